@@ -1,0 +1,304 @@
+// Package poller is epoll(7) for one event loop.
+//
+// A Poller watches file descriptors, each under an opaque 64-bit key, and its
+// Wait reports which of them became ready. Every registration is
+// edge-triggered (EPOLLET): readiness is reported when it arises, once, and
+// the caller remembers it until a system call says EAGAIN.
+//
+//	p, err := poller.Open(poller.Parked)
+//	err = p.Add(fd, 42, poller.Readable|poller.PeerClosed)
+//	events := make([]poller.Event, 128)
+//	n, err := p.Wait(events, time.Now().Add(time.Second))
+//	for i := range events[:n] {
+//		fmt.Println(events[i].Key(), events[i].Ready())
+//	}
+//
+// One goroutine at a time may Wait. All other methods may be called by any
+// goroutine at any time, also while another one waits or closes.
+package poller
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrClosed is what every method returns once the Poller is closed.
+var ErrClosed = errors.New("poller is closed")
+
+// WakeKey is the one key that Add refuses: the Poller uses it itself.
+const WakeKey uint64 = math.MaxUint64
+
+// Readiness is a set of epoll(7) event bits, asked for or reported.
+type Readiness uint32
+
+const (
+	Readable   Readiness = unix.EPOLLIN    // data, a connection, or the end of a stream can be read
+	Writable   Readiness = unix.EPOLLOUT   // there is room to write, or a connect has ended
+	PeerClosed Readiness = unix.EPOLLRDHUP // the peer will send no more; data may still be queued
+	Priority   Readiness = unix.EPOLLPRI   // out-of-band data
+
+	// Failed and HungUp are reported whether or not they were asked for.
+	Failed Readiness = unix.EPOLLERR
+	HungUp Readiness = unix.EPOLLHUP
+)
+
+const interestMask = Readable | Writable | PeerClosed | Priority
+
+// String gives the bits' names as epoll_ctl(2) has them, joined by "|".
+func (r Readiness) String() string {
+	var names []string
+	for _, b := range []struct {
+		bit  Readiness
+		name string
+	}{
+		{Readable, "IN"}, {Writable, "OUT"}, {PeerClosed, "RDHUP"},
+		{Priority, "PRI"}, {Failed, "ERR"}, {HungUp, "HUP"},
+	} {
+		if r&b.bit != 0 {
+			names = append(names, b.name)
+			r &^= b.bit
+		}
+	}
+	if r != 0 || names == nil {
+		names = append(names, fmt.Sprintf("%#x", uint32(r)))
+	}
+	return strings.Join(names, "|")
+}
+
+// An Event is one descriptor's readiness, as the kernel wrote it.
+type Event struct{ raw unix.EpollEvent }
+
+// Key is what the descriptor was added under.
+func (e *Event) Key() uint64 {
+	return uint64(uint32(e.raw.Fd)) | uint64(uint32(e.raw.Pad))<<32
+}
+
+// Ready is the set of conditions that hold.
+func (e *Event) Ready() Readiness { return Readiness(e.raw.Events) }
+
+// A Strategy is the way in which Wait sleeps.
+type Strategy int
+
+const (
+	// Parked makes the epoll descriptor itself pollable by Go's scheduler:
+	// a waiting goroutine holds no thread, and waking it costs no thread
+	// switch. This is the strategy to prefer.
+	Parked Strategy = iota
+	// Blocking sleeps inside epoll_wait(2) and holds the thread. It suits a
+	// loop locked to its thread, and systems that refuse Parked.
+	Blocking
+)
+
+func (s Strategy) String() string {
+	switch s {
+	case Parked:
+		return "parked"
+	case Blocking:
+		return "blocking"
+	}
+	return fmt.Sprintf("Strategy(%d)", int(s))
+}
+
+// A sleeper waits on the epoll descriptor. Its wait returns 0 when the
+// deadline is past; the zero deadline never is. Its close also closes the
+// descriptor.
+type sleeper interface {
+	wait(events []Event, deadline time.Time) (int, error)
+	close() error
+}
+
+// A Poller is an epoll instance with a way to wake its waiter.
+type Poller struct {
+	sleeper sleeper
+	epfd    int
+	wakefd  int
+
+	// waking is set from the first Wake until Wait has seen it, so that any
+	// number of calls in between cost one write.
+	waking atomic.Bool
+
+	// closing tells a Wait that it should leave. mu keeps the descriptors
+	// open while a call uses them: calls hold it shared, Close exclusively.
+	closing atomic.Bool
+	mu      sync.RWMutex
+	closed  bool
+}
+
+// Open makes a Poller that waits by the strategy given. Parked fails where
+// Go's scheduler will not watch an epoll descriptor; Blocking always works.
+func Open(strategy Strategy) (*Poller, error) {
+	if strategy != Parked && strategy != Blocking {
+		return nil, fmt.Errorf("poller: open: unknown strategy %d", int(strategy))
+	}
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	p := &Poller{epfd: epfd, sleeper: &blocking{epfd: epfd}}
+	if strategy == Parked {
+		if p.sleeper, err = newParked(epfd); err != nil {
+			return nil, err
+		}
+	}
+	if p.wakefd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		p.sleeper.close()
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	// Edge-triggered: each write is an edge of its own, so the counter need
+	// never be read.
+	if err := p.control(unix.EPOLL_CTL_ADD, p.wakefd, WakeKey, Readable); err != nil {
+		unix.Close(p.wakefd)
+		p.sleeper.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Add watches fd, edge-triggered, for the conditions in interest, and reports
+// them under key. What already holds is reported at once. An fd that is
+// watched already gives EEXIST, one that cannot be watched (a regular file)
+// EPERM.
+func (p *Poller) Add(fd int, key uint64, interest Readiness) error {
+	return p.change(unix.EPOLL_CTL_ADD, fd, key, interest)
+}
+
+// Modify replaces the key and interest of a watched fd. What holds at that
+// moment is reported anew.
+func (p *Poller) Modify(fd int, key uint64, interest Readiness) error {
+	return p.change(unix.EPOLL_CTL_MOD, fd, key, interest)
+}
+
+// Delete stops watching fd. Call it before closing fd: epoll watches the open
+// file, which a dup(2) or a child process may keep alive. Events that a
+// concurrent Wait already holds may still be reported after Delete.
+func (p *Poller) Delete(fd int) error {
+	return p.change(unix.EPOLL_CTL_DEL, fd, 0, 0)
+}
+
+func (p *Poller) change(op, fd int, key uint64, interest Readiness) error {
+	if interest&^interestMask != 0 {
+		return fmt.Errorf("poller: %s fd %d: interest %v cannot be asked for", opName(op), fd, interest&^interestMask)
+	}
+	if key == WakeKey {
+		return fmt.Errorf("poller: %s fd %d: key %#x is reserved", opName(op), fd, key)
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return ErrClosed
+	}
+	return p.control(op, fd, key, interest)
+}
+
+func (p *Poller) control(op, fd int, key uint64, interest Readiness) error {
+	ev := unix.EpollEvent{
+		Events: uint32(interest) | unix.EPOLLET,
+		Fd:     int32(uint32(key)),
+		Pad:    int32(uint32(key >> 32)),
+	}
+	for {
+		switch err := unix.EpollCtl(p.epfd, op, fd, &ev); err {
+		case nil:
+			return nil
+		case unix.EINTR:
+		default:
+			return os.NewSyscallError(opName(op), err)
+		}
+	}
+}
+
+func opName(op int) string {
+	switch op {
+	case unix.EPOLL_CTL_ADD:
+		return "epoll_ctl add"
+	case unix.EPOLL_CTL_MOD:
+		return "epoll_ctl modify"
+	}
+	return "epoll_ctl delete"
+}
+
+// Wait fills events with what became ready and returns how many it filled.
+// It returns as soon as there is one; with 0 when the deadline is past or Wake
+// was called; with ErrClosed when the Poller is closed, also by another
+// goroutine while it waits. A zero deadline is never past; a past one makes
+// Wait a poll. It is not early; Parked is late by what a Go timer is, Blocking
+// by what epoll_pwait2(2) is. It allocates nothing.
+//
+// Spurious returns with 0 do not happen, but a caller should not depend on it.
+func (p *Poller) Wait(events []Event, deadline time.Time) (int, error) {
+	if len(events) == 0 {
+		return 0, errors.New("poller: wait: no room for events")
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed || p.closing.Load() {
+		return 0, ErrClosed
+	}
+	n, err := p.sleeper.wait(events, deadline)
+	if err != nil {
+		return 0, err
+	}
+	for i := range events[:n] {
+		if events[i].Key() == WakeKey {
+			// Cleared before the caller looks for the reason of the wake-up,
+			// so that a reason stored later wakes it again.
+			p.waking.Store(false)
+			n--
+			events[i] = events[n]
+			break
+		}
+	}
+	if p.closing.Load() {
+		return 0, ErrClosed
+	}
+	return n, nil
+}
+
+// Wake makes the current Wait return, or the next one if none is waiting.
+// Calls before that Wait returns are coalesced.
+func (p *Poller) Wake() error {
+	if !p.waking.CompareAndSwap(false, true) {
+		return nil
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return ErrClosed
+	}
+	return p.ring()
+}
+
+func (p *Poller) ring() error {
+	one := [8]byte{1, 1, 1, 1} // any value above zero is an edge
+	for {
+		switch _, err := unix.Write(p.wakefd, one[:]); err {
+		case nil, unix.EAGAIN: // EAGAIN: the counter is full, so the edge stands
+			return nil
+		case unix.EINTR:
+		default:
+			return os.NewSyscallError("write eventfd", err)
+		}
+	}
+}
+
+// Close ends a Wait in progress and releases the Poller's descriptors; those
+// that it watched stay open. It returns when no call uses the Poller any
+// more. A second Close returns ErrClosed.
+func (p *Poller) Close() error {
+	if !p.closing.CompareAndSwap(false, true) {
+		return ErrClosed
+	}
+	ringErr := p.ring()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	return errors.Join(ringErr, p.sleeper.close(), os.NewSyscallError("close", unix.Close(p.wakefd)))
+}
