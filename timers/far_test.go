@@ -1,0 +1,66 @@
+package timers_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/seed-2334f180/weir/timers"
+	"github.com/stretchr/testify/require"
+)
+
+// horizon is what the six levels reach, in ticks.
+const horizon = 1 << 36
+
+func TestBeyondTheHorizon(t *testing.T) {
+	ticks := []uint64{
+		5, horizon - 1, horizon, horizon + 1, 2*horizon - 1, 2 * horizon, 3*horizon + 7,
+		100 * horizon, 1<<63 - 1, 1 << 63, 1<<63 + 1, math.MaxUint64 - 1, math.MaxUint64,
+	}
+	for _, start := range []uint64{0, 4, horizon - 1, horizon, 2*horizon - 1, 1<<63 - 1, math.MaxUint64} {
+		w := timers.New[struct{}](start)
+		all := make([]timers.Timer[struct{}], len(ticks))
+		var want []uint64
+		for i, when := range ticks {
+			w.Schedule(&all[len(ticks)-1-i], when) // the order of scheduling is of no matter
+			want = append(want, max(when, start))
+		}
+		var got []uint64
+		for {
+			next, ok := w.Next()
+			if !ok {
+				break
+			}
+			bound, _ := w.Bound()
+			require.Equal(t, next, bound)
+			if next > start {
+				early, _ := advance(w, next-1, 1)
+				require.Empty(t, early)
+				require.NoError(t, w.Check())
+			}
+			some, _ := advance(w, next, 1)
+			got = append(got, some...)
+		}
+		require.Equal(t, want, got)
+	}
+}
+
+// Timers of the same far tick are filed again within the budget, like those of any level.
+func TestFarCascadeIsBudgeted(t *testing.T) {
+	w := timers.New[struct{}](horizon - 1)
+	all := make([]timers.Timer[struct{}], 1000)
+	for i := range all {
+		w.Schedule(&all[i], 5*horizon+uint64(i%3)*horizon)
+	}
+	var got []uint64
+	for more := true; more; {
+		var some []uint64
+		before := w.Refiled()
+		some, more = advance(w, math.MaxUint64, 3)
+		require.LessOrEqual(t, w.Refiled()-before, uint64(4*3+64))
+		require.NoError(t, w.Check())
+		got = append(got, some...)
+	}
+	require.Len(t, got, len(all))
+	require.True(t, slices.IsSorted(got))
+}

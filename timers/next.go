@@ -1,0 +1,64 @@
+package timers
+
+import "math/bits"
+
+// Next returns the tick of the earliest timer; ok is false if the wheel is empty.
+//
+// It is exact, and constant time unless the earliest timer of its slot was cancelled, moved or cascaded
+// away: then it walks the slot, once. In the worst case, every timer in one slot and a call
+// after each Cancel of the earliest, each call walks them all. [Wheel.Bound] never does.
+func (w *Wheel[T]) Next() (when uint64, ok bool) {
+	if w.len == 0 {
+		return 0, false
+	}
+	when = w.earliest(w.first())
+	if w.cascading != 0 && w.slots[w.cascading].min < when {
+		when = min(when, w.earliest(w.cascading))
+	}
+	return when, true
+}
+
+// Bound returns a tick that is not later than [Wheel.Next], in constant time; ok is false if the
+// wheel is empty. It is the earliest tick that the first slot holds or, on any level but the lowest,
+// held before that timer was cancelled or moved.
+//
+// An event loop should sleep until Bound, not until Next. If the bound is too early, the Advance at
+// that tick still does work that was to be done anyhow, because the bound lies within its slot's
+// span, and entering the slot cascades it. So idle wake-ups cost a constant per timer and level over
+// its life, where Next could walk a full slot before each sleep.
+func (w *Wheel[T]) Bound() (when uint64, ok bool) {
+	if w.len == 0 {
+		return 0, false
+	}
+	when = w.slots[w.first()].min
+	if w.cascading != 0 {
+		// Some of its timers have been filed on lower levels, but any of the rest may be earlier.
+		when = min(when, w.slots[w.cascading].min)
+	}
+	return when, true
+}
+
+// first returns the index of the first occupied slot: of the lowest occupied level the lowest one.
+// Nothing outside it is earlier, except perhaps in the slot that is cascading.
+func (w *Wheel[T]) first() uint16 {
+	level := 0
+	for w.occupied[level] == 0 {
+		level++ // the wheel is not empty, so this ends
+	}
+	return uint16(level*slotsPerLevel + bits.TrailingZeros64(w.occupied[level]))
+}
+
+// earliest returns the exact minimum of an occupied slot, repairing it first if it is stale.
+func (w *Wheel[T]) earliest(index uint16) uint64 {
+	s := &w.slots[index]
+	level, bit := bitOf(index)
+	if level == 0 || w.stale[level]&bit == 0 {
+		return s.min // on level 0 all are of one tick
+	}
+	s.min = s.head.when
+	for t := s.head.next; t != nil; t = t.next {
+		s.min = min(s.min, t.when)
+	}
+	w.stale[level] &^= bit
+	return s.min
+}
