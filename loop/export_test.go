@@ -1,0 +1,30 @@
+package loop
+
+import "github.com/seed-2334f180/weir/poller"
+
+// Waiters is how many calls are parked on r, for readiness or for the turn.
+func (r *Registration) Waiters() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for d := range r.parked {
+		if r.parked[d] != nil {
+			n++
+		}
+		if last := r.queue[d].last; last != nil {
+			for w := last.next; ; w = w.next {
+				n++
+				if w == last {
+					break
+				}
+			}
+		}
+	}
+	return n
+}
+
+// WatchesWrite reports whether the kernel is asked for writability.
+func (r *Registration) WatchesWrite() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.interest&poller.Writable != 0
+}

@@ -1,0 +1,343 @@
+// Package loop runs an event loop: one goroutine that owns an epoll poller, a
+// timing wheel and a queue of posted tasks.
+//
+// A Registration is one descriptor on a loop. It remembers in which directions
+// the descriptor is ready and parks the goroutines that must wait for it, with
+// a deadline. It also counts the calls in progress, so that the descriptor's
+// number is not reused under a call.
+//
+//	l, err := loop.New()
+//	r, err := l.Register(fd, loop.KeepWritable)
+//	call := loop.Call{Timeout: time.Second}
+//	err = r.Begin(loop.Read, &call)
+//	n, err := unix.Read(r.FD(), buf)
+//	for err == unix.EAGAIN {
+//		if err = r.Wait(loop.Read, &call); err != nil {
+//			break // loop.ErrTimeout, ErrClosed, ErrInterrupted ...
+//		}
+//		n, err = unix.Read(r.FD(), buf)
+//	}
+//	r.End(loop.Read, false)
+//
+// All methods may be called by any goroutine unless they say otherwise.
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-2334f180/weir/poller"
+	"github.com/seed-2334f180/weir/timers"
+)
+
+// What a blocked call, or a loop asked for something, ends with.
+var (
+	ErrTimeout     = errors.New("the time is up")
+	ErrClosed      = errors.New("the descriptor was closed")
+	ErrInterrupted = errors.New("the call was interrupted")
+	ErrLoopClosed  = errors.New("the event loop is closed")
+	ErrQueueFull   = errors.New("the event loop's task queue is full")
+)
+
+// tick is the resolution of the loop's timers.
+const tick = time.Millisecond
+
+// expirer is what the wheel's timers belong to: expire is called on the loop,
+// at now (nanoseconds since the loop's start), without a lock held.
+type expirer interface{ expire(now int64) (woken int) }
+
+// A Loop is an event loop. Make one with New; it runs until Close.
+type Loop struct {
+	options options
+	poller  *poller.Poller
+	start   time.Time // tick 0 of the wheel, and the origin of all deadlines
+	done    chan struct{}
+
+	// asleep is set while the loop is, or is about to be, in Wait: only then
+	// is it worth waking.
+	asleep atomic.Bool
+
+	mu     sync.Mutex // guards the next three; taken last
+	table  table
+	tasks  []func()
+	closed bool
+
+	timerMu sync.Mutex // guards the next two; may be taken under a Registration's lock
+	wheel   timers.Wheel[expirer]
+	bound   uint64 // the tick at which the loop means to end its sleep
+
+	// The loop goroutine's own: buffers of one turn.
+	events  []poller.Event
+	batch   []*Registration
+	expired []*timers.Timer[expirer]
+	running []func() // taken from tasks, and not yet run
+	spare   []func() // an empty queue, for its memory; guarded by mu
+	more    bool     // due work was left for the next turn
+
+	turns  atomic.Uint64
+	fatal  error
+	panics atomic.Uint64
+}
+
+// never is a tick that does not come.
+const never = ^uint64(0)
+
+// New starts a Loop.
+func New(opts ...Option) (*Loop, error) {
+	o, err := collect(opts)
+	if err != nil {
+		return nil, err
+	}
+	p, err := poller.Open(o.strategy)
+	if err != nil && !o.strategySet {
+		p, err = poller.Open(poller.Blocking)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := &Loop{
+		options: o,
+		poller:  p,
+		start:   time.Now(),
+		done:    make(chan struct{}),
+		bound:   never,
+		events:  make([]poller.Event, o.events),
+		batch:   make([]*Registration, o.events),
+		expired: make([]*timers.Timer[expirer], o.expiries),
+	}
+	go l.run()
+	return l, nil
+}
+
+// Close ends the loop. Every call that waits on one of its registrations
+// returns ErrLoopClosed, their descriptors are closed, tasks already posted
+// are run, timers are dropped. It returns when the loop's goroutine has ended;
+// so a task must not call it (go l.Close() is fine). A second Close returns
+// ErrLoopClosed.
+func (l *Loop) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		<-l.done
+		return ErrLoopClosed
+	}
+	l.closed = true
+	l.mu.Unlock()
+	err := l.poller.Wake()
+	<-l.done
+	return errors.Join(err, l.fatal)
+}
+
+// Post has f called on the loop's goroutine, in the order of posting. It must
+// not block: nothing else happens on the loop meanwhile. The queue is bounded
+// (WithTaskQueue): ErrQueueFull.
+func (l *Loop) Post(f func()) error {
+	if f == nil {
+		return errors.New("loop: post: the task is nil")
+	}
+	l.mu.Lock()
+	switch {
+	case l.closed:
+		l.mu.Unlock()
+		return ErrLoopClosed
+	case len(l.tasks) >= l.options.queue:
+		l.mu.Unlock()
+		return ErrQueueFull
+	}
+	l.tasks = append(l.tasks, f)
+	l.mu.Unlock()
+	return l.wake()
+}
+
+// wake ends the loop's sleep, if it sleeps. The caller has stored what the
+// loop is to see; the loop sets asleep before it looks.
+func (l *Loop) wake() error {
+	if !l.asleep.Load() {
+		return nil
+	}
+	return l.poller.Wake()
+}
+
+// Registered is how many registrations the loop has.
+func (l *Loop) Registered() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.table.len()
+}
+
+// Turns is how many times the loop has woken up so far. An idle loop has none.
+func (l *Loop) Turns() uint64 { return l.turns.Load() }
+
+// Panics is how many panics of tasks and timers were caught so far.
+func (l *Loop) Panics() uint64 { return l.panics.Load() }
+
+// nanos is the loop's clock: monotonic nanoseconds since its start.
+func (l *Loop) nanos() int64 { return int64(time.Since(l.start)) }
+
+func (l *Loop) run() {
+	defer close(l.done)
+	if l.options.lockThread {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
+	defer l.release()
+	for l.turn() {
+	}
+}
+
+// turn is one wake-up of the loop: events, timers, tasks. Each has a budget,
+// so that none of them starves the others. It returns false when the loop is
+// to end.
+func (l *Loop) turn() bool {
+	n, err := l.poller.Wait(l.events, l.deadline())
+	l.asleep.Store(false)
+	if err != nil {
+		l.fatal = fmt.Errorf("loop: wait: %w", err)
+		slog.Error("weir: event loop failed", "error", err)
+		return false
+	}
+	l.turns.Add(1)
+	woken := l.dispatch(l.events[:n])
+	expired, moreTimers := l.expire()
+	moreTasks, open := l.runTasks()
+	l.more = moreTimers || moreTasks
+	if woken+expired > 0 && open {
+		// Let the woken goroutines run before the next poll: by then their
+		// peers may have answered, and one poll finds many events.
+		runtime.Gosched()
+	}
+	return open
+}
+
+// deadline is when the next Wait should end.
+func (l *Loop) deadline() time.Time {
+	// Set before looking: who stores work after the look sees it and wakes us.
+	l.asleep.Store(true)
+	if l.more {
+		return l.start // long past: just poll
+	}
+	l.mu.Lock()
+	pending := len(l.tasks) > 0 || l.closed
+	l.mu.Unlock()
+	if pending {
+		return l.start
+	}
+	l.timerMu.Lock()
+	defer l.timerMu.Unlock()
+	when, ok := l.wheel.Bound()
+	if !ok {
+		l.bound = never
+		return time.Time{}
+	}
+	l.bound = when
+	return l.start.Add(time.Duration(when) * tick)
+}
+
+// dispatch hands each event to its registration. An event of a registration
+// that has been closed meanwhile finds no such key and is dropped.
+func (l *Loop) dispatch(events []poller.Event) (woken int) {
+	if len(events) == 0 {
+		return 0
+	}
+	batch := l.batch[:len(events)]
+	l.mu.Lock()
+	for i := range events {
+		batch[i] = l.table.find(events[i].Key())
+	}
+	l.mu.Unlock()
+	for i, r := range batch {
+		if r != nil {
+			woken += r.arrived(events[i].Ready())
+		}
+		batch[i] = nil // a closed registration must be collectable
+	}
+	return woken
+}
+
+// expire takes what is due off the wheel and tells the owners.
+func (l *Loop) expire() (woken int, more bool) {
+	l.timerMu.Lock()
+	when, ok := l.wheel.Bound()
+	if !ok {
+		l.timerMu.Unlock()
+		return 0, false
+	}
+	now := l.nanos()
+	n := 0
+	if ticks := uint64(now / int64(tick)); when <= ticks {
+		n, more = l.wheel.Advance(ticks, l.expired)
+	}
+	l.timerMu.Unlock()
+	for i, t := range l.expired[:n] {
+		woken += t.Owner.expire(now)
+		l.expired[i] = nil
+	}
+	return woken, more
+}
+
+// runTasks runs posted tasks, at most the budget's number.
+func (l *Loop) runTasks() (more, open bool) {
+	l.mu.Lock()
+	if len(l.running) == 0 {
+		l.running, l.tasks = l.tasks, l.spare
+		l.spare = nil
+	}
+	open = !l.closed
+	l.mu.Unlock()
+
+	now := l.running
+	if open { // the last turn runs them all
+		now = now[:min(len(now), l.options.taskBudget)]
+	}
+	for i, f := range now {
+		l.protect(f)
+		now[i] = nil
+	}
+	l.running = l.running[len(now):]
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.running) == 0 && cap(now) <= keepTasks {
+		l.spare = now[:0] // the memory of a burst is not kept
+	}
+	return len(l.running)+len(l.tasks) > 0, open
+}
+
+// keepTasks is the capacity of a task queue whose memory is used again.
+const keepTasks = 1024
+
+// protect calls f and survives its panic.
+func (l *Loop) protect(f func()) {
+	if l.options.crash {
+		f()
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			l.panics.Add(1)
+			l.options.report(v, debug.Stack())
+		}
+	}()
+	f()
+}
+
+// release ends everything that hangs on the loop. It also runs when a task
+// panicked and is to crash the program, which then goes on crashing.
+func (l *Loop) release() {
+	l.mu.Lock()
+	l.closed = true
+	left := l.table.all()
+	l.mu.Unlock()
+	for _, r := range left {
+		r.shut(ErrLoopClosed)
+	}
+	if err := l.poller.Close(); l.fatal == nil {
+		l.fatal = err
+	}
+}

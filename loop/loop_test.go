@@ -1,0 +1,333 @@
+package loop_test
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/poller"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newLoop starts a loop that the test closes.
+func newLoop(t *testing.T, opts ...loop.Option) *loop.Loop {
+	l, err := loop.New(opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if err := l.Close(); !errors.Is(err, loop.ErrLoopClosed) {
+			require.NoError(t, err)
+		}
+	})
+	return l
+}
+
+// onBoth runs a test over each wait strategy.
+func onBoth(t *testing.T, test func(t *testing.T, l *loop.Loop)) {
+	for _, s := range []poller.Strategy{poller.Parked, poller.Blocking} {
+		t.Run(s.String(), func(t *testing.T) { test(t, newLoop(t, loop.WithStrategy(s))) })
+	}
+	t.Run("locked", func(t *testing.T) {
+		test(t, newLoop(t, loop.WithStrategy(poller.Blocking), loop.WithLockedThread()))
+	})
+}
+
+// settle waits until all that was posted before has run.
+func settle(t *testing.T, l *loop.Loop) {
+	done := make(chan struct{})
+	require.NoError(t, l.Post(func() { close(done) }))
+	<-done
+}
+
+func TestTasksRunInOrder(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		const count = 5000 // more than one turn runs
+		var got []int
+		done := make(chan struct{})
+		for i := range count {
+			require.NoError(t, l.Post(func() {
+				got = append(got, i)
+				if i == count-1 {
+					close(done)
+				}
+			}))
+		}
+		<-done
+		require.Len(t, got, count)
+		for i, v := range got {
+			require.Equal(t, i, v)
+		}
+	})
+}
+
+func TestTasksFromManyGoroutinesAreNotLost(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		var ran atomic.Int64
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 500 {
+					done := make(chan struct{})
+					require.NoError(t, l.Post(func() { ran.Add(1); close(done) }))
+					select {
+					case <-done: // each wakes a loop that has gone to sleep
+					case <-time.After(10 * time.Second):
+						t.Error("a task was lost")
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 4000, ran.Load())
+	})
+}
+
+func TestTaskMayPost(t *testing.T) {
+	l := newLoop(t)
+	done := make(chan struct{})
+	var again func(n int) func()
+	again = func(n int) func() {
+		return func() {
+			if n == 0 {
+				close(done)
+				return
+			}
+			if err := l.Post(again(n - 1)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	require.NoError(t, l.Post(again(1000)))
+	<-done
+}
+
+func TestTaskQueueIsBounded(t *testing.T) {
+	l := newLoop(t, loop.WithTaskQueue(3))
+	hold, held := make(chan struct{}), make(chan struct{})
+	require.NoError(t, l.Post(func() { close(held); <-hold }))
+	<-held
+	for range 3 {
+		require.NoError(t, l.Post(func() {}))
+	}
+	require.ErrorIs(t, l.Post(func() {}), loop.ErrQueueFull)
+	close(hold)
+	require.Eventually(t, func() bool { return l.Post(func() {}) == nil }, 5*time.Second, time.Millisecond)
+}
+
+func TestIdleLoopDoesNotWakeUp(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		settle(t, l)
+		// A timer that was stopped may cost one wake-up, and no more.
+		timer, err := l.AfterFunc(10*time.Millisecond, func() { t.Error("it was stopped") })
+		require.NoError(t, err)
+		require.True(t, timer.Stop())
+		var before uint64
+		require.Eventually(t, func() bool {
+			was := before
+			before = l.Turns()
+			return was == before
+		}, 5*time.Second, 50*time.Millisecond)
+		time.Sleep(time.Second) // what is measured, not a synchronisation
+		require.Equal(t, before, l.Turns(), "an idle loop woke up")
+	})
+}
+
+func TestAfterFuncIsNeverEarly(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		var wg sync.WaitGroup
+		for _, d := range []time.Duration{-time.Second, 0, 1, time.Millisecond, 1500 * time.Microsecond, 20 * time.Millisecond, 70 * time.Millisecond} {
+			wg.Add(1)
+			start := time.Now()
+			_, err := l.AfterFunc(d, func() {
+				defer wg.Done()
+				if took := time.Since(start); took < d || took > d+2*time.Second {
+					t.Errorf("%v took %v", d, took)
+				}
+			})
+			require.NoError(t, err)
+		}
+		wg.Wait()
+	})
+}
+
+// A timer that is due before the loop means to wake up must end its sleep.
+func TestEarlierTimerEndsSleep(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		late, err := l.AfterFunc(time.Hour, func() {})
+		require.NoError(t, err)
+		settle(t, l)
+		fired := make(chan struct{})
+		_, err = l.AfterFunc(5*time.Millisecond, func() { close(fired) })
+		require.NoError(t, err)
+		select {
+		case <-fired:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the loop overslept")
+		}
+		require.True(t, late.Stop())
+	})
+}
+
+func TestTimerStopAndReset(t *testing.T) {
+	l := newLoop(t)
+	fired := make(chan time.Time, 10)
+	start := time.Now()
+	timer, err := l.AfterFunc(time.Hour, func() { fired <- time.Now() })
+	require.NoError(t, err)
+	require.True(t, timer.Reset(10*time.Millisecond))
+	require.GreaterOrEqual(t, (<-fired).Sub(start), 10*time.Millisecond)
+	require.False(t, timer.Stop())
+	require.False(t, timer.Reset(1<<62), "it had fired")
+	require.True(t, timer.Stop())
+	require.False(t, timer.Stop())
+	require.Empty(t, fired)
+}
+
+// A burst of timers with the same deadline must not hold up tasks: they take
+// turns.
+func TestExpiriesAreBudgeted(t *testing.T) {
+	l := newLoop(t, loop.WithExpiries(10), loop.WithStrategy(poller.Blocking))
+	const count = 1000
+	var fired atomic.Int64
+	between := make(chan int64, 1)
+	hold, held := make(chan struct{}), make(chan struct{})
+	require.NoError(t, l.Post(func() { close(held); <-hold }))
+	<-held
+	var wg sync.WaitGroup
+	wg.Add(count)
+	for range count {
+		_, err := l.AfterFunc(time.Millisecond, func() {
+			if fired.Add(1) == 1 {
+				l.Post(func() { between <- fired.Load() })
+			}
+			wg.Done()
+		})
+		require.NoError(t, err)
+	}
+	time.Sleep(2 * time.Millisecond) // all are due now
+	close(hold)
+	require.LessOrEqual(t, <-between, int64(20), "timers that a turn fires before tasks get theirs")
+	wg.Wait()
+}
+
+func TestPanicIsReportedAndTheLoopGoesOn(t *testing.T) {
+	var reported atomic.Value
+	l := newLoop(t, loop.WithPanicReport(func(v any, stack []byte) {
+		reported.Store(v)
+		if len(stack) == 0 {
+			t.Error("no stack")
+		}
+	}))
+	require.NoError(t, l.Post(func() { panic("task") }))
+	settle(t, l)
+	require.Equal(t, "task", reported.Load())
+	fired := make(chan struct{})
+	_, err := l.AfterFunc(0, func() { defer close(fired); panic("timer") })
+	require.NoError(t, err)
+	<-fired
+	settle(t, l)
+	require.Equal(t, "timer", reported.Load())
+	require.EqualValues(t, 2, l.Panics())
+}
+
+func TestCloseRunsWhatWasPosted(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		var ran atomic.Int64
+		hold, held := make(chan struct{}), make(chan struct{})
+		require.NoError(t, l.Post(func() { close(held); <-hold }))
+		<-held
+		for range 3000 {
+			require.NoError(t, l.Post(func() { ran.Add(1) }))
+		}
+		closed := make(chan error)
+		go func() { closed <- l.Close() }()
+		require.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, 5*time.Second, time.Millisecond)
+		close(hold)
+		require.NoError(t, <-closed)
+		require.EqualValues(t, 3000, ran.Load())
+
+		require.ErrorIs(t, l.Close(), loop.ErrLoopClosed)
+		_, err := l.AfterFunc(time.Second, func() {})
+		require.ErrorIs(t, err, loop.ErrLoopClosed)
+		_, err = l.Register(0, loop.KeepWritable)
+		require.ErrorIs(t, err, loop.ErrLoopClosed)
+	})
+}
+
+func TestBadOptions(t *testing.T) {
+	for _, c := range []struct {
+		opt  loop.Option
+		want string
+	}{
+		{loop.WithEvents(0), "events of 0"},
+		{loop.WithExpiries(-1), "expiries of -1"},
+		{loop.WithTasks(0), "tasks of 0"},
+		{loop.WithTaskQueue(0), "task queue of 0"},
+		{loop.WithPanicReport(nil), "panic report is nil"},
+		{nil, "option is nil"},
+		{loop.WithStrategy(77), "unknown strategy 77"},
+	} {
+		_, err := loop.New(c.opt)
+		require.ErrorContains(t, err, c.want)
+	}
+	l := newLoop(t)
+	require.ErrorContains(t, l.Post(nil), "task is nil")
+	_, err := l.AfterFunc(0, nil)
+	require.ErrorContains(t, err, "function is nil")
+	_, err = l.Register(-1, loop.KeepWritable)
+	require.ErrorContains(t, err, "descriptor -1")
+}
+
+func TestGroupPolicies(t *testing.T) {
+	g, err := loop.NewGroup(3, loop.RoundRobin())
+	require.NoError(t, err)
+	seen := map[*loop.Loop]int{}
+	for range 9 {
+		seen[g.Pick()]++
+	}
+	require.Len(t, seen, 3)
+	for _, n := range seen {
+		require.Equal(t, 3, n)
+	}
+	require.NoError(t, g.Close())
+	require.ErrorIs(t, g.Close(), loop.ErrLoopClosed)
+
+	g, err = loop.NewGroup(2, loop.LeastRegistered())
+	require.NoError(t, err)
+	defer g.Close()
+	for i := range 6 {
+		l := g.Pick()
+		fd, _ := pair(t)
+		_, err := l.Register(fd, loop.DropWritable)
+		require.NoError(t, err)
+		require.LessOrEqual(t, l.Registered(), i/2+1)
+	}
+
+	_, err = loop.NewGroup(0, loop.RoundRobin())
+	require.ErrorContains(t, err, "group of 0")
+	_, err = loop.NewGroup(1, nil)
+	require.ErrorContains(t, err, "policy is nil")
+	_, err = loop.NewGroup(2, loop.RoundRobin(), loop.WithEvents(0))
+	require.ErrorContains(t, err, "events of 0")
+}
+
+func TestDefaultGroupStartsAgainAfterClose(t *testing.T) {
+	g, err := loop.Default()
+	require.NoError(t, err)
+	again, err := loop.Default()
+	require.NoError(t, err)
+	require.Same(t, g, again)
+	require.Len(t, g.Loops(), runtime.GOMAXPROCS(0))
+	require.NoError(t, g.Close())
+	fresh, err := loop.Default()
+	require.NoError(t, err)
+	require.NotSame(t, g, fresh)
+	require.NoError(t, fresh.Close())
+}

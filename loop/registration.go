@@ -1,0 +1,216 @@
+package loop
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed-2334f180/weir/poller"
+	"github.com/seed-2334f180/weir/timers"
+	"golang.org/x/sys/unix"
+)
+
+// WriteEdges says what the kernel reports about a descriptor's send side, and
+// so how long the registration listens to it once a writer has waited.
+type WriteEdges bool
+
+const (
+	// KeepWritable is for descriptors whose writability changes only after a
+	// write was refused (TCP): listening on is free.
+	KeepWritable WriteEdges = true
+	// DropWritable is for those that report it with every packet that leaves
+	// (unix sockets, datagrams): the loop stops listening when nobody waits.
+	DropWritable WriteEdges = false
+)
+
+// A Registration is one descriptor on a loop: what is known of its readiness,
+// who waits for it, and how many calls are using it. It owns the descriptor.
+//
+// In each direction one call at a time has the turn; others queue for it in
+// the order of their coming. A call begins with Begin, waits with Wait, and
+// ends with End.
+type Registration struct {
+	state atomic.Uint64
+	loop  *Loop
+	key   uint64
+	fd    int32
+	edges WriteEdges
+
+	mu       sync.Mutex // guards the rest
+	interest poller.Readiness
+	parked   [2]*waiter // the turn's holder, waiting for readiness
+	queue    [2]ring    // those who wait for the turn
+	deadline int64      // when timer expires; 0 if it is not scheduled
+	timer    timers.Timer[expirer]
+	reason   error // why it was closed
+}
+
+// Register puts a non-blocking descriptor on the loop, which owns it from then
+// on: closing the Registration or the loop closes it. When Register fails, it
+// is still the caller's. The kernel is asked to watch it only when a call must
+// wait: what never waits costs nothing more.
+func (l *Loop) Register(fd int, edges WriteEdges) (*Registration, error) {
+	if fd < 0 {
+		return nil, fmt.Errorf("loop: register: descriptor %d: %w", fd, unix.EBADF)
+	}
+	r := &Registration{loop: l, fd: int32(fd), edges: edges}
+	r.timer.Owner = r
+	// Nothing is known yet, so a first system call is worth trying.
+	r.state.Store(oneCall | Read.of(readyBit) | Write.of(readyBit))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, fmt.Errorf("loop: register: descriptor %d: %w", fd, ErrLoopClosed)
+	}
+	r.key = l.table.insert(r)
+	return r, nil
+}
+
+// FD is the descriptor. It may be used only between Use and Done, or Begin and
+// End: otherwise another goroutine's Close might give the number to another
+// file meanwhile.
+func (r *Registration) FD() int { return int(r.fd) }
+
+// Loop is the loop that the Registration is on.
+func (r *Registration) Loop() *Loop { return r.loop }
+
+// Use counts a call that neither waits nor needs the turn. It returns
+// ErrClosed, or ErrLoopClosed, after Close; else Done must follow.
+func (r *Registration) Use() error {
+	for {
+		s := r.state.Load()
+		if s&stateClosed != 0 {
+			return r.why()
+		}
+		if r.state.CompareAndSwap(s, s+oneCall) {
+			return nil
+		}
+	}
+}
+
+// Done ends what Use began.
+func (r *Registration) Done() { r.release(oneCall) }
+
+// release gives back calls, and the descriptor with the last of them.
+func (r *Registration) release(calls uint64) {
+	if r.state.Add(-calls)&callsMask == 0 {
+		// Only the last of all calls gets here, and none can begin: closed is
+		// set, for the open Registration counts as a call.
+		unix.Close(int(r.fd))
+	}
+}
+
+// why is the error of a call on a closed Registration.
+func (r *Registration) why() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closedFor()
+}
+
+// closedFor is why, for a caller that holds the lock. The closing bit is set
+// before the reason.
+func (r *Registration) closedFor() error {
+	if r.reason == nil {
+		return ErrClosed
+	}
+	return r.reason
+}
+
+// Close wakes every call that waits, with ErrClosed, stops watching the
+// descriptor, and closes it when the last call in progress has ended. A second
+// Close returns ErrClosed.
+func (r *Registration) Close() error { return r.shut(ErrClosed) }
+
+func (r *Registration) shut(reason error) error {
+	if r.state.Or(stateClosed)&stateClosed != 0 {
+		return r.why()
+	}
+	r.mu.Lock()
+	r.reason = reason
+	if r.interest != 0 {
+		// Before the descriptor is closed: a duplicate of it would keep the
+		// watch alive. An error means that the poller is gone, watch and all.
+		_ = r.loop.poller.Delete(int(r.fd))
+		r.interest = 0
+	}
+	if r.deadline != 0 {
+		r.loop.cancel(&r.timer)
+		r.deadline = 0
+	}
+	woken := r.takeAll(reason)
+	r.mu.Unlock()
+
+	r.loop.mu.Lock()
+	r.loop.table.remove(r.key)
+	r.loop.mu.Unlock()
+	woken.wake()
+	r.release(oneCall)
+	return nil
+}
+
+// watch has the kernel report the direction's readiness. What holds already
+// is reported too, so nothing that happened before is missed. The caller holds
+// the lock.
+func (r *Registration) watch(d Direction) error {
+	want := poller.Readable | poller.PeerClosed | poller.Priority
+	if d == Write {
+		want |= poller.Writable
+	}
+	if r.interest&want == want {
+		return nil
+	}
+	want |= r.interest
+	change := r.loop.poller.Modify
+	if r.interest == 0 {
+		change = r.loop.poller.Add
+	}
+	if err := change(int(r.fd), r.key, want); err != nil {
+		return err
+	}
+	r.interest = want
+	return nil
+}
+
+// arrived takes in an event: on the loop's goroutine, or on any for a made-up
+// one.
+func (r *Registration) arrived(ev poller.Readiness) (woken int) {
+	set := stateBits(ev)
+	before := r.state.Or(set)
+	// Writability that nobody waited for, and that will be reported again.
+	useless := ev&poller.Writable != 0 && r.edges == DropWritable && before&Write.of(parkedBit) == 0
+	if before&(Read.of(parkedBit)|Write.of(parkedBit)) == 0 && !useless {
+		return 0
+	}
+	var list ring
+	r.mu.Lock()
+	for _, d := range [...]Direction{Read, Write} {
+		if w := r.parked[d]; w != nil && set&d.of(readyBit) != 0 {
+			// The waiter is about to try: the mark is its to use up.
+			r.parked[d] = nil
+			r.state.And(^(d.of(readyBit) | d.of(parkedBit)))
+			list.push(w, nil)
+		}
+	}
+	if useless && r.parked[Write] == nil && r.interest&poller.Writable != 0 {
+		less := r.interest &^ poller.Writable
+		if err := r.loop.poller.Modify(int(r.fd), r.key, less); err == nil {
+			r.interest = less
+		}
+	}
+	r.mu.Unlock()
+	return list.wake()
+}
+
+// Broken reports whether the kernel has said that the peer will send no more,
+// or that the descriptor failed. It stays so: data may still be queued, and
+// the rest is for a system call to say.
+func (r *Registration) Broken() bool { return r.state.Load()&stateBroken != 0 }
+
+// Urgent reports whether out-of-band data ever arrived, as far as a call has
+// waited. On such a stream a short read may end at the urgent mark, and does
+// not mean that nothing is left.
+func (r *Registration) Urgent() bool { return r.state.Load()&stateUrgent != 0 }
+
+func (r *Registration) String() string {
+	return fmt.Sprintf("registration of fd %d (key %#x, state %#x)", r.fd, r.key, r.state.Load())
+}

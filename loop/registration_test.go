@@ -1,0 +1,518 @@
+package loop_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// pair is two ends of a non-blocking stream. The first is the test's to give
+// away; the second is closed by the test.
+func pair(t *testing.T) (mine, peer int) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fds[1]) })
+	return fds[0], fds[1]
+}
+
+func register(t *testing.T, l *loop.Loop) (r *loop.Registration, peer int) {
+	fd, peer := pair(t)
+	r, err := l.Register(fd, loop.DropWritable)
+	require.NoError(t, err)
+	t.Cleanup(func() { r.Close() })
+	return r, peer
+}
+
+// read is a blocking read, made as a user of the package would.
+func read(r *loop.Registration, buf []byte, c *loop.Call) (int, error) {
+	ready, err := r.Begin(loop.Read, c)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	defer func() { r.End(loop.Read, n == len(buf) || r.Broken()) }()
+	for {
+		if ready {
+			if n, err = unix.Read(r.FD(), buf); err != unix.EAGAIN {
+				n = max(n, 0)
+				return n, err
+			}
+			n = 0
+		}
+		if err := r.Wait(loop.Read, c); err != nil {
+			return 0, err
+		}
+		ready = true
+	}
+}
+
+// write is a blocking write of a message that the kernel takes whole.
+func write(r *loop.Registration, msg []byte, c *loop.Call) error {
+	ready, err := r.Begin(loop.Write, c)
+	if err != nil {
+		return err
+	}
+	defer func() { r.End(loop.Write, err == nil) }()
+	for {
+		if ready {
+			if _, err = unix.Write(r.FD(), msg); err != unix.EAGAIN {
+				return err
+			}
+		}
+		if err = r.Wait(loop.Write, c); err != nil {
+			return err
+		}
+		ready = true
+	}
+}
+
+// blocked starts f and returns when it is parked on r, and a channel for its
+// result.
+func blocked(t *testing.T, r *loop.Registration, f func() error) chan error {
+	before := r.Waiters()
+	result := make(chan error, 1)
+	go func() { result <- f() }()
+	waitFor(t, func() bool { return r.Waiters() > before })
+	return result
+}
+
+func waitFor(t *testing.T, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !cond(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("it does not come about")
+		}
+	}
+}
+
+func TestReadWaitsForData(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		r, peer := register(t, l)
+		buf := make([]byte, 8)
+		for range 3 {
+			result := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{}); return err })
+			unix.Write(peer, []byte("hello"))
+			require.NoError(t, <-result)
+			require.Equal(t, "hello", string(buf[:5]))
+		}
+	})
+}
+
+func TestWaitTimesOutAndNeverEarly(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		r, _ := register(t, l)
+		for _, d := range []time.Duration{1, 100 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond, 30 * time.Millisecond} {
+			start := time.Now()
+			_, err := read(r, make([]byte, 1), &loop.Call{Timeout: d})
+			require.ErrorIs(t, err, loop.ErrTimeout)
+			require.GreaterOrEqual(t, time.Since(start), d)
+			require.Less(t, time.Since(start), d+2*time.Second)
+		}
+		start := time.Now()
+		_, err := read(r, make([]byte, 1), &loop.Call{Timeout: -1})
+		require.ErrorIs(t, err, loop.ErrTimeout)
+		require.Less(t, time.Since(start), time.Second)
+	})
+}
+
+// The timer is left where it is when a later deadline comes, and set anew when
+// an earlier one does.
+func TestDeadlinesOfFollowingWaits(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	for _, d := range []time.Duration{10, 60, 20, 40} {
+		result := blocked(t, r, func() error {
+			_, err := read(r, make([]byte, 1), &loop.Call{Timeout: d * time.Millisecond})
+			return err
+		})
+		unix.Write(peer, []byte("x"))
+		require.NoError(t, <-result)
+		start := time.Now()
+		_, err := read(r, make([]byte, 1), &loop.Call{Timeout: d * time.Millisecond})
+		require.ErrorIs(t, err, loop.ErrTimeout)
+		require.GreaterOrEqual(t, time.Since(start), d*time.Millisecond)
+		require.Less(t, time.Since(start), d*time.Millisecond+2*time.Second)
+	}
+}
+
+func TestCloseWakesAllWaiters(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		r, peer := register(t, l)
+		fill(t, r.FD())
+		var results []chan error
+		for range 3 {
+			results = append(results, blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err }))
+			results = append(results, blocked(t, r, func() error { return waitOnce(r, loop.Write, &loop.Call{Timeout: time.Hour}) }))
+		}
+		require.NoError(t, r.Close())
+		for _, c := range results {
+			require.ErrorIs(t, <-c, loop.ErrClosed)
+		}
+		require.ErrorIs(t, r.Close(), loop.ErrClosed)
+		require.ErrorIs(t, r.Use(), loop.ErrClosed)
+		drain(peer)
+		n, err := unix.Read(peer, make([]byte, 1))
+		require.NoError(t, err)
+		require.Zero(t, n, "the descriptor is closed: its peer reads the end")
+		require.Zero(t, l.Registered())
+	})
+}
+
+func TestLoopCloseWakesWaitersAndClosesDescriptors(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: time.Hour}); return err })
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, <-result, loop.ErrLoopClosed)
+	n, err := unix.Read(peer, make([]byte, 1))
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.ErrorIs(t, r.Use(), loop.ErrLoopClosed)
+}
+
+// The number of a descriptor may not be given to another file while a call
+// still uses it.
+func TestDescriptorOutlivesCloseUntilTheLastCallEnds(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	require.NoError(t, r.Use())
+	_, err := r.Begin(loop.Read, &loop.Call{})
+	require.NoError(t, err)
+	fd := r.FD()
+	require.NoError(t, r.Close())
+	_, err = unix.Write(fd, []byte("still mine"))
+	require.NoError(t, err)
+	r.End(loop.Read, true)
+	_, err = unix.Write(fd, []byte("!"))
+	require.NoError(t, err)
+	r.Done()
+	buf := make([]byte, 32)
+	n, err := unix.Read(peer, buf)
+	require.NoError(t, err)
+	require.Equal(t, "still mine!", string(buf[:n]))
+	n, err = unix.Read(peer, buf)
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+func TestInterruptEndsWaitsAndNothingElse(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	require.Zero(t, r.Interrupt(), "nobody waits, and the next wait is not affected")
+	buf := make([]byte, 1)
+	first := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{Timeout: time.Hour}); return err })
+	queued := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{}); return err })
+	require.Equal(t, 2, r.Interrupt())
+	require.ErrorIs(t, <-first, loop.ErrInterrupted)
+	require.ErrorIs(t, <-queued, loop.ErrInterrupted)
+	unix.Write(peer, []byte("x"))
+	_, err := read(r, buf, &loop.Call{})
+	require.NoError(t, err)
+}
+
+func TestContextEndsWait(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	why := errors.New("the user is gone")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	first := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Context: ctx}); return err })
+	queued := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Context: ctx}); return err })
+	other := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+	cancel(why)
+	require.ErrorIs(t, <-first, why)
+	require.ErrorIs(t, <-queued, why)
+	_, err := read(r, make([]byte, 1), &loop.Call{Context: ctx})
+	require.ErrorIs(t, err, why)
+	unix.Write(peer, []byte("x"))
+	require.NoError(t, <-other, "the turn went on to who had no context")
+}
+
+// Two readers are served in the order of their coming, each with its own time.
+func TestTurnsAreFirstInFirstOut(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	var order []int
+	var mu sync.Mutex
+	var results []chan error
+	for i := range 5 {
+		results = append(results, blocked(t, r, func() error {
+			_, err := read(r, make([]byte, 1), &loop.Call{})
+			mu.Lock()
+			order = append(order, i)
+			mu.Unlock()
+			return err
+		}))
+	}
+	start := time.Now()
+	_, err := read(r, make([]byte, 1), &loop.Call{Timeout: 20 * time.Millisecond})
+	require.ErrorIs(t, err, loop.ErrTimeout, "its time runs in the queue")
+	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
+	for i, c := range results {
+		unix.Write(peer, []byte("x"))
+		require.NoError(t, <-c)
+		mu.Lock()
+		require.Equal(t, i, order[i])
+		mu.Unlock()
+	}
+}
+
+// One arrival with data for two readers wakes both: the first hands on the turn
+// and the mark.
+func TestReadyMarkIsHandedOn(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	a := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+	b := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+	unix.Write(peer, []byte("xy"))
+	require.NoError(t, <-a)
+	require.NoError(t, <-b)
+}
+
+// The end of a stream that comes together with its last data gives no edge of
+// its own later: the read after a short one must still find it.
+func TestEndTogetherWithLastData(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+	unix.Write(peer, []byte("x"))
+	require.NoError(t, <-result) // the descriptor is watched now
+	done := make(chan struct{})
+	require.NoError(t, l.Post(func() {
+		defer close(done)
+		unix.Write(peer, []byte("last"))
+		unix.Shutdown(peer, unix.SHUT_WR) // both before the loop looks
+	}))
+	<-done
+	waitFor(t, r.Broken)
+	buf := make([]byte, 64)
+	n, err := read(r, buf, &loop.Call{Timeout: 5 * time.Second})
+	require.NoError(t, err)
+	require.Equal(t, "last", string(buf[:n]))
+	n, err = read(r, buf, &loop.Call{Timeout: 5 * time.Second})
+	require.NoError(t, err, "the end, not a timeout")
+	require.Zero(t, n)
+}
+
+// A stale event must not reach the next registration in the same slot, nor one
+// that got the same descriptor number.
+func TestStaleEventsAreDropped(t *testing.T) {
+	l := newLoop(t)
+	hold, held := make(chan struct{}), make(chan struct{})
+	old, oldPeer := register(t, l)
+	result := blocked(t, old, func() error { _, err := read(old, make([]byte, 1), &loop.Call{}); return err })
+	require.NoError(t, l.Post(func() { close(held); <-hold }))
+	<-held
+	unix.Write(oldPeer, []byte("x")) // an event that the loop has not taken yet
+	number := old.FD()
+	dup, err := unix.Dup(number) // keeps the open file, and so its readiness, alive
+	require.NoError(t, err)
+	defer unix.Close(dup)
+	require.NoError(t, old.Close())
+	require.ErrorIs(t, <-result, loop.ErrClosed)
+	fresh, freshPeer := register(t, l)
+	waiting := blocked(t, fresh, func() error {
+		_, err := fresh.Begin(loop.Read, &loop.Call{})
+		if err == nil {
+			err = fresh.Wait(loop.Read, &loop.Call{Timeout: 50 * time.Millisecond})
+			if err == nil { // the first may be the mark that a new one starts with
+				err = fresh.Wait(loop.Read, &loop.Call{Timeout: 50 * time.Millisecond})
+			}
+			fresh.End(loop.Read, true)
+		}
+		return err
+	})
+	close(hold)
+	require.ErrorIs(t, <-waiting, loop.ErrTimeout, "the old event woke the new registration")
+	unix.Write(freshPeer, []byte("y"))
+	_, err = read(fresh, make([]byte, 1), &loop.Call{Timeout: 5 * time.Second})
+	require.NoError(t, err)
+}
+
+func TestPauseIsNotEndedByEvents(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	unix.Write(peer, []byte("x"))
+	_, err := r.Begin(loop.Write, &loop.Call{})
+	require.NoError(t, err)
+	start := time.Now()
+	require.NoError(t, r.Pause(loop.Write, &loop.Call{}, 20*time.Millisecond))
+	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
+	require.ErrorIs(t, r.Pause(loop.Write, &loop.Call{Timeout: 5 * time.Millisecond}, time.Hour), loop.ErrTimeout)
+	require.ErrorIs(t, r.Pause(loop.Write, &loop.Call{Timeout: -1}, time.Hour), loop.ErrTimeout)
+	r.End(loop.Write, true)
+}
+
+func TestAwait(t *testing.T) {
+	l := newLoop(t)
+	r, _ := register(t, l)
+	call := &loop.Call{Timeout: 10 * time.Second}
+	_, err := r.Begin(loop.Write, call)
+	require.NoError(t, err)
+	x := 0
+	require.NoError(t, r.Await(loop.Write, call, func(context.Context) { x = 1 }))
+	require.Equal(t, 1, x)
+	r.End(loop.Write, true)
+
+	ended := make(chan struct{})
+	result := blocked(t, r, func() error {
+		call := &loop.Call{}
+		if _, err := r.Begin(loop.Write, call); err != nil {
+			return err
+		}
+		defer r.End(loop.Write, true)
+		return r.Await(loop.Write, call, func(ctx context.Context) { <-ctx.Done(); close(ended) })
+	})
+	require.NoError(t, r.Close())
+	require.ErrorIs(t, <-result, loop.ErrClosed)
+	<-ended
+}
+
+// A writer that has waited leaves the loop alone when nobody waits any more,
+// although a unix socket reports every packet that leaves.
+func TestWritabilityThatNobodyWaitsForIsDropped(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	fill(t, r.FD())
+	result := blocked(t, r, func() error { return waitOnce(r, loop.Write, &loop.Call{}) })
+	drain(peer)
+	require.NoError(t, <-result)
+	unix.Write(r.FD(), []byte("x"))
+	drain(peer) // one more event, at which the loop stops listening
+	settle(t, l)
+	waitFor(t, func() bool { return !r.WatchesWrite() })
+	settle(t, l)
+	before := l.Turns()
+	for range 100 {
+		unix.Write(r.FD(), []byte("x"))
+		drain(peer)
+	}
+	settle(t, l)
+	require.LessOrEqual(t, l.Turns(), before+3)
+	fill(t, r.FD())
+	result = blocked(t, r, func() error { return waitOnce(r, loop.Write, &loop.Call{}) })
+	drain(peer)
+	require.NoError(t, <-result, "and listens again when one does")
+}
+
+// waitOnce waits until the direction is ready, from a state in which it is not.
+func waitOnce(r *loop.Registration, d loop.Direction, c *loop.Call) error {
+	if _, err := r.Begin(d, c); err != nil {
+		return err
+	}
+	defer r.End(d, false)
+	return r.Wait(d, c)
+}
+
+func fill(t *testing.T, fd int) {
+	buf := make([]byte, 1<<16)
+	for {
+		if _, err := unix.Write(fd, buf); err != nil {
+			require.Equal(t, unix.EAGAIN, err)
+			return
+		}
+	}
+}
+
+func drain(fd int) {
+	buf := make([]byte, 1<<16)
+	for {
+		if n, err := unix.Read(fd, buf); n <= 0 || err != nil {
+			return
+		}
+	}
+}
+
+// Readers, writers, interrupts and a close on many registrations at once: no
+// wake-up is lost, no wait outlives the close.
+func TestStress(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		const conns, messages = 20, 300
+		var wg sync.WaitGroup
+		var got atomic.Int64
+		for range conns {
+			r, peer := register(t, l)
+			other, err := unix.Dup(peer)
+			require.NoError(t, err)
+			p, err := l.Register(other, loop.DropWritable)
+			require.NoError(t, err)
+			t.Cleanup(func() { p.Close() })
+			for range 3 { // readers in turn
+				wg.Go(func() {
+					buf := make([]byte, 3)
+					for {
+						n, err := read(r, buf, &loop.Call{Timeout: 5 * time.Millisecond})
+						got.Add(int64(n))
+						if errors.Is(err, loop.ErrLoopClosed) || err == nil && n == 0 {
+							return
+						}
+						if err != nil && !errors.Is(err, loop.ErrTimeout) && !errors.Is(err, loop.ErrInterrupted) {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Go(func() {
+				for i := range messages {
+					if err := write(p, []byte("abcde"), &loop.Call{}); err != nil {
+						t.Error(err)
+						return
+					}
+					if i%16 == 0 {
+						r.Interrupt()
+					}
+				}
+				waitFor(t, func() bool { return r.Waiters() == 3 || r.Waiters() == 0 })
+			})
+		}
+		waitFor(t, func() bool { return got.Load() == conns*messages*5 })
+		require.NoError(t, l.Close()) // as good as closing each
+		wg.Wait()
+	})
+}
+
+func TestNoDescriptorLeaks(t *testing.T) {
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(entries)
+	}
+	before := count()
+	for range 20 {
+		l, err := loop.New()
+		require.NoError(t, err)
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+		require.NoError(t, err)
+		r, err := l.Register(fds[0], loop.KeepWritable)
+		require.NoError(t, err)
+		result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+		require.NoError(t, l.Close())
+		require.Error(t, <-result)
+		unix.Close(fds[1])
+	}
+	require.Equal(t, before, count())
+}
+
+// With WithCrash a panic in a task ends the program, as any panic would.
+func TestCrashOption(t *testing.T) {
+	if os.Getenv("WEIR_TEST_CRASH") != "" {
+		l, _ := loop.New(loop.WithCrash())
+		l.Post(func() { panic("as loud as it gets") })
+		select {}
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=TestCrashOption$")
+	cmd.Env = append(os.Environ(), "WEIR_TEST_CRASH=1")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "as loud as it gets")
+}

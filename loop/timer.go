@@ -1,0 +1,88 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/seed-2334f180/weir/timers"
+)
+
+// schedule has t expire at the deadline (nanoseconds on the loop's clock) or
+// up to one tick later, and ends the loop's sleep if it would oversleep that.
+func (l *Loop) schedule(t *timers.Timer[expirer], deadline int64) {
+	when := ticksUp(deadline)
+	l.timerMu.Lock()
+	l.wheel.Schedule(t, when)
+	oversleeps := when < l.bound
+	l.timerMu.Unlock()
+	if oversleeps {
+		l.wake() // fails only when the loop is closing, which ends all waits anyway
+	}
+}
+
+func (l *Loop) cancel(t *timers.Timer[expirer]) bool {
+	l.timerMu.Lock()
+	defer l.timerMu.Unlock()
+	return l.wheel.Cancel(t)
+}
+
+// ticksUp rounds up: a timer is never early.
+func ticksUp(ns int64) uint64 {
+	return uint64(ns/int64(tick)) + uint64(min(ns%int64(tick), 1))
+}
+
+// after is the moment d from now on the loop's clock. One that is beyond the
+// clock's range, some 290 years, is at its end.
+func (l *Loop) after(d time.Duration) int64 {
+	now := l.nanos()
+	if int64(d) > farthest-now {
+		return farthest
+	}
+	return now + max(int64(d), 0)
+}
+
+// farthest leaves room for rounding up and for adding the loop's start.
+const farthest = math.MaxInt64 / 2
+
+// A Timer calls a function on its loop, once.
+type Timer struct {
+	loop *Loop
+	node timers.Timer[expirer]
+	f    func()
+}
+
+// AfterFunc has f called on the loop's goroutine when d has passed: never
+// earlier, and later by a millisecond plus what the loop is busy with. f must
+// not block. A d of zero or less means the next turn.
+func (l *Loop) AfterFunc(d time.Duration, f func()) (*Timer, error) {
+	if f == nil {
+		return nil, errors.New("loop: after: the function is nil")
+	}
+	select {
+	case <-l.done:
+		return nil, fmt.Errorf("loop: after %v: %w", d, ErrLoopClosed)
+	default:
+	}
+	t := &Timer{loop: l, f: f}
+	t.node.Owner = t
+	l.schedule(&t.node, l.after(d))
+	return t, nil
+}
+
+// Stop cancels the timer and reports whether it was still to fire.
+func (t *Timer) Stop() bool { return t.loop.cancel(&t.node) }
+
+// Reset has the timer fire when d has passed from now, whether or not it has
+// fired before, and reports whether it was still to fire.
+func (t *Timer) Reset(d time.Duration) bool {
+	active := t.Stop()
+	t.loop.schedule(&t.node, t.loop.after(d))
+	return active
+}
+
+func (t *Timer) expire(int64) int {
+	t.loop.protect(t.f)
+	return 0
+}

@@ -1,0 +1,391 @@
+package loop
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A Call is what one call on a Registration may cost: one budget of time for
+// all of its waits, and a way to end it. The zero Call may wait for ever.
+type Call struct {
+	// Timeout is the longest that the call may wait. Zero is for ever; a
+	// negative one means that the call may not wait at all.
+	Timeout time.Duration
+	// Context, if not nil, ends the call's waits when it is done: their error
+	// is then the context's cause.
+	Context context.Context
+
+	deadline int64 // of all waits; 0 until the first of them fixes it
+}
+
+// fix starts the call's clock. It is called before the first wait, not when
+// the call begins: a call that need not wait does not look at the clock.
+func (c *Call) fix(l *Loop) int64 {
+	if c.deadline == 0 && c.Timeout > 0 {
+		c.deadline = max(l.after(c.Timeout), 1)
+	}
+	return c.deadline
+}
+
+// A waiter is one parked goroutine. Whoever takes it off the Registration,
+// under its lock, must wake it; so it gets exactly one token.
+type waiter struct {
+	token    chan struct{}
+	next     *waiter
+	deadline int64 // on the loop's clock; 0 for none
+	cause    error // why it was woken; nil for what it waited for
+}
+
+var waiters = sync.Pool{New: func() any { return &waiter{token: make(chan struct{}, 1)} }}
+
+// A ring is a first-in first-out list of waiters: the last one, whose next is
+// the first. An empty one takes a word.
+type ring struct{ last *waiter }
+
+func (q *ring) push(w *waiter, cause error) {
+	w.cause = cause
+	if q.last == nil {
+		w.next = w
+	} else {
+		w.next, q.last.next = q.last.next, w
+	}
+	q.last = w
+}
+
+func (q *ring) pop() *waiter {
+	if q.last == nil {
+		return nil
+	}
+	w := q.last.next
+	if w == q.last {
+		q.last = nil
+	} else {
+		q.last.next = w.next
+	}
+	w.next = nil
+	return w
+}
+
+// move takes those off that match and pushes them to another ring.
+func (q *ring) move(to *ring, cause error, match func(*waiter) bool) {
+	var keep ring
+	for w := q.pop(); w != nil; w = q.pop() {
+		if match(w) {
+			to.push(w, cause)
+		} else {
+			keep.push(w, nil)
+		}
+	}
+	*q = keep
+}
+
+// wake wakes all of the list and says how many.
+func (q *ring) wake() (n int) {
+	for w := q.pop(); w != nil; w = q.pop() {
+		w.token <- struct{}{}
+		n++
+	}
+	return n
+}
+
+// Begin starts a call that may wait: it counts the call in and takes the
+// direction's turn, queueing for it while another call has it. It reports
+// whether a system call is worth trying; if not, it would say EAGAIN, and Wait
+// comes first. After an error the call is over; else End must follow.
+func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
+	held, mark := d.of(heldBit), d.of(readyBit)
+	if c.Context != nil && c.Context.Err() != nil {
+		return false, context.Cause(c.Context)
+	}
+	for {
+		s := r.state.Load()
+		if s&stateClosed != 0 {
+			return false, r.why()
+		}
+		if s&held != 0 {
+			return r.queueUp(d, c)
+		}
+		// The mark is cleared before the system call: an edge that arrives
+		// during the call sets it again.
+		if r.state.CompareAndSwap(s, (s|held)&^mark+oneCall) {
+			return s&mark != 0, nil
+		}
+	}
+}
+
+// queueUp waits for the turn.
+func (r *Registration) queueUp(d Direction, c *Call) (ready bool, err error) {
+	if err := r.Use(); err != nil {
+		return false, err
+	}
+	if c.Timeout < 0 {
+		r.Done()
+		return false, ErrTimeout
+	}
+	w := waiters.Get().(*waiter)
+	r.mu.Lock()
+	for {
+		s := r.state.Load()
+		if s&stateClosed != 0 {
+			r.mu.Unlock()
+			waiters.Put(w)
+			err := r.why()
+			r.Done()
+			return false, err
+		}
+		if s&d.of(heldBit) == 0 {
+			mark := d.of(readyBit)
+			if !r.state.CompareAndSwap(s, (s|d.of(heldBit))&^mark) {
+				continue
+			}
+			r.mu.Unlock()
+			waiters.Put(w)
+			return s&mark != 0, nil
+		}
+		if r.state.CompareAndSwap(s, s|d.of(queuedBit)) {
+			break
+		}
+	}
+	w.deadline = c.fix(r.loop)
+	r.queue[d].push(w, nil)
+	r.arm(w.deadline)
+	r.mu.Unlock()
+	if err := r.rest(w, c); err != nil {
+		r.Done()
+		return false, err
+	}
+	// The turn was handed over with its held bit set.
+	mark := d.of(readyBit)
+	return r.state.And(^mark)&mark != 0, nil
+}
+
+// Wait parks the call until its direction may be ready; then the system call
+// should be tried again. Or until the time is up (ErrTimeout), the
+// Registration or the loop is closed, or the call is interrupted; then End must
+// still follow. Readiness that arrived since the call's last system call began
+// makes it return at once.
+func (r *Registration) Wait(d Direction, c *Call) error {
+	if c.Timeout < 0 {
+		return ErrTimeout
+	}
+	return r.park(d, c, c.fix(r.loop), true)
+}
+
+// Pause parks the call for a time, whatever the readiness, for conditions that
+// the kernel does not report. It ends early as Wait does, but not by events;
+// nil means that the pause is over and the call's own time is not.
+func (r *Registration) Pause(d Direction, c *Call, pause time.Duration) error {
+	if c.Timeout < 0 {
+		return ErrTimeout
+	}
+	until := r.loop.after(pause)
+	if end := c.fix(r.loop); end != 0 && end <= until {
+		return r.park(d, c, end, false)
+	}
+	if err := r.park(d, c, until, false); err != ErrTimeout {
+		return err
+	}
+	return nil
+}
+
+// Await parks the call while f runs in a goroutine of its own, and returns nil
+// when f has returned. When the wait ends for another reason, as Wait's may,
+// the context given to f is cancelled, and f is left behind.
+func (r *Registration) Await(d Direction, c *Call, f func(context.Context)) error {
+	parent := c.Context
+	if parent == nil {
+		parent = context.Background()
+	}
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	// Not from the pool: f's goroutine may look for it after the wait.
+	w := &waiter{token: make(chan struct{}, 1), deadline: c.fix(r.loop)}
+	if parked, err := r.hang(d, w, false); !parked {
+		return err
+	}
+	go func() {
+		f(ctx)
+		r.end(nil, func(x *waiter) bool { return x == w })
+	}()
+	cause, _ := r.sleep(w, c.Context)
+	return cause
+}
+
+func (r *Registration) park(d Direction, c *Call, deadline int64, events bool) error {
+	w := waiters.Get().(*waiter)
+	w.deadline = deadline
+	parked, err := r.hang(d, w, events)
+	if !parked {
+		waiters.Put(w)
+		return err
+	}
+	return r.rest(w, c)
+}
+
+// hang makes w the one that waits for readiness. Without events it is passed
+// by when the direction becomes ready. It reports false if there is nothing to
+// wait for: the direction is ready, or err says what is wrong.
+func (r *Registration) hang(d Direction, w *waiter, events bool) (parked bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if events {
+		if err := r.watch(d); err != nil {
+			return false, err
+		}
+	}
+	for {
+		s := r.state.Load()
+		if s&stateClosed != 0 {
+			return false, r.closedFor()
+		}
+		if !events {
+			break
+		}
+		if mark := d.of(readyBit); s&mark != 0 {
+			if r.state.CompareAndSwap(s, s&^mark) {
+				return false, nil
+			}
+		} else if r.state.CompareAndSwap(s, s|d.of(parkedBit)) {
+			break
+		}
+	}
+	w.cause = nil
+	r.parked[d] = w
+	r.arm(w.deadline)
+	return true, nil
+}
+
+// rest parks the goroutine until its pooled waiter is woken, and returns why.
+func (r *Registration) rest(w *waiter, c *Call) error {
+	cause, free := r.sleep(w, c.Context)
+	if free {
+		waiters.Put(w)
+	}
+	return cause
+}
+
+// sleep parks the goroutine until w is woken. It says whether nobody else
+// knows w any more.
+func (r *Registration) sleep(w *waiter, ctx context.Context) (cause error, free bool) {
+	if ctx == nil {
+		<-w.token
+		return w.cause, true
+	}
+	stop := context.AfterFunc(ctx, func() {
+		r.end(context.Cause(ctx), func(x *waiter) bool { return x == w })
+	})
+	<-w.token
+	return w.cause, stop()
+}
+
+// End finishes a call that began with Begin, and hands the turn to the next in
+// the queue. The caller says whether more may be had without waiting, by what
+// its last system call returned.
+func (r *Registration) End(d Direction, more bool) {
+	held, queued := d.of(heldBit), d.of(queuedBit)
+	var mark uint64
+	if more {
+		mark = d.of(readyBit)
+	}
+	for {
+		s := r.state.Load()
+		if s&queued != 0 {
+			break
+		}
+		if s&callsMask == oneCall { // the last call of a closed descriptor
+			r.release(oneCall)
+			return
+		}
+		if r.state.CompareAndSwap(s, (s&^held|mark)-oneCall) {
+			return
+		}
+	}
+	r.mu.Lock()
+	next := r.queue[d].pop()
+	r.state.Or(mark)
+	if next == nil {
+		r.state.And(^held)
+	}
+	if r.queue[d].last == nil {
+		r.state.And(^queued)
+	}
+	r.mu.Unlock()
+	if next != nil {
+		next.token <- struct{}{}
+	}
+	r.release(oneCall)
+}
+
+// Interrupt ends every wait that is in progress, in both directions, with
+// ErrInterrupted, and reports how many there were. Nothing else changes.
+func (r *Registration) Interrupt() int {
+	return r.end(ErrInterrupted, func(*waiter) bool { return true })
+}
+
+// end wakes the waiters that match.
+func (r *Registration) end(cause error, match func(*waiter) bool) int {
+	r.mu.Lock()
+	list := r.take(cause, match)
+	r.mu.Unlock()
+	return list.wake()
+}
+
+// take removes the waiters that match. The caller holds the lock, and must
+// wake them.
+func (r *Registration) take(cause error, match func(*waiter) bool) (list ring) {
+	for _, d := range [...]Direction{Read, Write} {
+		if w := r.parked[d]; w != nil && match(w) {
+			r.parked[d] = nil
+			r.state.And(^d.of(parkedBit))
+			list.push(w, cause)
+		}
+		if r.queue[d].last == nil {
+			continue
+		}
+		r.queue[d].move(&list, cause, match)
+		if r.queue[d].last == nil {
+			r.state.And(^d.of(queuedBit))
+		}
+	}
+	return list
+}
+
+func (r *Registration) takeAll(cause error) ring {
+	return r.take(cause, func(*waiter) bool { return true })
+}
+
+// arm sees to it that the timer expires no later than the deadline. It is not
+// moved when it would expire earlier: it then finds nobody due, and is set
+// again for who waits by then. So steady traffic under a long timeout leaves
+// the wheel alone. The caller holds the lock.
+func (r *Registration) arm(deadline int64) {
+	if deadline == 0 || r.deadline != 0 && r.deadline <= deadline {
+		return
+	}
+	r.deadline = deadline
+	r.loop.schedule(&r.timer, deadline)
+}
+
+// expire wakes the waiters whose time is up and sets the timer for the rest.
+func (r *Registration) expire(now int64) int {
+	r.mu.Lock()
+	if r.state.Load()&stateClosed != 0 {
+		r.mu.Unlock()
+		return 0
+	}
+	r.deadline = 0
+	var next int64
+	list := r.take(ErrTimeout, func(w *waiter) bool {
+		if w.deadline != 0 && w.deadline <= now {
+			return true
+		}
+		if w.deadline != 0 && (next == 0 || w.deadline < next) {
+			next = w.deadline
+		}
+		return false
+	})
+	r.arm(next)
+	r.mu.Unlock()
+	return list.wake()
+}
