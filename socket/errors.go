@@ -1,0 +1,90 @@
+package socket
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/seed-2334f180/weir/loop"
+	"golang.org/x/sys/unix"
+)
+
+// An Error is why an operation on a socket failed. It always has an errno, so
+// errors.Is(err, unix.ECONNRESET) and the like work. Beyond that
+//
+//   - a timeout is EAGAIN (of Connect: EINPROGRESS, or EALREADY on a second
+//     try), its Timeout method says true, and it is os.ErrDeadlineExceeded;
+//   - a closed socket is EBADF and net.ErrClosed;
+//   - an interrupted call is EINTR, and the context's cause if a context
+//     ended it.
+type Error struct {
+	Op    string        // the operation: "recv", "connect" ...
+	Addr  string        // the address or value concerned; may be empty
+	Errno syscall.Errno // the kernel's error
+	Err   error         // what the errno does not say; may be nil
+}
+
+// Error says the operation, the address, and the reason.
+func (e *Error) Error() string {
+	s := e.Op
+	if e.Addr != "" {
+		s += " " + e.Addr
+	}
+	s += ": " + e.Errno.Error()
+	if e.Err != nil {
+		s += " (" + e.Err.Error() + ")"
+	}
+	return s
+}
+
+// Unwrap gives the errno and, if there is one, the error behind it.
+func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return []error{e.Errno}
+	}
+	return []error{e.Errno, e.Err}
+}
+
+// Timeout reports whether the call's time was up.
+func (e *Error) Timeout() bool { return errors.Is(e.Err, loop.ErrTimeout) }
+
+// Temporary reports what the errno says of itself. It is here for net.Error.
+func (e *Error) Temporary() bool { return e.Timeout() || e.Errno.Temporary() }
+
+// Is matches the errors by which the standard library knows a timeout and a
+// closed socket.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case os.ErrDeadlineExceeded:
+		return e.Timeout()
+	case net.ErrClosed:
+		return errors.Is(e.Err, loop.ErrClosed) || errors.Is(e.Err, loop.ErrLoopClosed)
+	}
+	return false
+}
+
+var _ net.Error = (*Error)(nil)
+
+// fail makes the error of an operation from what a wait or a system call gave.
+func fail(op, addr string, err error) error {
+	e := &Error{Op: op, Addr: addr}
+	if errors.As(err, &e.Errno) {
+		return e
+	}
+	e.Err = err
+	switch {
+	case errors.Is(err, loop.ErrTimeout):
+		e.Errno = unix.EAGAIN
+	case errors.Is(err, loop.ErrClosed), errors.Is(err, loop.ErrLoopClosed):
+		e.Errno = unix.EBADF
+	default: // interrupted, or a context's cause
+		e.Errno = unix.EINTR
+	}
+	return e
+}
+
+// invalid is the error of an argument that no system call would take.
+func invalid(op, value string, errno syscall.Errno, why string) error {
+	return &Error{Op: op, Addr: value, Errno: errno, Err: errors.New(why)}
+}

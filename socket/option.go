@@ -1,0 +1,155 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"golang.org/x/sys/unix"
+)
+
+// An Option says more about the socket that New makes.
+type Option func(*options) error
+
+type options struct {
+	group        *loop.Group
+	address      string
+	port         int
+	bindIP       bool
+	filename     string
+	bindPath     bool
+	reuseAddress bool
+}
+
+// Address binds the socket to a local IP address or host name (inet, inet6).
+// Without Port the kernel chooses the port.
+func Address(host string) Option {
+	return func(o *options) error {
+		o.address, o.bindIP = host, true
+		return nil
+	}
+}
+
+// Port binds the socket to a local port, 0 to 65535; 0 lets the kernel choose.
+// Without Address it is the port of all local addresses.
+func Port(port int) Option {
+	return func(o *options) error {
+		if port < 0 || port > 65535 {
+			return invalid("bind", "port "+strconv.Itoa(port), unix.EINVAL, "a port is 0 to 65535")
+		}
+		o.port, o.bindIP = port, true
+		return nil
+	}
+}
+
+// Filename binds a unix socket to a path, creating it, or to an abstract name
+// after an "@".
+func Filename(path string) Option {
+	return func(o *options) error {
+		if path == "" {
+			return invalid("bind", `""`, unix.EINVAL, "a file name is needed")
+		}
+		o.filename, o.bindPath = path, true
+		return nil
+	}
+}
+
+// ReuseAddress sets SO_REUSEADDR before the bind: a server may then be
+// started again while connections of the last one linger.
+func ReuseAddress() Option {
+	return func(o *options) error { o.reuseAddress = true; return nil }
+}
+
+// Group puts the socket, and those that it accepts, on the loops of g instead
+// of the default group's.
+func Group(g *loop.Group) Option {
+	return func(o *options) error {
+		if g == nil {
+			return invalid("socket", "", unix.EINVAL, "the group is nil")
+		}
+		o.group = g
+		return nil
+	}
+}
+
+func collect(family Family, opts []Option) (*options, error) {
+	o := &options{}
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, invalid("socket", "", unix.EINVAL, "an option is nil")
+		}
+		if err := opt(o); err != nil {
+			return nil, err
+		}
+	}
+	isIP := family == Inet || family == Inet6
+	switch {
+	case o.bindIP && !isIP:
+		return nil, invalid("bind", "", unix.EINVAL, fmt.Sprintf("Address and Port are for inet and inet6, not for %v", family))
+	case o.bindPath && family != Unix:
+		return nil, invalid("bind", o.filename, unix.EINVAL, fmt.Sprintf("Filename is for unix sockets, not for %v", family))
+	}
+	return o, nil
+}
+
+func (o *options) home() (*loop.Group, error) {
+	if o.group != nil {
+		return o.group, nil
+	}
+	return loop.Default()
+}
+
+// resolveTime bounds the look-up of a local host name in New, which no
+// timeout of the socket can, for it is not made yet.
+const resolveTime = 30 * time.Second
+
+// prepare does what must be done before anybody uses the descriptor.
+func (o *options) prepare(fd int, family Family) error {
+	if o.reuseAddress {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return fail("setsockopt", "SO_REUSEADDR", err)
+		}
+	}
+	switch {
+	case o.bindPath:
+		return bindTo(fd, UnixAddr(o.filename))
+	case !o.bindIP:
+		return nil
+	case o.address == "":
+		any := netip.IPv4Unspecified()
+		if family == Inet6 {
+			any = netip.IPv6Unspecified()
+		}
+		return bindTo(fd, AddrFrom(netip.AddrPortFrom(any, uint16(o.port))))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), resolveTime)
+	defer cancel()
+	addrs, err := lookupIP(ctx, family, o.address)
+	if err != nil {
+		return lookupFailed("bind", o.address, err)
+	}
+	var errs []error
+	for _, ip := range addrs {
+		err := bindTo(fd, AddrFrom(netip.AddrPortFrom(ip, uint16(o.port))))
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func bindTo(fd int, a Addr) error {
+	var sa sockaddr
+	if err := sa.encode(a); err != nil {
+		return badAddr("bind", a.String(), err)
+	}
+	if errno := bind(fd, &sa); errno != 0 {
+		return fail("bind", a.String(), errno)
+	}
+	return nil
+}
