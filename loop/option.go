@@ -64,7 +64,9 @@ func WithTasks(n int) Option { return atLeastOne("tasks", n, func(o *options) { 
 
 // WithTaskQueue bounds the tasks that are posted and not yet run. The default
 // is 65536.
-func WithTaskQueue(n int) Option { return atLeastOne("task queue", n, func(o *options) { o.queue = n }) }
+func WithTaskQueue(n int) Option {
+	return atLeastOne("task queue", n, func(o *options) { o.queue = n })
+}
 
 func atLeastOne(what string, n int, set func(*options)) Option {
 	return func(o *options) error {
