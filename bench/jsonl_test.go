@@ -1,0 +1,37 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestLines(t *testing.T) {
+	tab := table{
+		metrics: []metric{
+			{"speed", "speed", whole, inTable, inJSON},
+			{"hidden", "", whole, nowhere, nowhere},
+			{"plain", "", whole, inJSON, nowhere},
+		},
+		pairs: []pair{{"a", "b", "vs b"}},
+	}
+	o := outcome{
+		trial: trial{name: "n=1", subjects: []string{"a", "b"}},
+		rounds: []round{
+			{"a": {"speed": 3, "plain": 1}, "b": {"speed": 2, "plain": 0}},
+			{"a": {"speed": 4, "plain": 1}, "b": {"speed": 2, "plain": 0}},
+			{"a": {"speed": 5, "plain": 1}, "b": {"speed": 2, "plain": 0}},
+		},
+	}
+	var out bytes.Buffer
+	require.NoError(t, writeLines(&out, "s", tab, []outcome{o}))
+	require.Equal(t, []string{
+		`{"suite":"s","case":"n=1","subject":"a","metric":"speed","median":4,"min":3,"max":5,"reps":3}`,
+		`{"suite":"s","case":"n=1","subject":"b","metric":"speed","median":2,"min":2,"max":2,"reps":3}`,
+		`{"suite":"s","case":"n=1","subject":"a","metric":"plain","median":1,"min":1,"max":1,"reps":3}`,
+		`{"suite":"s","case":"n=1","subject":"b","metric":"plain","median":0,"min":0,"max":0,"reps":3}`,
+		`{"suite":"s","case":"n=1","subject":"a","peer":"b","metric":"speed","ratio_median":2,"ratio_min":1.5,"ratio_max":2.5,"reps":3}`,
+	}, strings.Split(strings.TrimSpace(out.String()), "\n"))
+}

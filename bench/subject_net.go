@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var netSubject = subject{
+	name:      "net",
+	about:     "Go's net package, a goroutine per connection",
+	serveEcho: serveEchoNet,
+	newWaiter: newNetWaiter,
+	newInlet:  newNetInlet,
+}
+
+func serveEchoNet(size int, ready func(addr string) error) error {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	if err := ready(listener.Addr().String()); err != nil {
+		return err
+	}
+	for {
+		conn, err := listener.Accept() // net sets TCP_NODELAY
+		if err != nil {
+			return err
+		}
+		go echoNet(conn, make([]byte, echoBuffer(size)))
+	}
+}
+
+func echoNet(conn net.Conn, buf []byte) {
+	defer conn.Close()
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		if _, err := conn.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func newNetWaiter(timeout time.Duration) (*waiter, error) {
+	a, b, err := netPair()
+	if err != nil {
+		return nil, err
+	}
+	buf := make([]byte, 1)
+	wait := func() error {
+		if err := a.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+			return err
+		}
+		n, err := a.Read(buf)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return errNotTimeout(n, err)
+		}
+		return nil
+	}
+	return &waiter{wait: wait, close: func() { a.Close(); b.Close() }}, nil
+}
+
+// newNetInlet sets a deadline before each read, since net's deadlines are points in time:
+// there is no other way to give every read the same timeout.
+func newNetInlet(timeout time.Duration) (*inlet, error) {
+	a, b, err := netPair()
+	if err != nil {
+		return nil, err
+	}
+	receive := b.Read
+	if timeout > 0 {
+		receive = func(p []byte) (int, error) {
+			if err := b.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+				return 0, err
+			}
+			return b.Read(p)
+		}
+	}
+	return &inlet{
+		fill:    func(p []byte) error { _, err := a.Write(p); return err },
+		receive: receive,
+		close:   func() { a.Close(); b.Close() },
+	}, nil
+}
+
+// netPair is a unix socket pair.
+func netPair() (a, b net.Conn, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	if a, err = netConn(fds[0]); err != nil {
+		unix.Close(fds[1]) //nolint:errcheck // the first error is the one to tell
+		return nil, nil, err
+	}
+	if b, err = netConn(fds[1]); err != nil {
+		a.Close()
+		return nil, nil, err
+	}
+	return a, b, nil
+}
+
+// netConn takes fd over.
+func netConn(fd int) (net.Conn, error) {
+	file := os.NewFile(uintptr(fd), "socketpair")
+	defer file.Close() // FileConn has a duplicate of its own
+	return net.FileConn(file)
+}

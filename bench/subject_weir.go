@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"github.com/seed-2334f180/weir/socket"
+)
+
+var weirSubject = subject{
+	name:      "weir",
+	about:     "Weir's socket class, a goroutine per connection",
+	serveEcho: serveEchoWeir,
+	newWaiter: newWeirWaiter,
+	newInlet:  newWeirInlet,
+}
+
+func serveEchoWeir(size int, ready func(addr string) error) error {
+	listener, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	if err != nil {
+		return err
+	}
+	if err := listener.Listen(4096); err != nil {
+		return err
+	}
+	if err := ready(listener.LocalAddr().String()); err != nil {
+		return err
+	}
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		if err := conn.SetNoDelay(true); err != nil {
+			return err
+		}
+		go echoWeir(conn, make([]byte, echoBuffer(size)))
+	}
+}
+
+func echoWeir(conn *socket.Socket, buf []byte) {
+	defer conn.Close()
+	for {
+		n, err := conn.Recv(buf, 0)
+		if err != nil {
+			return
+		}
+		if err := sendAllWeir(conn, buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// sendAllWeir repeats Send, which like send(2) may take less than it is given.
+func sendAllWeir(s *socket.Socket, p []byte) error {
+	for len(p) > 0 {
+		n, err := s.Send(p, 0)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return io.ErrShortWrite
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+func newWeirWaiter(timeout time.Duration) (*waiter, error) {
+	a, b, err := weirPair(timeout)
+	if err != nil {
+		return nil, err
+	}
+	buf := make([]byte, 1)
+	wait := func() error {
+		n, err := a.Recv(buf, 0)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return errNotTimeout(n, err)
+		}
+		return nil
+	}
+	return &waiter{wait: wait, close: func() { a.Close(); b.Close() }}, nil
+}
+
+func newWeirInlet(timeout time.Duration) (*inlet, error) {
+	a, b, err := weirPair(timeout)
+	if err != nil {
+		return nil, err
+	}
+	return &inlet{
+		fill:    func(p []byte) error { return sendAllWeir(b, p) },
+		receive: func(p []byte) (int, error) { return a.Recv(p, 0) },
+		close:   func() { a.Close(); b.Close() },
+	}, nil
+}
+
+// weirPair is a unix socket pair, the first of which receives with a timeout.
+func weirPair(timeout time.Duration) (a, b *socket.Socket, err error) {
+	if a, b, err = socket.Pair(socket.Unix, socket.Stream, 0); err != nil {
+		return nil, nil, err
+	}
+	if err := a.SetRecvTimeout(timeout); err != nil {
+		a.Close()
+		b.Close()
+		return nil, nil, err
+	}
+	return a, b, nil
+}
