@@ -50,7 +50,7 @@ const tick = time.Millisecond
 
 // expirer is what the wheel's timers belong to: expire is called on the loop,
 // at now (nanoseconds since the loop's start), without a lock held.
-type expirer interface{ expire(now int64) (woken int) }
+type expirer interface{ expire(now int64) }
 
 // A Loop is an event loop. Make one with New; it runs until Close.
 type Loop struct {
@@ -58,6 +58,10 @@ type Loop struct {
 	poller  *poller.Poller
 	start   time.Time // tick 0 of the wheel, and the origin of all deadlines
 	done    chan struct{}
+
+	// backlog counts the goroutines that the loop has woken and that have not
+	// run since.
+	backlog atomic.Int64
 
 	// asleep is set while the loop is, or is about to be, in Wait: only then
 	// is it worth waking.
@@ -203,11 +207,11 @@ func (l *Loop) turn() bool {
 		return false
 	}
 	l.turns.Add(1)
-	woken := l.dispatch(l.events[:n])
-	expired, moreTimers := l.expire()
+	l.dispatch(l.events[:n])
+	moreTimers := l.expire()
 	moreTasks, open := l.runTasks()
 	l.more = moreTimers || moreTasks
-	if woken+expired > 0 && open {
+	if open && l.backlog.Load() > 0 {
 		// Let the woken goroutines run before the next poll: by then their
 		// peers may have answered, and one poll finds many events.
 		runtime.Gosched()
@@ -219,8 +223,8 @@ func (l *Loop) turn() bool {
 func (l *Loop) deadline() time.Time {
 	// Set before looking: who stores work after the look sees it and wakes us.
 	l.asleep.Store(true)
-	if l.more {
-		return l.start // long past: just poll
+	if l.more || l.backlog.Load() > 0 {
+		return l.start // long past: just poll, and keep no thread from them
 	}
 	l.mu.Lock()
 	pending := len(l.tasks) > 0 || l.closed
@@ -236,14 +240,14 @@ func (l *Loop) deadline() time.Time {
 		return time.Time{}
 	}
 	l.bound = when
-	return l.start.Add(time.Duration(when) * tick)
+	return l.at(when)
 }
 
 // dispatch hands each event to its registration. An event of a registration
 // that has been closed meanwhile finds no such key and is dropped.
-func (l *Loop) dispatch(events []poller.Event) (woken int) {
+func (l *Loop) dispatch(events []poller.Event) {
 	if len(events) == 0 {
-		return 0
+		return
 	}
 	batch := l.batch[:len(events)]
 	l.mu.Lock()
@@ -253,20 +257,19 @@ func (l *Loop) dispatch(events []poller.Event) (woken int) {
 	l.mu.Unlock()
 	for i, r := range batch {
 		if r != nil {
-			woken += r.arrived(events[i].Ready())
+			r.arrived(events[i].Ready())
 		}
 		batch[i] = nil // a closed registration must be collectable
 	}
-	return woken
 }
 
 // expire takes what is due off the wheel and tells the owners.
-func (l *Loop) expire() (woken int, more bool) {
+func (l *Loop) expire() (more bool) {
 	l.timerMu.Lock()
 	when, ok := l.wheel.Bound()
 	if !ok {
 		l.timerMu.Unlock()
-		return 0, false
+		return false
 	}
 	now := l.nanos()
 	n := 0
@@ -275,10 +278,10 @@ func (l *Loop) expire() (woken int, more bool) {
 	}
 	l.timerMu.Unlock()
 	for i, t := range l.expired[:n] {
-		woken += t.Owner.expire(now)
+		t.Owner.expire(now)
 		l.expired[i] = nil
 	}
-	return woken, more
+	return more
 }
 
 // runTasks runs posted tasks, at most the budget's number.

@@ -143,7 +143,7 @@ func (r *Registration) shut(reason error) error {
 	r.loop.mu.Lock()
 	r.loop.table.remove(r.key)
 	r.loop.mu.Unlock()
-	woken.wake()
+	woken.wake(nil)
 	r.release(oneCall)
 	return nil
 }
@@ -171,15 +171,14 @@ func (r *Registration) watch(d Direction) error {
 	return nil
 }
 
-// arrived takes in an event: on the loop's goroutine, or on any for a made-up
-// one.
-func (r *Registration) arrived(ev poller.Readiness) (woken int) {
+// arrived takes in an event, on the loop's goroutine.
+func (r *Registration) arrived(ev poller.Readiness) {
 	set := stateBits(ev)
 	before := r.state.Or(set)
 	// Writability that nobody waited for, and that will be reported again.
 	useless := ev&poller.Writable != 0 && r.edges == DropWritable && before&Write.of(parkedBit) == 0
 	if before&(Read.of(parkedBit)|Write.of(parkedBit)) == 0 && !useless {
-		return 0
+		return
 	}
 	var list ring
 	r.mu.Lock()
@@ -198,7 +197,7 @@ func (r *Registration) arrived(ev poller.Readiness) (woken int) {
 		}
 	}
 	r.mu.Unlock()
-	return list.wake()
+	list.wake(&r.loop.backlog)
 }
 
 // Broken reports whether the kernel has said that the peer will send no more,

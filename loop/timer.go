@@ -16,9 +16,13 @@ func (l *Loop) schedule(t *timers.Timer[expirer], deadline int64) {
 	l.timerMu.Lock()
 	l.wheel.Schedule(t, when)
 	oversleeps := when < l.bound
-	l.timerMu.Unlock()
 	if oversleeps {
-		l.wake() // fails only when the loop is closing, which ends all waits anyway
+		l.bound = when
+	}
+	l.timerMu.Unlock()
+	if oversleeps && l.asleep.Load() {
+		// It fails only when the loop is closing, which ends all waits anyway.
+		_ = l.poller.Hasten(l.at(when))
 	}
 }
 
@@ -27,6 +31,9 @@ func (l *Loop) cancel(t *timers.Timer[expirer]) bool {
 	defer l.timerMu.Unlock()
 	return l.wheel.Cancel(t)
 }
+
+// at is the time of a tick.
+func (l *Loop) at(when uint64) time.Time { return l.start.Add(time.Duration(when) * tick) }
 
 // ticksUp rounds up: a timer is never early.
 func ticksUp(ns int64) uint64 {
@@ -82,7 +89,4 @@ func (t *Timer) Reset(d time.Duration) bool {
 	return active
 }
 
-func (t *Timer) expire(int64) int {
-	t.loop.protect(t.f)
-	return 0
-}
+func (t *Timer) expire(int64) { t.loop.protect(t.f) }

@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,8 +34,9 @@ func (c *Call) fix(l *Loop) int64 {
 type waiter struct {
 	token    chan struct{}
 	next     *waiter
-	deadline int64 // on the loop's clock; 0 for none
-	cause    error // why it was woken; nil for what it waited for
+	deadline int64         // on the loop's clock; 0 for none
+	cause    error         // why it was woken; nil for what it waited for
+	backlog  *atomic.Int64 // counts it from being woken until it runs; or nil
 }
 
 var waiters = sync.Pool{New: func() any { return &waiter{token: make(chan struct{}, 1)} }}
@@ -80,13 +82,26 @@ func (q *ring) move(to *ring, cause error, match func(*waiter) bool) {
 	*q = keep
 }
 
-// wake wakes all of the list and says how many.
-func (q *ring) wake() (n int) {
+// wake wakes all of the list and says how many. The loop has them counted.
+func (q *ring) wake(backlog *atomic.Int64) (n int) {
 	for w := q.pop(); w != nil; w = q.pop() {
+		if w.backlog = backlog; backlog != nil {
+			backlog.Add(1)
+		}
 		w.token <- struct{}{}
 		n++
 	}
 	return n
+}
+
+// sleep parks the goroutine until w is woken, and returns why.
+func (w *waiter) sleep() error {
+	<-w.token
+	if w.backlog != nil {
+		w.backlog.Add(-1)
+		w.backlog = nil
+	}
+	return w.cause
 }
 
 // Begin starts a call that may wait: it counts the call in and takes the
@@ -269,14 +284,13 @@ func (r *Registration) rest(w *waiter, c *Call) error {
 // knows w any more.
 func (r *Registration) sleep(w *waiter, ctx context.Context) (cause error, free bool) {
 	if ctx == nil {
-		<-w.token
-		return w.cause, true
+		return w.sleep(), true
 	}
 	stop := context.AfterFunc(ctx, func() {
 		r.end(context.Cause(ctx), func(x *waiter) bool { return x == w })
 	})
-	<-w.token
-	return w.cause, stop()
+	cause = w.sleep()
+	return cause, stop()
 }
 
 // End finishes a call that began with Begin, and hands the turn to the next in
@@ -328,7 +342,7 @@ func (r *Registration) end(cause error, match func(*waiter) bool) int {
 	r.mu.Lock()
 	list := r.take(cause, match)
 	r.mu.Unlock()
-	return list.wake()
+	return list.wake(nil)
 }
 
 // take removes the waiters that match. The caller holds the lock, and must
@@ -368,11 +382,11 @@ func (r *Registration) arm(deadline int64) {
 }
 
 // expire wakes the waiters whose time is up and sets the timer for the rest.
-func (r *Registration) expire(now int64) int {
+func (r *Registration) expire(now int64) {
 	r.mu.Lock()
 	if r.state.Load()&stateClosed != 0 {
 		r.mu.Unlock()
-		return 0
+		return
 	}
 	r.deadline = 0
 	var next int64
@@ -387,5 +401,5 @@ func (r *Registration) expire(now int64) int {
 	})
 	r.arm(next)
 	r.mu.Unlock()
-	return list.wake()
+	list.wake(&r.loop.backlog)
 }

@@ -13,6 +13,14 @@ import (
 // parked sleeps in Go's scheduler. The epoll descriptor is itself a pollable
 // file: the runtime's network poller watches it, and a goroutine that finds it
 // empty parks as a net.Conn's reader would.
+//
+// To park and be woken that way takes four system calls. Where events follow
+// one another closely, as the requests of a single client do, it is cheaper to
+// linger inside epoll_wait(2), which takes one. That holds the thread and its P,
+// so no lingering goes on for longer than a millisecond before the scheduler
+// gets to look around, and it is given up where it proves to be in vain. (The
+// timeout of epoll_wait itself would cost more than it saves: the kernel sets a
+// timer for each call. The alarm is set once for many.)
 type parked struct {
 	epfd int
 	file *os.File
@@ -25,19 +33,28 @@ type parked struct {
 	n      int
 	err    error
 
-	// armed is the file's read deadline; zero if it has none.
-	armed time.Time
+	alarm  *alarm
+	hits   uint // waits that lingering has served since the alarm last struck
+	misses uint // how often in succession it struck before any was
+	skip   uint // waits that will not linger
 }
 
+const (
+	linger = time.Millisecond
+	// maxMisses makes it 1 wait in 1024 that still tries to linger, when the
+	// last many were in vain.
+	maxMisses = 10
+)
+
 // newParked takes charge of epfd: it closes it when it fails.
-func newParked(epfd int) (*parked, error) {
+func newParked(epfd int, alarm *alarm) (*parked, error) {
 	// The runtime takes a descriptor for pollable only if it is non-blocking.
 	if err := unix.SetNonblock(epfd, true); err != nil {
 		unix.Close(epfd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	p := &parked{epfd: epfd, file: os.NewFile(uintptr(epfd), "epoll")}
-	err := p.file.SetReadDeadline(time.Time{})
+	p := &parked{epfd: epfd, alarm: alarm, file: os.NewFile(uintptr(epfd), "epoll")}
+	err := p.file.SetReadDeadline(time.Time{}) // refused where the file is not pollable
 	if err == nil {
 		p.conn, err = p.file.SyscallConn()
 	}
@@ -52,49 +69,52 @@ func newParked(epfd int) (*parked, error) {
 	return p, nil
 }
 
-func (p *parked) wait(events []Event, deadline time.Time) (int, error) {
-	p.events = events
-	defer func() { p.events = nil }()
-	for {
-		if !deadline.IsZero() && time.Until(deadline) <= 0 {
-			return pollNow(p.epfd, events)
-		}
-		if err := p.arm(deadline); err != nil {
-			return 0, err
-		}
-		// Read forgets earlier edges, calls poll, and parks when that finds
-		// nothing; poll is called again after each edge.
-		err := p.conn.Read(p.poll)
-		switch {
-		case err == nil:
-			return p.n, p.err
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			p.armed = past
-		case errors.Is(err, os.ErrClosed):
-			return 0, ErrClosed
-		default:
-			return 0, err
+func (p *parked) wait(events []Event, first bool) (int, error) {
+	if first {
+		if n, err := p.linger(events); n != 0 || err != nil {
+			return n, err
 		}
 	}
+	p.events = events
+	// Read forgets earlier edges, calls poll, and parks when that finds
+	// nothing; poll is called again after each edge.
+	err := p.conn.Read(p.poll)
+	p.events = nil
+	if errors.Is(err, os.ErrClosed) {
+		return 0, ErrClosed
+	}
+	if err != nil {
+		return 0, err
+	}
+	return p.n, p.err
 }
 
-// past marks a read deadline that has struck: it must be set anew before the
-// next read.
-var past = time.Unix(1, 0)
-
-// arm sees to it that the file's deadline strikes no later than deadline.
-// Setting it costs hundreds of nanoseconds, so an earlier one is left to
-// strike in vain, once, rather than moved with every wait.
-func (p *parked) arm(deadline time.Time) error {
-	switch {
-	case p.armed.Equal(past):
-	case deadline.IsZero():
-		return nil
-	case !p.armed.IsZero() && !deadline.Before(p.armed):
-		return nil
+// linger waits for events until the alarm strikes, if that was of use lately.
+// It returns 0 where the goroutine should park instead.
+func (p *parked) linger(events []Event) (int, error) {
+	if p.skip > 0 {
+		p.skip--
+		return 0, nil
 	}
-	p.armed = deadline
-	return p.file.SetReadDeadline(deadline)
+	if err := p.alarm.within(linger); err != nil {
+		return 0, err
+	}
+	n, errno := block(p.epfd, events)
+	switch {
+	case errno == unix.EINTR:
+		return 0, nil
+	case errno != 0:
+		return 0, os.NewSyscallError("epoll_wait", errno)
+	case n > 1 || events[0].Key() != alarmKey:
+		p.hits++
+		return n, nil
+	}
+	if p.misses++; p.hits > 0 {
+		p.misses, p.hits = 0, 0
+	}
+	p.misses = min(p.misses, maxMisses)
+	p.skip = 1<<p.misses - 1
+	return n, nil
 }
 
 func (p *parked) close() error { return p.file.Close() }

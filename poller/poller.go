@@ -33,8 +33,14 @@ import (
 // ErrClosed is what every method returns once the Poller is closed.
 var ErrClosed = errors.New("poller is closed")
 
-// WakeKey is the one key that Add refuses: the Poller uses it itself.
-const WakeKey uint64 = math.MaxUint64
+// FirstReservedKey and those above it are refused by Add: the Poller uses them
+// itself.
+const FirstReservedKey = alarmKey
+
+const (
+	wakeKey  uint64 = math.MaxUint64
+	alarmKey uint64 = math.MaxUint64 - 1
+)
 
 // Readiness is a set of epoll(7) event bits, asked for or reported.
 type Readiness uint32
@@ -107,17 +113,17 @@ func (s Strategy) String() string {
 	return fmt.Sprintf("Strategy(%d)", int(s))
 }
 
-// A sleeper waits on the epoll descriptor. Its wait returns 0 when the
-// deadline is past; the zero deadline never is. Its close also closes the
-// descriptor.
+// A sleeper waits on the epoll descriptor until it has events. It is told
+// whether this is a Wait's first sleep. Its close also closes the descriptor.
 type sleeper interface {
-	wait(events []Event, deadline time.Time) (int, error)
+	wait(events []Event, first bool) (int, error)
 	close() error
 }
 
 // A Poller is an epoll instance with a way to wake its waiter.
 type Poller struct {
 	sleeper sleeper
+	alarm   alarm
 	epfd    int
 	wakefd  int
 
@@ -144,22 +150,40 @@ func Open(strategy Strategy) (*Poller, error) {
 	}
 	p := &Poller{epfd: epfd, sleeper: &blocking{epfd: epfd}}
 	if strategy == Parked {
-		if p.sleeper, err = newParked(epfd); err != nil {
+		if p.sleeper, err = newParked(epfd, &p.alarm); err != nil {
 			return nil, err
 		}
 	}
-	if p.wakefd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
-		p.sleeper.close()
-		return nil, os.NewSyscallError("eventfd", err)
-	}
-	// Edge-triggered: each write is an edge of its own, so the counter need
-	// never be read.
-	if err := p.control(unix.EPOLL_CTL_ADD, p.wakefd, WakeKey, Readable); err != nil {
-		unix.Close(p.wakefd)
+	if err := p.watchOwn(); err != nil {
 		p.sleeper.close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// watchOwn adds the descriptors by which a wait is ended. Being edge-triggered,
+// they need never be read: each write, and each expiry, is an edge of its own.
+func (p *Poller) watchOwn() (err error) {
+	if p.wakefd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return os.NewSyscallError("eventfd", err)
+	}
+	if err = p.alarm.open(); err != nil {
+		unix.Close(p.wakefd)
+		return err
+	}
+	err = errors.Join(
+		p.control(unix.EPOLL_CTL_ADD, p.wakefd, wakeKey, Readable),
+		p.control(unix.EPOLL_CTL_ADD, p.alarm.fd, alarmKey, Readable))
+	if err != nil {
+		err = errors.Join(err, p.closeOwn())
+	}
+	return err
+}
+
+func (p *Poller) closeOwn() error {
+	return errors.Join(
+		os.NewSyscallError("close", unix.Close(p.wakefd)),
+		os.NewSyscallError("close", unix.Close(p.alarm.fd)))
 }
 
 // Add watches fd, edge-triggered, for the conditions in interest, and reports
@@ -187,7 +211,7 @@ func (p *Poller) change(op, fd int, key uint64, interest Readiness) error {
 	if interest&^interestMask != 0 {
 		return fmt.Errorf("poller: %s fd %d: interest %v cannot be asked for", opName(op), fd, interest&^interestMask)
 	}
-	if key == WakeKey {
+	if key >= FirstReservedKey {
 		return fmt.Errorf("poller: %s fd %d: key %#x is reserved", opName(op), fd, key)
 	}
 	p.mu.RLock()
@@ -225,41 +249,81 @@ func opName(op int) string {
 	return "epoll_ctl delete"
 }
 
-// Wait fills events with what became ready and returns how many it filled.
-// It returns as soon as there is one; with 0 when the deadline is past or Wake
-// was called; with ErrClosed when the Poller is closed, also by another
-// goroutine while it waits. A zero deadline is never past; a past one makes
-// Wait a poll. It is not early; Parked is late by what a Go timer is, Blocking
-// by what epoll_pwait2(2) is. It allocates nothing.
-//
-// Spurious returns with 0 do not happen, but a caller should not depend on it.
+// Wait fills events with what became ready and returns how many it filled. It
+// returns as soon as there is one; with 0 when the deadline is past, or the one
+// that Hasten gave, or when Wake was called; with ErrClosed when the Poller is
+// closed, also by another goroutine while it waits. A zero deadline is never
+// past; a past one makes Wait a poll. It is never early, and late by
+// microseconds and what the machine is busy with. It allocates nothing.
 func (p *Poller) Wait(events []Event, deadline time.Time) (int, error) {
 	if len(events) == 0 {
 		return 0, errors.New("poller: wait: no room for events")
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	defer p.alarm.reset()
 	if p.closed || p.closing.Load() {
 		return 0, ErrClosed
 	}
-	n, err := p.sleeper.wait(events, deadline)
-	if err != nil {
+	wait := p.sleeper.wait
+	poll := !deadline.IsZero() && time.Until(deadline) <= 0
+	if poll {
+		wait = p.look
+	} else if err := p.alarm.hasten(deadline); err != nil {
 		return 0, err
 	}
-	for i := range events[:n] {
-		if events[i].Key() == WakeKey {
+	for first := true; ; first = false {
+		n, err := wait(events, first)
+		if err != nil {
+			return 0, err
+		}
+		n, ended, err := p.sift(events[:n])
+		switch {
+		case err != nil:
+			return 0, err
+		case p.closing.Load():
+			return 0, ErrClosed
+		case n > 0 || ended || poll:
+			return n, nil
+		}
+	}
+}
+
+func (p *Poller) look(events []Event, _ bool) (int, error) { return pollNow(p.epfd, events) }
+
+// sift takes the Poller's own events out, and reports whether they end the
+// wait.
+func (p *Poller) sift(events []Event) (n int, ended bool, err error) {
+	for i := range events {
+		switch events[i].Key() {
+		case wakeKey:
 			// Cleared before the caller looks for the reason of the wake-up,
 			// so that a reason stored later wakes it again.
 			p.waking.Store(false)
-			n--
-			events[i] = events[n]
-			break
+			ended = true
+		case alarmKey:
+			var due bool
+			if due, err = p.alarm.struck(); err != nil {
+				return 0, true, err
+			}
+			ended = ended || due
+		default:
+			events[n] = events[i]
+			n++
 		}
 	}
-	if p.closing.Load() {
-		return 0, ErrClosed
+	return n, ended, nil
+}
+
+// Hasten makes the current Wait end no later than deadline, or the next one if
+// none is waiting.
+func (p *Poller) Hasten(deadline time.Time) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return ErrClosed
 	}
-	return n, nil
+	return p.alarm.hasten(deadline)
 }
 
 // Wake makes the current Wait return, or the next one if none is waiting.
@@ -300,5 +364,5 @@ func (p *Poller) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	return errors.Join(ringErr, p.sleeper.close(), os.NewSyscallError("close", unix.Close(p.wakefd)))
+	return errors.Join(ringErr, p.sleeper.close(), p.closeOwn())
 }

@@ -2,7 +2,6 @@ package poller_test
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -49,7 +48,7 @@ func soon() time.Time { return time.Now().Add(5 * time.Second) }
 func TestReportsKeyAndReadiness(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		a, b := pair(t)
-		for _, key := range []uint64{0, 1, 1 << 31, 1<<63 + 12345, math.MaxUint64 - 1} {
+		for _, key := range []uint64{0, 1, 1 << 31, 1<<63 + 12345, poller.FirstReservedKey - 1} {
 			require.NoError(t, p.Add(a, key, poller.Readable|poller.PeerClosed))
 			write(t, b, "x")
 			events := make([]poller.Event, 4)
@@ -152,6 +151,34 @@ func TestDeadlinesFollowEachOther(t *testing.T) {
 		require.NoError(t, p.Wake())
 		_, err = p.Wait(events, time.Time{})
 		require.NoError(t, err)
+	})
+}
+
+func TestHasten(t *testing.T) {
+	onBoth(t, func(t *testing.T, p *poller.Poller) {
+		events := make([]poller.Event, 1)
+		start := time.Now()
+		require.NoError(t, p.Hasten(start.Add(20*time.Millisecond)), "before the wait")
+		require.NoError(t, p.Hasten(start.Add(time.Hour)), "later changes nothing")
+		_, err := p.Wait(events, start.Add(time.Minute))
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
+		require.Less(t, time.Since(start), 5*time.Second)
+
+		ended := make(chan error)
+		go func() {
+			_, err := p.Wait(events, time.Time{})
+			ended <- err
+		}()
+		start = time.Now()
+		require.NoError(t, p.Hasten(start.Add(5*time.Millisecond)), "during it")
+		require.NoError(t, <-ended)
+		require.GreaterOrEqual(t, time.Since(start), 5*time.Millisecond)
+
+		start = time.Now()
+		_, err = p.Wait(events, start.Add(30*time.Millisecond))
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, time.Since(start), 30*time.Millisecond, "it is for one wait")
 	})
 }
 
@@ -394,7 +421,7 @@ func TestDescriptorsAreCloseOnExec(t *testing.T) {
 			require.NoError(t, err)
 			require.NotZero(t, flags&unix.FD_CLOEXEC, "fd %d", fd)
 		}
-		require.Equal(t, 2, fresh)
+		require.Equal(t, 3, fresh, "epoll, eventfd, timerfd")
 	})
 	require.Equal(t, before, descriptors(t), "a descriptor leaked")
 }
@@ -437,7 +464,7 @@ func TestBadInput(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		a, _ := pair(t)
 		require.ErrorIs(t, p.Add(-1, 1, poller.Readable), unix.EBADF)
-		require.ErrorContains(t, p.Add(a, poller.WakeKey, poller.Readable), "reserved")
+		require.ErrorContains(t, p.Add(a, poller.FirstReservedKey, poller.Readable), "reserved")
 		require.ErrorContains(t, p.Add(a, 1, poller.HungUp), "HUP cannot be asked for")
 		require.NoError(t, p.Add(a, 1, poller.Readable))
 		require.ErrorIs(t, p.Add(a, 1, poller.Readable), unix.EEXIST)
