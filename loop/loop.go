@@ -7,7 +7,8 @@
 // number is not reused under a call.
 //
 //	l, err := loop.New()
-//	r, err := l.Register(fd, loop.KeepWritable)
+//	var r loop.Registration
+//	err = l.Register(&r, fd, loop.KeepWritable)
 //	call := loop.Call{Timeout: time.Second}
 //	err = r.Begin(loop.Read, &call)
 //	n, err := unix.Read(r.FD(), buf)

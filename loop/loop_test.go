@@ -256,8 +256,7 @@ func TestCloseRunsWhatWasPosted(t *testing.T) {
 		require.ErrorIs(t, l.Close(), loop.ErrLoopClosed)
 		_, err := l.AfterFunc(time.Second, func() {})
 		require.ErrorIs(t, err, loop.ErrLoopClosed)
-		_, err = l.Register(0, loop.KeepWritable)
-		require.ErrorIs(t, err, loop.ErrLoopClosed)
+		require.ErrorIs(t, l.Register(new(loop.Registration), 0, loop.KeepWritable), loop.ErrLoopClosed)
 	})
 }
 
@@ -281,8 +280,9 @@ func TestBadOptions(t *testing.T) {
 	require.ErrorContains(t, l.Post(nil), "task is nil")
 	_, err := l.AfterFunc(0, nil)
 	require.ErrorContains(t, err, "function is nil")
-	_, err = l.Register(-1, loop.KeepWritable)
-	require.ErrorContains(t, err, "descriptor -1")
+	require.ErrorContains(t, l.Register(new(loop.Registration), -1, loop.KeepWritable), "descriptor -1")
+	r, _ := register(t, l)
+	require.ErrorContains(t, l.Register(r, 0, loop.KeepWritable), "in use")
 }
 
 func TestGroupPolicies(t *testing.T) {
@@ -305,8 +305,7 @@ func TestGroupPolicies(t *testing.T) {
 	for i := range 6 {
 		l := g.Pick()
 		fd, _ := pair(t)
-		_, err := l.Register(fd, loop.DropWritable)
-		require.NoError(t, err)
+		require.NoError(t, l.Register(new(loop.Registration), fd, loop.DropWritable))
 		require.LessOrEqual(t, l.Registered(), i/2+1)
 	}
 

@@ -29,41 +29,49 @@ const (
 // In each direction one call at a time has the turn; others queue for it in
 // the order of their coming. A call begins with Begin, waits with Wait, and
 // ends with End.
+//
+// The zero Registration is for Register to fill in; embed it in what it serves.
+// It must not be copied.
 type Registration struct {
-	state atomic.Uint64
-	loop  *Loop
-	key   uint64
-	fd    int32
-	edges WriteEdges
-
-	mu       sync.Mutex // guards the rest
-	interest poller.Readiness
+	// What every call touches comes first, to share a cache line.
+	state    atomic.Uint64
+	loop     *Loop
+	mu       sync.Mutex // guards what follows key
+	fd       int32
+	edges    WriteEdges
+	key      uint64
 	parked   [2]*waiter // the turn's holder, waiting for readiness
-	queue    [2]ring    // those who wait for the turn
 	deadline int64      // when timer expires; 0 if it is not scheduled
+
+	interest poller.Readiness
+	queue    [2]ring // those who wait for the turn
 	timer    timers.Timer[expirer]
 	reason   error // why it was closed
 }
 
-// Register puts a non-blocking descriptor on the loop, which owns it from then
-// on: closing the Registration or the loop closes it. When Register fails, it
-// is still the caller's. The kernel is asked to watch it only when a call must
-// wait: what never waits costs nothing more.
-func (l *Loop) Register(fd int, edges WriteEdges) (*Registration, error) {
+// Register puts a non-blocking descriptor on the loop, in charge of r, which
+// owns it from then on: closing r or the loop closes it. When Register fails,
+// it is still the caller's. The kernel is asked to watch it only when a call
+// must wait: what never waits costs nothing more.
+func (l *Loop) Register(r *Registration, fd int, edges WriteEdges) error {
 	if fd < 0 {
-		return nil, fmt.Errorf("loop: register: descriptor %d: %w", fd, unix.EBADF)
+		return fmt.Errorf("loop: register: descriptor %d: %w", fd, unix.EBADF)
 	}
-	r := &Registration{loop: l, fd: int32(fd), edges: edges}
+	if r.loop != nil {
+		return fmt.Errorf("loop: register: descriptor %d: the registration is in use", fd)
+	}
+	r.loop, r.fd, r.edges = l, int32(fd), edges
 	r.timer.Owner = r
 	// Nothing is known yet, so a first system call is worth trying.
 	r.state.Store(oneCall | Read.of(readyBit) | Write.of(readyBit))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return nil, fmt.Errorf("loop: register: descriptor %d: %w", fd, ErrLoopClosed)
+		r.loop = nil
+		return fmt.Errorf("loop: register: descriptor %d: %w", fd, ErrLoopClosed)
 	}
 	r.key = l.table.insert(r)
-	return r, nil
+	return nil
 }
 
 // FD is the descriptor. It may be used only between Use and Done, or Begin and

@@ -27,8 +27,8 @@ func pair(t *testing.T) (mine, peer int) {
 
 func register(t *testing.T, l *loop.Loop) (r *loop.Registration, peer int) {
 	fd, peer := pair(t)
-	r, err := l.Register(fd, loop.DropWritable)
-	require.NoError(t, err)
+	r = new(loop.Registration)
+	require.NoError(t, l.Register(r, fd, loop.DropWritable))
 	t.Cleanup(func() { r.Close() })
 	return r, peer
 }
@@ -443,8 +443,8 @@ func TestStress(t *testing.T) {
 			r, peer := register(t, l)
 			other, err := unix.Dup(peer)
 			require.NoError(t, err)
-			p, err := l.Register(other, loop.DropWritable)
-			require.NoError(t, err)
+			p := new(loop.Registration)
+			require.NoError(t, l.Register(p, other, loop.DropWritable))
 			t.Cleanup(func() { p.Close() })
 			for range 3 { // readers in turn
 				wg.Go(func() {
@@ -493,8 +493,8 @@ func TestNoDescriptorLeaks(t *testing.T) {
 		require.NoError(t, err)
 		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 		require.NoError(t, err)
-		r, err := l.Register(fds[0], loop.KeepWritable)
-		require.NoError(t, err)
+		r := new(loop.Registration)
+		require.NoError(t, l.Register(r, fds[0], loop.KeepWritable))
 		result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
 		require.NoError(t, l.Close())
 		require.Error(t, <-result)

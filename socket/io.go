@@ -15,7 +15,7 @@ import (
 // means that it should be made again when the direction is ready. more says
 // whether another call might succeed without waiting.
 func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (more bool, errno syscall.Errno)) error {
-	reg := s.core.reg
+	reg := &s.core.reg
 	call := loop.Call{Timeout: limit, Context: s.ctx}
 	ready, err := reg.Begin(d, &call)
 	if err != nil {

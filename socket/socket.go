@@ -44,11 +44,7 @@ type Socket struct {
 // core is what a socket is. The loop holds it, and handles point to it; it
 // points to no handle, or a forgotten one would never be collected.
 type core struct {
-	reg    *loop.Registration
-	group  *loop.Group
-	family Family
-	typ    Type
-	proto  Protocol
+	reg loop.Registration
 
 	recvTimeout timeout
 	sendTimeout timeout
@@ -62,6 +58,11 @@ type core struct {
 	shutdowns atomic.Uint32
 
 	remote atomic.Pointer[Addr] // of the peer; nil while there is none
+
+	group  *loop.Group
+	family Family
+	typ    Type
+	proto  Protocol
 }
 
 // A Protocol is a protocol number, as in protocols(5). Zero is the usual one
@@ -126,14 +127,12 @@ func adopt(op string, fd int, c *core) (*Socket, error) {
 	if c.stream() && (c.family == Inet || c.family == Inet6) {
 		edges = loop.KeepWritable
 	}
-	reg, err := c.group.Pick().Register(fd, edges)
-	if err != nil {
+	if err := c.group.Pick().Register(&c.reg, fd, edges); err != nil {
 		unix.Close(fd)
 		return nil, fail(op, "", err)
 	}
-	c.reg = reg
 	s := &Socket{core: c}
-	runtime.AddCleanup(s, func(r *loop.Registration) { r.Close() }, reg)
+	runtime.AddCleanup(s, func(r *loop.Registration) { r.Close() }, &c.reg)
 	return s, nil
 }
 
