@@ -36,6 +36,7 @@ func (s *Socket) Accept() (*Socket, error) {
 	if c.family != Unix { // as the kernel has it
 		child.recvTimeout.set(c.recvTimeout.get())
 		child.sendTimeout.set(c.sendTimeout.get())
+		child.lowWater.Store(c.lowWater.Load())
 	}
 	remote := from.decode()
 	child.remote.Store(&remote)

@@ -22,6 +22,9 @@ func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (m
 		runtime.KeepAlive(s)
 		return err
 	}
+	if !ready && d == loop.Read && s.core.lowWater.Load() > 1 {
+		ready = true // less than SO_RCVLOWAT may be there, which is not reported
+	}
 	var more bool
 	errno := unix.EAGAIN
 	for {
@@ -69,7 +72,8 @@ func (s *Socket) once(try func(fd int) (int, syscall.Errno)) (int, error) {
 // Recv receives into buf: recv(2) with its flags. It waits for data, within
 // the receive timeout, and returns what there is, up to the buffer's length; at
 // the end of a stream that is 0 and io.EOF. MSG_WAITALL fills the buffer, or
-// returns the part that came in time. MSG_DONTWAIT and MSG_OOB do not wait.
+// returns the part that came in time; so does SO_RCVLOWAT, for so many bytes.
+// MSG_DONTWAIT and MSG_OOB do not wait.
 func (s *Socket) Recv(buf []byte, flags int) (int, error) {
 	n, err := s.recv(buf, flags)
 	if err != nil {
@@ -92,8 +96,8 @@ func (s *Socket) recv(buf []byte, flags int) (int, error) {
 	if flags&(unix.MSG_DONTWAIT|unix.MSG_OOB) != 0 {
 		return s.once(func(fd int) (int, syscall.Errno) { return recv(fd, buf, flags|unix.MSG_DONTWAIT) })
 	}
-	if flags&unix.MSG_WAITALL != 0 && c.stream() {
-		return s.recvAll(buf, flags)
+	if target := c.target(len(buf), flags); target > 1 {
+		return s.recvAtLeast(target, buf, flags)
 	}
 	var n int
 	err := s.wait(loop.Read, c.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
@@ -112,9 +116,22 @@ func (c *core) leftover(n, asked, flags int) bool {
 	return n == asked || flags&unix.MSG_PEEK != 0 || !c.stream() || c.reg.Broken() || c.reg.Urgent()
 }
 
-// recvAll is MSG_WAITALL on a stream: one budget of time for all that it takes
-// to fill the buffer.
-func (s *Socket) recvAll(buf []byte, flags int) (int, error) {
+// target is how much of a stream a receive waits for: MSG_WAITALL or
+// SO_RCVLOWAT. The kernel minds neither on a non-blocking descriptor. A unix
+// socket never peeks for more than there is.
+func (c *core) target(asked, flags int) int {
+	switch {
+	case !c.stream() || flags&unix.MSG_PEEK != 0 && c.family == Unix:
+		return 0
+	case flags&unix.MSG_WAITALL != 0:
+		return asked
+	}
+	return min(int(c.lowWater.Load()), asked)
+}
+
+// recvAtLeast receives no less than the target, unless the time is up or the
+// stream ends: one budget of time for all that it takes.
+func (s *Socket) recvAtLeast(target int, buf []byte, flags int) (int, error) {
 	c := s.core
 	total := 0
 	err := s.wait(loop.Read, c.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
@@ -124,7 +141,7 @@ func (s *Socket) recvAll(buf []byte, flags int) (int, error) {
 			n, errno := recv(fd, buf, flags&^unix.MSG_WAITALL)
 			if errno == 0 {
 				total = n
-				if n > 0 && n < len(buf) && !ended(fd) {
+				if n > 0 && n < target && !ended(fd) {
 					errno = unix.EAGAIN
 				}
 			}
@@ -133,7 +150,7 @@ func (s *Socket) recvAll(buf []byte, flags int) (int, error) {
 		for {
 			n, errno := recv(fd, buf[total:], flags&^unix.MSG_WAITALL)
 			total += n
-			if errno != 0 || n == 0 || total == len(buf) {
+			if errno != 0 || n == 0 || total >= target {
 				return true, errno
 			}
 		}

@@ -48,6 +48,7 @@ type core struct {
 
 	recvTimeout timeout
 	sendTimeout timeout
+	lowWater    atomic.Int32 // SO_RCVLOWAT if it was set, else 0
 
 	// owed is an errno that the kernel has given up and nobody has been told
 	// of: a call that had transferred something when it struck returned its

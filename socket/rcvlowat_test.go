@@ -1,0 +1,196 @@
+package socket
+
+import (
+	"io"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// The same script on a blocking socket of the kernel's and on a Socket: what
+// does a receive return under SO_RCVLOWAT, and does it wait until its time is up?
+
+const (
+	lowWater      = 10
+	lowWaterLimit = 80 * time.Millisecond
+)
+
+type lowWaterResult struct {
+	n    int
+	err  error
+	late bool // it took all of its time
+}
+
+// A lowWaterSide is one backend: a receive, and the descriptors of both ends.
+type lowWaterSide struct {
+	fd, peer int
+	recv     func(buf []byte, flags int) (int, error)
+}
+
+func (s lowWaterSide) receive(size, flags int) lowWaterResult {
+	began := time.Now()
+	n, err := s.recv(make([]byte, size), flags)
+	return lowWaterResult{n, err, time.Since(began) >= lowWaterLimit}
+}
+
+// taken waits until the receiver has nothing left in the kernel.
+func (s lowWaterSide) taken(t *testing.T) {
+	require.Eventually(t, func() bool {
+		n, err := unix.IoctlGetInt(s.fd, unix.SIOCINQ)
+		return err == nil && n == 0
+	}, time.Second, 100*time.Microsecond)
+}
+
+func (s lowWaterSide) give(t *testing.T, n int) {
+	sent, err := unix.Write(s.peer, make([]byte, n))
+	require.NoError(t, err)
+	require.Equal(t, n, sent)
+}
+
+// during runs act while a receive is under way that has taken what there was.
+func (s lowWaterSide) during(t *testing.T, size int, act func()) lowWaterResult {
+	result := make(chan lowWaterResult)
+	go func() {
+		runtime.LockOSThread() // it does not return to the pool while blocked
+		defer runtime.UnlockOSThread()
+		result <- s.receive(size, 0)
+	}()
+	s.taken(t)
+	act()
+	return <-result
+}
+
+var lowWaterScripts = []struct {
+	name string
+	run  func(t *testing.T, s lowWaterSide) []lowWaterResult
+}{
+	{"too little", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 3)
+		return []lowWaterResult{s.receive(16, 0), s.receive(16, 0)}
+	}},
+	{"enough", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, lowWater)
+		return []lowWaterResult{s.receive(16, 0)}
+	}},
+	{"more than asked for", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 20)
+		return []lowWaterResult{s.receive(16, 0), s.receive(16, 0)}
+	}},
+	{"small buffer", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 3)
+		return []lowWaterResult{s.receive(2, 0), s.receive(1, 0)}
+	}},
+	{"small buffer, drained before", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		first := s.receive(1, 0)
+		s.give(t, 3)
+		return []lowWaterResult{first, s.receive(1, 0)}
+	}},
+	{"peek", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 3)
+		return []lowWaterResult{s.receive(16, unix.MSG_PEEK), s.receive(3, 0)}
+	}},
+	{"peek enough", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 12)
+		return []lowWaterResult{s.receive(16, unix.MSG_PEEK), s.receive(16, 0)}
+	}},
+	{"peek for all", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 3)
+		return []lowWaterResult{s.receive(16, unix.MSG_PEEK|unix.MSG_WAITALL), s.receive(3, 0)}
+	}},
+	{"wait for all", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 12)
+		return []lowWaterResult{s.receive(16, unix.MSG_WAITALL)}
+	}},
+	{"do not wait", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 3)
+		return []lowWaterResult{s.receive(16, unix.MSG_DONTWAIT), s.receive(16, unix.MSG_DONTWAIT)}
+	}},
+	{"the end", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 3)
+		require.NoError(t, unix.Shutdown(s.peer, unix.SHUT_WR))
+		return []lowWaterResult{s.receive(16, 0), s.receive(16, 0)}
+	}},
+	{"the end meanwhile", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 3)
+		return []lowWaterResult{s.during(t, 16, func() { require.NoError(t, unix.Shutdown(s.peer, unix.SHUT_WR)) }), s.receive(16, 0)}
+	}},
+	{"the rest meanwhile", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 3)
+		return []lowWaterResult{s.during(t, 16, func() { s.give(t, lowWater-3) })}
+	}},
+	{"much meanwhile", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		s.give(t, 3)
+		return []lowWaterResult{s.during(t, 16, func() { s.give(t, 20) }), s.receive(16, 0)}
+	}},
+	{"from nothing", func(t *testing.T, s lowWaterSide) []lowWaterResult {
+		return []lowWaterResult{s.during(t, 16, func() { s.give(t, lowWater) })}
+	}},
+}
+
+func TestRcvLowWater(t *testing.T) {
+	pairs := map[string]func(*testing.T) (a, b *Socket){
+		"tcp": tcpPair,
+		"unix": func(t *testing.T) (a, b *Socket) {
+			a, b, err := Pair(Unix, Stream, 0)
+			require.NoError(t, err)
+			t.Cleanup(func() { a.Close(); b.Close() })
+			return a, b
+		},
+	}
+	for kind, pair := range pairs {
+		for _, script := range lowWaterScripts {
+			t.Run(kind+"/"+script.name, func(t *testing.T) {
+				a, b := pair(t)
+				require.NoError(t, a.Setsockopt(nil, "SO_RCVLOWAT", lowWater))
+				require.NoError(t, a.Setsockopt(nil, "SO_RCVTIMEO", lowWaterLimit))
+				got := script.run(t, lowWaterSide{a.Fd(), b.Fd(), func(buf []byte, flags int) (int, error) {
+					n, err := a.Recv(buf, flags)
+					if e, ok := err.(*Error); ok {
+						err = e.Errno
+					}
+					if err == io.EOF {
+						err = nil
+					}
+					return n, err
+				}})
+				want := script.run(t, kernelLowWater(t, pair))
+				require.Equal(t, want, got)
+			})
+		}
+	}
+}
+
+// kernelLowWater is a blocking socket with the same options.
+func kernelLowWater(t *testing.T, pair func(*testing.T) (a, b *Socket)) lowWaterSide {
+	a, b := pair(t)
+	fd := a.Fd()
+	require.NoError(t, unix.SetNonblock(fd, false))
+	require.NoError(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, lowWater))
+	limit := unix.NsecToTimeval(int64(lowWaterLimit))
+	require.NoError(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit))
+	return lowWaterSide{fd, b.Fd(), func(buf []byte, flags int) (int, error) {
+		n, _, err := unix.Recvfrom(fd, buf, flags)
+		return max(n, 0), err
+	}}
+}
+
+// An accepted TCP socket has the mark of the listening one.
+func TestRcvLowWaterInherited(t *testing.T) {
+	l, err := New(Inet, Stream, 0, Address("127.0.0.1"))
+	require.NoError(t, err)
+	defer l.Close()
+	require.NoError(t, l.Setsockopt(nil, "SO_RCVLOWAT", lowWater))
+	require.NoError(t, l.Listen(1))
+	client := newTCP(t)
+	require.NoError(t, client.ConnectAddr(l.LocalAddr()))
+	s, err := l.Accept()
+	require.NoError(t, err)
+	defer s.Close()
+	v, err := s.Getsockopt(nil, "SO_RCVLOWAT")
+	require.NoError(t, err)
+	require.Equal(t, lowWater, v)
+	require.EqualValues(t, lowWater, s.core.lowWater.Load())
+}

@@ -1,0 +1,256 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Sockopt is what is known of one option: a row of the table behind
+// Setsockopt and Getsockopt.
+type Sockopt struct {
+	Level  string // its level, as these methods take it: "socket", "tcp" ...
+	Name   string // as documented: "SO_KEEPALIVE"
+	Number [2]int // the kernel's numbers of level and option
+	Kind   SockoptKind
+	Takes  string // what exactly, if the kind does not say it all
+	Access SockoptAccess
+	Source string // the man page, or the kernel's header if no page has it
+	Doc    string // what it does, in one line
+}
+
+// A SockoptKind is the Go type of an option's value.
+type SockoptKind string
+
+const (
+	SockoptBool   SockoptKind = "bool"    // bool
+	SockoptInt    SockoptKind = "int"     // int
+	SockoptMillis SockoptKind = "float64" // milliseconds, as a float64
+	SockoptInts   SockoptKind = "[]int"   // a struct or array of the kernel's
+	SockoptString SockoptKind = "string"  // string
+	SockoptBytes  SockoptKind = "[]byte"  // []byte, in the kernel's form
+	SockoptNone   SockoptKind = "nil"     // an option without a value
+)
+
+// A SockoptAccess says what can be done with an option.
+type SockoptAccess string
+
+const (
+	SockoptReadWrite SockoptAccess = "get set"
+	SockoptReadOnly  SockoptAccess = "get"
+	SockoptWriteOnly SockoptAccess = "set"
+)
+
+// Sockopts goes through the table of the options that have a name, level by
+// level.
+func Sockopts() iter.Seq[Sockopt] {
+	return func(yield func(Sockopt) bool) {
+		for _, g := range sockopts {
+			for i := range g.rows {
+				r := &g.rows[i]
+				if !yield(Sockopt{
+					Level: g.level, Name: r.name, Number: [2]int{levelNumber(g.level), r.number},
+					Kind: r.form.kind, Takes: r.form.takes, Access: r.access, Source: g.source, Doc: r.doc,
+				}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Setsockopt sets an option by its name: setsockopt(2).
+//
+// The level is nil for SOL_SOCKET, a number, or a name in any case, with or
+// without "SOL_" or "IPPROTO_" before it: "tcp", "IPPROTO_IPV6". The name is
+// the documented one, in any case: "SO_KEEPALIVE". docs/sockopts.md, which
+// Sockopts prints, lists them all with their values. A value is accepted in any
+// sensible Go type:
+//
+//   - a boolean: bool, an integer, or nil for false;
+//   - an integer: any integer type, a float64 without a fraction, or bool;
+//   - milliseconds: an integer, a float with a fraction, a time.Duration, or
+//     nil for off;
+//   - a struct: a list of its fields, of which the last may be left out (they
+//     are 0), or the first alone. An IP address is a string, a netip.Addr, or its
+//     4 or 16 bytes as integers; an interface is an index or a name;
+//   - a string, or nil for the empty one; bytes: []byte, a string, or integers.
+//
+// SO_RCVTIMEO and SO_SNDTIMEO are kept by the socket itself, to the
+// nanosecond, rounded up. Zero or nil turns them off, and so does a time too
+// long to count. As in the kernel, one of minus a second or less is accepted,
+// reads back as 0, and lets no call wait; less than a second below zero is EDOM.
+//
+// An unknown level or option is ENOPROTOOPT, and the error says which names are
+// like it; a value of the wrong kind is EINVAL, and the error says what the
+// option takes. The rest is for the kernel to refuse.
+func (s *Socket) Setsockopt(level any, name string, value any) error {
+	const op = "setsockopt"
+	o, err := findOption(op, level, name)
+	if err != nil {
+		return err
+	}
+	if t := o.timeout(s.core); t != nil {
+		d, err := timeoutOf(value)
+		if err != nil {
+			return o.refuse(op, value, err)
+		}
+		return s.control(op, o.name, func(int) error { t.set(d); return nil })
+	}
+	data, err := o.form.encode(value)
+	if err != nil {
+		return o.refuse(op, value, err)
+	}
+	return s.control(op, o.name, func(fd int) error {
+		if o.form.filter {
+			return setFilter(fd, o.level, o.number, data)
+		}
+		if errno := setsockopt(fd, o.level, o.number, data); errno != 0 {
+			return errno
+		}
+		if o.level == unix.SOL_SOCKET && o.number == unix.SO_RCVLOWAT {
+			return s.core.learnLowWater(fd)
+		}
+		return nil
+	})
+}
+
+// Getsockopt gets an option by its name: getsockopt(2). Level and name are as
+// for Setsockopt. The result is a bool, int, float64 (milliseconds), []int,
+// string or []byte, as docs/sockopts.md has it; a 64-bit number beyond an int's
+// range appears negative. A timeout that is off is 0, where the class shows nil.
+//
+// SO_ERROR is cleared by reading it. It includes an error that an earlier call
+// of this socket had no way to report.
+func (s *Socket) Getsockopt(level any, name string) (any, error) {
+	const op = "getsockopt"
+	o, err := findOption(op, level, name)
+	if err != nil {
+		return nil, err
+	}
+	var value any
+	err = s.control(op, o.name, func(fd int) error {
+		if t := o.timeout(s.core); t != nil {
+			value = millis(max(t.get(), 0))
+			return nil
+		}
+		if o.level == unix.SOL_SOCKET && o.number == unix.SO_ERROR {
+			var errno syscall.Errno
+			if errors.As(s.core.takeOwed(), &errno) {
+				value = int(errno)
+				return nil
+			}
+		}
+		data, err := o.get(fd)
+		if err == nil {
+			value = o.form.decode(data)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+// timeout is the timeout that the option stands for, nil if it is another.
+func (o *option) timeout(c *core) *timeout {
+	if o.level == unix.SOL_SOCKET {
+		switch o.number {
+		case unix.SO_RCVTIMEO_OLD, unix.SO_RCVTIMEO_NEW:
+			return &c.recvTimeout
+		case unix.SO_SNDTIMEO_OLD, unix.SO_SNDTIMEO_NEW:
+			return &c.sendTimeout
+		}
+	}
+	return nil
+}
+
+// learnLowWater keeps a copy of SO_RCVLOWAT, as the kernel has made it. It asks
+// until the copy is true, for another goroutine may be setting it too.
+func (c *core) learnLowWater(fd int) error {
+	for {
+		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT)
+		if err != nil || int32(v) == c.lowWater.Swap(int32(v)) {
+			return err
+		}
+	}
+}
+
+// refuse is the error of a value that does not fit: what it is, what is wrong
+// with it, and what the option takes.
+func (o *option) refuse(op string, value any, err error) error {
+	e := &Error{Op: op, Addr: o.name + " " + show(value), Errno: unix.EINVAL}
+	e.Err = fmt.Errorf("%w; it takes %s", err, o.form.describe())
+	errors.As(err, &e.Errno)
+	return e
+}
+
+// get reads the option's bytes. Some answer that the buffer is too small, in
+// one of two ways, and how big it should be.
+func (o *option) get(fd int) ([]byte, error) {
+	if o.form.filter {
+		return getFilter(fd, o.level, o.number)
+	}
+	size := o.form.size
+	for {
+		buf := make([]byte, size)
+		n, errno := getsockopt(fd, o.level, o.number, buf, uint32(size))
+		if small := errno == unix.ERANGE || errno == 0; small && n > size {
+			size = n
+			continue
+		}
+		if errno != 0 {
+			return nil, errno
+		}
+		return buf[:n], nil
+	}
+}
+
+func setsockopt(fd, level, number int, data []byte) syscall.Errno {
+	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(start(data)), uintptr(len(data)), 0)
+	return errno
+}
+
+// getsockopt asks for n bytes (of a filter: instructions), for which buf must
+// have room, and returns how many there are.
+func getsockopt(fd, level, number int, buf []byte, n uint32) (int, syscall.Errno) {
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(start(buf)), uintptr(unsafe.Pointer(&n)), 0)
+	return int(n), errno
+}
+
+// A filter has its instructions behind a pointer, and reading it back counts
+// in instructions.
+const instruction = unix.SizeofSockFilter
+
+func setFilter(fd, level, number int, data []byte) error {
+	if len(data)/instruction > math.MaxUint16 {
+		return unix.EINVAL // as for any that is too long
+	}
+	prog := make([]unix.SockFilter, len(data)/instruction)
+	fprog := unix.SockFprog{Len: uint16(len(prog))}
+	if len(prog) > 0 {
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(&prog[0])), len(data)), data)
+		fprog.Filter = &prog[0]
+	}
+	return unix.SetsockoptSockFprog(fd, level, number, &fprog)
+}
+
+func getFilter(fd, level, number int) ([]byte, error) {
+	n, errno := getsockopt(fd, level, number, nil, 0)
+	if errno == 0 && n > 0 {
+		buf := make([]byte, n*instruction)
+		if n, errno = getsockopt(fd, level, number, buf, uint32(n)); errno == 0 {
+			return buf[:min(n*instruction, len(buf))], nil
+		}
+	}
+	if errno != 0 {
+		return nil, errno
+	}
+	return nil, nil
+}

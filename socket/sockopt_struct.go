@@ -1,0 +1,271 @@
+package socket
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"net/netip"
+	"reflect"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A struct of the kernel's is described by a letter for each field, which
+// stands where C would put it:
+//
+//	b h I Q  an unsigned integer of 1, 2, 4 or 8 bytes
+//	i        a signed one of 4 bytes
+//	d        an interface: its index, or to set it, its name
+//	4 6      an in_addr or in6_addr
+//	s        a sockaddr_storage with an IP address
+//	x        a byte of no interest
+//
+// In Go it is a flat list of integers.
+
+// extent is the size and alignment of a field.
+func extent(field byte) (size, align int) {
+	switch field {
+	case 'h':
+		return 2, 2
+	case 'I', 'i', 'd':
+		return 4, 4
+	case 'Q':
+		return 8, 8
+	case '4':
+		return 4, 4
+	case '6':
+		return 16, 4
+	case 's':
+		return unix.SizeofSockaddrAny + 16, 8 // a sockaddr_storage has 128 bytes
+	}
+	return 1, 1
+}
+
+func aligned(offset, align int) int { return (offset + align - 1) &^ (align - 1) }
+
+// sizeOf is the size of a struct, its end aligned too.
+func sizeOf(spec string) int {
+	offset, widest := 0, 1
+	for i := range len(spec) {
+		size, align := extent(spec[i])
+		offset = aligned(offset, align) + size
+		widest = max(widest, align)
+	}
+	return aligned(offset, widest)
+}
+
+// structs is the form of a struct, or with many, of an array of them. The
+// kernel takes a version of the struct of at least so many bytes; one that is
+// longer is sent only if the list has the fields. 0 is the whole struct.
+func structs(spec, takes string, least int, many bool) *form {
+	f := &form{kind: SockoptInts, takes: takes, size: sizeOf(spec), decode: list(spec, many)}
+	if many {
+		f.size *= 16
+	}
+	f.encode = func(v any) ([]byte, error) {
+		items, ok := itemsOf(v)
+		if !ok {
+			items = []any{v}
+		}
+		e := &encoder{spec: spec, items: items, least: least}
+		if many {
+			return e.all()
+		}
+		b, err := e.one()
+		if err == nil && len(e.items) > 0 {
+			err = fmt.Errorf("the list is too long")
+		}
+		return b, err
+	}
+	return f
+}
+
+// An encoder makes structs of the items of a list.
+type encoder struct {
+	spec  string
+	items []any
+	least int
+}
+
+// all makes structs until the items are used up. Each must be whole.
+func (e *encoder) all() ([]byte, error) {
+	if len(e.items)%len(e.spec) != 0 {
+		return nil, fmt.Errorf("the list's length is not a multiple of %d", len(e.spec))
+	}
+	var b []byte
+	for len(e.items) > 0 {
+		one, err := e.one()
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, one...)
+	}
+	return b, nil
+}
+
+// one makes a struct of the first items, and drops them. Fields for which
+// there is no item are zero, but the first must be there.
+func (e *encoder) one() ([]byte, error) {
+	if len(e.items) == 0 {
+		return nil, fmt.Errorf("the list is empty")
+	}
+	b := make([]byte, sizeOf(e.spec))
+	offset := 0
+	for i := range len(e.spec) {
+		size, align := extent(e.spec[i])
+		if offset = aligned(offset, align); e.spec[i] == 'x' {
+			offset++
+			continue
+		}
+		if len(e.items) == 0 {
+			if e.least > 0 {
+				b = b[:max(offset, e.least)]
+			}
+			break
+		}
+		used, err := putField(e.spec[i], b[offset:offset+size], e.items)
+		if err != nil {
+			return nil, fmt.Errorf("field %d: %w", i+1, err)
+		}
+		e.items = e.items[used:]
+		offset += size
+	}
+	return b, nil
+}
+
+// putField writes a field, and says how many items it took.
+func putField(field byte, b []byte, items []any) (int, error) {
+	switch field {
+	case '4', '6':
+		return putAddr(b, items)
+	case 's':
+		return 1, putSockaddr(b, items[0])
+	case 'd':
+		n, err := deviceIndex(items[0])
+		putUint(b, uint64(n), binary.NativeEndian)
+		return 1, err
+	}
+	n, err := integer(items[0], 8*len(b))
+	switch bits := 8 * len(b); {
+	case err != nil:
+		return 0, err
+	case field == 'i' && n > math.MaxInt32, field != 'i' && n < 0 && bits < 64, bits < 32 && n >= 1<<bits:
+		return 0, errRange
+	}
+	putUint(b, uint64(n), binary.NativeEndian)
+	return 1, nil
+}
+
+// putAddr writes an IP address, of the version that has as many bytes as b:
+// from one item, or from that many.
+func putAddr(b []byte, items []any) (int, error) {
+	if ip, ok, err := ipOf(items[0]); ok {
+		if err == nil && ip.BitLen() != 8*len(b) {
+			if err = fmt.Errorf("%v is not an address of %d bytes", ip, len(b)); len(b) == 16 && ip.Is4() {
+				ip, err = netip.AddrFrom16(ip.As16()), nil
+			}
+		}
+		copy(b, ip.AsSlice())
+		return 1, err
+	}
+	if inner, ok := itemsOf(items[0]); ok && len(inner) == len(b) {
+		_, err := putAddr(b, inner)
+		return 1, err
+	}
+	if len(items) < len(b) {
+		return 0, fmt.Errorf("an address is needed: a string, or %d integers", len(b))
+	}
+	for i := range b {
+		n, err := integer(items[i], 32)
+		if err != nil || n < 0 || n > math.MaxUint8 {
+			return 0, fmt.Errorf("an address is needed: a string, or %d integers of 0 to 255", len(b))
+		}
+		b[i] = byte(n)
+	}
+	return len(b), nil
+}
+
+// ipOf is the IP address that an item is; false if it is something else.
+func ipOf(item any) (netip.Addr, bool, error) {
+	if ip, ok := item.(netip.Addr); ok {
+		return ip, true, nil
+	}
+	if r := reflect.ValueOf(item); r.Kind() == reflect.String {
+		ip, err := netip.ParseAddr(r.String())
+		return ip, true, err
+	}
+	return netip.Addr{}, false, nil
+}
+
+func putSockaddr(b []byte, item any) error {
+	ip, ok, err := ipOf(item)
+	if !ok {
+		return fmt.Errorf("an address is needed, as a string")
+	}
+	if err != nil {
+		return err
+	}
+	var sa sockaddr
+	if err := sa.encode(AddrFrom(netip.AddrPortFrom(ip, 0))); err != nil {
+		return err
+	}
+	copy(b, unsafe.Slice((*byte)(unsafe.Pointer(&sa.raw)), sa.len))
+	return nil
+}
+
+// deviceIndex is an interface's index, from that or its name; nil is none.
+func deviceIndex(item any) (uint32, error) {
+	if r := reflect.ValueOf(item); r.Kind() == reflect.String {
+		return scopeOf(r.String())
+	}
+	if item == nil {
+		return 0, nil
+	}
+	n, err := integer(item, 32)
+	if err == errNoInt {
+		err = fmt.Errorf("an interface is needed: its index or its name")
+	}
+	return uint32(n), err
+}
+
+// list is how a struct, or an array of them, is read: as far as the kernel
+// has given its fields.
+func list(spec string, many bool) func([]byte) any {
+	whole := sizeOf(spec)
+	return func(b []byte) any {
+		values := []int{}
+		for {
+			values = appendFields(values, spec, b)
+			if !many || len(b) < 2*whole {
+				return values
+			}
+			b = b[whole:]
+		}
+	}
+}
+
+func appendFields(values []int, spec string, b []byte) []int {
+	offset := 0
+	for i := range len(spec) {
+		size, align := extent(spec[i])
+		offset = aligned(offset, align)
+		if offset+size > len(b) {
+			break
+		}
+		field := b[offset : offset+size]
+		offset += size
+		switch spec[i] {
+		case 'x':
+		case '4', '6', 's':
+			for _, c := range field {
+				values = append(values, int(c))
+			}
+		case 'i':
+			values = append(values, int(int32(unsigned(field))))
+		default:
+			values = append(values, int(unsigned(field)))
+		}
+	}
+	return values
+}

@@ -1,0 +1,379 @@
+package socket
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+var update = flag.Bool("update", false, "write docs/sockopts.md")
+
+func TestSockoptDocs(t *testing.T) {
+	const path = "../docs/sockopts.md"
+	var b bytes.Buffer
+	require.NoError(t, WriteSockoptDoc(&b))
+	if *update {
+		require.NoError(t, os.MkdirAll("../docs", 0o777))
+		require.NoError(t, os.WriteFile(path, b.Bytes(), 0o666))
+	}
+	written, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(written), b.String(), "run go test ./socket -run TestSockoptDocs -update")
+}
+
+func TestSockoptTable(t *testing.T) {
+	names := map[string]bool{}
+	rows := 0
+	for o := range Sockopts() {
+		rows++
+		id := o.Level + " " + o.Name
+		require.False(t, names[id], "%s is there twice", id)
+		names[id] = true
+		require.Equal(t, strings.ToUpper(o.Name), o.Name)
+		require.GreaterOrEqual(t, o.Number[0], 0, id)
+		require.Contains(t, []SockoptAccess{SockoptReadWrite, SockoptReadOnly, SockoptWriteOnly}, o.Access, id)
+		require.NotEmpty(t, o.Source, id)
+		require.True(t, strings.HasSuffix(o.Doc, ".") && !strings.Contains(o.Doc, "|"), id)
+		found, err := findOption("test", o.Level, strings.ToLower(o.Name))
+		require.NoError(t, err)
+		require.Equal(t, o.Number, [2]int{found.level, found.number})
+	}
+	require.Greater(t, rows, 250)
+	for range Sockopts() {
+		break
+	}
+}
+
+// Sizes that C gives the structs.
+func TestSockoptStructSizes(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		form *form
+		size int
+	}{
+		{"tcp_info", tcpInfo, unix.SizeofTCPInfo},
+		{"ip_mreqn", ipMreq, unix.SizeofIPMreqn},
+		{"ip_mreq_source", sourceMreq, 12},
+		{"ipv6_mreq", ipv6Mreq, unix.SizeofIPv6Mreq},
+		{"group_req", groupReq, 136},
+		{"group_source_req", sourceReq, 264},
+		{"packet_mreq", packetMreq, 16},
+		{"tpacket_req3", packetRing, 28},
+		{"sock_filter", structs("hbbI", "", 0, false), unix.SizeofSockFilter},
+		{"icmp6_filter", structs("IIIIIIII", "", 0, false), unix.SizeofICMPv6Filter},
+	} {
+		require.Equal(t, c.size, c.form.size, c.name)
+	}
+	o, err := findOption("test", "ipv6", "IPV6_PATHMTU")
+	require.NoError(t, err)
+	require.Equal(t, unix.SizeofIPv6MTUInfo, o.form.size)
+}
+
+// sockoptSockets opens sockets of each sort that has options of a level. What
+// the kernel does not have, or not for this process, is left out.
+func sockoptSockets(t *testing.T, level string) (sockets []*Socket) {
+	open := func(f Family, typ Type, p Protocol) *Socket {
+		s, err := New(f, typ, p)
+		if err != nil {
+			return nil
+		}
+		t.Cleanup(func() { s.Close() })
+		sockets = append(sockets, s)
+		return s
+	}
+	switch level {
+	case "socket":
+		open(Inet, Stream, 0)
+		open(Inet, Dgram, 0)
+		a, b, err := Pair(Unix, Stream, 0)
+		require.NoError(t, err)
+		t.Cleanup(func() { a.Close(); b.Close() })
+		conn, _ := tcpPair(t)
+		sockets = append(sockets, a, conn)
+	case "tcp":
+		open(Inet, Stream, 0)
+		conn, _ := tcpPair(t)
+		sockets = append(sockets, conn)
+	case "udp":
+		open(Inet, Dgram, 0)
+		open(Inet6, Dgram, 0)
+	case "udplite":
+		open(Inet, Dgram, unix.IPPROTO_UDPLITE)
+	case "ip":
+		open(Inet, Dgram, 0)
+		open(Inet, Raw, unix.IPPROTO_ICMP)
+		conn, _ := tcpPair(t)
+		sockets = append(sockets, conn)
+	case "ipv6":
+		open(Inet6, Dgram, 0)
+		open(Inet6, Raw, 253)
+		open(Inet6, Raw, unix.IPPROTO_RAW)
+		open(Inet6, Stream, 0)
+		if conn := open(Inet6, Dgram, 0); conn != nil {
+			require.NoError(t, conn.ConnectAddr(AddrFrom(netip.MustParseAddrPort("[::1]:9"))))
+		}
+	case "raw":
+		open(Inet, Raw, unix.IPPROTO_ICMP)
+	case "icmpv6":
+		open(Inet6, Raw, unix.IPPROTO_ICMPV6)
+	case "packet":
+		open(Packet, Raw, 0)
+		open(Packet, Dgram, Protocol(swapped(unix.ETH_P_LOOPBACK)))
+	case "netlink":
+		open(Netlink, Raw, unix.NETLINK_ROUTE)
+	case "vsock":
+		open(Vsock, Stream, 0)
+	default:
+		t.Fatalf("no sockets for level %s", level)
+	}
+	return sockets
+}
+
+// tcpPair is a connection over loopback.
+func tcpPair(t *testing.T) (client, server *Socket) {
+	t.Helper()
+	l, err := New(Inet, Stream, 0, Address("127.0.0.1"))
+	require.NoError(t, err)
+	defer l.Close()
+	require.NoError(t, l.Listen(1))
+	client, err = New(Inet, Stream, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { client.Close() })
+	require.NoError(t, client.ConnectAddr(l.LocalAddr()))
+	server, err = l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { server.Close() })
+	return client, server
+}
+
+// Values to set, and what should be read back, where the option's present value
+// will not do. nil reads back anything: the kernel rounds, or changes it.
+var sockoptSamples = map[string]struct{ set, get any }{
+	"SO_RCVBUF":           {8192, 16384},
+	"SO_SNDBUF":           {8192, 16384},
+	"SO_RCVLOWAT":         {7, 7},
+	"SO_RCVTIMEO":         {1500.25, 1500.25},
+	"SO_SNDTIMEO":         {20, 20.0},
+	"SO_RCVTIMEO_OLD":     {0.5, 0.5},
+	"SO_RCVTIMEO_NEW":     {nil, 0.0},
+	"SO_SNDTIMEO_OLD":     {1.1, 1.1},
+	"SO_SNDTIMEO_NEW":     {time.Second, 1000.0},
+	"SO_LINGER":           {[]int{1, 5}, []int{1, 5}},
+	"SO_BINDTODEVICE":     {"lo", "lo"},
+	"SO_BINDTOIFINDEX":    {"lo", 1},
+	"SO_ATTACH_FILTER":    {[]int{6, 0, 0, 0xffff}, []int{6, 0, 0, 0xffff}},
+	"SO_MAX_PACING_RATE":  {1 << 20, 1 << 20},
+	"SO_MARK":             {0xf0000001, 0xf0000001},
+	"SO_PRIORITY":         {3, 3},
+	"SO_PEEK_OFF":         {4, 4},
+	"SO_TXTIME":           {[]any{unix.CLOCK_TAI, 0}, []int{unix.CLOCK_TAI, 0}},
+	"TCP_CONGESTION":      {"reno", "reno"},
+	"TCP_MAXSEG":          {1000, nil}, // less what options take, once connected
+	"TCP_DEFER_ACCEPT":    {3, 3},
+	"TCP_USER_TIMEOUT":    {12345, 12345},
+	"TCP_KEEPIDLE":        {77, 77},
+	"TCP_FASTOPEN_KEY":    {"0123456789abcdef", []byte("0123456789abcdef")},
+	"TCP_NOTSENT_LOWAT":   {uint32(4096), 4096},
+	"TCP_REPAIR_QUEUE":    {2, 2},
+	"TCP_QUEUE_SEQ":       {0xfffffff0, 0xfffffff0},
+	"TCP_TIMESTAMP":       {5, nil}, // it runs
+	"TCP_ULP":             {"tls", "tls"},
+	"UDP_SEGMENT":         {1000, 1000},
+	"IP_TOS":              {0x10, 0x10},
+	"IP_TTL":              {42, 42},
+	"IP_MULTICAST_TTL":    {4, 4},
+	"IP_MULTICAST_IF":     {"127.0.0.1", "127.0.0.1"},
+	"IP_OPTIONS":          {[]int{1, 1, 1, 1}, []byte{1, 1, 1, 1}},
+	"IP_LOCAL_PORT_RANGE": {[]int{40000, 40100}, []int{40000, 40100}},
+	"IP_UNICAST_IF":       {"lo", 1},
+	"IP_RECVERR_RFC4884":  {true, true},
+	"IPV6_UNICAST_IF":     {"lo", 1},
+	"IPV6_MULTICAST_IF":   {"lo", 1},
+	"IPV6_UNICAST_HOPS":   {9, 9},
+	"IPV6_CHECKSUM":       {2, 2},
+	"IPV6_MTU":            {1300, nil},
+	"IPV6_HOPOPTS":        {[]byte{0, 0, 1, 4, 0, 0, 0, 0}, []byte{0, 0, 1, 4, 0, 0, 0, 0}},
+	"IPV6_DSTOPTS":        {[]byte{0, 0, 1, 4, 0, 0, 0, 0}, []byte{0, 0, 1, 4, 0, 0, 0, 0}},
+	"IPV6_RTHDRDSTOPTS":   {[]byte{0, 0, 1, 4, 0, 0, 0, 0}, nil}, // sent only with a routing header
+	"ICMP_FILTER":         {1 << 8, 1 << 8},
+	"ICMPV6_FILTER":       {[]int{1, 2, 3, 4, 5, 6, 7, 0xffffffff}, []int{1, 2, 3, 4, 5, 6, 7, 0xffffffff}},
+	"PACKET_FANOUT":       {[]int{77, 0}, nil},
+	"PACKET_VERSION":      {2, 2},
+
+	"SO_VM_SOCKETS_CONNECT_TIMEOUT": {1500.0, 1500.0},
+}
+
+// sockoptSample is a value to set, and what should be read back. Without a
+// sample of its own, a boolean is reversed, and another value set as it is.
+func sockoptSample(o Sockopt, now any) (set, get any) {
+	if sample, ok := sockoptSamples[o.Name]; ok {
+		return sample.set, sample.get
+	}
+	if b, ok := now.(bool); ok {
+		return !b, !b
+	}
+	return now, now
+}
+
+// sockoptBefore is what must be set before an option can be.
+var sockoptBefore = map[string][]struct {
+	name  string
+	value any
+}{
+	"TCP_REPAIR_QUEUE":  {{"TCP_REPAIR", 1}},
+	"TCP_QUEUE_SEQ":     {{"TCP_REPAIR", 1}, {"TCP_REPAIR_QUEUE", 2}},
+	"TCP_REPAIR_WINDOW": {{"TCP_REPAIR", 1}},
+	"TCP_TIMESTAMP":     {{"TCP_REPAIR", 1}},
+}
+
+// sockoptForgets are options that the kernel accepts and forgets: obsolete.
+var sockoptForgets = map[string]bool{"SO_BSDCOMPAT": true, "TCP_THIN_DUPACK": true}
+
+// lacking reports whether the kernel says that it has no such option (or no
+// such protocol, or not for this sort of socket), or not for this process.
+func lacking(err error) bool {
+	for _, errno := range []error{unix.ENOPROTOOPT, unix.EPERM, unix.EOPNOTSUPP, unix.ENOENT} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// roundTrip sets an option, and reads it back.
+func roundTrip(t *testing.T, s *Socket, o Sockopt) error {
+	for _, b := range sockoptBefore[o.Name] {
+		if err := s.Setsockopt(o.Level, b.name, b.value); err != nil {
+			return err
+		}
+	}
+	now, err := s.Getsockopt(o.Level, o.Name)
+	if err != nil {
+		return err
+	}
+	set, want := sockoptSample(o, now)
+	if err := s.Setsockopt(o.Level, o.Name, set); err != nil {
+		return err
+	}
+	got, err := s.Getsockopt(o.Level, o.Name)
+	require.NoError(t, err, "%s reads back", o.Name)
+	require.Equal(t, string(o.Kind), kindOf(got), o.Name)
+	if want != nil && !sockoptForgets[o.Name] {
+		assert.Equal(t, want, got, "%s of %v", o.Name, set)
+	}
+	return nil
+}
+
+// Each option that can be set and read reads back as set, on some socket.
+func TestSockoptRoundTrip(t *testing.T) {
+	tried := 0
+	var refused []string
+	for o := range Sockopts() {
+		if o.Access != SockoptReadWrite || o.Name == "IPV6_ADDRFORM" {
+			continue
+		}
+		tried++
+		err := errors.New(o.Name + ": no socket of this sort")
+		for _, s := range sockoptSockets(t, o.Level) {
+			if err = roundTrip(t, s, o); err == nil {
+				break
+			}
+			assert.True(t, lacking(err) || errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EINVAL), "%v", err)
+		}
+		if err != nil {
+			assert.False(t, errors.Is(err, unix.EINVAL), "%v", err)
+			refused = append(refused, err.Error())
+		}
+	}
+	t.Logf("%d of %d options read back as set; not so on this kernel, or for this process:\n%s", tried-len(refused), tried, strings.Join(refused, "\n"))
+	require.Greater(t, tried-len(refused), tried/2)
+}
+
+// An IPv6 socket that is connected to an IPv4 host becomes an IPv4 one.
+func TestSockoptAddrForm(t *testing.T) {
+	s, err := New(Inet6, Dgram, 0)
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.ConnectAddr(Addr{family: Inet6, ip: netip.MustParseAddrPort("[::ffff:127.0.0.1]:9")}))
+	require.NoError(t, s.Setsockopt("ipv6", "IPV6_ADDRFORM", unix.AF_INET))
+	v, err := s.Getsockopt(nil, "SO_DOMAIN")
+	require.NoError(t, err)
+	require.Equal(t, unix.AF_INET, v)
+}
+
+// Each option that can be read gives its kind.
+func TestSockoptGet(t *testing.T) {
+	sockets := map[string][]*Socket{}
+	var refused []string
+	for o := range Sockopts() {
+		if o.Access == SockoptWriteOnly {
+			continue
+		}
+		if sockets[o.Level] == nil {
+			sockets[o.Level] = sockoptSockets(t, o.Level)
+		}
+		err := errors.New(o.Name + ": no socket of this sort")
+		for _, s := range sockets[o.Level] {
+			var v any
+			if v, err = s.Getsockopt(o.Level, o.Name); err == nil {
+				require.Equal(t, string(o.Kind), kindOf(v), o.Name)
+				if o.Name == "SO_PEERPIDFD" {
+					unix.Close(v.(int))
+				}
+				break
+			}
+		}
+		if err != nil {
+			refused = append(refused, err.Error())
+		}
+	}
+	t.Logf("not on this kernel, or not on these sockets:\n%s", strings.Join(refused, "\n"))
+}
+
+// What the kernel's answer takes is what the table has for the kind: no less,
+// and no more. An int that were a char or a long would show here.
+func TestSockoptSizes(t *testing.T) {
+	sizes := map[SockoptKind]int{SockoptBool: 4, SockoptInt: 4, SockoptMillis: 16}
+	checked := 0
+	for level := range map[string]bool{"socket": true, "tcp": true, "ip": true, "ipv6": true, "netlink": true, "packet": true, "vsock": true} {
+		for _, s := range sockoptSockets(t, level) {
+			for o := range Sockopts() {
+				if o.Level != level || o.Access == SockoptWriteOnly || sizes[o.Kind] == 0 || o.Name == "SO_PEERPIDFD" || strings.Contains(o.Name, "TIMEO_") || strings.HasSuffix(o.Name, "TIMEO") {
+					continue
+				}
+				want := sizes[o.Kind]
+				if o.Takes == "64 bits" {
+					want = 8
+				}
+				buf := make([]byte, 64)
+				if n, errno := getsockopt(s.Fd(), o.Number[0], o.Number[1], buf, uint32(want)); errno == 0 {
+					assert.Equal(t, want, n, o.Name)
+					checked++
+				}
+				if n, errno := getsockopt(s.Fd(), o.Number[0], o.Number[1], buf, 64); errno == 0 && !sockoptGrows[o.Name] {
+					assert.Equal(t, want, n, o.Name)
+				}
+			}
+		}
+	}
+	require.Greater(t, checked, 100)
+}
+
+// sockoptGrows are ints that are the beginning of a struct, for those who ask
+// for more.
+var sockoptGrows = map[string]bool{"SO_TIMESTAMPING": true, "SO_TIMESTAMPING_NEW": true, "SO_TIMESTAMPING_OLD": true}
+
+// kindOf is the type of a value by the name that the table gives it.
+func kindOf(v any) string {
+	return strings.ReplaceAll(fmt.Sprintf("%T", v), "uint8", "byte")
+}
