@@ -37,6 +37,7 @@ func (s *Socket) Accept() (*Socket, error) {
 		child.recvTimeout.set(c.recvTimeout.get())
 		child.sendTimeout.set(c.sendTimeout.get())
 	}
+	child.inheritInput(c)
 	remote := from.decode()
 	child.remote.Store(&remote)
 	return adopt(op, fd, child)
