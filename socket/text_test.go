@@ -45,6 +45,45 @@ func TestReadRuneInterruptedKeepsTheSequence(t *testing.T) {
 	requireRune(t, s, 'A')
 }
 
+// An error that is known already comes after what was read before it.
+func TestOwedErrorComesAfterTheBuffer(t *testing.T) {
+	s, peer := inputPair(t, Stream)
+	put(t, peer, "abc\xE2")
+	requireRune(t, s, 'a')
+	s.core.owed.Store(uint32(unix.ECONNRESET))
+	requireRune(t, s, 'b')
+	requireRune(t, s, 'c')
+	requireBad(t, s, 1)
+	_, _, err := s.ReadRune()
+	require.ErrorIs(t, err, unix.ECONNRESET)
+	require.NoError(t, s.UnreadRune())
+	s.core.owed.Store(uint32(unix.ECONNRESET))
+	line, err := s.ReadLine()
+	require.NoError(t, err)
+	require.Equal(t, "c", line)
+	_, err = s.ReadLine()
+	require.ErrorIs(t, err, unix.ECONNRESET)
+}
+
+// A timeout takes the sequence that its call began, and not a character that
+// was pushed back meanwhile.
+func TestReadRuneTimeoutSparesWhatIsPushedBack(t *testing.T) {
+	s, peer := inputPair(t, Stream)
+	put(t, peer, "a\xE2")
+	requireRune(t, s, 'a')
+	require.NoError(t, s.SetRecvTimeout(200*time.Millisecond))
+	done := make(chan error)
+	go func() {
+		_, _, err := s.ReadRune()
+		done <- err
+	}()
+	parked(t, "ReadRune", 1)
+	require.NoError(t, s.UnreadRune())
+	requireTimeout(t, <-done)
+	require.True(t, s.CharInBuffer())
+	requireRune(t, s, 'a')
+}
+
 // Each error is one maximal subpart, however the bytes arrive.
 func TestReadRuneMalformed(t *testing.T) {
 	for _, c := range []struct {
@@ -144,11 +183,24 @@ func TestReadLineTimeoutLosesNothing(t *testing.T) {
 	_, err := atOnce(s).ReadLine()
 	requireTimeout(t, err)
 	require.Equal(t, 5, s.Buffered())
+	in := s.core.input.Load()
+	require.Equal(t, in.w, in.scanned, "the next call looks only at what comes")
 	put(t, peer, "a line\n")
 	line, err := s.ReadLine()
 	require.NoError(t, err)
 	require.Equal(t, "half a line", line)
 	require.Zero(t, s.Buffered())
+
+	// Where it has looked is no reason to overlook what is pushed back there.
+	put(t, peer, "\nabc")
+	requireRune(t, s, '\n')
+	_, err = s.ReadLine()
+	requireTimeout(t, err)
+	require.NoError(t, s.UnreadRune())
+	line, err = s.ReadLine()
+	require.NoError(t, err)
+	require.Empty(t, line)
+	require.Equal(t, 3, s.Buffered())
 }
 
 func TestReadLineTooLong(t *testing.T) {
