@@ -191,7 +191,9 @@ func TestNothingToPushBack(t *testing.T) {
 	}
 	t.Run("first", func(t *testing.T) {
 		s, _ := inputPair(t, Stream)
-		require.ErrorIs(t, s.UnreadRune(), unix.EINVAL)
+		err := s.UnreadRune()
+		require.ErrorIs(t, err, unix.EINVAL)
+		require.ErrorContains(t, err, "no character")
 		s.SetCharInBuffer(true)
 		require.False(t, s.CharInBuffer())
 	})

@@ -2,7 +2,6 @@ package socket
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -26,8 +25,6 @@ var (
 	_ io.RuneScanner  = (*Socket)(nil)
 	_ io.StringWriter = (*Socket)(nil)
 )
-
-var errNothingRead = errors.New("there is no character to push back")
 
 // Fread reads into buf: first what is buffered, a pushed-back character before
 // all, without a system call; if there is nothing, what one real read gives. It
