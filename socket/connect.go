@@ -38,6 +38,7 @@ func (s *Socket) Accept() (*Socket, error) {
 		child.sendTimeout.set(c.sendTimeout.get())
 		child.lowWater.Store(c.lowWater.Load())
 	}
+	child.inheritInput(c)
 	remote := from.decode()
 	child.remote.Store(&remote)
 	return adopt(op, fd, child)

@@ -10,17 +10,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wait makes a system call that may have to wait: the one place that takes the
-// turn, tries, parks, and tries again. try makes the call once; its EAGAIN
-// means that it should be made again when the direction is ready. more says
-// whether another call might succeed without waiting.
+// wait makes a system call that may have to wait. try makes the call once; its
+// EAGAIN means that it should be made again when the direction is ready. more
+// says whether another call might succeed without waiting.
 func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (more bool, errno syscall.Errno)) error {
+	return s.waitTurn(d, limit, turn{}, try)
+}
+
+// A turn is what a call does beside its system call while it has the turn.
+type turn struct {
+	// first comes before the system call and any wait for it. It reports
+	// whether that is the whole call.
+	first func() bool
+	// expired comes when the time is up, and the last try found nothing.
+	expired func()
+}
+
+// waitTurn is wait, and the one place that takes the turn, tries, parks, and
+// tries again.
+func (s *Socket) waitTurn(d loop.Direction, limit time.Duration, t turn, try func(fd int) (more bool, errno syscall.Errno)) error {
 	reg := &s.core.reg
 	call := loop.Call{Timeout: limit, Context: s.ctx}
 	ready, err := reg.Begin(d, &call)
 	if err != nil {
 		runtime.KeepAlive(s)
 		return err
+	}
+	if t.first != nil && t.first() {
+		reg.End(d, ready) // as it was: no system call has used it up
+		runtime.KeepAlive(s)
+		return nil
 	}
 	if !ready && d == loop.Read && s.core.lowWater.Load() > 1 {
 		ready = true // less than SO_RCVLOWAT may be there, which is not reported
@@ -38,6 +57,9 @@ func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (m
 				// What came at the last moment, or before a call that may not
 				// wait at all, is not passed by.
 				more, errno = try(reg.FD())
+				if errno == unix.EAGAIN && t.expired != nil {
+					t.expired()
+				}
 			}
 			break
 		}
@@ -73,16 +95,24 @@ func (s *Socket) once(try func(fd int) (int, syscall.Errno)) (int, error) {
 // the receive timeout, and returns what there is, up to the buffer's length; at
 // the end of a stream that is 0 and io.EOF. MSG_WAITALL fills the buffer, or
 // returns the part that came in time; so does SO_RCVLOWAT, for so many bytes.
-// MSG_DONTWAIT and MSG_OOB do not wait.
+// MSG_DONTWAIT and MSG_OOB do not wait. Input that other methods have read ahead
+// is dropped, even if Recv then fails; with MSG_PEEK or MSG_OOB it stays.
 func (s *Socket) Recv(buf []byte, flags int) (int, error) {
 	n, err := s.recv(buf, flags)
-	if err != nil {
-		return n, fail("recv", "", err)
+	if err == nil && n == 0 && len(buf) > 0 && s.core.stream() {
+		err = io.EOF
 	}
-	if n == 0 && len(buf) > 0 && s.core.stream() {
-		return 0, io.EOF
+	if err != nil {
+		return n, s.core.failed("recv", err)
 	}
 	return n, nil
+}
+
+// waitRecv is wait for a system call that receives past the input buffer, and
+// so drops what is there: under the turn, and before the first try.
+func (s *Socket) waitRecv(flags int, try func(fd int) (more bool, errno syscall.Errno)) error {
+	first := func() bool { s.core.dropInput(flags); return false }
+	return s.waitTurn(loop.Read, s.core.recvTimeout.get(), turn{first: first}, try)
 }
 
 func (s *Socket) recv(buf []byte, flags int) (int, error) {
@@ -91,16 +121,18 @@ func (s *Socket) recv(buf []byte, flags int) (int, error) {
 		return 0, invalid("recv", "nil buffer", unix.EFAULT, "a buffer is needed")
 	}
 	if err := c.takeOwed(); err != nil {
+		c.dropInput(flags)
 		return 0, err
 	}
 	if flags&(unix.MSG_DONTWAIT|unix.MSG_OOB) != 0 {
+		c.dropInput(flags)
 		return s.once(func(fd int) (int, syscall.Errno) { return recv(fd, buf, flags|unix.MSG_DONTWAIT) })
 	}
 	if target := c.target(len(buf), flags); target > 1 {
 		return s.recvAtLeast(target, buf, flags)
 	}
 	var n int
-	err := s.wait(loop.Read, c.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
+	err := s.waitRecv(flags, func(fd int) (bool, syscall.Errno) {
 		var errno syscall.Errno
 		n, errno = recv(fd, buf, flags)
 		return c.leftover(n, len(buf), flags), errno
@@ -134,7 +166,7 @@ func (c *core) target(asked, flags int) int {
 func (s *Socket) recvAtLeast(target int, buf []byte, flags int) (int, error) {
 	c := s.core
 	total := 0
-	err := s.wait(loop.Read, c.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
+	err := s.waitRecv(flags, func(fd int) (bool, syscall.Errno) {
 		if flags&unix.MSG_PEEK != 0 {
 			// Nothing is taken, so each try starts over; and while there is
 			// data the end does not show as a read of 0, but as RDHUP.
@@ -197,7 +229,7 @@ func (c *core) takeOwed() error {
 func (s *Socket) Send(buf []byte, flags int) (int, error) {
 	n, err := s.send(buf, flags)
 	if n, err = s.core.settle(n, err); err != nil {
-		return n, fail("send", "", err)
+		return n, s.core.failed("send", err)
 	}
 	return n, nil
 }
@@ -226,28 +258,8 @@ func (s *Socket) send(buf []byte, flags int) (int, error) {
 	return total, err
 }
 
-// Read is Recv without flags, for io.Reader. An empty buffer reads nothing.
-func (s *Socket) Read(buf []byte) (int, error) {
-	if len(buf) == 0 {
-		return 0, nil
-	}
-	return s.Recv(buf, 0)
-}
-
 // Write sends all of buf, for io.Writer. When it sends less, the error says
 // why: EAGAIN when the time was up, or what broke the connection.
-func (s *Socket) Write(buf []byte) (int, error) {
-	if len(buf) == 0 && s.core.stream() {
-		return 0, nil
-	}
-	n, err := s.send(buf, 0)
-	if err != nil {
-		return n, fail("write", "", err)
-	}
-	return n, nil
-}
+func (s *Socket) Write(buf []byte) (int, error) { return s.write("write", buf) }
 
-var (
-	_ io.Reader = (*Socket)(nil)
-	_ io.Writer = (*Socket)(nil)
-)
+var _ io.Writer = (*Socket)(nil)

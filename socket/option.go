@@ -23,6 +23,8 @@ type options struct {
 	filename     string
 	bindPath     bool
 	reuseAddress bool
+	maxString    int32
+	maxLine      int32
 }
 
 // Address binds the socket to a local IP address or host name (inet, inet6).
@@ -62,6 +64,30 @@ func Filename(path string) Option {
 // started again while connections of the last one linger.
 func ReuseAddress() Option {
 	return func(o *options) error { o.reuseAddress = true; return nil }
+}
+
+// MaxString sets how many bytes the methods that read ahead ask the kernel for
+// at a time, and so how long a message they can take: 4096 without it. Sockets
+// that Accept returns have the same. It may be 1 to 2^28.
+func MaxString(bytes int) Option {
+	return sizeOption("MaxString", bytes, func(o *options) *int32 { return &o.maxString })
+}
+
+// MaxLine sets how many bytes a line may have that ReadLine reads, the newline
+// not counted: 2^20 without it. Sockets that Accept returns have the same. It
+// may be 1 to 2^28.
+func MaxLine(bytes int) Option {
+	return sizeOption("MaxLine", bytes, func(o *options) *int32 { return &o.maxLine })
+}
+
+func sizeOption(name string, bytes int, field func(*options) *int32) Option {
+	return func(o *options) error {
+		if bytes < 1 || bytes > greatestSize {
+			return invalid("socket", name+" "+strconv.Itoa(bytes), unix.EINVAL, "a size is 1 to 2^28 bytes")
+		}
+		*field(o) = int32(bytes)
+		return nil
+	}
 }
 
 // Group puts the socket, and those that it accepts, on the loops of g instead

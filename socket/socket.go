@@ -58,7 +58,11 @@ type core struct {
 	// shutdowns counts calls of Shutdown: a connect in progress must know.
 	shutdowns atomic.Uint32
 
-	remote atomic.Pointer[Addr] // of the peer; nil while there is none
+	// atEnd says that a read found the end, or that the connection broke.
+	atEnd atomic.Bool
+
+	remote atomic.Pointer[Addr]  // of the peer; nil while there is none
+	input  atomic.Pointer[input] // nil until a method needs it
 
 	group  *loop.Group
 	family Family
@@ -95,7 +99,9 @@ func New(family Family, typ Type, protocol Protocol, opts ...Option) (*Socket, e
 		unix.Close(fd)
 		return nil, err
 	}
-	return adopt(op, fd, &core{group: group, family: family, typ: typ, proto: protocol})
+	c := &core{group: group, family: family, typ: typ, proto: protocol}
+	c.sizeInput(o.maxString, o.maxLine)
+	return adopt(op, fd, c)
 }
 
 // Pair makes two connected sockets: socketpair(2). The family is Unix.
@@ -161,6 +167,7 @@ func (s *Socket) Interrupt() {
 // returned. A second Close returns EBADF.
 func (s *Socket) Close() error {
 	err := s.core.reg.Close()
+	s.core.dropInput(0)
 	runtime.KeepAlive(s)
 	if err != nil {
 		return fail("close", "", err)

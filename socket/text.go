@@ -1,0 +1,290 @@
+package socket
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"syscall"
+	"unicode/utf8"
+
+	"github.com/seed-2334f180/weir/loop"
+	"golang.org/x/sys/unix"
+)
+
+// The methods here read through the socket's input buffer. What they can take
+// from there costs no system call; otherwise they make one real read at a time
+// for as much as the buffer holds, and wait for it within the receive timeout.
+//
+// Of other types than stream, a read takes one message into the buffer. What
+// does not fit (MaxString) is lost, as recv(2) has it. A message is a whole:
+// characters and lines end with it.
+
+var (
+	_ io.Reader       = (*Socket)(nil)
+	_ io.RuneScanner  = (*Socket)(nil)
+	_ io.StringWriter = (*Socket)(nil)
+)
+
+// Fread reads into buf: first what is buffered, a pushed-back character before
+// all, without a system call; if there is nothing, what one real read gives. It
+// returns io.EOF at the end of a stream. An empty buf reads nothing.
+func (s *Socket) Fread(buf []byte) (int, error) { return s.fread("fread", buf) }
+
+// Read is Fread, for io.Reader.
+func (s *Socket) Read(buf []byte) (int, error) { return s.fread("read", buf) }
+
+func (s *Socket) fread(op string, buf []byte) (int, error) {
+	if len(buf) == 0 {
+		return 0, nil
+	}
+	c := s.core
+	n := 0
+	var owed error
+	first := func() bool {
+		if n = c.copyInput(buf); n == 0 {
+			owed = c.takeOwed()
+		}
+		return n > 0 || owed != nil
+	}
+	err := s.waitTurn(loop.Read, c.recvTimeout.get(), turn{first: first}, func(fd int) (bool, syscall.Errno) {
+		var errno syscall.Errno
+		n, errno = recv(fd, buf, 0)
+		return c.leftover(n, len(buf), 0), errno
+	})
+	if err == nil {
+		err = owed
+	}
+	if err == nil && n == 0 && c.stream() {
+		err = io.EOF
+	}
+	if err != nil {
+		return 0, c.failed(op, err)
+	}
+	return n, nil
+}
+
+// ReadRune reads one character in UTF-8, and says how many bytes it took. Bytes
+// that are no UTF-8 give utf8.RuneError with their number and EILSEQ, and the
+// next call goes on behind them: each error stands for one maximal subpart, by
+// the Unicode Standard's table 3-8. The end of a stream inside a sequence is
+// such an error too; otherwise it is io.EOF. A timeout (EAGAIN) inside a sequence
+// loses the sequence, as the class has it; an interruption (EINTR) does not.
+func (s *Socket) ReadRune() (r rune, size int, err error) {
+	const op = "read-char"
+	whole := !s.core.stream()
+	var bad error
+	err = s.consume(func(in *input, now moment) bool {
+		data := in.bytes()
+		if len(data) == 0 {
+			return false
+		}
+		var is sequence
+		r, size, is = decodeRune(data)
+		switch {
+		case is == complete:
+			in.take(size)
+			in.last, in.known = r, true
+			return true
+		case is == incomplete && !whole && now != atEnd:
+			return false
+		}
+		bad = &Error{Op: op, Addr: fmt.Sprintf("% X", data[:size]), Errno: unix.EILSEQ}
+		in.take(size)
+		return true
+	}, func(in *input) {
+		if !in.back {
+			in.take(len(in.bytes()))
+		}
+	})
+	switch {
+	case err != nil:
+		return 0, 0, s.core.failed(op, err)
+	case bad != nil:
+		return utf8.RuneError, size, bad
+	}
+	return r, size, nil
+}
+
+// ReadString returns all that is buffered, or, if that is nothing, what one
+// real read gives. Newlines stay in it, and the bytes are what they are: a
+// character may be cut at the end. It returns io.EOF at the end of a stream; an
+// empty message is an empty string.
+func (s *Socket) ReadString() (string, error) {
+	var all string
+	err := s.consume(func(in *input, now moment) bool {
+		data := in.bytes()
+		all = string(data)
+		in.take(len(data))
+		return len(data) > 0 || now == afterRead
+	}, nil)
+	if err != nil {
+		return "", s.core.failed("read-string", err)
+	}
+	return all, nil
+}
+
+// ReadLine returns the next line, without the newline, or the carriage return
+// and newline, that end it. The last line of a stream or message may lack them:
+// then EOF already says true, and the next call returns io.EOF. When its time
+// is up, or it is interrupted, nothing is lost: what came stays buffered.
+//
+// A line may have max bytes (default: MaxLine) before its newline. A longer one
+// is refused with EMSGSIZE, and stays buffered as far as it was read: for Fread
+// or ReadString to take, or ReadLine with a greater max. The buffer grows to
+// twice max at most.
+func (s *Socket) ReadLine(max ...int) (string, error) {
+	const op = "read-line"
+	bound := 0
+	switch {
+	case len(max) > 1, len(max) == 1 && (max[0] < 1 || max[0] > greatestSize):
+		return "", invalid(op, fmt.Sprint(max), unix.EINVAL, "one size, from 1 to 2^28")
+	case len(max) == 1:
+		bound = max[0]
+	}
+	whole := !s.core.stream()
+	var line string
+	var long error
+	err := s.consume(func(in *input, now moment) bool {
+		if bound == 0 {
+			bound = int(in.maxLine)
+		}
+		data := in.bytes()
+		n, end := in.newline(), 1
+		if n < 0 {
+			n, end = len(data), 0
+		}
+		switch {
+		case n > bound:
+			long = invalid(op, "", unix.EMSGSIZE, "a line of more than "+strconv.Itoa(bound)+" bytes; it stays in the buffer")
+			return true
+		case end == 1:
+			line = string(bytes.TrimSuffix(data[:n], []byte{'\r'}))
+		case n > 0 && (whole || now == atEnd), now == afterRead && whole:
+			line = string(data)
+		default:
+			return false
+		}
+		in.take(n + end)
+		return true
+	}, nil)
+	if err != nil {
+		return "", s.core.failed(op, err)
+	}
+	return line, long
+}
+
+// newline finds the first newline in what is buffered, and remembers how far
+// it looked: a line that comes byte by byte is not looked through each time.
+func (in *input) newline() int {
+	data := in.bytes()
+	seen := max(int(in.scanned-in.r), 0)
+	if seen < len(data) {
+		if i := bytes.IndexByte(data[seen:], '\n'); i >= 0 {
+			return seen + i
+		}
+	}
+	in.scanned = in.w
+	return -1
+}
+
+// A moment is when a step of consume looks at the buffer.
+type moment int
+
+const (
+	beforeRead moment = iota
+	afterRead         // something came; of a message, all of it, which may be nothing
+	atEnd             // nothing more will come
+)
+
+// consume serves a call from the buffer. step takes what it needs, and reports
+// whether that was there; if not, there is a real read, and another step. When
+// the end or an error comes, a last step may take what came before it, and then
+// the next call is told. late is called when the time is up. All run under the
+// turn to read and under the lock.
+func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) error {
+	c := s.core
+	in := c.needInput()
+	var early error // an error that was known before any read
+	var eof bool
+	first := func() bool {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		if step(in, beforeRead) {
+			return true
+		}
+		if c.owed.Load() == 0 {
+			return false
+		}
+		if step(in, atEnd) {
+			return true
+		}
+		early = c.takeOwed()
+		return early != nil
+	}
+	expired := func() {
+		if late != nil {
+			in.mu.Lock()
+			late(in)
+			in.mu.Unlock()
+		}
+	}
+	err := s.waitTurn(loop.Read, c.recvTimeout.get(), turn{first, expired}, func(fd int) (bool, syscall.Errno) {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		for {
+			n, more, errno := in.fill(c, fd)
+			switch {
+			case errno == unix.EAGAIN:
+				return false, errno
+			case errno != 0:
+				if step(in, atEnd) {
+					c.owed.Store(uint32(errno))
+					errno = 0
+				}
+				return more, errno
+			case n == 0 && (c.stream() || ended(fd)):
+				c.atEnd.Store(true)
+				eof = !step(in, atEnd)
+				return more, 0
+			case step(in, afterRead):
+				return more, 0
+			case !more:
+				return false, unix.EAGAIN
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case early != nil:
+		return early
+	case eof:
+		return io.EOF
+	}
+	return nil
+}
+
+// failed makes the error of a call, and notes whether it is the last of the
+// connection. io.EOF stays what it is.
+func (c *core) failed(op string, err error) error {
+	if err == io.EOF {
+		c.atEnd.Store(true)
+		return err
+	}
+	if errno, ok := err.(syscall.Errno); ok && fatal(errno) && (c.stream() || c.typ == SeqPacket) {
+		c.atEnd.Store(true)
+	}
+	return fail(op, "", err)
+}
+
+// fatal reports whether a connection is of no more use after an error. EPIPE is
+// not among them: who has shut down the sending side may still receive.
+func fatal(errno syscall.Errno) bool {
+	switch errno {
+	case unix.ECONNRESET, unix.ECONNABORTED, unix.ENETRESET, unix.ETIMEDOUT,
+		unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ENETDOWN, unix.EIO:
+		return true
+	}
+	return false
+}

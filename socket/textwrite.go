@@ -1,0 +1,58 @@
+package socket
+
+import (
+	"fmt"
+	"unicode/utf8"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Fwrite sends all of buf, as Write does. What was read ahead is not affected.
+func (s *Socket) Fwrite(buf []byte) (int, error) { return s.write("fwrite", buf) }
+
+// WriteRune sends one character in UTF-8, and says how many bytes it took. What
+// is no character, such as a surrogate, gives EILSEQ, and nothing is sent.
+func (s *Socket) WriteRune(r rune) (int, error) {
+	const op = "write-char"
+	if !utf8.ValidRune(r) {
+		return 0, invalid(op, fmt.Sprintf("%#x", r), unix.EILSEQ, "no Unicode character")
+	}
+	var buf [utf8.UTFMax]byte
+	return s.write(op, buf[:utf8.EncodeRune(buf[:], r)])
+}
+
+// WriteString sends all of str, as Write does.
+func (s *Socket) WriteString(str string) (int, error) {
+	buf := []byte{} // of an empty string too: an empty message is no mistake
+	if str != "" {
+		buf = unsafe.Slice(unsafe.StringData(str), len(str))
+	}
+	return s.write("write-string", buf)
+}
+
+// WriteLine sends line and a newline. They leave together: in one segment if
+// they fit, and in one datagram. The count includes the newline.
+func (s *Socket) WriteLine(line string) (int, error) {
+	// A copy costs less than gathering the two in the kernel, but for huge lines.
+	size := len(line) + 1
+	class := classOf(size)
+	block := getBlock(class)
+	defer putBlock(block, class)
+	buf := unsafe.Slice(block, size)
+	copy(buf, line)
+	buf[size-1] = '\n'
+	return s.write("write-line", buf)
+}
+
+// write is Write under another operation's name.
+func (s *Socket) write(op string, buf []byte) (int, error) {
+	if len(buf) == 0 && s.core.stream() {
+		return 0, nil
+	}
+	n, err := s.send(buf, 0)
+	if err != nil {
+		return n, s.core.failed(op, err)
+	}
+	return n, nil
+}
