@@ -61,8 +61,8 @@ type Timer struct {
 }
 
 // AfterFunc has f called on the loop's goroutine when d has passed: never
-// earlier, and later by a millisecond plus what the loop is busy with. f must
-// not block. A d of zero or less means the next turn.
+// earlier, and later by a tenth of a millisecond plus what the loop is busy
+// with. f must not block. A d of zero or less means the next turn.
 func (l *Loop) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 	if f == nil {
 		return nil, errors.New("loop: after: the function is nil")

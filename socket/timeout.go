@@ -19,7 +19,7 @@ func (t *timeout) set(d time.Duration) { t.d.Store(int64(d)) }
 // for Accept and everything that reads. Zero is no bound, negative is EDOM. The
 // time is the whole call's, however often it waits; a call in progress keeps
 // the bound that it began with. A call whose time is up returns what it has,
-// or EAGAIN: never early, and late by a millisecond plus scheduling.
+// or EAGAIN: never early, and late by a tenth of a millisecond plus scheduling.
 func (s *Socket) SetRecvTimeout(d time.Duration) error {
 	return s.setTimeout("SO_RCVTIMEO", &s.core.recvTimeout, d)
 }
