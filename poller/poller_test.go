@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -484,4 +485,42 @@ func TestReadinessNames(t *testing.T) {
 	require.Equal(t, "IN|RDHUP", (poller.Readable | poller.PeerClosed).String())
 	require.Equal(t, "OUT|ERR|0x1000", (poller.Writable | poller.Failed | 0x1000).String())
 	require.Equal(t, "0x0", poller.Readiness(0).String())
+}
+
+// Lingering ends: a parked Wait holds no thread, though it has just been busy.
+func TestParkedWaitHoldsNoThread(t *testing.T) {
+	p, err := poller.Open(poller.Parked)
+	require.NoError(t, err)
+	defer p.Close()
+	a, b := pair(t)
+	require.NoError(t, p.Add(a, 1, poller.Readable))
+	ended := make(chan error)
+	ready := make(chan struct{})
+	go func() {
+		events := make([]poller.Event, 1)
+		for range 100 {
+			n, err := p.Wait(events, time.Time{})
+			if n != 1 || err != nil {
+				t.Errorf("n %d, error %v", n, err)
+			}
+			ready <- struct{}{}
+		}
+		_, err := p.Wait(events, time.Time{})
+		ended <- err
+	}()
+	for range 100 { // close succession: lingering is worth it
+		unix.Write(b, []byte("x"))
+		<-ready
+	}
+	stacks := make([]byte, 1<<20)
+	require.Eventually(t, func() bool {
+		for _, g := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			if strings.Contains(g, "(*Poller).Wait") && strings.Contains(g, "[IO wait") {
+				return true
+			}
+		}
+		return false
+	}, 10*time.Second, time.Millisecond, "it stays in the system call")
+	require.NoError(t, p.Wake())
+	require.NoError(t, <-ended)
 }
