@@ -29,6 +29,9 @@ func (s *Socket) Accept() (*Socket, error) {
 		fd, errno = accept(listener, &from)
 		return true, errno
 	})
+	if err == nil && fd < 0 {
+		err = unix.EINVAL // shut down
+	}
 	if err != nil {
 		return nil, fail(op, "", err)
 	}

@@ -10,11 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wait makes a system call that may have to wait: the one place that takes the
-// turn, tries, parks, and tries again. try makes the call once; its EAGAIN
-// means that it should be made again when the direction is ready. more says
-// whether another call might succeed without waiting.
+// wait makes a system call that may have to wait. try makes the call once; its
+// EAGAIN means that it should be made again when the direction is ready. more
+// says whether another call might succeed without waiting. When the read side
+// is shut and nothing is left, wait returns nil without try's having succeeded.
 func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (more bool, errno syscall.Errno)) error {
+	return s.attempt(d, limit, func(fd int, _ bool) (bool, syscall.Errno) { return try(fd) })
+}
+
+// attempt is wait for calls whose result depends on whether they have waited:
+// the one place that takes the turn, tries, parks, and tries again.
+func (s *Socket) attempt(d loop.Direction, limit time.Duration, try func(fd int, waited bool) (more bool, errno syscall.Errno)) error {
 	reg := s.core.reg
 	call := loop.Call{Timeout: limit, Context: s.ctx}
 	ready, err := reg.Begin(d, &call)
@@ -24,9 +30,18 @@ func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (m
 	}
 	var more bool
 	errno := unix.EAGAIN
-	for {
+	for waited := false; ; waited = true {
 		if ready {
-			if more, errno = try(reg.FD()); errno != unix.EAGAIN {
+			if more, errno = try(reg.FD(), waited); errno != unix.EAGAIN {
+				break
+			}
+			if d == loop.Read && reg.Broken() && ended(reg.FD()) {
+				// A datagram socket or a unix listener whose read side is shut
+				// says EAGAIN for ever; only a blocking call is told of the
+				// end. All that came before that is there for one more try.
+				if more, errno = try(reg.FD(), true); errno == unix.EAGAIN {
+					errno = 0
+				}
 				break
 			}
 		}
@@ -34,7 +49,7 @@ func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (m
 			if err == loop.ErrTimeout {
 				// What came at the last moment, or before a call that may not
 				// wait at all, is not passed by.
-				more, errno = try(reg.FD())
+				more, errno = try(reg.FD(), true)
 			}
 			break
 		}
