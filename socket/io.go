@@ -104,19 +104,46 @@ func (s *Socket) recv(buf []byte, flags int) (int, error) {
 	if err := c.takeOwed(); err != nil {
 		return 0, err
 	}
-	if flags&(unix.MSG_DONTWAIT|unix.MSG_OOB) != 0 {
+	if flags&c.neverWaiting() != 0 {
 		return s.once(func(fd int) (int, syscall.Errno) { return recv(fd, buf, flags|unix.MSG_DONTWAIT) })
 	}
-	if flags&unix.MSG_WAITALL != 0 && c.stream() {
+	if c.fills(flags) && len(buf) > 0 {
 		return s.recvAll(buf, flags)
 	}
 	var n int
-	err := s.wait(loop.Read, c.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
+	err := s.attempt(loop.Read, c.recvTimeout.get(), func(fd int, waited bool) (bool, syscall.Errno) {
+		if waited && len(buf) == 0 && c.tcp() {
+			return true, 0 // one wait is all that TCP makes for nothing
+		}
 		var errno syscall.Errno
 		n, errno = recv(fd, buf, flags)
 		return c.leftover(n, len(buf), flags), errno
 	})
 	return n, err
+}
+
+// tcp reports whether the socket is one of TCP, or of a protocol like it.
+func (c *core) tcp() bool { return c.stream() && (c.family == Inet || c.family == Inet6) }
+
+// neverWaiting is the flags of recv(2) with which it does not wait. Sockets
+// that do not know out-of-band data or an error queue ignore those flags, and
+// wait, or refuse them.
+func (c *core) neverWaiting() int {
+	flags := unix.MSG_DONTWAIT
+	if c.stream() {
+		flags |= unix.MSG_OOB
+	}
+	if c.family == Inet || c.family == Inet6 {
+		flags |= unix.MSG_ERRQUEUE
+	}
+	return flags
+}
+
+// fills reports whether recv(2) fills the buffer: with MSG_WAITALL on a
+// stream. A unix socket that only peeks is content with what there is.
+func (c *core) fills(flags int) bool {
+	peeks := flags&unix.MSG_PEEK != 0
+	return flags&unix.MSG_WAITALL != 0 && c.stream() && !(peeks && c.family == Unix)
 }
 
 // leftover tells from a read's result whether another might find something. A
@@ -148,7 +175,7 @@ func (s *Socket) recvAll(buf []byte, flags int) (int, error) {
 		for {
 			n, errno := recv(fd, buf[total:], flags&^unix.MSG_WAITALL)
 			total += n
-			if errno != 0 || n == 0 || total == len(buf) {
+			if errno != 0 || n == 0 || total == len(buf) || atMark(fd) {
 				return true, errno
 			}
 		}
@@ -161,6 +188,13 @@ func ended(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	n, err := unix.Poll(fds, 0)
 	return n > 0 && err == nil
+}
+
+// atMark reports whether out-of-band data comes next: no call reads beyond it
+// and what is before it at once.
+func atMark(fd int) bool {
+	at, err := unix.IoctlGetInt(fd, unix.SIOCATMARK)
+	return err == nil && at != 0
 }
 
 // settle ends a call that may have transferred something before it failed: then
