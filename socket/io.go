@@ -190,6 +190,15 @@ func ended(fd int) bool {
 	return n > 0 && err == nil
 }
 
+// pending takes the error that the kernel has to tell, or else is the other
+// one.
+func pending(fd int, other syscall.Errno) syscall.Errno {
+	if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && errno != 0 {
+		return syscall.Errno(errno)
+	}
+	return other
+}
+
 // atMark reports whether out-of-band data comes next: no call reads beyond it
 // and what is before it at once.
 func atMark(fd int) bool {
@@ -197,14 +206,21 @@ func atMark(fd int) bool {
 	return err == nil && at != 0
 }
 
+// failed reports whether the kernel has an error to tell. It does not take it.
+func failed(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd)}}
+	n, err := unix.Poll(fds, 0)
+	return n > 0 && err == nil && fds[0].Revents&unix.POLLERR != 0
+}
+
 // settle ends a call that may have transferred something before it failed: then
 // the count is its result, and the error, if the kernel would keep it, is owed
-// to the next call.
+// to the next call. A unix socket's error the kernel drops.
 func (c *core) settle(n int, err error) (int, error) {
 	if n == 0 || err == nil {
 		return n, err
 	}
-	if errno, ok := err.(syscall.Errno); ok && errno != unix.EPIPE {
+	if errno, ok := err.(syscall.Errno); ok && errno != unix.EPIPE && c.family != Unix {
 		c.owed.Store(uint32(errno))
 	}
 	return n, nil
@@ -247,9 +263,15 @@ func (s *Socket) send(buf []byte, flags int) (int, error) {
 		return s.once(func(fd int) (int, syscall.Errno) { return send(fd, buf, flags) })
 	}
 	total := 0
-	err := s.wait(loop.Write, c.sendTimeout.get(), func(fd int) (bool, syscall.Errno) {
+	err := s.attempt(loop.Write, c.sendTimeout.get(), func(fd int, waited bool) (bool, syscall.Errno) {
+		if total > 0 && c.reg.Broken() && c.tcp() && failed(fd) {
+			return true, unix.EPIPE // the error stays for the next call
+		}
 		n, errno := send(fd, buf[total:], flags)
 		total += n
+		if errno == unix.EPIPE && waited && c.family == Unix {
+			errno = pending(fd, errno) // which a call that waited sees first
+		}
 		if errno == 0 && total < len(buf) && c.stream() {
 			return false, unix.EAGAIN // the kernel took what it had room for
 		}
@@ -273,6 +295,9 @@ func (s *Socket) Write(buf []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := s.send(buf, 0)
+	if err == unix.EPIPE && n > 0 {
+		_ = s.control("write", "", func(fd int) error { err = pending(fd, unix.EPIPE); return nil })
+	}
 	if err != nil {
 		return n, fail("write", "", err)
 	}
