@@ -1,0 +1,460 @@
+package oracle
+
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// A step is one line of a scenario: a call on a socket, or something else that
+// the script does.
+type step struct {
+	name string
+	sock string                                  // whose call it is; "" for "s"
+	call func(w *world, s endpoint) outcome      // made where it may block
+	act  func(w *world, s endpoint) (out string) // made by the script
+	end  func(w *world) *call                    // finds the call to wait for
+}
+
+// on makes the step a call on another socket than "s", such as an accepted
+// one.
+func on(sock string, st step) step {
+	st.sock = sock
+	st.name = sock + "." + st.name
+	return st
+}
+
+// Calls on the socket.
+
+// limits is the outcome of a call to which a timeout applies.
+func limits(s endpoint, option, flags int, text string) outcome {
+	o := outcome{text: text}
+	if flags&unix.MSG_DONTWAIT == 0 {
+		o.limit = s.timeout(option)
+	}
+	return o
+}
+
+func recv(n int, flags ...int) step {
+	f := or(flags)
+	return step{name: fmt.Sprintf("recv(%d%s)", n, flagNames(f)), call: func(w *world, s endpoint) outcome {
+		buf := make([]byte, n)
+		o := limits(s, unix.SO_RCVTIMEO, f, "")
+		got, errno := s.recv(buf, f)
+		o.text = received(buf[:min(got, n)], got, errno)
+		return o
+	}}
+}
+
+// received says what a receiving call gave: the count, and the data.
+func received(data []byte, n int, errno syscall.Errno) string {
+	switch {
+	case errno != 0 && n != 0:
+		return fmt.Sprintf("%d and %s", n, errnoName(errno)) // never right
+	case errno != 0:
+		return errnoName(errno)
+	case n == 0:
+		return "0"
+	case len(data) > 16:
+		return fmt.Sprintf("%d #%08x", n, crc32.ChecksumIEEE(data))
+	}
+	return fmt.Sprintf("%d %q", n, data)
+}
+
+func send(data string, flags ...int) step {
+	f := or(flags)
+	return step{name: fmt.Sprintf("send(%q%s)", data, flagNames(f)), call: func(w *world, s endpoint) outcome {
+		return w.send(s, []byte(data), f)
+	}}
+}
+
+// sendN sends n bytes that no two places of a stream have alike.
+func sendN(n int, flags ...int) step {
+	f := or(flags)
+	return step{name: fmt.Sprintf("send(%d bytes%s)", n, flagNames(f)), call: func(w *world, s endpoint) outcome {
+		return w.send(s, pattern(len(w.sent), n), f)
+	}}
+}
+
+// sendBig is sendN of which only none, part or all is compared: what TCP takes
+// depends on its own timing.
+func sendBig(n int, flags ...int) step {
+	st := sendN(n, flags...)
+	exact := st.call
+	st.call = func(w *world, s endpoint) outcome {
+		before := len(w.sent)
+		o := exact(w, s)
+		switch taken := len(w.sent) - before; {
+		case taken == n:
+			o.text = "all"
+		case taken > 0:
+			o.text = "part"
+		}
+		return o
+	}
+	return st
+}
+
+// fillUp sends until the socket takes no more, without waiting.
+func fillUp() step {
+	return step{name: "fill up", act: func(w *world, s endpoint) string {
+		size := 64 << 10
+		if w.kind.typ != unix.SOCK_STREAM {
+			size = 100
+		}
+		enough := 1
+		if w.kind.isTCP() {
+			enough = 12 // it is still moving what it took
+		}
+		for refused := 0; refused < enough; {
+			if o := w.send(s, pattern(len(w.sent), size), unix.MSG_DONTWAIT); o.text == "EAGAIN" {
+				refused++
+				if w.kind.isTCP() {
+					time.Sleep(25 * time.Millisecond)
+				}
+				continue
+			}
+			refused = 0
+		}
+		return ""
+	}}
+}
+
+func (w *world) send(s endpoint, data []byte, flags int) outcome {
+	o := limits(s, unix.SO_SNDTIMEO, flags, "")
+	n, errno := s.send(data, flags)
+	w.sent = append(w.sent, data[:n]...)
+	switch {
+	case errno != 0 && n != 0:
+		o.text = fmt.Sprintf("%d and %s", n, errnoName(errno)) // never right
+	case errno != 0:
+		o.text = errnoName(errno)
+	default:
+		o.text = fmt.Sprint(n)
+	}
+	return o
+}
+
+func accept() step {
+	return step{name: "accept", call: func(w *world, s endpoint) outcome {
+		o := limits(s, unix.SO_RCVTIMEO, 0, "")
+		a, errno := s.accept()
+		o.text = errnoName(errno)
+		if errno == 0 {
+			w.socks["a"] = a
+		}
+		return o
+	}}
+}
+
+// connect goes to the peer "l".
+func connect() step {
+	return step{name: "connect", call: func(w *world, s endpoint) outcome {
+		o := limits(s, unix.SO_SNDTIMEO, 0, "")
+		o.text = errnoName(s.connect(w.target))
+		return o
+	}}
+}
+
+// Calls that do not block, and that nothing is compared of unless they fail.
+
+func rcvtimeo(d time.Duration) step { return settimeo("SO_RCVTIMEO", unix.SO_RCVTIMEO, d) }
+func sndtimeo(d time.Duration) step { return settimeo("SO_SNDTIMEO", unix.SO_SNDTIMEO, d) }
+
+func settimeo(name string, option int, d time.Duration) step {
+	return step{name: fmt.Sprintf("%s=%v", name, d), act: func(w *world, s endpoint) string {
+		if errno := s.setTimeout(option, d); errno != 0 {
+			return errnoName(errno)
+		}
+		return ""
+	}}
+}
+
+// timeouts reads both timeouts back.
+func timeouts() step {
+	return step{name: "timeouts", act: func(w *world, s endpoint) string {
+		return fmt.Sprintf("%v %v", s.timeout(unix.SO_RCVTIMEO), s.timeout(unix.SO_SNDTIMEO))
+	}}
+}
+
+// option sets an option at the level SOL_SOCKET, of the descriptor.
+func option(name string, option, value int) step {
+	return step{name: fmt.Sprintf("%s=%d", name, value), act: func(w *world, s endpoint) string {
+		require.NoError(w.t, unix.SetsockoptInt(s.fd(), unix.SOL_SOCKET, option, value))
+		return ""
+	}}
+}
+
+// Calls that do not block, and are compared.
+
+func shutdown(how int) step {
+	return step{name: "shutdown(" + [...]string{"RD", "WR", "RDWR"}[how] + ")", act: func(w *world, s endpoint) string {
+		return errnoName(s.shutdown(how))
+	}}
+}
+
+func closing() step {
+	return step{name: "close", act: func(w *world, s endpoint) string { return errnoName(s.close()) }}
+}
+
+func listen(backlog int) step {
+	return step{name: fmt.Sprintf("listen(%d)", backlog), act: func(w *world, s endpoint) string {
+		return errnoName(s.listen(backlog))
+	}}
+}
+
+// soError takes the pending error.
+func soError() step {
+	return step{name: "SO_ERROR", act: func(w *world, s endpoint) string {
+		errno, err := unix.GetsockoptInt(s.fd(), unix.SOL_SOCKET, unix.SO_ERROR)
+		require.NoError(w.t, err)
+		return errnoName(syscall.Errno(errno))
+	}}
+}
+
+// Calls in the background.
+
+// begin starts a call and goes on when it is blocked or has returned, which is
+// compared.
+func begin(st step) step {
+	return step{name: "begin " + st.name, sock: st.sock, act: func(w *world, s endpoint) string {
+		c := w.backend.run(func() outcome { return st.call(w, s) })
+		w.calls = append(w.calls, c)
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+			switch {
+			case len(c.done) > 0:
+				return "returns"
+			case c.blocked():
+				return "blocks"
+			case time.Now().After(end):
+				return "neither blocks nor returns"
+			}
+		}
+	}}
+}
+
+// blocked says whether the oldest call is still blocked after a while.
+func blocked() step {
+	return step{name: "blocked?", act: func(w *world, _ endpoint) string {
+		time.Sleep(30 * time.Millisecond)
+		if len(w.calls[0].done) > 0 {
+			return "returned"
+		}
+		return "blocked"
+	}}
+}
+
+// finish waits for the oldest call.
+func finish() step {
+	return step{name: "finish", end: func(w *world) *call {
+		c := w.calls[0]
+		w.calls = w.calls[1:]
+		return c
+	}}
+}
+
+// finishAny waits for whichever call ends first.
+func finishAny() step {
+	return step{name: "finish any", end: func(w *world) *call {
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			for i, c := range w.calls {
+				if len(c.done) > 0 {
+					w.calls = slices.Delete(w.calls, i, i+1)
+					return c
+				}
+			}
+		}
+		return w.calls[0] // which hangs
+	}}
+}
+
+// The script.
+
+func pause(ms int) step {
+	return step{name: fmt.Sprintf("pause(%d ms)", ms), act: func(*world, endpoint) string {
+		time.Sleep(time.Duration(ms) * time.Millisecond)
+		return ""
+	}}
+}
+
+// byPeer is an action of the peer p.
+func byPeer(p, name string, act func(w *world, p *peer) string) step {
+	return step{name: p + " " + name, act: func(w *world, _ endpoint) string {
+		return act(w, w.peers[p])
+	}}
+}
+
+func peerSends(data string, flags ...int) step {
+	f := or(flags)
+	return byPeer("p", fmt.Sprintf("sends %q%s", data, flagNames(f)), func(_ *world, p *peer) string {
+		p.send([]byte(data), f)
+		return ""
+	})
+}
+
+func peerShuts(how int) step {
+	return byPeer("p", fmt.Sprintf("shuts down %d", how), func(_ *world, p *peer) string {
+		p.shutdown(how)
+		return ""
+	})
+}
+
+func peerCloses() step { return closes("p") }
+
+func closes(name string) step {
+	return byPeer(name, "closes", func(_ *world, p *peer) string {
+		p.close()
+		time.Sleep(settling)
+		return ""
+	})
+}
+
+func peerResets() step {
+	return byPeer("p", "resets", func(_ *world, p *peer) string {
+		p.reset()
+		time.Sleep(settling)
+		return ""
+	})
+}
+
+// peerGets takes one message, or up to n bytes of a stream.
+func peerGets(n int) step {
+	return byPeer("p", fmt.Sprintf("gets %d", n), func(_ *world, p *peer) string {
+		data, errno := p.recv(n)
+		return "peer " + received(data, len(data), errno)
+	})
+}
+
+// peerDrains takes a number of bytes, which must come.
+func peerDrains(n int) step {
+	return byPeer("p", fmt.Sprintf("drains %d", n), func(w *world, p *peer) string {
+		require.Len(w.t, p.recvAll(n), n)
+		return ""
+	})
+}
+
+// peerHasAll takes what the sends said they sent, and checks that it is just
+// that. It follows steps that left nothing in between.
+func peerHasAll() step {
+	return byPeer("p", "has all", func(w *world, p *peer) string {
+		got := p.recvAll(len(w.sent))
+		switch {
+		case !bytes.Equal(got, w.sent):
+			return fmt.Sprintf("peer has %d bytes, which are not the %d sent", len(got), len(w.sent))
+		case p.more():
+			return "peer has more than was sent"
+		}
+		w.sent = nil
+		return "peer has all"
+	})
+}
+
+// peerBuffer bounds what the peer's side queues.
+func peerOption(p, name string, option, value int) step {
+	return byPeer(p, fmt.Sprintf("%s=%d", name, value), func(w *world, p *peer) string {
+		require.NoError(w.t, unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, option, value))
+		return ""
+	})
+}
+
+// dials makes the peer "p" and connects it to the socket, which listens.
+func dials() step {
+	return step{name: "p dials", act: func(w *world, s endpoint) string {
+		p := w.plain()
+		w.peers["p"] = p
+		err := unix.Connect(p.fd, nameOf(w.t, s.fd(), unix.Getsockname))
+		if err != unix.EINPROGRESS {
+			require.NoError(w.t, err)
+		}
+		p.await(unix.POLLOUT)
+		time.Sleep(settling)
+		return ""
+	}}
+}
+
+// admits makes the peer "p" of the oldest connection in the listener's
+// backlog.
+func admits() step {
+	return byPeer("l", "admits", func(w *world, l *peer) string {
+		w.peers["p"] = w.admit(l)
+		return ""
+	})
+}
+
+// crowds fills the listener's backlog, so that connects wait.
+func crowds() step {
+	return byPeer("l", "is crowded", func(w *world, l *peer) string {
+		for range 64 {
+			p := w.plain()
+			w.crowd = append(w.crowd, p.fd)
+			switch err := unix.Connect(p.fd, w.target.sa); err {
+			case nil:
+				continue
+			case unix.EAGAIN: // unix
+				return ""
+			default:
+				require.Equal(w.t, unix.EINPROGRESS, err)
+			}
+			fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLOUT}}
+			if n, _ := unix.Poll(fds, 20); n == 0 { // its SYN was dropped
+				unix.Close(p.fd)
+				w.crowd = w.crowd[:len(w.crowd)-1]
+				return ""
+			}
+		}
+		return "never full"
+	})
+}
+
+// makesRoom takes one of the crowd off the backlog.
+func makesRoom() step {
+	return byPeer("l", "makes room", func(w *world, l *peer) string {
+		w.admit(l).close()
+		return ""
+	})
+}
+
+func or(flags []int) (all int) {
+	for _, f := range flags {
+		all |= f
+	}
+	return all
+}
+
+func flagNames(flags int) string {
+	names := []struct {
+		flag int
+		name string
+	}{
+		{unix.MSG_OOB, "OOB"}, {unix.MSG_PEEK, "PEEK"}, {unix.MSG_WAITALL, "WAITALL"},
+		{unix.MSG_DONTWAIT, "DONTWAIT"}, {unix.MSG_TRUNC, "TRUNC"}, {unix.MSG_ERRQUEUE, "ERRQUEUE"},
+		{unix.MSG_MORE, "MORE"}, {unix.MSG_EOR, "EOR"},
+	}
+	var set []string
+	for _, n := range names {
+		if flags&n.flag != 0 {
+			set = append(set, n.name)
+		}
+	}
+	if len(set) == 0 {
+		return ""
+	}
+	return " " + strings.Join(set, "|")
+}
+
+// pattern is n bytes of an endless sequence, from its offset on.
+func pattern(offset, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		at := offset + i
+		b[i] = byte(at*7 + at>>8 + at>>16)
+	}
+	return b
+}
