@@ -35,7 +35,7 @@ func (s *Socket) attempt(d loop.Direction, limit time.Duration, try func(fd int,
 			if more, errno = try(reg.FD(), waited); errno != unix.EAGAIN {
 				break
 			}
-			if d == loop.Read && reg.Broken() && ended(reg.FD()) {
+			if d == loop.Read && reg.Broken() && polled(reg.FD(), unix.POLLRDHUP) {
 				// A datagram socket or a unix listener whose read side is shut
 				// says EAGAIN for ever; only a blocking call is told of the
 				// end. All that came before that is there for one more try.
@@ -162,11 +162,12 @@ func (s *Socket) recvAll(buf []byte, flags int) (int, error) {
 	err := s.wait(loop.Read, c.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
 		if flags&unix.MSG_PEEK != 0 {
 			// Nothing is taken, so each try starts over; and while there is
-			// data the end does not show as a read of 0, but as RDHUP.
+			// data the end does not show as a read of 0, but as RDHUP; and a
+			// peek goes no further than an urgent mark.
 			n, errno := recv(fd, buf, flags&^unix.MSG_WAITALL)
 			if errno == 0 {
 				total = n
-				if n > 0 && n < len(buf) && !ended(fd) {
+				if n > 0 && n < len(buf) && !polled(fd, unix.POLLRDHUP|unix.POLLPRI) {
 					errno = unix.EAGAIN
 				}
 			}
@@ -183,11 +184,11 @@ func (s *Socket) recvAll(buf []byte, flags int) (int, error) {
 	return c.settle(total, err)
 }
 
-// ended reports whether the peer will send no more.
-func ended(fd int) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+// polled reports whether any of some events of poll(2) holds.
+func polled(fd int, events int16) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	n, err := unix.Poll(fds, 0)
-	return n > 0 && err == nil
+	return n > 0 && err == nil && fds[0].Revents&events != 0
 }
 
 // pending takes the error that the kernel has to tell, or else is the other
@@ -204,13 +205,6 @@ func pending(fd int, other syscall.Errno) syscall.Errno {
 func atMark(fd int) bool {
 	at, err := unix.IoctlGetInt(fd, unix.SIOCATMARK)
 	return err == nil && at != 0
-}
-
-// failed reports whether the kernel has an error to tell. It does not take it.
-func failed(fd int) bool {
-	fds := []unix.PollFd{{Fd: int32(fd)}}
-	n, err := unix.Poll(fds, 0)
-	return n > 0 && err == nil && fds[0].Revents&unix.POLLERR != 0
 }
 
 // settle ends a call that may have transferred something before it failed: then
@@ -264,7 +258,7 @@ func (s *Socket) send(buf []byte, flags int) (int, error) {
 	}
 	total := 0
 	err := s.attempt(loop.Write, c.sendTimeout.get(), func(fd int, waited bool) (bool, syscall.Errno) {
-		if total > 0 && c.reg.Broken() && c.tcp() && failed(fd) {
+		if total > 0 && c.reg.Broken() && c.tcp() && polled(fd, unix.POLLERR) {
 			return true, unix.EPIPE // the error stays for the next call
 		}
 		n, errno := send(fd, buf[total:], flags)

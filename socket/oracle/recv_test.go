@@ -264,6 +264,12 @@ var urgentScenarios = []scenario{{
 	steps: []step{rcvtimeo(soon), peerSends("abc", oob), peerSends("de"), recv(4, waitall), recv(4, waitall)},
 	want:  `2 "ab"; 2 "de"`,
 }, {
+	name:  "PEEK with WAITALL stops at the urgent mark",
+	row:   "MSG_OOB",
+	on:    pair(tcp, tcp6),
+	steps: []step{rcvtimeo(ample), begin(recv(4, peek, waitall)), peerSends("abc", oob), finish(), recv(4, peek, waitall)},
+	want:  `blocks; 2 "ab"; 2 "ab"`,
+}, {
 	name:  "an urgent byte is sent",
 	row:   "MSG_OOB",
 	on:    pair(tcp, unixes),
