@@ -49,18 +49,11 @@ type call struct {
 	blocked func() bool // is it, at this moment?
 }
 
-// start makes a call that is run by spawn, and measured.
+// start makes a call that is run by spawn.
 func start(spawn func(func()), blocked func() bool, f func() outcome) *call {
 	c := &call{done: make(chan outcome, 1), blocked: blocked}
-	spawn(func() { c.done <- measured(f) })
+	spawn(func() { c.done <- f() })
 	return c
-}
-
-func measured(f func() outcome) outcome {
-	begin := time.Now()
-	o := f()
-	o.took = time.Since(begin)
-	return o
 }
 
 // retry makes a system call again for as long as it is interrupted. It is for

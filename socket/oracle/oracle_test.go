@@ -83,7 +83,7 @@ func (w *world) step(st step) outcome {
 	if name == "" {
 		name = "s"
 	}
-	s := w.socks[name]
+	s := w.sock(name)
 	switch {
 	case st.call != nil:
 		c := w.backend.run(func() outcome { return st.call(w, s) })

@@ -33,12 +33,15 @@ func on(sock string, st step) step {
 
 // Calls on the socket.
 
-// limits is the outcome of a call to which a timeout applies.
-func limits(s endpoint, option, flags int, text string) outcome {
-	o := outcome{text: text}
+// timed makes a call to which a timeout applies, and says what it gave and how
+// long it took.
+func timed(s endpoint, option, flags int, f func() string) (o outcome) {
 	if flags&unix.MSG_DONTWAIT == 0 {
 		o.limit = s.timeout(option)
 	}
+	begin := time.Now()
+	o.text = f()
+	o.took = time.Since(begin)
 	return o
 }
 
@@ -46,10 +49,10 @@ func recv(n int, flags ...int) step {
 	f := or(flags)
 	return step{name: fmt.Sprintf("recv(%d%s)", n, flagNames(f)), call: func(w *world, s endpoint) outcome {
 		buf := make([]byte, n)
-		o := limits(s, unix.SO_RCVTIMEO, f, "")
-		got, errno := s.recv(buf, f)
-		o.text = received(buf[:min(got, n)], got, errno)
-		return o
+		return timed(s, unix.SO_RCVTIMEO, f, func() string {
+			got, errno := s.recv(buf, f)
+			return received(buf[:min(got, n)], got, errno)
+		})
 	}}
 }
 
@@ -79,7 +82,7 @@ func send(data string, flags ...int) step {
 func sendN(n int, flags ...int) step {
 	f := or(flags)
 	return step{name: fmt.Sprintf("send(%d bytes%s)", n, flagNames(f)), call: func(w *world, s endpoint) outcome {
-		return w.send(s, pattern(len(w.sent), n), f)
+		return w.send(s, pattern(w.taken(nil), n), f)
 	}}
 }
 
@@ -89,9 +92,9 @@ func sendBig(n int, flags ...int) step {
 	st := sendN(n, flags...)
 	exact := st.call
 	st.call = func(w *world, s endpoint) outcome {
-		before := len(w.sent)
+		before := w.taken(nil)
 		o := exact(w, s)
-		switch taken := len(w.sent) - before; {
+		switch taken := w.taken(nil) - before; {
 		case taken == n:
 			o.text = "all"
 		case taken > 0:
@@ -114,7 +117,7 @@ func fillUp() step {
 			enough = 12 // it is still moving what it took
 		}
 		for refused := 0; refused < enough; {
-			if o := w.send(s, pattern(len(w.sent), size), unix.MSG_DONTWAIT); o.text == "EAGAIN" {
+			if o := w.send(s, pattern(w.taken(nil), size), unix.MSG_DONTWAIT); o.text == "EAGAIN" {
 				refused++
 				if w.kind.isTCP() {
 					time.Sleep(25 * time.Millisecond)
@@ -128,38 +131,38 @@ func fillUp() step {
 }
 
 func (w *world) send(s endpoint, data []byte, flags int) outcome {
-	o := limits(s, unix.SO_SNDTIMEO, flags, "")
-	n, errno := s.send(data, flags)
-	w.sent = append(w.sent, data[:n]...)
-	switch {
-	case errno != 0 && n != 0:
-		o.text = fmt.Sprintf("%d and %s", n, errnoName(errno)) // never right
-	case errno != 0:
-		o.text = errnoName(errno)
-	default:
-		o.text = fmt.Sprint(n)
-	}
+	var n int
+	o := timed(s, unix.SO_SNDTIMEO, flags, func() string {
+		var errno syscall.Errno
+		n, errno = s.send(data, flags)
+		switch {
+		case errno != 0 && n != 0:
+			return fmt.Sprintf("%d and %s", n, errnoName(errno)) // never right
+		case errno != 0:
+			return errnoName(errno)
+		}
+		return fmt.Sprint(n)
+	})
+	w.taken(data[:n])
 	return o
 }
 
 func accept() step {
 	return step{name: "accept", call: func(w *world, s endpoint) outcome {
-		o := limits(s, unix.SO_RCVTIMEO, 0, "")
-		a, errno := s.accept()
-		o.text = errnoName(errno)
-		if errno == 0 {
-			w.socks["a"] = a
-		}
-		return o
+		return timed(s, unix.SO_RCVTIMEO, 0, func() string {
+			a, errno := s.accept()
+			if errno == 0 {
+				w.accepted(a)
+			}
+			return errnoName(errno)
+		})
 	}}
 }
 
 // connect goes to the peer "l".
 func connect() step {
 	return step{name: "connect", call: func(w *world, s endpoint) outcome {
-		o := limits(s, unix.SO_SNDTIMEO, 0, "")
-		o.text = errnoName(s.connect(w.target))
-		return o
+		return timed(s, unix.SO_SNDTIMEO, 0, func() string { return errnoName(s.connect(w.target)) })
 	}}
 }
 
@@ -353,14 +356,6 @@ func peerHasAll() step {
 		}
 		w.sent = nil
 		return "peer has all"
-	})
-}
-
-// peerBuffer bounds what the peer's side queues.
-func peerOption(p, name string, option, value int) step {
-	return byPeer(p, fmt.Sprintf("%s=%d", name, value), func(w *world, p *peer) string {
-		require.NoError(w.t, unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, option, value))
-		return ""
 	})
 }
 

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -100,12 +101,14 @@ type world struct {
 	t       *testing.T
 	backend backend
 	kind    kind
-	socks   map[string]endpoint
 	peers   map[string]*peer
 	calls   []*call
 	target  target // where connect goes
-	sent    []byte // what the socket's sends have taken
 	crowd   []int  // peers' descriptors that only take room
+
+	mu    sync.Mutex // guards what calls in the background change
+	socks map[string]endpoint
+	sent  []byte // what the socket's sends have taken
 }
 
 var worlds atomic.Int64
@@ -125,10 +128,32 @@ func (w *world) close() {
 	for _, p := range w.peers {
 		p.close()
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, s := range w.socks {
 		s.shutdown(unix.SHUT_RDWR)
 		s.close()
 	}
+}
+
+func (w *world) sock(name string) endpoint {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.socks[name]
+}
+
+func (w *world) accepted(a endpoint) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.socks["a"] = a
+}
+
+// taken notes what was sent, and is how much that is in all.
+func (w *world) taken(data []byte) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent = append(w.sent, data...)
+	return len(w.sent)
 }
 
 func (w *world) open(local *target) endpoint {
