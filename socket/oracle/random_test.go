@@ -21,13 +21,14 @@ func TestRandomScenarios(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(r *rapid.T) {
-				steps := script(r, f.kind)
+				steps := script(f.kind, choices.Draw(r, "choices"))
 				d := compared(t, f, steps)
 				if d == "" {
 					return
 				}
 				if again := compared(t, f, steps); again != "" {
-					r.Fatalf("weir and the kernel disagree:\n%s", again)
+					r.Log(again)
+					r.Fatal("weir and the kernel disagree") // the same words each time, or it is another failure
 				}
 				t.Logf("weir and the kernel disagreed once, and not again:\n%s", d)
 			})
@@ -39,28 +40,54 @@ func compared(t *testing.T, f fixture, steps []step) string {
 	return disagreement(steps, play(t, kernel{}, f, steps), play(t, weir{}, f, steps))
 }
 
-// A drawn is what the choice of the next step depends on.
-type drawn struct {
-	*rapid.T
-	kind     kind
-	peerGone bool // closed or reset
-	asked    bool // a call is in the background
-	sending  bool // it sends
-	urgent   bool // out-of-band data was sent
+// A choice is what is drawn for a step. What it leads to depends on the steps
+// before; so each can be left out, and the rest still is a script.
+type choice struct {
+	what  string
+	n     int // bytes of a small transfer
+	take  int // that the peer takes
+	recv  int // flags
+	send  int // flags
+	close int // how to shut down
 }
 
-// script draws the steps of a scenario. Timeouts are on all the time, so that
-// no call hangs; and they are longer than a step takes.
-func script(t *rapid.T, k kind) []step {
-	d := &drawn{T: t, kind: k}
+var choices = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) choice {
+	return choice{
+		what: rapid.SampledFrom([]string{
+			"recv", "recv", "recv", "send", "send", "peer sends", "peer sends", "peer gets", "begin recv", "finish",
+			"shutdown", "peer shuts", "peer closes", "peer resets", "SO_ERROR", "send much", "begin send", "peer sends OOB",
+		}).Draw(t, "what"),
+		n:    rapid.SampledFrom([]int{1, 3, 8, 0}).Draw(t, "n"),
+		take: rapid.SampledFrom([]int{1, 8, 0, 100 << 10, much}).Draw(t, "take"),
+		recv: rapid.SampledFrom([]int{
+			0, 0, peek, waitall, dontwait, peek | waitall, dontwait | waitall, oob, trunc,
+		}).Draw(t, "recv"),
+		send:  rapid.SampledFrom([]int{0, 0, dontwait}).Draw(t, "send"),
+		close: rapid.IntRange(unix.SHUT_RD, unix.SHUT_RDWR).Draw(t, "close"),
+	}
+}), 1, 12)
+
+// A writer makes a script of choices. This is what is true at its end.
+type writer struct {
+	kind     kind
+	peerGone bool // closed or reset
+	urgent   bool // out-of-band data was sent
+	asked    bool // a call is in the background
+	sending  bool // it sends
+}
+
+// script is the steps of a scenario. Timeouts are on all the time, so that no
+// call hangs; and they are longer than a step takes.
+func script(k kind, cs []choice) []step {
+	w := &writer{kind: k}
 	steps := []step{rcvtimeo(soon), sndtimeo(soon)}
-	for range rapid.IntRange(1, 10).Draw(t, "steps") {
-		steps = append(steps, d.step()...)
-		if d.asked {
+	for _, c := range cs {
+		steps = append(steps, w.steps(c)...)
+		if w.asked {
 			steps = append(steps, settled())
 		}
 	}
-	if d.asked {
+	if w.asked {
 		steps = append(steps, finish())
 	}
 	return steps
@@ -73,100 +100,90 @@ const meanwhile = 400 * ms
 // much is more than a unix socket takes at once.
 const much = 300 << 10
 
-// step draws one. A step that cannot be made is none.
-func (d *drawn) step() []step {
-	n := rapid.SampledFrom([]int{1, 3, 8, 0}).Draw(d.T, "n")
-	what := rapid.SampledFrom([]string{
-		"recv", "recv", "recv", "send", "send", "peer sends", "peer sends", "peer gets", "begin recv", "finish",
-		"shutdown", "peer shuts", "peer closes", "peer resets", "SO_ERROR", "send much", "begin send", "peer sends OOB",
-	}).Draw(d.T, "step")
-	switch what {
+// steps is what a choice leads to: nothing if it cannot be.
+func (w *writer) steps(c choice) []step {
+	if w.asked {
+		c.recv, c.send = dontwait, dontwait
+	}
+	switch c.what {
 	case "recv":
-		return []step{recv(d.size(n), d.flags())}
+		return []step{recv(w.size(c.n), c.recv)}
 	case "send":
-		flags := rapid.SampledFrom([]int{0, 0, dontwait}).Draw(d.T, "flags")
-		if d.asked {
-			flags = dontwait
-		}
-		return []step{send(strings.Repeat("s", n), flags)}
+		return []step{send(strings.Repeat("s", c.n), c.send)}
 	case "begin recv":
-		if d.asked { // the kernel does not say who of two is served first
+		if w.asked { // the kernel does not say who of two is served first
 			return nil
 		}
-		steps := []step{rcvtimeo(meanwhile), begin(recv(d.size(n), d.flags())), rcvtimeo(soon)}
-		d.asked, d.sending = true, false
-		return steps
+		w.asked, w.sending = true, false
+		return []step{rcvtimeo(meanwhile), begin(recv(w.size(c.n), c.recv)), rcvtimeo(soon)}
 	case "begin send":
-		if d.asked || d.kind != unixes { // the others do not say how much, or not block
+		if w.asked || w.kind != unixes { // the others do not say how much, or not block
 			return nil
 		}
-		d.asked, d.sending = true, true
+		w.asked, w.sending = true, true
 		return []step{sndtimeo(meanwhile), begin(sendN(much)), sndtimeo(soon)}
 	case "send much":
-		if d.asked || d.kind != unixes {
+		if w.asked || w.kind != unixes {
 			return nil
 		}
-		return []step{sendN(much, rapid.SampledFrom([]int{0, dontwait}).Draw(d.T, "flags"))}
+		return []step{sendN(much, c.send)}
 	case "finish":
-		if !d.asked {
+		if !w.asked {
 			return nil
 		}
-		d.asked = false
+		w.asked = false
 		return []step{finish()}
 	case "shutdown":
-		return []step{shutdown(rapid.IntRange(unix.SHUT_RD, unix.SHUT_RDWR).Draw(d.T, "how"))}
+		return []step{shutdown(c.close)}
 	case "SO_ERROR":
 		return []step{soError()}
 	}
-	if d.peerGone {
+	return w.peerSteps(c)
+}
+
+func (w *writer) peerSteps(c choice) []step {
+	if w.peerGone {
 		return nil
 	}
 	// While a send is blocked, the peer does nothing of that of which Weir is
 	// known to make something else: take a part, or shut its read side.
-	switch what {
+	sending := w.asked && w.sending
+	switch c.what {
 	case "peer sends":
-		return []step{peerTries(strings.Repeat("p", n), 0)}
+		return []step{peerTries(strings.Repeat("p", c.n), 0)}
 	case "peer sends OOB":
-		if d.kind.typ != unix.SOCK_STREAM {
+		if w.kind.typ != unix.SOCK_STREAM {
 			return nil
 		}
-		d.urgent = true
-		return []step{peerTries(strings.Repeat("p", n), oob)}
+		w.urgent = true
+		return []step{peerTries(strings.Repeat("p", c.n), oob)}
 	case "peer gets":
-		if d.asked && d.sending {
+		if sending {
 			return nil
 		}
-		return []step{peerTakes(rapid.SampledFrom([]int{n, 100 << 10, much}).Draw(d.T, "size"))}
+		return []step{peerTakes(c.take)}
 	case "peer shuts":
-		if d.asked && d.sending {
-			return []step{peerShutsIfItCan(unix.SHUT_WR)}
+		if sending {
+			c.close = unix.SHUT_WR
 		}
-		return []step{peerShutsIfItCan(rapid.IntRange(unix.SHUT_RD, unix.SHUT_RDWR).Draw(d.T, "how"))}
+		return []step{peerShutsIfItCan(c.close)}
 	case "peer closes":
-		d.peerGone = true
+		w.peerGone = true
 		return []step{peerCloses()}
 	case "peer resets":
-		d.peerGone = true
+		w.peerGone = true
 		return []step{peerResets()}
 	}
-	panic(what)
+	panic(c.what)
 }
 
 // size is recv's. Peeking for nothing at an urgent byte of a unix socket never
 // returns, in Linux 6.18.
-func (d *drawn) size(n int) int {
-	if d.urgent && d.kind == unixes {
+func (w *writer) size(n int) int {
+	if w.urgent && w.kind == unixes {
 		return max(n, 1)
 	}
 	return n
-}
-
-// flags are recv's. While another call is blocked, it does not wait.
-func (d *drawn) flags() int {
-	if d.asked {
-		return dontwait
-	}
-	return rapid.SampledFrom([]int{0, 0, peek, waitall, dontwait, peek | waitall, dontwait | waitall, oob, trunc}).Draw(d.T, "flags")
 }
 
 // settled waits until the call in the background has done what it could.
