@@ -161,13 +161,13 @@ func (s *Socket) recvAll(buf []byte, flags int) (int, error) {
 	total := 0
 	err := s.wait(loop.Read, c.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
 		if flags&unix.MSG_PEEK != 0 {
-			// Nothing is taken, so each try starts over; and while there is
-			// data the end does not show as a read of 0, but as RDHUP; and a
-			// peek goes no further than an urgent mark.
+			// Nothing is taken, so each try starts over. A peek goes no further
+			// than an urgent mark; and at the end it does not become 0, which
+			// attempt notices.
 			n, errno := recv(fd, buf, flags&^unix.MSG_WAITALL)
 			if errno == 0 {
 				total = n
-				if n > 0 && n < len(buf) && !polled(fd, unix.POLLRDHUP|unix.POLLPRI) {
+				if n > 0 && n < len(buf) && !polled(fd, unix.POLLPRI) {
 					errno = unix.EAGAIN
 				}
 			}
