@@ -208,6 +208,10 @@ func (r *Registration) arrived(ev poller.Readiness) {
 	list.wake(&r.loop.backlog)
 }
 
+// Retry makes the calls that wait for readiness try again, and the next ones
+// try first: something has happened that the kernel does not report.
+func (r *Registration) Retry() { r.arrived(poller.Readable | poller.Writable) }
+
 // Broken reports whether the kernel has said that the peer will send no more,
 // or that the descriptor failed. It stays so: data may still be queued, and
 // the rest is for a system call to say.

@@ -29,6 +29,9 @@ func (s *Socket) Accept() (*Socket, error) {
 		fd, errno = accept(listener, &from)
 		return true, errno
 	})
+	if err == nil && fd < 0 {
+		err = unix.EINVAL // shut down
+	}
 	if err != nil {
 		return nil, fail(op, "", err)
 	}
@@ -195,16 +198,8 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 			return err
 		}
 		if c.shutdowns.Load() != shutdowns {
-			// Another connect(2) would begin anew.
-			return c.broken()
+			// Shutdown has ended it, and another connect(2) would begin anew.
+			return pending(c.reg.FD(), unix.ECONNABORTED)
 		}
 	}
-}
-
-// broken is the error of a connect that Shutdown has ended.
-func (c *core) broken() error {
-	if errno, err := unix.GetsockoptInt(c.reg.FD(), unix.SOL_SOCKET, unix.SO_ERROR); err == nil && errno != 0 {
-		return syscall.Errno(errno)
-	}
-	return unix.ECONNABORTED
 }

@@ -12,9 +12,10 @@ import (
 
 // wait makes a system call that may have to wait. try makes the call once; its
 // EAGAIN means that it should be made again when the direction is ready. more
-// says whether another call might succeed without waiting.
+// says whether another call might succeed without waiting. When the read side
+// is shut and nothing is left, wait returns nil without try's having succeeded.
 func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (more bool, errno syscall.Errno)) error {
-	return s.waitTurn(d, limit, turn{}, try)
+	return s.waitTurn(d, limit, turn{}, func(fd int, _ bool) (bool, syscall.Errno) { return try(fd) })
 }
 
 // A turn is what a call does beside its system call while it has the turn.
@@ -26,9 +27,10 @@ type turn struct {
 	expired func()
 }
 
-// waitTurn is wait, and the one place that takes the turn, tries, parks, and
-// tries again.
-func (s *Socket) waitTurn(d loop.Direction, limit time.Duration, t turn, try func(fd int) (more bool, errno syscall.Errno)) error {
+// waitTurn is wait for calls that do more, or whose result depends on whether
+// they have waited: the one place that takes the turn, tries, parks, and tries
+// again.
+func (s *Socket) waitTurn(d loop.Direction, limit time.Duration, t turn, try func(fd int, waited bool) (more bool, errno syscall.Errno)) error {
 	reg := &s.core.reg
 	call := loop.Call{Timeout: limit, Context: s.ctx}
 	ready, err := reg.Begin(d, &call)
@@ -46,9 +48,18 @@ func (s *Socket) waitTurn(d loop.Direction, limit time.Duration, t turn, try fun
 	}
 	var more bool
 	errno := unix.EAGAIN
-	for {
+	for waited := false; ; waited = true {
 		if ready {
-			if more, errno = try(reg.FD()); errno != unix.EAGAIN {
+			if more, errno = try(reg.FD(), waited); errno != unix.EAGAIN {
+				break
+			}
+			if d == loop.Read && reg.Broken() && polled(reg.FD(), unix.POLLRDHUP) {
+				// A datagram socket or a unix listener whose read side is shut
+				// says EAGAIN for ever; only a blocking call is told of the
+				// end. All that came before that is there for one more try.
+				if more, errno = try(reg.FD(), true); errno == unix.EAGAIN {
+					errno = 0
+				}
 				break
 			}
 		}
@@ -56,7 +67,7 @@ func (s *Socket) waitTurn(d loop.Direction, limit time.Duration, t turn, try fun
 			if err == loop.ErrTimeout {
 				// What came at the last moment, or before a call that may not
 				// wait at all, is not passed by.
-				more, errno = try(reg.FD())
+				more, errno = try(reg.FD(), true)
 				if errno == unix.EAGAIN && t.expired != nil {
 					t.expired()
 				}
@@ -110,7 +121,7 @@ func (s *Socket) Recv(buf []byte, flags int) (int, error) {
 
 // waitRecv is wait for a system call that receives past the input buffer, and
 // so drops what is there: under the turn, and before the first try.
-func (s *Socket) waitRecv(flags int, try func(fd int) (more bool, errno syscall.Errno)) error {
+func (s *Socket) waitRecv(flags int, try func(fd int, waited bool) (more bool, errno syscall.Errno)) error {
 	first := func() bool { s.core.dropInput(flags); return false }
 	return s.waitTurn(loop.Read, s.core.recvTimeout.get(), turn{first: first}, try)
 }
@@ -124,7 +135,7 @@ func (s *Socket) recv(buf []byte, flags int) (int, error) {
 		c.dropInput(flags)
 		return 0, err
 	}
-	if flags&(unix.MSG_DONTWAIT|unix.MSG_OOB) != 0 {
+	if flags&c.neverWaiting() != 0 {
 		c.dropInput(flags)
 		return s.once(func(fd int) (int, syscall.Errno) { return recv(fd, buf, flags|unix.MSG_DONTWAIT) })
 	}
@@ -132,12 +143,32 @@ func (s *Socket) recv(buf []byte, flags int) (int, error) {
 		return s.recvAtLeast(target, buf, flags)
 	}
 	var n int
-	err := s.waitRecv(flags, func(fd int) (bool, syscall.Errno) {
+	err := s.waitRecv(flags, func(fd int, waited bool) (bool, syscall.Errno) {
+		if waited && len(buf) == 0 && c.tcp() {
+			return true, 0 // one wait is all that TCP makes for nothing
+		}
 		var errno syscall.Errno
 		n, errno = recv(fd, buf, flags)
 		return c.leftover(n, len(buf), flags), errno
 	})
 	return n, err
+}
+
+// tcp reports whether the socket is one of TCP, or of a protocol like it.
+func (c *core) tcp() bool { return c.stream() && (c.family == Inet || c.family == Inet6) }
+
+// neverWaiting is the flags of recv(2) with which it does not wait. Sockets
+// that do not know out-of-band data or an error queue ignore those flags, and
+// wait, or refuse them.
+func (c *core) neverWaiting() int {
+	flags := unix.MSG_DONTWAIT
+	if c.stream() {
+		flags |= unix.MSG_OOB
+	}
+	if c.family == Inet || c.family == Inet6 {
+		flags |= unix.MSG_ERRQUEUE
+	}
+	return flags
 }
 
 // leftover tells from a read's result whether another might find something. A
@@ -166,14 +197,15 @@ func (c *core) target(asked, flags int) int {
 func (s *Socket) recvAtLeast(target int, buf []byte, flags int) (int, error) {
 	c := s.core
 	total := 0
-	err := s.waitRecv(flags, func(fd int) (bool, syscall.Errno) {
+	err := s.waitRecv(flags, func(fd int, _ bool) (bool, syscall.Errno) {
 		if flags&unix.MSG_PEEK != 0 {
-			// Nothing is taken, so each try starts over; and while there is
-			// data the end does not show as a read of 0, but as RDHUP.
+			// Nothing is taken, so each try starts over. A peek goes no further
+			// than an urgent mark; and at the end it does not become 0, which
+			// waitTurn notices.
 			n, errno := recv(fd, buf, flags&^unix.MSG_WAITALL)
 			if errno == 0 {
 				total = n
-				if n > 0 && n < target && !ended(fd) {
+				if n > 0 && n < target && !polled(fd, unix.POLLPRI) {
 					errno = unix.EAGAIN
 				}
 			}
@@ -182,7 +214,7 @@ func (s *Socket) recvAtLeast(target int, buf []byte, flags int) (int, error) {
 		for {
 			n, errno := recv(fd, buf[total:], flags&^unix.MSG_WAITALL)
 			total += n
-			if errno != 0 || n == 0 || total >= target {
+			if errno != 0 || n == 0 || total >= target || atMark(fd) {
 				return true, errno
 			}
 		}
@@ -190,21 +222,37 @@ func (s *Socket) recvAtLeast(target int, buf []byte, flags int) (int, error) {
 	return c.settle(total, err)
 }
 
-// ended reports whether the peer will send no more.
-func ended(fd int) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+// polled reports whether any of some events of poll(2) holds.
+func polled(fd int, events int16) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	n, err := unix.Poll(fds, 0)
-	return n > 0 && err == nil
+	return n > 0 && err == nil && fds[0].Revents&events != 0
+}
+
+// pending takes the error that the kernel has to tell, or else is the other
+// one.
+func pending(fd int, other syscall.Errno) syscall.Errno {
+	if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && errno != 0 {
+		return syscall.Errno(errno)
+	}
+	return other
+}
+
+// atMark reports whether out-of-band data comes next: no call reads beyond it
+// and what is before it at once.
+func atMark(fd int) bool {
+	at, err := unix.IoctlGetInt(fd, unix.SIOCATMARK)
+	return err == nil && at != 0
 }
 
 // settle ends a call that may have transferred something before it failed: then
 // the count is its result, and the error, if the kernel would keep it, is owed
-// to the next call.
+// to the next call. A unix socket's error the kernel drops.
 func (c *core) settle(n int, err error) (int, error) {
 	if n == 0 || err == nil {
 		return n, err
 	}
-	if errno, ok := err.(syscall.Errno); ok && errno != unix.EPIPE {
+	if errno, ok := err.(syscall.Errno); ok && errno != unix.EPIPE && c.family != Unix {
 		c.owed.Store(uint32(errno))
 	}
 	return n, nil
@@ -247,9 +295,15 @@ func (s *Socket) send(buf []byte, flags int) (int, error) {
 		return s.once(func(fd int) (int, syscall.Errno) { return send(fd, buf, flags) })
 	}
 	total := 0
-	err := s.wait(loop.Write, c.sendTimeout.get(), func(fd int) (bool, syscall.Errno) {
+	err := s.waitTurn(loop.Write, c.sendTimeout.get(), turn{}, func(fd int, waited bool) (bool, syscall.Errno) {
+		if total > 0 && c.reg.Broken() && c.tcp() && polled(fd, unix.POLLERR) {
+			return true, unix.EPIPE // the error stays for the next call
+		}
 		n, errno := send(fd, buf[total:], flags)
 		total += n
+		if errno == unix.EPIPE && waited && c.family == Unix {
+			errno = pending(fd, errno) // which a call that waited sees first
+		}
 		if errno == 0 && total < len(buf) && c.stream() {
 			return false, unix.EAGAIN // the kernel took what it had room for
 		}

@@ -247,8 +247,12 @@ func (s *Socket) Shutdown(how int) error {
 		err := unix.Shutdown(fd, how)
 		if err != nil {
 			s.core.shutdowns.Add(^uint32(0))
+			return err
 		}
-		return err
+		// The kernel does not report it to those who wait to send on a unix
+		// socket.
+		s.core.reg.Retry()
+		return nil
 	})
 }
 

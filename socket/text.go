@@ -47,7 +47,7 @@ func (s *Socket) fread(op string, buf []byte) (int, error) {
 		}
 		return n > 0 || owed != nil
 	}
-	err := s.waitTurn(loop.Read, c.recvTimeout.get(), turn{first: first}, func(fd int) (bool, syscall.Errno) {
+	err := s.waitTurn(loop.Read, c.recvTimeout.get(), turn{first: first}, func(fd int, _ bool) (bool, syscall.Errno) {
 		var errno syscall.Errno
 		n, errno = recv(fd, buf, 0)
 		return c.leftover(n, len(buf), 0), errno
@@ -229,7 +229,7 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 			in.mu.Unlock()
 		}
 	}
-	err := s.waitTurn(loop.Read, c.recvTimeout.get(), turn{first, expired}, func(fd int) (bool, syscall.Errno) {
+	err := s.waitTurn(loop.Read, c.recvTimeout.get(), turn{first, expired}, func(fd int, _ bool) (bool, syscall.Errno) {
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		for {
@@ -243,7 +243,7 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 					errno = 0
 				}
 				return more, errno
-			case n == 0 && (c.stream() || ended(fd)):
+			case n == 0 && (c.stream() || polled(fd, unix.POLLRDHUP)):
 				c.atEnd.Store(true)
 				eof = !step(in, atEnd)
 				return more, 0

@@ -51,6 +51,9 @@ func (s *Socket) write(op string, buf []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := s.send(buf, 0)
+	if err == unix.EPIPE && n > 0 {
+		_ = s.control(op, "", func(fd int) error { err = pending(fd, unix.EPIPE); return nil })
+	}
 	if err != nil {
 		return n, s.core.failed(op, err)
 	}

@@ -1,0 +1,147 @@
+package oracle
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// kernel is the backend of real blocking sockets.
+type kernel struct{}
+
+func (kernel) name() string { return "kernel" }
+
+func (kernel) open(family, typ int, local *target) (endpoint, syscall.Errno) {
+	fd, err := unix.Socket(family, typ|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err.(syscall.Errno)
+	}
+	if local != nil {
+		if err := unix.Bind(fd, local.sa); err != nil {
+			unix.Close(fd)
+			return nil, err.(syscall.Errno)
+		}
+	}
+	return newBlocking(fd), 0
+}
+
+// run makes the call on a thread of its own, which is thrown away afterwards.
+// All signals are blocked on it: a socket call that has a timeout is not
+// restarted after a signal, and the Go runtime sends signals to its threads.
+func (kernel) run(f func() outcome) *call {
+	var tid atomic.Int64
+	return start(func(body func()) {
+		go func() {
+			runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+			var all unix.Sigset_t
+			for i := range all.Val {
+				all.Val[i] = ^all.Val[i]
+			}
+			if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
+				panic(err)
+			}
+			tid.Store(int64(unix.Gettid()))
+			body()
+			tid.Store(0)
+		}()
+	}, func() bool { return threadBlocked(tid.Load()) }, f)
+}
+
+// blockingCalls are the system calls in which a socket blocks.
+var blockingCalls = []int{unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_ACCEPT4, unix.SYS_CONNECT}
+
+// threadBlocked reports whether a thread sleeps in one of them.
+func threadBlocked(tid int64) bool {
+	if tid == 0 {
+		return false
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", tid))
+	if err != nil {
+		return false
+	}
+	number, _, _ := strings.Cut(string(b), " ") // "running" if it does not sleep
+	for _, n := range blockingCalls {
+		if number == strconv.Itoa(n) {
+			return true
+		}
+	}
+	return false
+}
+
+// A blocking is a kernel socket under test.
+type blocking struct{ number atomic.Int64 }
+
+func newBlocking(fd int) *blocking {
+	b := &blocking{}
+	b.number.Store(int64(fd))
+	return b
+}
+
+// fd is -1 once the socket is closed: the number may be another file's by then.
+func (b *blocking) fd() int { return int(b.number.Load()) }
+
+func (b *blocking) listen(backlog int) syscall.Errno {
+	return errnoOf(unix.Listen(b.fd(), backlog))
+}
+
+func (b *blocking) accept() (endpoint, syscall.Errno) {
+	fd, _, err := unix.Accept4(b.fd(), unix.SOCK_CLOEXEC)
+	if err != nil {
+		return nil, err.(syscall.Errno)
+	}
+	return newBlocking(fd), 0
+}
+
+func (b *blocking) connect(to target) syscall.Errno { return errnoOf(unix.Connect(b.fd(), to.sa)) }
+
+func (b *blocking) recv(buf []byte, flags int) (int, syscall.Errno) {
+	return transfer(unix.SYS_RECVFROM, b.fd(), buf, flags)
+}
+
+func (b *blocking) send(buf []byte, flags int) (int, syscall.Errno) {
+	return transfer(unix.SYS_SENDTO, b.fd(), buf, flags|unix.MSG_NOSIGNAL)
+}
+
+func transfer(trap uintptr, fd int, buf []byte, flags int) (int, syscall.Errno) {
+	n, _, errno := unix.Syscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)), uintptr(flags), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+func (b *blocking) shutdown(how int) syscall.Errno { return errnoOf(unix.Shutdown(b.fd(), how)) }
+
+func (b *blocking) close() syscall.Errno {
+	return errnoOf(unix.Close(int(b.number.Swap(-1))))
+}
+
+func (b *blocking) setTimeout(option int, d time.Duration) syscall.Errno {
+	tv := unix.Timeval{Sec: int64(d / time.Second), Usec: int64(d % time.Second / time.Microsecond)}
+	return errnoOf(unix.SetsockoptTimeval(b.fd(), unix.SOL_SOCKET, option, &tv))
+}
+
+func (b *blocking) timeout(option int) time.Duration {
+	var tv unix.Timeval
+	size := uint32(unsafe.Sizeof(tv))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(b.fd()), unix.SOL_SOCKET, uintptr(option), uintptr(unsafe.Pointer(&tv)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return 0
+	}
+	return time.Duration(tv.Sec)*time.Second + time.Duration(tv.Usec)*time.Microsecond
+}
+
+func errnoOf(err error) syscall.Errno {
+	if err == nil {
+		return 0
+	}
+	return err.(syscall.Errno)
+}

@@ -1,0 +1,203 @@
+package oracle
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"go.uber.org/goleak"
+)
+
+var (
+	lanes = flag.Int("oracle.lanes", 4, "how many scenarios run at once")
+	late  = flag.Duration("oracle.late", 250*time.Millisecond, "how much longer than the kernel's a call may take")
+	show  = flag.Bool("oracle.show", false, "print what every scenario gave")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", fmt.Sprint(*lanes))
+	code := m.Run()
+	if group, err := loop.Default(); err == nil {
+		group.Close()
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// A scenario is a script, and what the kernel does under it.
+type scenario struct {
+	name  string
+	row   string // of KERNEL.md, that it stands for
+	on    []fixture
+	steps []step
+	want  string // the kernel's outcomes, separated by "; "
+
+	// deviates is the reason for which Weir does something else, and instead
+	// what that is.
+	deviates string
+	instead  string
+}
+
+// A trace is the outcomes of a run, one for every step.
+type trace []outcome
+
+// String is the outcomes that are compared.
+func (tr trace) String() string {
+	var texts []string
+	for _, o := range tr {
+		if o.text != "" {
+			texts = append(texts, o.text)
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// play runs a script on a backend.
+func play(t *testing.T, b backend, f fixture, steps []step) (tr trace) {
+	w := newWorld(t, b, f)
+	defer func() {
+		w.close()
+		for _, c := range w.calls {
+			w.wait(c, "at the end")
+		}
+	}()
+	for _, st := range steps {
+		tr = append(tr, w.step(st))
+	}
+	return tr
+}
+
+func (w *world) step(st step) outcome {
+	name := st.sock
+	if name == "" {
+		name = "s"
+	}
+	s := w.sock(name)
+	switch {
+	case st.call != nil:
+		c := w.backend.run(func() outcome { return st.call(w, s) })
+		return w.wait(c, st.name)
+	case st.act != nil:
+		return outcome{text: st.act(w, s)}
+	default:
+		return w.wait(st.end(w), st.name)
+	}
+}
+
+func (w *world) wait(c *call, what string) outcome {
+	select {
+	case o := <-c.done:
+		return o
+	case <-time.After(2 * patience):
+		w.t.Errorf("%s: %s hangs", w.backend.name(), what)
+		return outcome{text: "hangs"}
+	}
+}
+
+// jiffy is the kernel's tick, and how far from its timeouts it may be.
+const jiffy = 4 * time.Millisecond
+
+// disagreement says how a Weir run differs from a kernel run; it is empty if
+// it does not.
+func disagreement(steps []step, k, w trace) string {
+	var b strings.Builder
+	for i, st := range steps {
+		ko, wo := k[i], w[i]
+		if ko.text != wo.text {
+			fmt.Fprintf(&b, "step %d, %s: the kernel gave %q, weir %q\n", i+1, st.name, ko.text, wo.text)
+		}
+		if ko.limit > 0 && ko.text == wo.text && ko.took >= ko.limit-jiffy && wo.took < wo.limit {
+			fmt.Fprintf(&b, "step %d, %s: weir was early: %v of %v (the kernel took %v)\n", i+1, st.name, wo.took, wo.limit, ko.took)
+		}
+		if ko.text == wo.text && wo.took > ko.took+*late {
+			fmt.Fprintf(&b, "step %d, %s: weir was late: %v (the kernel took %v)\n", i+1, st.name, wo.took, ko.took)
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	fmt.Fprintf(&b, "the script, the kernel's outcomes and Weir's:\n")
+	for i, st := range steps {
+		fmt.Fprintf(&b, "  %2d %-32s %-28s %s\n", i+1, st.name, k[i], w[i])
+	}
+	return b.String()
+}
+
+func (o outcome) String() string {
+	if o.took == 0 {
+		return o.text
+	}
+	return fmt.Sprintf("%s (%v)", o.text, o.took.Round(100*time.Microsecond))
+}
+
+// A tally counts what the scenarios gave.
+type tally struct {
+	sync.Mutex
+	run, agree, deviate int
+	deviations          []string
+}
+
+// TestScenarios runs all tables.
+func TestScenarios(t *testing.T) {
+	var total tally
+	t.Run("all", func(t *testing.T) {
+		for _, table := range tables {
+			for _, sc := range table {
+				for _, f := range sc.on {
+					t.Run(strings.ReplaceAll(sc.name, " ", "_")+"/"+f.name, func(t *testing.T) {
+						t.Parallel()
+						sc.run(t, f, &total)
+					})
+				}
+			}
+		}
+	})
+	t.Logf("%d scenarios run: %d agree, %d deviate as declared", total.run, total.agree, total.deviate)
+	for _, d := range total.deviations {
+		t.Log("deviation: ", d)
+	}
+}
+
+func (sc *scenario) run(t *testing.T, f fixture, total *tally) {
+	k := play(t, kernel{}, f, sc.steps)
+	w := play(t, weir{}, f, sc.steps)
+	if *show {
+		t.Logf("kernel: %v", k)
+		t.Logf("weir:   %v", w)
+	}
+	instead := sc.want
+	if sc.deviates != "" {
+		instead = sc.instead
+	}
+	if k.String() != sc.want {
+		t.Errorf("the kernel does not do what the scenario says:\n got %s\nwant %s", k, sc.want)
+	}
+	if w.String() != instead {
+		t.Errorf("weir does not do what the scenario says:\n got %s\nwant %s", w, instead)
+	}
+	if d := disagreement(sc.steps, k, w); d != "" && sc.deviates == "" {
+		t.Errorf("weir and the kernel disagree:\n%s", d)
+	}
+	total.Lock()
+	defer total.Unlock()
+	total.run++
+	switch {
+	case t.Failed():
+	case sc.deviates != "":
+		total.deviate++
+		total.deviations = append(total.deviations, sc.name+" ("+f.name+"): "+sc.deviates)
+	default:
+		total.agree++
+	}
+}

@@ -1,0 +1,116 @@
+package oracle
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long the script waits for what must come.
+const patience = 5 * time.Second
+
+// settling is how long a peer's action may take to reach the socket.
+const settling = 3 * time.Millisecond
+
+// A peer is the other side of a socket under test: a plain non-blocking kernel
+// socket in both runs.
+type peer struct {
+	t   *testing.T
+	fd  int // -1 once closed
+	tcp bool
+}
+
+// await waits for poll(2) events.
+func (p *peer) await(events int16) {
+	fds := []unix.PollFd{{Fd: int32(p.fd), Events: events}}
+	var n int
+	errno := retry(func() (err error) {
+		n, err = unix.Poll(fds, int(patience/time.Millisecond))
+		return err
+	})
+	require.Zero(p.t, errno)
+	require.Equal(p.t, 1, n, "nothing came to the peer")
+}
+
+// settle waits until what the peer did has arrived.
+func (p *peer) settle() {
+	if !p.tcp {
+		return
+	}
+	for range 200 {
+		if left, err := unix.IoctlGetInt(p.fd, unix.SIOCOUTQ); err != nil || left == 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(settling)
+}
+
+func (p *peer) send(data []byte, flags int) {
+	n, errno := transfer(unix.SYS_SENDTO, p.fd, data, flags|unix.MSG_NOSIGNAL)
+	require.Zero(p.t, errno, "the peer cannot send")
+	require.Equal(p.t, len(data), n)
+	p.settle()
+}
+
+// recv takes one message, or some of a stream: up to n bytes.
+func (p *peer) recv(n int) ([]byte, syscall.Errno) {
+	p.await(unix.POLLIN)
+	buf := make([]byte, n)
+	n, errno := transfer(unix.SYS_RECVFROM, p.fd, buf, 0)
+	return buf[:n], errno
+}
+
+// recvAll takes n bytes of a stream, or all to its end, or what comes within
+// the script's patience.
+func (p *peer) recvAll(n int) []byte {
+	var got []byte
+	for len(got) < n {
+		some, errno := p.recv(min(n-len(got), 1<<20))
+		if errno != 0 || len(some) == 0 {
+			break
+		}
+		got = append(got, some...)
+	}
+	return got
+}
+
+// drain takes all that there is.
+func (p *peer) drain() {
+	p.await(unix.POLLIN)
+	buf := make([]byte, 1<<20)
+	for {
+		n, errno := transfer(unix.SYS_RECVFROM, p.fd, buf, 0)
+		if errno != 0 || n == 0 {
+			return
+		}
+	}
+}
+
+// more reports whether anything but the end is left to receive.
+func (p *peer) more() bool {
+	time.Sleep(settling)
+	n, errno := transfer(unix.SYS_RECVFROM, p.fd, make([]byte, 1), unix.MSG_PEEK)
+	return errno == 0 && n > 0
+}
+
+func (p *peer) shutdown(how int) {
+	require.NoError(p.t, unix.Shutdown(p.fd, how))
+	p.settle()
+}
+
+func (p *peer) close() {
+	if p.fd >= 0 {
+		unix.Close(p.fd)
+		p.fd = -1
+	}
+}
+
+// reset breaks a TCP connection: a close that does not linger sends RST.
+func (p *peer) reset() {
+	require.NoError(p.t, unix.SetsockoptLinger(p.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+	p.close()
+}

@@ -1,0 +1,155 @@
+package oracle
+
+import "golang.org/x/sys/unix"
+
+var resetScenarios = []scenario{{
+	name:  "recv after a reset",
+	row:   "After RST: ECONNRESET once; then recv = 0 and send = EPIPE",
+	on:    pair(tcp, tcp6),
+	steps: []step{peerResets(), recv(5), recv(5), send("a"), recv(5)},
+	want:  "ECONNRESET; 0; EPIPE; 0",
+}, {
+	name:  "send after a reset",
+	row:   "After RST: ECONNRESET once, on recv or send, whichever comes first",
+	on:    pair(tcp, tcp6),
+	steps: []step{peerResets(), send("a"), send("a"), recv(5)},
+	want:  "ECONNRESET; EPIPE; 0",
+}, {
+	name:  "queued data comes before the reset",
+	row:   "After RST: queued data first",
+	on:    pair(tcp, tcp6),
+	steps: []step{peerSends("abc"), peerResets(), recv(2), recv(5), recv(5), recv(5), send("a")},
+	want:  `2 "ab"; 1 "c"; ECONNRESET; 0; EPIPE`,
+}, {
+	name:  "send takes the reset's error before the queued data",
+	row:   "After RST: ECONNRESET once",
+	on:    pair(tcp),
+	steps: []step{peerSends("abc"), peerResets(), send("a"), recv(5), recv(5)},
+	want:  `ECONNRESET; 3 "abc"; 0`,
+}, {
+	name:  "SO_ERROR takes the reset's error",
+	row:   "After RST: ECONNRESET once",
+	on:    pair(tcp, tcp6),
+	steps: []step{peerResets(), soError(), soError(), recv(5), send("a")},
+	want:  "ECONNRESET; ok; 0; EPIPE",
+}, {
+	name:  "a reset wakes recv",
+	row:   "After RST",
+	on:    pair(tcp, tcp6),
+	steps: []step{begin(recv(5)), peerResets(), finish(), recv(5), send("a")},
+	want:  "blocks; ECONNRESET; 0; EPIPE",
+}, {
+	name:  "a reset within WAITALL leaves the partial count",
+	row:   "After RST: queued data first; MSG_WAITALL: the partial count",
+	on:    pair(tcp, tcp6),
+	steps: []step{begin(recv(5, waitall)), peerSends("ab"), blocked(), peerResets(), finish(), recv(5), recv(5)},
+	want:  `blocks; blocked; 2 "ab"; ECONNRESET; 0`,
+}, {
+	name:  "send tells of a reset within WAITALL",
+	row:   "After RST: ECONNRESET once, on recv or send, whichever comes first",
+	on:    pair(tcp),
+	steps: []step{begin(recv(5, waitall)), peerSends("ab"), peerResets(), finish(), send("a"), send("a"), recv(5)},
+	want:  `blocks; 2 "ab"; ECONNRESET; EPIPE; 0`,
+}, {
+	name:  "WAITALL on queued data after a reset",
+	row:   "After RST: queued data first",
+	on:    pair(tcp),
+	steps: []step{peerSends("ab"), peerResets(), recv(5, waitall), recv(5, waitall), recv(5, waitall)},
+	want:  `2 "ab"; ECONNRESET; 0`,
+}, {
+	name:  "PEEK and a reset",
+	row:   "After RST: queued data first",
+	on:    pair(tcp),
+	steps: []step{peerSends("ab"), peerResets(), recv(5, peek), recv(5, peek, waitall), recv(5), recv(5, peek), recv(5)},
+	want:  `2 "ab"; 2 "ab"; 2 "ab"; ECONNRESET; 0`,
+}, {
+	name:  "DONTWAIT and a reset",
+	row:   "After RST",
+	on:    pair(tcp),
+	steps: []step{peerResets(), recv(5, dontwait), recv(5, dontwait), send("a", dontwait)},
+	want:  `ECONNRESET; 0; EPIPE`,
+}, {
+	name:  "a TCP peer closes cleanly",
+	row:   "Peer closed cleanly: a send succeeds, the next gives EPIPE",
+	on:    pair(tcp, tcp6),
+	steps: []step{peerSends("ab"), peerCloses(), recv(5), recv(5), send("a"), pause(5), send("a"), recv(5)},
+	want:  `2 "ab"; 0; 1; EPIPE; 0`,
+}, {
+	name:  "a TCP peer closes cleanly before anything is received",
+	row:   "Peer closed cleanly",
+	on:    pair(tcp),
+	steps: []step{peerSends("ab"), peerCloses(), send("a"), pause(5), recv(5), recv(5), send("a"), recv(5)},
+	want:  `1; 2 "ab"; 0; EPIPE; 0`,
+}, {
+	name:  "a TCP peer closes with data unread",
+	row:   "After RST",
+	on:    pair(tcp),
+	steps: []step{send("unread"), pause(5), peerCloses(), recv(5), recv(5), send("a")},
+	want:  "6; ECONNRESET; 0; EPIPE",
+}, {
+	name:  "a unix peer closes",
+	row:   "Peer closed cleanly",
+	on:    pair(unixes, seqpacket),
+	steps: []step{peerSends("ab"), peerCloses(), send("a"), recv(5), recv(5), send("a")},
+	want:  `EPIPE; 2 "ab"; 0; EPIPE`,
+}, {
+	name:  "a unix peer closes with data unread: recv",
+	row:   "Reset by peer",
+	on:    pair(unixes),
+	steps: []step{peerSends("ab"), send("unread"), peerCloses(), recv(5), recv(5), recv(5), send("a")},
+	want:  `6; 2 "ab"; ECONNRESET; 0; EPIPE`,
+}, {
+	name:  "a seqpacket peer closes with data unread: recv",
+	row:   "Reset by peer",
+	on:    pair(seqpacket),
+	steps: []step{peerSends("ab"), send("unread"), peerCloses(), recv(5), recv(5), recv(5), send("a")},
+	want:  `6; ECONNRESET; 2 "ab"; 0; EPIPE`,
+}, {
+	name:  "a unix peer closes with data unread: send",
+	row:   "Reset by peer",
+	on:    pair(unixes),
+	steps: []step{send("unread"), peerCloses(), send("a"), send("a"), recv(5), recv(5)},
+	want:  `6; EPIPE; EPIPE; ECONNRESET; 0`,
+}, {
+	name:  "a seqpacket peer closes with data unread: send",
+	row:   "Reset by peer",
+	on:    pair(seqpacket),
+	steps: []step{send("unread"), peerCloses(), send("a"), send("a"), recv(5), recv(5)},
+	want:  `6; ECONNRESET; EPIPE; 0; 0`,
+}, {
+	name:  "a unix peer closes with data unread within WAITALL",
+	row:   "Reset by peer; MSG_WAITALL: the partial count",
+	on:    pair(unixes),
+	steps: []step{send("unread"), begin(recv(5, waitall)), peerSends("ab"), blocked(), peerCloses(), finish(), recv(5), recv(5)},
+	want:  `6; blocks; blocked; 2 "ab"; 0; 0`,
+}, {
+	name:  "a unix peer's close wakes recv",
+	row:   "Reset by peer",
+	on:    pair(unixes, seqpacket),
+	steps: []step{send("unread"), begin(recv(5)), peerCloses(), finish(), recv(5)},
+	want:  `6; blocks; ECONNRESET; 0`,
+}, {
+	name:  "a clean close wakes recv",
+	row:   "Peer closed cleanly",
+	on:    pair(tcp, tcp6, unixes, seqpacket),
+	steps: []step{begin(recv(5)), peerCloses(), finish(), recv(5)},
+	want:  `blocks; 0; 0`,
+}, {
+	name:  "a half close is the end of the stream but not of sending",
+	row:   "own or peer's read side closed",
+	on:    pair(tcp, tcp6, unixes, seqpacket),
+	steps: []step{peerSends("ab"), peerShuts(unix.SHUT_WR), recv(5), recv(5), recv(5, peek), recv(5, dontwait), send("cd"), peerGets(5)},
+	want:  `2 "ab"; 0; 0; 0; 2; peer 2 "cd"`,
+}, {
+	name:  "a half close wakes recv",
+	row:   "own or peer's read side closed",
+	on:    pair(tcp, unixes, seqpacket),
+	steps: []step{begin(recv(5)), peerShuts(unix.SHUT_WR), finish(), send("a"), peerGets(5)},
+	want:  `blocks; 0; 1; peer 1 "a"`,
+}, {
+	name:  "a short read before a half close",
+	row:   "own or peer's read side closed",
+	on:    pair(tcp, unixes),
+	steps: []step{rcvtimeo(soon), peerSends("abc"), recv(9), recv(9), peerSends("de"), peerShuts(unix.SHUT_WR), recv(9), recv(9)},
+	want:  `3 "abc"; EAGAIN; 2 "de"; 0`,
+}}

@@ -1,0 +1,17 @@
+package oracle
+
+// tables is all scenarios, a table for each subject.
+var tables = [][]scenario{
+	timeoutScenarios,
+	recvScenarios,
+	zeroScenarios,
+	urgentScenarios,
+	acceptScenarios,
+	connectScenarios,
+	sendScenarios,
+	resetScenarios,
+	unconnectedScenarios,
+	shutdownScenarios,
+	datagramScenarios,
+	closeScenarios,
+}

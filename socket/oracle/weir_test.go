@@ -1,0 +1,128 @@
+package oracle
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
+)
+
+// weir is the backend of this module's sockets.
+type weir struct{}
+
+func (weir) name() string { return "weir" }
+
+func (weir) open(family, typ int, local *target) (endpoint, syscall.Errno) {
+	var opts []socket.Option
+	switch {
+	case local == nil:
+	case family == unix.AF_UNIX:
+		opts = append(opts, socket.Filename(local.host))
+	default:
+		opts = append(opts, socket.Address(local.host))
+	}
+	s, err := socket.New(socket.Family(family), socket.Type(typ), 0, opts...)
+	if err != nil {
+		return nil, errnoIn(err)
+	}
+	return facade{s}, 0
+}
+
+func (weir) run(f func() outcome) *call {
+	var id atomic.Pointer[[]byte]
+	return start(func(body func()) {
+		go func() {
+			me := goroutineID()
+			id.Store(&me)
+			body()
+			id.Store(nil)
+		}()
+	}, func() bool { return parked(id.Load()) }, f)
+}
+
+// goroutineID is how a stack trace of this goroutine begins, up to its state.
+func goroutineID() []byte {
+	buf := make([]byte, 64)
+	before, _, _ := bytes.Cut(buf[:runtime.Stack(buf, false)], []byte("["))
+	return append(before, '[')
+}
+
+// parked reports whether a goroutine waits for a wake-up, as the calls of a
+// Weir socket do.
+func parked(id *[]byte) bool {
+	if id == nil {
+		return false
+	}
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	_, after, found := bytes.Cut(buf, append([]byte("\n"), *id...))
+	return found && bytes.HasPrefix(after, []byte("chan receive"))
+}
+
+// A facade is a Weir socket under test.
+type facade struct{ s *socket.Socket }
+
+func (f facade) fd() int { return f.s.Fd() }
+
+func (f facade) listen(backlog int) syscall.Errno { return errnoIn(f.s.Listen(backlog)) }
+
+func (f facade) accept() (endpoint, syscall.Errno) {
+	s, err := f.s.Accept()
+	if err != nil {
+		return nil, errnoIn(err)
+	}
+	return facade{s}, 0
+}
+
+func (f facade) connect(to target) syscall.Errno {
+	return errnoIn(f.s.Connect(to.host, to.service))
+}
+
+func (f facade) recv(buf []byte, flags int) (int, syscall.Errno) {
+	n, err := f.s.Recv(buf, flags)
+	if err == io.EOF {
+		err = nil
+	}
+	return n, errnoIn(err)
+}
+
+func (f facade) send(buf []byte, flags int) (int, syscall.Errno) {
+	n, err := f.s.Send(buf, flags)
+	return n, errnoIn(err)
+}
+
+func (f facade) shutdown(how int) syscall.Errno { return errnoIn(f.s.Shutdown(how)) }
+func (f facade) close() syscall.Errno           { return errnoIn(f.s.Close()) }
+
+func (f facade) setTimeout(option int, d time.Duration) syscall.Errno {
+	if option == unix.SO_RCVTIMEO {
+		return errnoIn(f.s.SetRecvTimeout(d))
+	}
+	return errnoIn(f.s.SetSendTimeout(d))
+}
+
+func (f facade) timeout(option int) time.Duration {
+	if option == unix.SO_RCVTIMEO {
+		return f.s.RecvTimeout()
+	}
+	return f.s.SendTimeout()
+}
+
+// errnoIn is the errno that every error of a socket has.
+func errnoIn(err error) syscall.Errno {
+	if err == nil {
+		return 0
+	}
+	var e *socket.Error
+	if !errors.As(err, &e) {
+		panic(fmt.Sprintf("an error without an errno: %v", err))
+	}
+	return e.Errno
+}

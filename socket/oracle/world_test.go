@@ -1,0 +1,233 @@
+package oracle
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// A kind is a family and type of sockets.
+type kind struct {
+	name        string
+	family, typ int
+}
+
+var (
+	tcp       = kind{"tcp", unix.AF_INET, unix.SOCK_STREAM}
+	tcp6      = kind{"tcp6", unix.AF_INET6, unix.SOCK_STREAM}
+	unixes    = kind{"unix", unix.AF_UNIX, unix.SOCK_STREAM}
+	seqpacket = kind{"seqpacket", unix.AF_UNIX, unix.SOCK_SEQPACKET}
+	udp       = kind{"udp", unix.AF_INET, unix.SOCK_DGRAM}
+	udp6      = kind{"udp6", unix.AF_INET6, unix.SOCK_DGRAM}
+	unixgram  = kind{"unixgram", unix.AF_UNIX, unix.SOCK_DGRAM}
+)
+
+func (k kind) isTCP() bool   { return k.family != unix.AF_UNIX && k.typ == unix.SOCK_STREAM }
+func (k kind) listens() bool { return k.typ != unix.SOCK_DGRAM }
+
+// A fixture is what a scenario finds when it begins.
+type fixture struct {
+	kind
+	state func(*world)
+}
+
+// fixtures is one state for several kinds.
+func fixtures(state func(*world), kinds ...kind) (list []fixture) {
+	for _, k := range kinds {
+		list = append(list, fixture{k, state})
+	}
+	return list
+}
+
+// fresh is a socket on which nothing was done.
+func fresh(kinds ...kind) []fixture {
+	return fixtures(func(w *world) { w.socks["s"] = w.open(nil) }, kinds...)
+}
+
+// bound is a socket with a local address.
+func bound(kinds ...kind) []fixture {
+	return fixtures(func(w *world) { w.socks["s"] = w.open(w.local()) }, kinds...)
+}
+
+// listening is a listener whose backlog has room.
+func listening(kinds ...kind) []fixture {
+	return fixtures(func(w *world) {
+		s := w.open(w.local())
+		require.Zero(w.t, s.listen(8))
+		w.socks["s"] = s
+	}, kinds...)
+}
+
+// facing is a fresh socket, and a peer "l" that it can connect to: a listener
+// with the given backlog, or a bound datagram socket.
+func facing(backlog int, kinds ...kind) []fixture {
+	return fixtures(func(w *world) {
+		w.socks["s"] = w.open(nil)
+		w.face(backlog)
+	}, kinds...)
+}
+
+// pair is a connected socket, and "p", the peer that it is connected to.
+func pair(kinds ...kind) []fixture {
+	return fixtures(func(w *world) {
+		if !w.kind.listens() {
+			s := w.open(w.local())
+			l := w.face(0)
+			w.socks["s"], w.peers["p"] = s, l
+			require.Zero(w.t, s.connect(w.target))
+			require.NoError(w.t, unix.Connect(l.fd, nameOf(w.t, s.fd(), unix.Getsockname)))
+			return
+		}
+		s := w.open(nil)
+		l := w.face(1)
+		if w.kind.isTCP() {
+			// Sizes of the kernel's own choice change while data is queued.
+			require.NoError(w.t, unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 32<<10))
+			require.NoError(w.t, unix.SetsockoptInt(s.fd(), unix.SOL_SOCKET, unix.SO_SNDBUF, 16<<10))
+		}
+		require.Zero(w.t, s.connect(w.target))
+		w.socks["s"], w.peers["p"] = s, w.admit(l)
+	}, kinds...)
+}
+
+// A world is one run of one scenario: its sockets, peers, and calls in
+// progress.
+type world struct {
+	t       *testing.T
+	backend backend
+	kind    kind
+	peers   map[string]*peer
+	calls   []*call
+	target  target // where connect goes
+	crowd   []int  // peers' descriptors that only take room
+
+	mu    sync.Mutex // guards what calls in the background change
+	socks map[string]endpoint
+	sent  []byte // what the socket's sends have taken
+}
+
+var worlds atomic.Int64
+
+func newWorld(t *testing.T, b backend, f fixture) *world {
+	w := &world{t: t, backend: b, kind: f.kind, socks: map[string]endpoint{}, peers: map[string]*peer{}}
+	f.state(w)
+	return w
+}
+
+// close ends what the scenario left behind. Calls that are still blocked are
+// freed by their peers' end, or else by a shutdown.
+func (w *world) close() {
+	for _, fd := range w.crowd {
+		unix.Close(fd)
+	}
+	for _, p := range w.peers {
+		p.close()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.socks {
+		s.shutdown(unix.SHUT_RDWR)
+		s.close()
+	}
+}
+
+func (w *world) sock(name string) endpoint {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.socks[name]
+}
+
+func (w *world) accepted(a endpoint) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.socks["a"] = a
+}
+
+// taken notes what was sent, and is how much that is in all.
+func (w *world) taken(data []byte) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent = append(w.sent, data...)
+	return len(w.sent)
+}
+
+func (w *world) open(local *target) endpoint {
+	s, errno := w.backend.open(w.kind.family, w.kind.typ, local)
+	require.Zero(w.t, errno, "socket")
+	return s
+}
+
+// local is an address that nobody else has.
+func (w *world) local() *target {
+	switch w.kind.family {
+	case unix.AF_INET:
+		return &target{sa: &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}, host: "127.0.0.1"}
+	case unix.AF_INET6:
+		return &target{sa: &unix.SockaddrInet6{Addr: [16]byte{15: 1}}, host: "::1"}
+	}
+	name := fmt.Sprintf("@weir-oracle-%d-%d", unix.Getpid(), worlds.Add(1))
+	return &target{sa: &unix.SockaddrUnix{Name: name}, host: name}
+}
+
+// face makes the peer "l" that the socket can connect to.
+func (w *world) face(backlog int) *peer {
+	l := w.plain()
+	w.peers["l"] = l
+	require.NoError(w.t, unix.Bind(l.fd, w.local().sa))
+	if w.kind.listens() {
+		require.NoError(w.t, unix.Listen(l.fd, backlog))
+	}
+	w.aim(l.fd)
+	return l
+}
+
+// aim makes a bound descriptor the target of connects.
+func (w *world) aim(fd int) {
+	sa := nameOf(w.t, fd, unix.Getsockname)
+	w.target = target{sa: sa}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		w.target.host, w.target.service = "127.0.0.1", fmt.Sprint(sa.Port)
+	case *unix.SockaddrInet6:
+		w.target.host, w.target.service = "::1", fmt.Sprint(sa.Port)
+	case *unix.SockaddrUnix:
+		w.target.host = sa.Name
+	}
+}
+
+// plain is a new peer.
+func (w *world) plain() *peer {
+	fd, err := unix.Socket(w.kind.family, w.kind.typ|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	require.NoError(w.t, err)
+	return &peer{t: w.t, fd: fd, tcp: w.kind.isTCP()}
+}
+
+// admit accepts what is in a peer's backlog.
+func (w *world) admit(l *peer) *peer {
+	l.await(unix.POLLIN)
+	fd, _, err := unix.Accept4(l.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+	require.NoError(w.t, err)
+	return &peer{t: w.t, fd: fd, tcp: l.tcp}
+}
+
+func nameOf(t *testing.T, fd int, get func(int) (unix.Sockaddr, error)) unix.Sockaddr {
+	sa, err := get(fd)
+	require.NoError(t, err)
+	return sa
+}
+
+// errnoName is how outcomes say an errno.
+func errnoName(errno syscall.Errno) string {
+	switch errno {
+	case 0:
+		return "ok"
+	case unix.EOPNOTSUPP: // also known as ENOTSUP
+		return "EOPNOTSUPP"
+	}
+	return unix.ErrnoName(errno)
+}
