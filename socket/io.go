@@ -10,45 +10,83 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wait makes a system call that may have to wait: the one place that takes the
-// turn, tries, parks, and tries again. try makes the call once; its EAGAIN
-// means that it should be made again when the direction is ready. more says
-// whether another call might succeed without waiting.
+// wait makes a system call that may have to wait. try makes the call once; its
+// EAGAIN means that it should be made again when the direction is ready. more
+// says whether another call might succeed without waiting.
 func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (more bool, errno syscall.Errno)) error {
+	return s.waitFor(d, limit, readiness, try)
+}
+
+// waitFor is wait for calls of which the kernel may not report the readiness.
+func (s *Socket) waitFor(d loop.Direction, limit time.Duration, sign sign, try func(fd int) (more bool, errno syscall.Errno)) error {
 	reg := s.core.reg
 	call := loop.Call{Timeout: limit, Context: s.ctx}
 	ready, err := reg.Begin(d, &call)
-	if err != nil {
-		runtime.KeepAlive(s)
-		return err
+	if err == nil {
+		var more bool
+		more, err = s.core.attempt(d, &call, ready, sign, try)
+		reg.End(d, more)
 	}
-	var more bool
+	runtime.KeepAlive(s)
+	return err
+}
+
+// A sign is what tells a waiting call to try again.
+type sign bool
+
+const (
+	readiness sign = false
+	patience  sign = true // nothing but time: the kernel does not report it
+)
+
+// attempt is what every call does that has the turn: try, park, and try again.
+// It is the one place that does.
+func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, sign sign, try func(fd int) (bool, syscall.Errno)) (more bool, err error) {
+	var retry backoff
 	errno := unix.EAGAIN
 	for {
-		if ready {
-			if more, errno = try(reg.FD()); errno != unix.EAGAIN {
+		if ready || sign == patience {
+			if more, errno = try(c.reg.FD()); errno != unix.EAGAIN {
 				break
 			}
 		}
-		if err = reg.Wait(d, &call); err != nil {
+		if sign == patience {
+			err = retry.pause(c.reg, d, call)
+		} else {
+			err = c.reg.Wait(d, call)
+		}
+		if err != nil {
 			if err == loop.ErrTimeout {
 				// What came at the last moment, or before a call that may not
 				// wait at all, is not passed by.
-				more, errno = try(reg.FD())
+				more, errno = try(c.reg.FD())
 			}
 			break
 		}
 		ready = true
 	}
-	reg.End(d, more)
-	runtime.KeepAlive(s)
-	if errno != unix.EAGAIN {
-		if errno == 0 {
-			return nil
-		}
-		return errno
+	switch errno {
+	case 0:
+		return more, nil
+	case unix.EAGAIN:
+		return more, err
 	}
-	return err
+	return more, errno
+}
+
+// A backoff is for conditions that the kernel does not report: a unix socket
+// whose peer has a full queue. It is asked again, at growing intervals.
+type backoff struct{ next time.Duration }
+
+const (
+	firstRetry = time.Millisecond
+	lastRetry  = 16 * time.Millisecond
+)
+
+func (b *backoff) pause(reg *loop.Registration, d loop.Direction, call *loop.Call) error {
+	pause := max(b.next, firstRetry)
+	b.next = min(2*pause, lastRetry)
+	return reg.Pause(d, call, pause)
 }
 
 // once makes a system call that must not wait, whoever else is at work on the
@@ -71,17 +109,40 @@ func (s *Socket) once(try func(fd int) (int, syscall.Errno)) (int, error) {
 // the end of a stream that is 0 and io.EOF. MSG_WAITALL fills the buffer, or
 // returns the part that came in time. MSG_DONTWAIT and MSG_OOB do not wait.
 func (s *Socket) Recv(buf []byte, flags int) (int, error) {
-	n, err := s.recv(buf, flags)
-	if err != nil {
-		return n, fail("recv", "", err)
-	}
-	if n == 0 && len(buf) > 0 && s.core.stream() {
-		return 0, io.EOF
-	}
-	return n, nil
+	n, err := s.recv(buf, flags, nil)
+	return n, s.received("recv", n, len(buf), flags, err)
 }
 
-func (s *Socket) recv(buf []byte, flags int) (int, error) {
+// received is the error of a read that gave n bytes: what failed, or the end,
+// which is a read of nothing that asked for something.
+func (s *Socket) received(op string, n, asked, flags int, err error) error {
+	switch {
+	case err != nil:
+		return fail(op, "", err)
+	case n == 0 && asked > 0 && flags&unix.MSG_ERRQUEUE == 0 && s.atEnd():
+		return io.EOF
+	}
+	return nil
+}
+
+// atEnd reports whether a read of nothing was the end. On a stream it is; and
+// on a seqpacket socket if no more can come: an empty message is read the same
+// way, so one just before the end is taken for it, and the next read says
+// which it was. A datagram socket has no end.
+func (s *Socket) atEnd() bool {
+	if s.core.typ != SeqPacket {
+		return s.core.stream()
+	}
+	end := false
+	err := s.control("recv", "", func(fd int) error {
+		end = ended(fd) && queued(fd) == 0
+		return nil
+	})
+	return err == nil && end
+}
+
+// recv receives, and tells who from if from is not nil.
+func (s *Socket) recv(buf []byte, flags int, from *sockaddr) (int, error) {
 	c := s.core
 	if buf == nil {
 		return 0, invalid("recv", "nil buffer", unix.EFAULT, "a buffer is needed")
@@ -89,19 +150,47 @@ func (s *Socket) recv(buf []byte, flags int) (int, error) {
 	if err := c.takeOwed(); err != nil {
 		return 0, err
 	}
-	if flags&(unix.MSG_DONTWAIT|unix.MSG_OOB) != 0 {
-		return s.once(func(fd int) (int, syscall.Errno) { return recv(fd, buf, flags|unix.MSG_DONTWAIT) })
+	if c.immediate(flags) {
+		return s.once(func(fd int) (int, syscall.Errno) { return recvfrom(fd, buf, flags|unix.MSG_DONTWAIT, from) })
 	}
 	if flags&unix.MSG_WAITALL != 0 && c.stream() {
-		return s.recvAll(buf, flags)
+		return s.recvAll(len(buf), flags, func(fd, done, flags int) (int, bool, syscall.Errno) {
+			n, errno := recvfrom(fd, buf[done:], flags, from)
+			return n, false, errno
+		})
 	}
 	var n int
 	err := s.wait(loop.Read, c.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
 		var errno syscall.Errno
-		n, errno = recv(fd, buf, flags)
-		return c.leftover(n, len(buf), flags), errno
+		n, errno = recvfrom(fd, buf, flags, from)
+		return c.leftover(n, len(buf), flags), c.unlessShut(fd, errno)
 	})
 	return n, err
+}
+
+// unlessShut is the errno of a read that would wait: none on a socket with
+// messages whose receiving side is shut down. There the kernel's blocking call
+// returns 0, but the non-blocking one says EAGAIN.
+func (c *core) unlessShut(fd int, errno syscall.Errno) syscall.Errno {
+	if errno == unix.EAGAIN && !c.stream() && c.reg.Broken() && ended(fd) {
+		return 0
+	}
+	return errno
+}
+
+// immediate reports whether a read with these flags waits for nothing. Out of
+// band, streams do not wait, and what has no such data ignores or refuses the
+// flag; an error queue is looked into where there is one.
+func (c *core) immediate(flags int) bool {
+	switch {
+	case flags&unix.MSG_DONTWAIT != 0:
+		return true
+	case flags&unix.MSG_OOB != 0 && c.stream():
+		return true
+	case flags&unix.MSG_ERRQUEUE != 0:
+		return c.family != Unix && c.family != Netlink
+	}
+	return false
 }
 
 // leftover tells from a read's result whether another might find something. A
@@ -113,27 +202,29 @@ func (c *core) leftover(n, asked, flags int) bool {
 }
 
 // recvAll is MSG_WAITALL on a stream: one budget of time for all that it takes
-// to fill the buffer.
-func (s *Socket) recvAll(buf []byte, flags int) (int, error) {
+// to fill the buffer. read reads into what is left of it after done bytes, and
+// may say that this is enough.
+func (s *Socket) recvAll(size, flags int, read func(fd, done, flags int) (n int, enough bool, errno syscall.Errno)) (int, error) {
 	c := s.core
+	flags &^= unix.MSG_WAITALL
 	total := 0
 	err := s.wait(loop.Read, c.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
 		if flags&unix.MSG_PEEK != 0 {
 			// Nothing is taken, so each try starts over; and while there is
 			// data the end does not show as a read of 0, but as RDHUP.
-			n, errno := recv(fd, buf, flags&^unix.MSG_WAITALL)
+			n, enough, errno := read(fd, 0, flags)
 			if errno == 0 {
 				total = n
-				if n > 0 && n < len(buf) && !ended(fd) {
+				if n > 0 && n < size && !enough && !ended(fd) {
 					errno = unix.EAGAIN
 				}
 			}
 			return true, errno
 		}
 		for {
-			n, errno := recv(fd, buf[total:], flags&^unix.MSG_WAITALL)
+			n, enough, errno := read(fd, total, flags)
 			total += n
-			if errno != 0 || n == 0 || total == len(buf) {
+			if errno != 0 || n == 0 || enough || total == size {
 				return true, errno
 			}
 		}
@@ -146,6 +237,15 @@ func ended(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	n, err := unix.Poll(fds, 0)
 	return n > 0 && err == nil
+}
+
+// queued is how many bytes wait to be read.
+func queued(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // settle ends a call that may have transferred something before it failed: then
@@ -178,35 +278,53 @@ func (c *core) takeOwed() error {
 // the next call tells of the break. A broken connection gives EPIPE, and no
 // signal. MSG_DONTWAIT does not wait.
 func (s *Socket) Send(buf []byte, flags int) (int, error) {
-	n, err := s.send(buf, flags)
+	n, err := s.send(buf, flags, nil)
 	if n, err = s.core.settle(n, err); err != nil {
 		return n, fail("send", "", err)
 	}
 	return n, nil
 }
 
-// send sends what it can and says why if that is not all.
-func (s *Socket) send(buf []byte, flags int) (int, error) {
+// send sends what it can, to an address if to is not nil, and says why if that
+// is not all.
+func (s *Socket) send(buf []byte, flags int, to *sockaddr) (int, error) {
 	c := s.core
-	if buf == nil {
-		return 0, invalid("send", "nil buffer", unix.EFAULT, "a buffer is needed; an empty one sends nothing")
-	}
-	if err := c.takeOwed(); err != nil {
+	if err := c.sendable(buf); err != nil {
 		return 0, err
 	}
 	if flags&unix.MSG_DONTWAIT != 0 {
-		return s.once(func(fd int) (int, syscall.Errno) { return send(fd, buf, flags) })
+		return s.once(func(fd int) (int, syscall.Errno) { return sendto(fd, buf, flags, to) })
 	}
 	total := 0
-	err := s.wait(loop.Write, c.sendTimeout.get(), func(fd int) (bool, syscall.Errno) {
-		n, errno := send(fd, buf[total:], flags)
-		total += n
-		if errno == 0 && total < len(buf) && c.stream() {
-			return false, unix.EAGAIN // the kernel took what it had room for
-		}
-		return true, errno
+	err := s.waitFor(loop.Write, c.sendTimeout.get(), c.signOfRoom(to != nil), func(fd int) (bool, syscall.Errno) {
+		return c.sendRest(fd, buf, &total, flags, to)
 	})
 	return total, err
+}
+
+// sendable is why nothing can be sent at all: no buffer, or an error owed.
+func (c *core) sendable(buf []byte) error {
+	if buf == nil {
+		return invalid("send", "nil buffer", unix.EFAULT, "a buffer is needed; an empty one sends nothing")
+	}
+	return c.takeOwed()
+}
+
+// sendRest makes one try to send what is left of buf.
+func (c *core) sendRest(fd int, buf []byte, total *int, flags int, to *sockaddr) (more bool, errno syscall.Errno) {
+	n, errno := sendto(fd, buf[*total:], flags, to)
+	*total += n
+	if errno == 0 && *total < len(buf) && c.stream() {
+		return false, unix.EAGAIN // the kernel took what it had room for
+	}
+	return true, errno
+}
+
+// signOfRoom is what tells when more can be sent. That the queue of a unix
+// socket has room again is reported to those that are connected to it, and not
+// to who sends there by address.
+func (c *core) signOfRoom(byAddress bool) sign {
+	return sign(byAddress && c.family == Unix && !c.stream())
 }
 
 // Read is Recv without flags, for io.Reader. An empty buffer reads nothing.
@@ -223,7 +341,7 @@ func (s *Socket) Write(buf []byte) (int, error) {
 	if len(buf) == 0 && s.core.stream() {
 		return 0, nil
 	}
-	n, err := s.send(buf, 0)
+	n, err := s.send(buf, 0, nil)
 	if err != nil {
 		return n, fail("write", "", err)
 	}

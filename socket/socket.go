@@ -61,12 +61,8 @@ type core struct {
 	// shutdowns counts calls of Shutdown: a connect in progress must know.
 	shutdowns atomic.Uint32
 
-	remote atomic.Pointer[Addr] // of the peer; nil while there is none
+	remote peer // the remote address; none while there is none
 }
-
-// A Protocol is a protocol number, as in protocols(5). Zero is the usual one
-// of a family and type.
-type Protocol int
 
 // New makes a socket: socket(2), and bind(2) if an option gives a local
 // address. Names and numbers that the kernel does not know give its errors,
@@ -122,14 +118,23 @@ func Pair(family Family, typ Type, protocol Protocol) (a, b *Socket, err error) 
 // adopt puts a descriptor on a loop and makes its handle. It closes the
 // descriptor when it fails.
 func adopt(op string, fd int, c *core) (*Socket, error) {
+	s, err := attach(fd, c)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fail(op, "", err)
+	}
+	return s, nil
+}
+
+// attach is adopt that leaves the descriptor alone when it fails.
+func attach(fd int, c *core) (*Socket, error) {
 	edges := loop.DropWritable
 	if c.stream() && (c.family == Inet || c.family == Inet6) {
 		edges = loop.KeepWritable
 	}
 	reg, err := c.group.Pick().Register(fd, edges)
 	if err != nil {
-		unix.Close(fd)
-		return nil, fail(op, "", err)
+		return nil, err
 	}
 	c.reg = reg
 	s := &Socket{core: c}
@@ -194,11 +199,12 @@ func (s *Socket) LocalAddr() Addr {
 	return a
 }
 
-// RemoteAddr is the peer's address: what Connect resolved or Accept was told,
-// or else what getpeername(2) says. It is the zero Addr while there is no peer.
+// RemoteAddr is the peer's address: what Connect resolved, Accept was told, or
+// RecvFrom found last, or else what getpeername(2) says. It is the zero Addr
+// while there is no peer.
 func (s *Socket) RemoteAddr() Addr {
-	if a := s.core.remote.Load(); a != nil {
-		return *a
+	if a := s.core.remote.get(); a.IsValid() {
+		return a
 	}
 	a, _ := s.address(unix.SYS_GETPEERNAME)
 	return a
