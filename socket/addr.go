@@ -1,12 +1,11 @@
 package socket
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
-	"unsafe"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,18 +13,25 @@ import (
 // An Addr is a socket's address. It is a value: comparable, and free to copy.
 // The zero Addr is no address, such as the peer's of an unconnected socket.
 type Addr struct {
-	family Family
-	ip     netip.AddrPort // inet, inet6
-	path   string         // unix; an abstract name begins with a NUL byte
+	family   uint16     // a Family
+	hardware uint16     // packet: the hardware's kind, ARPHRD_*
+	kind     uint8      // packet: whom it was for, PACKET_*
+	linkLen  uint8      // packet: how long the hardware address is
+	port     uint32     // inet, inet6, vsock, netlink: port; packet: protocol
+	id       uint32     // netlink: groups; packet: interface; vsock: cid
+	link     [8]byte    // packet: the hardware address, if it fits
+	ip       netip.Addr // inet, inet6
+	path     string     // unix, an abstract name begins with a NUL byte; packet, a long hardware address
 }
 
 // AddrFrom is the address of an IP address and port, of the family inet, or
 // inet6 if ip is an IPv6 address.
 func AddrFrom(ip netip.AddrPort) Addr {
+	family := Inet6
 	if ip.Addr().Is4() {
-		return Addr{family: Inet, ip: ip}
+		family = Inet
 	}
-	return Addr{family: Inet6, ip: ip}
+	return Addr{family: uint16(family), ip: ip.Addr(), port: uint32(ip.Port())}
 }
 
 // UnixAddr is the address of a unix socket: a path, or an abstract name after
@@ -35,30 +41,124 @@ func UnixAddr(path string) Addr {
 	if len(path) > 0 && path[0] == '@' {
 		path = "\x00" + path[1:]
 	}
-	return Addr{family: Unix, path: path}
+	return Addr{family: uint16(Unix), path: path}
+}
+
+// NetlinkAddr is the address of a netlink socket: a port id, 0 for the kernel's
+// or, in a bind, one that the kernel chooses; and a mask of multicast groups.
+// See netlink(7).
+func NetlinkAddr(port, groups uint32) Addr {
+	return Addr{family: uint16(Netlink), port: port, id: groups}
+}
+
+// VsockAddr is the address of a virtual machine's socket: the context id of the
+// machine and a port, each unix.VMADDR_CID_ANY or VMADDR_PORT_ANY in a bind to
+// any. See vsock(7).
+func VsockAddr(cid, port uint32) Addr {
+	return Addr{family: uint16(Vsock), port: port, id: cid}
+}
+
+// PacketAddr is the address of a packet socket. See packet(7).
+func PacketAddr(p PacketInfo) Addr {
+	a := Addr{
+		family: uint16(Packet), port: uint32(p.Protocol), id: uint32(p.Interface),
+		hardware: p.Hardware, kind: p.Kind,
+	}
+	a.setLink(p.Address)
+	return a
+}
+
+// PacketInfo is what an address of the family packet says. In a bind, Protocol
+// and Interface choose what is received; to send to one, Address is needed too,
+// except by a raw socket, whose packets have it inside.
+type PacketInfo struct {
+	Protocol  uint16           // an Ethernet protocol, unix.ETH_P_*, in host byte order; 0 for none
+	Interface int              // the interface's index; 0 for all
+	Hardware  uint16           // received: the kind of hardware, unix.ARPHRD_*
+	Kind      uint8            // received: whom it was for, unix.PACKET_HOST and so on
+	Address   net.HardwareAddr // of the sender, or the receiver; 32 bytes at most
+}
+
+func (a *Addr) setLink(hw []byte) {
+	if len(hw) > len(a.link) {
+		a.path = string(hw)
+		return
+	}
+	a.linkLen = uint8(copy(a.link[:], hw))
+}
+
+// appendLink appends the hardware address.
+func (a Addr) appendLink(b []byte) []byte {
+	if a.path != "" {
+		return append(b, a.path...)
+	}
+	return append(b, a.link[:a.linkLen]...)
 }
 
 // IsValid reports whether a is an address at all.
 func (a Addr) IsValid() bool { return a.family != 0 }
 
 // Family is the address's family; 0 of the zero Addr.
-func (a Addr) Family() Family { return a.family }
+func (a Addr) Family() Family { return Family(a.family) }
 
 // AddrPort is the IP address and port; invalid for families that have none.
-func (a Addr) AddrPort() netip.AddrPort { return a.ip }
+func (a Addr) AddrPort() netip.AddrPort {
+	if !a.ip.IsValid() {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.ip, uint16(a.port))
+}
 
-// Port is the port number; 0 for families that have none.
-func (a Addr) Port() int { return int(a.ip.Port()) }
+// Port is the port number: of an IP address, of vsock, and the port id of
+// netlink; 0 for families that have none.
+func (a Addr) Port() int {
+	if a.Family() == Packet {
+		return 0
+	}
+	return int(a.port)
+}
 
-// Host is the IP address, or the path of a unix socket.
+// Host is the IP address, the path of a unix socket, the context id of vsock,
+// or the interface of a packet socket.
 func (a Addr) Host() string {
-	switch a.family {
+	switch a.Family() {
 	case Inet, Inet6:
-		return a.ip.Addr().String()
+		return a.ip.String()
 	case Unix:
 		return a.printablePath()
+	case Vsock:
+		return printable(a.id)
+	case Packet:
+		return a.interfaceName()
 	}
 	return ""
+}
+
+// Netlink is the port id and the group mask of a netlink address.
+func (a Addr) Netlink() (port, groups uint32) {
+	if a.Family() != Netlink {
+		return 0, 0
+	}
+	return a.port, a.id
+}
+
+// Vsock is the context id and port of a vsock address.
+func (a Addr) Vsock() (cid, port uint32) {
+	if a.Family() != Vsock {
+		return 0, 0
+	}
+	return a.id, a.port
+}
+
+// Packet is what an address of the family packet says.
+func (a Addr) Packet() PacketInfo {
+	if a.Family() != Packet {
+		return PacketInfo{}
+	}
+	return PacketInfo{
+		Protocol: uint16(a.port), Interface: int(int32(a.id)),
+		Hardware: a.hardware, Kind: a.kind, Address: a.appendLink(nil),
+	}
 }
 
 // Network is the family's name. With String it makes Addr a net.Addr.
@@ -66,16 +166,29 @@ func (a Addr) Network() string {
 	if !a.IsValid() {
 		return "none"
 	}
-	return a.family.String()
+	return a.Family().String()
 }
 
-// String is "192.0.2.1:80", "[2001:db8::1]:80", "/path" or "@name".
+// String is the address's text, as ParseAddr reads it.
 func (a Addr) String() string {
-	switch a.family {
+	switch a.Family() {
 	case Inet, Inet6:
-		return net.JoinHostPort(a.ip.Addr().String(), strconv.Itoa(int(a.ip.Port())))
+		return net.JoinHostPort(a.ip.String(), strconv.Itoa(int(a.port)))
 	case Unix:
 		return a.printablePath()
+	case Netlink:
+		if a.id == 0 {
+			return strconv.FormatUint(uint64(a.port), 10)
+		}
+		return fmt.Sprintf("%d/%#x", a.port, a.id)
+	case Vsock:
+		return printable(a.id) + ":" + printable(a.port)
+	case Packet:
+		s := fmt.Sprintf("%s/%#04x", a.interfaceName(), a.port)
+		if hw := a.appendLink(nil); len(hw) > 0 {
+			s += "/" + net.HardwareAddr(hw).String()
+		}
+		return s
 	}
 	return ""
 }
@@ -87,113 +200,129 @@ func (a Addr) printablePath() string {
 	return a.path
 }
 
-var _ net.Addr = Addr{}
-
-// A sockaddr is an address in the kernel's form. It is big enough for every
-// family.
-type sockaddr struct {
-	raw unix.RawSockaddrAny
-	len uint32
+func (a Addr) interfaceName() string {
+	if a.id == 0 {
+		return anyText
+	}
+	return interfaces.name(a.id)
 }
 
-// pathOffset is where sun_path begins.
-const pathOffset = uint32(unsafe.Offsetof(unix.RawSockaddrUnix{}.Path))
+// anyText stands for every context id, port or interface.
+const anyText = "any"
 
-// encode writes a in the kernel's form.
-func (sa *sockaddr) encode(a Addr) error {
-	switch a.family {
-	case Inet:
-		if !a.ip.Addr().Is4() {
-			return fmt.Errorf("%v is not an IPv4 address", a.ip.Addr())
-		}
-		raw := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa.raw))
-		*raw = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: swapped(a.ip.Port()), Addr: a.ip.Addr().As4()}
-		sa.len = unix.SizeofSockaddrInet4
-	case Inet6:
-		raw := (*unix.RawSockaddrInet6)(unsafe.Pointer(&sa.raw))
-		*raw = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swapped(a.ip.Port()), Addr: a.ip.Addr().As16()}
-		if zone := a.ip.Addr().Zone(); zone != "" {
-			scope, err := scopeOf(zone)
-			if err != nil {
-				return err
-			}
-			raw.Scope_id = scope
-		}
-		sa.len = unix.SizeofSockaddrInet6
-	case Unix:
-		raw := (*unix.RawSockaddrUnix)(unsafe.Pointer(&sa.raw))
-		*raw = unix.RawSockaddrUnix{Family: unix.AF_UNIX}
-		limit := len(raw.Path)
-		if a.path != "" && a.path[0] != 0 {
-			limit-- // a path ends with a NUL byte, an abstract name does not
-		}
-		if len(a.path) > limit {
-			return fmt.Errorf("the path has %d bytes; at most %d fit: %w", len(a.path), limit, unix.ENAMETOOLONG)
-		}
-		for i := range len(a.path) {
-			raw.Path[i] = int8(a.path[i])
-		}
-		sa.len = pathOffset + uint32(len(a.path))
-		if a.path != "" && a.path[0] != 0 {
-			sa.len++
-		}
-	default:
-		return fmt.Errorf("an address of family %v: %w", a.family, unix.EAFNOSUPPORT)
+// printable is a vsock context id or port.
+func printable(n uint32) string {
+	if n == unix.VMADDR_CID_ANY {
+		return anyText
 	}
-	return nil
+	return strconv.FormatUint(uint64(n), 10)
 }
 
-// decode reads the kernel's form. A family without a form here gives the zero
-// Addr.
-func (sa *sockaddr) decode() Addr {
-	if sa.len < 2 {
-		return Addr{}
-	}
-	switch sa.raw.Addr.Family {
-	case unix.AF_INET:
-		raw := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa.raw))
-		return Addr{family: Inet, ip: netip.AddrPortFrom(netip.AddrFrom4(raw.Addr), swapped(raw.Port))}
-	case unix.AF_INET6:
-		raw := (*unix.RawSockaddrInet6)(unsafe.Pointer(&sa.raw))
-		ip := netip.AddrFrom16(raw.Addr)
-		if raw.Scope_id != 0 {
-			ip = ip.WithZone(zoneOf(raw.Scope_id))
-		}
-		return Addr{family: Inet6, ip: netip.AddrPortFrom(ip, swapped(raw.Port))}
-	case unix.AF_UNIX:
-		raw := (*unix.RawSockaddrUnix)(unsafe.Pointer(&sa.raw))
-		n := int(min(sa.len, pathOffset+uint32(len(raw.Path)))) - int(pathOffset)
-		if n <= 0 {
-			return Addr{family: Unix} // unnamed
-		}
-		path := unsafe.Slice((*byte)(unsafe.Pointer(&raw.Path[0])), n)
-		if path[0] != 0 {
-			path, _, _ = bytes.Cut(path, []byte{0})
-		}
-		return Addr{family: Unix, path: string(path)}
-	}
-	return Addr{}
-}
-
-// swapped turns a port from or to network byte order. Linux on amd64 and arm64
-// is little-endian.
-func swapped(port uint16) uint16 { return port<<8 | port>>8 }
-
-// scopeOf finds an IPv6 zone's interface index; zoneOf its name.
-func scopeOf(zone string) (uint32, error) {
-	if ifi, err := net.InterfaceByName(zone); err == nil {
-		return uint32(ifi.Index), nil
-	}
-	n, err := strconv.ParseUint(zone, 10, 32)
+// ParseAddr reads an address, as String prints it:
+//
+//	inet     192.0.2.1:80, or without the port
+//	inet6    [2001:db8::1]:80, or 2001:db8::1; a zone may follow the address
+//	unix     a path, or @name for an abstract one
+//	netlink  port, or port/groups
+//	vsock    cid:port; a cid may be "local", "host" or "any", a port "any"
+//	packet   interface, interface/protocol, or interface/protocol/hardware
+//	         address; the interface is a name, an index, or "any"
+//
+// Numbers may be hexadecimal after "0x". The error is EINVAL, ENODEV for an
+// interface that does not exist, or EAFNOSUPPORT for a family whose addresses
+// are not known here.
+func ParseAddr(family Family, text string) (Addr, error) {
+	a, err := parseAddr(family, text)
 	if err != nil {
-		return 0, fmt.Errorf("no interface is named %q: %w", zone, unix.ENODEV)
+		return Addr{}, badAddr("address", text, err)
 	}
-	return uint32(n), nil
+	return a, nil
 }
 
-func zoneOf(scope uint32) string {
-	if ifi, err := net.InterfaceByIndex(int(scope)); err == nil {
-		return ifi.Name
+func parseAddr(family Family, text string) (Addr, error) {
+	switch family {
+	case Inet, Inet6:
+		return parseIP(family, text)
+	case Unix:
+		return UnixAddr(text), nil
+	case Netlink:
+		port, groups, found := strings.Cut(text, "/")
+		if !found {
+			groups = "0"
+		}
+		return parsePair(NetlinkAddr, port, groups, nil)
+	case Vsock:
+		cid, port, found := strings.Cut(text, ":")
+		if !found {
+			return Addr{}, fmt.Errorf("%q is not cid:port", text)
+		}
+		return parsePair(VsockAddr, cid, port, vsockNames)
+	case Packet:
+		return parsePacket(text)
 	}
-	return strconv.FormatUint(uint64(scope), 10)
+	return Addr{}, fmt.Errorf("no text is known for addresses of family %v: %w", family, unix.EAFNOSUPPORT)
 }
+
+func parseIP(family Family, text string) (Addr, error) {
+	ip, err := netip.ParseAddr(text)
+	to := netip.AddrPortFrom(ip, 0)
+	if err != nil {
+		if to, err = netip.ParseAddrPort(text); err != nil {
+			return Addr{}, err
+		}
+	}
+	if to.Addr().Is4() != (family == Inet) {
+		return Addr{}, fmt.Errorf("it is not of family %v: %w", family, unix.EAFNOSUPPORT)
+	}
+	return AddrFrom(to), nil
+}
+
+var vsockNames = map[string]uint32{
+	anyText: unix.VMADDR_CID_ANY, "local": unix.VMADDR_CID_LOCAL, "host": unix.VMADDR_CID_HOST,
+}
+
+// parsePair makes an address of two numbers, or names of them.
+func parsePair(make func(a, b uint32) Addr, first, second string, names map[string]uint32) (Addr, error) {
+	var n [2]uint32
+	for i, s := range [...]string{first, second} {
+		if v, ok := names[s]; ok && (i == 0 || s == anyText) {
+			n[i] = v
+			continue
+		}
+		v, err := strconv.ParseUint(s, 0, 32)
+		if err != nil {
+			return Addr{}, err
+		}
+		n[i] = uint32(v)
+	}
+	return make(n[0], n[1]), nil
+}
+
+func parsePacket(text string) (Addr, error) {
+	var p PacketInfo
+	name, rest, _ := strings.Cut(text, "/")
+	if name != anyText {
+		index, err := interfaces.index(name)
+		if err != nil {
+			return Addr{}, err
+		}
+		p.Interface = int(index)
+	}
+	protocol, hw, _ := strings.Cut(rest, "/")
+	if protocol != "" {
+		n, err := strconv.ParseUint(protocol, 0, 16)
+		if err != nil {
+			return Addr{}, err
+		}
+		p.Protocol = uint16(n)
+	}
+	if hw != "" {
+		var err error
+		if p.Address, err = net.ParseMAC(hw); err != nil {
+			return Addr{}, err
+		}
+	}
+	return PacketAddr(p), nil
+}
+
+var _ net.Addr = Addr{}

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"runtime"
 	"syscall"
-	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
@@ -36,30 +35,27 @@ func (s *Socket) Accept() (*Socket, error) {
 		return nil, fail(op, "", err)
 	}
 	child := &core{group: c.group, family: c.family, typ: c.typ, proto: c.proto}
-	if c.family != Unix { // as the kernel has it
+	if c.family == Inet || c.family == Inet6 { // as the kernel has it
 		child.recvTimeout.set(c.recvTimeout.get())
 		child.sendTimeout.set(c.sendTimeout.get())
 		child.lowWater.Store(c.lowWater.Load())
 	}
 	child.inheritInput(c)
-	remote := from.decode()
-	child.remote.Store(&remote)
+	child.remote.set(from.decode())
 	return adopt(op, fd, child)
 }
 
 // Connect connects the socket: connect(2). For inet and inet6, host is an
 // address or a name, and service a port number, a name of services(5), or
 // nothing for port 0. A name's addresses are tried in turn. For unix, host is
-// the path, or an abstract name after an "@", and service is not used. The
+// the path, or an abstract name after an "@", and service is not used; for the
+// other families it is an address as ParseAddr reads it, or, of vsock, the
+// context id with the port as service. The
 // look-up and all tries together take the send timeout at most; then Connect
 // returns EINPROGRESS, and the connection may still come about: calling again
 // waits on (EALREADY), or says EISCONN.
 func (s *Socket) Connect(host, service string) error {
-	what := host
-	if service != "" && s.core.family != Unix {
-		what = net.JoinHostPort(host, service)
-	}
-	return s.connecting(what, func(call *loop.Call) error {
+	return s.connecting(s.core.destination(host, service), func(call *loop.Call) error {
 		targets, err := s.targets(call, host, service)
 		if err != nil {
 			return err
@@ -73,6 +69,14 @@ func (s *Socket) Connect(host, service string) error {
 		}
 		return err
 	})
+}
+
+// destination is a host and service in an error.
+func (c *core) destination(host, service string) string {
+	if service != "" && c.family != Unix {
+		return net.JoinHostPort(host, service)
+	}
+	return host
 }
 
 // ConnectAddr connects the socket to an address, as Connect does.
@@ -120,12 +124,12 @@ func elsewhere(err error) bool {
 // timed out, interrupted and closed like any other.
 func (s *Socket) targets(call *loop.Call, host, service string) ([]Addr, error) {
 	c := s.core
-	switch c.family {
-	case Unix:
-		return []Addr{UnixAddr(host)}, nil
-	case Inet, Inet6:
-	default:
-		return nil, &Error{Errno: unix.EAFNOSUPPORT, Err: errors.New("Connect knows inet, inet6 and unix addresses")}
+	if c.family != Inet && c.family != Inet6 {
+		to, err := parseAddr(c.family, addressText(c.family, host, service))
+		if err != nil {
+			return nil, badAddr("", "", err)
+		}
+		return []Addr{to}, nil
 	}
 	var ips []netip.Addr
 	var port uint16
@@ -150,12 +154,14 @@ func (s *Socket) targets(call *loop.Call, host, service string) ([]Addr, error) 
 	return targets, nil
 }
 
-// A unix stream socket whose listener has a full backlog is not pollable: it
-// is asked again, at growing intervals.
-const (
-	firstRetry = time.Millisecond
-	lastRetry  = 16 * time.Millisecond
-)
+// addressText is the text of an address that is not looked up: of vsock a
+// context id and a port, of the others the host alone.
+func addressText(family Family, host, service string) string {
+	if family == Vsock && service != "" {
+		return host + ":" + service
+	}
+	return host
+}
 
 // connectTo connects to one address. A connect that takes time is finished by
 // calling connect(2) again, which says how it went; reading SO_ERROR instead
@@ -168,19 +174,19 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 	}
 	shutdowns := c.shutdowns.Load()
 	var first syscall.Errno // what the kernel's blocking call says when its time is up
-	retry := firstRetry
+	var retry backoff
 	for {
 		errno := connect(c.reg.FD(), &sa)
 		var err error
 		switch {
 		case errno == 0:
-			c.remote.Store(&to)
+			c.remote.set(to)
 			return nil
 		case errno == unix.EINPROGRESS, errno == unix.EALREADY && c.family != Unix:
 			err = c.reg.Wait(loop.Write, call)
 		case errno == unix.EAGAIN && c.family == Unix:
-			err = c.reg.Pause(loop.Write, call, retry)
-			retry = min(2*retry, lastRetry)
+			// A full backlog is not pollable.
+			err = retry.pause(&c.reg, loop.Write, call)
 		default:
 			return errno
 		}
@@ -189,7 +195,7 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 		}
 		if err == loop.ErrTimeout {
 			if connect(c.reg.FD(), &sa) == 0 { // at the last moment
-				c.remote.Store(&to)
+				c.remote.set(to)
 				return nil
 			}
 			return &Error{Errno: first, Err: err}

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"os"
@@ -68,6 +69,11 @@ var _ net.Error = (*Error)(nil)
 
 // fail makes the error of an operation from what a wait or a system call gave.
 func fail(op, addr string, err error) error {
+	if done, ok := err.(*Error); ok { // it knows why, and not in what call
+		named := *done
+		named.Op, named.Addr = op, cmp.Or(addr, done.Addr)
+		return &named
+	}
 	e := &Error{Op: op, Addr: addr}
 	if errors.As(err, &e.Errno) {
 		return e

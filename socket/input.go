@@ -182,7 +182,7 @@ func (in *input) fill(c *core, fd int) (n int, more bool, errno syscall.Errno) {
 	}
 	in.reserve(size)
 	free := in.memory()[in.w : headroom+size]
-	n, errno = recv(fd, free, 0)
+	n, errno = recvfrom(fd, free, 0, nil)
 	in.w += int32(n)
 	in.settle()
 	return n, c.leftover(n, len(free), 0), errno

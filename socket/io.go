@@ -2,105 +2,13 @@ package socket
 
 import (
 	"io"
-	"runtime"
 	"syscall"
-	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
 
-// wait makes a system call that may have to wait. try makes the call once; its
-// EAGAIN means that it should be made again when the direction is ready. more
-// says whether another call might succeed without waiting. When the read side
-// is shut and nothing is left, wait returns nil without try's having succeeded.
-func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (more bool, errno syscall.Errno)) error {
-	return s.waitTurn(d, limit, turn{}, func(fd int, _ bool) (bool, syscall.Errno) { return try(fd) })
-}
-
-// A turn is what a call does beside its system call while it has the turn.
-type turn struct {
-	// first comes before the system call and any wait for it. It reports
-	// whether that is the whole call.
-	first func() bool
-	// expired comes when the time is up, and the last try found nothing.
-	expired func()
-}
-
-// waitTurn is wait for calls that do more, or whose result depends on whether
-// they have waited: the one place that takes the turn, tries, parks, and tries
-// again.
-func (s *Socket) waitTurn(d loop.Direction, limit time.Duration, t turn, try func(fd int, waited bool) (more bool, errno syscall.Errno)) error {
-	reg := &s.core.reg
-	call := loop.Call{Timeout: limit, Context: s.ctx}
-	ready, err := reg.Begin(d, &call)
-	if err != nil {
-		runtime.KeepAlive(s)
-		return err
-	}
-	if t.first != nil && t.first() {
-		reg.End(d, ready) // as it was: no system call has used it up
-		runtime.KeepAlive(s)
-		return nil
-	}
-	if !ready && d == loop.Read && s.core.lowWater.Load() > 1 {
-		ready = true // less than SO_RCVLOWAT may be there, which is not reported
-	}
-	var more bool
-	errno := unix.EAGAIN
-	for waited := false; ; waited = true {
-		if ready {
-			if more, errno = try(reg.FD(), waited); errno != unix.EAGAIN {
-				break
-			}
-			if d == loop.Read && reg.Broken() && polled(reg.FD(), unix.POLLRDHUP) {
-				// A datagram socket or a unix listener whose read side is shut
-				// says EAGAIN for ever; only a blocking call is told of the
-				// end. All that came before that is there for one more try.
-				if more, errno = try(reg.FD(), true); errno == unix.EAGAIN {
-					errno = 0
-				}
-				break
-			}
-		}
-		if err = reg.Wait(d, &call); err != nil {
-			if err == loop.ErrTimeout {
-				// What came at the last moment, or before a call that may not
-				// wait at all, is not passed by.
-				more, errno = try(reg.FD(), true)
-				if errno == unix.EAGAIN && t.expired != nil {
-					t.expired()
-				}
-			}
-			break
-		}
-		ready = true
-	}
-	reg.End(d, more)
-	runtime.KeepAlive(s)
-	if errno != unix.EAGAIN {
-		if errno == 0 {
-			return nil
-		}
-		return errno
-	}
-	return err
-}
-
-// once makes a system call that must not wait, whoever else is at work on the
-// socket.
-func (s *Socket) once(try func(fd int) (int, syscall.Errno)) (int, error) {
-	defer runtime.KeepAlive(s)
-	if err := s.core.reg.Use(); err != nil {
-		return 0, err
-	}
-	n, errno := try(s.core.reg.FD())
-	s.core.reg.Done()
-	if errno != 0 {
-		return n, errno
-	}
-	return n, nil
-}
+var _ io.Writer = (*Socket)(nil)
 
 // Recv receives into buf: recv(2) with its flags. It waits for data, within
 // the receive timeout, and returns what there is, up to the buffer's length; at
@@ -109,14 +17,36 @@ func (s *Socket) once(try func(fd int) (int, syscall.Errno)) (int, error) {
 // MSG_DONTWAIT and MSG_OOB do not wait. Input that other methods have read ahead
 // is dropped, even if Recv then fails; with MSG_PEEK or MSG_OOB it stays.
 func (s *Socket) Recv(buf []byte, flags int) (int, error) {
-	n, err := s.recv(buf, flags)
-	if err == nil && n == 0 && len(buf) > 0 && s.core.stream() {
+	n, err := s.recv(buf, flags, nil)
+	return n, s.received("recv", n, len(buf), flags, err)
+}
+
+// received is the error of a read that gave n bytes: what failed, or the end,
+// which is a read of nothing that asked for something.
+func (s *Socket) received(op string, n, asked, flags int, err error) error {
+	if err == nil && n == 0 && asked > 0 && flags&unix.MSG_ERRQUEUE == 0 && s.zeroIsEnd() {
 		err = io.EOF
 	}
 	if err != nil {
-		return n, s.core.failed("recv", err)
+		return s.core.failed(op, err)
 	}
-	return n, nil
+	return nil
+}
+
+// zeroIsEnd reports whether a read of nothing was the end. On a stream it is;
+// and on a seqpacket socket if no more can come: an empty message is read the
+// same way, so one just before the end is taken for it, and the next read says
+// which it was. A datagram socket has no end.
+func (s *Socket) zeroIsEnd() bool {
+	if s.core.typ != SeqPacket {
+		return s.core.stream()
+	}
+	end := false
+	err := s.control("recv", "", func(fd int) error {
+		end = polled(fd, unix.POLLRDHUP) && queued(fd) == 0
+		return nil
+	})
+	return err == nil && end
 }
 
 // waitRecv is wait for a system call that receives past the input buffer, and
@@ -126,21 +56,40 @@ func (s *Socket) waitRecv(flags int, try func(fd int, waited bool) (more bool, e
 	return s.waitTurn(loop.Read, s.core.recvTimeout.get(), turn{first: first}, try)
 }
 
-func (s *Socket) recv(buf []byte, flags int) (int, error) {
+// onceRecv is once for such a call.
+func (s *Socket) onceRecv(flags int, try func(fd int) (int, syscall.Errno)) (int, error) {
+	s.core.dropInput(flags)
+	return s.once(try)
+}
+
+// receivable is why nothing can be received at all: an error owed.
+func (c *core) receivable(flags int) error {
+	err := c.takeOwed()
+	if err != nil {
+		c.dropInput(flags)
+	}
+	return err
+}
+
+// recv receives, and tells who from if from is not nil.
+func (s *Socket) recv(buf []byte, flags int, from *sockaddr) (int, error) {
 	c := s.core
 	if buf == nil {
 		return 0, invalid("recv", "nil buffer", unix.EFAULT, "a buffer is needed")
 	}
-	if err := c.takeOwed(); err != nil {
-		c.dropInput(flags)
+	if err := c.receivable(flags); err != nil {
 		return 0, err
 	}
-	if flags&c.neverWaiting() != 0 {
-		c.dropInput(flags)
-		return s.once(func(fd int) (int, syscall.Errno) { return recv(fd, buf, flags|unix.MSG_DONTWAIT) })
+	if c.immediate(flags) {
+		return s.onceRecv(flags, func(fd int) (int, syscall.Errno) {
+			return recvfrom(fd, buf, flags|unix.MSG_DONTWAIT, from)
+		})
 	}
 	if target := c.target(len(buf), flags); target > 1 {
-		return s.recvAtLeast(target, buf, flags)
+		return s.recvAtLeast(target, len(buf), flags, func(fd, done, flags int) (int, bool, syscall.Errno) {
+			n, errno := recvfrom(fd, buf[done:], flags, from)
+			return n, false, errno
+		})
 	}
 	var n int
 	err := s.waitRecv(flags, func(fd int, waited bool) (bool, syscall.Errno) {
@@ -148,7 +97,7 @@ func (s *Socket) recv(buf []byte, flags int) (int, error) {
 			return true, 0 // one wait is all that TCP makes for nothing
 		}
 		var errno syscall.Errno
-		n, errno = recv(fd, buf, flags)
+		n, errno = recvfrom(fd, buf, flags, from)
 		return c.leftover(n, len(buf), flags), errno
 	})
 	return n, err
@@ -157,18 +106,19 @@ func (s *Socket) recv(buf []byte, flags int) (int, error) {
 // tcp reports whether the socket is one of TCP, or of a protocol like it.
 func (c *core) tcp() bool { return c.stream() && (c.family == Inet || c.family == Inet6) }
 
-// neverWaiting is the flags of recv(2) with which it does not wait. Sockets
-// that do not know out-of-band data or an error queue ignore those flags, and
-// wait, or refuse them.
-func (c *core) neverWaiting() int {
-	flags := unix.MSG_DONTWAIT
-	if c.stream() {
-		flags |= unix.MSG_OOB
+// immediate reports whether a read with these flags waits for nothing. Out of
+// band, streams do not wait, and what has no such data ignores or refuses the
+// flag; an error queue is looked into where there is one.
+func (c *core) immediate(flags int) bool {
+	switch {
+	case flags&unix.MSG_DONTWAIT != 0:
+		return true
+	case flags&unix.MSG_OOB != 0 && c.stream():
+		return true
+	case flags&unix.MSG_ERRQUEUE != 0:
+		return c.family != Unix && c.family != Netlink
 	}
-	if c.family == Inet || c.family == Inet6 {
-		flags |= unix.MSG_ERRQUEUE
-	}
-	return flags
+	return false
 }
 
 // leftover tells from a read's result whether another might find something. A
@@ -192,81 +142,35 @@ func (c *core) target(asked, flags int) int {
 	return min(int(c.lowWater.Load()), asked)
 }
 
-// recvAtLeast receives no less than the target, unless the time is up or the
-// stream ends: one budget of time for all that it takes.
-func (s *Socket) recvAtLeast(target int, buf []byte, flags int) (int, error) {
-	c := s.core
+// recvAtLeast receives no less than the target of size bytes, unless the time
+// is up or the stream ends: one budget of time for all that it takes. read
+// reads into what is left after done bytes, and may say that this is enough.
+func (s *Socket) recvAtLeast(target, size, flags int, read func(fd, done, flags int) (n int, enough bool, errno syscall.Errno)) (int, error) {
+	flags &^= unix.MSG_WAITALL
 	total := 0
 	err := s.waitRecv(flags, func(fd int, _ bool) (bool, syscall.Errno) {
 		if flags&unix.MSG_PEEK != 0 {
 			// Nothing is taken, so each try starts over. A peek goes no further
 			// than an urgent mark; and at the end it does not become 0, which
-			// waitTurn notices.
-			n, errno := recv(fd, buf, flags&^unix.MSG_WAITALL)
+			// attempt notices.
+			n, enough, errno := read(fd, 0, flags)
 			if errno == 0 {
 				total = n
-				if n > 0 && n < target && !polled(fd, unix.POLLPRI) {
+				if n > 0 && n < target && !enough && !polled(fd, unix.POLLPRI) {
 					errno = unix.EAGAIN
 				}
 			}
 			return true, errno
 		}
 		for {
-			n, errno := recv(fd, buf[total:], flags&^unix.MSG_WAITALL)
+			n, enough, errno := read(fd, total, flags)
 			total += n
-			if errno != 0 || n == 0 || total >= target || atMark(fd) {
+			if errno != 0 || n == 0 || enough || total >= target || atMark(fd) {
 				return true, errno
 			}
 		}
 	})
-	return c.settle(total, err)
-}
-
-// polled reports whether any of some events of poll(2) holds.
-func polled(fd int, events int16) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
-	n, err := unix.Poll(fds, 0)
-	return n > 0 && err == nil && fds[0].Revents&events != 0
-}
-
-// pending takes the error that the kernel has to tell, or else is the other
-// one.
-func pending(fd int, other syscall.Errno) syscall.Errno {
-	if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && errno != 0 {
-		return syscall.Errno(errno)
-	}
-	return other
-}
-
-// atMark reports whether out-of-band data comes next: no call reads beyond it
-// and what is before it at once.
-func atMark(fd int) bool {
-	at, err := unix.IoctlGetInt(fd, unix.SIOCATMARK)
-	return err == nil && at != 0
-}
-
-// settle ends a call that may have transferred something before it failed: then
-// the count is its result, and the error, if the kernel would keep it, is owed
-// to the next call. A unix socket's error the kernel drops.
-func (c *core) settle(n int, err error) (int, error) {
-	if n == 0 || err == nil {
-		return n, err
-	}
-	if errno, ok := err.(syscall.Errno); ok && errno != unix.EPIPE && c.family != Unix {
-		c.owed.Store(uint32(errno))
-	}
-	return n, nil
-}
-
-// takeOwed is the error that an earlier call had no way to report, once.
-func (c *core) takeOwed() error {
-	if c.owed.Load() == 0 {
-		return nil
-	}
-	if errno := syscall.Errno(c.owed.Swap(0)); errno != 0 {
-		return errno
-	}
-	return nil
+	return s.core.settle(total, err)
 }
 
 // Send sends buf: send(2) with its flags. It waits, within the send timeout,
@@ -275,45 +179,92 @@ func (c *core) takeOwed() error {
 // the next call tells of the break. A broken connection gives EPIPE, and no
 // signal. MSG_DONTWAIT does not wait.
 func (s *Socket) Send(buf []byte, flags int) (int, error) {
-	n, err := s.send(buf, flags)
+	n, err := s.send(buf, flags, nil)
 	if n, err = s.core.settle(n, err); err != nil {
 		return n, s.core.failed("send", err)
 	}
 	return n, nil
 }
 
-// send sends what it can and says why if that is not all.
-func (s *Socket) send(buf []byte, flags int) (int, error) {
+// send sends what it can, to an address if to is not nil, and says why if that
+// is not all.
+func (s *Socket) send(buf []byte, flags int, to *sockaddr) (int, error) {
 	c := s.core
-	if buf == nil {
-		return 0, invalid("send", "nil buffer", unix.EFAULT, "a buffer is needed; an empty one sends nothing")
-	}
-	if err := c.takeOwed(); err != nil {
+	if err := c.sendable(buf); err != nil {
 		return 0, err
 	}
 	if flags&unix.MSG_DONTWAIT != 0 {
-		return s.once(func(fd int) (int, syscall.Errno) { return send(fd, buf, flags) })
+		return s.once(func(fd int) (int, syscall.Errno) { return sendto(fd, buf, flags, to) })
 	}
 	total := 0
-	err := s.waitTurn(loop.Write, c.sendTimeout.get(), turn{}, func(fd int, waited bool) (bool, syscall.Errno) {
-		if total > 0 && c.reg.Broken() && c.tcp() && polled(fd, unix.POLLERR) {
-			return true, unix.EPIPE // the error stays for the next call
-		}
-		n, errno := send(fd, buf[total:], flags)
-		total += n
-		if errno == unix.EPIPE && waited && c.family == Unix {
-			errno = pending(fd, errno) // which a call that waited sees first
-		}
-		if errno == 0 && total < len(buf) && c.stream() {
-			return false, unix.EAGAIN // the kernel took what it had room for
-		}
-		return true, errno
+	err := s.waitTurn(loop.Write, c.sendTimeout.get(), turn{sign: c.signOfRoom(to != nil)}, func(fd int, waited bool) (bool, syscall.Errno) {
+		return c.sendRest(fd, buf, &total, flags, to, waited)
 	})
 	return total, err
+}
+
+// sendable is why nothing can be sent at all: no buffer, or an error owed.
+func (c *core) sendable(buf []byte) error {
+	if buf == nil {
+		return invalid("send", "nil buffer", unix.EFAULT, "a buffer is needed; an empty one sends nothing")
+	}
+	return c.takeOwed()
+}
+
+// sendRest makes one try to send what is left of buf.
+func (c *core) sendRest(fd int, buf []byte, total *int, flags int, to *sockaddr, waited bool) (more bool, errno syscall.Errno) {
+	if c.brokenMidway(fd, *total) {
+		return true, unix.EPIPE
+	}
+	n, errno := sendto(fd, buf[*total:], flags, to)
+	*total += n
+	if errno == 0 && *total < len(buf) && c.stream() {
+		return false, unix.EAGAIN // the kernel took what it had room for
+	}
+	return true, c.pipeError(fd, errno, waited)
+}
+
+// brokenMidway reports whether the connection broke while a call was sending:
+// the error then stays in the kernel for the next call.
+func (c *core) brokenMidway(fd, total int) bool {
+	return total > 0 && c.reg.Broken() && c.tcp() && polled(fd, unix.POLLERR)
+}
+
+// pipeError is the error of a send. For EPIPE on a unix socket, a call that has
+// waited is told what broke the connection.
+func (c *core) pipeError(fd int, errno syscall.Errno, waited bool) syscall.Errno {
+	if errno == unix.EPIPE && waited && c.family == Unix {
+		return pending(fd, errno)
+	}
+	return errno
+}
+
+// signOfRoom is what tells when more can be sent. That the queue of a unix
+// socket has room again is reported to those that are connected to it, and not
+// to who sends there by address.
+func (c *core) signOfRoom(byAddress bool) sign {
+	return sign(byAddress && c.family == Unix && !c.stream())
 }
 
 // Write sends all of buf, for io.Writer. When it sends less, the error says
 // why: EAGAIN when the time was up, or what broke the connection.
 func (s *Socket) Write(buf []byte) (int, error) { return s.write("write", buf) }
 
-var _ io.Writer = (*Socket)(nil)
+func (s *Socket) write(op string, buf []byte) (int, error) {
+	if len(buf) == 0 && s.core.stream() {
+		return 0, nil
+	}
+	n, err := s.send(buf, 0, nil)
+	return n, s.short(op, n, err)
+}
+
+// short is the error of a call that had to send everything, and sent n bytes.
+func (s *Socket) short(op string, n int, err error) error {
+	if err == unix.EPIPE && n > 0 {
+		_ = s.control(op, "", func(fd int) error { err = pending(fd, unix.EPIPE); return nil })
+	}
+	if err != nil {
+		return s.core.failed(op, err)
+	}
+	return nil
+}

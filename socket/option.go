@@ -22,9 +22,12 @@ type options struct {
 	bindIP       bool
 	filename     string
 	bindPath     bool
+	bind         Addr
 	reuseAddress bool
 	maxString    int32
 	maxLine      int32
+	segment      int
+	gro          bool
 }
 
 // Address binds the socket to a local IP address or host name (inet, inet6).
@@ -56,6 +59,18 @@ func Filename(path string) Option {
 			return invalid("bind", `""`, unix.EINVAL, "a file name is needed")
 		}
 		o.filename, o.bindPath = path, true
+		return nil
+	}
+}
+
+// Bind binds the socket to a local address of its family: what Address, Port
+// and Filename do for inet, inet6 and unix, and the only way for the others.
+func Bind(a Addr) Option {
+	return func(o *options) error {
+		if !a.IsValid() {
+			return invalid("bind", "", unix.EINVAL, "an address is needed")
+		}
+		o.bind = a
 		return nil
 	}
 }
@@ -116,6 +131,10 @@ func collect(family Family, opts []Option) (*options, error) {
 	switch {
 	case o.bindIP && !isIP:
 		return nil, invalid("bind", "", unix.EINVAL, fmt.Sprintf("Address and Port are for inet and inet6, not for %v", family))
+	case o.bind.IsValid() && (o.bindIP || o.bindPath):
+		return nil, invalid("bind", o.bind.String(), unix.EINVAL, "Bind excludes Address, Port and Filename")
+	case o.bind.IsValid() && o.bind.Family() != family:
+		return nil, invalid("bind", o.bind.String(), unix.EAFNOSUPPORT, fmt.Sprintf("it is not an address of family %v", family))
 	case o.bindPath && family != Unix:
 		return nil, invalid("bind", o.filename, unix.EINVAL, fmt.Sprintf("Filename is for unix sockets, not for %v", family))
 	}
@@ -140,7 +159,12 @@ func (o *options) prepare(fd int, family Family) error {
 			return fail("setsockopt", "SO_REUSEADDR", err)
 		}
 	}
+	if err := o.offload(fd); err != nil {
+		return err
+	}
 	switch {
+	case o.bind.IsValid():
+		return bindTo(fd, o.bind)
 	case o.bindPath:
 		return bindTo(fd, UnixAddr(o.filename))
 	case !o.bindIP:

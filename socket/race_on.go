@@ -7,6 +7,8 @@ import (
 	"unsafe"
 )
 
+const racing = true
+
 // The race detector does not see that what was sent before is received after,
 // nor that the kernel reads and writes the buffers. Tell it, as package syscall
 // does for its own calls.

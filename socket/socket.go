@@ -61,7 +61,7 @@ type core struct {
 	// atEnd says that a read found the end, or that the connection broke.
 	atEnd atomic.Bool
 
-	remote atomic.Pointer[Addr]  // of the peer; nil while there is none
+	remote peer                  // the remote address; none while there is none
 	input  atomic.Pointer[input] // nil until a method needs it
 
 	group  *loop.Group
@@ -69,10 +69,6 @@ type core struct {
 	typ    Type
 	proto  Protocol
 }
-
-// A Protocol is a protocol number, as in protocols(5). Zero is the usual one
-// of a family and type.
-type Protocol int
 
 // New makes a socket: socket(2), and bind(2) if an option gives a local
 // address. Names and numbers that the kernel does not know give its errors,
@@ -130,13 +126,22 @@ func Pair(family Family, typ Type, protocol Protocol) (a, b *Socket, err error) 
 // adopt puts a descriptor on a loop and makes its handle. It closes the
 // descriptor when it fails.
 func adopt(op string, fd int, c *core) (*Socket, error) {
+	s, err := attach(fd, c)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fail(op, "", err)
+	}
+	return s, nil
+}
+
+// attach is adopt that leaves the descriptor alone when it fails.
+func attach(fd int, c *core) (*Socket, error) {
 	edges := loop.DropWritable
 	if c.stream() && (c.family == Inet || c.family == Inet6) {
 		edges = loop.KeepWritable
 	}
 	if err := c.group.Pick().Register(&c.reg, fd, edges); err != nil {
-		unix.Close(fd)
-		return nil, fail(op, "", err)
+		return nil, err
 	}
 	s := &Socket{core: c}
 	runtime.AddCleanup(s, func(r *loop.Registration) { r.Close() }, &c.reg)
@@ -201,11 +206,12 @@ func (s *Socket) LocalAddr() Addr {
 	return a
 }
 
-// RemoteAddr is the peer's address: what Connect resolved or Accept was told,
-// or else what getpeername(2) says. It is the zero Addr while there is no peer.
+// RemoteAddr is the peer's address: what Connect resolved, Accept was told, or
+// RecvFrom found last, or else what getpeername(2) says. It is the zero Addr
+// while there is no peer.
 func (s *Socket) RemoteAddr() Addr {
-	if a := s.core.remote.Load(); a != nil {
-		return *a
+	if a := s.core.remote.get(); a.IsValid() {
+		return a
 	}
 	a, _ := s.address(unix.SYS_GETPEERNAME)
 	return a

@@ -217,7 +217,7 @@ func putSockaddr(b []byte, item any) error {
 // deviceIndex is an interface's index, from that or its name; nil is none.
 func deviceIndex(item any) (uint32, error) {
 	if r := reflect.ValueOf(item); r.Kind() == reflect.String {
-		return scopeOf(r.String())
+		return interfaces.index(r.String())
 	}
 	if item == nil {
 		return 0, nil

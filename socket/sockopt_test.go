@@ -304,7 +304,7 @@ func TestSockoptAddrForm(t *testing.T) {
 	s, err := New(Inet6, Dgram, 0)
 	require.NoError(t, err)
 	defer s.Close()
-	require.NoError(t, s.ConnectAddr(Addr{family: Inet6, ip: netip.MustParseAddrPort("[::ffff:127.0.0.1]:9")}))
+	require.NoError(t, s.ConnectAddr(AddrFrom(netip.MustParseAddrPort("[::ffff:127.0.0.1]:9"))))
 	require.NoError(t, s.Setsockopt("ipv6", "IPV6_ADDRFORM", unix.AF_INET))
 	v, err := s.Getsockopt(nil, "SO_DOMAIN")
 	require.NoError(t, err)

@@ -25,15 +25,20 @@ func start(buf []byte) unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(buf))
 }
 
-// recv is recv(2).
-func recv(fd int, buf []byte, flags int) (int, syscall.Errno) {
+// recvfrom is recvfrom(2), or recv(2) if from is nil.
+func recvfrom(fd int, buf []byte, flags int, from *sockaddr) (int, syscall.Errno) {
+	var name, size unsafe.Pointer
 	var n uintptr
 	var errno syscall.Errno
 	for {
+		if from != nil {
+			from.len = unix.SizeofSockaddrAny
+			name, size = unsafe.Pointer(&from.raw), unsafe.Pointer(&from.len)
+		}
 		if len(buf) < bigCopy {
-			n, _, errno = unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
+			n, _, errno = unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), uintptr(name), uintptr(size))
 		} else {
-			n, _, errno = unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
+			n, _, errno = unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), uintptr(name), uintptr(size))
 		}
 		if errno == 0 {
 			raceReceived(buf[:min(int(n), len(buf))]) // MSG_TRUNC tells the length beyond the buffer
@@ -45,17 +50,23 @@ func recv(fd int, buf []byte, flags int) (int, syscall.Errno) {
 	}
 }
 
-// send is send(2). A broken connection is an error and never a signal.
-func send(fd int, buf []byte, flags int) (int, syscall.Errno) {
+// sendto is sendto(2), or send(2) if to is nil. A broken connection is an error
+// and never a signal.
+func sendto(fd int, buf []byte, flags int, to *sockaddr) (int, syscall.Errno) {
 	flags |= unix.MSG_NOSIGNAL
 	raceSending(buf)
+	var name unsafe.Pointer
+	var size uint32
+	if to != nil {
+		name, size = unsafe.Pointer(&to.raw), to.len
+	}
 	var n uintptr
 	var errno syscall.Errno
 	for {
 		if len(buf) < bigCopy {
-			n, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
+			n, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), uintptr(name), uintptr(size))
 		} else {
-			n, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
+			n, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), uintptr(name), uintptr(size))
 		}
 		if errno == 0 {
 			return int(n), 0

@@ -49,7 +49,7 @@ func (s *Socket) fread(op string, buf []byte) (int, error) {
 	}
 	err := s.waitTurn(loop.Read, c.recvTimeout.get(), turn{first: first}, func(fd int, _ bool) (bool, syscall.Errno) {
 		var errno syscall.Errno
-		n, errno = recv(fd, buf, 0)
+		n, errno = recvfrom(fd, buf, 0, nil)
 		return c.leftover(n, len(buf), 0), errno
 	})
 	if err == nil {
@@ -229,7 +229,7 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 			in.mu.Unlock()
 		}
 	}
-	err := s.waitTurn(loop.Read, c.recvTimeout.get(), turn{first, expired}, func(fd int, _ bool) (bool, syscall.Errno) {
+	err := s.waitTurn(loop.Read, c.recvTimeout.get(), turn{first: first, expired: expired}, func(fd int, _ bool) (bool, syscall.Errno) {
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		for {

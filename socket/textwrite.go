@@ -44,18 +44,3 @@ func (s *Socket) WriteLine(line string) (int, error) {
 	buf[size-1] = '\n'
 	return s.write("write-line", buf)
 }
-
-// write is Write under another operation's name.
-func (s *Socket) write(op string, buf []byte) (int, error) {
-	if len(buf) == 0 && s.core.stream() {
-		return 0, nil
-	}
-	n, err := s.send(buf, 0)
-	if err == unix.EPIPE && n > 0 {
-		_ = s.control(op, "", func(fd int) error { err = pending(fd, unix.EPIPE); return nil })
-	}
-	if err != nil {
-		return n, s.core.failed(op, err)
-	}
-	return n, nil
-}

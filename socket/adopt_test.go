@@ -1,0 +1,78 @@
+package socket
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestAdopt(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)
+	require.NoError(t, err)
+	defer unix.Close(fds[1])
+	require.NoError(t, unix.SetsockoptTimeval(fds[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 40000}))
+	s, err := Adopt(fds[0])
+	require.NoError(t, err)
+	defer s.Close()
+	require.Equal(t, fds[0], s.Fd())
+	require.Equal(t, []any{Unix, SeqPacket}, []any{s.Family(), s.Type()})
+	require.InDelta(t, 40*time.Millisecond, s.RecvTimeout(), float64(10*time.Millisecond)) // in jiffies
+	require.Zero(t, s.SendTimeout())
+	status, err := unix.FcntlInt(uintptr(fds[0]), unix.F_GETFL, 0)
+	require.NoError(t, err)
+	require.NotZero(t, status&unix.O_NONBLOCK)
+	flags, err := unix.FcntlInt(uintptr(fds[0]), unix.F_GETFD, 0)
+	require.NoError(t, err)
+	require.NotZero(t, flags&unix.FD_CLOEXEC)
+
+	begin := time.Now()
+	_, err = s.Recv(make([]byte, 1), 0)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.GreaterOrEqual(t, time.Since(begin), s.RecvTimeout())
+	_, err = unix.Write(fds[1], []byte("x"))
+	require.NoError(t, err)
+	n, err := s.Recv(make([]byte, 2), 0)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+}
+
+func TestAdoptKnowsTheProtocol(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE)
+	if err != nil {
+		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	}
+	require.NoError(t, err)
+	want, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	require.NoError(t, err)
+	s, err := Adopt(fd, Address("127.0.0.1"))
+	require.NoError(t, err)
+	defer s.Close()
+	require.Equal(t, Protocol(want), s.core.proto)
+	require.NotZero(t, s.LocalAddr().Port())
+}
+
+func TestAdoptRefuses(t *testing.T) {
+	var p [2]int
+	require.NoError(t, unix.Pipe(p[:]))
+	defer unix.Close(p[0])
+	defer unix.Close(p[1])
+	_, err := Adopt(p[0])
+	require.ErrorIs(t, err, unix.ENOTSOCK)
+	_, err = Adopt(-1)
+	require.ErrorIs(t, err, unix.EBADF)
+
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	_, err = Adopt(fd, Filename("/nowhere/at/all"))
+	require.ErrorIs(t, err, unix.ENOENT)
+	status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	require.NoError(t, err) // still open, and as it was
+	require.Zero(t, status&unix.O_NONBLOCK)
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	require.NoError(t, err)
+	require.Zero(t, flags&unix.FD_CLOEXEC)
+}

@@ -1,0 +1,153 @@
+package socket
+
+import (
+	"strconv"
+	"syscall"
+
+	"github.com/seed-2334f180/weir/loop"
+	"golang.org/x/sys/unix"
+)
+
+// mostReceived is how many messages the kernel takes in one call.
+const mostReceived = 1024
+
+// RecvBatch receives messages: recvmmsg(2) with its flags. It waits for the
+// first, within the receive timeout, takes those that are there, and returns
+// how many; only these messages are changed. No more than 1024 come at once, and
+// none, without an error, when the receiving side is shut down.
+// An error, such as an ICMP refusal, that comes after some messages is the next
+// call's. Each message tells what RecvMsg's does; the socket's remote address
+// stays as it is. It allocates nothing once its buffers have grown.
+func (s *Socket) RecvBatch(msgs []Message, flags int) (n int, err error) {
+	c := s.core
+	msgs = msgs[:min(len(msgs), mostReceived)]
+	if len(msgs) == 0 {
+		return 0, nil
+	}
+	if err := c.receivable(flags); err != nil {
+		return 0, c.failed("recvmmsg", err)
+	}
+	h := takeHeaders(c)
+	defer h.free()
+	h.receive(msgs)
+	if c.immediate(flags) {
+		n, err = s.onceRecv(flags, func(fd int) (int, syscall.Errno) { return h.recvmmsg(fd, flags|unix.MSG_DONTWAIT) })
+	} else {
+		err = s.waitRecv(flags, func(fd int, _ bool) (bool, syscall.Errno) {
+			var errno syscall.Errno
+			n, errno = h.recvmmsg(fd, flags)
+			// Fewer than were asked for: the last try in there said EAGAIN. But
+			// the end is found by another try, and no event tells of it again.
+			return n == len(msgs) || c.stream() || c.reg.Broken(), errno
+		})
+	}
+	if err != nil {
+		return 0, c.failed("recvmmsg", err)
+	}
+	h.told(msgs[:n])
+	return n, nil
+}
+
+// SendBatch sends messages: sendmmsg(2) with its flags. It waits, within one
+// send timeout, until all of them are queued in the kernel. When fewer are, it
+// returns how many, and the error says why: EAGAIN when the time was up, or
+// what is wrong with the next one. Each message's N is set. An address or
+// segment that cannot be is refused before anything is sent. It allocates
+// nothing once its buffers have grown.
+//
+// The kernel's own call forgets an error that strikes after the first message;
+// SendBatch goes on then, and reports what stops it.
+func (s *Socket) SendBatch(msgs []Message, flags int) (n int, err error) {
+	const op = "sendmmsg"
+	c := s.core
+	if len(msgs) == 0 {
+		return 0, nil
+	}
+	if err := c.takeOwed(); err != nil {
+		return 0, fail(op, "", err)
+	}
+	h := takeHeaders(c)
+	defer h.free()
+	if err := h.send(msgs); err != nil {
+		return 0, fail(op, "", err)
+	}
+	byAddress := false
+	for i := range msgs {
+		msgs[i].N = 0
+		byAddress = byAddress || msgs[i].Addr.IsValid()
+	}
+	if flags&unix.MSG_DONTWAIT != 0 {
+		k, err := s.once(func(fd int) (int, syscall.Errno) { return h.sendmmsg(fd, 0, flags) })
+		if err != nil {
+			return 0, fail(op, msgs[0].Addr.String(), err)
+		}
+		return h.sent(msgs, 0, k), nil
+	}
+	err = s.waitTurn(loop.Write, c.sendTimeout.get(), turn{sign: c.signOfRoom(byAddress)}, func(fd int, _ bool) (bool, syscall.Errno) {
+		for n < len(msgs) {
+			k, errno := h.sendmmsg(fd, n, flags)
+			if errno != 0 {
+				return true, errno
+			}
+			n = h.sent(msgs, n, k)
+		}
+		return true, 0
+	})
+	if err != nil {
+		return n, fail(op, msgs[n].Addr.String(), err)
+	}
+	return n, nil
+}
+
+// sent notes that k messages from one on were sent, and says how far all of
+// them are. The last may be a part only, on a stream.
+func (h *headers) sent(msgs []Message, from, k int) (next int) {
+	for i := from; i < from+k; i++ {
+		n := int(h.msgs[i].Len)
+		msgs[i].N += n
+		if h.core.stream() && n < h.remaining(i) {
+			h.wasSent(i, n)
+			return i
+		}
+	}
+	return from + k
+}
+
+// GSO has the kernel cut what is sent on a udp socket into datagrams of size
+// bytes, 1 to 65535 (UDP_SEGMENT): one call then sends up to 64 of them. A
+// Message's Segment does so for one message. See udp(7).
+func GSO(size int) Option {
+	return func(o *options) error {
+		if size < 1 || size > 0xffff {
+			return invalid("setsockopt", "UDP_SEGMENT "+strconv.Itoa(size), unix.EINVAL, "a segment has 1 to 65535 bytes")
+		}
+		o.segment = size
+		return nil
+	}
+}
+
+// GRO lets the kernel join datagrams of one sender and size that arrive
+// together on a udp socket (UDP_GRO): RecvMsg and RecvBatch then tell the size
+// in Segment, and want buffers of 64 KiB. See udp(7).
+func GRO() Option {
+	return func(o *options) error { o.gro = true; return nil }
+}
+
+// offload sets what GSO and GRO ask for.
+func (o *options) offload(fd int) error {
+	set := func(name string, option, value int) error {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_UDP, option, value); err != nil {
+			return fail("setsockopt", name, err)
+		}
+		return nil
+	}
+	if o.segment != 0 {
+		if err := set("UDP_SEGMENT", unix.UDP_SEGMENT, o.segment); err != nil {
+			return err
+		}
+	}
+	if o.gro {
+		return set("UDP_GRO", unix.UDP_GRO, 1)
+	}
+	return nil
+}

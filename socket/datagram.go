@@ -1,0 +1,158 @@
+package socket
+
+import (
+	"net/netip"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/seed-2334f180/weir/loop"
+	"golang.org/x/sys/unix"
+)
+
+// RecvFrom receives into buf and tells from whom: recvfrom(2) with its flags.
+// It waits for a datagram, within the receive timeout. What does not fit the
+// buffer is lost; with MSG_TRUNC the count is the datagram's real length
+// nevertheless. An empty datagram is 0 without an error; on a stream, RecvFrom
+// is Recv, and mostly finds no address.
+//
+// The sender becomes the socket's remote address (RemoteAddr). Of several
+// goroutines that receive from different senders, each is told its own; the
+// remote address is that of one that came late.
+func (s *Socket) RecvFrom(buf []byte, flags int) (int, Addr, error) {
+	var from sockaddr
+	n, err := s.recv(buf, flags, &from)
+	if err := s.received("recvfrom", n, len(buf), flags, err); err != nil {
+		return n, Addr{}, err
+	}
+	sender := from.decode()
+	if sender.IsValid() {
+		s.core.remote.set(sender)
+	}
+	return n, sender, nil
+}
+
+// SendTo sends buf to a host and service as Connect knows them: sendto(2) with
+// its flags. It waits, within the send timeout, which covers the look-up of a
+// name as well; a name's addresses are tried in turn until one is accepted.
+// That a datagram was sent does not mean that it arrived. A connected stream
+// ignores the address (inet) or says EISCONN (unix), as the kernel has it.
+func (s *Socket) SendTo(buf []byte, host, service string, flags int) (int, error) {
+	if to, ok := s.core.literal(host, service); ok {
+		return s.SendToAddr(buf, to, flags)
+	}
+	what := s.core.destination(host, service)
+	n, err := s.sendToName(buf, host, service, flags)
+	if n, err = s.core.settle(n, err); err != nil {
+		return n, fail("sendto", what, err)
+	}
+	return n, nil
+}
+
+// SendToAddr sends buf to an address, as SendTo does. It allocates nothing.
+func (s *Socket) SendToAddr(buf []byte, to Addr, flags int) (int, error) {
+	var sa sockaddr
+	if err := sa.encode(to); err != nil {
+		return 0, badAddr("sendto", to.String(), err)
+	}
+	n, err := s.send(buf, flags, &sa)
+	if n, err = s.core.settle(n, err); err != nil {
+		return n, fail("sendto", to.String(), err)
+	}
+	return n, nil
+}
+
+// literal is the address of a host and service that need no look-up.
+func (c *core) literal(host, service string) (Addr, bool) {
+	if c.family != Inet && c.family != Inet6 {
+		to, err := parseAddr(c.family, addressText(c.family, host, service))
+		return to, err == nil
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil || ip.Is4() != (c.family == Inet) {
+		return Addr{}, false
+	}
+	var port uint64
+	if service != "" {
+		if port, err = strconv.ParseUint(service, 10, 16); err != nil {
+			return Addr{}, false
+		}
+	}
+	return AddrFrom(netip.AddrPortFrom(ip, uint16(port))), true
+}
+
+// sendToName has the turn to write while it looks up the name.
+func (s *Socket) sendToName(buf []byte, host, service string, flags int) (int, error) {
+	defer runtime.KeepAlive(s)
+	c := s.core
+	if err := c.sendable(buf); err != nil {
+		return 0, err
+	}
+	call := loop.Call{Timeout: c.sendTimeout.get(), Context: s.ctx}
+	ready, err := c.reg.Begin(loop.Write, &call)
+	if err != nil {
+		return 0, err
+	}
+	var more bool
+	defer func() { c.reg.End(loop.Write, more) }()
+	targets, err := s.targets(&call, host, service)
+	if err != nil {
+		more = ready
+		return 0, err
+	}
+	if flags&unix.MSG_DONTWAIT != 0 {
+		call.Timeout = -1 // the look-up had to wait; the sending has not
+	}
+	total := 0
+	for _, to := range targets {
+		var sa sockaddr
+		if err = sa.encode(to); err != nil {
+			return 0, badAddr("", "", err)
+		}
+		more, err = c.attempt(loop.Write, &call, ready, turn{sign: c.signOfRoom(true)}, func(fd int, waited bool) (bool, syscall.Errno) {
+			return c.sendRest(fd, buf, &total, flags, &sa, waited)
+		})
+		if err == nil || total > 0 || !elsewhere(err) {
+			break
+		}
+		ready = true
+	}
+	return total, err
+}
+
+// A peer is a socket's remote address. It is made on first use, and then
+// changed in place: a socket that hears from many senders allocates nothing for
+// each.
+type peer struct {
+	p atomic.Pointer[lastPeer]
+}
+
+type lastPeer struct {
+	mu   sync.Mutex
+	addr Addr
+}
+
+func (p *peer) set(a Addr) {
+	last := p.p.Load()
+	if last == nil {
+		if p.p.CompareAndSwap(nil, &lastPeer{addr: a}) {
+			return
+		}
+		last = p.p.Load()
+	}
+	last.mu.Lock()
+	last.addr = a
+	last.mu.Unlock()
+}
+
+func (p *peer) get() Addr {
+	last := p.p.Load()
+	if last == nil {
+		return Addr{}
+	}
+	last.mu.Lock()
+	defer last.mu.Unlock()
+	return last.addr
+}

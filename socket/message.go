@@ -1,0 +1,223 @@
+package socket
+
+import (
+	"encoding/binary"
+	"iter"
+	"syscall"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"golang.org/x/sys/unix"
+)
+
+// A Message is what one sendmsg(2) sends or one recvmsg(2) receives. It may be
+// used again and again; only the call that it is given to may touch it
+// meanwhile.
+type Message struct {
+	// Buffers are filled, or sent, one after the other.
+	Buffers [][]byte
+	// Control is room for the control messages to receive, or those to send:
+	// unix.UnixRights makes one that passes descriptors, unix.UnixCredentials
+	// one with credentials. It may be nil.
+	Control []byte
+	// Addr is the sender, or the receiver; the zero Addr to send where the
+	// socket is connected to.
+	Addr Addr
+	// Segment is a number of bytes. To send, if not 0, the kernel cuts the
+	// buffers' bytes into datagrams of so many (UDP_SEGMENT). Received, if not
+	// 0, the kernel has joined datagrams of so many (GRO). See udp(7).
+	Segment int
+
+	// What a call tells.
+
+	N          int // bytes sent, or received; with MSG_TRUNC the real length
+	ControlLen int // bytes of Control that were received
+	Flags      int // MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE of a received one
+}
+
+// size is how many bytes the buffers have.
+func (m *Message) size() (n int) {
+	for _, b := range m.Buffers {
+		n += len(b)
+	}
+	return n
+}
+
+// A ControlMessage is one of those of cmsg(3).
+type ControlMessage struct {
+	Level, Type int
+	Data        []byte // a part of the Message's Control
+}
+
+// Controls goes through the control messages received.
+func (m *Message) Controls() iter.Seq[ControlMessage] { return controls(m.Control[:m.ControlLen]) }
+
+func controls(b []byte) iter.Seq[ControlMessage] {
+	return func(yield func(ControlMessage) bool) {
+		header := unix.CmsgLen(0)
+		for len(b) >= header {
+			// Read by parts: a caller's Control may begin anywhere.
+			size := int(binary.NativeEndian.Uint64(b)) // cmsg_len is a size_t
+			if size < header || size > len(b) {
+				return
+			}
+			cm := ControlMessage{
+				Level: int(int32(binary.NativeEndian.Uint32(b[8:]))),
+				Type:  int(int32(binary.NativeEndian.Uint32(b[12:]))),
+				Data:  b[header:size:size],
+			}
+			if !yield(cm) {
+				return
+			}
+			b = b[min(unix.CmsgSpace(size-header), len(b)):]
+		}
+	}
+}
+
+// Descriptors are the descriptors that were received, close-on-exec. They are
+// the caller's to close, or to Adopt; a message whose Flags have MSG_CTRUNC had
+// more, which the kernel has closed.
+func (m *Message) Descriptors() (fds []int) {
+	for cm := range m.Controls() {
+		if cm.Level == unix.SOL_SOCKET && cm.Type == unix.SCM_RIGHTS {
+			for d := cm.Data; len(d) >= 4; d = d[4:] {
+				fds = append(fds, int(int32(binary.NativeEndian.Uint32(d))))
+			}
+		}
+	}
+	return fds
+}
+
+// Credentials are the sender's, if the message has them: the receiver must have
+// set SO_PASSCRED. See unix(7).
+func (m *Message) Credentials() (cred unix.Ucred, ok bool) {
+	for cm := range m.Controls() {
+		if cm.Level == unix.SOL_SOCKET && cm.Type == unix.SCM_CREDENTIALS && len(cm.Data) >= unix.SizeofUcred {
+			word := func(i int) uint32 { return binary.NativeEndian.Uint32(cm.Data[4*i:]) }
+			return unix.Ucred{Pid: int32(word(0)), Uid: word(1), Gid: word(2)}, true
+		}
+	}
+	return cred, false
+}
+
+// Timestamp is when the kernel received the message, if it says so: the
+// receiver must have set SO_TIMESTAMPNS, SO_TIMESTAMP or SO_TIMESTAMPING. See
+// socket(7).
+func (m *Message) Timestamp() (t time.Time, ok bool) {
+	for cm := range m.Controls() {
+		if cm.Level != unix.SOL_SOCKET || len(cm.Data) < 16 {
+			continue
+		}
+		data := cm.Data
+		if len(data) >= 48 && binary.NativeEndian.Uint64(data) == 0 {
+			data = data[32:] // SO_TIMESTAMPING: only the hardware's is there
+		}
+		sec := int64(binary.NativeEndian.Uint64(data))
+		part := int64(binary.NativeEndian.Uint64(data[8:]))
+		switch cm.Type {
+		case unix.SO_TIMESTAMP, unix.SO_TIMESTAMP_NEW:
+			part *= int64(time.Microsecond)
+		case unix.SO_TIMESTAMPNS, unix.SO_TIMESTAMPNS_NEW, unix.SO_TIMESTAMPING, unix.SO_TIMESTAMPING_NEW:
+		default:
+			continue
+		}
+		return time.Unix(sec, part), true
+	}
+	return t, false
+}
+
+// RecvMsg receives a message, with control messages and into several buffers:
+// recvmsg(2) with its flags. It waits, and ends a stream, as Recv does. The
+// message's fields tell the rest. Descriptors that come with it are the
+// caller's, also those of a truncated message (MSG_CTRUNC), and one more of
+// each comes with every MSG_PEEK.
+func (s *Socket) RecvMsg(m *Message, flags int) (int, error) {
+	h := takeHeaders(s.core)
+	defer h.free()
+	m.Addr, m.Segment, m.ControlLen, m.Flags = Addr{}, 0, 0, 0
+	n, err := s.recvMsg(h, m, flags)
+	m.N = n
+	return n, s.received("recvmsg", n, m.size(), flags, err)
+}
+
+func (s *Socket) recvMsg(h *headers, m *Message, flags int) (int, error) {
+	c := s.core
+	if err := c.receivable(flags); err != nil {
+		return 0, err
+	}
+	size := m.size()
+	h.receive(one(m))
+	if c.immediate(flags) {
+		n, err := s.onceRecv(flags, func(fd int) (int, syscall.Errno) { return h.recvmsg(fd, flags|unix.MSG_DONTWAIT) })
+		if err == nil {
+			h.told(one(m))
+		}
+		return n, err
+	}
+	if target := c.target(size, flags); target > 1 {
+		return s.recvAtLeast(target, size, flags, func(fd, done, flags int) (int, bool, syscall.Errno) {
+			h.receive(one(m))
+			h.skip(0, done)
+			n, errno := h.recvmsg(fd, flags)
+			if errno != 0 {
+				return 0, false, errno
+			}
+			// Bytes are not joined across control messages: these would be lost.
+			h.told(one(m))
+			return n, m.ControlLen > 0 || m.Flags&unix.MSG_CTRUNC != 0, 0
+		})
+	}
+	var n int
+	err := s.waitRecv(flags, func(fd int, _ bool) (bool, syscall.Errno) {
+		var errno syscall.Errno
+		n, errno = h.recvmsg(fd, flags)
+		return c.leftover(n, size, flags), errno
+	})
+	if err == nil {
+		h.told(one(m))
+	}
+	return n, err
+}
+
+// SendMsg sends a message, with control messages and from several buffers:
+// sendmsg(2) with its flags. It waits, and counts, as Send does. On a stream
+// the control messages go with the first bytes. There may be 1024 buffers
+// (EMSGSIZE).
+func (s *Socket) SendMsg(m *Message, flags int) (int, error) {
+	n, err := s.sendMsg(m, flags)
+	n, err = s.core.settle(n, err)
+	m.N = n
+	if err != nil {
+		return n, fail("sendmsg", m.Addr.String(), err)
+	}
+	return n, nil
+}
+
+func (s *Socket) sendMsg(m *Message, flags int) (int, error) {
+	c := s.core
+	if err := c.takeOwed(); err != nil {
+		return 0, err
+	}
+	h := takeHeaders(c)
+	defer h.free()
+	if err := h.send(one(m)); err != nil {
+		return 0, err
+	}
+	if flags&unix.MSG_DONTWAIT != 0 {
+		return s.once(func(fd int) (int, syscall.Errno) { return h.sendmsg(fd, flags) })
+	}
+	total, size := 0, m.size()
+	err := s.waitTurn(loop.Write, c.sendTimeout.get(), turn{sign: c.signOfRoom(m.Addr.IsValid())}, func(fd int, waited bool) (bool, syscall.Errno) {
+		if c.brokenMidway(fd, total) {
+			return true, unix.EPIPE
+		}
+		n, errno := h.sendmsg(fd, flags)
+		total += n
+		if errno == 0 && total < size && c.stream() {
+			h.wasSent(0, n)
+			return false, unix.EAGAIN
+		}
+		return true, c.pipeError(fd, errno, waited)
+	})
+	return total, err
+}

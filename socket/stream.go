@@ -1,0 +1,393 @@
+package socket
+
+import (
+	"errors"
+	"io"
+	"math"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"github.com/seed-2334f180/weir/loop"
+	"golang.org/x/sys/unix"
+)
+
+// An UnsentError is the error of ReadFrom and WriteTo when bytes were already
+// taken from the source and could not be sent on. They are here, and nowhere
+// else.
+type UnsentError struct {
+	Unsent []byte
+	Err    error // why
+}
+
+func (e *UnsentError) Error() string { return e.Err.Error() }
+func (e *UnsentError) Unwrap() error { return e.Err }
+
+// Timeout reports whether the time to send was up.
+func (e *UnsentError) Timeout() bool {
+	t, ok := e.Err.(interface{ Timeout() bool })
+	return ok && t.Timeout()
+}
+
+// ReadFrom sends what r has, up to its end, for io.ReaderFrom, and returns how
+// much was sent. Regular files go by sendfile(2), and stream sockets by
+// splice(2), on stream sockets; all else is copied. The timeouts bound each step,
+// as in a loop of Read and Write: a wait for the source, or for the peer to
+// take some of what is there. Each step has the turn of its own direction only, so
+// other calls may come in between. If bytes were taken from r and not sent, the
+// error is an *UnsentError. A broken connection gives EPIPE; in a program that
+// asked to be notified of it, the kernel's SIGPIPE comes too.
+func (s *Socket) ReadFrom(r io.Reader) (int64, error) {
+	limit := int64(math.MaxInt64)
+	limited, _ := r.(*io.LimitedReader)
+	if limited != nil {
+		r, limit = limited.R, max(limited.N, 0)
+	}
+	n, err := s.readFrom(r, limit)
+	if limited != nil {
+		limited.N -= n
+		var u *UnsentError
+		if errors.As(err, &u) {
+			limited.N -= int64(len(u.Unsent))
+		}
+	}
+	return n, err
+}
+
+func (s *Socket) readFrom(r io.Reader, limit int64) (int64, error) {
+	if s.core.stream() {
+		switch source := r.(type) {
+		case *os.File:
+			if n, err, ok := s.sendFile(source, limit); ok {
+				return n, err
+			}
+		case *Socket:
+			if n, err, ok := s.spliceFrom(source, limit); ok {
+				return n, err
+			}
+		}
+	}
+	return copyTo(s, r, limit)
+}
+
+// WriteTo writes what the socket receives to w, up to the end of the stream,
+// for io.WriterTo, and returns how much was written. To another stream socket
+// the bytes go by splice(2). Timeouts, turns and errors are as for ReadFrom.
+func (s *Socket) WriteTo(w io.Writer) (int64, error) {
+	if sink, ok := w.(*Socket); ok && sink.core.stream() {
+		if n, err, ok := sink.spliceFrom(s, math.MaxInt64); ok {
+			return n, err
+		}
+	}
+	return copyTo(w, s, math.MaxInt64)
+}
+
+// copySize is the buffer of a copy; fileStep the most that one sendfile(2)
+// sends, so that a fast peer does not keep a thread in the kernel for long.
+const (
+	copySize = 64 << 10
+	fileStep = 4 << 20
+)
+
+var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
+
+// copyTo is io.Copy without the faces that would call it again, and reports
+// what was read and not written.
+func copyTo(w io.Writer, r io.Reader, limit int64) (n int64, err error) {
+	buf := copyBuffers.Get().(*[copySize]byte)
+	defer copyBuffers.Put(buf)
+	for n < limit {
+		got, readErr := r.Read(buf[:min(limit-n, copySize)])
+		if got > 0 {
+			put, err := w.Write(buf[:got])
+			n += int64(put)
+			if err == nil && put < got {
+				err = io.ErrShortWrite
+			}
+			if err != nil {
+				return n, unsent(buf[put:got], err)
+			}
+		}
+		if readErr == io.EOF {
+			return n, nil
+		}
+		if readErr != nil {
+			return n, readErr
+		}
+	}
+	return n, nil
+}
+
+// unsent is an error with a copy of what it left behind, if that is something.
+func unsent(rest []byte, err error) error {
+	if len(rest) == 0 {
+		return err
+	}
+	return &UnsentError{Unsent: append([]byte(nil), rest...), Err: err}
+}
+
+// sendFile is ReadFrom by sendfile(2). It is not ok, and nothing was sent, if
+// the kernel cannot do that with the file.
+func (s *Socket) sendFile(f *os.File, limit int64) (total int64, err error, ok bool) {
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return 0, nil, false
+	}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return 0, err, true
+	}
+	c := s.core
+	// Control keeps the file open meanwhile.
+	closed := conn.Control(func(source uintptr) {
+		for total < limit {
+			if err = c.takeOwed(); err != nil {
+				return
+			}
+			var n int
+			err = s.wait(loop.Write, c.sendTimeout.get(), func(fd int) (bool, syscall.Errno) {
+				var errno syscall.Errno
+				n, errno = sendfile(fd, int(source), int(min(limit-total, fileStep)))
+				return true, errno
+			})
+			total += int64(n)
+			if err != nil || n == 0 {
+				return
+			}
+		}
+	})
+	runtime.KeepAlive(f)
+	switch {
+	case closed != nil:
+		return total, closed, true
+	case total == 0 && cannotMove(err):
+		return 0, nil, false
+	case err != nil:
+		return total, fail("sendfile", "", err), true
+	}
+	return total, nil, true
+}
+
+// cannotMove reports whether sendfile or splice is not for these descriptors.
+func cannotMove(err error) bool {
+	return err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP
+}
+
+// spliceFrom is ReadFrom by splice(2), through a pipe, as the kernel needs. It is
+// not ok, and nothing was taken, if the kernel cannot do that.
+func (s *Socket) spliceFrom(source *Socket, limit int64) (total int64, err error, ok bool) {
+	if !source.core.stream() {
+		return 0, nil, false
+	}
+	p, err := takePipe()
+	if err != nil {
+		return 0, nil, false
+	}
+	defer p.free()
+	if total, err = s.sendInput(source, limit); err != nil {
+		return total, err, true
+	}
+	for total < limit {
+		took, err := source.spliceIn(p, int(min(limit-total, pipeSize)))
+		switch {
+		case total == 0 && cannotMove(err):
+			return 0, nil, false
+		case cannotMove(err): // after input that was read ahead
+			n, err := copyTo(s, source, limit-total)
+			return total + n, err, true
+		case err != nil:
+			return total, fail("splice", "", err), true
+		case took == 0:
+			return total, nil, true
+		}
+		for took > 0 {
+			n, err := s.spliceOut(p, took)
+			total += int64(n)
+			took -= n
+			if err != nil {
+				return total, unsent(p.drain(took), fail("splice", "", err)), true
+			}
+		}
+	}
+	return total, nil, true
+}
+
+// sendInput sends what the source has read ahead: it comes before what is in
+// the kernel.
+func (s *Socket) sendInput(source *Socket, limit int64) (total int64, err error) {
+	buf := copyBuffers.Get().(*[copySize]byte)
+	defer copyBuffers.Put(buf)
+	for total < limit {
+		took := source.core.copyInput(buf[:min(limit-total, copySize)])
+		if took == 0 {
+			break
+		}
+		n, err := s.Write(buf[:took])
+		total += int64(n)
+		if err != nil {
+			return total, unsent(buf[n:took], err)
+		}
+	}
+	return total, nil
+}
+
+// spliceIn takes bytes into the pipe, which is empty.
+func (s *Socket) spliceIn(p *pipe, most int) (n int, err error) {
+	if err := s.core.takeOwed(); err != nil {
+		return 0, err
+	}
+	err = s.wait(loop.Read, s.core.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
+		var errno syscall.Errno
+		n, errno = splice(fd, p.in, most)
+		raceReceived(nil)
+		return true, errno // a short count may mean that the pipe is full
+	})
+	return n, err
+}
+
+// spliceOut sends bytes out of the pipe, some or all.
+func (s *Socket) spliceOut(p *pipe, most int) (n int, err error) {
+	if err := s.core.takeOwed(); err != nil {
+		return 0, err
+	}
+	raceSending(nil)
+	err = s.wait(loop.Write, s.core.sendTimeout.get(), func(fd int) (bool, syscall.Errno) {
+		var errno syscall.Errno
+		n, errno = splice(p.out, fd, most)
+		return true, errno
+	})
+	return n, err
+}
+
+// A pipe is what splice(2) moves bytes through. It is pooled, empty; one that
+// is forgotten is closed.
+type pipe struct{ out, in int }
+
+// pipeSize is how much a pipe holds, if the system allows that many pages.
+const pipeSize = 256 << 10
+
+var pipes sync.Pool
+
+func takePipe() (*pipe, error) {
+	if p, _ := pipes.Get().(*pipe); p != nil {
+		return p, nil
+	}
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, err
+	}
+	// A smaller pipe does as well, in more steps.
+	_, _ = unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, pipeSize)
+	p := &pipe{out: fds[0], in: fds[1]}
+	runtime.AddCleanup(p, func(fds [2]int) {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+	}, fds)
+	return p, nil
+}
+
+func (p *pipe) free() { pipes.Put(p) }
+
+// drain takes out the n bytes that are left.
+func (p *pipe) drain(n int) []byte {
+	rest := make([]byte, n)
+	done := 0
+	for done < n {
+		k, err := unix.Read(p.out, rest[done:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || k <= 0 { // it cannot be: they are there
+			break
+		}
+		done += k
+	}
+	return rest[:done]
+}
+
+// Writev sends all the buffers, one after the other, as one Write would:
+// writev(2), in several calls if there are more than the kernel takes in one.
+// On a socket with messages they are one message; there may be 1024 then
+// (EMSGSIZE). The buffers are not changed.
+func (s *Socket) Writev(bufs [][]byte) (int, error) {
+	if !s.core.stream() {
+		n, err := s.sendMsg(&Message{Buffers: bufs}, 0)
+		if err != nil {
+			return n, fail("writev", "", err)
+		}
+		return n, nil
+	}
+	n, err := s.writev(bufs)
+	return n, s.short("writev", n, err)
+}
+
+// mostBuffers is IOV_MAX.
+const mostBuffers = 1024
+
+func (s *Socket) writev(bufs [][]byte) (total int, err error) {
+	c := s.core
+	if err := c.takeOwed(); err != nil {
+		return 0, err
+	}
+	h := takeHeaders(c)
+	defer h.free()
+	left := 0 // of the buffers that the headers have
+	err = s.waitTurn(loop.Write, c.sendTimeout.get(), turn{}, func(fd int, waited bool) (bool, syscall.Errno) {
+		if c.brokenMidway(fd, total) {
+			return true, unix.EPIPE
+		}
+		for {
+			for left == 0 {
+				if len(bufs) == 0 {
+					return true, 0
+				}
+				k := min(len(bufs), mostBuffers)
+				h.load([]Message{{Buffers: bufs[:k]}})
+				bufs, left = bufs[k:], h.bytes
+			}
+			n, errno := h.sendmsg(fd, 0)
+			total += n
+			left -= n
+			if errno != 0 {
+				return true, c.pipeError(fd, errno, waited)
+			}
+			h.wasSent(0, n)
+			if left > 0 {
+				return false, unix.EAGAIN
+			}
+		}
+	})
+	return total, err
+}
+
+// sendfile is sendfile(2), from the file's offset on, which it moves.
+func sendfile(to, from, most int) (int, syscall.Errno) {
+	raceSending(nil)
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_SENDFILE, uintptr(to), uintptr(from), 0, uintptr(most), 0, 0)
+		if errno == 0 {
+			return int(n), 0
+		}
+		if errno != unix.EINTR {
+			return 0, errno
+		}
+	}
+}
+
+// splice is splice(2), which waits for neither side.
+func splice(from, to, most int) (int, syscall.Errno) {
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(most), unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
+		if errno == 0 {
+			return int(n), 0
+		}
+		if errno != unix.EINTR {
+			return 0, errno
+		}
+	}
+}
+
+var (
+	_ io.ReaderFrom = (*Socket)(nil)
+	_ io.WriterTo   = (*Socket)(nil)
+)
