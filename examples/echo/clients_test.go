@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// same compares without printing megabytes.
+func same(t *testing.T, want, got []byte) {
+	t.Helper()
+	require.Equal(t, len(want), len(got), "bytes came back")
+	require.True(t, bytes.Equal(want, got), "other bytes came back than were sent")
+}
+
+// both runs a test with each of the clients.
+func both(t *testing.T, test func(t *testing.T, p *program, client func() *exec.Cmd)) {
+	t.Run("socat", func(t *testing.T) {
+		p := start(t)
+		test(t, p, p.socat)
+	})
+	t.Run("nc", func(t *testing.T) {
+		p := start(t)
+		test(t, p, p.nc)
+	})
+}
+
+// The client ends its side long before it has received all: what is on its way
+// comes back nevertheless.
+func TestFile(t *testing.T) {
+	both(t, func(t *testing.T, p *program, client func() *exec.Cmd) {
+		data := random(32 << 20)
+		path := filepath.Join(t.TempDir(), "file")
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+		file, err := os.Open(path)
+		require.NoError(t, err)
+		defer file.Close()
+
+		cmd := client()
+		cmd.Stdin = file
+		got, err := cmd.Output()
+		require.NoError(t, err)
+		same(t, data, got)
+		p.stop()
+	})
+}
+
+func TestHalfClose(t *testing.T) {
+	both(t, func(t *testing.T, p *program, client func() *exec.Cmd) {
+		c := talk(t, client())
+		first := []byte("first")
+		require.Equal(t, first, c.exchange(first))
+
+		last := random(1 << 20)
+		go func() {
+			c.Write(last)
+			c.Close()
+		}()
+		same(t, last, c.rest())
+		p.stop()
+	})
+}
+
+func TestNothingSent(t *testing.T) {
+	both(t, func(t *testing.T, p *program, client func() *exec.Cmd) {
+		require.Empty(t, talk(t, client()).finish())
+		p.stop()
+	})
+}
+
+func TestIdleClientIsCut(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	p := start(t, "-timeout", timeout.String())
+	c := talk(t, p.stayer())
+	var begun time.Time
+	for range 3 { // each receive has the whole time
+		begun = time.Now()
+		require.Equal(t, []byte("still here"), c.exchange([]byte("still here")))
+	}
+	require.Empty(t, c.rest(), "no more than was sent")
+	require.GreaterOrEqual(t, time.Since(begun), timeout)
+	require.Contains(t, p.await("timed out"), "timeout="+timeout.String())
+	p.stop()
+}
+
+// A client that sends and never reads must not hold its place for ever.
+func TestClientThatNeverReadsIsCut(t *testing.T) {
+	p := start(t, "-timeout", "200ms")
+	c := talk(t, tool(t, "socat", "-u", "-", "TCP:"+p.addr))
+	go c.Write(random(64 << 20)) // more than the buffers on the way hold
+	p.await("timed out")
+	p.stop()
+}
+
+func TestTimeoutZeroIsNone(t *testing.T) {
+	p := start(t, "-timeout", "0")
+	c := talk(t, p.socat())
+	require.Equal(t, []byte("a"), c.exchange([]byte("a")))
+	require.Equal(t, []byte("b"), c.exchange([]byte("b")))
+	require.Empty(t, c.finish())
+	p.stop()
+}
+
+func TestManyClientsAtOnce(t *testing.T) {
+	const count = 100
+	p := start(t)
+	clients := make([]*client, count)
+	for i := range clients {
+		cmd := p.socat()
+		if i%2 == 1 {
+			cmd = p.nc()
+		}
+		clients[i] = talk(t, cmd)
+	}
+	// All are served before the first one ends.
+	for _, c := range clients {
+		data := random(1000)
+		same(t, data, c.exchange(data))
+	}
+	for _, c := range clients {
+		data := random(100_000)
+		same(t, data, c.exchange(data))
+		require.Empty(t, c.finish())
+	}
+	p.stop()
+}
+
+func TestIPv6(t *testing.T) {
+	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
+		t.Skip("the machine has no IPv6")
+	}
+	p := launch(t, exec.Command(binary, "-address", "[::1]:0"))
+	require.Contains(t, p.addr, "[::1]:")
+	c := talk(t, tool(t, "socat", "-t", "60", "-", "TCP6:"+p.addr))
+	require.Equal(t, []byte("six"), c.exchange([]byte("six")))
+	require.Empty(t, c.finish())
+	p.stop()
+}

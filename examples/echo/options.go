@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/seed-2334f180/weir/socket"
+)
+
+type options struct {
+	address string // as it was given
+	host    string // an IP address, a name, or nothing for all addresses
+	port    int
+	timeout time.Duration // 0 is none
+	max     int
+	grace   time.Duration
+}
+
+// family is IPv6 for addresses in its notation. A name is looked up as IPv4.
+func (o *options) family() socket.Family {
+	if ip, err := netip.ParseAddr(o.host); err == nil && ip.Is6() {
+		return socket.Inet6
+	}
+	return socket.Inet
+}
+
+// parseOptions reads the command line. Help goes to out; an error names the
+// flag and the value.
+func parseOptions(args []string, out io.Writer) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("echo", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
+	fs.StringVar(&o.address, "address", "127.0.0.1:7007",
+		"listen at this `host:port`; an IPv6 host in brackets, no host for all\nIPv4 addresses, port 0 for a free one")
+	fs.DurationVar(&o.timeout, "timeout", time.Minute,
+		"close a connection when its client sends nothing, or reads nothing of its\necho, for this `duration`; 0 for never")
+	fs.IntVar(&o.max, "max", 10000,
+		"serve this `number` of connections at once; more wait in the backlog")
+	fs.DurationVar(&o.grace, "grace", 5*time.Second,
+		"on SIGTERM or SIGINT, give the clients this `duration` to finish")
+
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		printHelp(fs, out)
+		return o, err
+	case err != nil:
+		return o, fmt.Errorf("%w (-help shows the flags)", err)
+	case fs.NArg() > 0:
+		return o, fmt.Errorf("%q: there are no arguments beside the flags (-help shows them)", fs.Arg(0))
+	case o.timeout < 0:
+		return o, fmt.Errorf("-timeout %v: want 0 or more", o.timeout)
+	case o.max < 1:
+		return o, fmt.Errorf("-max %d: want 1 or more", o.max)
+	case o.grace < 0:
+		return o, fmt.Errorf("-grace %v: want 0 or more", o.grace)
+	}
+	if o.host, o.port, err = splitAddress(o.address); err != nil {
+		return o, fmt.Errorf("-address %q: %w", o.address, err)
+	}
+	return o, nil
+}
+
+func splitAddress(address string) (host string, port int, err error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, errors.New(`want host:port, such as "127.0.0.1:7007" or "[::1]:7007"`)
+	}
+	n, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("port %q: want 0 to 65535", service)
+	}
+	return host, int(n), nil
+}
+
+func printHelp(fs *flag.FlagSet, out io.Writer) {
+	fmt.Fprint(out, `Echo is a TCP echo server: it sends back what its clients send.
+
+usage: echo [flags]
+
+It prints the address that it listens on, and logs to the standard error. SIGTERM
+or SIGINT stops it: it accepts no more, echoes what the clients still send until
+they end their side or the grace period is over, and exits with status 0. A
+second signal ends it at once.
+
+`)
+	fs.SetOutput(out)
+	fs.PrintDefaults()
+}

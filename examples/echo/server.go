@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
+)
+
+// A server serves each connection by a goroutine.
+type server struct {
+	options
+	slots chan struct{} // one is taken by each connection
+
+	mu      sync.Mutex // for conns
+	conns   map[*socket.Socket]struct{}
+	serving sync.WaitGroup
+}
+
+func newServer(opts options) *server {
+	return &server{
+		options: opts,
+		slots:   make(chan struct{}, opts.max),
+		conns:   make(map[*socket.Socket]struct{}),
+	}
+}
+
+// serve accepts connections until the context is done, while there are slots.
+func (s *server) serve(ctx context.Context, listener *socket.Socket) error {
+	listener = listener.With(ctx) // Accept then ends with the context
+	pausing := false
+	for {
+		select {
+		case s.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		conn, err := listener.Accept()
+		switch {
+		case err == nil:
+			pausing = false
+			s.add(conn)
+			s.serving.Go(func() { s.handle(conn) })
+			continue
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.EINVAL), errors.Is(err, net.ErrClosed):
+			return err // the listener is of no use any more
+		}
+		// Most likely descriptors are used up, EMFILE or ENFILE. The connection
+		// stays in the backlog, and trying again at once would fail at once.
+		<-s.slots
+		if !pausing {
+			slog.Warn("accepting slowly", "err", err)
+			pausing = true
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *server) handle(conn *socket.Socket) {
+	defer s.remove(conn)
+	err := s.echo(conn)
+	switch {
+	case errors.Is(err, net.ErrClosed): // by drain, which says so
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		slog.Info("connection timed out", "peer", conn.RemoteAddr(), "timeout", s.timeout)
+	case err != nil:
+		slog.Info("connection broken", "peer", conn.RemoteAddr(), "err", err)
+	}
+}
+
+// echo sends back what it receives until the client has ended its side. It has
+// all been sent then: the close that follows loses nothing.
+func (s *server) echo(conn *socket.Socket) error {
+	// Sending counts too, or a client that never reads would stay for ever.
+	if err := errors.Join(conn.SetRecvTimeout(s.timeout), conn.SetSendTimeout(s.timeout)); err != nil {
+		return err
+	}
+	buf := make([]byte, 8<<10)
+	for {
+		n, err := conn.Recv(buf, 0)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Write(buf[:n]); err != nil {
+			return err
+		}
+	}
+}
+
+// drain lets the clients finish within the grace period, then closes the rest.
+func (s *server) drain() {
+	finished := make(chan struct{})
+	go func() { s.serving.Wait(); close(finished) }()
+	s.mu.Lock()
+	slog.Info("stopping", "connections", len(s.conns), "grace", s.grace)
+	s.mu.Unlock()
+
+	select {
+	case <-finished:
+	case <-time.After(s.grace):
+		s.mu.Lock()
+		slog.Warn("the grace period is over", "closing", len(s.conns))
+		for conn := range s.conns {
+			conn.Close() // wakes its goroutine
+		}
+		s.mu.Unlock()
+		<-finished
+	}
+	slog.Info("stopped")
+}
+
+func (s *server) add(conn *socket.Socket) {
+	s.mu.Lock()
+	s.conns[conn] = struct{}{}
+	s.mu.Unlock()
+}
+
+func (s *server) remove(conn *socket.Socket) {
+	s.mu.Lock()
+	delete(s.conns, conn)
+	s.mu.Unlock()
+	conn.Close()
+	<-s.slots
+}
