@@ -14,11 +14,21 @@ type Call struct {
 	// negative one means that the call may not wait at all.
 	Timeout time.Duration
 	// Context, if not nil, ends the call's waits when it is done: their error
-	// is then the context's cause.
+	// is then a *Cancelled.
 	Context context.Context
 
 	deadline int64 // of all waits; 0 until the first of them fixes it
 }
+
+// Cancelled is the error of a call that its context has ended. The cause is the
+// program's and may be anything: kept in here, it is not taken for what the
+// kernel or the loop said of this call.
+type Cancelled struct{ Cause error }
+
+func (e *Cancelled) Error() string { return e.Cause.Error() }
+func (e *Cancelled) Unwrap() error { return e.Cause }
+
+func cancelled(ctx context.Context) error { return &Cancelled{context.Cause(ctx)} }
 
 // fix starts the call's clock. It is called before the first wait, not when
 // the call begins: a call that need not wait does not look at the clock.
@@ -111,7 +121,7 @@ func (w *waiter) sleep() error {
 func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
 	held, mark := d.of(heldBit), d.of(readyBit)
 	if c.Context != nil && c.Context.Err() != nil {
-		return false, context.Cause(c.Context)
+		return false, cancelled(c.Context)
 	}
 	for {
 		s := r.state.Load()
@@ -287,7 +297,7 @@ func (r *Registration) sleep(w *waiter, ctx context.Context) (cause error, free 
 		return w.sleep(), true
 	}
 	stop := context.AfterFunc(ctx, func() {
-		r.end(context.Cause(ctx), func(x *waiter) bool { return x == w })
+		r.end(cancelled(ctx), func(x *waiter) bool { return x == w })
 	})
 	cause = w.sleep()
 	return cause, stop()
