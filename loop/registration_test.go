@@ -516,3 +516,23 @@ func TestCrashOption(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, string(out), "as loud as it gets")
 }
+
+// When the context is done, that is the reason, and not what f made of it.
+func TestAwaitEndsByContext(t *testing.T) {
+	l := newLoop(t)
+	r, _ := register(t, l)
+	why := errors.New("the user is gone")
+	for range 200 {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		left := make(chan struct{})
+		result := blocked(t, r, func() error {
+			return r.Await(loop.Write, &loop.Call{Context: ctx}, func(ctx context.Context) {
+				<-ctx.Done()
+				close(left)
+			})
+		})
+		cancel(why)
+		require.ErrorIs(t, <-result, why)
+		<-left
+	}
+}

@@ -222,7 +222,9 @@ func (r *Registration) Await(d Direction, c *Call, f func(context.Context)) erro
 	if parent == nil {
 		parent = context.Background()
 	}
-	ctx, cancel := context.WithCancel(parent)
+	// The call's context ends the wait, and so f's. If it ended f's at once, f
+	// might return first, and its failure be taken for the reason.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	defer cancel()
 	// Not from the pool: f's goroutine may look for it after the wait.
 	w := &waiter{token: make(chan struct{}, 1), deadline: c.fix(r.loop)}
