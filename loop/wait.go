@@ -261,20 +261,24 @@ func (r *Registration) hang(d Direction, w *waiter, events bool) (parked bool, e
 			return false, err
 		}
 	}
-	for {
+	for hung := false; !hung; {
 		s := r.state.Load()
-		if s&stateClosed != 0 {
+		mark, interrupt := d.of(readyBit), d.of(interruptBit)
+		switch {
+		case s&stateClosed != 0:
 			return false, r.closedFor()
-		}
-		if !events {
-			break
-		}
-		if mark := d.of(readyBit); s&mark != 0 {
+		case events && s&mark != 0:
 			if r.state.CompareAndSwap(s, s&^mark) {
 				return false, nil
 			}
-		} else if r.state.CompareAndSwap(s, s|d.of(parkedBit)) {
-			break
+		case s&interrupt != 0:
+			if r.state.CompareAndSwap(s, s&^interrupt) {
+				return false, ErrInterrupted
+			}
+		case !events:
+			hung = true
+		default:
+			hung = r.state.CompareAndSwap(s, s|d.of(parkedBit))
 		}
 	}
 	w.cause = nil
@@ -309,7 +313,7 @@ func (r *Registration) sleep(w *waiter, ctx context.Context) (cause error, free 
 // the queue. The caller says whether more may be had without waiting, by what
 // its last system call returned.
 func (r *Registration) End(d Direction, more bool) {
-	held, queued := d.of(heldBit), d.of(queuedBit)
+	held, queued := d.of(heldBit)|d.of(interruptBit), d.of(queuedBit)
 	var mark uint64
 	if more {
 		mark = d.of(readyBit)
@@ -332,6 +336,8 @@ func (r *Registration) End(d Direction, more bool) {
 	r.state.Or(mark)
 	if next == nil {
 		r.state.And(^held)
+	} else {
+		r.state.And(^d.of(interruptBit))
 	}
 	if r.queue[d].last == nil {
 		r.state.And(^queued)
@@ -344,9 +350,22 @@ func (r *Registration) End(d Direction, more bool) {
 }
 
 // Interrupt ends every wait that is in progress, in both directions, with
-// ErrInterrupted, and reports how many there were. Nothing else changes.
+// ErrInterrupted, and reports how many there were. A call that has the turn and
+// is between two waits is not spared: its next one fails so. Nothing else
+// changes.
 func (r *Registration) Interrupt() int {
-	return r.end(ErrInterrupted, func(*waiter) bool { return true })
+	r.mu.Lock()
+	for _, d := range [...]Direction{Read, Write} {
+		for r.parked[d] == nil {
+			s := r.state.Load()
+			if s&d.of(heldBit) == 0 || r.state.CompareAndSwap(s, s|d.of(interruptBit)) {
+				break
+			}
+		}
+	}
+	list := r.takeAll(ErrInterrupted)
+	r.mu.Unlock()
+	return list.wake(nil)
 }
 
 // end wakes the waiters that match.
