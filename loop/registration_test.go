@@ -516,3 +516,66 @@ func TestCrashOption(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, string(out), "as loud as it gets")
 }
+
+// When the context is done, that is the reason, and not what f made of it.
+func TestAwaitEndsByContext(t *testing.T) {
+	l := newLoop(t)
+	r, _ := register(t, l)
+	why := errors.New("the user is gone")
+	for range 200 {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		left := make(chan struct{})
+		result := blocked(t, r, func() error {
+			return r.Await(loop.Write, &loop.Call{Context: ctx}, func(ctx context.Context) {
+				<-ctx.Done()
+				close(left)
+			})
+		})
+		cancel(why)
+		require.ErrorIs(t, <-result, why)
+		<-left
+	}
+}
+
+// A call that works between two waits when it is interrupted does not wait
+// again. What it need not wait for it gets, and the next call is not affected.
+func TestInterruptBetweenWaits(t *testing.T) {
+	l := newLoop(t)
+	waits := map[string]func(r *loop.Registration, c *loop.Call) error{
+		"wait":  func(r *loop.Registration, c *loop.Call) error { return r.Wait(loop.Read, c) },
+		"pause": func(r *loop.Registration, c *loop.Call) error { return r.Pause(loop.Read, c, time.Hour) },
+		"await": func(r *loop.Registration, c *loop.Call) error {
+			return r.Await(loop.Read, c, func(ctx context.Context) { <-ctx.Done() })
+		},
+	}
+	for name, wait := range waits {
+		t.Run(name, func(t *testing.T) {
+			r, peer := register(t, l)
+			call := &loop.Call{}
+			begin := func() {
+				_, err := r.Begin(loop.Read, call)
+				require.NoError(t, err)
+			}
+			begin()
+			queued := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+			require.Equal(t, 1, r.Interrupt())
+			require.ErrorIs(t, <-queued, loop.ErrInterrupted)
+			require.ErrorIs(t, wait(r, call), loop.ErrInterrupted)
+			r.End(loop.Read, false)
+
+			begin()
+			require.Zero(t, r.Interrupt())
+			r.End(loop.Read, false)
+			next := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+			unix.Write(peer, []byte("x"))
+			require.NoError(t, <-next, "it began after")
+
+			begin()
+			r.Interrupt()
+			next = blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+			r.End(loop.Read, false)
+			unix.Write(peer, []byte("x"))
+			require.NoError(t, <-next, "it was not interrupted, but the one before it")
+		})
+	}
+}

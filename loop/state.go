@@ -30,6 +30,8 @@ func (d Direction) String() string {
 //	bit  2      urgent: out-of-band data was reported; never cleared
 //	bits 4-7    read:  ready, held, parked, queued
 //	bits 8-11   write: the same
+//	bit  12     read:  the call that has the turn is interrupted
+//	bit  16     write: the same
 //	bits 32-63  calls in progress, and one for the open Registration itself
 const (
 	stateClosed uint64 = 1 << 0
@@ -40,6 +42,8 @@ const (
 	heldBit   uint64 = 1 << 5 // a call has the turn
 	parkedBit uint64 = 1 << 6 // that call waits for readiness
 	queuedBit uint64 = 1 << 7 // others wait for the turn
+
+	interruptBit uint64 = 1 << 12 // the next wait of the one that has the turn is to fail
 
 	oneCall   uint64 = 1 << 32
 	callsMask uint64 = ^(oneCall - 1)

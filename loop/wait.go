@@ -14,11 +14,21 @@ type Call struct {
 	// negative one means that the call may not wait at all.
 	Timeout time.Duration
 	// Context, if not nil, ends the call's waits when it is done: their error
-	// is then the context's cause.
+	// is then a *Cancelled.
 	Context context.Context
 
 	deadline int64 // of all waits; 0 until the first of them fixes it
 }
+
+// Cancelled is the error of a call that its context has ended. The cause is the
+// program's and may be anything: kept in here, it is not taken for what the
+// kernel or the loop said of this call.
+type Cancelled struct{ Cause error }
+
+func (e *Cancelled) Error() string { return e.Cause.Error() }
+func (e *Cancelled) Unwrap() error { return e.Cause }
+
+func cancelled(ctx context.Context) error { return &Cancelled{context.Cause(ctx)} }
 
 // fix starts the call's clock. It is called before the first wait, not when
 // the call begins: a call that need not wait does not look at the clock.
@@ -111,7 +121,7 @@ func (w *waiter) sleep() error {
 func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
 	held, mark := d.of(heldBit), d.of(readyBit)
 	if c.Context != nil && c.Context.Err() != nil {
-		return false, context.Cause(c.Context)
+		return false, cancelled(c.Context)
 	}
 	for {
 		s := r.state.Load()
@@ -212,7 +222,9 @@ func (r *Registration) Await(d Direction, c *Call, f func(context.Context)) erro
 	if parent == nil {
 		parent = context.Background()
 	}
-	ctx, cancel := context.WithCancel(parent)
+	// The call's context ends the wait, and so f's. If it ended f's at once, f
+	// might return first, and its failure be taken for the reason.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	defer cancel()
 	// Not from the pool: f's goroutine may look for it after the wait.
 	w := &waiter{token: make(chan struct{}, 1), deadline: c.fix(r.loop)}
@@ -249,20 +261,24 @@ func (r *Registration) hang(d Direction, w *waiter, events bool) (parked bool, e
 			return false, err
 		}
 	}
-	for {
+	for hung := false; !hung; {
 		s := r.state.Load()
-		if s&stateClosed != 0 {
+		mark, interrupt := d.of(readyBit), d.of(interruptBit)
+		switch {
+		case s&stateClosed != 0:
 			return false, r.closedFor()
-		}
-		if !events {
-			break
-		}
-		if mark := d.of(readyBit); s&mark != 0 {
+		case events && s&mark != 0:
 			if r.state.CompareAndSwap(s, s&^mark) {
 				return false, nil
 			}
-		} else if r.state.CompareAndSwap(s, s|d.of(parkedBit)) {
-			break
+		case s&interrupt != 0:
+			if r.state.CompareAndSwap(s, s&^interrupt) {
+				return false, ErrInterrupted
+			}
+		case !events:
+			hung = true
+		default:
+			hung = r.state.CompareAndSwap(s, s|d.of(parkedBit))
 		}
 	}
 	w.cause = nil
@@ -287,7 +303,7 @@ func (r *Registration) sleep(w *waiter, ctx context.Context) (cause error, free 
 		return w.sleep(), true
 	}
 	stop := context.AfterFunc(ctx, func() {
-		r.end(context.Cause(ctx), func(x *waiter) bool { return x == w })
+		r.end(cancelled(ctx), func(x *waiter) bool { return x == w })
 	})
 	cause = w.sleep()
 	return cause, stop()
@@ -297,7 +313,7 @@ func (r *Registration) sleep(w *waiter, ctx context.Context) (cause error, free 
 // the queue. The caller says whether more may be had without waiting, by what
 // its last system call returned.
 func (r *Registration) End(d Direction, more bool) {
-	held, queued := d.of(heldBit), d.of(queuedBit)
+	held, queued := d.of(heldBit)|d.of(interruptBit), d.of(queuedBit)
 	var mark uint64
 	if more {
 		mark = d.of(readyBit)
@@ -320,6 +336,8 @@ func (r *Registration) End(d Direction, more bool) {
 	r.state.Or(mark)
 	if next == nil {
 		r.state.And(^held)
+	} else {
+		r.state.And(^d.of(interruptBit))
 	}
 	if r.queue[d].last == nil {
 		r.state.And(^queued)
@@ -332,9 +350,22 @@ func (r *Registration) End(d Direction, more bool) {
 }
 
 // Interrupt ends every wait that is in progress, in both directions, with
-// ErrInterrupted, and reports how many there were. Nothing else changes.
+// ErrInterrupted, and reports how many there were. A call that has the turn and
+// is between two waits is not spared: its next one fails so. Nothing else
+// changes.
 func (r *Registration) Interrupt() int {
-	return r.end(ErrInterrupted, func(*waiter) bool { return true })
+	r.mu.Lock()
+	for _, d := range [...]Direction{Read, Write} {
+		for r.parked[d] == nil {
+			s := r.state.Load()
+			if s&d.of(heldBit) == 0 || r.state.CompareAndSwap(s, s|d.of(interruptBit)) {
+				break
+			}
+		}
+	}
+	list := r.takeAll(ErrInterrupted)
+	r.mu.Unlock()
+	return list.wake(nil)
 }
 
 // end wakes the waiters that match.

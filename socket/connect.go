@@ -93,14 +93,14 @@ func (s *Socket) connecting(what string, connect func(*loop.Call) error) error {
 		err = connect(&call)
 		s.core.reg.End(loop.Write, true)
 	}
-	var done *Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &done):
+	}
+	if done, ok := err.(*Error); ok {
 		done.Op, done.Addr = "connect", what
 		return done
-	case errors.Is(err, loop.ErrTimeout):
+	}
+	if err == loop.ErrTimeout {
 		return &Error{Op: "connect", Addr: what, Errno: unix.EINPROGRESS, Err: err}
 	}
 	return fail("connect", what, err)
@@ -108,13 +108,10 @@ func (s *Socket) connecting(what string, connect func(*loop.Call) error) error {
 
 // elsewhere reports whether another address of the same name may do better.
 func elsewhere(err error) bool {
-	for _, errno := range []syscall.Errno{
-		unix.ECONNREFUSED, unix.ECONNRESET, unix.ETIMEDOUT, unix.ENETUNREACH,
-		unix.EHOSTUNREACH, unix.EADDRNOTAVAIL, unix.EACCES, unix.EPERM,
-	} {
-		if errors.Is(err, errno) {
-			return true
-		}
+	switch err {
+	case unix.ECONNREFUSED, unix.ECONNRESET, unix.ETIMEDOUT, unix.ENETUNREACH,
+		unix.EHOSTUNREACH, unix.EADDRNOTAVAIL, unix.EACCES, unix.EPERM:
+		return true
 	}
 	return false
 }

@@ -48,7 +48,7 @@ func (e *Error) Unwrap() []error {
 }
 
 // Timeout reports whether the call's time was up.
-func (e *Error) Timeout() bool { return errors.Is(e.Err, loop.ErrTimeout) }
+func (e *Error) Timeout() bool { return e.Err == loop.ErrTimeout }
 
 // Temporary reports what the errno says of itself. It is here for net.Error.
 func (e *Error) Temporary() bool { return e.Timeout() || e.Errno.Temporary() }
@@ -75,6 +75,10 @@ func fail(op, addr string, err error) error {
 		return &named
 	}
 	e := &Error{Op: op, Addr: addr}
+	if ended, ok := err.(*loop.Cancelled); ok {
+		e.Errno, e.Err = unix.EINTR, ended.Cause
+		return e
+	}
 	if errors.As(err, &e.Errno) {
 		return e
 	}
@@ -84,7 +88,7 @@ func fail(op, addr string, err error) error {
 		e.Errno = unix.EAGAIN
 	case errors.Is(err, loop.ErrClosed), errors.Is(err, loop.ErrLoopClosed):
 		e.Errno = unix.EBADF
-	default: // interrupted, or a context's cause
+	default: // interrupted
 		e.Errno = unix.EINTR
 	}
 	return e

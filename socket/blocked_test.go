@@ -1,0 +1,229 @@
+package socket
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// A blockedCall is a call that must wait, and what would end its wait. The
+// tests of Close, Interrupt, With, the timeouts and the collector run over all
+// of them.
+type blockedCall struct {
+	name, method string // method: the one that it is parked in
+	sends        bool   // under SO_SNDTIMEO
+	late         unix.Errno
+	// begin makes the socket and all that keeps its call waiting. satisfy
+	// lets a call come to its end.
+	begin func(t *testing.T) (s *Socket, call func(*Socket) error, satisfy func())
+}
+
+func blockedCalls() (all []blockedCall) {
+	pairs := map[string]func(*testing.T) (a, b *Socket){
+		"tcp":  tcpPair,
+		"unix": func(t *testing.T) (a, b *Socket) { return inputPair(t, Stream) },
+	}
+	for kind, pair := range pairs {
+		for method, call := range map[string]func(*Socket) error{
+			"Recv":       func(s *Socket) error { _, err := s.Recv(make([]byte, 8), 0); return err },
+			"Fread":      func(s *Socket) error { _, err := s.Fread(make([]byte, 8)); return err },
+			"ReadRune":   func(s *Socket) error { _, _, err := s.ReadRune(); return err },
+			"ReadString": func(s *Socket) error { _, err := s.ReadString(); return err },
+			"ReadLine":   func(s *Socket) error { _, err := s.ReadLine(); return err },
+		} {
+			all = append(all, blockedCall{kind + " " + method, method, false, unix.EAGAIN, func(t *testing.T) (*Socket, func(*Socket) error, func()) {
+				s, peer := pair(t)
+				return s, call, func() { put(t, peer, "a line\n") }
+			}})
+		}
+		for method, call := range map[string]func(*Socket) error{
+			"Send":      func(s *Socket) error { _, err := s.Send(make([]byte, 8), 0); return err },
+			"Write":     func(s *Socket) error { _, err := s.Write(make([]byte, 8)); return err },
+			"WriteLine": func(s *Socket) error { _, err := s.WriteLine("a line"); return err },
+		} {
+			all = append(all, blockedCall{kind + " " + method, method, true, unix.EAGAIN, func(t *testing.T) (*Socket, func(*Socket) error, func()) {
+				s, peer := pair(t)
+				if kind == "tcp" { // no growth, and so no room all of a sudden
+					require.NoError(t, peer.Setsockopt(nil, "SO_RCVBUF", 1<<16))
+					require.NoError(t, s.Setsockopt(nil, "SO_SNDBUF", 1<<16))
+				}
+				fillUp(t, s)
+				return s, call, func() { drainAll(t, peer) }
+			}})
+		}
+	}
+	accept := func(s *Socket) error {
+		accepted, err := s.Accept()
+		if err == nil {
+			accepted.Close()
+		}
+		return err
+	}
+	for _, family := range []Family{Inet, Unix} {
+		late := unix.EAGAIN
+		if family == Inet {
+			late = unix.EINPROGRESS
+		}
+		all = append(all, blockedCall{family.String() + " Accept", "Accept", false, unix.EAGAIN, func(t *testing.T) (*Socket, func(*Socket) error, func()) {
+			l := listening(t, family, 1)
+			return l, accept, func() { connectedTo(t, l) }
+		}}, blockedCall{family.String() + " ConnectAddr", "ConnectAddr", true, late, func(t *testing.T) (*Socket, func(*Socket) error, func()) {
+			l := fullListener(t, family)
+			to := l.LocalAddr()
+			return unconnected(t, family), func(s *Socket) error { return s.ConnectAddr(to) }, func() {
+				require.NoError(t, accept(l))
+			}
+		}})
+	}
+	return append(all, blockedCall{"Connect in its look-up", "Connect", true, unix.EINPROGRESS, func(t *testing.T) (*Socket, func(*Socket) error, func()) {
+		l := listening(t, Inet, 1)
+		port := fmt.Sprint(l.LocalAddr().Port())
+		answer := make(chan struct{})
+		hosts.Store("slow.test", func(ctx context.Context) []netip.Addr {
+			select {
+			case <-answer:
+				return []netip.Addr{l.LocalAddr().AddrPort().Addr()}
+			case <-ctx.Done():
+				return nil
+			}
+		})
+		var once sync.Once
+		return unconnected(t, Inet), func(s *Socket) error { return s.Connect("slow.test.", port) }, func() { once.Do(func() { close(answer) }) }
+	}})
+}
+
+// start makes a call in a goroutine of its own, and returns when it is parked
+// in its method.
+func (b blockedCall) start(t *testing.T, s *Socket, call func(*Socket) error) chan error {
+	t.Helper()
+	result := make(chan error, 1)
+	before := sleepers(b.method)
+	go func() { result <- call(s) }()
+	require.Eventually(t, func() bool { return sleepers(b.method) > before || len(result) > 0 }, 10*time.Second, time.Millisecond)
+	if len(result) > 0 {
+		require.Fail(t, "the call does not block", "%v", <-result)
+	}
+	return result
+}
+
+// blocked is start of any call; method says where it will be parked.
+func blocked(t *testing.T, method string, call func() error) chan error {
+	t.Helper()
+	return blockedCall{method: method}.start(t, nil, func(*Socket) error { return call() })
+}
+
+// sleepers counts the goroutines that sleep in calls of the method.
+func sleepers(method string) (n int) {
+	buf := make([]byte, 1<<20)
+	for g := range bytes.SplitSeq(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
+		if bytes.Contains(g, []byte("[chan receive")) && bytes.Contains(g, []byte(").sleep(")) && bytes.Contains(g, []byte("(*Socket)."+method+"(")) {
+			n++
+		}
+	}
+	return n
+}
+
+// soon is the result of a call that nothing keeps waiting any more.
+func soon[T any](t *testing.T, result <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-result:
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "the call hangs")
+	}
+	return v
+}
+
+var abstractNames atomic.Int64
+
+// listening is a listener at an address of the kernel's choice.
+func listening(t *testing.T, family Family, backlog int, opts ...Option) *Socket {
+	t.Helper()
+	if family == Unix {
+		opts = append(opts, Filename(fmt.Sprintf("@weir-%d-%d", os.Getpid(), abstractNames.Add(1))))
+	} else {
+		opts = append([]Option{Address("127.0.0.1")}, opts...)
+	}
+	l, err := New(family, Stream, 0, opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	require.NoError(t, l.Listen(backlog))
+	return l
+}
+
+// fullListener has no room for another connection: a TCP one does not answer,
+// a unix one says EAGAIN.
+func fullListener(t *testing.T, family Family, opts ...Option) *Socket {
+	t.Helper()
+	l := listening(t, family, 0, opts...)
+	connectedTo(t, l)
+	return l
+}
+
+func unconnected(t *testing.T, family Family) *Socket {
+	t.Helper()
+	s, err := New(family, Stream, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func connectedTo(t *testing.T, l *Socket) *Socket {
+	t.Helper()
+	s := unconnected(t, l.Family())
+	require.NoError(t, s.ConnectAddr(l.LocalAddr()))
+	return s
+}
+
+// fillUp sends until the kernel takes no more, and lets none leave soon after.
+func fillUp(t *testing.T, s *Socket) (sent int) {
+	t.Helper()
+	old := s.SendTimeout()
+	require.NoError(t, s.SetSendTimeout(50*time.Millisecond))
+	for {
+		n, err := s.Send(make([]byte, 1<<16), 0)
+		sent += n
+		if err != nil {
+			requireTimeout(t, err)
+			require.NoError(t, s.SetSendTimeout(old))
+			return sent
+		}
+	}
+}
+
+// drainAll receives what is there.
+func drainAll(t *testing.T, s *Socket) (got int) {
+	t.Helper()
+	for {
+		n, err := s.Recv(make([]byte, 1<<16), unix.MSG_DONTWAIT)
+		got += n
+		if err != nil {
+			require.True(t, err == io.EOF || isErrno(err, unix.EAGAIN), "%v", err)
+			return got
+		}
+	}
+}
+
+func isErrno(err error, errno unix.Errno) bool {
+	e, ok := err.(*Error)
+	return ok && e.Errno == errno
+}
+
+// descriptors is how many the process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(entries)
+}

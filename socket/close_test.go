@@ -1,0 +1,259 @@
+package socket
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func requireClosed(t *testing.T, err error) {
+	t.Helper()
+	require.ErrorIs(t, err, unix.EBADF)
+	require.ErrorIs(t, err, net.ErrClosed)
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.False(t, e.Timeout())
+}
+
+func TestCloseWakesEveryBlockedCall(t *testing.T) {
+	for _, b := range blockedCalls() {
+		t.Run(b.name, func(t *testing.T) {
+			s, call, _ := b.begin(t)
+			first := b.start(t, s, call)
+			queued := b.start(t, s, call)
+			require.NoError(t, s.Close())
+			requireClosed(t, soon(t, first))
+			requireClosed(t, soon(t, queued))
+			require.Equal(t, -1, s.Fd())
+			requireClosed(t, call(s))
+			requireClosed(t, s.Close())
+		})
+	}
+}
+
+// A socket whose loop is closed is closed.
+func TestLoopCloseIsAClose(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	l := listening(t, Unix, 1, Group(g))
+	accepting := blocked(t, "Accept", func() error { _, err := l.Accept(); return err })
+	client := connectedTo(t, listening(t, Inet, 1, Group(g))) // of the default group
+	require.NoError(t, g.Close())
+	requireClosed(t, soon(t, accepting))
+	_, err = New(Inet, Stream, 0, Group(g))
+	requireClosed(t, err)
+	_, err = client.Recv(make([]byte, 1), 0)
+	require.Error(t, err, "its listener went")
+}
+
+// What was transferred before the close is the call's result.
+func TestCloseLeavesTheCount(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		now  func(*Socket)
+		err  error
+	}{
+		{"close", func(s *Socket) { s.Close() }, unix.EBADF},
+		{"interrupt", (*Socket).Interrupt, unix.EINTR},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			s, peer := inputPair(t, Stream)
+			counts := make(chan int, 1)
+			sending := blocked(t, "Send", func() error {
+				n, err := s.Send(make([]byte, 1<<22), 0)
+				counts <- n
+				return err
+			})
+			end.now(s)
+			require.NoError(t, soon(t, sending))
+			sent := <-counts
+			require.Equal(t, sent, drainAll(t, peer))
+			require.Positive(t, sent)
+
+			other := peer
+			if end.name == "close" {
+				s, other = inputPair(t, Stream)
+			}
+			writing := blocked(t, "Write", func() error {
+				n, err := s.Write(make([]byte, 1<<22))
+				counts <- n
+				return err
+			})
+			end.now(s)
+			require.ErrorIs(t, soon(t, writing), end.err, "a Write that is not whole says why")
+			require.Equal(t, <-counts, drainAll(t, other))
+
+			if end.name == "close" {
+				s, other = inputPair(t, Stream)
+			}
+			put(t, other, "part")
+			buf := make([]byte, 8)
+			receiving := blocked(t, "Recv", func() error {
+				n, err := s.Recv(buf, unix.MSG_WAITALL)
+				counts <- n
+				return err
+			})
+			end.now(s)
+			require.NoError(t, soon(t, receiving))
+			require.Equal(t, "part", string(buf[:<-counts]))
+		})
+	}
+}
+
+// The number of a descriptor is the socket's as long as any call uses it.
+func TestDescriptorIsGivenBackAfterTheLastCall(t *testing.T) {
+	s, peer := inputPair(t, Stream)
+	fd, inside, leave := s.Fd(), make(chan struct{}), make(chan struct{})
+	result := make(chan error)
+	go func() {
+		result <- s.control("test", "", func(int) error {
+			close(inside)
+			<-leave
+			return nil
+		})
+	}()
+	<-inside
+	require.NoError(t, s.Close())
+	require.Equal(t, -1, s.Fd())
+	_, err := unix.Write(fd, []byte("still mine"))
+	require.NoError(t, err)
+	close(leave)
+	require.NoError(t, <-result)
+	text, err := peer.ReadString()
+	require.NoError(t, err)
+	require.Equal(t, "still mine", text)
+	_, err = peer.ReadString()
+	require.ErrorContains(t, err, "EOF", "it is closed now")
+}
+
+// Sockets are closed under traffic and others made at once, which get the same
+// descriptor numbers. Each socket carries a byte of its own: a call on a
+// foreign descriptor would send, or find, another's. So do descriptors that no
+// socket has, and nobody may read.
+func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
+	const rounds, sockets = 150, 4
+	type tagged struct {
+		*Socket
+		tag byte
+	}
+	var slots [sockets]atomic.Pointer[tagged]
+	var all sync.WaitGroup
+	done := make(chan struct{})
+	over := func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	}
+	check := func(s *Socket, tag byte, buf []byte) bool {
+		n, err := s.Recv(buf, 0)
+		for _, b := range buf[:n] {
+			if !assert.Equal(t, tag, b, "another socket's data") {
+				break
+			}
+		}
+		return err == nil
+	}
+	var peers []*Socket
+	open := func(i, round int) {
+		a, b, err := Pair(Unix, Stream, 0)
+		require.NoError(t, err)
+		tag := byte(1 + (round*sockets+i)%250)
+		peers = append(peers, b)
+		all.Go(func() {
+			buf := make([]byte, 64)
+			for {
+				if _, err := b.Send([]byte{tag, tag, tag}, 0); err != nil || !check(b, tag, buf) {
+					return
+				}
+			}
+		})
+		if old := slots[i].Swap(&tagged{a, tag}); old != nil {
+			assert.NoError(t, old.Close())
+		}
+	}
+	for i := range sockets {
+		open(i, 0)
+	}
+	for i := range 2 * sockets {
+		all.Go(func() {
+			buf := make([]byte, 64)
+			for !over() {
+				s := slots[i/2].Load()
+				s.Send([]byte{s.tag}, 0)
+				check(s.Socket, s.tag, buf)
+			}
+		})
+	}
+	for round := range rounds {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		require.NoError(t, err)
+		for i := range sockets {
+			open(i, round+1)
+		}
+		_, err = unix.Write(fds[0], []byte{0})
+		require.NoError(t, err)
+		buf := make([]byte, 8)
+		n, err := unix.Read(fds[1], buf)
+		require.NoError(t, err, "somebody read it")
+		require.Equal(t, []byte{0}, buf[:n], "somebody wrote")
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+	}
+	close(done)
+	for i := range slots {
+		require.NoError(t, slots[i].Load().Close())
+	}
+	all.Wait()
+	for _, p := range peers {
+		require.NoError(t, p.Close())
+	}
+}
+
+// Nothing that makes a socket leaves its descriptor to a program that is
+// started, nor in blocking mode.
+func TestDescriptorFlags(t *testing.T) {
+	a, b := tcpPair(t)
+	c, d := inputPair(t, Stream)
+	for _, s := range []*Socket{a, b, c, d} {
+		flags, err := unix.FcntlInt(uintptr(s.Fd()), unix.F_GETFD, 0)
+		require.NoError(t, err)
+		require.NotZero(t, flags&unix.FD_CLOEXEC)
+		flags, err = unix.FcntlInt(uintptr(s.Fd()), unix.F_GETFL, 0)
+		require.NoError(t, err)
+		require.NotZero(t, flags&unix.O_NONBLOCK)
+	}
+}
+
+// Interrupt, Close and a context that ends, all at once, under one call: it
+// ends once, for one of the reasons.
+func TestEndsCollide(t *testing.T) {
+	for range 200 {
+		s, peer := inputPair(t, Stream)
+		ctx, cancel := context.WithCancel(context.Background())
+		result := make(chan error, 2)
+		for range 2 {
+			go func() { _, err := s.With(ctx).Recv(make([]byte, 1), 0); result <- err }()
+		}
+		var all sync.WaitGroup
+		for _, end := range []func(){cancel, s.Interrupt, func() { s.Close() }, func() { peer.Send([]byte{1}, 0) }} {
+			all.Go(end)
+		}
+		all.Wait()
+		for range 2 {
+			if err := soon(t, result); err != nil {
+				require.True(t, isErrno(err, unix.EINTR) || isErrno(err, unix.EBADF), "%v", err)
+			}
+		}
+		peer.Close()
+	}
+}
