@@ -119,7 +119,7 @@ func TestBlockedSocketIsNotCollected(t *testing.T) {
 		"Write":    {func(s *Socket) error { _, err := s.Write(make([]byte, 1<<20)); return err }, nil},
 		"waitTurn": {func(s *Socket) error {
 			return s.wait(loop.Read, 0, func(fd int) (bool, unix.Errno) {
-				_, errno := recv(fd, make([]byte, 1), 0)
+				_, errno := recvfrom(fd, make([]byte, 1), 0, nil)
 				return true, errno
 			})
 		}, func(t *testing.T, peer *Socket) { put(t, peer, "x") }},

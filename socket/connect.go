@@ -2,7 +2,6 @@ package socket
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"runtime"
@@ -50,10 +49,9 @@ func (s *Socket) Accept() (*Socket, error) {
 // nothing for port 0. A name's addresses are tried in turn. For unix, host is
 // the path, or an abstract name after an "@", and service is not used; for the
 // other families it is an address as ParseAddr reads it, or, of vsock, the
-// context id with the port as service. The
-// look-up and all tries together take the send timeout at most; then Connect
-// returns EINPROGRESS, and the connection may still come about: calling again
-// waits on (EALREADY), or says EISCONN.
+// context id with the port as service. The look-up and all tries together take
+// the send timeout at most; then Connect returns EINPROGRESS, and the connection
+// may still come about: calling again waits on (EALREADY), or says EISCONN.
 func (s *Socket) Connect(host, service string) error {
 	return s.connecting(s.core.destination(host, service), func(call *loop.Call) error {
 		targets, err := s.targets(call, host, service)
