@@ -50,7 +50,9 @@ func TestMaxLetsTheRestWait(t *testing.T) {
 
 // Without descriptors the program waits for some, and spends no time on it.
 func TestOutOfDescriptors(t *testing.T) {
-	limited := exec.Command("sh", "-c", `ulimit -n 40; exec "$0" -address 127.0.0.1:0`, binary)
+	limited := command()
+	limited.Args = []string{"sh", "-c", `ulimit -n 40; exec "$0" -address 127.0.0.1:0`, limited.Path}
+	limited.Path = "/bin/sh"
 	p := launch(t, limited)
 	var clients []net.Conn
 	for range 60 {
@@ -78,7 +80,7 @@ func TestOutOfDescriptors(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	out, err := exec.Command(binary, "--help").Output()
+	out, err := command("--help").Output()
 	require.NoError(t, err)
 	for _, flag := range []string{"-address", "-timeout", "-max", "-grace"} {
 		require.Contains(t, string(out), "\n  "+flag+" ")
@@ -105,7 +107,7 @@ func TestBadArguments(t *testing.T) {
 		{"-address 192.0.2.1:0", 1, []string{"-address", "192.0.2.1:0", "bind"}},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			out, err := exec.Command(binary, strings.Fields(c.args)...).CombinedOutput()
+			out, err := command(strings.Fields(c.args)...).CombinedOutput()
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit)
 			require.Equal(t, c.code, exit.ExitCode())
@@ -119,7 +121,7 @@ func TestBadArguments(t *testing.T) {
 
 func TestAddressInUse(t *testing.T) {
 	p := start(t)
-	out, err := exec.Command(binary, "-address", p.addr).CombinedOutput()
+	out, err := command("-address", p.addr).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), p.addr)
 	require.Contains(t, string(out), "address already in use")

@@ -9,8 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,41 +20,24 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
 
-// binary is the program, built once for all tests.
-var binary string
+// asProgram makes the test binary be the program. A binary built apart would
+// not be known to go test, which then takes old results for new code.
+const asProgram = "ECHO_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "echo")
-	if err != nil {
-		panic(err)
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
 	}
-	binary = filepath.Join(dir, "echo")
-	args := []string{"build", "-o", binary}
-	if raceEnabled() {
-		args = append(args, "-race")
-		os.Setenv("GORACE", "atexit_sleep_ms=10") // instead of a second at each program's end
-	}
-	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
-		panic(fmt.Sprintf("go build: %v\n%s", err, out))
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Setenv("GORACE", "atexit_sleep_ms=10") // not a second at the end of each program
+	os.Exit(m.Run())
 }
 
-// raceEnabled reports whether the tests run under the race detector; then the
-// program does, too.
-func raceEnabled() bool {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return false
-	}
-	for _, s := range info.Settings {
-		if strings.TrimPrefix(s.Key, "-") == "race" && s.Value == "true" {
-			return true
-		}
-	}
-	return false
+// command runs the program with arguments.
+func command(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
 }
 
 // A program is a running echo server.
@@ -70,7 +51,7 @@ type program struct {
 
 // start runs the program on a free port.
 func start(t *testing.T, args ...string) *program {
-	return launch(t, exec.Command(binary, append([]string{"-address", "127.0.0.1:0"}, args...)...))
+	return launch(t, command(append([]string{"-address", "127.0.0.1:0"}, args...)...))
 }
 
 func launch(t *testing.T, cmd *exec.Cmd) *program {
