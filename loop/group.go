@@ -41,7 +41,8 @@ type Group struct {
 	closed atomic.Bool
 }
 
-// NewGroup starts n loops with the same options.
+// NewGroup starts n loops with the same options, n being at least 1. The policy
+// must not be nil.
 func NewGroup(n int, policy Policy, opts ...Option) (*Group, error) {
 	if n < 1 {
 		return nil, fmt.Errorf("loop: group of %d loops: at least 1 is needed", n)
@@ -60,13 +61,15 @@ func NewGroup(n int, policy Policy, opts ...Option) (*Group, error) {
 	return g, nil
 }
 
-// Pick is the loop that the next descriptor should go to.
+// Pick is the loop that the next descriptor should go to. A closed group still
+// has one, whose Register fails.
 func (g *Group) Pick() *Loop { return g.policy(g.loops) }
 
 // Loops is the group's loops. The slice must not be changed.
 func (g *Group) Loops() []*Loop { return g.loops }
 
-// Close closes all loops. A second Close returns ErrLoopClosed.
+// Close closes all loops, as Loop.Close does one. A second Close returns
+// ErrLoopClosed, maybe before the first has returned.
 func (g *Group) Close() error {
 	if !g.closed.CompareAndSwap(false, true) {
 		return ErrLoopClosed

@@ -10,15 +10,20 @@
 //	var r loop.Registration
 //	err = l.Register(&r, fd, loop.KeepWritable)
 //	call := loop.Call{Timeout: time.Second}
-//	err = r.Begin(loop.Read, &call)
-//	n, err := unix.Read(r.FD(), buf)
-//	for err == unix.EAGAIN {
-//		if err = r.Wait(loop.Read, &call); err != nil {
-//			break // loop.ErrTimeout, ErrClosed, ErrInterrupted ...
+//	ready, err := r.Begin(loop.Read, &call)
+//	if err != nil {
+//		return err // and no End
+//	}
+//	n, err := 0, error(unix.EAGAIN)
+//	for first := true; err == unix.EAGAIN; first = false {
+//		if !first || !ready {
+//			if err = r.Wait(loop.Read, &call); err != nil {
+//				break // loop.ErrTimeout, ErrClosed, ErrInterrupted ...
+//			}
 //		}
 //		n, err = unix.Read(r.FD(), buf)
 //	}
-//	r.End(loop.Read, false)
+//	r.End(loop.Read, n == len(buf)) // there may be more
 //
 // All methods may be called by any goroutine unless they say otherwise.
 package loop
@@ -95,7 +100,9 @@ type Loop struct {
 // never is a tick that does not come.
 const never = ^uint64(0)
 
-// New starts a Loop.
+// New starts a Loop: a goroutine, and the three descriptors of a Poller. It
+// refuses an option that is out of range, and a strategy that the system does
+// not allow.
 func New(opts ...Option) (*Loop, error) {
 	o, err := collect(opts)
 	if err != nil {
@@ -143,7 +150,8 @@ func (l *Loop) Close() error {
 
 // Post has f called on the loop's goroutine, in the order of posting. It must
 // not block: nothing else happens on the loop meanwhile. The queue is bounded
-// (WithTaskQueue): ErrQueueFull.
+// (WithTaskQueue): ErrQueueFull. After Close it is ErrLoopClosed, and f is not
+// called.
 func (l *Loop) Post(f func()) error {
 	if f == nil {
 		return errors.New("loop: post: the task is nil")
@@ -171,7 +179,7 @@ func (l *Loop) wake() error {
 	return l.poller.Wake()
 }
 
-// Registered is how many registrations the loop has.
+// Registered is how many registrations the loop has; none when it is closed.
 func (l *Loop) Registered() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

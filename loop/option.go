@@ -8,7 +8,8 @@ import (
 	"github.com/seed-2334f180/weir/poller"
 )
 
-// An Option changes how a Loop works.
+// An Option changes how a Loop works. New refuses one that is nil or out of
+// range.
 type Option func(*options) error
 
 type options struct {

@@ -51,8 +51,9 @@ type Registration struct {
 
 // Register puts a non-blocking descriptor on the loop, in charge of r, which
 // owns it from then on: closing r or the loop closes it. When Register fails,
-// it is still the caller's. The kernel is asked to watch it only when a call
-// must wait: what never waits costs nothing more.
+// it is still the caller's: a negative one is EBADF, and a closed loop
+// ErrLoopClosed. The kernel is asked to watch it only when a call must wait:
+// what never waits costs nothing more.
 func (l *Loop) Register(r *Registration, fd int, edges WriteEdges) error {
 	if fd < 0 {
 		return fmt.Errorf("loop: register: descriptor %d: %w", fd, unix.EBADF)
@@ -79,7 +80,7 @@ func (l *Loop) Register(r *Registration, fd int, edges WriteEdges) error {
 // file meanwhile.
 func (r *Registration) FD() int { return int(r.fd) }
 
-// Loop is the loop that the Registration is on.
+// Loop is the loop that the Registration is on, or was.
 func (r *Registration) Loop() *Loop { return r.loop }
 
 // Use counts a call that neither waits nor needs the turn. It returns
@@ -209,7 +210,8 @@ func (r *Registration) arrived(ev poller.Readiness) {
 }
 
 // Retry makes the calls that wait for readiness try again, and the next ones
-// try first: something has happened that the kernel does not report.
+// try first: something has happened that the kernel does not report. A closed
+// Registration has no calls.
 func (r *Registration) Retry() { r.arrived(poller.Readable | poller.Writable) }
 
 // Broken reports whether the kernel has said that the peer will send no more,
@@ -222,6 +224,7 @@ func (r *Registration) Broken() bool { return r.state.Load()&stateBroken != 0 }
 // not mean that nothing is left.
 func (r *Registration) Urgent() bool { return r.state.Load()&stateUrgent != 0 }
 
+// String is for debugging.
 func (r *Registration) String() string {
 	return fmt.Sprintf("registration of fd %d (key %#x, state %#x)", r.fd, r.key, r.state.Load())
 }

@@ -7,10 +7,11 @@ import "github.com/seed-2334f180/weir/poller"
 type Direction uint8
 
 const (
-	Read  Direction = 0
-	Write Direction = 1
+	Read  Direction = 0 // recv(2), accept(2)
+	Write Direction = 1 // send(2), connect(2)
 )
 
+// String is "read" or "write".
 func (d Direction) String() string {
 	if d == Read {
 		return "read"

@@ -62,7 +62,8 @@ type Timer struct {
 
 // AfterFunc has f called on the loop's goroutine when d has passed: never
 // earlier, and later by a tenth of a millisecond plus what the loop is busy
-// with. f must not block. A d of zero or less means the next turn.
+// with. f must not block. A d of zero or less means the next turn. On a closed
+// loop the error is ErrLoopClosed; a loop that is closed later drops the timer.
 func (l *Loop) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 	if f == nil {
 		return nil, errors.New("loop: after: the function is nil")
@@ -78,11 +79,13 @@ func (l *Loop) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 	return t, nil
 }
 
-// Stop cancels the timer and reports whether it was still to fire.
+// Stop cancels the timer and reports whether it was still to fire. If not, its
+// function may be running.
 func (t *Timer) Stop() bool { return t.loop.cancel(&t.node) }
 
 // Reset has the timer fire when d has passed from now, whether or not it has
-// fired before, and reports whether it was still to fire.
+// fired before, and reports whether it was still to fire. On a closed loop it
+// does not fire.
 func (t *Timer) Reset(d time.Duration) bool {
 	active := t.Stop()
 	t.loop.schedule(&t.node, t.loop.after(d))

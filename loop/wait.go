@@ -25,7 +25,10 @@ type Call struct {
 // kernel or the loop said of this call.
 type Cancelled struct{ Cause error }
 
+// Error is the cause's text.
 func (e *Cancelled) Error() string { return e.Cause.Error() }
+
+// Unwrap is the cause.
 func (e *Cancelled) Unwrap() error { return e.Cause }
 
 func cancelled(ctx context.Context) error { return &Cancelled{context.Cause(ctx)} }
@@ -117,7 +120,9 @@ func (w *waiter) sleep() error {
 // Begin starts a call that may wait: it counts the call in and takes the
 // direction's turn, queueing for it while another call has it. It reports
 // whether a system call is worth trying; if not, it would say EAGAIN, and Wait
-// comes first. After an error the call is over; else End must follow.
+// comes first. After an error the call is over; else End must follow. The errors
+// are ErrClosed, ErrLoopClosed, and those that end the wait for the turn:
+// ErrTimeout, ErrInterrupted and *Cancelled.
 func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
 	held, mark := d.of(heldBit), d.of(readyBit)
 	if c.Context != nil && c.Context.Err() != nil {
@@ -186,10 +191,12 @@ func (r *Registration) queueUp(d Direction, c *Call) (ready bool, err error) {
 }
 
 // Wait parks the call until its direction may be ready; then the system call
-// should be tried again. Or until the time is up (ErrTimeout), the
-// Registration or the loop is closed, or the call is interrupted; then End must
-// still follow. Readiness that arrived since the call's last system call began
-// makes it return at once.
+// should be tried again. Or until the time is up (ErrTimeout), the Registration
+// or the loop is closed (ErrClosed, ErrLoopClosed), the call is interrupted
+// (ErrInterrupted) or its context done (*Cancelled); then End must still follow.
+// What the kernel will not watch gives epoll_ctl(2)'s error, such as EPERM.
+// Readiness that arrived since the call's last system call began makes it return
+// at once.
 func (r *Registration) Wait(d Direction, c *Call) error {
 	if c.Timeout < 0 {
 		return ErrTimeout
@@ -352,7 +359,7 @@ func (r *Registration) End(d Direction, more bool) {
 // Interrupt ends every wait that is in progress, in both directions, with
 // ErrInterrupted, and reports how many there were. A call that has the turn and
 // is between two waits is not spared: its next one fails so. Nothing else
-// changes.
+// changes, and a closed Registration has none.
 func (r *Registration) Interrupt() int {
 	r.mu.Lock()
 	for _, d := range [...]Direction{Read, Write} {

@@ -103,6 +103,7 @@ const (
 	Blocking
 )
 
+// String is "parked" or "blocking".
 func (s Strategy) String() string {
 	switch s {
 	case Parked:
@@ -138,8 +139,9 @@ type Poller struct {
 	closed  bool
 }
 
-// Open makes a Poller that waits by the strategy given. Parked fails where
-// Go's scheduler will not watch an epoll descriptor; Blocking always works.
+// Open makes a Poller that waits by the strategy given; it takes three
+// descriptors. Parked fails where Go's scheduler will not watch an epoll
+// descriptor; Blocking works everywhere.
 func Open(strategy Strategy) (*Poller, error) {
 	if strategy != Parked && strategy != Blocking {
 		return nil, fmt.Errorf("poller: open: unknown strategy %d", int(strategy))
@@ -195,14 +197,15 @@ func (p *Poller) Add(fd int, key uint64, interest Readiness) error {
 }
 
 // Modify replaces the key and interest of a watched fd. What holds at that
-// moment is reported anew.
+// moment is reported anew. An fd that is not watched gives ENOENT.
 func (p *Poller) Modify(fd int, key uint64, interest Readiness) error {
 	return p.change(unix.EPOLL_CTL_MOD, fd, key, interest)
 }
 
 // Delete stops watching fd. Call it before closing fd: epoll watches the open
 // file, which a dup(2) or a child process may keep alive. Events that a
-// concurrent Wait already holds may still be reported after Delete.
+// concurrent Wait already holds may still be reported after Delete. An fd that
+// is not watched gives ENOENT, one that is closed EBADF.
 func (p *Poller) Delete(fd int) error {
 	return p.change(unix.EPOLL_CTL_DEL, fd, 0, 0)
 }
@@ -316,7 +319,7 @@ func (p *Poller) sift(events []Event) (n int, ended bool, err error) {
 }
 
 // Hasten makes the current Wait end no later than deadline, or the next one if
-// none is waiting.
+// none is waiting. A zero deadline changes nothing.
 func (p *Poller) Hasten(deadline time.Time) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

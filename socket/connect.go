@@ -12,8 +12,10 @@ import (
 )
 
 // Accept takes the next connection of a listening socket: accept(2). It waits
-// for one, within the receive timeout. The new socket has mostly the properties
-// of the listening one; an inet or inet6 one inherits its timeouts. A socket
+// for one, within the receive timeout (EAGAIN). The new socket has the family,
+// type, protocol, group, MaxString and MaxLine of the listening one; an inet or
+// inet6 one inherits its timeouts and SO_RCVLOWAT, too. It has no context (With)
+// and its remote address is the peer's. A socket
 // that does not listen, or was shut down, gives EINVAL. EMFILE and ENFILE are
 // the caller's to handle: the connection stays in the queue, so a server should
 // pause before it calls again.
@@ -77,7 +79,8 @@ func (c *core) destination(host, service string) string {
 	return host
 }
 
-// ConnectAddr connects the socket to an address, as Connect does.
+// ConnectAddr connects the socket to an address, as Connect does, without a
+// look-up.
 func (s *Socket) ConnectAddr(to Addr) error {
 	return s.connecting(to.String(), func(call *loop.Call) error { return s.connectTo(call, to) })
 }

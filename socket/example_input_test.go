@@ -6,18 +6,25 @@ import (
 	"io"
 	"log"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// connected is a socket, and a peer that has sent something and closed.
-func connected(sent string) *socket.Socket {
-	s, peer, err := socket.Pair(socket.Unix, socket.Stream, 0)
+// pair is two connected sockets.
+func pair() (a, b *socket.Socket) {
+	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
+	return a, b
+}
+
+// connected is a socket, and a peer that has sent something and closed.
+func connected(sent string) *socket.Socket {
+	s, peer := pair()
 	if _, err := peer.WriteString(sent); err != nil {
 		log.Fatal(err)
 	}
@@ -48,10 +55,7 @@ func ExampleSocket_ReadLine() {
 
 // The outcomes of reading a character are never confused.
 func ExampleSocket_ReadRune() {
-	s, peer, err := socket.Pair(socket.Unix, socket.Stream, 0)
-	if err != nil {
-		log.Fatal(err)
-	}
+	s, peer := pair()
 	defer s.Close()
 	s.SetRecvTimeout(10 * time.Millisecond)
 	peer.WriteString("5€\xFF")
@@ -105,4 +109,108 @@ func ExampleSocket_ClearInput() {
 	// Output:
 	// header 4
 	// 0 EOF
+}
+
+// ReadString gives what is buffered, newlines and all; the next one is a real
+// read.
+func ExampleSocket_ReadString() {
+	s, peer := pair()
+	defer s.Close()
+	defer peer.Close()
+	peer.WriteString("key: value\nand more\n")
+	line, _ := s.ReadLine()
+	rest, err := s.ReadString()
+	fmt.Printf("%q %q %v\n", line, rest, err)
+	peer.WriteString("new")
+	next, err := s.ReadString()
+	fmt.Printf("%q %v\n", next, err)
+	// Output:
+	// "key: value" "and more\n" <nil>
+	// "new" <nil>
+}
+
+// Fread gives what was read ahead, without a system call, and then what the
+// kernel has.
+func ExampleSocket_Fread() {
+	s := connected("3 bytes\nabc")
+	defer s.Close()
+	line, _ := s.ReadLine()
+	fmt.Println(line)
+	buf := make([]byte, 64)
+	for {
+		n, err := s.Fread(buf)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%q\n", buf[:n])
+	}
+	// Output:
+	// 3 bytes
+	// "abc"
+}
+
+func ExampleSocket_CharInBuffer() {
+	s := connected("x")
+	defer s.Close()
+	s.ReadRune()
+	fmt.Println(s.CharInBuffer())
+	s.UnreadRune()
+	fmt.Println(s.CharInBuffer())
+	r, _, _ := s.ReadRune()
+	fmt.Printf("%c %v\n", r, s.CharInBuffer())
+	// Output:
+	// false
+	// true
+	// x false
+}
+
+// The last character read is kept: it can be had again by a flag.
+func ExampleSocket_SetCharInBuffer() {
+	s := connected("xy")
+	defer s.Close()
+	s.ReadRune()
+	s.SetCharInBuffer(true)
+	all, _ := s.ReadString()
+	fmt.Println(all)
+	// Output:
+	// xy
+}
+
+func ExampleSocket_EOF() {
+	s, peer := pair()
+	defer s.Close()
+	s.SetRecvTimeout(time.Millisecond)
+	_, err := s.ReadString()
+	fmt.Println(errors.Is(err, os.ErrDeadlineExceeded), s.EOF()) // a timeout is no end
+	peer.Close()
+	_, err = s.ReadString()
+	fmt.Println(err, s.EOF())
+	// Output:
+	// true false
+	// EOF true
+}
+
+func ExampleSocket_Dump() {
+	s := connected("héllo")
+	defer s.Close()
+	s.SetRecvTimeout(10 * time.Second)
+	s.ReadRune()
+	var b strings.Builder
+	s.Dump(&b)
+	_, state, _ := strings.Cut(b.String(), "\n") // the first line has the descriptor
+	fmt.Print(state)
+	// Output:
+	//   maxstring       4096
+	//   maxline         1048576
+	//   buffered        5
+	//   memory held     4100
+	//   char-in-buffer  false
+	//   last character  U+0068 'h'
+	//   eof             false
+	//   SO_RCVTIMEO     10s
+	//   SO_SNDTIMEO     0s
+	// 00000000  c3 a9 6c 6c 6f                                    |..llo|
 }

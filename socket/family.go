@@ -29,6 +29,8 @@ const (
 // A Type is a socket type, as in socket(2).
 type Type int
 
+// The types of the class. What a family lacks, New refuses with
+// ESOCKTNOSUPPORT, or whatever error the kernel has for it.
 const (
 	Stream    Type = unix.SOCK_STREAM
 	Dgram     Type = unix.SOCK_DGRAM
@@ -57,14 +59,18 @@ var typeNames = []name[Type]{
 
 // ParseFamily finds a family by its name: "unix", "local", "inet", "inet6",
 // "netlink", "packet", "vsock", "ipx", "x25", "ax25", "atmpvc", "appletalk".
+// The error lists them.
 func ParseFamily(s string) (Family, error) { return parseName("family", familyNames, s) }
 
 // ParseType finds a type by its name: "stream", "dgram", "seqpacket", "raw",
-// "rdm", "packet".
+// "rdm", "packet". The error lists them.
 func ParseType(s string) (Type, error) { return parseName("type", typeNames, s) }
 
+// String is the family's name, or Family(number).
 func (f Family) String() string { return nameOf("Family", familyNames, f) }
-func (t Type) String() string   { return nameOf("Type", typeNames, t) }
+
+// String is the type's name, or Type(number).
+func (t Type) String() string { return nameOf("Type", typeNames, t) }
 
 func parseName[T ~int](what string, names []name[T], s string) (T, error) {
 	for _, n := range names {

@@ -32,6 +32,15 @@ func TestNewIsSocket2(t *testing.T) {
 	require.ErrorContains(t, err, "appletalk")
 }
 
+func TestTypesHaveNoFlags(t *testing.T) {
+	for _, flag := range []Type{unix.SOCK_NONBLOCK, unix.SOCK_CLOEXEC} {
+		_, err := New(Unix, Stream|flag, 0)
+		require.ErrorIs(t, err, unix.EINVAL)
+		_, _, err = Pair(Unix, Stream|flag, 0)
+		require.ErrorIs(t, err, unix.EINVAL)
+	}
+}
+
 func open(t *testing.T, family Family, typ Type, opts ...Option) *Socket {
 	s, err := New(family, typ, 0, opts...)
 	require.NoError(t, err)

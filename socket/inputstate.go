@@ -15,7 +15,7 @@ import (
 
 // Buffered is how many bytes a Read or Fread would return without a system
 // call, given room: what was read ahead, and a character that was pushed back.
-// Select takes a socket with any as readable.
+// Select takes a socket with any as readable. A closed socket has none.
 func (s *Socket) Buffered() int { return s.core.buffered() }
 
 func (c *core) buffered() int {
@@ -88,7 +88,8 @@ func (s *Socket) EOF() bool {
 }
 
 // Dump writes the state of the input buffer and of the socket's flags, for
-// people to read. It takes nothing from the buffer. The error is w's.
+// people to read: the class's showbin. It takes nothing from the buffer, and a
+// closed socket is written too. The error is w's.
 func (s *Socket) Dump(w io.Writer) error {
 	c := s.core
 	in := newInput(0, 0) // a copy, for w may be the socket itself

@@ -16,6 +16,9 @@ var _ io.Writer = (*Socket)(nil)
 // returns the part that came in time; so does SO_RCVLOWAT, for so many bytes.
 // MSG_DONTWAIT and MSG_OOB do not wait. Input that other methods have read ahead
 // is dropped, even if Recv then fails; with MSG_PEEK or MSG_OOB it stays.
+//
+// Of a message, what does not fit is lost, and an empty one is 0 without an
+// error. A nil buf is EFAULT.
 func (s *Socket) Recv(buf []byte, flags int) (int, error) {
 	n, err := s.recv(buf, flags, nil)
 	return n, s.received("recv", n, len(buf), flags, err)
@@ -176,8 +179,9 @@ func (s *Socket) recvAtLeast(target, size, flags int, read func(fd, done, flags 
 // Send sends buf: send(2) with its flags. It waits, within the send timeout,
 // until all of it is queued in the kernel, and returns how much is: less than
 // all, without an error, when the time was up or the connection broke midway;
-// the next call tells of the break. A broken connection gives EPIPE, and no
-// signal. MSG_DONTWAIT does not wait.
+// the next call tells of the break. A message is sent whole or not at all
+// (EMSGSIZE). A broken connection gives EPIPE, and no signal. MSG_DONTWAIT does
+// not wait. The input buffer is not affected. A nil buf is EFAULT.
 func (s *Socket) Send(buf []byte, flags int) (int, error) {
 	n, err := s.send(buf, flags, nil)
 	if n, err = s.core.settle(n, err); err != nil {
@@ -246,8 +250,9 @@ func (c *core) signOfRoom(byAddress bool) sign {
 	return sign(byAddress && c.family == Unix && !c.stream())
 }
 
-// Write sends all of buf, for io.Writer. When it sends less, the error says
-// why: EAGAIN when the time was up, or what broke the connection.
+// Write sends all of buf, for io.Writer: send(2), within the send timeout. When
+// it sends less, the error says why: EAGAIN when the time was up, or what broke
+// the connection.
 func (s *Socket) Write(buf []byte) (int, error) { return s.write("write", buf) }
 
 func (s *Socket) write(op string, buf []byte) (int, error) {

@@ -43,7 +43,7 @@ func (m *Message) size() (n int) {
 	return n
 }
 
-// A ControlMessage is one of those of cmsg(3).
+// A ControlMessage is one of those of cmsg(3), its level and type as there.
 type ControlMessage struct {
 	Level, Type int
 	Data        []byte // a part of the Message's Control

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Option says more about the socket that New makes.
+// An Option says more about the socket that New makes, or Adopt takes over. A
+// wrong one is an error of theirs, and nothing was done.
 type Option func(*options) error
 
 type options struct {
@@ -31,7 +32,8 @@ type options struct {
 }
 
 // Address binds the socket to a local IP address or host name (inet, inet6).
-// Without Port the kernel chooses the port.
+// Without Port the kernel chooses the port. The look-up of a name takes 30
+// seconds at most, and the first address of it that can be bound is taken.
 func Address(host string) Option {
 	return func(o *options) error {
 		o.address, o.bindIP = host, true
@@ -52,7 +54,8 @@ func Port(port int) Option {
 }
 
 // Filename binds a unix socket to a path, creating it, or to an abstract name
-// after an "@".
+// after an "@". A path that exists is EADDRINUSE; Close does not remove it. See
+// unix(7).
 func Filename(path string) Option {
 	return func(o *options) error {
 		if path == "" {
@@ -76,7 +79,7 @@ func Bind(a Addr) Option {
 }
 
 // ReuseAddress sets SO_REUSEADDR before the bind: a server may then be
-// started again while connections of the last one linger.
+// started again while connections of the last one linger. See socket(7).
 func ReuseAddress() Option {
 	return func(o *options) error { o.reuseAddress = true; return nil }
 }

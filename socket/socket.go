@@ -1,23 +1,3 @@
-// Package socket is a socket class over an event loop: its methods look
-// blocking, its descriptors never block.
-//
-// A Socket behaves as a blocking socket of the kernel does: the same results,
-// errors, and effects on the next call. A call that must wait parks its
-// goroutine; the timeouts SO_RCVTIMEO and SO_SNDTIMEO, which the kernel ignores
-// on non-blocking descriptors, are kept by the loop's timing wheel.
-//
-//	s, err := socket.New(socket.Inet, socket.Stream, 0)
-//	err = s.SetRecvTimeout(5 * time.Second)
-//	err = s.Connect("www.example.com", "http")
-//	_, err = s.Write([]byte("HEAD / HTTP/1.0\r\n\r\n"))
-//	n, err := s.Recv(buf, 0)
-//	err = s.Close()
-//
-// All methods may be called by any goroutine at any time. In each direction
-// one call at a time works on a socket; others wait in the order of their
-// coming, their own timeouts running. Two things are better than in the
-// kernel: a Close wakes every call that is blocked on the socket (EBADF), and a
-// blocked call can be interrupted (EINTR), by Interrupt or by a context (With).
 package socket
 
 import (
@@ -30,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Socket is a handle on a socket. When the program forgets it, its
-// descriptor is closed; closing it in time is better.
+// A Socket is a handle on a socket: see the package's documentation for what
+// all methods have in common. When the program forgets it, its descriptor is
+// closed; closing it in time is better. The zero Socket is of no use.
 type Socket struct {
 	core *core
 	// ctx ends the blocked calls of this handle; nil for none.
@@ -71,8 +52,10 @@ type core struct {
 }
 
 // New makes a socket: socket(2), and bind(2) if an option gives a local
-// address. Names and numbers that the kernel does not know give its errors,
-// such as EAFNOSUPPORT, EPROTONOSUPPORT or EINVAL.
+// address. Numbers that the kernel does not know give its errors, such as
+// EAFNOSUPPORT, EPROTONOSUPPORT or EINVAL; so does a bind, such as EADDRINUSE. An
+// option that is wrong, or for another family, is EINVAL, and so is a type with
+// flags.
 func New(family Family, typ Type, protocol Protocol, opts ...Option) (*Socket, error) {
 	const op = "socket"
 	what := family.String() + " " + typ.String()
@@ -84,8 +67,8 @@ func New(family Family, typ Type, protocol Protocol, opts ...Option) (*Socket, e
 	if err != nil {
 		return nil, fail(op, what, err)
 	}
-	if int(typ)&(unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0 {
-		return nil, invalid(op, what, unix.EINVAL, "the type has flags")
+	if err := typ.plain(op, what); err != nil {
+		return nil, err
 	}
 	fd, err := unix.Socket(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
 	if err != nil {
@@ -100,10 +83,14 @@ func New(family Family, typ Type, protocol Protocol, opts ...Option) (*Socket, e
 	return adopt(op, fd, c)
 }
 
-// Pair makes two connected sockets: socketpair(2). The family is Unix.
+// Pair makes two connected sockets, on the default group: socketpair(2). The
+// family is Unix; others mostly are EOPNOTSUPP.
 func Pair(family Family, typ Type, protocol Protocol) (a, b *Socket, err error) {
 	const op = "socketpair"
 	what := family.String() + " " + typ.String()
+	if err := typ.plain(op, what); err != nil {
+		return nil, nil, err
+	}
 	group, err := loop.Default()
 	if err != nil {
 		return nil, nil, fail(op, what, err)
@@ -121,6 +108,15 @@ func Pair(family Family, typ Type, protocol Protocol) (a, b *Socket, err error) 
 		return nil, nil, err
 	}
 	return a, b, nil
+}
+
+// plain refuses the flags that socket(2) takes together with a type: they are
+// set anyway.
+func (t Type) plain(op, what string) error {
+	if int(t)&(unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0 {
+		return invalid(op, what, unix.EINVAL, "the type has flags")
+	}
+	return nil
 }
 
 // adopt puts a descriptor on a loop and makes its handle. It closes the
@@ -154,22 +150,23 @@ func (c *core) stream() bool { return c.typ == Stream }
 
 // With returns a view of s: the same socket, but the calls made through the
 // view return EINTR, and the context's cause, when ctx is done. A call that
-// need not wait is not affected unless ctx is done before.
+// need not wait is not affected unless ctx is done before; one that cannot wait
+// (MSG_DONTWAIT, options, Shutdown, Close) is never. A nil ctx is none.
 func (s *Socket) With(ctx context.Context) *Socket {
 	return &Socket{core: s.core, ctx: ctx, parent: s}
 }
 
 // Interrupt ends the calls that are blocked on the socket at this moment, with
 // EINTR, as a signal would. What they have transferred is not lost: a call
-// that has a count returns it.
+// that has a count returns it. The next call is not affected.
 func (s *Socket) Interrupt() {
 	s.core.reg.Interrupt()
 	runtime.KeepAlive(s)
 }
 
-// Close closes the socket: close(2). Calls that are blocked on it return
-// EBADF; the descriptor's number is free for reuse when all of them have
-// returned. A second Close returns EBADF.
+// Close closes the socket and all views of it: close(2). Calls that are blocked
+// on it return EBADF; the descriptor's number is free for reuse when all of them
+// have returned. Buffered input is dropped. A second Close returns EBADF.
 func (s *Socket) Close() error {
 	err := s.core.reg.Close()
 	s.core.dropInput(0)
@@ -208,7 +205,7 @@ func (s *Socket) LocalAddr() Addr {
 
 // RemoteAddr is the peer's address: what Connect resolved, Accept was told, or
 // RecvFrom found last, or else what getpeername(2) says. It is the zero Addr
-// while there is no peer.
+// while there is no peer. What a socket was told stays when it is closed.
 func (s *Socket) RemoteAddr() Addr {
 	if a := s.core.remote.get(); a.IsValid() {
 		return a
@@ -246,7 +243,7 @@ func (s *Socket) control(op, addr string, call func(fd int) error) error {
 
 // Shutdown closes one direction or both, by unix.SHUT_RD, SHUT_WR or
 // SHUT_RDWR: shutdown(2). Blocked calls notice: Recv finds the end, Accept says
-// EINVAL, Connect ECONNRESET.
+// EINVAL, Connect ECONNRESET. An inet socket without a peer gives ENOTCONN.
 func (s *Socket) Shutdown(how int) error {
 	return s.control("shutdown", "", func(fd int) error {
 		s.core.shutdowns.Add(1) // before a connect in progress notices
@@ -264,13 +261,16 @@ func (s *Socket) Shutdown(how int) error {
 
 // Listen makes the socket accept connections, and lets backlog of them wait
 // for Accept: listen(2). The kernel takes /proc/sys/net/core/somaxconn for a
-// greater or negative backlog.
+// greater or negative backlog. While it is full, a client's Connect waits, as
+// Linux has it; the ECONNREFUSED that the class names is for other systems. A
+// socket of a type without connections gives EOPNOTSUPP.
 func (s *Socket) Listen(backlog int) error {
 	return s.control("listen", "", func(fd int) error { return unix.Listen(fd, backlog) })
 }
 
 // SetNoDelay sets TCP_NODELAY: small segments leave at once, instead of waiting
-// for the acknowledgement of those before.
+// for the acknowledgement of those before. See tcp(7). A socket of another
+// protocol gives EOPNOTSUPP or ENOPROTOOPT.
 func (s *Socket) SetNoDelay(on bool) error {
 	v := 0
 	if on {

@@ -27,6 +27,7 @@ type Sockopt struct {
 // A SockoptKind is the Go type of an option's value.
 type SockoptKind string
 
+// The kinds, by what Getsockopt returns. Setsockopt takes more.
 const (
 	SockoptBool   SockoptKind = "bool"    // bool
 	SockoptInt    SockoptKind = "int"     // int
@@ -40,6 +41,7 @@ const (
 // A SockoptAccess says what can be done with an option.
 type SockoptAccess string
 
+// Whatever the table says, the kernel is asked, and may refuse.
 const (
 	SockoptReadWrite SockoptAccess = "get set"
 	SockoptReadOnly  SockoptAccess = "get"
@@ -47,7 +49,7 @@ const (
 )
 
 // Sockopts goes through the table of the options that have a name, level by
-// level.
+// level. A level has more than one stretch if several documents describe it.
 func Sockopts() iter.Seq[Sockopt] {
 	return func(yield func(Sockopt) bool) {
 		for _, g := range sockopts {

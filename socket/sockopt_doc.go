@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// WriteSockoptDoc writes the table of options as Markdown: docs/sockopts.md.
+// WriteSockoptDoc writes the table of options as Markdown: docs/sockopts.md. The
+// error is w's.
 func WriteSockoptDoc(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(`# Socket options by name

@@ -17,11 +17,14 @@ import (
 // taken from the source and could not be sent on. They are here, and nowhere
 // else.
 type UnsentError struct {
-	Unsent []byte
-	Err    error // why
+	Unsent []byte // taken, and not sent
+	Err    error  // why: an *Error if it was the socket's
 }
 
+// Error is the text of Err.
 func (e *UnsentError) Error() string { return e.Err.Error() }
+
+// Unwrap is Err.
 func (e *UnsentError) Unwrap() error { return e.Err }
 
 // Timeout reports whether the time to send was up.

@@ -27,8 +27,9 @@ var (
 )
 
 // Fread reads into buf: first what is buffered, a pushed-back character before
-// all, without a system call; if there is nothing, what one real read gives. It
-// returns io.EOF at the end of a stream. An empty buf reads nothing.
+// all, without a system call; if there is nothing, what one real read gives,
+// within the receive timeout (EAGAIN). It returns io.EOF at the end of a stream.
+// An empty buf reads nothing.
 func (s *Socket) Fread(buf []byte) (int, error) { return s.fread("fread", buf) }
 
 // Read is Fread, for io.Reader.
@@ -107,8 +108,8 @@ func (s *Socket) ReadRune() (r rune, size int, err error) {
 }
 
 // ReadString returns all that is buffered, or, if that is nothing, what one
-// real read gives. Newlines stay in it, and the bytes are what they are: a
-// character may be cut at the end. It returns io.EOF at the end of a stream; an
+// real read gives, within the receive timeout (EAGAIN). Newlines stay in it, and
+// the bytes are what they are: a character may be cut at the end. It returns io.EOF at the end of a stream; an
 // empty message is an empty string.
 func (s *Socket) ReadString() (string, error) {
 	var all string

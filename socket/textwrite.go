@@ -12,7 +12,8 @@ import (
 func (s *Socket) Fwrite(buf []byte) (int, error) { return s.write("fwrite", buf) }
 
 // WriteRune sends one character in UTF-8, and says how many bytes it took. What
-// is no character, such as a surrogate, gives EILSEQ, and nothing is sent.
+// is no character, such as a surrogate, gives EILSEQ, and nothing is sent. When
+// its time is up it may have sent a part: the count says how much.
 func (s *Socket) WriteRune(r rune) (int, error) {
 	const op = "write-char"
 	if !utf8.ValidRune(r) {

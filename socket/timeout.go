@@ -20,6 +20,7 @@ func (t *timeout) set(d time.Duration) { t.d.Store(int64(d)) }
 // time is the whole call's, however often it waits; a call in progress keeps
 // the bound that it began with. A call whose time is up returns what it has,
 // or EAGAIN: never early, and late by a tenth of a millisecond plus scheduling.
+// See socket(7).
 func (s *Socket) SetRecvTimeout(d time.Duration) error {
 	return s.setTimeout("SO_RCVTIMEO", &s.core.recvTimeout, d)
 }
@@ -40,8 +41,9 @@ func (s *Socket) setTimeout(option string, t *timeout, d time.Duration) error {
 	return s.control(op, option, func(int) error { t.set(d); return nil })
 }
 
-// RecvTimeout is what SetRecvTimeout set; 0 is none.
+// RecvTimeout is what SetRecvTimeout or Setsockopt set, or an accepted socket
+// inherited; 0 is none.
 func (s *Socket) RecvTimeout() time.Duration { return max(s.core.recvTimeout.get(), 0) }
 
-// SendTimeout is what SetSendTimeout set; 0 is none.
+// SendTimeout is for sending what RecvTimeout is for receiving.
 func (s *Socket) SendTimeout() time.Duration { return max(s.core.sendTimeout.get(), 0) }

@@ -1,0 +1,138 @@
+// Package socket is a socket class over an event loop: its methods look
+// blocking, its descriptors never block.
+//
+// A [Socket] behaves as a blocking socket of the kernel does: the same results,
+// errors, and effects on the next call. A call that must wait parks its
+// goroutine; the timeouts SO_RCVTIMEO and SO_SNDTIMEO, which the kernel ignores
+// on non-blocking descriptors, are kept by the loop's timing wheel.
+//
+//	s, err := socket.New(socket.Inet, socket.Stream, 0)
+//	err = s.SetRecvTimeout(5 * time.Second)
+//	err = s.Connect("www.example.com", "http")
+//	_, err = s.Write([]byte("HEAD / HTTP/1.0\r\n\r\n"))
+//	n, err := s.Recv(buf, 0)
+//	err = s.Close()
+//
+// A Socket is a small handle on what a [loop.Group] watches. A forgotten one is
+// collected, and its descriptor closed. Idle, it takes less than 400 bytes.
+//
+// # Concurrency
+//
+// All methods may be called by any goroutine at any time. In each direction
+// one call at a time works on a socket; others wait in the order of their
+// coming, their own timeouts running. Accept and what reads have one turn,
+// Connect and what writes the other. What cannot wait needs no turn: calls with
+// MSG_DONTWAIT, options, Shutdown, ClearInput, UnreadRune, Close.
+//
+// Close ends every call that is blocked on the socket, Interrupt does so and
+// leaves the socket open, and a context ends the calls of one view (With). The
+// number of a closed descriptor is reused only when the last call on it has
+// returned.
+//
+// # Timeouts
+//
+// A call waits for as long as SO_RCVTIMEO or SO_SNDTIMEO says, set by
+// SetRecvTimeout, SetSendTimeout, or Setsockopt in milliseconds; not at all with
+// MSG_DONTWAIT; for ever by default. The time is the whole call's, waiting for
+// its turn and looking up names included. It is never early, and late by a
+// tenth of a millisecond plus scheduling. A call that has transferred something
+// by then returns the count; else the error is EAGAIN (of Connect: EINPROGRESS).
+// Of ReadFrom and WriteTo, the time is each step's.
+//
+// # Errors
+//
+// What fails returns an [*Error], with the operation and the kernel's errno: use
+// errors.Is with a constant of golang.org/x/sys/unix. A timeout also is
+// os.ErrDeadlineExceeded; a call on a closed socket is EBADF, and also
+// net.ErrClosed. The end of a stream is io.EOF, as it is; ReadFrom and WriteTo
+// may wrap an error in an [*UnsentError]. Recv, Send and their like return either
+// a count or an error; what has to write everything, such as Write, returns both
+// when only a part was sent.
+//
+// # The input buffer
+//
+// Read, Fread, ReadRune, ReadString and ReadLine take what was read ahead
+// first. When that is not enough, ReadRune, ReadString and ReadLine ask the
+// kernel for as much as the buffer holds (MaxString, 4096 bytes by default);
+// Read and Fread ask only when nothing is buffered, and read into the caller's
+// memory. UnreadRune puts the last character back in front.
+// Recv, RecvFrom, RecvMsg and RecvBatch go past the buffer and drop what is in
+// it, even if they then fail; with MSG_PEEK or MSG_OOB it stays. So do ClearInput
+// and Close. Memory is held only while bytes are.
+//
+// Of a socket with messages, a read takes one message into the buffer.
+// Characters and lines end with it, and what MaxString has no room for is lost,
+// as recv(2) has it.
+//
+// # The methods of the class
+//
+// This is the socket class of an interpreter, and these are its methods:
+//
+//	class              Go                  source
+//	make-instance      New                 socket(2), bind(2)
+//	  (constructor)
+//	destroy-instance   Close               close(2)
+//	  (destructor)
+//	accept             Accept              accept(2)
+//	connect            Connect             connect(2)
+//	listen             Listen              listen(2)
+//	recv               Recv                recv(2)
+//	recv-from          RecvFrom            recvfrom(2)
+//	send               Send                send(2)
+//	send-to            SendTo              sendto(2)
+//	fread              Fread, Read         the input buffer, recv(2)
+//	fwrite             Fwrite, Write       send(2)
+//	read-char          ReadRune            the input buffer, UTF-8
+//	unread-char        UnreadRune          the input buffer
+//	char-in-buffer     CharInBuffer, SetCharInBuffer
+//	clear-input        ClearInput          the input buffer
+//	read-string        ReadString          the input buffer
+//	read-line          ReadLine            of the parent class, file
+//	write-char         WriteRune           send(2), UTF-8
+//	write-string       WriteString         send(2)
+//	write-line         WriteLine           send(2)
+//	eof                EOF
+//	getsockopt         Getsockopt          getsockopt(2), socket(7) and others
+//	setsockopt         Setsockopt          setsockopt(2), socket(7) and others
+//	showbin            Dump                the input buffer and flags
+//	file-fileno        Fd                  of the parent class
+//	lastsocketerror    the returned error
+//	select             Select of package weir
+//
+// Where the class returns nil, Go returns an error, and where it returns a
+// symbol EOF, io.EOF. What writes returns a count, not its argument. Getsockopt
+// gives 0, not nil, for a timeout that is off. EOF is true only when the input
+// buffer is empty, too. Beyond the class there are messages and batches of them
+// (RecvMsg, SendMsg, RecvBatch, SendBatch), Writev, ReadFrom and WriteTo by
+// sendfile(2) and splice(2), Pair, Adopt, Shutdown, and more families.
+//
+// # Where it is not the kernel
+//
+// On purpose:
+//
+//   - Close wakes the calls that are blocked on the socket (EBADF). The kernel
+//     leaves them hanging.
+//   - EINTR comes from Interrupt and With, and never from a signal. Nor is there
+//     a SIGPIPE, but for the case that ReadFrom names.
+//   - A timeout is kept to the nanosecond, not rounded up to the kernel's clock
+//     tick. SetRecvTimeout and SetSendTimeout refuse every negative one (EDOM);
+//     Setsockopt does as the kernel.
+//   - A send on a unix stream has one budget of time. The kernel's begins anew
+//     with each progress.
+//   - Connect and SendTo look names up, and try several addresses.
+//   - Sockets are close-on-exec; flags in the type are refused (EINVAL).
+//   - A read that finds the end returns io.EOF with its 0. Of an empty message
+//     just before the end of a seqpacket socket it says so, too.
+//   - SendBatch goes on after a part was sent, where sendmmsg(2) would forget an
+//     error that strikes then.
+//
+// Because the kernel tells a non-blocking descriptor less:
+//
+//   - A connect to a unix socket with a full backlog, and a message by address
+//     to a unix socket with a full queue, are tried again every 1 to 16 ms.
+//   - A send that is blocked on a unix socket is not told that the peer has
+//     shut its reading side, until its time is up or the peer closes.
+//   - Options set on the descriptor itself, past Setsockopt, are the kernel's
+//     alone: SO_RCVTIMEO, SO_SNDTIMEO and SO_RCVLOWAT then do nothing. Adopt
+//     takes over what was set before.
+package socket

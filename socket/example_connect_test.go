@@ -1,0 +1,138 @@
+package socket_test
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
+)
+
+// listening is a socket that accepts connections, and its port.
+func listening() (s *socket.Socket, port string) {
+	s, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := s.Listen(5); err != nil {
+		log.Fatal(err)
+	}
+	return s, strconv.Itoa(s.LocalAddr().Port())
+}
+
+// A stream socket with a local address and a port that the kernel chooses.
+func ExampleNew() {
+	s, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"), socket.Port(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	fmt.Println(s.Family(), s.Type(), s.LocalAddr().Host(), s.LocalAddr().Port() > 0)
+	// Output:
+	// inet stream 127.0.0.1 true
+}
+
+func ExampleSocket_Close() {
+	s, err := socket.New(socket.Inet, socket.Stream, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(s.Close())
+	_, err = s.Send([]byte("x"), 0)
+	fmt.Println(errors.Is(err, unix.EBADF), errors.Is(err, net.ErrClosed), s.EOF())
+	// Output:
+	// <nil>
+	// true true true
+}
+
+func ExampleSocket_Listen() {
+	s, err := socket.New(socket.Inet, socket.Stream, 0,
+		socket.Address("127.0.0.1"), socket.Port(0), socket.ReuseAddress())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Listen(5); err != nil {
+		log.Fatal(err)
+	}
+	listens, err := s.Getsockopt(nil, "SO_ACCEPTCONN")
+	fmt.Println(listens, err)
+	// Output:
+	// true <nil>
+}
+
+// A server: a goroutine for each connection, and a time for each request.
+func ExampleSocket_Accept() {
+	listener, port := listening()
+	defer listener.Close()
+	listener.SetRecvTimeout(5 * time.Second) // the sockets accepted inherit it
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // closed, or nobody came
+			}
+			go func() {
+				defer conn.Close()
+				line, err := conn.ReadLine()
+				for ; err == nil; line, err = conn.ReadLine() {
+					conn.WriteLine("you said " + line)
+				}
+			}()
+		}
+	}()
+
+	client, err := socket.New(socket.Inet, socket.Stream, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Connect("127.0.0.1", port); err != nil {
+		log.Fatal(err)
+	}
+	client.WriteLine("hello")
+	fmt.Println(client.ReadLine())
+	// Output:
+	// you said hello <nil>
+}
+
+// The send timeout bounds a connect, the look-up of names included.
+func ExampleSocket_Connect() {
+	listener, port := listening()
+	defer listener.Close()
+
+	s, err := socket.New(socket.Inet, socket.Stream, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	s.SetSendTimeout(5 * time.Second)
+	if err := s.Connect("127.0.0.1", port); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(s.RemoteAddr() == listener.LocalAddr())
+	err = s.Connect("127.0.0.1", port)
+	fmt.Println(errors.Is(err, unix.EISCONN))
+	// Output:
+	// true
+	// true
+}
+
+// A service may have a name. This one is of udp, so nobody need be there.
+func ExampleSocket_Connect_service() {
+	s, err := socket.New(socket.Inet, socket.Dgram, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Connect("127.0.0.1", "domain"); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(s.RemoteAddr())
+	// Output:
+	// 127.0.0.1:53
+}
