@@ -25,10 +25,13 @@ type Addr struct {
 }
 
 // AddrFrom is the address of an IP address and port, of the family inet, or
-// inet6 if ip is an IPv6 address.
+// inet6 if ip is an IPv6 address. Of an invalid one it is the zero Addr.
 func AddrFrom(ip netip.AddrPort) Addr {
 	family := Inet6
-	if ip.Addr().Is4() {
+	switch {
+	case !ip.Addr().IsValid():
+		return Addr{}
+	case ip.Addr().Is4():
 		family = Inet
 	}
 	return Addr{family: uint16(family), ip: ip.Addr(), port: uint32(ip.Port())}

@@ -113,6 +113,7 @@ func TestBadAddresses(t *testing.T) {
 		_, err := ParseAddr(c.family, c.text)
 		require.ErrorIs(t, err, c.errno, c.text)
 	}
+	require.Equal(t, Addr{}, AddrFrom(netip.AddrPort{}))
 	var sa sockaddr
 	require.ErrorIs(t, sa.encode(Addr{}), unix.EAFNOSUPPORT)
 	require.ErrorIs(t, sa.encode(PacketAddr(PacketInfo{Address: make([]byte, 33)})), unix.ENAMETOOLONG)

@@ -57,8 +57,8 @@
 // Read and Fread ask only when nothing is buffered, and read into the caller's
 // memory. UnreadRune puts the last character back in front.
 // Recv, RecvFrom, RecvMsg and RecvBatch go past the buffer and drop what is in
-// it, even if they then fail; with MSG_PEEK or MSG_OOB it stays. So do ClearInput
-// and Close. Memory is held only while bytes are.
+// it, even if they then fail; with MSG_PEEK or MSG_OOB it stays. ClearInput and
+// Close drop it too. Memory is held only while bytes are.
 //
 // Of a socket with messages, a read takes one message into the buffer.
 // Characters and lines end with it, and what MaxString has no room for is lost,
@@ -66,7 +66,8 @@
 //
 // # The methods of the class
 //
-// This is the socket class of an interpreter, and these are its methods:
+// This is the socket class of an interpreter. Its methods, and some of its
+// neighbours, are here:
 //
 //	class              Go                  source
 //	make-instance      New                 socket(2), bind(2)
@@ -133,6 +134,6 @@
 //   - A send that is blocked on a unix socket is not told that the peer has
 //     shut its reading side, until its time is up or the peer closes.
 //   - Options set on the descriptor itself, past Setsockopt, are the kernel's
-//     alone: SO_RCVTIMEO, SO_SNDTIMEO and SO_RCVLOWAT then do nothing. Adopt
-//     takes over what was set before.
+//     alone: no call keeps to SO_RCVTIMEO, SO_SNDTIMEO or SO_RCVLOWAT then.
+//     Adopt takes over what was set before.
 package socket

@@ -263,7 +263,8 @@ func (s *Socket) Shutdown(how int) error {
 // for Accept: listen(2). The kernel takes /proc/sys/net/core/somaxconn for a
 // greater or negative backlog. While it is full, a client's Connect waits, as
 // Linux has it; the ECONNREFUSED that the class names is for other systems. A
-// socket of a type without connections gives EOPNOTSUPP.
+// socket of a type without connections gives EOPNOTSUPP, and an unbound unix one
+// EINVAL.
 func (s *Socket) Listen(backlog int) error {
 	return s.control("listen", "", func(fd int) error { return unix.Listen(fd, backlog) })
 }
