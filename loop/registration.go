@@ -192,7 +192,9 @@ func (r *Registration) arrived(ev poller.Readiness) {
 	var list ring
 	r.mu.Lock()
 	for _, d := range [...]Direction{Read, Write} {
-		if w := r.parked[d]; w != nil && set&d.of(readyBit) != 0 {
+		// Without its parked bit a waiter is there for a time, or for a function
+		// to return, and not for readiness.
+		if w := r.parked[d]; w != nil && set&d.of(readyBit) != 0 && r.state.Load()&d.of(parkedBit) != 0 {
 			// The waiter is about to try: the mark is its to use up.
 			r.parked[d] = nil
 			r.state.And(^(d.of(readyBit) | d.of(parkedBit)))

@@ -579,3 +579,36 @@ func TestInterruptBetweenWaits(t *testing.T) {
 		})
 	}
 }
+
+// Nor by an event that another call waits for.
+func TestEventsPassByPauseAndAwait(t *testing.T) {
+	for name, wait := range map[string]func(r *loop.Registration, c *loop.Call, leave chan struct{}) error{
+		"pause": func(r *loop.Registration, c *loop.Call, leave chan struct{}) error {
+			return r.Pause(loop.Write, c, time.Hour)
+		},
+		"await": func(r *loop.Registration, c *loop.Call, leave chan struct{}) error {
+			return r.Await(loop.Write, c, func(context.Context) { <-leave })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, peer := register(t, newLoop(t))
+			leave := make(chan struct{})
+			waiting := blocked(t, r, func() error {
+				call := &loop.Call{}
+				if _, err := r.Begin(loop.Write, call); err != nil {
+					return err
+				}
+				defer r.End(loop.Write, true)
+				return wait(r, call, leave)
+			})
+			reading := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+			require.NoError(t, unix.Shutdown(peer, unix.SHUT_RDWR)) // wakes both directions
+			require.NoError(t, <-reading)
+			require.Equal(t, 1, r.Waiters())
+			require.Empty(t, waiting)
+			close(leave)
+			r.Interrupt()
+			<-waiting
+		})
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -220,9 +221,11 @@ func isErrno(err error, errno unix.Errno) bool {
 	return ok && e.Errno == errno
 }
 
-// descriptors is how many the process has open.
+// descriptors is how many the process has open, those of the loops included.
 func descriptors(t *testing.T) int {
 	t.Helper()
+	_, err := loop.Default()
+	require.NoError(t, err)
 	entries, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
 	return len(entries)

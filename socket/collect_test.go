@@ -37,7 +37,7 @@ func gone(t *testing.T, peer *Socket) {
 	require.NoError(t, peer.SetRecvTimeout(time.Millisecond))
 	require.Eventually(t, func() bool {
 		runtime.GC()
-		_, err := peer.Recv(make([]byte, 1), 0)
+		_, err := peer.Recv(make([]byte, 1<<21), 0) // all that was sent before
 		return err == io.EOF
 	}, 10*time.Second, time.Millisecond)
 }

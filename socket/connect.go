@@ -177,7 +177,8 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 		errno := connect(c.reg.FD(), &sa)
 		var err error
 		switch {
-		case errno == 0:
+		case errno == 0,
+			errno == unix.EISCONN && first != 0 && c.family != Unix: // Shutdown has finished it
 			c.remote.set(to)
 			return nil
 		case errno == unix.EINPROGRESS, errno == unix.EALREADY && c.family != Unix:
@@ -201,8 +202,13 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 		if err != nil {
 			return err
 		}
-		if c.shutdowns.Load() != shutdowns {
-			// Shutdown has ended it, and another connect(2) would begin anew.
+		if c.shutdowns.Load() != shutdowns && c.family != Unix {
+			// Shutdown has ended it, and another connect(2) would begin anew;
+			// unless it came just after the connection did.
+			if _, errno := sockname(unix.SYS_GETPEERNAME, c.reg.FD()); errno == 0 {
+				c.remote.set(to)
+				return nil
+			}
 			return pending(c.reg.FD(), unix.ECONNABORTED)
 		}
 	}

@@ -36,7 +36,7 @@ type core struct {
 	// count. The next call reports it, as the kernel would.
 	owed atomic.Uint32
 
-	// shutdowns counts calls of Shutdown: a connect in progress must know.
+	// shutdowns changes with every Shutdown: a connect in progress must know.
 	shutdowns atomic.Uint32
 
 	// atEnd says that a read found the end, or that the connection broke.
@@ -252,6 +252,7 @@ func (s *Socket) Shutdown(how int) error {
 			s.core.shutdowns.Add(^uint32(0))
 			return err
 		}
+		s.core.shutdowns.Add(1) // for one that began meanwhile
 		// The kernel does not report it to those who wait to send on a unix
 		// socket.
 		s.core.reg.Retry()
