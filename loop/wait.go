@@ -204,18 +204,28 @@ func (r *Registration) Wait(d Direction, c *Call) error {
 	return r.park(d, c, c.fix(r.loop), true)
 }
 
+// WaitAtMost is Wait that returns nil after a time as well, for readiness that
+// the kernel reports only in part.
+func (r *Registration) WaitAtMost(d Direction, c *Call, most time.Duration) error {
+	return r.parkFor(d, c, most, true)
+}
+
 // Pause parks the call for a time, whatever the readiness, for conditions that
 // the kernel does not report. It ends early as Wait does, but not by events;
 // nil means that the pause is over and the call's own time is not.
 func (r *Registration) Pause(d Direction, c *Call, pause time.Duration) error {
+	return r.parkFor(d, c, pause, false)
+}
+
+func (r *Registration) parkFor(d Direction, c *Call, most time.Duration, events bool) error {
 	if c.Timeout < 0 {
 		return ErrTimeout
 	}
-	until := r.loop.after(pause)
+	until := r.loop.after(most)
 	if end := c.fix(r.loop); end != 0 && end <= until {
-		return r.park(d, c, end, false)
+		return r.park(d, c, end, events)
 	}
-	if err := r.park(d, c, until, false); err != ErrTimeout {
+	if err := r.park(d, c, until, events); err != ErrTimeout {
 		return err
 	}
 	return nil

@@ -217,11 +217,10 @@ func (h *headers) remaining(i int) (n int) {
 // close-on-exec.
 func (h *headers) recvmsg(fd, flags int) (int, syscall.Errno) {
 	n, errno := h.call(unix.SYS_RECVMSG, fd, unsafe.Pointer(&h.msgs[0].Hdr), flags|unix.MSG_CMSG_CLOEXEC)
-	h.msgs[0].Len = uint32(n)
 	if errno != 0 {
-		h.msgs[0].Hdr.Controllen = 0 // for told, if this is the end nevertheless
-		return 0, errno
+		return 0, errno // and the header as it was, for the next try
 	}
+	h.msgs[0].Len = uint32(n)
 	h.raceReceived(1)
 	return n, 0
 }

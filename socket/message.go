@@ -168,12 +168,12 @@ func (s *Socket) recvMsg(h *headers, m *Message, flags int) (int, error) {
 		})
 	}
 	var n int
+	var errno syscall.Errno
 	err := s.waitRecv(flags, func(fd int, _ bool) (bool, syscall.Errno) {
-		var errno syscall.Errno
 		n, errno = h.recvmsg(fd, flags)
 		return c.leftover(n, size, flags), errno
 	})
-	if err == nil {
+	if err == nil && errno == 0 { // else it is the end, and nothing was told
 		h.told(one(m))
 	}
 	return n, err

@@ -75,9 +75,12 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 				break
 			}
 		}
-		if t.sign == patience {
+		switch {
+		case t.sign == patience:
 			err = retry.pause(&c.reg, d, call)
-		} else {
+		case d == loop.Write && c.family == Unix && c.typ != Dgram:
+			err = c.reg.WaitAtMost(d, call, unreadCheck)
+		default:
 			err = c.reg.Wait(d, call)
 		}
 		if err != nil {
@@ -101,6 +104,11 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 	}
 	return more, errno
 }
+
+// unreadCheck is how often a blocked sender of a connected unix socket asks
+// whether its peer has shut its read side: the kernel wakes a blocking send
+// then, but does not report it as an event.
+const unreadCheck = 100 * time.Millisecond
 
 // A backoff is for conditions that the kernel does not report: a unix socket
 // whose peer has a full queue. It is asked again, at growing intervals.

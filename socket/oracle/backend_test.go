@@ -1,9 +1,11 @@
 package oracle
 
 import (
+	"math"
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -11,7 +13,7 @@ import (
 type backend interface {
 	name() string
 	// open makes a socket, and binds it if local is not nil.
-	open(family, typ int, local *target) (endpoint, syscall.Errno)
+	open(k kind, local *target) (endpoint, syscall.Errno)
 	// run makes a call in the background, where it may block.
 	run(func() outcome) *call
 }
@@ -24,21 +26,62 @@ type endpoint interface {
 	connect(to target) syscall.Errno
 	recv(buf []byte, flags int) (int, syscall.Errno)
 	send(buf []byte, flags int) (int, syscall.Errno)
+	recvFrom(buf []byte, flags int) (n int, from string, errno syscall.Errno)
+	sendTo(buf []byte, to target, flags int) (int, syscall.Errno)
+	recvMsg(m *message, flags int) syscall.Errno
+	sendMsg(m *message, flags int) syscall.Errno
+	recvBatch(ms []message, flags int) (int, syscall.Errno)
+	sendBatch(ms []message, flags int) (int, syscall.Errno)
 	shutdown(how int) syscall.Errno
 	close() syscall.Errno
+	// setTimeout is setsockopt(2) of SO_RCVTIMEO or SO_SNDTIMEO, setDuration
+	// the method that has only this purpose, if there is one.
 	setTimeout(option int, d time.Duration) syscall.Errno
+	setDuration(option int, d time.Duration) syscall.Errno
 	timeout(option int) time.Duration
+	setOption(o sockopt, value int) syscall.Errno
+	option(o sockopt) (int, syscall.Errno)
 }
+
+// forever is a timeout of as many seconds as a struct timeval can have.
+const forever = time.Duration(math.MaxInt64)
+
+// A sockopt is an option with an integer as its value.
+type sockopt struct {
+	levelName, name string
+	level, number   int
+}
+
+var (
+	soErrorOption = sockopt{"socket", "SO_ERROR", unix.SOL_SOCKET, unix.SO_ERROR}
+	rcvlowat      = sockopt{"socket", "SO_RCVLOWAT", unix.SOL_SOCKET, unix.SO_RCVLOWAT}
+	passcred      = sockopt{"socket", "SO_PASSCRED", unix.SOL_SOCKET, unix.SO_PASSCRED}
+	ipRecverr     = sockopt{"ip", "IP_RECVERR", unix.IPPROTO_IP, unix.IP_RECVERR}
+	ipv6Recverr   = sockopt{"ipv6", "IPV6_RECVERR", unix.IPPROTO_IPV6, unix.IPV6_RECVERR}
+)
 
 // A target is an address, as the kernel has it and as Weir's methods take it.
 type target struct {
 	sa            unix.Sockaddr
 	host, service string
+	addr          socket.Addr
+}
+
+// A message is one of recvmsg(2) or sendmsg(2).
+type message struct {
+	parts   [][]byte
+	control []byte
+	to      *target // nil if it has no address
+
+	// What a call tells.
+	n, controlLen, flags int
+	from                 string
 }
 
 // An outcome is what a step gave.
 type outcome struct {
 	text  string        // empty for a step that has nothing to compare
+	rest  string        // compared too, but differs from host to host
 	took  time.Duration // of a call
 	limit time.Duration // the timeout in force for it; 0 is none
 }

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -19,8 +20,8 @@ type kernel struct{}
 
 func (kernel) name() string { return "kernel" }
 
-func (kernel) open(family, typ int, local *target) (endpoint, syscall.Errno) {
-	fd, err := unix.Socket(family, typ|unix.SOCK_CLOEXEC, 0)
+func (kernel) open(k kind, local *target) (endpoint, syscall.Errno) {
+	fd, err := unix.Socket(k.family, k.typ|unix.SOCK_CLOEXEC, k.proto)
 	if err != nil {
 		return nil, err.(syscall.Errno)
 	}
@@ -56,7 +57,10 @@ func (kernel) run(f func() outcome) *call {
 }
 
 // blockingCalls are the system calls in which a socket blocks.
-var blockingCalls = []int{unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_ACCEPT4, unix.SYS_CONNECT}
+var blockingCalls = []int{
+	unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_ACCEPT4, unix.SYS_CONNECT,
+	unix.SYS_RECVMSG, unix.SYS_SENDMSG, unix.SYS_RECVMMSG, unix.SYS_SENDMMSG,
+}
 
 // threadBlocked reports whether a thread sleeps in one of them.
 func threadBlocked(tid int64) bool {
@@ -124,9 +128,30 @@ func (b *blocking) close() syscall.Errno {
 	return errnoOf(unix.Close(int(b.number.Swap(-1))))
 }
 
+// setTimeout has a fraction of a second below zero as usec < 0, and whole
+// seconds, with what fraction there may be, as sec < 0.
 func (b *blocking) setTimeout(option int, d time.Duration) syscall.Errno {
 	tv := unix.Timeval{Sec: int64(d / time.Second), Usec: int64(d % time.Second / time.Microsecond)}
+	if tv.Sec < 0 && tv.Usec < 0 {
+		tv.Sec, tv.Usec = tv.Sec-1, tv.Usec+1e6
+	}
+	if d == forever {
+		tv = unix.Timeval{Sec: math.MaxInt64}
+	}
 	return errnoOf(unix.SetsockoptTimeval(b.fd(), unix.SOL_SOCKET, option, &tv))
+}
+
+func (b *blocking) setDuration(option int, d time.Duration) syscall.Errno {
+	return b.setTimeout(option, d)
+}
+
+func (b *blocking) setOption(o sockopt, value int) syscall.Errno {
+	return errnoOf(unix.SetsockoptInt(b.fd(), o.level, o.number, value))
+}
+
+func (b *blocking) option(o sockopt) (int, syscall.Errno) {
+	v, err := unix.GetsockoptInt(b.fd(), o.level, o.number)
+	return v, errnoOf(err)
 }
 
 func (b *blocking) timeout(option int) time.Duration {

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	lanes = flag.Int("oracle.lanes", 4, "how many scenarios run at once")
+	lanes = flag.Int("oracle.lanes", 8, "how many scenarios run at once")
 	late  = flag.Duration("oracle.late", 250*time.Millisecond, "how much longer than the kernel's a call may take")
 	show  = flag.Bool("oracle.show", false, "print what every scenario gave")
 )
@@ -114,6 +114,9 @@ func disagreement(steps []step, k, w trace) string {
 	var b strings.Builder
 	for i, st := range steps {
 		ko, wo := k[i], w[i]
+		if ko.text == wo.text && ko.rest != wo.rest {
+			fmt.Fprintf(&b, "step %d, %s: the kernel gave\n%sand weir\n%s", i+1, st.name, ko.rest, wo.rest)
+		}
 		if ko.text != wo.text {
 			fmt.Fprintf(&b, "step %d, %s: the kernel gave %q, weir %q\n", i+1, st.name, ko.text, wo.text)
 		}

@@ -138,10 +138,22 @@ var recvScenarios = []scenario{{
 	steps: []step{rcvtimeo(soon), recv(5, errqueue), peerSends("ab"), recv(5, errqueue)},
 	want:  `EAGAIN; 2 "ab"`,
 }, {
+	name:  "a low-water mark",
+	row:   "socket(7): SO_RCVLOWAT",
+	on:    pair(tcp, tcp6, unixes),
+	steps: []step{option(rcvlowat, 4), rcvtimeo(160 * ms), peerSends("ab"), begin(recv(9)), blocked(), finish(), peerSends("cdefgh"), recv(9), recv(9)},
+	want:  `blocks; blocked; 2 "ab"; 6 "cdefgh"; EAGAIN`,
+}, {
+	name:  "a low-water mark is reached",
+	row:   "socket(7): SO_RCVLOWAT",
+	on:    pair(tcp, tcp6, unixes),
+	steps: []step{option(rcvlowat, 4), rcvtimeo(ample), begin(recv(9)), peerSends("ab"), blocked(), peerSends("cd"), finish(), peerSends("ef"), recv(2), peerSends("g"), recv(9, dontwait)},
+	want:  `blocks; blocked; 4 "abcd"; 2 "ef"; 1 "g"`,
+}, {
 	name:     "a low-water mark that is set on the descriptor",
 	row:      "socket(7): SO_RCVLOWAT",
 	on:       pair(tcp, unixes),
-	steps:    []step{option("SO_RCVLOWAT", unix.SO_RCVLOWAT, 4), rcvtimeo(160 * ms), peerSends("ab"), begin(recv(9)), finish(), peerSends("cdef"), recv(9)},
+	steps:    []step{optionBehind(rcvlowat, 4), rcvtimeo(160 * ms), peerSends("ab"), begin(recv(9)), finish(), peerSends("cdef"), recv(9)},
 	want:     `blocks; 2 "ab"; 4 "cdef"`,
 	deviates: "the kernel waits for that many bytes, unless it may not wait; Weir does not know of what was done behind its back",
 	instead:  `returns; 2 "ab"; 4 "cdef"`,

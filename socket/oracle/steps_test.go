@@ -186,10 +186,25 @@ func timeouts() step {
 	}}
 }
 
-// option sets an option at the level SOL_SOCKET, of the descriptor.
-func option(name string, option, value int) step {
-	return step{name: fmt.Sprintf("%s=%d", name, value), act: func(w *world, s endpoint) string {
-		require.NoError(w.t, unix.SetsockoptInt(s.fd(), unix.SOL_SOCKET, option, value))
+// bySetter sets the receive timeout by the method that has only this purpose.
+func bySetter(d time.Duration) step {
+	return step{name: fmt.Sprintf("SetRecvTimeout(%v)", d), act: func(w *world, s endpoint) string {
+		return errnoName(s.setDuration(unix.SO_RCVTIMEO, d))
+	}}
+}
+
+// option sets an option.
+func option(o sockopt, value int) step {
+	return step{name: fmt.Sprintf("%s=%d", o.name, value), act: func(w *world, s endpoint) string {
+		require.Zero(w.t, s.setOption(o, value))
+		return ""
+	}}
+}
+
+// optionBehind sets an option of the descriptor, past the socket.
+func optionBehind(o sockopt, value int) step {
+	return step{name: fmt.Sprintf("%s=%d on the descriptor", o.name, value), act: func(w *world, s endpoint) string {
+		require.NoError(w.t, unix.SetsockoptInt(s.fd(), o.level, o.number, value))
 		return ""
 	}}
 }
@@ -215,9 +230,9 @@ func listen(backlog int) step {
 // soError takes the pending error.
 func soError() step {
 	return step{name: "SO_ERROR", act: func(w *world, s endpoint) string {
-		errno, err := unix.GetsockoptInt(s.fd(), unix.SOL_SOCKET, unix.SO_ERROR)
-		require.NoError(w.t, err)
-		return errnoName(syscall.Errno(errno))
+		v, errno := s.option(soErrorOption)
+		require.Zero(w.t, errno)
+		return errnoName(syscall.Errno(v))
 	}}
 }
 
@@ -291,7 +306,8 @@ func flagNames(flags int) string {
 	}{
 		{unix.MSG_OOB, "OOB"}, {unix.MSG_PEEK, "PEEK"}, {unix.MSG_WAITALL, "WAITALL"},
 		{unix.MSG_DONTWAIT, "DONTWAIT"}, {unix.MSG_TRUNC, "TRUNC"}, {unix.MSG_ERRQUEUE, "ERRQUEUE"},
-		{unix.MSG_MORE, "MORE"}, {unix.MSG_EOR, "EOR"},
+		{unix.MSG_MORE, "MORE"}, {unix.MSG_EOR, "EOR"}, {unix.MSG_CTRUNC, "CTRUNC"},
+		{unix.MSG_WAITFORONE, "WAITFORONE"},
 	}
 	var set []string
 	for _, n := range names {

@@ -14,4 +14,9 @@ var tables = [][]scenario{
 	shutdownScenarios,
 	datagramScenarios,
 	closeScenarios,
+	meetingScenarios,
+	refusalScenarios,
+	messageScenarios,
+	batchScenarios,
+	specialScenarios,
 }

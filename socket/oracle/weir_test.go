@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -19,16 +20,18 @@ type weir struct{}
 
 func (weir) name() string { return "weir" }
 
-func (weir) open(family, typ int, local *target) (endpoint, syscall.Errno) {
+func (weir) open(k kind, local *target) (endpoint, syscall.Errno) {
 	var opts []socket.Option
 	switch {
 	case local == nil:
-	case family == unix.AF_UNIX:
+	case k.family == unix.AF_UNIX:
 		opts = append(opts, socket.Filename(local.host))
-	default:
+	case k.family == unix.AF_INET, k.family == unix.AF_INET6:
 		opts = append(opts, socket.Address(local.host))
+	default:
+		opts = append(opts, socket.Bind(local.addr))
 	}
-	s, err := socket.New(socket.Family(family), socket.Type(typ), 0, opts...)
+	s, err := socket.New(socket.Family(k.family), socket.Type(k.typ), socket.Protocol(k.proto), opts...)
 	if err != nil {
 		return nil, errnoIn(err)
 	}
@@ -101,7 +104,18 @@ func (f facade) send(buf []byte, flags int) (int, syscall.Errno) {
 func (f facade) shutdown(how int) syscall.Errno { return errnoIn(f.s.Shutdown(how)) }
 func (f facade) close() syscall.Errno           { return errnoIn(f.s.Close()) }
 
+// timeoutNames are the timeouts as Setsockopt knows them.
+var timeoutNames = map[int]string{unix.SO_RCVTIMEO: "SO_RCVTIMEO", unix.SO_SNDTIMEO: "SO_SNDTIMEO"}
+
 func (f facade) setTimeout(option int, d time.Duration) syscall.Errno {
+	var value any = d
+	if d == forever {
+		value = math.MaxInt64 * 1000.0
+	}
+	return errnoIn(f.s.Setsockopt(nil, timeoutNames[option], value))
+}
+
+func (f facade) setDuration(option int, d time.Duration) syscall.Errno {
 	if option == unix.SO_RCVTIMEO {
 		return errnoIn(f.s.SetRecvTimeout(d))
 	}
@@ -109,10 +123,26 @@ func (f facade) setTimeout(option int, d time.Duration) syscall.Errno {
 }
 
 func (f facade) timeout(option int) time.Duration {
-	if option == unix.SO_RCVTIMEO {
-		return f.s.RecvTimeout()
+	v, err := f.s.Getsockopt(nil, timeoutNames[option])
+	if err != nil {
+		return 0
 	}
-	return f.s.SendTimeout()
+	return time.Duration(v.(float64) * float64(time.Millisecond))
+}
+
+func (f facade) setOption(o sockopt, value int) syscall.Errno {
+	return errnoIn(f.s.Setsockopt(o.levelName, o.name, value))
+}
+
+func (f facade) option(o sockopt) (int, syscall.Errno) {
+	v, err := f.s.Getsockopt(o.levelName, o.name)
+	if err != nil {
+		return 0, errnoIn(err)
+	}
+	if b, ok := v.(bool); ok {
+		v = map[bool]int{true: 1}[b]
+	}
+	return v.(int), 0
 }
 
 // errnoIn is the errno that every error of a socket has.

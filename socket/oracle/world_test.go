@@ -13,18 +13,18 @@ import (
 
 // A kind is a family and type of sockets.
 type kind struct {
-	name        string
-	family, typ int
+	name               string
+	family, typ, proto int
 }
 
 var (
-	tcp       = kind{"tcp", unix.AF_INET, unix.SOCK_STREAM}
-	tcp6      = kind{"tcp6", unix.AF_INET6, unix.SOCK_STREAM}
-	unixes    = kind{"unix", unix.AF_UNIX, unix.SOCK_STREAM}
-	seqpacket = kind{"seqpacket", unix.AF_UNIX, unix.SOCK_SEQPACKET}
-	udp       = kind{"udp", unix.AF_INET, unix.SOCK_DGRAM}
-	udp6      = kind{"udp6", unix.AF_INET6, unix.SOCK_DGRAM}
-	unixgram  = kind{"unixgram", unix.AF_UNIX, unix.SOCK_DGRAM}
+	tcp       = kind{"tcp", unix.AF_INET, unix.SOCK_STREAM, 0}
+	tcp6      = kind{"tcp6", unix.AF_INET6, unix.SOCK_STREAM, 0}
+	unixes    = kind{"unix", unix.AF_UNIX, unix.SOCK_STREAM, 0}
+	seqpacket = kind{"seqpacket", unix.AF_UNIX, unix.SOCK_SEQPACKET, 0}
+	udp       = kind{"udp", unix.AF_INET, unix.SOCK_DGRAM, 0}
+	udp6      = kind{"udp6", unix.AF_INET6, unix.SOCK_DGRAM, 0}
+	unixgram  = kind{"unixgram", unix.AF_UNIX, unix.SOCK_DGRAM, 0}
 )
 
 func (k kind) isTCP() bool   { return k.family != unix.AF_UNIX && k.typ == unix.SOCK_STREAM }
@@ -79,11 +79,16 @@ func pair(kinds ...kind) []fixture {
 			s := w.open(w.local())
 			l := w.face(0)
 			w.socks["s"], w.peers["p"] = s, l
+			w.known("p", l.fd)
 			require.Zero(w.t, s.connect(w.target))
 			require.NoError(w.t, unix.Connect(l.fd, nameOf(w.t, s.fd(), unix.Getsockname)))
 			return
 		}
-		s := w.open(nil)
+		var local *target
+		if !w.kind.isTCP() {
+			local = w.local()
+		}
+		s := w.open(local)
 		l := w.face(1)
 		if w.kind.isTCP() {
 			// Sizes of the kernel's own choice change while data is queued.
@@ -92,6 +97,7 @@ func pair(kinds ...kind) []fixture {
 		}
 		require.Zero(w.t, s.connect(w.target))
 		w.socks["s"], w.peers["p"] = s, w.admit(l)
+		w.known("p", l.fd) // which the connection has the address of
 	}, kinds...)
 }
 
@@ -104,7 +110,10 @@ type world struct {
 	peers   map[string]*peer
 	calls   []*call
 	target  target // where connect goes
-	crowd   []int  // peers' descriptors that only take room
+	targets map[string]target
+	names   map[string]string // of those who have an address, by its text
+	token   int               // what messages pass; -1 until it is needed
+	crowd   []int             // peers' descriptors that only take room
 
 	mu    sync.Mutex // guards what calls in the background change
 	socks map[string]endpoint
@@ -114,7 +123,8 @@ type world struct {
 var worlds atomic.Int64
 
 func newWorld(t *testing.T, b backend, f fixture) *world {
-	w := &world{t: t, backend: b, kind: f.kind, socks: map[string]endpoint{}, peers: map[string]*peer{}}
+	w := &world{t: t, backend: b, kind: f.kind, socks: map[string]endpoint{}, peers: map[string]*peer{},
+		targets: map[string]target{}, names: map[string]string{}, token: -1}
 	f.state(w)
 	return w
 }
@@ -127,6 +137,9 @@ func (w *world) close() {
 	}
 	for _, p := range w.peers {
 		p.close()
+	}
+	if w.token >= 0 {
+		unix.Close(w.token)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -157,7 +170,13 @@ func (w *world) taken(data []byte) int {
 }
 
 func (w *world) open(local *target) endpoint {
-	s, errno := w.backend.open(w.kind.family, w.kind.typ, local)
+	s, errno := w.backend.open(w.kind, local)
+	switch errno {
+	case unix.EPERM, unix.EACCES, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT:
+		if w.kind.special() {
+			w.t.Skipf("no %s sockets here: %v", w.kind.name, errno)
+		}
+	}
 	require.Zero(w.t, errno, "socket")
 	return s
 }
@@ -166,12 +185,16 @@ func (w *world) open(local *target) endpoint {
 func (w *world) local() *target {
 	switch w.kind.family {
 	case unix.AF_INET:
-		return &target{sa: &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}, host: "127.0.0.1"}
+		return at(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}, "127.0.0.1")
 	case unix.AF_INET6:
-		return &target{sa: &unix.SockaddrInet6{Addr: [16]byte{15: 1}}, host: "::1"}
+		return at(&unix.SockaddrInet6{Addr: [16]byte{15: 1}}, "::1")
 	}
 	name := fmt.Sprintf("@weir-oracle-%d-%d", unix.Getpid(), worlds.Add(1))
-	return &target{sa: &unix.SockaddrUnix{Name: name}, host: name}
+	return at(&unix.SockaddrUnix{Name: name}, name)
+}
+
+func at(sa unix.Sockaddr, host string) *target {
+	return &target{sa: sa, host: host, addr: addrOf(sa)}
 }
 
 // face makes the peer "l" that the socket can connect to.
@@ -182,22 +205,24 @@ func (w *world) face(backlog int) *peer {
 	if w.kind.listens() {
 		require.NoError(w.t, unix.Listen(l.fd, backlog))
 	}
-	w.aim(l.fd)
+	w.target = w.known("l", l.fd)
 	return l
 }
 
-// aim makes a bound descriptor the target of connects.
-func (w *world) aim(fd int) {
+// known gives the address of a descriptor a name, for what scenarios say.
+func (w *world) known(name string, fd int) target {
 	sa := nameOf(w.t, fd, unix.Getsockname)
-	w.target = target{sa: sa}
+	to := target{sa: sa, addr: addrOf(sa)}
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		w.target.host, w.target.service = "127.0.0.1", fmt.Sprint(sa.Port)
+		to.host, to.service = "127.0.0.1", fmt.Sprint(sa.Port)
 	case *unix.SockaddrInet6:
-		w.target.host, w.target.service = "::1", fmt.Sprint(sa.Port)
+		to.host, to.service = "::1", fmt.Sprint(sa.Port)
 	case *unix.SockaddrUnix:
-		w.target.host = sa.Name
+		to.host = sa.Name
 	}
+	w.names[to.addr.String()] = name
+	return to
 }
 
 // plain is a new peer.

@@ -1,0 +1,180 @@
+package oracle
+
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// meeting is a socket and a peer "l" that are bound and not connected.
+func meeting(kinds ...kind) []fixture {
+	return fixtures(func(w *world) {
+		w.socks["s"] = w.open(w.local())
+		w.face(0)
+	}, kinds...)
+}
+
+// who names an address after whom in the scenario has it.
+func (w *world) who(addr string) string {
+	if addr == "" {
+		return "nobody"
+	}
+	if name, ok := w.names[addr]; ok {
+		return name
+	}
+	if s := w.sock("s"); s != nil && s.fd() >= 0 {
+		own := addrOf(nameOf(w.t, s.fd(), unix.Getsockname))
+		if ip := own.AddrPort().Addr(); ip.IsUnspecified() {
+			own = socket.AddrFrom(netip.AddrPortFrom(w.local().addr.AddrPort().Addr(), uint16(own.Port())))
+		}
+		if own.String() == addr {
+			return "s"
+		}
+	}
+	return addr
+}
+
+// Calls on the socket.
+
+func recvFrom(n int, flags ...int) step { return recvFromBehind(0, n, flags...) }
+
+// recvFromBehind is recvFrom; of what comes, the first bytes are passed by.
+func recvFromBehind(skip, n int, flags ...int) step {
+	f := or(flags)
+	return step{name: fmt.Sprintf("recvfrom(%d%s)", n, flagNames(f)), call: func(w *world, s endpoint) outcome {
+		buf := make([]byte, n)
+		return timed(s, unix.SO_RCVTIMEO, f, func() string {
+			got, from, errno := s.recvFrom(buf, f)
+			text := received(buf[min(skip, got, n):min(got, n)], got, errno)
+			if errno == 0 {
+				text += " from " + w.who(from)
+			}
+			return text
+		})
+	}}
+}
+
+// sendTo sends to a peer by the text of its address, sendToAddr by the address.
+func sendTo(peer, data string, flags ...int) step {
+	return sendsTo("sendto", peer, data, or(flags), func(to target) target { return to })
+}
+
+func sendToAddr(peer, data string, flags ...int) step {
+	return sendsTo("sendto addr", peer, data, or(flags), func(to target) target { to.host, to.service = "", ""; return to })
+}
+
+func sendsTo(name, peer, data string, flags int, form func(target) target) step {
+	return step{name: fmt.Sprintf("%s(%s %q%s)", name, peer, data, flagNames(flags)), call: func(w *world, s endpoint) outcome {
+		to := form(w.targetOf(peer))
+		return timed(s, unix.SO_SNDTIMEO, flags, func() string {
+			n, errno := s.sendTo([]byte(data), to, flags)
+			if errno != 0 {
+				return errnoName(errno)
+			}
+			return fmt.Sprint(n)
+		})
+	}}
+}
+
+func (w *world) targetOf(peer string) target {
+	if to, ok := w.targets[peer]; ok {
+		return to
+	}
+	return w.target
+}
+
+// fillUpTo sends to a peer until it takes no more, without waiting.
+func fillUpTo(peer string) step {
+	return step{name: "fill up " + peer, act: func(w *world, s endpoint) string {
+		for range 10000 {
+			if _, errno := s.sendTo([]byte("full"), w.targetOf(peer), unix.MSG_DONTWAIT); errno != 0 {
+				require.Equal(w.t, unix.EAGAIN, errno)
+				return ""
+			}
+		}
+		return "never full"
+	}}
+}
+
+// recverr has the socket queue ICMP errors, and tell of them though it is not
+// connected.
+func recverr() step {
+	return step{name: "RECVERR", act: func(w *world, s endpoint) string {
+		o := ipRecverr
+		if w.kind.family == unix.AF_INET6 {
+			o = ipv6Recverr
+		}
+		return errnoName(s.setOption(o, 1))[:0]
+	}}
+}
+
+// What peers do.
+
+// joins makes one more peer, with an address.
+func joins(name string) step {
+	return step{name: name + " joins", act: func(w *world, _ endpoint) string {
+		p := w.plain()
+		w.peers[name] = p
+		require.NoError(w.t, unix.Bind(p.fd, w.local().sa))
+		w.targets[name] = w.known(name, p.fd)
+		return ""
+	}}
+}
+
+// joinsUnnamed makes one more peer, without an address.
+func joinsUnnamed(name string) step {
+	return step{name: name + " joins", act: func(w *world, _ endpoint) string {
+		w.peers[name] = w.plain()
+		return ""
+	}}
+}
+
+// writes sends to the socket.
+func writes(name, data string) step {
+	return byPeer(name, fmt.Sprintf("writes %q", data), func(w *world, p *peer) string {
+		require.NoError(w.t, unix.Sendto(p.fd, []byte(data), 0, nameOf(w.t, w.sock("s").fd(), unix.Getsockname)))
+		return ""
+	})
+}
+
+// attaches connects the peer to the socket.
+func attaches(name string) step {
+	return byPeer(name, "attaches", func(w *world, p *peer) string {
+		require.NoError(w.t, unix.Connect(p.fd, nameOf(w.t, w.sock("s").fd(), unix.Getsockname)))
+		return ""
+	})
+}
+
+// reads takes one datagram, and says whose it is.
+func reads(name string, n int) step {
+	return byPeer(name, fmt.Sprintf("reads %d", n), func(w *world, p *peer) string {
+		p.await(unix.POLLIN)
+		buf := make([]byte, n)
+		got, from, err := unix.Recvfrom(p.fd, buf, 0)
+		if err != nil {
+			return name + " " + errnoName(err.(syscall.Errno))
+		}
+		return fmt.Sprintf("%s %s from %s", name, received(buf[:got], got, 0), w.who(addrOf(from).String()))
+	})
+}
+
+// unblocks takes datagrams for as long as some come.
+func unblocks(name string) step {
+	return byPeer(name, "drains", func(w *world, p *peer) string {
+		p.drain()
+		time.Sleep(settling)
+		return ""
+	})
+}
+
+func ipPort(ip []byte, port int) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(ip)
+	return netip.AddrPortFrom(addr, uint16(port))
+}
+
+func htons(v uint16) uint16 { return v<<8 | v>>8 }
