@@ -352,6 +352,21 @@ func TestPauseIsNotEndedByEvents(t *testing.T) {
 	r.End(loop.Write, true)
 }
 
+func TestWaitAtMostIsEndedByEventsOrItsTime(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	_, err := r.Begin(loop.Read, &loop.Call{})
+	require.NoError(t, err)
+	start := time.Now()
+	require.NoError(t, r.WaitAtMost(loop.Read, &loop.Call{}, 20*time.Millisecond))
+	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
+	require.ErrorIs(t, r.WaitAtMost(loop.Read, &loop.Call{Timeout: 5 * time.Millisecond}, time.Hour), loop.ErrTimeout)
+	require.ErrorIs(t, r.WaitAtMost(loop.Read, &loop.Call{Timeout: -1}, time.Hour), loop.ErrTimeout)
+	unix.Write(peer, []byte("x"))
+	require.NoError(t, r.WaitAtMost(loop.Read, &loop.Call{}, time.Hour))
+	r.End(loop.Read, true)
+}
+
 func TestAwait(t *testing.T) {
 	l := newLoop(t)
 	r, _ := register(t, l)

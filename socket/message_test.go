@@ -237,6 +237,31 @@ func TestDescriptorsPass(t *testing.T) {
 	}
 }
 
+// What is tried before the wait must leave the room for what comes after.
+func TestDescriptorsEndAWait(t *testing.T) {
+	for _, typ := range []Type{Stream, Dgram, SeqPacket} {
+		a, b, err := Pair(Unix, typ, 0)
+		require.NoError(t, err)
+		m := room(9)
+		m.Control = make([]byte, unix.CmsgSpace(4))
+		got := make(chan error, 1)
+		go func() {
+			_, err := b.RecvMsg(m, 0)
+			got <- err
+		}()
+		parked(t, "RecvMsg", 1)
+		_, err = a.SendMsg(&Message{Buffers: split("x", 1), Control: unix.UnixRights(a.Fd())}, 0)
+		require.NoError(t, err)
+		require.NoError(t, <-got)
+		require.Zero(t, m.Flags&unix.MSG_CTRUNC)
+		fds := m.Descriptors()
+		require.Len(t, fds, 1)
+		require.NoError(t, unix.Close(fds[0]))
+		require.NoError(t, a.Close())
+		require.NoError(t, b.Close())
+	}
+}
+
 func TestTruncatedControlLeaksNothing(t *testing.T) {
 	a, b, err := Pair(Unix, Dgram, 0)
 	require.NoError(t, err)

@@ -24,7 +24,10 @@ func (w *world) who(addr string) string {
 	if addr == "" {
 		return "nobody"
 	}
-	if name, ok := w.names[addr]; ok {
+	w.mu.Lock()
+	name, ok := w.names[addr]
+	w.mu.Unlock()
+	if ok {
 		return name
 	}
 	if s := w.sock("s"); s != nil && s.fd() >= 0 {
@@ -82,10 +85,11 @@ func sendsTo(name, peer, data string, flags int, form func(target) target) step 
 }
 
 func (w *world) targetOf(peer string) target {
-	if to, ok := w.targets[peer]; ok {
-		return to
-	}
-	return w.target
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	to, ok := w.targets[peer]
+	require.True(w.t, ok, peer)
+	return to
 }
 
 // fillUpTo sends to a peer until it takes no more, without waiting.
@@ -121,7 +125,7 @@ func joins(name string) step {
 		p := w.plain()
 		w.peers[name] = p
 		require.NoError(w.t, unix.Bind(p.fd, w.local().sa))
-		w.targets[name] = w.known(name, p.fd)
+		w.known(name, p.fd)
 		return ""
 	}}
 }

@@ -61,6 +61,8 @@ func ourselves() *unix.Ucred {
 
 // tokenFd is a descriptor to send.
 func (w *world) tokenFd() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.token < 0 {
 		fd, err := unix.MemfdCreate("token", unix.MFD_CLOEXEC)
 		require.NoError(w.t, err)

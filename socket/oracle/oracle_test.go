@@ -3,7 +3,9 @@ package oracle
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +25,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	flag.Set("test.parallel", fmt.Sprint(*lanes))
 	code := m.Run()
+	fmt.Println(&total)
 	if group, err := loop.Default(); err == nil {
 		group.Close()
 	}
@@ -147,32 +150,42 @@ func (o outcome) String() string {
 // A tally counts what the scenarios gave.
 type tally struct {
 	sync.Mutex
-	run, agree, deviate int
-	deviations          []string
+	run, agree, deviate, skipped int
+
+	deviations map[string][]string // what they are, and on which sockets
 }
 
-// TestScenarios runs all tables.
+// String is for the summary.
+func (c *tally) String() string {
+	return fmt.Sprintf("oracle: %d scenarios: %d agree, %d deviate as declared, %d skipped", c.run, c.agree, c.deviate, c.skipped)
+}
+
+// total is of the scenarios in the tables.
+var total = tally{deviations: map[string][]string{}}
+
+// TestScenarios runs all tables. With -v it lists the deviations.
 func TestScenarios(t *testing.T) {
-	var total tally
 	t.Run("all", func(t *testing.T) {
 		for _, table := range tables {
 			for _, sc := range table {
 				for _, f := range sc.on {
 					t.Run(strings.ReplaceAll(sc.name, " ", "_")+"/"+f.name, func(t *testing.T) {
 						t.Parallel()
-						sc.run(t, f, &total)
+						sc.run(t, f)
 					})
 				}
 			}
 		}
 	})
-	t.Logf("%d scenarios run: %d agree, %d deviate as declared", total.run, total.agree, total.deviate)
-	for _, d := range total.deviations {
-		t.Log("deviation: ", d)
+	t.Log(&total)
+	for _, d := range slices.Sorted(maps.Keys(total.deviations)) {
+		slices.Sort(total.deviations[d])
+		t.Logf("deviation: %s [%s]", d, strings.Join(total.deviations[d], " "))
 	}
 }
 
-func (sc *scenario) run(t *testing.T, f fixture, total *tally) {
+func (sc *scenario) run(t *testing.T, f fixture) {
+	defer total.count(t, sc, f)
 	k := play(t, kernel{}, f, sc.steps)
 	w := play(t, weir{}, f, sc.steps)
 	if *show {
@@ -192,15 +205,21 @@ func (sc *scenario) run(t *testing.T, f fixture, total *tally) {
 	if d := disagreement(sc.steps, k, w); d != "" && sc.deviates == "" {
 		t.Errorf("weir and the kernel disagree:\n%s", d)
 	}
-	total.Lock()
-	defer total.Unlock()
-	total.run++
+}
+
+func (c *tally) count(t *testing.T, sc *scenario, f fixture) {
+	c.Lock()
+	defer c.Unlock()
+	c.run++
 	switch {
 	case t.Failed():
+	case t.Skipped():
+		c.skipped++
 	case sc.deviates != "":
-		total.deviate++
-		total.deviations = append(total.deviations, sc.name+" ("+f.name+"): "+sc.deviates)
+		c.deviate++
+		what := sc.name + ": " + sc.deviates
+		c.deviations[what] = append(c.deviations[what], f.name)
 	default:
-		total.agree++
+		c.agree++
 	}
 }

@@ -18,22 +18,27 @@ var checks = flag.Int("oracle.checks", 20, "how many random scenarios run for ea
 func TestRandomScenarios(t *testing.T) {
 	flag.Set("rapid.checks", fmt.Sprint(*checks))
 	for _, f := range pair(tcp, unixes, seqpacket, udp, unixgram) {
-		t.Run(f.name, func(t *testing.T) {
-			t.Parallel()
-			rapid.Check(t, func(r *rapid.T) {
-				steps := script(f.kind, choices.Draw(r, "choices"))
-				d := compared(t, f, steps)
-				if d == "" {
-					return
-				}
-				if again := compared(t, f, steps); again != "" {
-					r.Log(again)
-					r.Fatal("weir and the kernel disagree") // the same words each time, or it is another failure
-				}
-				t.Logf("weir and the kernel disagreed once, and not again:\n%s", d)
-			})
-		})
+		t.Run(f.name, func(t *testing.T) { random(t, f, writer{kind: f.kind}) })
 	}
+	for _, f := range pair(udp, unixgram) {
+		t.Run(f.name+" with addresses", func(t *testing.T) { random(t, f, writer{kind: f.kind, addresses: true}) })
+	}
+}
+
+func random(t *testing.T, f fixture, w writer) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		steps := w.script(choices.Draw(r, "choices"))
+		d := compared(t, f, steps)
+		if d == "" {
+			return
+		}
+		if again := compared(t, f, steps); again != "" {
+			r.Log(again)
+			r.Fatal("weir and the kernel disagree") // the same words each time, or it is another failure
+		}
+		t.Logf("weir and the kernel disagreed once, and not again:\n%s", d)
+	})
 }
 
 func compared(t *testing.T, f fixture, steps []step) string {
@@ -49,6 +54,8 @@ type choice struct {
 	recv  int // flags
 	send  int // flags
 	close int // how to shut down
+
+	address bool // whether the call takes or gives an address, if there are any
 }
 
 var choices = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) choice {
@@ -64,12 +71,18 @@ var choices = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) choice {
 		}).Draw(t, "recv"),
 		send:  rapid.SampledFrom([]int{0, 0, dontwait}).Draw(t, "send"),
 		close: rapid.IntRange(unix.SHUT_RD, unix.SHUT_RDWR).Draw(t, "close"),
+
+		address: rapid.Bool().Draw(t, "address"),
 	}
 }), 1, 12)
 
-// A writer makes a script of choices. This is what is true at its end.
+// A writer makes a script of choices.
 type writer struct {
-	kind     kind
+	kind      kind
+	addresses bool // calls with addresses are among the script's
+
+	// What is true at the script's end.
+
 	peerGone bool // closed or reset
 	urgent   bool // out-of-band data was sent
 	asked    bool // a call is in the background
@@ -78,8 +91,7 @@ type writer struct {
 
 // script is the steps of a scenario. Timeouts are on all the time, so that no
 // call hangs; and they are longer than a step takes.
-func script(k kind, cs []choice) []step {
-	w := &writer{kind: k}
+func (w writer) script(cs []choice) []step {
 	steps := []step{rcvtimeo(soon), sndtimeo(soon)}
 	for _, c := range cs {
 		steps = append(steps, w.steps(c)...)
@@ -107,15 +119,15 @@ func (w *writer) steps(c choice) []step {
 	}
 	switch c.what {
 	case "recv":
-		return []step{recv(w.size(c.n), c.recv)}
+		return []step{w.recv(c)}
 	case "send":
-		return []step{send(strings.Repeat("s", c.n), c.send)}
+		return []step{w.send(c)}
 	case "begin recv":
 		if w.asked { // the kernel does not say who of two is served first
 			return nil
 		}
 		w.asked, w.sending = true, false
-		return []step{rcvtimeo(meanwhile), begin(recv(w.size(c.n), c.recv)), rcvtimeo(soon)}
+		return []step{rcvtimeo(meanwhile), begin(w.recv(c)), rcvtimeo(soon)}
 	case "begin send":
 		if w.asked || w.kind != unixes { // the others do not say how much, or not block
 			return nil
@@ -146,7 +158,8 @@ func (w *writer) peerSteps(c choice) []step {
 		return nil
 	}
 	// While a send is blocked, the peer does nothing of that of which Weir is
-	// known to make something else: take a part, or shut its read side.
+	// known to make something else: take a part; or shut its read side, of which
+	// Weir learns later, perhaps after the next step.
 	sending := w.asked && w.sending
 	switch c.what {
 	case "peer sends":
@@ -175,6 +188,21 @@ func (w *writer) peerSteps(c choice) []step {
 		return []step{peerResets()}
 	}
 	panic(c.what)
+}
+
+func (w *writer) recv(c choice) step {
+	if w.addresses && c.address {
+		return recvFrom(w.size(c.n), c.recv)
+	}
+	return recv(w.size(c.n), c.recv)
+}
+
+func (w *writer) send(c choice) step {
+	data := strings.Repeat("s", c.n)
+	if w.addresses && c.address {
+		return sendTo("p", data, c.send)
+	}
+	return send(data, c.send)
 }
 
 // size is recv's. Peeking for nothing at an urgent byte of a unix socket never

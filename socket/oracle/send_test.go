@@ -121,6 +121,18 @@ var sendScenarios = []scenario{{
 	steps: []step{sndtimeo(ample), begin(sendN(big)), peerShuts(unix.SHUT_RD), finish(), send("a"), peerGets(4)},
 	want:  `blocks; 219264; EPIPE; peer 4 "\x00\a\x0e\x15"`,
 }, {
+	name:  "the peer shuts its read side while a unix datagram send is blocked",
+	row:   "A send blocked when the peer closes",
+	on:    pair(unixgram),
+	steps: []step{sndtimeo(160 * ms), fillUp(), begin(send("a")), peerShuts(unix.SHUT_RD), blocked(), finish(), send("a")},
+	want:  "blocks; blocked; EAGAIN; EAGAIN",
+}, {
+	name:  "own shutdown and a blocked send of packets",
+	row:   "shutdown()",
+	on:    pair(unixgram, seqpacket),
+	steps: []step{sndtimeo(160 * ms), fillUp(), begin(send("a")), shutdown(unix.SHUT_WR), finish(), send("a")},
+	want:  "blocks; ok; EPIPE; EPIPE",
+}, {
 	name:  "own shutdown wakes a blocked send",
 	row:   "shutdown()",
 	on:    pair(unixes, tcp),

@@ -34,20 +34,19 @@ func alone(kinds ...kind) []fixture {
 			ip := [4]byte{127, 77, byte(n >> 8), byte(n)}
 			addr := netip.AddrFrom4(ip)
 			self = target{sa: &unix.SockaddrInet4{Addr: ip}, host: addr.String(), addr: socket.AddrFrom(netip.AddrPortFrom(addr, 0))}
-			w.names[self.addr.String()] = "self"
 		case netlink:
 			self = target{sa: &unix.SockaddrNetlink{Family: unix.AF_NETLINK}, addr: socket.NetlinkAddr(0, 0)}
-			w.targets["kernel"] = self
-			w.names["0"] = "kernel"
+			w.introduce("kernel", self)
 		case packet:
 			lo, err := net.InterfaceByName("lo")
 			require.NoError(w.t, err)
 			protocol := 0x9000 + uint16(n)%0x800 // nobody's
 			info := socket.PacketInfo{Protocol: protocol, Interface: lo.Index, Address: make(net.HardwareAddr, 6)}
 			self = target{sa: &unix.SockaddrLinklayer{Protocol: htons(protocol), Ifindex: lo.Index, Halen: 6}, addr: socket.PacketAddr(info)}
-			w.names[self.addr.String()] = "self"
 		}
-		w.targets["self"] = self
+		if w.kind != netlink {
+			w.introduce("self", self)
+		}
 		w.socks["s"] = w.open(&self)
 	}, kinds...)
 }

@@ -110,14 +110,14 @@ type world struct {
 	peers   map[string]*peer
 	calls   []*call
 	target  target // where connect goes
-	targets map[string]target
+	crowd   []int  // peers' descriptors that only take room
+
+	mu      sync.Mutex // guards what calls in the background use
+	socks   map[string]endpoint
+	sent    []byte            // what the socket's sends have taken
+	targets map[string]target // more of them, by whose they are
 	names   map[string]string // of those who have an address, by its text
 	token   int               // what messages pass; -1 until it is needed
-	crowd   []int             // peers' descriptors that only take room
-
-	mu    sync.Mutex // guards what calls in the background change
-	socks map[string]endpoint
-	sent  []byte // what the socket's sends have taken
 }
 
 var worlds atomic.Int64
@@ -138,11 +138,12 @@ func (w *world) close() {
 	for _, p := range w.peers {
 		p.close()
 	}
-	if w.token >= 0 {
-		unix.Close(w.token)
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.token >= 0 {
+		unix.Close(w.token)
+		w.token = -1
+	}
 	for _, s := range w.socks {
 		s.shutdown(unix.SHUT_RDWR)
 		s.close()
@@ -221,8 +222,16 @@ func (w *world) known(name string, fd int) target {
 	case *unix.SockaddrUnix:
 		to.host = sa.Name
 	}
-	w.names[to.addr.String()] = name
+	w.introduce(name, to)
 	return to
+}
+
+// introduce gives an address a name.
+func (w *world) introduce(name string, to target) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.targets[name] = to
+	w.names[to.addr.String()] = name
 }
 
 // plain is a new peer.
