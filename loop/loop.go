@@ -70,6 +70,9 @@ type Loop struct {
 	// is it worth waking.
 	asleep atomic.Bool
 
+	// waits counts the poller's waits, from their beginning: see Registration.stamp.
+	waits atomic.Uint64
+
 	mu     sync.Mutex // guards the next three; taken last
 	table  table
 	tasks  []func()
@@ -202,7 +205,9 @@ func (l *Loop) run() {
 // so that none of them starves the others. It returns false when the loop is
 // to end.
 func (l *Loop) turn() bool {
-	n, err := l.poller.Wait(l.events, l.deadline())
+	deadline := l.deadline()
+	l.waits.Add(1)
+	n, err := l.poller.Wait(l.events, deadline)
 	l.asleep.Store(false)
 	if err != nil {
 		l.fatal = fmt.Errorf("loop: wait: %w", err)
@@ -258,9 +263,10 @@ func (l *Loop) dispatch(events []poller.Event) {
 		batch[i] = l.table.find(events[i].Key())
 	}
 	l.mu.Unlock()
+	wait := l.waits.Load()
 	for i, r := range batch {
 		if r != nil {
-			r.arrived(events[i].Ready())
+			r.arrived(events[i].Ready(), wait)
 		}
 		batch[i] = nil // a closed registration must be collectable
 	}

@@ -109,7 +109,7 @@ func (w *waiter) sleep() error {
 // whether a system call is worth trying; if not, it would say EAGAIN, and Wait
 // comes first. After an error the call is over; else End must follow.
 func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
-	held, mark := d.of(heldBit), d.of(readyBit)
+	held, mark, sure := d.of(heldBit), d.of(readyBit), d.sure()
 	if c.Context != nil && c.Context.Err() != nil {
 		return false, context.Cause(c.Context)
 	}
@@ -123,7 +123,7 @@ func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
 		}
 		// The mark is cleared before the system call: an edge that arrives
 		// during the call sets it again.
-		if r.state.CompareAndSwap(s, (s|held)&^mark+oneCall) {
+		if r.state.CompareAndSwap(s, (s|held)&^(mark|sure)+oneCall) {
 			return s&mark != 0, nil
 		}
 	}
@@ -151,7 +151,7 @@ func (r *Registration) queueUp(d Direction, c *Call) (ready bool, err error) {
 		}
 		if s&d.of(heldBit) == 0 {
 			mark := d.of(readyBit)
-			if !r.state.CompareAndSwap(s, (s|d.of(heldBit))&^mark) {
+			if !r.state.CompareAndSwap(s, (s|d.of(heldBit))&^(mark|d.sure())) {
 				continue
 			}
 			r.mu.Unlock()
@@ -311,18 +311,24 @@ func (r *Registration) End(d Direction, more bool) {
 			r.release(oneCall)
 			return
 		}
-		if r.state.CompareAndSwap(s, (s&^held|mark)-oneCall) {
+		if r.state.CompareAndSwap(s, (r.stamp(s, d)&^held|mark)-oneCall) {
 			return
 		}
 	}
 	r.mu.Lock()
 	next := r.queue[d].pop()
-	r.state.Or(mark)
+	var gone uint64
 	if next == nil {
-		r.state.And(^held)
+		gone = held
 	}
 	if r.queue[d].last == nil {
-		r.state.And(^queued)
+		gone |= queued
+	}
+	for {
+		s := r.state.Load()
+		if r.state.CompareAndSwap(s, r.stamp(s, d)&^gone|mark) {
+			break
+		}
 	}
 	r.mu.Unlock()
 	if next != nil {
@@ -332,9 +338,14 @@ func (r *Registration) End(d Direction, more bool) {
 }
 
 // Interrupt ends every wait that is in progress, in both directions, with
-// ErrInterrupted, and reports how many there were. Nothing else changes.
+// ErrInterrupted, and tells the observers. It reports how many all these were.
+// Nothing else changes.
 func (r *Registration) Interrupt() int {
-	return r.end(ErrInterrupted, func(*waiter) bool { return true })
+	r.mu.Lock()
+	list := r.takeAll(ErrInterrupted)
+	told := r.notify(0, NoticeInterrupted)
+	r.mu.Unlock()
+	return list.wake(nil) + told
 }
 
 // end wakes the waiters that match.

@@ -85,6 +85,7 @@ func (s *Socket) connecting(what string, connect func(*loop.Call) error) error {
 	if err == nil {
 		err = connect(&call)
 		s.core.reg.End(loop.Write, true)
+		s.core.reg.Doubt() // a disconnect empties the queue
 	}
 	var done *Error
 	switch {

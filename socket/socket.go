@@ -134,6 +134,9 @@ func adopt(op string, fd int, c *core) (*Socket, error) {
 	if c.stream() && (c.family == Inet || c.family == Inet6) {
 		edges = loop.KeepWritable
 	}
+	if c.family != Inet && c.family != Inet6 && c.family != Unix {
+		c.reg.Share() // how exact its events are is not known
+	}
 	if err := c.group.Pick().Register(&c.reg, fd, edges); err != nil {
 		unix.Close(fd)
 		return nil, fail(op, "", err)
@@ -187,6 +190,10 @@ func (s *Socket) Fd() int {
 	runtime.KeepAlive(s)
 	return fd
 }
+
+// Registration is what the loop knows of the socket. It is for weir.Select, and
+// belongs to the socket: it must not be closed.
+func (s *Socket) Registration() *loop.Registration { return &s.core.reg }
 
 // Family is the socket's address family.
 func (s *Socket) Family() Family { return s.core.family }
