@@ -379,3 +379,13 @@ func (g *Gate) Sleep(l *Loop, until time.Time) error {
 
 // expire is the timer's. One of an earlier sleep may come late: a stray Wake.
 func (g *Gate) expire(int64) { g.Wake(g.host.Load()) }
+
+// Observers is how many hooks hang on r.
+func (r *Registration) Observers() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for h := r.hooks; h != nil; h = h.next {
+		n++
+	}
+	return n
+}
