@@ -498,6 +498,9 @@ func TestFiles(t *testing.T) {
 }
 
 func TestNoAllocation(t *testing.T) {
+	if raceEnabled {
+		t.Skip("a pool forgets at random under the race detector")
+	}
 	a, _ := pair(t, socket.Stream)
 	b, peer := pair(t, socket.Stream)
 	want := weir.Set{Read: list{a, b}, Write: list{b}}

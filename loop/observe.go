@@ -77,6 +77,9 @@ func (r *Registration) Probe() (Probe, error) {
 // FD is the descriptor to ask about.
 func (p Probe) FD() int { return int(p.r.fd) }
 
+// Of is the Registration.
+func (p Probe) Of() *Registration { return p.r }
+
 // Done ends the probe.
 func (p Probe) Done() { p.r.release(oneCall) }
 
