@@ -138,7 +138,8 @@ func measureFinds(order findOrder, answer answerFunc) error {
 	if err != nil {
 		return err
 	}
-	bed := &bed{mode: order.Mode, sockets: sockets, hot: sockets[len(sockets)/2], peer: sockets[len(sockets)/2+1]}
+	middle := len(sockets) / 2 &^ 1
+	bed := &bed{mode: order.Mode, sockets: sockets, hot: sockets[middle], peer: sockets[middle+1]}
 	open := make([]finder, len(order.Names))
 	for i, name := range order.Names {
 		for _, f := range finders {
