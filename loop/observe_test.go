@@ -19,6 +19,7 @@ func call(t *testing.T, r *loop.Registration, d loop.Direction, more bool) (read
 // registerAs is a registration without events of its own: nobody watches it.
 func registerAs(t *testing.T, edges loop.WriteEdges, shared bool) *loop.Registration {
 	l := newLoop(t)
+	settle(t, l) // its waits have a number that is not the zero value
 	fd, _ := pair(t)
 	r := new(loop.Registration)
 	if shared {
