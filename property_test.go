@@ -17,7 +17,6 @@ import (
 // An end is a socket under test and its peer, which is the kernel's alone.
 type end struct {
 	s, peer *socket.Socket
-	full    bool
 }
 
 // Whatever is done to the sockets, in whatever way: Select never reports what
