@@ -29,6 +29,7 @@ var roles = map[string]role{
 	"echo-load":   ordered(loadEcho),
 	"wait":        ordered(measureWaits),
 	"receive":     ordered(measureReceives),
+	"select":      ordered(measureFinds),
 }
 
 const roleVariable = "WEIR_BENCH_ROLE"

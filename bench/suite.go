@@ -12,6 +12,7 @@ import (
 var suites = []suite{
 	echoSuite,
 	timeoutsSuite,
+	selectSuite,
 }
 
 // A suite answers one question with one or more tables.

@@ -28,3 +28,9 @@ func (r *Registration) WatchesWrite() bool {
 	defer r.mu.Unlock()
 	return r.interest&poller.Writable != 0
 }
+
+// Arrive hands r an event of the loop's latest wait, or, with later, of the
+// next one.
+func (r *Registration) Arrive(ev poller.Readiness, later uint64) {
+	r.arrived(ev, r.loop.waits.Load()+later)
+}

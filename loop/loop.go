@@ -75,6 +75,9 @@ type Loop struct {
 	// is it worth waking.
 	asleep atomic.Bool
 
+	// waits counts the poller's waits, from their beginning: see Registration.stamp.
+	waits atomic.Uint64
+
 	mu     sync.Mutex // guards the next three; taken last
 	table  table
 	tasks  []func()
@@ -143,7 +146,7 @@ func (l *Loop) Close() error {
 	}
 	l.closed = true
 	l.mu.Unlock()
-	err := l.poller.Wake()
+	err := l.wake()
 	<-l.done
 	return errors.Join(err, l.fatal)
 }
@@ -176,7 +179,10 @@ func (l *Loop) wake() error {
 	if !l.asleep.Load() {
 		return nil
 	}
-	return l.poller.Wake()
+	if err := l.poller.Wake(); !errors.Is(err, poller.ErrClosed) {
+		return err
+	}
+	return nil // the loop has ended, and has seen it before
 }
 
 // Registered is how many registrations the loop has; none when it is closed.
@@ -210,7 +216,9 @@ func (l *Loop) run() {
 // so that none of them starves the others. It returns false when the loop is
 // to end.
 func (l *Loop) turn() bool {
-	n, err := l.poller.Wait(l.events, l.deadline())
+	deadline := l.deadline()
+	l.waits.Add(1)
+	n, err := l.poller.Wait(l.events, deadline)
 	l.asleep.Store(false)
 	if err != nil {
 		l.fatal = fmt.Errorf("loop: wait: %w", err)
@@ -266,9 +274,10 @@ func (l *Loop) dispatch(events []poller.Event) {
 		batch[i] = l.table.find(events[i].Key())
 	}
 	l.mu.Unlock()
+	wait := l.waits.Load()
 	for i, r := range batch {
 		if r != nil {
-			r.arrived(events[i].Ready())
+			r.arrived(events[i].Ready(), wait)
 		}
 		batch[i] = nil // a closed registration must be collectable
 	}

@@ -39,6 +39,7 @@ type Registration struct {
 	mu       sync.Mutex // guards what follows key
 	fd       int32
 	edges    WriteEdges
+	shared   bool // others use the open file, too
 	key      uint64
 	parked   [2]*waiter // the turn's holder, waiting for readiness
 	deadline int64      // when timer expires; 0 if it is not scheduled
@@ -47,6 +48,9 @@ type Registration struct {
 	queue    [2]ring // those who wait for the turn
 	timer    timers.Timer[expirer]
 	reason   error // why it was closed
+
+	hooks    *Hook         // of who observes it
+	arrivals atomic.Uint32 // events that came while the kernel was being asked; changed under the lock
 }
 
 // Register puts a non-blocking descriptor on the loop, in charge of r, which
@@ -147,6 +151,7 @@ func (r *Registration) shut(reason error) error {
 		r.deadline = 0
 	}
 	woken := r.takeAll(reason)
+	r.notify(0, NoticeClosed)
 	r.mu.Unlock()
 
 	r.loop.mu.Lock()
@@ -161,9 +166,9 @@ func (r *Registration) shut(reason error) error {
 // is reported too, so nothing that happened before is missed. The caller holds
 // the lock.
 func (r *Registration) watch(d Direction) error {
-	want := poller.Readable | poller.PeerClosed | poller.Priority
+	want := watchRead
 	if d == Write {
-		want |= poller.Writable
+		want = watchWrite
 	}
 	if r.interest&want == want {
 		return nil
@@ -177,32 +182,45 @@ func (r *Registration) watch(d Direction) error {
 		return err
 	}
 	r.interest = want
+	r.state.Or(Read.watched() | d.watched())
 	return nil
 }
 
-// arrived takes in an event, on the loop's goroutine.
-func (r *Registration) arrived(ev poller.Readiness) {
-	set := stateBits(ev)
-	before := r.state.Or(set)
-	// Writability that nobody waited for, and that will be reported again.
-	useless := ev&poller.Writable != 0 && r.edges == DropWritable && before&Write.of(parkedBit) == 0
-	if before&(Read.of(parkedBit)|Write.of(parkedBit)) == 0 && !useless {
-		return
-	}
-	var list ring
-	r.mu.Lock()
-	for _, d := range [...]Direction{Read, Write} {
-		// Without its parked bit a waiter is there for a time, or for a function
-		// to return, and not for readiness.
-		if w := r.parked[d]; w != nil && set&d.of(readyBit) != 0 && r.state.Load()&d.of(parkedBit) != 0 {
-			// The waiter is about to try: the mark is its to use up.
-			r.parked[d] = nil
-			r.state.And(^(d.of(readyBit) | d.of(parkedBit)))
-			list.push(w, nil)
+// What the kernel is asked for. Writing alone is never watched.
+const (
+	watchRead  = poller.Readable | poller.PeerClosed | poller.Priority
+	watchWrite = watchRead | poller.Writable
+)
+
+// arrived takes in an event, on the loop's goroutine. It came from the loop's
+// wait of that number, which is the latest.
+func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
+	const attention = stateProbed | stateObserved | parkedBit | parkedBit<<4
+	drop := ev&poller.Writable != 0 && r.edges == DropWritable
+	for {
+		s := r.state.Load()
+		if s&attention != 0 || drop {
+			break
+		}
+		if r.state.CompareAndSwap(s, r.absorb(s, ev, wait)) {
+			return
 		}
 	}
-	if useless && r.parked[Write] == nil && r.interest&poller.Writable != 0 {
+	r.mu.Lock()
+	r.arrivals.Add(1) // before the mark is set, which Disprove might clear
+	for {
+		s := r.state.Load()
+		if r.state.CompareAndSwap(s, r.absorb(s, ev, wait)&^stateProbed) {
+			// Writability that nobody waited for, and that will be reported
+			// again, is not listened to.
+			drop = drop && s&Write.of(parkedBit) == 0
+			break
+		}
+	}
+	list := r.alert(wanted(ev))
+	if drop && r.interest&poller.Writable != 0 && !r.observed(WantWrite) {
 		less := r.interest &^ poller.Writable
+		r.state.And(^Write.watched())
 		if err := r.loop.poller.Modify(int(r.fd), r.key, less); err == nil {
 			r.interest = less
 		}
@@ -211,10 +229,41 @@ func (r *Registration) arrived(ev poller.Readiness) {
 	list.wake(&r.loop.backlog)
 }
 
-// Retry makes the calls that wait for readiness try again, and the next ones
-// try first: something has happened that the kernel does not report. A closed
-// Registration has no calls.
-func (r *Registration) Retry() { r.arrived(poller.Readable | poller.Writable) }
+// absorb is the state after an event. Its marks are certain only if no call has
+// the turn or has ended since the wait began: the kernel looked at the
+// descriptor at some time during the wait. An error is not certain to stay: the
+// next call, in whatever direction, takes it.
+func (r *Registration) absorb(s uint64, ev poller.Readiness, wait uint64) uint64 {
+	s |= stateBits(ev)
+	if r.shared || ev&(poller.Failed|poller.HungUp) != 0 {
+		return s
+	}
+	settled := func(d Direction) bool {
+		return s&d.of(heldBit) == 0 && s>>d.stampShift()&stampMask != wait&stampMask
+	}
+	if ev&poller.Readable != 0 && s&stateUrgent == 0 && settled(Read) {
+		s |= Read.sure()
+	}
+	if ev&poller.Writable != 0 && r.edges == KeepWritable && settled(Write) {
+		s |= Write.sure()
+	}
+	return s
+}
+
+// alert takes the waiters off whose direction may be ready, and tells the
+// observers. The caller holds the lock, has set the marks, and wakes the list.
+func (r *Registration) alert(want Interest) (list ring) {
+	for _, d := range [...]Direction{Read, Write} {
+		if w := r.parked[d]; w != nil && r.state.Load()&(d.of(parkedBit)|d.of(readyBit)) == d.of(parkedBit)|d.of(readyBit) {
+			// The waiter is about to try: the mark is its to use up.
+			r.parked[d] = nil
+			r.state.And(^(d.of(readyBit) | d.of(parkedBit) | d.sure()))
+			list.push(w, nil)
+		}
+	}
+	r.notify(want, NoticeReady)
+	return list
+}
 
 // Broken reports whether the kernel has said that the peer will send no more,
 // or that the descriptor failed. It stays so: data may still be queued, and

@@ -29,29 +29,51 @@ func (d Direction) String() string {
 //	bit  0      closed: no call may begin
 //	bit  1      broken: RDHUP, HUP or ERR was reported; never cleared
 //	bit  2      urgent: out-of-band data was reported; never cleared
+//	bit  3      observed: hooks hang on it
 //	bits 4-7    read:  ready, held, parked, queued
 //	bits 8-11   write: the same
-//	bit  12     read:  the call that has the turn is interrupted
-//	bit  16     write: the same
+//	bits 12-13  read, write: the ready mark is certain
+//	bits 14-15  read, write: the kernel is asked to report it
+//	bit  16     probed: the kernel may have been asked since the last event
+//	bits 17-22  the loop's wait during which the last read call ended, modulo 64
+//	bits 23-28  the same of the last write call
+//	bits 29-30  read, write: the call that has the turn is interrupted
 //	bits 32-63  calls in progress, and one for the open Registration itself
 const (
 	stateClosed uint64 = 1 << 0
 	stateBroken uint64 = 1 << 1
 	stateUrgent uint64 = 1 << 2
 
+	stateObserved uint64 = 1 << 3
+	stateProbed   uint64 = 1 << 16
+
 	readyBit  uint64 = 1 << 4 // a system call may succeed; clear: it would say EAGAIN
 	heldBit   uint64 = 1 << 5 // a call has the turn
 	parkedBit uint64 = 1 << 6 // that call waits for readiness
 	queuedBit uint64 = 1 << 7 // others wait for the turn
 
-	interruptBit uint64 = 1 << 12 // the next wait of the one that has the turn is to fail
-
 	oneCall   uint64 = 1 << 32
 	callsMask uint64 = ^(oneCall - 1)
+
+	stampMask uint64 = 1<<6 - 1
 )
 
 // of shifts a direction's bit to its place.
 func (d Direction) of(bit uint64) uint64 { return bit << (4 * d) }
+
+// sure is the bit that says that the ready mark needs no second look: the
+// kernel reported the readiness, and no call has ended since that could have
+// used it up.
+func (d Direction) sure() uint64 { return 1 << (12 + d) }
+
+// watched is the bit that says that every edge will be reported.
+func (d Direction) watched() uint64 { return 1 << (14 + d) }
+
+// interrupted is the bit that says that the next wait of the call that has the
+// turn is to fail.
+func (d Direction) interrupted() uint64 { return 1 << (29 + d) }
+
+func (d Direction) stampShift() uint { return 17 + 6*uint(d) }
 
 // stateBits says what an event changes.
 func stateBits(ev poller.Readiness) (set uint64) {
@@ -69,4 +91,19 @@ func stateBits(ev poller.Readiness) (set uint64) {
 		set |= stateUrgent
 	}
 	return set
+}
+
+// wanted says what an event may make true.
+func wanted(ev poller.Readiness) (want Interest) {
+	set := stateBits(ev)
+	if set&Read.of(readyBit) != 0 {
+		want |= WantRead
+	}
+	if set&Write.of(readyBit) != 0 {
+		want |= WantWrite
+	}
+	if ev&poller.Priority != 0 {
+		want |= WantExcept
+	}
+	return want
 }

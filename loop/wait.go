@@ -124,7 +124,7 @@ func (w *waiter) sleep() error {
 // are ErrClosed, ErrLoopClosed, and those that end the wait for the turn:
 // ErrTimeout, ErrInterrupted and *Cancelled.
 func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
-	held, mark := d.of(heldBit), d.of(readyBit)
+	held, mark, sure := d.of(heldBit), d.of(readyBit), d.sure()
 	if c.Context != nil && c.Context.Err() != nil {
 		return false, cancelled(c.Context)
 	}
@@ -138,7 +138,7 @@ func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
 		}
 		// The mark is cleared before the system call: an edge that arrives
 		// during the call sets it again.
-		if r.state.CompareAndSwap(s, (s|held)&^mark+oneCall) {
+		if r.state.CompareAndSwap(s, (s|held)&^(mark|sure)+oneCall) {
 			return s&mark != 0, nil
 		}
 	}
@@ -166,7 +166,7 @@ func (r *Registration) queueUp(d Direction, c *Call) (ready bool, err error) {
 		}
 		if s&d.of(heldBit) == 0 {
 			mark := d.of(readyBit)
-			if !r.state.CompareAndSwap(s, (s|d.of(heldBit))&^mark) {
+			if !r.state.CompareAndSwap(s, (s|d.of(heldBit))&^(mark|d.sure())) {
 				continue
 			}
 			r.mu.Unlock()
@@ -187,7 +187,7 @@ func (r *Registration) queueUp(d Direction, c *Call) (ready bool, err error) {
 	}
 	// The turn was handed over with its held bit set.
 	mark := d.of(readyBit)
-	return r.state.And(^mark)&mark != 0, nil
+	return r.state.And(^(mark|d.sure()))&mark != 0, nil
 }
 
 // Wait parks the call until its direction may be ready; then the system call
@@ -280,12 +280,12 @@ func (r *Registration) hang(d Direction, w *waiter, events bool) (parked bool, e
 	}
 	for hung := false; !hung; {
 		s := r.state.Load()
-		mark, interrupt := d.of(readyBit), d.of(interruptBit)
+		mark, interrupt := d.of(readyBit), d.interrupted()
 		switch {
 		case s&stateClosed != 0:
 			return false, r.closedFor()
 		case events && s&mark != 0:
-			if r.state.CompareAndSwap(s, s&^mark) {
+			if r.state.CompareAndSwap(s, s&^(mark|d.sure())) {
 				return false, nil
 			}
 		case s&interrupt != 0:
@@ -330,7 +330,7 @@ func (r *Registration) sleep(w *waiter, ctx context.Context) (cause error, free 
 // the queue. The caller says whether more may be had without waiting, by what
 // its last system call returned.
 func (r *Registration) End(d Direction, more bool) {
-	held, queued := d.of(heldBit)|d.of(interruptBit), d.of(queuedBit)
+	held, queued := d.of(heldBit)|d.interrupted(), d.of(queuedBit)
 	var mark uint64
 	if more {
 		mark = d.of(readyBit)
@@ -344,20 +344,24 @@ func (r *Registration) End(d Direction, more bool) {
 			r.release(oneCall)
 			return
 		}
-		if r.state.CompareAndSwap(s, (s&^held|mark)-oneCall) {
+		if r.state.CompareAndSwap(s, (r.stamp(s, d)&^held|mark)-oneCall) {
 			return
 		}
 	}
 	r.mu.Lock()
 	next := r.queue[d].pop()
-	r.state.Or(mark)
+	gone := d.interrupted()
 	if next == nil {
-		r.state.And(^held)
-	} else {
-		r.state.And(^d.of(interruptBit))
+		gone = held
 	}
 	if r.queue[d].last == nil {
-		r.state.And(^queued)
+		gone |= queued
+	}
+	for {
+		s := r.state.Load()
+		if r.state.CompareAndSwap(s, r.stamp(s, d)&^gone|mark) {
+			break
+		}
 	}
 	r.mu.Unlock()
 	if next != nil {
@@ -367,22 +371,23 @@ func (r *Registration) End(d Direction, more bool) {
 }
 
 // Interrupt ends every wait that is in progress, in both directions, with
-// ErrInterrupted, and reports how many there were. A call that has the turn and
-// is between two waits is not spared: its next one fails so. Nothing else
-// changes, and a closed Registration has none.
+// ErrInterrupted, tells the observers, and reports how many all these were. A
+// call that has the turn and is between two waits is not spared: its next one
+// fails so. Nothing else changes, and a closed Registration has none.
 func (r *Registration) Interrupt() int {
 	r.mu.Lock()
 	for _, d := range [...]Direction{Read, Write} {
 		for r.parked[d] == nil {
 			s := r.state.Load()
-			if s&d.of(heldBit) == 0 || r.state.CompareAndSwap(s, s|d.of(interruptBit)) {
+			if s&d.of(heldBit) == 0 || r.state.CompareAndSwap(s, s|d.interrupted()) {
 				break
 			}
 		}
 	}
 	list := r.takeAll(ErrInterrupted)
+	told := r.notify(0, NoticeInterrupted)
 	r.mu.Unlock()
-	return list.wake(nil)
+	return list.wake(nil) + told
 }
 
 // end wakes the waiters that match.

@@ -55,6 +55,7 @@ func (c *core) takeOver(fd, status, flags int, o *options) (*Socket, error) {
 	if err := o.prepare(fd, c.family); err != nil {
 		return nil, err
 	}
+	c.reg.Share() // with who else may have the open file
 	s, err := attach(fd, c)
 	if err != nil {
 		return nil, fail(op, "", err)

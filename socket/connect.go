@@ -93,6 +93,7 @@ func (s *Socket) connecting(what string, connect func(*loop.Call) error) error {
 	if err == nil {
 		err = connect(&call)
 		s.core.reg.End(loop.Write, true)
+		s.core.reg.Doubt() // a disconnect empties the queue
 	}
 	if err == nil {
 		return nil

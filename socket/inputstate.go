@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -69,7 +70,11 @@ func (c *core) setBack(on bool) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if on {
-		return in.unread()
+		there := in.unread()
+		if there {
+			c.reg.Stir(loop.WantRead)
+		}
+		return there
 	}
 	if in.back {
 		in.take(utf8.RuneLen(in.last))

@@ -136,6 +136,9 @@ func attach(fd int, c *core) (*Socket, error) {
 	if c.stream() && (c.family == Inet || c.family == Inet6) {
 		edges = loop.KeepWritable
 	}
+	if c.family != Inet && c.family != Inet6 && c.family != Unix {
+		c.reg.Share() // how exact its events are is not known
+	}
 	if err := c.group.Pick().Register(&c.reg, fd, edges); err != nil {
 		return nil, err
 	}
@@ -189,6 +192,10 @@ func (s *Socket) Fd() int {
 	runtime.KeepAlive(s)
 	return fd
 }
+
+// Registration is what the loop knows of the socket. It is for weir.Select, and
+// belongs to the socket: it must not be closed.
+func (s *Socket) Registration() *loop.Registration { return &s.core.reg }
 
 // Family is the socket's address family.
 func (s *Socket) Family() Family { return s.core.family }
@@ -255,7 +262,7 @@ func (s *Socket) Shutdown(how int) error {
 		s.core.shutdowns.Add(1) // for one that began meanwhile
 		// The kernel does not report it to those who wait to send on a unix
 		// socket.
-		s.core.reg.Retry()
+		s.core.reg.Doubt()
 		return nil
 	})
 }

@@ -115,6 +115,7 @@ func (s *Socket) Setsockopt(level any, name string, value any) error {
 		if errno := setsockopt(fd, o.level, o.number, data); errno != 0 {
 			return errno
 		}
+		s.core.reg.Doubt() // SO_RCVLOWAT, SO_SNDBUF ...: it may be ready by another measure
 		if o.level == unix.SOL_SOCKET && o.number == unix.SO_RCVLOWAT {
 			return s.core.learnLowWater(fd)
 		}

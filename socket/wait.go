@@ -133,6 +133,7 @@ func (s *Socket) once(try func(fd int) (int, syscall.Errno)) (int, error) {
 		return 0, err
 	}
 	n, errno := try(s.core.reg.FD())
+	s.core.reg.Unsure()
 	s.core.reg.Done()
 	if errno != 0 {
 		return n, errno

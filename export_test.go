@@ -1,0 +1,8 @@
+package weir
+
+// Waiters is how many Waits are, or are about to be, asleep.
+func (s *Selector) Waiters() int {
+	s.noticed.Lock()
+	defer s.noticed.Unlock()
+	return len(s.gates)
+}

@@ -1,0 +1,187 @@
+package loop_test
+
+import (
+	"testing"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/poller"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func call(t *testing.T, r *loop.Registration, d loop.Direction, more bool) (ready bool) {
+	ready, err := r.Begin(d, &loop.Call{})
+	require.NoError(t, err)
+	r.End(d, more)
+	return ready
+}
+
+// registerAs is a registration without events of its own: nobody watches it.
+func registerAs(t *testing.T, edges loop.WriteEdges, shared bool) *loop.Registration {
+	l := newLoop(t)
+	settle(t, l) // its waits have a number that is not the zero value
+	fd, _ := pair(t)
+	r := new(loop.Registration)
+	if shared {
+		r.Share()
+	}
+	require.NoError(t, l.Register(r, fd, edges))
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// A mark is certain only if the event is younger than all calls.
+func TestCertainMarks(t *testing.T) {
+	const in, out = poller.Readable, poller.Writable
+	for _, c := range []struct {
+		name   string
+		edges  loop.WriteEdges
+		shared bool
+		act    func(t *testing.T, r *loop.Registration)
+		want   loop.Interest
+		look   loop.Look
+	}{
+		{"a new registration", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {}, loop.WantRead, loop.Doubtful},
+		{"an event", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) { r.Arrive(in|out, 1) }, loop.WantRead, loop.Ready},
+		{"an event for writing", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) { r.Arrive(in|out, 1) }, loop.WantWrite, loop.Ready},
+		{"writability that others use up", loop.DropWritable, false, func(t *testing.T, r *loop.Registration) { r.Arrive(in|out, 1) }, loop.WantWrite, loop.Doubtful},
+		{"a shared file", loop.KeepWritable, true, func(t *testing.T, r *loop.Registration) { r.Arrive(in, 1) }, loop.WantRead, loop.Doubtful},
+		{"an error", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) { r.Arrive(in|poller.Failed, 1) }, loop.WantRead, loop.Doubtful},
+		{"a hang-up", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) { r.Arrive(in|poller.HungUp, 1) }, loop.WantRead, loop.Doubtful},
+		{"out-of-band data", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) { r.Arrive(in|poller.Priority, 1) }, loop.WantRead, loop.Doubtful},
+		{"a call that ends between the wait and its events", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			call(t, r, loop.Read, false)
+			r.Arrive(in, 0)
+		}, loop.WantRead, loop.Doubtful},
+		{"the same of writing", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			call(t, r, loop.Write, false)
+			r.Arrive(out, 0)
+		}, loop.WantWrite, loop.Doubtful},
+		{"a call that ended before the wait", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			call(t, r, loop.Read, false)
+			r.Arrive(in, 1)
+		}, loop.WantRead, loop.Ready},
+		{"a call in the other direction", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			call(t, r, loop.Write, false)
+			r.Arrive(in, 1)
+		}, loop.WantRead, loop.Ready},
+		{"a call without the turn", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			r.Unsure()
+			r.Arrive(in, 0)
+		}, loop.WantRead, loop.Doubtful},
+		{"a call without the turn, after the event", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			r.Arrive(in, 1)
+			r.Unsure()
+		}, loop.WantRead, loop.Doubtful},
+		{"a call that has the turn", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			_, err := r.Begin(loop.Read, &loop.Call{})
+			require.NoError(t, err)
+			r.Arrive(in, 1)
+			t.Cleanup(func() { r.End(loop.Read, false) })
+		}, loop.WantRead, loop.Doubtful},
+		{"a call that leaves more behind", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			r.Arrive(in, 1)
+			call(t, r, loop.Read, true)
+		}, loop.WantRead, loop.Doubtful},
+		{"an option was set", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			r.Arrive(in, 1)
+			r.Doubt()
+		}, loop.WantRead, loop.Doubtful},
+		{"a call that took all, but nobody watches", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			call(t, r, loop.Read, false)
+		}, loop.WantRead, loop.Doubtful},
+		{"a call that took all", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			require.NoError(t, r.Watch())
+			settle(t, r.Loop())
+			call(t, r, loop.Read, false)
+		}, loop.WantRead, loop.Unready},
+		{"closed", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) { r.Close() }, loop.WantRead, loop.Gone},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := registerAs(t, c.edges, c.shared)
+			c.act(t, r)
+			require.Equal(t, c.look, r.Look(c.want))
+		})
+	}
+}
+
+// An answer of the kernel uses a mark up, unless an event came after the
+// question.
+func TestDisproof(t *testing.T) {
+	r := registerAs(t, loop.DropWritable, false)
+	p, err := r.Probe()
+	require.NoError(t, err)
+	r.Arrive(poller.Readable, 1)
+	p.Disprove(loop.WantRead)
+	require.True(t, call(t, r, loop.Read, true), "the event was lost")
+
+	first, err := r.Probe()
+	require.NoError(t, err)
+	second, err := r.Probe()
+	require.NoError(t, err)
+	second.Disprove(loop.WantRead)
+	r.Arrive(poller.Readable, 1)
+	third, err := r.Probe()
+	require.NoError(t, err)
+	first.Disprove(loop.WantRead)
+	require.True(t, call(t, r, loop.Read, true), "the event was lost")
+	third.Disprove(loop.WantRead)
+	require.False(t, call(t, r, loop.Read, false))
+
+	r.Doubt()
+	p, err = r.Probe()
+	require.NoError(t, err)
+	r.Doubt()
+	p.Disprove(loop.WantRead)
+	require.True(t, call(t, r, loop.Read, true), "the doubt was lost")
+}
+
+// A probe holds the descriptor: its number is not given to another file.
+func TestProbeOutlivesClose(t *testing.T) {
+	r := registerAs(t, loop.DropWritable, false)
+	p, err := r.Probe()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	_, err = unix.FcntlInt(uintptr(p.FD()), unix.F_GETFD, 0)
+	require.NoError(t, err)
+	p.Disprove(loop.WantRead)
+	_, err = r.Probe()
+	require.ErrorIs(t, err, loop.ErrClosed)
+}
+
+type observer chan loop.Notice
+
+func (o observer) Notify(_ *loop.Hook, n loop.Notice) { o <- n }
+
+func TestHooks(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	mine, other := make(observer, 100), make(observer, 100)
+	a, b := &loop.Hook{To: mine}, &loop.Hook{To: other}
+	require.NoError(t, a.Hang(r, loop.WantRead))
+	require.NoError(t, b.Hang(r, loop.WantWrite))
+	require.Equal(t, loop.NoticeReady, <-other, "it is writable")
+	result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+	unix.Write(peer, []byte("x"))
+	require.Equal(t, loop.NoticeReady, <-mine)
+	require.NoError(t, <-result, "and the reader is not passed by")
+	require.Equal(t, 2, r.Interrupt())
+	require.Equal(t, loop.NoticeInterrupted, <-mine)
+	a.Unhang()
+	a.Unhang()
+	settle(t, l)
+	unix.Write(peer, []byte("x"))
+	settle(t, l)
+	require.Empty(t, mine)
+	require.NoError(t, a.Hang(r, loop.WantRead))
+	require.NoError(t, r.Close())
+	for n := range mine {
+		if n == loop.NoticeClosed {
+			break
+		}
+	}
+	a.Unhang()
+	b.Unhang()
+	require.ErrorIs(t, a.Hang(r, loop.WantRead), loop.ErrClosed)
+	require.Zero(t, r.Observers())
+}

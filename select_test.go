@@ -1,0 +1,523 @@
+package weir_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if g, err := loop.Default(); err == nil {
+		g.Close()
+	}
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+type list = []weir.Selectable
+
+// keep has the test close what it opened.
+func keep(t testing.TB, s *socket.Socket, err error) *socket.Socket {
+	t.Helper()
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func pair(t testing.TB, typ socket.Type) (a, b *socket.Socket) {
+	t.Helper()
+	a, b, err := socket.Pair(socket.Unix, typ, 0)
+	require.NoError(t, err)
+	return keep(t, a, nil), keep(t, b, nil)
+}
+
+func newTCP(t testing.TB) *socket.Socket {
+	s, err := socket.New(socket.Inet, socket.Stream, 0)
+	return keep(t, s, err)
+}
+
+func listen(t testing.TB) *socket.Socket {
+	s, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	l := keep(t, s, err)
+	require.NoError(t, l.Listen(16))
+	return l
+}
+
+// tcp is a connection over loopback.
+func tcp(t testing.TB) (a, b *socket.Socket) {
+	l := listen(t)
+	a = newTCP(t)
+	require.NoError(t, a.ConnectAddr(l.LocalAddr()))
+	b, err := l.Accept()
+	return a, keep(t, b, err)
+}
+
+// bits are what one of select, poll or Select says of a descriptor.
+type bits struct{ r, w, x bool }
+
+func (b bits) String() string {
+	s := ""
+	for _, f := range []struct {
+		on   bool
+		name string
+	}{{b.r, "r"}, {b.w, "w"}, {b.x, "x"}} {
+		if f.on {
+			s += f.name
+		}
+	}
+	return s
+}
+
+func kernelSelect(t testing.TB, fd int) (b bits) {
+	var r, w, x unix.FdSet
+	for _, s := range []*unix.FdSet{&r, &w, &x} {
+		s.Set(fd)
+	}
+	_, err := unix.Select(fd+1, &r, &w, &x, &unix.Timeval{})
+	require.NoError(t, err)
+	return bits{r.IsSet(fd), w.IsSet(fd), x.IsSet(fd)}
+}
+
+func kernelPoll(t testing.TB, fd int) bits {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT | unix.POLLPRI}}
+	_, err := unix.Poll(fds, 0)
+	require.NoError(t, err)
+	ev := fds[0].Revents
+	return bits{ev&(unix.POLLIN|unix.POLLHUP|unix.POLLERR) != 0, ev&(unix.POLLOUT|unix.POLLERR) != 0, ev&unix.POLLPRI != 0}
+}
+
+// weirSelect polls each list alone: then it is exact.
+func weirSelect(t testing.TB, s weir.Selectable) (b bits) {
+	for i, on := range []*bool{&b.r, &b.w, &b.x} {
+		var want [3]list
+		want[i] = list{s}
+		got, err := weir.Select(want[0], want[1], want[2], 0)
+		require.NoError(t, err)
+		*on = len(got.Read)+len(got.Write)+len(got.Except) == 1
+	}
+	return b
+}
+
+// watched has a Select hang on s, so that events come from then on.
+func watched(t testing.TB, s weir.Selectable) {
+	for i := range 3 {
+		var want [3]list
+		want[i] = list{s}
+		_, err := weir.Select(want[0], want[1], want[2], time.Microsecond)
+		require.NoError(t, err)
+	}
+	settle(t, s)
+}
+
+// settle returns when the loop has taken in all events that were there.
+func settle(t testing.TB, s weir.Selectable) {
+	for range 2 {
+		done := make(chan struct{})
+		require.NoError(t, s.Registration().Loop().Post(func() { close(done) }))
+		<-done
+	}
+}
+
+func dial(t testing.TB, to socket.Addr) net.Conn {
+	c, err := net.Dial("tcp", to.String())
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func refused(t testing.TB) *socket.Socket {
+	l := listen(t)
+	to := l.LocalAddr()
+	require.NoError(t, l.Close())
+	s := newTCP(t)
+	sa := &unix.SockaddrInet4{Port: int(to.Port()), Addr: [4]byte{127, 0, 0, 1}}
+	require.Equal(t, unix.EINPROGRESS, unix.Connect(s.Fd(), sa))
+	return s
+}
+
+// The rows of the table "select and poll".
+var states = []struct {
+	name string
+	make func(t testing.TB) *socket.Socket
+	want string
+	act  func(t testing.TB, s *socket.Socket) // after the loop has begun to watch it
+}{
+	{"unconnected", newTCP, "rw", nil},
+	{"listener, empty", listen, "", nil},
+	{"listener, pending", listen, "r", func(t testing.TB, s *socket.Socket) { dial(t, s.LocalAddr()) }},
+	{"listener, shut down", listen, "rw", func(t testing.TB, s *socket.Socket) { s.Shutdown(unix.SHUT_RDWR) }},
+	{"connecting", connecting, "", nil},
+	{"refused", refused, "rw", nil},
+	{"connected", connected, "w", nil},
+	{"data", connected, "rw", func(t testing.TB, s *socket.Socket) { peers[s].Send([]byte("x"), 0) }},
+	{"own read side shut", connected, "rw", func(t testing.TB, s *socket.Socket) { s.Shutdown(unix.SHUT_RD) }},
+	{"own write side shut", connected, "w", func(t testing.TB, s *socket.Socket) { s.Shutdown(unix.SHUT_WR) }},
+	{"peer's write side shut", connected, "rw", func(t testing.TB, s *socket.Socket) { peers[s].Shutdown(unix.SHUT_WR) }},
+	{"closed by peer", connected, "rw", func(t testing.TB, s *socket.Socket) { peers[s].Close() }},
+	{"reset", connected, "rw", func(t testing.TB, s *socket.Socket) {
+		unix.SetsockoptLinger(peers[s].Fd(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		peers[s].Close()
+	}},
+	{"out of band", connected, "wx", func(t testing.TB, s *socket.Socket) { peers[s].Send([]byte("!"), unix.MSG_OOB) }},
+	{"data and out of band", connected, "rwx", func(t testing.TB, s *socket.Socket) {
+		peers[s].Send([]byte("x"), 0)
+		peers[s].Send([]byte("!"), unix.MSG_OOB)
+	}},
+	{"full", connected, "", func(t testing.TB, s *socket.Socket) {
+		for buf, err := make([]byte, 1<<20), error(nil); err == nil; _, err = s.Send(buf, unix.MSG_DONTWAIT) {
+		}
+	}},
+	{"udp with an error", udpRefused, "rw", nil},
+	{"udp", udp, "w", nil},
+	{"unix datagram", unixDatagram, "w", nil},
+	{"unix datagram, peer full", unixDatagram, "", func(t testing.TB, s *socket.Socket) {
+		for err := error(nil); err == nil; _, err = s.Send([]byte("x"), unix.MSG_DONTWAIT) {
+		}
+	}},
+	{"unix stream, peer gone", unixStream, "rw", func(t testing.TB, s *socket.Socket) { peers[s].Close() }},
+	{"unix seqpacket, data", unixSeqpacket, "rw", func(t testing.TB, s *socket.Socket) { peers[s].Send([]byte("x"), 0) }},
+}
+
+// peers keeps the other ends of the connections that the table makes.
+var peers = map[*socket.Socket]*socket.Socket{}
+
+func of(t testing.TB, s, peer *socket.Socket) *socket.Socket {
+	peers[s] = peer
+	t.Cleanup(func() { delete(peers, s) })
+	return s
+}
+
+func connected(t testing.TB) *socket.Socket { a, b := tcp(t); return of(t, a, b) }
+func unixDatagram(t testing.TB) *socket.Socket {
+	a, b := pair(t, socket.Dgram)
+	return of(t, a, b)
+}
+func unixStream(t testing.TB) *socket.Socket { a, b := pair(t, socket.Stream); return of(t, a, b) }
+func unixSeqpacket(t testing.TB) *socket.Socket {
+	a, b := pair(t, socket.SeqPacket)
+	return of(t, a, b)
+}
+
+func udp(t testing.TB) *socket.Socket {
+	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"))
+	return keep(t, s, err)
+}
+
+func udpRefused(t testing.TB) *socket.Socket {
+	gone := udp(t)
+	to := gone.LocalAddr()
+	require.NoError(t, gone.Close())
+	s := udp(t)
+	require.NoError(t, s.ConnectAddr(to))
+	_, err := s.Send([]byte("x"), 0)
+	require.NoError(t, err)
+	return s
+}
+
+// connecting is a socket whose SYN stays without an answer: the listener's
+// queue is full.
+func connecting(t testing.TB) *socket.Socket {
+	l := listen(t)
+	require.NoError(t, l.Listen(0))
+	to := &unix.SockaddrInet4{Port: int(l.LocalAddr().Port()), Addr: [4]byte{127, 0, 0, 1}}
+	for range 8 {
+		s := newTCP(t)
+		if err := unix.Connect(s.Fd(), to); err == unix.EINPROGRESS && kernelPoll(t, s.Fd()) == (bits{}) {
+			return s
+		}
+	}
+	t.Fatal("the backlog does not fill")
+	return nil
+}
+
+// In each state, Select says what select(2) and poll(2) say of the same
+// descriptor: at once, with certain marks, and when it has looked before.
+func TestStatesBesideTheKernel(t *testing.T) {
+	for _, c := range states {
+		for _, beforehand := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, watched before %v", c.name, beforehand), func(t *testing.T) {
+				s := c.make(t)
+				if beforehand {
+					watched(t, s)
+				}
+				if c.act != nil {
+					c.act(t, s)
+				}
+				waitFor(t, func() bool { return kernelSelect(t, s.Fd()).String() == c.want })
+				require.Equal(t, c.want, kernelPoll(t, s.Fd()).String())
+				for range 2 {
+					require.Equal(t, c.want, weirSelect(t, s).String())
+					settle(t, s)
+				}
+				want := len(c.want)
+				got, err := weir.Select(list{s}, list{s}, list{s}, 10*time.Millisecond)
+				require.NoError(t, err)
+				require.Equal(t, want, len(got.Read)+len(got.Write)+len(got.Except), "all three lists at once, marks as they are")
+			})
+		}
+	}
+}
+
+func waitFor(t testing.TB, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !cond(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("it does not come about")
+		}
+	}
+}
+
+// parked starts a Select and returns when it hangs on s.
+func parked(t testing.TB, s weir.Selectable, f func() (weir.Set, error)) chan error {
+	before := s.Registration().Observers()
+	result := make(chan error, 1)
+	go func() {
+		got, err := f()
+		if err == nil && len(got.Read)+len(got.Write)+len(got.Except) == 0 {
+			err = errTimedOut
+		}
+		result <- err
+	}()
+	waitFor(t, func() bool { return s.Registration().Observers() > before })
+	return result
+}
+
+var errTimedOut = errors.New("nothing is ready")
+
+func TestOrderDuplicatesAndSeveralLists(t *testing.T) {
+	a, pa := pair(t, socket.Stream)
+	b, _ := pair(t, socket.Stream)
+	c, pc := pair(t, socket.Stream)
+	pa.Write([]byte("x"))
+	pc.Write([]byte("x"))
+	got, err := weir.Select(list{c, b, a, c}, list{b, a}, list{a}, 0)
+	require.NoError(t, err)
+	require.Equal(t, weir.Set{Read: list{c, a, c}, Write: list{b, a}}, got)
+}
+
+func TestBlockingSelectIsWokenByData(t *testing.T) {
+	a, _ := pair(t, socket.Stream)
+	b, peer := pair(t, socket.Stream)
+	for range 100 {
+		result := parked(t, b, func() (weir.Set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
+		peer.Write([]byte("x"))
+		require.NoError(t, <-result)
+		_, err := b.Recv(make([]byte, 8), 0)
+		require.NoError(t, err)
+	}
+}
+
+func TestTimeoutsAreNeverEarly(t *testing.T) {
+	a, _ := pair(t, socket.Stream)
+	for _, read := range []list{{a}, nil} {
+		for _, d := range []time.Duration{0, 1, 100 * time.Microsecond, 1500 * time.Microsecond, 30 * time.Millisecond} {
+			start := time.Now()
+			got, err := weir.Select(read, nil, nil, d)
+			took := time.Since(start)
+			require.NoError(t, err)
+			require.Empty(t, got.Read)
+			require.GreaterOrEqual(t, took, d)
+			require.Less(t, took, d+2*time.Second)
+		}
+	}
+}
+
+func TestBadEntries(t *testing.T) {
+	a, peer := pair(t, socket.Stream)
+	peer.Write([]byte("x"))
+	closed, _ := pair(t, socket.Stream)
+	require.NoError(t, closed.Close())
+	var typed *socket.Socket
+	for _, c := range []struct {
+		want  weir.Set
+		errno error
+		says  string
+	}{
+		{weir.Set{Read: list{a, nil}}, unix.EINVAL, "read list, index 1"},
+		{weir.Set{Read: list{a}, Write: list{typed}}, unix.EINVAL, "write list, index 0"},
+		{weir.Set{Read: list{a}, Except: list{closed}}, unix.EBADF, "except list, index 0"},
+		{weir.Set{Read: list{a, closed}}, unix.EBADF, "read list, index 1"},
+	} {
+		got, err := weir.Select(c.want.Read, c.want.Write, c.want.Except, weir.Forever)
+		require.ErrorIs(t, err, c.errno)
+		require.ErrorContains(t, err, c.says)
+		require.Empty(t, got.Read, "no partial answer")
+	}
+	_, err := weir.Select(list{closed}, nil, nil, 0)
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+func TestCloseEndsSelect(t *testing.T) {
+	a, _ := pair(t, socket.Stream)
+	b, _ := pair(t, socket.Stream)
+	first := parked(t, b, func() (weir.Set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
+	second := parked(t, b, func() (weir.Set, error) { return weir.Select(nil, nil, list{b, a}, time.Hour) })
+	require.NoError(t, b.Close())
+	require.ErrorIs(t, <-first, unix.EBADF)
+	require.ErrorIs(t, <-second, unix.EBADF)
+	_, err := weir.Select(list{a}, nil, nil, 0)
+	require.NoError(t, err)
+	require.Zero(t, a.Registration().Observers())
+}
+
+func TestInterruptAndContextEndSelect(t *testing.T) {
+	a, _ := pair(t, socket.Stream)
+	result := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, time.Hour) })
+	a.Interrupt()
+	require.ErrorIs(t, <-result, unix.EINTR)
+
+	why := errors.New("the user is gone")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	result = parked(t, a, func() (weir.Set, error) { return weir.SelectContext(ctx, list{a}, nil, nil, time.Hour) })
+	cancel(why)
+	err := <-result
+	require.ErrorIs(t, err, unix.EINTR)
+	require.ErrorIs(t, err, why)
+	_, err = weir.SelectContext(ctx, list{a}, nil, nil, 0)
+	require.ErrorIs(t, err, why)
+
+	ctx, cancel = context.WithCancelCause(context.Background())
+	asleep := make(chan error, 1)
+	go func() { _, err := weir.SelectContext(ctx, nil, nil, nil, weir.Forever); asleep <- err }()
+	cancel(why)
+	require.ErrorIs(t, <-asleep, why)
+}
+
+func TestBufferedInputIsReadable(t *testing.T) {
+	a, peer := pair(t, socket.Stream)
+	peer.Write([]byte("a line\nmore"))
+	_, err := a.ReadLine()
+	require.NoError(t, err)
+	require.Equal(t, bits{w: true}, kernelSelect(t, a.Fd()))
+	require.Equal(t, bits{r: true, w: true}, weirSelect(t, a))
+	_, err = a.ReadString()
+	require.NoError(t, err)
+	require.Equal(t, bits{w: true}, weirSelect(t, a))
+}
+
+func TestPushedBackCharacterWakesSelect(t *testing.T) {
+	a, peer := pair(t, socket.Stream)
+	peer.Write([]byte("x"))
+	_, _, err := a.ReadRune()
+	require.NoError(t, err)
+	result := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, 10*time.Second) })
+	require.NoError(t, a.UnreadRune())
+	require.NoError(t, <-result)
+}
+
+func TestMoreThan1024Descriptors(t *testing.T) {
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	n := 1200
+	if int(limit.Cur) < 2*n+100 {
+		t.Skip("too few descriptors are allowed")
+	}
+	var all list
+	var last *socket.Socket
+	for range n {
+		a, b := pair(t, socket.Stream)
+		all = append(all, a)
+		last = b
+	}
+	got, err := weir.Select(all, nil, nil, 0)
+	require.NoError(t, err)
+	require.Empty(t, got.Read)
+	result := parked(t, all[n-1], func() (weir.Set, error) { return weir.Select(all, nil, nil, weir.Forever) })
+	last.Write([]byte("x"))
+	require.NoError(t, <-result)
+	got, err = weir.Select(all, all, nil, 0)
+	require.NoError(t, err)
+	require.Equal(t, all[n-1:], got.Read)
+	require.Equal(t, all, got.Write)
+}
+
+func TestFiles(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	regular, err := os.Open(os.Args[0])
+	require.NoError(t, err)
+	defer regular.Close()
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	require.NoError(t, err)
+	defer unix.Close(event)
+
+	watch := func(fd int) *weir.File {
+		f, err := weir.Watch(fd)
+		require.NoError(t, err)
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	in, out, plain, counter := watch(int(r.Fd())), watch(int(w.Fd())), watch(int(regular.Fd())), watch(event)
+	same := func() {
+		t.Helper()
+		for _, c := range []struct {
+			f  *weir.File
+			fd int
+		}{{in, int(r.Fd())}, {out, int(w.Fd())}, {plain, int(regular.Fd())}, {counter, event}} {
+			require.Equal(t, kernelSelect(t, c.fd), weirSelect(t, c.f))
+		}
+	}
+	same()
+	require.Equal(t, "rw", weirSelect(t, plain).String())
+	s, _ := pair(t, socket.Stream)
+	result := parked(t, in, func() (weir.Set, error) { return weir.Select(list{s, in}, nil, list{plain}, weir.Forever) })
+	w.Write([]byte("x"))
+	require.NoError(t, <-result)
+	same()
+	r.Read(make([]byte, 1)) // behind Select's back
+	same()
+	unix.Write(event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	same()
+	result = parked(t, in, func() (weir.Set, error) { return weir.Select(list{in}, nil, nil, weir.Forever) })
+	require.NoError(t, out.Close()) // the duplicate keeps the pipe open
+	w.Close()
+	require.NoError(t, <-result)
+	require.ErrorIs(t, out.Close(), unix.EBADF)
+	_, err = weir.Select(list{out}, nil, nil, 0)
+	require.ErrorIs(t, err, unix.EBADF)
+	_, err = weir.Watch(-1)
+	require.ErrorIs(t, err, unix.EBADF)
+}
+
+func TestNoAllocation(t *testing.T) {
+	if raceEnabled {
+		t.Skip("a pool forgets at random under the race detector")
+	}
+	a, _ := pair(t, socket.Stream)
+	b, peer := pair(t, socket.Stream)
+	want := weir.Set{Read: list{a, b}, Write: list{b}}
+	idle := weir.Set{Read: list{a}}
+	var ready weir.Set
+	ctx := context.Background()
+	peer.Write([]byte("x"))
+	for _, c := range []struct {
+		want    weir.Set
+		timeout time.Duration
+		n       int
+	}{{want, 0, 2}, {want, weir.Forever, 2}, {idle, 0, 0}, {idle, time.Microsecond, 0}} {
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			n, err := ready.Select(ctx, c.want, c.timeout)
+			if n != c.n || err != nil {
+				t.Error(n, err)
+			}
+		}))
+	}
+}
