@@ -1,0 +1,30 @@
+package loop
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A key finds its registration and no other, also when the slot is used again.
+func TestKeysAreNotUsedTwice(t *testing.T) {
+	var tab table
+	seen := map[uint64]bool{}
+	var last uint64
+	for range 100 {
+		r := new(Registration)
+		key := tab.insert(r)
+		require.False(t, seen[key])
+		seen[key] = true
+		require.Same(t, r, tab.find(key))
+		require.Nil(t, tab.find(last+1<<40), "a slot that there is not, or not yet so often")
+		tab.remove(key)
+		for k := range seen {
+			require.Nil(t, tab.find(k))
+			tab.remove(k) // of a key that is gone: nothing
+		}
+		last = key
+	}
+	require.Len(t, tab.slots, 1)
+	require.Zero(t, tab.len())
+}
