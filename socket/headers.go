@@ -154,7 +154,7 @@ func (h *headers) send(msgs []Message) error {
 			control = h.withSegment(m)
 		}
 		if len(control) > 0 {
-			raceSending(control)
+			raceSent(control)
 			hdr.Control = unsafe.SliceData(control)
 			hdr.SetControllen(len(control))
 		}
@@ -299,10 +299,10 @@ func (h *headers) raceSending(from int) {
 	if !racing {
 		return
 	}
-	raceSending(nil)
+	raceSending()
 	for i := from; i < len(h.msgs); i++ {
 		for _, iov := range unsafe.Slice(h.msgs[i].Hdr.Iov, h.msgs[i].Hdr.Iovlen) {
-			raceSending(unsafe.Slice(iov.Base, iov.Len))
+			raceSent(unsafe.Slice(iov.Base, iov.Len))
 		}
 	}
 }

@@ -15,8 +15,9 @@ const racing = true
 
 var ioSync byte
 
-func raceSending(buf []byte) {
-	runtime.RaceReleaseMerge(unsafe.Pointer(&ioSync))
+func raceSending() { runtime.RaceReleaseMerge(unsafe.Pointer(&ioSync)) }
+
+func raceSent(buf []byte) {
 	if len(buf) > 0 {
 		runtime.RaceReadRange(unsafe.Pointer(&buf[0]), len(buf))
 	}

@@ -253,7 +253,7 @@ func (s *Socket) spliceOut(p *pipe, most int) (n int, err error) {
 	if err := s.core.takeOwed(); err != nil {
 		return 0, err
 	}
-	raceSending(nil)
+	raceSending()
 	err = s.wait(loop.Write, s.core.sendTimeout.get(), func(fd int) (bool, syscall.Errno) {
 		var errno syscall.Errno
 		n, errno = splice(p.out, fd, most)
@@ -365,7 +365,7 @@ func (s *Socket) writev(bufs [][]byte) (total int, err error) {
 
 // sendfile is sendfile(2), from the file's offset on, which it moves.
 func sendfile(to, from, most int) (int, syscall.Errno) {
-	raceSending(nil)
+	raceSending()
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_SENDFILE, uintptr(to), uintptr(from), 0, uintptr(most), 0, 0)
 		if errno == 0 {

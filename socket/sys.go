@@ -54,7 +54,7 @@ func recvfrom(fd int, buf []byte, flags int, from *sockaddr) (int, syscall.Errno
 // and never a signal.
 func sendto(fd int, buf []byte, flags int, to *sockaddr) (int, syscall.Errno) {
 	flags |= unix.MSG_NOSIGNAL
-	raceSending(buf)
+	raceSending()
 	var name unsafe.Pointer
 	var size uint32
 	if to != nil {
@@ -69,6 +69,7 @@ func sendto(fd int, buf []byte, flags int, to *sockaddr) (int, syscall.Errno) {
 			n, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), uintptr(name), uintptr(size))
 		}
 		if errno == 0 {
+			raceSent(buf[:n])
 			return int(n), 0
 		}
 		if errno != unix.EINTR {

@@ -17,7 +17,7 @@ import (
 
 var (
 	lanes = flag.Int("oracle.lanes", 8, "how many scenarios run at once")
-	late  = flag.Duration("oracle.late", 250*time.Millisecond, "how much longer than the kernel's a call may take")
+	late  = flag.Duration("oracle.late", time.Second, "how much longer than the kernel's a call may take")
 	show  = flag.Bool("oracle.show", false, "print what every scenario gave")
 )
 
