@@ -260,11 +260,14 @@ func (r *Registration) park(d Direction, c *Call, deadline int64, events bool) e
 	w := waiters.Get().(*waiter)
 	w.deadline = deadline
 	parked, err := r.hang(d, w, events)
-	if !parked {
-		waiters.Put(w)
-		return err
+	if parked && c.Context != nil {
+		return r.rest(w, c)
 	}
-	return r.rest(w, c)
+	if parked {
+		err = w.sleep()
+	}
+	waiters.Put(w)
+	return err
 }
 
 // hang makes w the one that waits for readiness. Without events it is passed

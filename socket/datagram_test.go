@@ -114,7 +114,7 @@ func awaitParked(t *testing.T, n int) {
 	buf := make([]byte, 1<<20)
 	for limit := time.Now().Add(10 * time.Second); ; {
 		stacks := string(buf[:runtime.Stack(buf, true)])
-		if strings.Count(stacks, "loop.(*Registration).sleep(") >= n {
+		if strings.Count(stacks, "loop.(*waiter).sleep(") >= n {
 			return
 		}
 		if time.Now().After(limit) {

@@ -20,6 +20,11 @@ var _ io.Writer = (*Socket)(nil)
 // Of a message, what does not fit is lost, and an empty one is 0 without an
 // error. A nil buf is EFAULT.
 func (s *Socket) Recv(buf []byte, flags int) (int, error) {
+	if flags == 0 {
+		if n, err, done := s.recvPlain(buf); done {
+			return n, s.received("recv", n, len(buf), 0, err)
+		}
+	}
 	n, err := s.recv(buf, flags, nil)
 	return n, s.received("recv", n, len(buf), flags, err)
 }
@@ -27,7 +32,10 @@ func (s *Socket) Recv(buf []byte, flags int) (int, error) {
 // received is the error of a read that gave n bytes: what failed, or the end,
 // which is a read of nothing that asked for something.
 func (s *Socket) received(op string, n, asked, flags int, err error) error {
-	if err == nil && n == 0 && asked > 0 && flags&unix.MSG_ERRQUEUE == 0 && s.zeroIsEnd() {
+	if err == nil && n > 0 {
+		return nil
+	}
+	if err == nil && asked > 0 && flags&unix.MSG_ERRQUEUE == 0 && s.zeroIsEnd() {
 		err = io.EOF
 	}
 	if err != nil {
@@ -183,7 +191,13 @@ func (s *Socket) recvAtLeast(target, size, flags int, read func(fd, done, flags 
 // (EMSGSIZE). A broken connection gives EPIPE, and no signal. MSG_DONTWAIT does
 // not wait. The input buffer is not affected. A nil buf is EFAULT.
 func (s *Socket) Send(buf []byte, flags int) (int, error) {
-	n, err := s.send(buf, flags, nil)
+	n, err, done := 0, error(nil), false
+	if flags == 0 {
+		n, err, done = s.sendPlain(buf)
+	}
+	if !done {
+		n, err = s.send(buf, flags, nil)
+	}
 	if n, err = s.core.settle(n, err); err != nil {
 		return n, s.core.failed("send", err)
 	}
@@ -258,6 +272,9 @@ func (s *Socket) Write(buf []byte) (int, error) { return s.write("write", buf) }
 func (s *Socket) write(op string, buf []byte) (int, error) {
 	if len(buf) == 0 && s.core.stream() {
 		return 0, nil
+	}
+	if n, err, done := s.sendPlain(buf); done {
+		return n, s.short(op, n, err)
 	}
 	n, err := s.send(buf, 0, nil)
 	return n, s.short(op, n, err)

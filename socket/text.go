@@ -39,6 +39,9 @@ func (s *Socket) fread(op string, buf []byte) (int, error) {
 	if len(buf) == 0 {
 		return 0, nil
 	}
+	if n, err, done := s.recvPlain(buf); done {
+		return n, s.received(op, n, len(buf), 0, err)
+	}
 	c := s.core
 	n := 0
 	var owed error
