@@ -43,7 +43,11 @@ func (s *Socket) Accept() (*Socket, error) {
 	}
 	child.inheritInput(c)
 	child.remote.set(from.decode())
-	return adopt(op, fd, child)
+	conn, err := adopt(op, fd, child)
+	if err == nil && c.stream() {
+		child.reg.Prepare() // mostly for another goroutine
+	}
+	return conn, err
 }
 
 // Connect connects the socket: connect(2). For inet and inet6, host is an

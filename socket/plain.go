@@ -34,22 +34,32 @@ func (s *Socket) recvPlain(buf []byte) (n int, err error, done bool) {
 		c.reg.End(loop.Read, ready)
 		return 0, nil, false
 	}
-	if !ready {
-		err = c.reg.Wait(loop.Read, &call)
-	}
-	var errno syscall.Errno
-	if err == nil || err == loop.ErrTimeout {
+	more := false
+	for {
+		if !ready {
+			err = c.reg.Wait(loop.Read, &call)
+		}
+		if err != nil && err != loop.ErrTimeout {
+			break
+		}
 		// At the end of the time too: what came at the last moment counts.
-		if n, errno = recvfrom(c.reg.FD(), buf, 0, nil); errno == unix.EAGAIN && err == nil {
-			return s.recvOn(&call, buf)
+		var errno syscall.Errno
+		n, errno = recvfrom(c.reg.FD(), buf, 0, nil)
+		if errno == 0 {
+			more, err = c.leftover(n, len(buf), 0), nil
+			break
 		}
 		if errno != unix.EAGAIN {
-			err = nil
+			more, err = true, errno
+			break
 		}
-	}
-	more := errno == 0 && err == nil && c.leftover(n, len(buf), 0)
-	if err == nil && errno != 0 {
-		more, err = true, errno
+		if err != nil {
+			break
+		}
+		if !ready {
+			return s.recvOn(&call, buf) // woken in vain
+		}
+		ready = false
 	}
 	c.reg.End(loop.Read, more)
 	runtime.KeepAlive(s)
