@@ -52,22 +52,7 @@ type waiter struct {
 	backlog  *atomic.Int64 // counts it from being woken until it runs; or nil
 }
 
-var waiters = sync.Pool{New: newWaiter}
-
-// Prepare does in advance what the first wait for reading would have to: the
-// kernel is asked to watch the descriptor, and a waiter is made. A goroutine
-// that is started for a connection need not grow its stack for that, which
-// halves what it takes. A failure is left for the wait to report.
-func (r *Registration) Prepare() {
-	r.mu.Lock()
-	if r.state.Load()&stateClosed == 0 {
-		_ = r.watch(Read)
-	}
-	r.mu.Unlock()
-	waiters.Put(newWaiter())
-}
-
-func newWaiter() any { return &waiter{token: make(chan struct{}, 1)} }
+var waiters = sync.Pool{New: func() any { return &waiter{token: make(chan struct{}, 1)} }}
 
 // A ring is a first-in first-out list of waiters: the last one, whose next is
 // the first. An empty one takes a word.

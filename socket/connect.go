@@ -43,11 +43,7 @@ func (s *Socket) Accept() (*Socket, error) {
 	}
 	child.inheritInput(c)
 	child.remote.set(from.decode())
-	conn, err := adopt(op, fd, child)
-	if err == nil && c.stream() {
-		child.reg.Prepare() // mostly for another goroutine
-	}
-	return conn, err
+	return adopt(op, fd, child)
 }
 
 // Connect connects the socket: connect(2). For inet and inet6, host is an
