@@ -1,0 +1,63 @@
+package weir_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	weir "github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/socket"
+)
+
+// One goroutine waits for many sockets.
+func ExampleSelect() {
+	a, client, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer a.Close()
+	defer client.Close()
+	b, idle, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Close()
+	defer idle.Close()
+
+	client.WriteLine("hello")
+	ready, err := weir.Select([]weir.Selectable{a, b}, nil, nil, weir.Forever)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, s := range ready.Read {
+		line, err := s.(*socket.Socket).ReadLine()
+		fmt.Println(s == weir.Selectable(a), line, err)
+	}
+	// Output: true hello <nil>
+}
+
+// What is registered once costs nothing while it is idle.
+func ExampleSelector() {
+	a, client, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer a.Close()
+	defer client.Close()
+	selector := weir.NewSelector()
+	defer selector.Close()
+	if err := selector.Register(a, weir.Readable, "the first"); err != nil {
+		log.Fatal(err)
+	}
+
+	client.WriteLine("hello")
+	ready, err := selector.Wait(context.Background(), weir.Forever, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, r := range ready {
+		line, err := r.What.(*socket.Socket).ReadLine()
+		fmt.Println(r.Data, line, err)
+	}
+	// Output: the first hello <nil>
+}
