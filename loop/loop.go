@@ -230,6 +230,9 @@ func (l *Loop) turn() bool {
 	moreTimers := l.expire()
 	moreTasks, open := l.runTasks()
 	l.more = moreTimers || moreTasks
+	if !open && moreTasks {
+		return true // they were posted before the end
+	}
 	if open && l.backlog.Load() > 0 {
 		// Let the woken goroutines run before the next poll: by then their
 		// peers may have answered, and one poll finds many events.

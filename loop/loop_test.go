@@ -260,6 +260,33 @@ func TestCloseRunsWhatWasPosted(t *testing.T) {
 	})
 }
 
+// The tasks of a turn's budget, what is left of it, and what was posted while
+// it ran: all came before the end.
+func TestCloseRunsWhatWasPostedInBetween(t *testing.T) {
+	l := newLoop(t, loop.WithTasks(2))
+	var ran atomic.Int64
+	hold, held := make(chan struct{}), make(chan struct{})
+	require.NoError(t, l.Post(func() { close(held); <-hold }))
+	<-held
+	count := func() { ran.Add(1) }
+	again, waiting := make(chan struct{}), make(chan struct{})
+	require.NoError(t, l.Post(func() { close(waiting); <-again }))
+	for range 5 {
+		require.NoError(t, l.Post(count))
+	}
+	close(hold)
+	<-waiting // the others are taken off the queue, beyond this turn's budget
+	for range 5 {
+		require.NoError(t, l.Post(count))
+	}
+	closed := make(chan error)
+	go func() { closed <- l.Close() }()
+	require.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, 5*time.Second, time.Millisecond)
+	close(again)
+	require.NoError(t, <-closed)
+	require.EqualValues(t, 10, ran.Load())
+}
+
 func TestBadOptions(t *testing.T) {
 	for _, c := range []struct {
 		opt  loop.Option
