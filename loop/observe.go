@@ -81,7 +81,7 @@ func (p Probe) FD() int { return int(p.r.fd) }
 func (p Probe) Of() *Registration { return p.r }
 
 // Done ends the probe.
-func (p Probe) Done() { p.r.release(oneCall) }
+func (p Probe) Done() { p.r.release() }
 
 // Disprove ends a probe in which the kernel said that the condition does not
 // hold. That uses the ready mark up, unless an event has come since: the event

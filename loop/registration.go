@@ -102,11 +102,12 @@ func (r *Registration) Use() error {
 }
 
 // Done ends what Use began.
-func (r *Registration) Done() { r.release(oneCall) }
+func (r *Registration) Done() { r.release() }
 
-// release gives back calls, and the descriptor with the last of them.
-func (r *Registration) release(calls uint64) {
-	if r.state.Add(-calls)&callsMask == 0 {
+// release takes one call off the count, and gives back the descriptor with the
+// last of them.
+func (r *Registration) release() {
+	if r.state.Add(^(oneCall-1))&callsMask == 0 {
 		// Only the last of all calls gets here, and none can begin: closed is
 		// set, for the open Registration counts as a call.
 		unix.Close(int(r.fd))
@@ -158,7 +159,7 @@ func (r *Registration) shut(reason error) error {
 	r.loop.table.remove(r.key)
 	r.loop.mu.Unlock()
 	woken.wake(nil)
-	r.release(oneCall)
+	r.release()
 	return nil
 }
 

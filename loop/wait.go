@@ -344,7 +344,7 @@ func (r *Registration) End(d Direction, more bool) {
 			break
 		}
 		if s&callsMask == oneCall { // the last call of a closed descriptor
-			r.release(oneCall)
+			r.release()
 			return
 		}
 		if r.state.CompareAndSwap(s, (r.stamp(s, d)&^held|mark)-oneCall) {
@@ -370,7 +370,7 @@ func (r *Registration) End(d Direction, more bool) {
 	if next != nil {
 		next.token <- struct{}{}
 	}
-	r.release(oneCall)
+	r.release()
 }
 
 // Interrupt ends every wait that is in progress, in both directions, with

@@ -194,7 +194,7 @@ func onlyCall(s *Socket, call func(*Socket) error, result chan<- error) {
 // A view is as good as the socket itself: it keeps it open.
 func TestViewKeepsTheSocketOpen(t *testing.T) {
 	var view *Socket
-	peer := half(t, func(s *Socket) { view = s.With(context.Background()).With(context.TODO()) })
+	peer := half(t, func(s *Socket) { view = s.With(context.Background()).With(context.Background()) })
 	collectAll()
 	put(t, view, "x")
 	requireRune(t, peer, 'x')
