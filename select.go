@@ -73,7 +73,7 @@ func Select(read, write, except []Selectable, timeout time.Duration) (Set, error
 }
 
 // SelectContext is Select; when ctx is done it returns EINTR and the context's
-// cause.
+// cause. A nil ctx is none.
 func SelectContext(ctx context.Context, read, write, except []Selectable, timeout time.Duration) (Set, error) {
 	var ready Set
 	_, err := ready.Select(ctx, Set{read, write, except}, timeout)
@@ -85,6 +85,9 @@ func SelectContext(ctx context.Context, read, write, except []Selectable, timeou
 // With lists of enough capacity and a context that is never done, it allocates
 // nothing.
 func (ready *Set) Select(ctx context.Context, want Set, timeout time.Duration) (n int, err error) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	c := calls.Get().(*call)
 	c.want = [...][]Selectable{want.Read, want.Write, want.Except}
 	c.ready = [...][]Selectable{ready.Read[:0], ready.Write[:0], ready.Except[:0]}

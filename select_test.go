@@ -521,3 +521,16 @@ func TestNoAllocation(t *testing.T) {
 		}))
 	}
 }
+
+// A nil context is none, as it is for a socket, and no panic.
+func TestNilContextIsNone(t *testing.T) {
+	var none context.Context
+	ready, err := weir.SelectContext(none, nil, nil, nil, 0)
+	require.NoError(t, err)
+	require.Empty(t, ready.Read)
+	s := weir.NewSelector()
+	defer s.Close()
+	found, err := s.Wait(none, 0, nil)
+	require.NoError(t, err)
+	require.Empty(t, found)
+}

@@ -238,9 +238,12 @@ func (s *Selector) notice(e *entry, n loop.Notice, by *loop.Loop) {
 // last microseconds may be for the next call to tell.
 //
 // Errors: EINTR when ctx is done, with its cause, or when something registered
-// is interrupted; EBADF when the Selector is closed.
+// is interrupted; EBADF when the Selector is closed. A nil ctx is none.
 func (s *Selector) Wait(ctx context.Context, timeout time.Duration, into []Ready) ([]Ready, error) {
 	into = into[:0]
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	if ctx.Err() != nil {
 		return into, s.interrupted(context.Cause(ctx))
 	}
