@@ -48,7 +48,11 @@ type kernelEnd int
 func (e kernelEnd) fd() int { return int(e) }
 func (e kernelEnd) recvFrom(buf []byte, flags int) (int, error) {
 	// Not recvfrom: that is for system calls that return at once.
-	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(e), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
+	var n uintptr
+	var errno unix.Errno
+	unsignalled(func() {
+		n, _, errno = unix.Syscall6(unix.SYS_RECVFROM, uintptr(e), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
+	})
 	if errno != 0 {
 		return 0, errno
 	}
@@ -63,7 +67,11 @@ func (e kernelEnd) sendTo(buf []byte, flags int, to *Addr) (int, error) {
 		}
 		name = unsafe.Pointer(&sa.raw)
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(e), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags|unix.MSG_NOSIGNAL), uintptr(name), uintptr(sa.len))
+	var n uintptr
+	var errno unix.Errno
+	unsignalled(func() {
+		n, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(e), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags|unix.MSG_NOSIGNAL), uintptr(name), uintptr(sa.len))
+	})
 	if errno != 0 {
 		return 0, errno
 	}

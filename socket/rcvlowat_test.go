@@ -171,8 +171,8 @@ func kernelLowWater(t *testing.T, pair func(*testing.T) (a, b *Socket)) lowWater
 	require.NoError(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, lowWater))
 	limit := unix.NsecToTimeval(int64(lowWaterLimit))
 	require.NoError(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit))
-	return lowWaterSide{fd, b.Fd(), func(buf []byte, flags int) (int, error) {
-		n, _, err := unix.Recvfrom(fd, buf, flags)
+	return lowWaterSide{fd, b.Fd(), func(buf []byte, flags int) (n int, err error) {
+		unsignalled(func() { n, _, err = unix.Recvfrom(fd, buf, flags) })
 		return max(n, 0), err
 	}}
 }
