@@ -78,9 +78,10 @@ type Loop struct {
 	// waits counts the poller's waits, from their beginning: see Registration.stamp.
 	waits atomic.Uint64
 
-	mu     sync.Mutex // guards the next three; taken last
+	mu     sync.Mutex // guards the next four; taken last
 	table  table
 	tasks  []func()
+	poked  []uint64 // keys of registrations whose handlers are to be called
 	closed bool
 
 	timerMu sync.Mutex // guards the next two; may be taken under a Registration's lock
@@ -94,6 +95,7 @@ type Loop struct {
 	running []func() // taken from tasks, and not yet run
 	spare   []func() // an empty queue, for its memory; guarded by mu
 	more    bool     // due work was left for the next turn
+	now     int64    // the time of the turn; 0 until somebody asks
 
 	turns  atomic.Uint64
 	fatal  error
@@ -226,6 +228,8 @@ func (l *Loop) turn() bool {
 		return false
 	}
 	l.turns.Add(1)
+	l.now = 0
+	l.handlePoked()
 	l.dispatch(l.events[:n])
 	moreTimers := l.expire()
 	moreTasks, open := l.runTasks()
@@ -249,7 +253,7 @@ func (l *Loop) deadline() time.Time {
 		return l.start // long past: just poll, and keep no thread from them
 	}
 	l.mu.Lock()
-	pending := len(l.tasks) > 0 || l.closed
+	pending := len(l.tasks) > 0 || len(l.poked) > 0 || l.closed
 	l.mu.Unlock()
 	if pending {
 		return l.start
@@ -361,7 +365,9 @@ func (l *Loop) release() {
 	left := l.table.all()
 	l.mu.Unlock()
 	for _, r := range left {
-		r.shut(ErrLoopClosed)
+		if r.shut(ErrLoopClosed) == nil && r.handler != nil {
+			r.handler.Closed()
+		}
 	}
 	if err := l.poller.Close(); l.fatal == nil {
 		l.fatal = err

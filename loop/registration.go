@@ -40,6 +40,7 @@ type Registration struct {
 	fd       int32
 	edges    WriteEdges
 	shared   bool // others use the open file, too
+	orphan   bool // the loop has closed it
 	key      uint64
 	parked   [2]*waiter // the turn's holder, waiting for readiness
 	deadline int64      // when timer expires; 0 if it is not scheduled
@@ -47,8 +48,8 @@ type Registration struct {
 	interest poller.Readiness
 	queue    [2]ring // those who wait for the turn
 	timer    timers.Timer[expirer]
-	reason   error // why it was closed
 
+	handler  Handler       // serves it instead of calls; nil for none
 	hooks    *Hook         // of who observes it
 	arrivals atomic.Uint32 // events that came while the kernel was being asked; changed under the lock
 }
@@ -59,16 +60,24 @@ type Registration struct {
 // ErrLoopClosed. The kernel is asked to watch it only when a call must wait:
 // what never waits costs nothing more.
 func (l *Loop) Register(r *Registration, fd int, edges WriteEdges) error {
+	return l.register(r, fd, edges, nil)
+}
+
+func (l *Loop) register(r *Registration, fd int, edges WriteEdges, h Handler) error {
 	if fd < 0 {
 		return fmt.Errorf("loop: register: descriptor %d: %w", fd, unix.EBADF)
 	}
 	if r.loop != nil {
 		return fmt.Errorf("loop: register: descriptor %d: the registration is in use", fd)
 	}
-	r.loop, r.fd, r.edges = l, int32(fd), edges
+	r.loop, r.fd, r.edges, r.handler = l, int32(fd), edges, h
 	r.timer.Owner = r
 	// Nothing is known yet, so a first system call is worth trying.
-	r.state.Store(oneCall | Read.of(readyBit) | Write.of(readyBit))
+	state := oneCall | Read.of(readyBit) | Write.of(readyBit)
+	if h != nil {
+		state |= stateHandled
+	}
+	r.state.Store(state)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -124,10 +133,10 @@ func (r *Registration) why() error {
 // closedFor is why, for a caller that holds the lock. The closing bit is set
 // before the reason.
 func (r *Registration) closedFor() error {
-	if r.reason == nil {
-		return ErrClosed
+	if r.orphan {
+		return ErrLoopClosed
 	}
-	return r.reason
+	return ErrClosed
 }
 
 // Close wakes every call that waits, with ErrClosed, stops watching the
@@ -139,8 +148,35 @@ func (r *Registration) shut(reason error) error {
 	if r.state.Or(stateClosed)&stateClosed != 0 {
 		return r.why()
 	}
+	r.withdraw(reason)
+	r.release()
+	return nil
+}
+
+// Release takes the descriptor off the loop and gives it to the caller, open;
+// r is closed. While a call is in progress it is EBUSY, and nothing changes.
+func (r *Registration) Release() (fd int, err error) {
+	for {
+		s := r.state.Load()
+		switch {
+		case s&stateClosed != 0:
+			return -1, r.why()
+		case s&callsMask != oneCall:
+			return -1, unix.EBUSY
+		}
+		// The open Registration's own count stays, so nobody closes it.
+		if r.state.CompareAndSwap(s, s|stateClosed) {
+			r.withdraw(ErrClosed)
+			return int(r.fd), nil
+		}
+	}
+}
+
+// withdraw takes a Registration that has just been marked as closed off the
+// loop, and wakes its waiters.
+func (r *Registration) withdraw(reason error) {
 	r.mu.Lock()
-	r.reason = reason
+	r.orphan = reason == ErrLoopClosed
 	if r.interest != 0 {
 		// Before the descriptor is closed: a duplicate of it would keep the
 		// watch alive. An error means that the poller is gone, watch and all.
@@ -159,8 +195,6 @@ func (r *Registration) shut(reason error) error {
 	r.loop.table.remove(r.key)
 	r.loop.mu.Unlock()
 	woken.wake(nil)
-	r.release()
-	return nil
 }
 
 // watch has the kernel report the direction's readiness. What holds already
@@ -200,6 +234,12 @@ func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 	drop := ev&poller.Writable != 0 && r.edges == DropWritable
 	for {
 		s := r.state.Load()
+		if s&stateHandled != 0 {
+			if s&stateClosed == 0 { // by the handler of an event before, in the same turn
+				r.handler.Ready(ev)
+			}
+			return
+		}
 		if s&attention != 0 || drop {
 			break
 		}

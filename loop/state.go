@@ -38,6 +38,8 @@ func (d Direction) String() string {
 //	bits 17-22  the loop's wait during which the last read call ended, modulo 64
 //	bits 23-28  the same of the last write call
 //	bits 29-30  read, write: the call that has the turn is interrupted
+//	bit  31     handled: a Handler serves it. It has no turns and no waiters,
+//	            and of the bits above only closed and, as poked, 7 are in use
 //	bits 32-63  calls in progress, and one for the open Registration itself
 const (
 	stateClosed uint64 = 1 << 0
@@ -46,6 +48,9 @@ const (
 
 	stateObserved uint64 = 1 << 3
 	stateProbed   uint64 = 1 << 16
+
+	stateHandled uint64 = 1 << 31
+	statePoked   uint64 = 1 << 7 // of a handled one: the handler is to be called
 
 	readyBit  uint64 = 1 << 4 // a system call may succeed; clear: it would say EAGAIN
 	heldBit   uint64 = 1 << 5 // a call has the turn

@@ -445,6 +445,11 @@ func (r *Registration) expire(now int64) {
 		return
 	}
 	r.deadline = 0
+	if r.handler != nil {
+		r.mu.Unlock()
+		r.handler.Expire()
+		return
+	}
 	var next int64
 	list := r.take(ErrTimeout, func(w *waiter) bool {
 		if w.deadline != 0 && w.deadline <= now {

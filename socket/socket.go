@@ -131,7 +131,9 @@ func adopt(op string, fd int, c *core) (*Socket, error) {
 }
 
 // attach is adopt that leaves the descriptor alone when it fails.
-func attach(fd int, c *core) (*Socket, error) {
+func attach(fd int, c *core) (*Socket, error) { return attachTo(c.group.Pick(), fd, c) }
+
+func attachTo(l *loop.Loop, fd int, c *core) (*Socket, error) {
 	edges := loop.DropWritable
 	if c.stream() && (c.family == Inet || c.family == Inet6) {
 		edges = loop.KeepWritable
@@ -139,7 +141,7 @@ func attach(fd int, c *core) (*Socket, error) {
 	if c.family != Inet && c.family != Inet6 && c.family != Unix {
 		c.reg.Share() // how exact its events are is not known
 	}
-	if err := c.group.Pick().Register(&c.reg, fd, edges); err != nil {
+	if err := l.Register(&c.reg, fd, edges); err != nil {
 		return nil, err
 	}
 	s := &Socket{core: c}

@@ -1,0 +1,140 @@
+package loop
+
+import (
+	"time"
+
+	"github.com/seed-2334f180/weir/poller"
+)
+
+// A Handler serves a Registration by callbacks, where nobody waits in calls.
+// All are called on the loop's goroutine, one at a time and without a lock, and
+// must not block. None is called once the Registration is closed, but Closed by
+// the loop itself.
+type Handler interface {
+	// Ready tells what the kernel has reported. Every report comes once, so
+	// the handler goes on until a system call says EAGAIN, or pokes the
+	// Registration to go on in the next turn. After a Poke it is 0.
+	Ready(poller.Readiness)
+
+	// Expire tells that the time set with ExpireAt has come.
+	Expire()
+
+	// Closed tells that the loop was closed, and the Registration with it.
+	Closed()
+}
+
+// Handle puts a non-blocking descriptor on the loop, served by h. It is watched
+// for reading, and for what WatchWrite says. The rest is as with Register; of
+// the Registration's methods, those that wait are not for it. Unless it is
+// called on the loop's goroutine, h may be called before it returns.
+func (l *Loop) Handle(r *Registration, fd int, h Handler) error {
+	if err := l.register(r, fd, KeepWritable, h); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	err := r.watch(Read)
+	r.mu.Unlock()
+	if err != nil {
+		// The descriptor stays the caller's, unless the loop was closed
+		// meanwhile, with it, and has told h.
+		if _, closed := r.Release(); closed != nil {
+			return nil
+		}
+		return err
+	}
+	return nil
+}
+
+// WatchWrite has the kernel report that there is room to write, or no longer.
+// Room that there is already is reported too.
+func (r *Registration) WatchWrite(on bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.state.Load()&stateClosed != 0:
+		return r.closedFor()
+	case on:
+		return r.watch(Write)
+	case r.interest&poller.Writable == 0:
+		return nil
+	}
+	if err := r.loop.poller.Modify(int(r.fd), r.key, watchRead); err != nil {
+		return err
+	}
+	r.interest = watchRead
+	return nil
+}
+
+// Poke has the handler's Ready called in the loop's next turn, once for all
+// pokes until then. Any goroutine may call it.
+func (r *Registration) Poke() {
+	if r.state.Or(statePoked)&(statePoked|stateClosed) != 0 {
+		return
+	}
+	l := r.loop
+	l.mu.Lock()
+	l.poked = append(l.poked, r.key)
+	l.mu.Unlock()
+	// It fails only when the loop is closing, which tells the handler.
+	_ = l.wake()
+}
+
+// handlePoked calls the handlers that were poked before this turn, or as many
+// of them as a turn takes events.
+func (l *Loop) handlePoked() {
+	l.mu.Lock()
+	n := min(len(l.poked), len(l.batch))
+	if n == 0 {
+		l.mu.Unlock()
+		return
+	}
+	batch := l.batch[:n]
+	for i, key := range l.poked[:n] {
+		batch[i] = l.table.find(key)
+	}
+	l.poked = append(l.poked[:0], l.poked[n:]...)
+	l.mu.Unlock()
+	for i, r := range batch {
+		batch[i] = nil
+		if r != nil && r.state.And(^statePoked)&stateClosed == 0 {
+			r.handler.Ready(0)
+		}
+	}
+}
+
+// ExpireAt has the handler's Expire called at a time on the loop's clock, Now's,
+// instead of what was set before: never earlier, and later by a tenth of a
+// millisecond plus what the loop is busy with. Zero is never. It is called on
+// the loop's goroutine.
+func (r *Registration) ExpireAt(at time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state.Load()&stateClosed != 0 || int64(at) == r.deadline {
+		return
+	}
+	r.deadline = min(int64(at), farthest)
+	if at == 0 {
+		r.loop.cancel(&r.timer)
+		return
+	}
+	r.loop.schedule(&r.timer, r.deadline)
+}
+
+// Now is the time since the loop's start, read once a turn: what happens in one
+// turn happens at the same time. It is for the loop's goroutine alone.
+func (l *Loop) Now() time.Duration {
+	if l.now == 0 {
+		l.now = l.nanos()
+	}
+	return time.Duration(l.now)
+}
+
+// Elapsed is the time since the loop's start, at this moment.
+func (l *Loop) Elapsed() time.Duration { return time.Duration(l.nanos()) }
+
+// Busy reports whether the loop is in a turn, and in which: one that stays the
+// same for long means that something blocks the loop.
+func (l *Loop) Busy() (turn uint64, busy bool) {
+	turn = l.turns.Load()
+	return turn, !l.asleep.Load()
+}

@@ -1,0 +1,303 @@
+package loop
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/poller"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// recorder is a Handler that tells what it was called with.
+type recorder struct {
+	ready   func(poller.Readiness)
+	expired chan time.Duration
+	closed  chan struct{}
+	reg     Registration
+}
+
+func newRecorder(ready func(poller.Readiness)) *recorder {
+	return &recorder{ready: ready, expired: make(chan time.Duration, 16), closed: make(chan struct{}, 1)}
+}
+
+func (h *recorder) Ready(ev poller.Readiness) { h.ready(ev) }
+func (h *recorder) Expire()                   { h.expired <- h.reg.Loop().Elapsed() }
+func (h *recorder) Closed()                   { h.closed <- struct{}{} }
+
+func handlerPair(t *testing.T) (ours, theirs int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fds[1]) })
+	return fds[0], fds[1]
+}
+
+// onLoop runs f on the loop and waits for it.
+func onLoop(t *testing.T, l *Loop, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	require.NoError(t, l.Post(func() { f(); close(done) }))
+	<-done
+}
+
+func handlerLoop(t *testing.T) *Loop {
+	t.Helper()
+	l, err := New()
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func TestHandlerIsToldOfEvents(t *testing.T) {
+	l := handlerLoop(t)
+	ours, theirs := handlerPair(t)
+	events := make(chan poller.Readiness, 16)
+	h := newRecorder(func(ev poller.Readiness) { events <- ev })
+	require.NoError(t, l.Handle(&h.reg, ours, h))
+	_, err := unix.Write(theirs, []byte("x"))
+	require.NoError(t, err)
+	require.NotZero(t, <-events&poller.Readable)
+
+	require.NoError(t, h.reg.WatchWrite(true))
+	require.NotZero(t, <-events&poller.Writable, "room that there is already is reported")
+
+	require.NoError(t, unix.Shutdown(theirs, unix.SHUT_WR))
+	require.NotZero(t, <-events&poller.PeerClosed)
+	require.NoError(t, h.reg.Close())
+}
+
+func TestPokesAreCoalescedAndNoneIsLost(t *testing.T) {
+	l := handlerLoop(t)
+	ours, _ := handlerPair(t)
+	var calls, seen atomic.Int64
+	var done sync.WaitGroup
+	var made atomic.Int64
+	h := newRecorder(func(ev poller.Readiness) {
+		if ev == 0 {
+			calls.Add(1)
+			seen.Store(made.Load())
+		}
+	})
+	require.NoError(t, l.Handle(&h.reg, ours, h))
+	const each = 1000
+	for range 4 {
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			for range each {
+				made.Add(1)
+				h.reg.Poke()
+			}
+		}()
+	}
+	done.Wait()
+	require.Eventually(t, func() bool { return seen.Load() == 4*each }, 5*time.Second, time.Millisecond,
+		"a call follows the last poke")
+
+	// Those made while the loop cannot turn become one.
+	before := calls.Load()
+	onLoop(t, l, func() {
+		for range 100 {
+			h.reg.Poke()
+		}
+	})
+	require.Eventually(t, func() bool { return calls.Load() > before }, 5*time.Second, time.Millisecond)
+	onLoop(t, l, func() {})
+	require.Equal(t, before+1, calls.Load())
+}
+
+func TestPokesBeyondATurnAreKept(t *testing.T) {
+	l, err := New(WithEvents(2))
+	require.NoError(t, err)
+	defer l.Close()
+	const n = 9
+	var called sync.WaitGroup
+	called.Add(n)
+	var hs [n]*recorder
+	for i := range hs {
+		ours, _ := handlerPair(t)
+		hs[i] = newRecorder(func(ev poller.Readiness) {
+			if ev == 0 {
+				called.Done()
+			}
+		})
+		require.NoError(t, l.Handle(&hs[i].reg, ours, hs[i]))
+	}
+	onLoop(t, l, func() {
+		for _, h := range hs {
+			h.reg.Poke()
+		}
+	})
+	called.Wait()
+}
+
+func TestPokeByItselfGivesOthersTheirTurn(t *testing.T) {
+	l := handlerLoop(t)
+	ours, _ := handlerPair(t)
+	quit, stopped := make(chan struct{}), make(chan struct{})
+	var h *recorder
+	h = newRecorder(func(ev poller.Readiness) {
+		select {
+		case <-quit:
+			if ev == 0 {
+				close(stopped)
+			}
+		default:
+			h.reg.Poke()
+		}
+	})
+	require.NoError(t, l.Handle(&h.reg, ours, h))
+	h.reg.Poke()
+	for range 10 {
+		onLoop(t, l, func() {}) // it is served, though the handler never rests
+	}
+	close(quit)
+	<-stopped
+}
+
+func TestHandlerThatWasClosedIsNotCalled(t *testing.T) {
+	l := handlerLoop(t)
+	const n = 8
+	var hs [n]*recorder
+	var fds [n]int
+	var calls atomic.Int64
+	for i := range hs {
+		ours, theirs := handlerPair(t)
+		fds[i] = theirs
+		hs[i] = newRecorder(func(poller.Readiness) {
+			calls.Add(1)
+			for _, h := range hs {
+				_ = h.reg.Close()
+			}
+		})
+		require.NoError(t, l.Handle(&hs[i].reg, ours, hs[i]))
+	}
+	onLoop(t, l, func() { // all are in one batch of events
+		for _, fd := range fds {
+			_, _ = unix.Write(fd, []byte("x"))
+		}
+		for _, h := range hs {
+			h.reg.Poke()
+		}
+	})
+	require.Eventually(t, func() bool { return calls.Load() > 0 }, 5*time.Second, time.Millisecond)
+	onLoop(t, l, func() {})
+	require.EqualValues(t, 1, calls.Load())
+	require.Zero(t, l.Registered())
+}
+
+func TestExpireAtIsNeverEarlyAndCanBeMoved(t *testing.T) {
+	l := handlerLoop(t)
+	ours, _ := handlerPair(t)
+	h := newRecorder(func(poller.Readiness) {})
+	require.NoError(t, l.Handle(&h.reg, ours, h))
+	var at time.Duration
+	onLoop(t, l, func() {
+		h.reg.ExpireAt(l.Now() + time.Hour)
+		at = l.Now() + 5*time.Millisecond
+		h.reg.ExpireAt(at)
+	})
+	require.GreaterOrEqual(t, <-h.expired, at)
+	onLoop(t, l, func() {
+		h.reg.ExpireAt(l.Now() + 5*time.Millisecond)
+		h.reg.ExpireAt(0)
+		at = l.Now() + 10*time.Millisecond
+	})
+	after := make(chan struct{})
+	_, err := l.AfterFunc(10*time.Millisecond, func() { close(after) })
+	require.NoError(t, err)
+	<-after
+	require.Empty(t, h.expired, "zero takes it back")
+}
+
+func TestReleaseGivesTheDescriptorBackOpen(t *testing.T) {
+	l := handlerLoop(t)
+	ours, theirs := handlerPair(t)
+	h := newRecorder(func(poller.Readiness) {})
+	require.NoError(t, l.Handle(&h.reg, ours, h))
+	require.NoError(t, h.reg.Use())
+	_, err := h.reg.Release()
+	require.ErrorIs(t, err, unix.EBUSY)
+	h.reg.Done()
+	fd, err := h.reg.Release()
+	require.NoError(t, err)
+	require.Equal(t, ours, fd)
+	require.Zero(t, l.Registered())
+	_, err = h.reg.Release()
+	require.ErrorIs(t, err, ErrClosed)
+	require.ErrorIs(t, h.reg.Close(), ErrClosed)
+
+	// It works, and can be registered again.
+	h = newRecorder(func(poller.Readiness) {})
+	require.NoError(t, l.Handle(&h.reg, fd, h))
+	_, err = unix.Write(theirs, []byte("x"))
+	require.NoError(t, err)
+	var buf [1]byte
+	n, err := unix.Read(fd, buf[:])
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.NoError(t, h.reg.Close())
+}
+
+func TestReleaseOfACallInProgressIsRefused(t *testing.T) {
+	l := handlerLoop(t)
+	ours, _ := handlerPair(t)
+	var r Registration
+	require.NoError(t, l.Register(&r, ours, DropWritable))
+	var call Call
+	_, err := r.Begin(Read, &call)
+	require.NoError(t, err)
+	ended := make(chan error)
+	go func() {
+		var err error
+		for err == nil { // it may be woken in vain
+			err = r.Wait(Read, &call)
+		}
+		r.End(Read, false)
+		ended <- err
+	}()
+	_, err = r.Release()
+	require.ErrorIs(t, err, unix.EBUSY)
+	require.NoError(t, r.Close())
+	require.ErrorIs(t, <-ended, ErrClosed)
+}
+
+func TestHandlerIsToldThatTheLoopWasClosed(t *testing.T) {
+	l, err := New()
+	require.NoError(t, err)
+	ours, _ := handlerPair(t)
+	h := newRecorder(func(poller.Readiness) {})
+	require.NoError(t, l.Handle(&h.reg, ours, h))
+	require.NoError(t, l.Close())
+	<-h.closed
+	require.ErrorIs(t, h.reg.WatchWrite(true), ErrLoopClosed)
+	_, err = unix.FcntlInt(uintptr(ours), unix.F_GETFD, 0)
+	require.ErrorIs(t, err, unix.EBADF)
+}
+
+func TestHandleRefusesWhatCannotBeWatched(t *testing.T) {
+	l := handlerLoop(t)
+	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	h := newRecorder(func(poller.Readiness) {})
+	require.ErrorIs(t, l.Handle(&h.reg, fd, h), unix.EPERM)
+	require.Zero(t, l.Registered())
+	require.NoError(t, unix.Close(fd), "it stays the caller's")
+}
+
+func TestBusyTellsOfATurnThatDoesNotEnd(t *testing.T) {
+	l := handlerLoop(t)
+	held, free := make(chan struct{}), make(chan struct{})
+	require.NoError(t, l.Post(func() { close(held); <-free }))
+	<-held
+	turn, busy := l.Busy()
+	require.True(t, busy)
+	again, busy := l.Busy()
+	require.True(t, busy)
+	require.Equal(t, turn, again)
+	close(free)
+	require.Eventually(t, func() bool { _, busy := l.Busy(); return !busy }, 5*time.Second, time.Millisecond)
+}
