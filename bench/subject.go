@@ -12,6 +12,8 @@ import (
 var subjects = []subject{
 	rawSubject,
 	weirSubject,
+	weirEventsSubject,
+	weirOnDemandSubject,
 	netSubject,
 	gnetSubject,
 	kernelSubject,

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"sync"
+
+	weir "github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/socket"
+)
+
+var weirOnDemandSubject = subject{
+	name:      "weir-ondemand",
+	about:     "Weir's Server with a blocking handler, whose goroutine lasts a request",
+	serveEcho: serveEchoWeirOnDemand,
+}
+
+func serveEchoWeirOnDemand(size int, ready func(addr string) error) error {
+	buffers := sync.Pool{New: func() any {
+		buf := make([]byte, echoBuffer(size))
+		return &buf
+	}}
+	srv := &weir.Server{Loops: 1, Handle: func(s *socket.Socket) error {
+		buf := buffers.Get().(*[]byte)
+		defer buffers.Put(buf)
+		n, err := s.Read(*buf)
+		if err != nil {
+			return err
+		}
+		return sendAllWeir(s, (*buf)[:n])
+	}}
+	return serveWeir(srv, ready)
+}

@@ -1,0 +1,386 @@
+package weir
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/poller"
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
+)
+
+// A Conn is a connection that a Server serves by Events. What reads its input
+// is for its callbacks alone; all else may be called by any goroutine. A Conn
+// stays open until Close, Abort, an error, or the peer's end.
+type Conn struct {
+	// User is the program's own.
+	User any
+
+	reg loop.Registration
+	eng *engine
+
+	// flags are set under mu, or by the loop; read anywhere.
+	flags atomic.Uint32
+	mu    sync.Mutex // guards the output
+	out   *output    // what the peer has not taken yet; nil for nothing
+	errno syscall.Errno
+
+	// The rest is the loop's.
+	pending      bool // there may be something to receive
+	broken       bool // the kernel has told of an end
+	ended        bool // which has been received
+	told         bool // the handler, of pressure
+	heard        bool // at least a byte
+	unix         bool
+	lingers      bool          // nothing will be written any more, and what comes is not read
+	alarm        time.Duration // when the timer strikes; 0 if it is not set
+	active       time.Duration // when something was received
+	closingSince time.Duration
+	in           *input // what Data has left
+	timeouts     *Timeouts
+	next         *Conn
+	prev         *Conn
+	peer         netip.AddrPort
+}
+
+// The flags.
+const (
+	gathering uint32 = 1 << iota // a callback runs: what is written leaves after it
+	paused                       // by PauseRead
+	high                         // more than HighWater is queued, and was not yet down to LowWater
+	failing                      // a write has failed, with errno
+	closing                      // by Close
+	aborting                     // by Abort
+	woken                        // by Wake
+	gone                         // closed: nothing more can be written
+)
+
+// Server is the connection's server.
+func (c *Conn) Server() *Server { return c.eng.srv }
+
+// Loop is the loop that the callbacks are called on. Its AfterFunc and Post are
+// at the handler's service.
+func (c *Conn) Loop() *loop.Loop { return c.eng.loop }
+
+// RemoteAddr is the peer's address. A unix connection's has no path.
+func (c *Conn) RemoteAddr() socket.Addr {
+	if c.unix {
+		return socket.UnixAddr("")
+	}
+	return socket.AddrFrom(c.peer)
+}
+
+// LocalAddr is the connection's own address, or the zero Addr when it is
+// closed: getsockname(2).
+func (c *Conn) LocalAddr() (a socket.Addr) {
+	_ = c.Control(func(fd int) error {
+		a = socket.RawLocalAddr(fd)
+		return nil
+	})
+	return a
+}
+
+// Control calls f with the descriptor, for socket options and the like. It
+// stays the connection's, and open until f returns. On a closed connection it
+// is EBADF, which is net.ErrClosed.
+func (c *Conn) Control(f func(fd int) error) error {
+	if err := c.reg.Use(); err != nil {
+		return connClosed("control")
+	}
+	defer c.reg.Done()
+	return f(c.reg.FD())
+}
+
+func connClosed(op string) error {
+	return &socket.Error{Op: op, Errno: unix.EBADF, Err: loop.ErrClosed}
+}
+
+// PauseRead stops reading, so that the peer will have to wait, until
+// ResumeRead. Data may still be called once with what has arrived.
+func (c *Conn) PauseRead() { c.flags.Or(paused) }
+
+// ResumeRead undoes PauseRead.
+func (c *Conn) ResumeRead() {
+	if c.flags.And(^paused)&paused != 0 {
+		c.reg.Poke()
+	}
+}
+
+// Wake has Data called in the loop's next turn, though nothing may have
+// arrived. Several wakes may become one call.
+func (c *Conn) Wake() {
+	c.flags.Or(woken)
+	c.reg.Poke()
+}
+
+// Close closes the connection when what was written has left, which may take as
+// long as Timeouts.Linger. Nothing is read or written any more. Close does not
+// wait; Events.Close tells when it is done.
+func (c *Conn) Close() { c.end(closing) }
+
+// Abort closes the connection without regard for what is queued or unread. The
+// peer of a TCP connection sees a reset.
+func (c *Conn) Abort() { c.end(aborting) }
+
+func (c *Conn) end(how uint32) {
+	c.flags.Or(how)
+	c.reg.Poke()
+}
+
+// Ready is for the loop.
+func (c *Conn) Ready(ev poller.Readiness) {
+	if ev&(poller.Readable|poller.PeerClosed|poller.HungUp|poller.Failed) != 0 {
+		c.pending = true
+		if ev&(poller.PeerClosed|poller.HungUp|poller.Failed) != 0 {
+			c.broken = true
+		}
+	}
+	if ev&(poller.Writable|poller.HungUp|poller.Failed) != 0 || ev == 0 {
+		c.flush()
+	}
+	var err error
+	if c.flags.Load()&(woken|closing|aborting) == woken {
+		c.flags.And(^woken)
+		err = c.data(c.left())
+	}
+	if c.settle(err) {
+		c.read()
+	}
+}
+
+// Expire is for the loop.
+func (c *Conn) Expire() { c.timeUp() }
+
+// Closed is for the loop.
+func (c *Conn) Closed() { c.finish(loop.ErrLoopClosed) }
+
+// read receives until nothing is left, or reading must stop.
+func (c *Conn) read() {
+	budget := c.eng.srv.Chunk
+	for c.pending && (c.flags.Load()&(paused|high|closing) == 0 || c.lingers) {
+		if budget <= 0 {
+			c.reg.Poke() // the others' turn
+			return
+		}
+		if c.lingers {
+			if !c.discard(&budget) {
+				return
+			}
+			continue
+		}
+		view, room := c.room()
+		n, errno := socket.RawRecv(c.reg.FD(), room, 0)
+		switch {
+		case errno == unix.EAGAIN:
+			c.pending = false
+			return
+		case errno != 0:
+			c.finish(&socket.Error{Op: "recv", Errno: errno})
+			return
+		case n == 0:
+			c.pending, c.ended = false, true
+			c.settle(c.atEnd())
+			return
+		}
+		// A short read has emptied the socket, but an end may be behind it.
+		c.pending = n == len(room) || c.broken
+		c.heard = true
+		budget -= n
+		if c.timeouts.any {
+			c.active = c.eng.loop.Now()
+		}
+		if !c.settle(c.data(view[:len(view)-len(room)+n])) {
+			return
+		}
+	}
+}
+
+// discard reads what nobody wants any more. It returns false when the
+// connection has ended by that.
+func (c *Conn) discard(budget *int) bool {
+	n, errno := socket.RawRecv(c.reg.FD(), c.eng.buf, 0)
+	*budget -= n
+	switch {
+	case errno == unix.EAGAIN:
+		c.pending = false
+	case errno != 0 || n == 0:
+		c.finish(nil)
+		return false
+	}
+	return true
+}
+
+// data presents input, and keeps what the handler leaves.
+func (c *Conn) data(view []byte) error {
+	e := c.eng
+	f := e.srv.Events.Data
+	if f == nil {
+		f = nothing
+	}
+	e.unread = view
+	err := c.call(f)
+	left := e.unread
+	e.unread = nil
+	if err != nil {
+		return err
+	}
+	return c.keep(left)
+}
+
+func nothing(*Conn) error { return nil }
+
+// atEnd is called once, when the peer has ended its stream.
+func (c *Conn) atEnd() error {
+	f := c.eng.srv.Events.End
+	if f == nil {
+		c.flags.Or(closing)
+		return nil
+	}
+	c.eng.unread = c.left()
+	err := c.call(f)
+	left := c.eng.unread
+	c.eng.unread = nil
+	if err != nil {
+		return err
+	}
+	return c.keep(left)
+}
+
+// call calls back, gathers what is written meanwhile, and sends it.
+func (c *Conn) call(f func(*Conn) error) error {
+	e := c.eng
+	e.current = c
+	c.flags.Or(gathering)
+	err := e.guard(c, f)
+	c.mu.Lock()
+	c.flags.And(^gathering)
+	if len(e.gather) > 0 {
+		c.sendGathered()
+	}
+	c.mu.Unlock()
+	e.current = nil
+	return err
+}
+
+// settle does what a callback or a flag has asked for. It returns false when
+// the connection has ended.
+func (c *Conn) settle(err error) bool {
+	f := c.flags.Load()
+	switch {
+	case f&gone != 0:
+		return false
+	case err != nil:
+		c.finish(err)
+		return false
+	case f&aborting != 0:
+		// The linger option of zero makes close(2) a reset.
+		_ = unix.SetsockoptLinger(c.reg.FD(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		c.finish(ErrAborted)
+		return false
+	case f&failing != 0:
+		c.finish(&socket.Error{Op: "send", Errno: c.errno})
+		return false
+	case f&closing != 0:
+		return c.closeStep(f)
+	case f&high != 0 != c.told:
+		c.told = !c.told
+		if g := c.eng.srv.Events.Pressure; g != nil {
+			return c.settle(c.call(func(c *Conn) error { g(c, c.told); return nil }))
+		}
+	}
+	return true
+}
+
+// closeStep goes on with a Close.
+func (c *Conn) closeStep(f uint32) bool {
+	if c.lingers {
+		return true
+	}
+	if c.closingSince == 0 {
+		c.closingSince = c.eng.loop.Now()
+	}
+	if c.Queued() > 0 {
+		c.rearm() // the peer must take it within the linger time
+		return true
+	}
+	var why error
+	if c.ended && c.eng.srv.Events.End == nil {
+		why = io.EOF
+	}
+	if c.ended || !c.pending && c.in == nil && f&paused == 0 {
+		c.finish(why)
+		return false
+	}
+	// To close while there is unread input would be a reset, and might take
+	// from the peer what it has not read yet.
+	c.drop()
+	c.flags.And(^(paused | high))
+	c.lingers, c.pending = true, true
+	if err := unix.Shutdown(c.reg.FD(), unix.SHUT_WR); err != nil {
+		c.finish(nil)
+		return false
+	}
+	c.rearm()
+	return true
+}
+
+// finish ends the connection, on its loop.
+func (c *Conn) finish(why error) {
+	e := c.eng
+	c.mu.Lock()
+	over := c.flags.Or(gone)&gone != 0
+	out := c.out
+	c.out = nil
+	c.mu.Unlock()
+	if over {
+		return
+	}
+	_ = c.reg.Close() // unless the loop has
+	e.remove(c)
+	out.fail(e, why)
+	if f := e.srv.Events.Close; f != nil {
+		e.current, e.unread = c, c.left()
+		_ = e.guard(c, func(c *Conn) error { f(c, why); return nil })
+		e.current, e.unread = nil, nil
+	}
+	c.drop()
+	e.srv.gone()
+}
+
+// Detach takes the connection from the server, without closing it: the Socket
+// has it, with the input that was not read. It is for the connection's
+// callbacks; Events.Close is not called. While output is queued it is EBUSY.
+func (c *Conn) Detach() (*socket.Socket, error) {
+	e := c.eng
+	if e.current != c {
+		return nil, errors.New("weir: detach: outside of the connection's callbacks")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flags.Load()&gone != 0 {
+		return nil, connClosed("detach")
+	}
+	c.sendGathered()
+	if c.out != nil {
+		return nil, &socket.Error{Op: "detach", Errno: unix.EBUSY, Err: errors.New("output is queued")}
+	}
+	fd, err := c.reg.Release()
+	if err != nil {
+		return nil, &socket.Error{Op: "detach", Errno: unix.EBUSY, Err: err}
+	}
+	s, err := socket.Resume(fd, e.unread, socket.Group(e.srv.group))
+	if err != nil {
+		unix.Close(fd)
+	}
+	c.flags.Or(gone)
+	e.unread = nil
+	e.remove(c)
+	e.srv.gone()
+	return s, err
+}

@@ -1,0 +1,131 @@
+package weir
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
+)
+
+// readSize is the size of a loop's shared read buffer, and gatherSize what it
+// gathers of a callback's writes before it sends them.
+const (
+	readSize   = 64 << 10
+	gatherSize = 64 << 10
+)
+
+// An engine is a server's part on one loop. What is not said to be otherwise
+// belongs to the loop's goroutine.
+type engine struct {
+	srv  *Server
+	loop *loop.Loop
+
+	conns    *Conn // all of them, newest first
+	draining bool
+	tick     *loop.Timer
+
+	buf []byte // what is received goes here first
+
+	// Of the connection whose callback is running:
+	current *Conn
+	unread  []byte // its input
+	gather  []byte // its output; guarded by its lock
+}
+
+func newEngine(s *Server, l *loop.Loop) *engine {
+	return &engine{srv: s, loop: l, buf: make([]byte, readSize), gather: make([]byte, 0, 4096)}
+}
+
+// post has f called on the loop. The queue's bound is for those who can wait
+// for it; if f does not fit, it is called when it does.
+func (e *engine) post(f func()) {
+	if err := e.loop.Post(f); err == loop.ErrQueueFull {
+		// A timer has no bound, for it is its owner's memory.
+		_, _ = e.loop.AfterFunc(0, f)
+	}
+}
+
+// An arrival is a connection that was counted in and is about to be served.
+type arrival struct {
+	fd    int
+	peer  socket.Addr
+	input []byte             // that was read ahead
+	user  any                // for Conn.User
+	tell  func(*Conn, error) // nil if nobody waits for it
+}
+
+// open serves an arrival, on the loop. It closes the descriptor when it cannot.
+func (e *engine) open(a arrival) {
+	ip := a.peer.AddrPort()
+	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: ip, unix: !ip.IsValid()}
+	c.active = e.loop.Now()
+	if err := e.loop.Handle(&c.reg, a.fd, c); err != nil {
+		unix.Close(a.fd)
+		e.srv.gone()
+		if a.tell != nil {
+			a.tell(nil, err)
+			return
+		}
+		e.srv.Log.Error("weir: a connection could not be served", "peer", a.peer, "error", err)
+		return
+	}
+	e.insert(c)
+	if a.tell != nil {
+		a.tell(c, nil)
+	}
+	c.rearm()
+	var err error
+	if f := e.srv.Events.Open; f != nil {
+		err = c.call(f)
+	}
+	if !c.settle(err) {
+		return
+	}
+	if len(a.input) > 0 {
+		c.heard = true
+		if !c.settle(c.data(a.input)) {
+			return
+		}
+	}
+	if e.draining {
+		c.Close()
+	}
+}
+
+func (e *engine) insert(c *Conn) {
+	if c.next = e.conns; c.next != nil {
+		c.next.prev = c
+	}
+	e.conns = c
+}
+
+func (e *engine) remove(c *Conn) {
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		e.conns = c.next
+	}
+	c.next, c.prev = nil, nil
+}
+
+// guard calls f, and makes its panic an error.
+func (e *engine) guard(c *Conn, f func(*Conn) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = e.srv.panicked(v)
+		}
+	}()
+	return f(c)
+}
+
+// panicked logs a panic.
+func (s *Server) panicked(v any) error {
+	s.counters.panics.Add(1)
+	s.Log.Error("weir: a callback panicked", "panic", v, "stack", string(debug.Stack()))
+	return fmt.Errorf("weir: a callback panicked: %v", v)
+}

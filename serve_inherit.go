@@ -1,0 +1,174 @@
+package weir
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
+)
+
+// The names that sd_listen_fds(3) gives to what a process inherits, and one
+// for the pipe by which it says that it serves.
+const (
+	envFds   = "LISTEN_FDS"
+	envPid   = "LISTEN_PID"
+	envNames = "LISTEN_FDNAMES"
+	envReady = "WEIR_READY_FD"
+
+	firstInherited = 3
+)
+
+// Inherit serves the listeners that the process was started with: by systemd's
+// socket activation (sd_listen_fds(3)), or by Handover. It says how many there
+// are; with none the program opens its own. The environment is cleared of what
+// told of them, so that only the first call finds any.
+func (s *Server) Inherit() (n int, err error) {
+	if err := s.start(); err != nil {
+		return 0, err
+	}
+	count, pid := os.Getenv(envFds), os.Getenv(envPid)
+	ready, hasReady := os.LookupEnv(envReady)
+	for _, name := range []string{envFds, envPid, envNames, envReady} {
+		_ = os.Unsetenv(name) // only a name that cannot be fails
+	}
+	if count == "" || pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return 0, nil
+	}
+	total, err := strconv.Atoi(count)
+	if err != nil || total < 0 {
+		return 0, fmt.Errorf("weir: inherit: %s is %q, not a number of descriptors", envFds, count)
+	}
+	for fd := firstInherited; fd < firstInherited+total; fd++ {
+		if err := s.inherit(fd); err != nil {
+			return n, fmt.Errorf("weir: inherit: descriptor %d: %w", fd, err)
+		}
+		n++
+	}
+	if hasReady {
+		fd, err := strconv.Atoi(ready)
+		if err != nil {
+			return n, fmt.Errorf("weir: inherit: %s is %q, not a descriptor", envReady, ready)
+		}
+		pipe := os.NewFile(uintptr(fd), "ready")
+		defer pipe.Close()
+		if _, err := pipe.Write([]byte{1}); err != nil {
+			return n, fmt.Errorf("weir: inherit: %w", err)
+		}
+	}
+	return n, nil
+}
+
+func (s *Server) inherit(fd int) error {
+	ls, err := socket.Adopt(fd, socket.Group(s.group))
+	if err != nil {
+		return err
+	}
+	e := s.pick(socket.Addr{})
+	path := ls.Family() == socket.Unix && ls.Type() == socket.Stream && !strings.HasPrefix(ls.LocalAddr().Host(), "@")
+	if err := s.add(e, ls, path); err != nil {
+		ls.Close()
+		return err
+	}
+	return nil
+}
+
+// Handover starts a successor of this process, which serves the same listeners
+// as soon as it calls Inherit: then Handover returns nil, and this server, which
+// has accepted meanwhile, may Shutdown. No connection is refused in between. The
+// command gets the listeners as its first extra files, and must have none of its
+// own. When it ends before it has called Inherit, or ctx is done, it is killed,
+// and Handover returns an error; this server then goes on as before.
+func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
+	if len(cmd.ExtraFiles) > 0 {
+		return fmt.Errorf("weir: handover: the command has %d extra files already", len(cmd.ExtraFiles))
+	}
+	files, err := s.files()
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	if err != nil {
+		return fmt.Errorf("weir: handover: %w", err)
+	}
+	listener, told, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("weir: handover: %w", err)
+	}
+	defer listener.Close()
+	cmd.ExtraFiles = append(files[:len(files):len(files)], told)
+	cmd.Env = append(without(cmd.Environ(), envFds, envPid, envNames, envReady),
+		fmt.Sprintf("%s=%d", envFds, len(files)),
+		fmt.Sprintf("%s=%d", envReady, firstInherited+len(files)))
+	err = cmd.Start()
+	told.Close()
+	if err != nil {
+		return fmt.Errorf("weir: handover: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	defer stop()
+	if n, err := listener.Read(make([]byte, 1)); n != 1 {
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return fmt.Errorf("weir: handover: the successor did not serve: %w", err)
+	}
+	s.mu.Lock()
+	for _, l := range s.listeners {
+		l.path = "" // it is the successor's now
+	}
+	s.mu.Unlock()
+	return nil
+}
+
+// files are duplicates of the listeners.
+func (s *Server) files() (files []*os.File, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != serving {
+		return nil, ErrServerClosed
+	}
+	add := func(name string, use func() error, fd func() int, done func()) {
+		if err != nil {
+			return
+		}
+		if err = use(); err != nil {
+			return
+		}
+		defer done()
+		var dup int
+		if dup, err = unix.FcntlInt(uintptr(fd()), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			files = append(files, os.NewFile(uintptr(dup), name))
+		}
+	}
+	for _, l := range s.listeners {
+		add(l.addr.String(), l.reg.Use, l.reg.FD, l.reg.Done)
+	}
+	for _, p := range s.packets {
+		r := p.sock.Registration()
+		add(p.LocalAddr().String(), r.Use, r.FD, r.Done)
+	}
+	return files, err
+}
+
+// without is an environment that lacks some names.
+func without(env []string, names ...string) (rest []string) {
+	for _, e := range env {
+		name, _, _ := strings.Cut(e, "=")
+		keep := true
+		for _, n := range names {
+			keep = keep && name != n
+		}
+		if keep {
+			rest = append(rest, e)
+		}
+	}
+	return rest
+}

@@ -1,0 +1,30 @@
+package weir
+
+import (
+	"io"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEchoEvents(t *testing.T) {
+	srv := &Server{Events: Events{Data: func(c *Conn) error {
+		_, err := c.Write(c.Next(-1))
+		return err
+	}}}
+	addr, err := srv.Listen("tcp", "localhost:0")
+	require.NoError(t, err)
+	c, err := net.Dial("tcp", addr.String())
+	require.NoError(t, err)
+	for range 100 {
+		_, err = c.Write([]byte("hello"))
+		require.NoError(t, err)
+		buf := make([]byte, 5)
+		_, err = io.ReadFull(c, buf)
+		require.NoError(t, err)
+		require.Equal(t, "hello", string(buf))
+	}
+	require.NoError(t, c.Close())
+	require.NoError(t, srv.Close())
+}
