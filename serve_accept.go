@@ -29,7 +29,6 @@ type listener struct {
 
 	// The loop's:
 	pending bool          // there may be something to accept
-	ended   bool          // nothing more is accepted
 	pause   time.Duration // after a lack of descriptors or memory; 0 while there is none
 }
 
