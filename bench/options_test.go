@@ -20,6 +20,7 @@ func TestDefaults(t *testing.T) {
 		reps:     5,
 	}, opts)
 	require.Contains(t, opts.subjects, "weir")
+	require.NotContains(t, opts.subjects, "netpoll", "the default run ends within a minute")
 }
 
 func TestAll(t *testing.T) {

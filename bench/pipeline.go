@@ -35,7 +35,7 @@ func pipelineTables(e env) []table {
 		}, busyMetrics),
 		pairs: pairsWith(names, peers...),
 		legend: contestLegend(e, "req/s",
-			"A request is a frame with its length in front, and is answered by itself. raw, gnet: from the bytes read; net, weir: through bufio, flushed before a read would wait.",
+			"A request is a frame with its length in front, and is answered by itself. raw, gnet, nbio: from the bytes read; net, weir: through bufio, flushed before a read would wait.",
 			"CPU µs/req: the server's processor time for one request, user and system. Less is better.",
 			fmt.Sprintf("p50, p99: of the time until all %d answers were there.", pipelined),
 		),

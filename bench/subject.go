@@ -16,6 +16,8 @@ var subjects = []subject{
 	weirBatchSubject,
 	netSubject,
 	gnetSubject,
+	netpollSubject,
+	nbioSubject,
 	kernelSubject,
 }
 

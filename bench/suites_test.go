@@ -25,11 +25,11 @@ func TestSuitesOfEverySubject(t *testing.T) {
 		alsoPresent string
 	}{
 		{"echo", []int{1, 8}, []int{128}, echoing, reqPerSec, 2, "gnet"},
-		{"pipeline", []int{1, 4}, []int{64}, func(s subject) bool { return s.servePipeline != nil }, reqPerSec, 2, "gnet"},
+		{"pipeline", []int{1, 4}, []int{64}, func(s subject) bool { return s.servePipeline != nil }, reqPerSec, 2, "nbio"},
 		// More than a buffer of any subject holds, and frames that no read ends with.
-		{"pipeline", []int{2}, []int{5, 7777}, func(s subject) bool { return s.servePipeline != nil }, reqPerSec, 2, "gnet"},
-		{"bulk", []int{2}, []int{64 << 10, 300_000}, echoing, mibPerSec, 2, "gnet"},
-		{"churn", []int{1, 4}, []int{16}, echoing, connPerSec, 2, "gnet"},
+		{"pipeline", []int{2}, []int{5, 7777}, func(s subject) bool { return s.servePipeline != nil }, reqPerSec, 2, "netpoll"},
+		{"bulk", []int{2}, []int{64 << 10, 300_000}, echoing, mibPerSec, 2, "nbio"},
+		{"churn", []int{1, 4}, []int{16}, echoing, connPerSec, 2, "netpoll"},
 		{"scale", []int{8, 1}, []int{128}, echoing, growth, 1, "raw"},
 		{"udp", nil, []int{8}, func(s subject) bool { return s.serveUDP != nil }, reqPerSec, len(udpSettings), "weir-batch"},
 	} {
