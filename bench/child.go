@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,16 +21,21 @@ import (
 
 // What is measured runs in processes of its own: this program once more, with a role. A child
 // reads its order from the standard input, one JSON value, and answers with JSON lines on the
-// standard output. The input stays open; its end tells the child that its parent has no more
-// use for it, or is dead.
+// standard output. The input stays open: every other value on it asks the child to settle its
+// memory; its end tells the child that its parent has no more use for it, or is dead.
 
 // roles are what a child can be.
 var roles = map[string]role{
-	"echo-server": ordered(serveEcho),
-	"echo-load":   ordered(loadEcho),
-	"wait":        ordered(measureWaits),
-	"receive":     ordered(measureReceives),
-	"select":      ordered(measureFinds),
+	"echo-server":     serving("echo", func(s subject) serveFunc { return s.serveEcho }),
+	"pipeline-server": serving("pipeline", func(s subject) serveFunc { return s.servePipeline }),
+	"udp-server":      serving("udp", func(s subject) serveFunc { return s.serveUDP }),
+	"echo-load":       generating(openStreams),
+	"churn-load":      generating(openChurn),
+	"udp-load":        generating(openDatagrams),
+	"idle-load":       ordered(idle),
+	"wait":            ordered(measureWaits),
+	"receive":         ordered(measureReceives),
+	"select":          ordered(measureFinds),
 }
 
 const roleVariable = "WEIR_BENCH_ROLE"
@@ -38,6 +44,16 @@ type role func(order json.RawMessage, answer answerFunc) error
 
 // An answerFunc sends one value to the parent.
 type answerFunc func(value any) error
+
+// oneAtATime lets several goroutines answer.
+func oneAtATime(answer answerFunc) answerFunc {
+	var mu sync.Mutex
+	return func(value any) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return answer(value)
+	}
+}
 
 // ordered makes a role of a function that takes an order of type T.
 func ordered[T any](f func(order T, answer answerFunc) error) role {
@@ -57,16 +73,21 @@ func runRole(name string) int {
 		fmt.Fprintf(os.Stderr, "%s=%q: no such role\n", roleVariable, name)
 		return exitUsage
 	}
+	input := json.NewDecoder(os.Stdin)
 	var order json.RawMessage
-	if err := json.NewDecoder(os.Stdin).Decode(&order); err != nil {
+	if err := input.Decode(&order); err != nil {
 		fmt.Fprintln(os.Stderr, "order:", err)
 		return exitUsage
 	}
+	answer := oneAtATime(json.NewEncoder(os.Stdout).Encode)
 	go func() {
-		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // an error ends the child as an end of file does
+		var settle struct{}
+		for input.Decode(&settle) == nil && answer(settled()) == nil {
+			continue
+		}
 		os.Exit(0)
 	}()
-	if err := role(order, json.NewEncoder(os.Stdout).Encode); err != nil {
+	if err := role(order, answer); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitFailed
 	}
@@ -145,6 +166,15 @@ func (c *child) answer(value any) error {
 		return c.failed(err)
 	}
 	return nil
+}
+
+// settle asks a child to give back the memory that it does not need, and tells what it has.
+func (c *child) settle() (memory, error) {
+	if err := json.NewEncoder(c.stdin).Encode(struct{}{}); err != nil {
+		return memory{}, c.failed(err)
+	}
+	var m memory
+	return m, c.answer(&m)
 }
 
 // failed stops a child that broke off, and explains with the child's own words if it left any.

@@ -21,7 +21,7 @@ func TestChildIsPinned(t *testing.T) {
 		t.Skip("this machine has no two cores to choose from")
 	}
 	for _, core := range []int{cores.server, cores.load} {
-		c, err := startChild(testContext(t), place{core, 1}, "echo-server", echoOrder{"net", 1})
+		c, err := startChild(testContext(t), place{core, 1}, "echo-server", serverOrder{"net", 1})
 		require.NoError(t, err)
 		var at listening
 		require.NoError(t, c.answer(&at))
@@ -39,8 +39,8 @@ func TestChildIsPinned(t *testing.T) {
 
 // A server that never yields must go as well: the raw one holds its thread for ever.
 func TestChildEndsWithItsInput(t *testing.T) {
-	for _, name := range able(subjectNames(), func(s subject) bool { return s.serveEcho != nil }) {
-		c, err := startChild(testContext(t), place{anywhere, 1}, "echo-server", echoOrder{name, 1})
+	for _, name := range able(realSubjects, func(s subject) bool { return s.serveEcho != nil }) {
+		c, err := startChild(testContext(t), place{anywhere, 1}, "echo-server", serverOrder{name, 1})
 		require.NoError(t, err)
 		var at listening
 		require.NoError(t, c.answer(&at))
@@ -50,7 +50,7 @@ func TestChildEndsWithItsInput(t *testing.T) {
 }
 
 func TestChildTellsWhatIsWrong(t *testing.T) {
-	_, err := ask[listening](testContext(t), place{anywhere, 1}, "echo-server", echoOrder{"kernel", 1})
+	_, err := ask[listening](testContext(t), place{anywhere, 1}, "echo-server", serverOrder{"kernel", 1})
 	require.EqualError(t, err, `echo-server: subject "kernel" has no echo server`)
 
 	_, err = ask[listening](testContext(t), place{anywhere, 1}, "juggler", noOrder{})
@@ -60,7 +60,7 @@ func TestChildTellsWhatIsWrong(t *testing.T) {
 
 // beParent is a role that has a server as a child of its own.
 func beParent(_ noOrder, answer answerFunc) error {
-	c, err := startChild(context.Background(), place{anywhere, 1}, "echo-server", echoOrder{"raw", 1})
+	c, err := startChild(context.Background(), place{anywhere, 1}, "echo-server", serverOrder{"raw", 1})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,8 @@ import (
 
 // TestMain lets the test's binary be a child, as the program's binary is.
 func TestMain(m *testing.M) {
-	subjects = append(subjects, corruptSubject, forgetfulSubject)
+	realSubjects = subjectNames()
+	subjects = append(subjects, wrongSubjects...)
 	roles["test-parent"] = ordered(beParent)
 	if os.Getenv("WEIR_BENCH_TEST_RUN") != "" && os.Getenv(roleVariable) == "" {
 		os.Exit(run(os.Args[1:]))

@@ -34,7 +34,11 @@ func measureAll(ctx context.Context, opts options, out, errOut *os.File) (err er
 		if err != nil {
 			return err
 		}
-		results, err := s.measure(ctx, e, errOut)
+		own, notices := e.of(s)
+		for _, notice := range notices {
+			fmt.Fprintln(errOut, "bench: note:", notice)
+		}
+		results, err := s.measure(ctx, own, errOut)
 		if err != nil {
 			return fmt.Errorf("suite %s: %w", s.name, err)
 		}
@@ -71,7 +75,7 @@ func (s suite) measure(ctx context.Context, e env, errOut *os.File) ([]tableResu
 		}
 	}
 	if steps == 0 {
-		return nil, errors.New("none of the chosen subjects takes part in it")
+		return nil, errors.New("there is nothing to measure for the chosen subjects")
 	}
 	bar := newProgress(errOut, steps)
 	defer bar.close()

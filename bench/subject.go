@@ -11,11 +11,15 @@ import (
 // of its own and a line here.
 var subjects = []subject{
 	rawSubject,
+	rawBatchSubject,
 	weirSubject,
 	weirEventsSubject,
 	weirOnDemandSubject,
+	weirBatchSubject,
 	netSubject,
 	gnetSubject,
+	netpollSubject,
+	nbioSubject,
 	kernelSubject,
 }
 
@@ -25,10 +29,19 @@ type subject struct {
 	name  string
 	about string // one line, for -h
 
-	// serveEcho listens on a free TCP port of 127.0.0.1, tells ready its address, and sends
-	// back what it receives on every connection, with TCP_NODELAY set, until the process
-	// ends. Messages are of size bytes: a connection that has a buffer makes it fit.
-	serveEcho func(size int, ready func(addr string) error) error
+	// byRequest subjects are measured only when -subjects names them, or says "all".
+	byRequest bool
+
+	// serveEcho sends back what it receives on every TCP connection, with TCP_NODELAY set. A
+	// connection that has a buffer makes a message fit.
+	serveEcho serveFunc
+
+	// servePipeline answers the frames (frame.go) that it receives on every TCP connection,
+	// with TCP_NODELAY set, one by one and in their order.
+	servePipeline serveFunc
+
+	// serveUDP sends each datagram back to where it came from.
+	serveUDP serveFunc
 
 	// newWaiter makes a receive on a silent socket, with a timeout.
 	newWaiter func(timeout time.Duration) (*waiter, error)
@@ -71,6 +84,17 @@ func subjectNames() []string {
 	var names []string
 	for _, s := range subjects {
 		names = append(names, s.name)
+	}
+	return names
+}
+
+// usualSubjects are those that are measured unless the user names others.
+func usualSubjects() []string {
+	var names []string
+	for _, s := range subjects {
+		if !s.byRequest {
+			names = append(names, s.name)
+		}
 	}
 	return names
 }

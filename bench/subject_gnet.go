@@ -9,12 +9,26 @@ import (
 )
 
 var gnetSubject = subject{
-	name:      "gnet",
-	about:     "gnet v2, an event-driven framework, with one event loop",
-	serveEcho: serveEchoGnet,
+	name:          "gnet",
+	about:         "gnet v2, an event-driven framework, with one event loop",
+	serveEcho:     serveEchoGnet,
+	servePipeline: servePipelineGnet,
+	serveUDP:      serveUDPGnet,
 }
 
 func serveEchoGnet(size int, ready func(addr string) error) error {
+	return serveGnet("tcp4", size, ready, echoGnet)
+}
+
+func servePipelineGnet(size int, ready func(addr string) error) error {
+	return serveGnet("tcp4", size, ready, framesGnet())
+}
+
+func serveUDPGnet(size int, ready func(addr string) error) error {
+	return serveGnet("udp4", size, ready, echoGnet)
+}
+
+func serveGnet(network string, size int, ready func(addr string) error, traffic func(gnet.Conn) error) error {
 	options := []gnet.Option{
 		gnet.WithNumEventLoop(1),
 		gnet.WithMulticore(false),
@@ -24,26 +38,27 @@ func serveEchoGnet(size int, ready func(addr string) error) error {
 	if size >= 64<<10 { // beyond its default buffer
 		options = append(options, gnet.WithReadBufferCap(size), gnet.WithWriteBufferCap(size))
 	}
-	e := &gnetEcho{ready: ready}
-	err := gnet.Run(e, "tcp4://127.0.0.1:0", options...)
-	return errors.Join(e.failure, err)
+	s := &gnetServer{ready: ready, traffic: traffic}
+	err := gnet.Run(s, network+"://127.0.0.1:0", options...)
+	return errors.Join(s.failure, err)
 }
 
-type gnetEcho struct {
+type gnetServer struct {
 	gnet.BuiltinEventEngine
 	ready   func(addr string) error
+	traffic func(gnet.Conn) error
 	failure error
 }
 
-func (e *gnetEcho) OnBoot(engine gnet.Engine) gnet.Action {
-	if e.failure = e.announce(engine); e.failure != nil {
+func (s *gnetServer) OnBoot(engine gnet.Engine) gnet.Action {
+	if s.failure = s.announce(engine); s.failure != nil {
 		return gnet.Shutdown
 	}
 	return gnet.None
 }
 
 // announce asks a duplicate of the listening descriptor for the port: gnet does not tell it.
-func (e *gnetEcho) announce(engine gnet.Engine) error {
+func (s *gnetServer) announce(engine gnet.Engine) error {
 	fd, err := engine.Dup()
 	if err != nil {
 		return err
@@ -53,19 +68,45 @@ func (e *gnetEcho) announce(engine gnet.Engine) error {
 	if err != nil {
 		return err
 	}
-	return e.ready(addr)
+	return s.ready(addr)
 }
 
-func (*gnetEcho) OnTraffic(c gnet.Conn) gnet.Action {
-	// Next lends gnet's own buffer and Write goes straight to the socket: no copy is made.
-	p, err := c.Next(-1)
-	if err != nil {
-		return gnet.Close
-	}
-	if _, err := c.Write(p); err != nil {
+func (s *gnetServer) OnTraffic(c gnet.Conn) gnet.Action {
+	if err := s.traffic(c); err != nil {
 		return gnet.Close
 	}
 	return gnet.None
+}
+
+// echoGnet makes no copy: Next lends gnet's own buffer, and Write goes straight to the socket.
+func echoGnet(c gnet.Conn) error {
+	p, err := c.Next(-1)
+	if err != nil {
+		return err
+	}
+	_, err = c.Write(p)
+	return err
+}
+
+// framesGnet answers what is whole with one write, and leaves the rest in gnet's buffer.
+func framesGnet() func(gnet.Conn) error {
+	var out []byte // the event loop's: gnet copies what the kernel does not take
+	return func(c gnet.Conn) error {
+		p, err := c.Peek(-1)
+		if err != nil {
+			return err
+		}
+		answers, used, err := answerAll(out[:0], p)
+		out = answers
+		if err != nil || used == 0 { // Discard(0) would be all
+			return err
+		}
+		if _, err := c.Discard(used); err != nil {
+			return err
+		}
+		_, err = c.Write(answers)
+		return err
+	}
 }
 
 // silence is a gnet logger. Connections that end with the generator are no news; what ends

@@ -10,14 +10,27 @@ import (
 )
 
 var netSubject = subject{
-	name:      "net",
-	about:     "Go's net package, a goroutine per connection",
-	serveEcho: serveEchoNet,
-	newWaiter: newNetWaiter,
-	newInlet:  newNetInlet,
+	name:          "net",
+	about:         "Go's net package, a goroutine per connection",
+	serveEcho:     serveEchoNet,
+	servePipeline: servePipelineNet,
+	serveUDP:      serveUDPNet,
+	newWaiter:     newNetWaiter,
+	newInlet:      newNetInlet,
 }
 
 func serveEchoNet(size int, ready func(addr string) error) error {
+	return serveNet(ready, func(conn net.Conn) { echoNet(conn, make([]byte, echoBuffer(size))) })
+}
+
+func servePipelineNet(size int, ready func(addr string) error) error {
+	return serveNet(ready, func(conn net.Conn) {
+		answerFrames(conn, size) //nolint:errcheck // the client has gone
+	})
+}
+
+// serveNet serves each connection in a goroutine, and closes it afterwards.
+func serveNet(ready func(addr string) error, serve func(net.Conn)) error {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -30,12 +43,14 @@ func serveEchoNet(size int, ready func(addr string) error) error {
 		if err != nil {
 			return err
 		}
-		go echoNet(conn, make([]byte, echoBuffer(size)))
+		go func() {
+			defer conn.Close()
+			serve(conn)
+		}()
 	}
 }
 
 func echoNet(conn net.Conn, buf []byte) {
-	defer conn.Close()
 	for {
 		n, err := conn.Read(buf)
 		if err != nil {
@@ -43,6 +58,25 @@ func echoNet(conn net.Conn, buf []byte) {
 		}
 		if _, err := conn.Write(buf[:n]); err != nil {
 			return
+		}
+	}
+}
+
+func serveUDPNet(size int, ready func(addr string) error) error {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return err
+	}
+	if err := ready(conn.LocalAddr().String()); err != nil {
+		return err
+	}
+	for buf := make([]byte, max(size, 2048)); ; {
+		n, from, err := conn.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.WriteToUDPAddrPort(buf[:n], from); err != nil {
+			return err
 		}
 	}
 }

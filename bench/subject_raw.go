@@ -10,9 +10,11 @@ import (
 )
 
 var rawSubject = subject{
-	name:      "raw",
-	about:     "a bare epoll loop on one thread, nothing around it: the floor",
-	serveEcho: serveEchoRaw,
+	name:          "raw",
+	about:         "a bare epoll loop on one thread, nothing around it: the floor",
+	serveEcho:     serveEchoRaw,
+	servePipeline: servePipelineRaw,
+	serveUDP:      serveUDPRaw,
 }
 
 // rawServer is what any runtime on epoll must do, and no more: one epoll_wait for a batch of
@@ -22,16 +24,27 @@ type rawServer struct {
 	epoll    int
 	conns    []*rawConn // by descriptor
 	buf      []byte     // shared: a message never waits in it
+	framed   bool       // answers frames; else echoes bytes
+	out      []byte     // answers to frames
 }
 
 type rawConn struct {
 	fd      int
 	pending []byte // what the kernel did not take; nothing is read meanwhile
+	frames  unframer
 }
 
 func serveEchoRaw(size int, ready func(addr string) error) error {
+	return new(rawServer).listenAndServe(size, ready)
+}
+
+func servePipelineRaw(size int, ready func(addr string) error) error {
+	return (&rawServer{framed: true}).listenAndServe(size, ready)
+}
+
+func (s *rawServer) listenAndServe(size int, ready func(addr string) error) error {
 	runtime.LockOSThread()
-	s := &rawServer{buf: make([]byte, max(size+1, 64<<10))}
+	s.buf = make([]byte, max(size+1, 64<<10))
 	addr, err := s.listen()
 	if err != nil {
 		return err
@@ -62,7 +75,7 @@ func (s *rawServer) listen() (addr string, err error) {
 	return localAddr(s.listener)
 }
 
-// localAddr is the address and port that a TCP socket is bound to.
+// localAddr is the address and port that an IPv4 socket is bound to.
 func localAddr(fd int) (string, error) {
 	name, err := unix.Getsockname(fd)
 	if err != nil {
@@ -140,7 +153,16 @@ func (s *rawServer) serve(c *rawConn, events uint32) {
 			s.drop(c)
 			return
 		}
-		if !s.send(c, s.buf[:n]) || n < len(s.buf) && events&unix.EPOLLRDHUP == 0 {
+		answers := s.buf[:n]
+		if s.framed {
+			var err error
+			if answers, err = c.frames.answer(s.out[:0], answers); err != nil {
+				s.drop(c)
+				return
+			}
+			s.out = answers
+		}
+		if !s.send(c, answers) || n < len(s.buf) && events&unix.EPOLLRDHUP == 0 {
 			return
 		}
 	}
@@ -148,6 +170,9 @@ func (s *rawServer) serve(c *rawConn, events uint32) {
 
 // send tells whether all of p has left. What has not is kept: the OUT edge will tell when.
 func (s *rawServer) send(c *rawConn, p []byte) bool {
+	if len(p) == 0 {
+		return true
+	}
 	n, errno := rawWrite(c.fd, p)
 	for errno == unix.EINTR {
 		n, errno = rawWrite(c.fd, p)

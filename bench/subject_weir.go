@@ -10,14 +10,27 @@ import (
 )
 
 var weirSubject = subject{
-	name:      "weir",
-	about:     "Weir's socket class, a goroutine per connection",
-	serveEcho: serveEchoWeir,
-	newWaiter: newWeirWaiter,
-	newInlet:  newWeirInlet,
+	name:          "weir",
+	about:         "Weir's socket class, a goroutine per connection",
+	serveEcho:     serveEchoWeir,
+	servePipeline: servePipelineWeir,
+	serveUDP:      serveUDPWeir,
+	newWaiter:     newWeirWaiter,
+	newInlet:      newWeirInlet,
 }
 
 func serveEchoWeir(size int, ready func(addr string) error) error {
+	return serveWeir(ready, func(conn *socket.Socket) { echoWeir(conn, make([]byte, echoBuffer(size))) })
+}
+
+func servePipelineWeir(size int, ready func(addr string) error) error {
+	return serveWeir(ready, func(conn *socket.Socket) {
+		answerFrames(conn, size) //nolint:errcheck // the client has gone
+	})
+}
+
+// serveWeir serves each connection in a goroutine, and closes it afterwards.
+func serveWeir(ready func(addr string) error, serve func(*socket.Socket)) error {
 	listener, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
 	if err != nil {
 		return err
@@ -36,12 +49,14 @@ func serveEchoWeir(size int, ready func(addr string) error) error {
 		if err := conn.SetNoDelay(true); err != nil {
 			return err
 		}
-		go echoWeir(conn, make([]byte, echoBuffer(size)))
+		go func() {
+			defer conn.Close()
+			serve(conn)
+		}()
 	}
 }
 
 func echoWeir(conn *socket.Socket, buf []byte) {
-	defer conn.Close()
 	for {
 		n, err := conn.Recv(buf, 0)
 		if err != nil {

@@ -3,13 +3,13 @@ package main
 import (
 	"sync"
 
-	weir "github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/socket"
 )
 
 var weirOnDemandSubject = subject{
 	name:      "weir-ondemand",
-	about:     "Weir's Server with a blocking handler, whose goroutine lasts a request",
+	about:     "Weir's Server with a blocking handler, which has a goroutine only while it has a request",
 	serveEcho: serveEchoWeirOnDemand,
 }
 
@@ -18,14 +18,13 @@ func serveEchoWeirOnDemand(size int, ready func(addr string) error) error {
 		buf := make([]byte, echoBuffer(size))
 		return &buf
 	}}
-	srv := &weir.Server{Loops: 1, Handle: func(s *socket.Socket) error {
+	return runWeirServer("tcp4", ready, &weir.Server{Loops: 1, Handle: func(s *socket.Socket) error {
 		buf := buffers.Get().(*[]byte)
 		defer buffers.Put(buf)
-		n, err := s.Read(*buf)
+		n, err := s.Recv(*buf, 0)
 		if err != nil {
 			return err
 		}
 		return sendAllWeir(s, (*buf)[:n])
-	}}
-	return serveWeir(srv, ready)
+	}})
 }

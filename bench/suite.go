@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -11,6 +12,12 @@ import (
 // own and a line here.
 var suites = []suite{
 	echoSuite,
+	pipelineSuite,
+	bulkSuite,
+	churnSuite,
+	scaleSuite,
+	idleSuite,
+	udpSuite,
 	timeoutsSuite,
 	selectSuite,
 }
@@ -19,7 +26,26 @@ var suites = []suite{
 type suite struct {
 	name   string
 	about  string // one line, for -h
+	conns  []int  // numbers of connections without -conns; none: it has no use for them
+	sizes  []int  // of messages in bytes, without -size; none: it has no use for them
+	least  int    // bytes that a message may have
+	most   int    // 0: maxSize
 	tables func(env) []table
+}
+
+// sizeAllowed tells whether messages of that size make sense to the suite.
+func (s suite) sizeAllowed(size int) error {
+	if len(s.sizes) == 0 {
+		return nil
+	}
+	most := s.most
+	if most == 0 {
+		most = maxSize
+	}
+	if err := within("size", size, max(s.least, 1), most); err != nil {
+		return fmt.Errorf("%w (suite %s)", err, s.name)
+	}
+	return nil
 }
 
 // An env is what the suites are given: the user's wishes and the machine's cores.
@@ -27,6 +53,28 @@ type env struct {
 	options
 	cores cores
 }
+
+// of fills in what the user left to the suite. The notices name what this machine does not
+// allow, and so is left out.
+func (e env) of(s suite) (_ env, notices []string) {
+	if len(e.sizes) == 0 {
+		e.sizes = s.sizes
+	}
+	if len(e.conns) > 0 {
+		return e, nil
+	}
+	for _, n := range s.conns {
+		if err := filesAllowed(n); err != nil {
+			notices = append(notices, fmt.Sprintf("suite %s: %v: left out", s.name, err))
+			continue
+		}
+		e.conns = append(e.conns, n)
+	}
+	return e, notices
+}
+
+// peers are the subjects that the others are set beside.
+var peers = []string{"raw", "net", "gnet"}
 
 // A table puts trials that share their columns under each other.
 type table struct {

@@ -16,6 +16,8 @@ import (
 var timeoutsSuite = suite{
 	name:  "timeouts",
 	about: "how late a receive times out, and what a timeout costs a receive that finds data",
+	sizes: []int{128},
+	most:  filled,
 	tables: func(e env) []table {
 		return []table{waitTable(e), receiveTable(e)}
 	},
@@ -179,7 +181,6 @@ const (
 )
 
 func receiveTable(e env) table {
-	size := min(e.size, filled)
 	var names []string
 	var pairs []pair
 	for _, name := range able(e.subjects, func(s subject) bool { return s.newInlet != nil }) {
@@ -194,12 +195,20 @@ func receiveTable(e env) table {
 			pairs = append(pairs, p)
 		}
 	}
-	return table{
-		title:   fmt.Sprintf("timeouts: a receive of %s that are already there, %s", bytesOf(size), counted(e.reps, "round")),
+	t := table{
+		title:   fmt.Sprintf("timeouts: a receive of %s that are already there, %s", eachSize(e.sizes), counted(e.reps, "round")),
 		rowHead: "size",
 		metrics: []metric{{nsPerReceive, "ns/receive", decimals(0), inTable, inTable}},
 		pairs:   pairs,
-		trials: []trial{{
+		legend: []string{
+			fmt.Sprintf("One goroutine fills a unix stream socket with %s and receives them in pieces of the size; only the receives are timed.", bytesOf(filled)),
+			fmt.Sprintf("-timeout: with a timeout of %v that never ends a receive. weir, kernel: set once. net: SetReadDeadline before each Read.", longTimeout),
+			"vs: this row divided by the peer in the same round, timeout beside timeout: median (least–greatest). Below 1 is cheaper.",
+		},
+		review: reviewReceives,
+	}
+	for _, size := range e.sizes {
+		t.trials = append(t.trials, trial{
 			name:     fmt.Sprintf("receive,size=%d", size),
 			label:    bytesOf(size),
 			subjects: names,
@@ -207,14 +216,9 @@ func receiveTable(e env) table {
 				turnTo("all in turn")
 				return measureCost(ctx, e, size, order)
 			},
-		}},
-		legend: []string{
-			fmt.Sprintf("One goroutine fills a unix stream socket with %s and receives them in pieces of %s; only the receives are timed.", bytesOf(filled), bytesOf(size)),
-			fmt.Sprintf("-timeout: with a timeout of %v that never ends a receive. weir, kernel: set once. net: SetReadDeadline before each Read.", longTimeout),
-			"vs: this row divided by the peer in the same round, timeout beside timeout: median (least–greatest). Below 1 is cheaper.",
-		},
-		review: reviewReceives,
+		})
 	}
+	return t
 }
 
 func reviewReceives(outcomes []outcome) (notes []string, _ error) {

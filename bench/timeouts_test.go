@@ -8,7 +8,7 @@ import (
 )
 
 func TestWaitsOfEverySubject(t *testing.T) {
-	for _, name := range able(subjectNames(), func(s subject) bool { return s.newWaiter != nil }) {
+	for _, name := range able(realSubjects, func(s subject) bool { return s.newWaiter != nil }) {
 		got, err := ask[waitResult](testContext(t), place{core: anywhere}, "wait",
 			waitOrder{name, 10 * time.Millisecond, 50 * time.Millisecond})
 		require.NoError(t, err)
@@ -36,7 +36,7 @@ func TestWaiterNoticesWhatIsNotATimeout(t *testing.T) {
 
 func TestReceivesOfEverySubject(t *testing.T) {
 	var names []string
-	for _, name := range able(subjectNames(), func(s subject) bool { return s.newInlet != nil }) {
+	for _, name := range able(realSubjects, func(s subject) bool { return s.newInlet != nil }) {
 		names = append(names, name, name+withTimeout)
 	}
 	r, err := measureCost(testContext(t), testEnv(), 100, names)

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"github.com/seed-2334f180/weir/socket"
+)
+
+var weirBatchSubject = subject{
+	name:     "weir-batch",
+	about:    "weir, but with RecvBatch and SendBatch (udp)",
+	serveUDP: serveUDPWeirBatch,
+}
+
+func serveUDPWeir(size int, ready func(addr string) error) error {
+	s, err := datagramWeir(ready)
+	if err != nil {
+		return err
+	}
+	for buf := make([]byte, max(size, 2048)); ; {
+		n, from, err := s.RecvFrom(buf, 0)
+		if err != nil {
+			return err
+		}
+		if _, err := s.SendToAddr(buf[:n], from, 0); err != nil {
+			return err
+		}
+	}
+}
+
+func serveUDPWeirBatch(size int, ready func(addr string) error) error {
+	s, err := datagramWeir(ready)
+	if err != nil {
+		return err
+	}
+	in, out := make([]socket.Message, udpBatch), make([]socket.Message, udpBatch)
+	for i := range in {
+		in[i].Buffers = [][]byte{make([]byte, max(size, 2048))}
+		out[i].Buffers = make([][]byte, 1)
+	}
+	for {
+		n, err := s.RecvBatch(in, 0)
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			out[i].Buffers[0] = in[i].Buffers[0][:in[i].N]
+			out[i].Addr = in[i].Addr
+		}
+		if _, err := s.SendBatch(out[:n], 0); err != nil {
+			return err
+		}
+	}
+}
+
+// datagramWeir is a socket on a free port, of which ready has been told.
+func datagramWeir(ready func(addr string) error) (*socket.Socket, error) {
+	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"))
+	if err != nil {
+		return nil, err
+	}
+	return s, ready(s.LocalAddr().String())
+}
