@@ -106,7 +106,8 @@ type Server struct {
 	idle     chan struct{} // told when the last connection has gone
 	turn     atomic.Uint64 // of round robin
 	conns    atomic.Int64  // open ones
-	sessions sessions
+	patience patience      // of sessions without timeouts
+	retiring atomic.Bool   // sessions that become idle end
 	watchdog *watchdog
 	counters counters
 }
@@ -212,6 +213,7 @@ func (s *Server) start() error {
 	for _, l := range s.group.Loops() {
 		s.engines = append(s.engines, newEngine(s, l))
 	}
+	s.patience.srv = s
 	s.state = serving
 	s.startTicks()
 	if s.StallAfter > 0 {

@@ -22,6 +22,7 @@ import (
 // A listener accepts on the loop of its engine.
 type listener struct {
 	reg    loop.Registration
+	self   loop.Handler
 	eng    *engine
 	family socket.Family
 	addr   socket.Addr
@@ -322,6 +323,7 @@ func (s *Server) add(e *engine, ls *socket.Socket, unlink bool) error {
 		return errors.New("weir: listen: neither Server.Events.Data nor Server.Handle is set")
 	}
 	l := &listener{eng: e, family: ls.Family(), addr: ls.LocalAddr()}
+	l.self = l
 	if unlink {
 		l.path = l.addr.Host()
 	}
@@ -336,7 +338,7 @@ func (s *Server) add(e *engine, ls *socket.Socket, unlink bool) error {
 		return ErrServerClosed
 	}
 	l.pending = true // whoever connected before
-	if err := e.loop.Handle(&l.reg, fd, l); err != nil {
+	if err := e.loop.Handle(&l.reg, fd, &l.self); err != nil {
 		unix.Close(fd)
 		return fmt.Errorf("weir: listen: %w", err)
 	}

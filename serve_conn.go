@@ -3,7 +3,9 @@ package weir
 import (
 	"errors"
 	"io"
+	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,31 +24,73 @@ type Conn struct {
 	// User is the program's own.
 	User any
 
-	reg loop.Registration
-	eng *engine
+	reg  loop.Registration
+	self loop.Handler
+	eng  *engine
 
 	// flags are set under mu, or by the loop; read anywhere.
 	flags atomic.Uint32
-	mu    sync.Mutex // guards the output
+	errno uint32     // of a write that failed
+	mu    sync.Mutex // guards the output, and errno
 	out   *output    // what the peer has not taken yet; nil for nothing
-	errno syscall.Errno
 
 	// The rest is the loop's.
-	pending      bool // there may be something to receive
-	broken       bool // the kernel has told of an end
-	ended        bool // which has been received
-	told         bool // the handler, of pressure
-	heard        bool // at least a byte
-	unix         bool
-	lingers      bool          // nothing will be written any more, and what comes is not read
-	alarm        time.Duration // when the timer strikes; 0 if it is not set
-	active       time.Duration // when something was received
-	closingSince time.Duration
-	in           *input // what Data has left
-	timeouts     *Timeouts
-	next         *Conn
-	prev         *Conn
-	peer         netip.AddrPort
+	in         *input        // what Data has left
+	active     time.Duration // when something was received; when it is closing, since when
+	alarm      time.Duration // when the timer strikes; 0 if it is not set
+	timeouts   *Timeouts
+	next, prev *Conn
+	peer       endpoint
+	pending    bool // there may be something to receive
+	broken     bool // the kernel has told of an end
+	ended      bool // which has been received
+	told       bool // the handler, of pressure
+	heard      bool // at least a byte
+	ends       bool // the close has begun
+	lingers    bool // nothing will be written any more, and what comes is not read
+}
+
+// An endpoint is an inet address, with its port, in as few bytes as can be. That
+// of a unix socket is zero.
+type endpoint struct {
+	ip   [16]byte
+	zone uint32 // an interface's index
+	port uint16
+	four bool
+}
+
+func makeEndpoint(a socket.Addr) (p endpoint) {
+	ip := a.AddrPort()
+	if !ip.IsValid() {
+		return p
+	}
+	p.ip, p.port, p.four = ip.Addr().As16(), ip.Port(), ip.Addr().Is4()
+	if zone := ip.Addr().Zone(); zone != "" {
+		if index, err := strconv.ParseUint(zone, 10, 32); err == nil {
+			p.zone = uint32(index)
+		} else if i, err := net.InterfaceByName(zone); err == nil {
+			p.zone = uint32(i.Index)
+		}
+	}
+	return p
+}
+
+func (p *endpoint) addr() socket.Addr {
+	if p.ip == [16]byte{} && p.port == 0 {
+		return socket.UnixAddr("")
+	}
+	ip := netip.AddrFrom16(p.ip)
+	switch {
+	case p.four:
+		ip = ip.Unmap()
+	case p.zone != 0:
+		zone := strconv.Itoa(int(p.zone))
+		if i, err := net.InterfaceByIndex(int(p.zone)); err == nil {
+			zone = i.Name
+		}
+		ip = ip.WithZone(zone)
+	}
+	return socket.AddrFrom(netip.AddrPortFrom(ip, p.port))
 }
 
 // The flags.
@@ -69,12 +113,7 @@ func (c *Conn) Server() *Server { return c.eng.srv }
 func (c *Conn) Loop() *loop.Loop { return c.eng.loop }
 
 // RemoteAddr is the peer's address. A unix connection's has no path.
-func (c *Conn) RemoteAddr() socket.Addr {
-	if c.unix {
-		return socket.UnixAddr("")
-	}
-	return socket.AddrFrom(c.peer)
-}
+func (c *Conn) RemoteAddr() socket.Addr { return c.peer.addr() }
 
 // LocalAddr is the connection's own address, or the zero Addr when it is
 // closed: getsockname(2).
@@ -284,7 +323,10 @@ func (c *Conn) settle(err error) bool {
 		c.finish(ErrAborted)
 		return false
 	case f&failing != 0:
-		c.finish(&socket.Error{Op: "send", Errno: c.errno})
+		c.mu.Lock()
+		errno := syscall.Errno(c.errno)
+		c.mu.Unlock()
+		c.finish(&socket.Error{Op: "send", Errno: errno})
 		return false
 	case f&closing != 0:
 		return c.closeStep(f)
@@ -302,8 +344,8 @@ func (c *Conn) closeStep(f uint32) bool {
 	if c.lingers {
 		return true
 	}
-	if c.closingSince == 0 {
-		c.closingSince = c.eng.loop.Now()
+	if !c.ends {
+		c.ends, c.active = true, c.eng.loop.Now()
 	}
 	if c.Queued() > 0 {
 		c.rearm() // the peer must take it within the linger time

@@ -58,10 +58,9 @@ type arrival struct {
 
 // open serves an arrival, on the loop. It closes the descriptor when it cannot.
 func (e *engine) open(a arrival) {
-	ip := a.peer.AddrPort()
-	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: ip, unix: !ip.IsValid()}
-	c.active = e.loop.Now()
-	if err := e.loop.Handle(&c.reg, a.fd, c); err != nil {
+	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeEndpoint(a.peer)}
+	c.self, c.active = c, e.loop.Now()
+	if err := e.loop.Handle(&c.reg, a.fd, &c.self); err != nil {
 		unix.Close(a.fd)
 		e.srv.gone()
 		if a.tell != nil {

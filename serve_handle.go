@@ -16,15 +16,19 @@ import (
 // A session is a connection that Server.Handle serves. While it has nothing to
 // read it has no goroutine: it hangs on its Socket as an observer.
 type session struct {
-	sock  *socket.Socket
-	srv   *Server
-	hook  loop.Hook
-	state atomic.Uint32
-	heard bool
-	timer *loop.Timer  // of FirstByte and Idle; nil if there are none
-	since atomic.Int64 // when it became idle, in nanoseconds since its loop's start
+	sock     socket.Socket
+	hook     loop.Hook
+	state    atomic.Uint32
+	heard    bool
+	patience *patience
+}
 
-	next, prev *session // guarded by the sessions' lock
+// A patience knows a session's server, and its Timeouts.FirstByte and Idle. All
+// sessions of a server that has no such timeouts share one.
+type patience struct {
+	srv   *Server
+	timer *loop.Timer
+	since atomic.Int64 // when the session became idle, in nanoseconds since its loop's start
 }
 
 const (
@@ -33,42 +37,36 @@ const (
 	sessionOver
 )
 
-// sessions are all of a server's.
-type sessions struct {
-	mu       sync.Mutex
-	first    *session
-	retiring bool // those that become idle end
-}
-
 // begin serves a descriptor by Handle, and closes it when it cannot.
 func (e *engine) begin(fd int, family socket.Family, from socket.Addr) {
 	s := e.srv
-	sock, err := socket.Accepted(fd, family, from, s.group, e.loop)
+	sock, err := socket.Accepted(fd, family, s.group, e.loop)
 	if err != nil {
 		unix.Close(fd)
 		s.gone()
 		s.Log.Error("weir: a connection could not be served", "peer", from, "error", err)
 		return
 	}
-	s.handle(sock, e)
+	s.handle(&session{sock: sock}, e.loop)
 }
 
-// handle serves a Socket that was counted in.
-func (s *Server) handle(sock *socket.Socket, on *engine) {
-	x := &session{sock: sock, srv: s}
+// handle serves a session whose Socket was counted in.
+func (s *Server) handle(x *session, on *loop.Loop) {
 	x.hook.To = x
+	x.patience = &s.patience
+	if s.Timeouts.any {
+		x.patience = &patience{srv: s, timer: on.NewTimer(x.impatient)}
+	}
 	// Only the range of a duration can be wrong here, and it was checked.
-	_ = sock.SetRecvTimeout(s.Timeouts.Read)
-	_ = sock.SetSendTimeout(s.Timeouts.Write)
+	_ = x.sock.SetRecvTimeout(s.Timeouts.Read)
+	_ = x.sock.SetSendTimeout(s.Timeouts.Write)
 	x.state.Store(sessionRunning)
-	s.sessions.add(x)
-	if err := x.hook.Hang(sock.Registration(), loop.WantRead); err != nil {
+	if err := x.hook.Hang(x.sock.Registration(), loop.WantRead); err != nil {
 		x.end(err)
 		return
 	}
-	if d := x.patience(); d > 0 {
-		x.since.Store(int64(on.loop.Elapsed()))
-		x.timer, _ = on.loop.AfterFunc(d, x.impatient)
+	if s.Timeouts.any {
+		x.patience.timer.Reset(x.limit())
 	}
 	if x.rest() {
 		go x.run()
@@ -78,7 +76,7 @@ func (s *Server) handle(sock *socket.Socket, on *engine) {
 // Notify is for the loop: there may be something to read.
 func (x *session) Notify(_ *loop.Hook, n loop.Notice) {
 	if n == loop.NoticeReady && x.state.CompareAndSwap(sessionIdle, sessionRunning) {
-		go x.run()
+		x.hook.Loop().Spawn(x.run)
 	}
 }
 
@@ -101,13 +99,13 @@ func (x *session) rest() (ready bool) {
 	if x.sock.Buffered() > 0 {
 		return true
 	}
-	if x.timer != nil {
-		x.since.Store(int64(x.hook.Loop().Elapsed()))
+	if x.patience.timer != nil {
+		x.patience.since.Store(int64(x.hook.Loop().Elapsed()))
 	}
 	x.state.Store(sessionIdle)
 	// Who asks it to end now finds it idle, or has asked before.
 	ready, err := readable(x.sock.Registration())
-	if (ready || err != nil || x.srv.sessions.ending()) && x.state.CompareAndSwap(sessionIdle, sessionRunning) {
+	if (ready || err != nil || x.patience.srv.retiring.Load()) && x.state.CompareAndSwap(sessionIdle, sessionRunning) {
 		if err == nil && ready {
 			return true
 		}
@@ -120,32 +118,31 @@ func (x *session) rest() (ready bool) {
 func (x *session) call() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = x.srv.panicked(v)
+			err = x.patience.srv.panicked(v)
 		}
 	}()
-	return x.srv.Handle(x.sock)
+	return x.patience.srv.Handle(&x.sock)
 }
 
 // end closes the session, which is running.
 func (x *session) end(why error) {
 	x.state.Store(sessionOver)
-	if x.timer != nil {
-		x.timer.Stop()
+	if x.patience.timer != nil {
+		x.patience.timer.Stop()
 	}
 	x.hook.Unhang()
 	_ = x.sock.Close() // unless the handler has
-	x.srv.sessions.remove(x)
 	switch {
 	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE):
 	default:
-		x.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
+		x.patience.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
 	}
-	x.srv.gone()
+	x.patience.srv.gone()
 }
 
-// patience is how long the session may be idle now.
-func (x *session) patience() time.Duration {
-	t := x.srv.Timeouts
+// limit is how long the session may be idle now.
+func (x *session) limit() time.Duration {
+	t := x.patience.srv.Timeouts
 	if first := t.FirstByte; !x.heard && first > 0 && (t.Idle == 0 || first < t.Idle) {
 		return first
 	}
@@ -156,8 +153,8 @@ func (x *session) patience() time.Duration {
 // active: it then finds that it is not due, and is set again.
 func (x *session) impatient() {
 	if x.state.CompareAndSwap(sessionIdle, sessionRunning) {
-		d := x.patience()
-		left := time.Duration(x.since.Load()) + d - x.hook.Loop().Elapsed()
+		d := x.limit()
+		left := time.Duration(x.patience.since.Load()) + d - x.hook.Loop().Elapsed()
 		if d > 0 && left <= 0 {
 			go x.end(nil)
 			return
@@ -165,11 +162,11 @@ func (x *session) impatient() {
 		if x.rest() {
 			go x.run()
 		}
-		x.timer.Reset(max(left, time.Millisecond))
+		x.patience.timer.Reset(max(left, time.Millisecond))
 		return
 	}
 	if x.state.Load() == sessionRunning {
-		x.timer.Reset(max(x.srv.Timeouts.Idle, time.Millisecond))
+		x.patience.timer.Reset(max(x.patience.srv.Timeouts.Idle, time.Millisecond))
 	}
 }
 
@@ -197,64 +194,34 @@ func readable(r *loop.Registration) (bool, error) {
 
 var polls = sync.Pool{New: func() any { return new(poll) }}
 
-func (l *sessions) add(x *session) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if x.next = l.first; x.next != nil {
-		x.next.prev = x
-	}
-	l.first = x
-}
-
-func (l *sessions) remove(x *session) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if x.next != nil {
-		x.next.prev = x.prev
-	}
-	if x.prev != nil {
-		x.prev.next = x.next
-	} else {
-		l.first = x.next
-	}
-	x.next, x.prev = nil, nil
-}
-
-func (l *sessions) ending() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.retiring
-}
-
-func (l *sessions) all() (all []*session) {
-	for x := l.first; x != nil; x = x.next {
-		all = append(all, x)
+// sessions are those that the server has now.
+func (s *Server) sessions() (all []*session) {
+	for _, e := range s.engines {
+		for _, o := range e.loop.Observers() {
+			if x, ok := o.(*session); ok && x.patience.srv == s {
+				all = append(all, x)
+			}
+		}
 	}
 	return all
 }
 
-// retire ends the sessions that are idle, and have nothing to read; the others
+// retireSessions ends those that are idle and have nothing to read; the others
 // end when they become idle.
-func (l *sessions) retire() {
-	l.mu.Lock()
-	l.retiring = true
-	all := l.all()
-	l.mu.Unlock()
-	for _, x := range all {
+func (s *Server) retireSessions() {
+	s.retiring.Store(true)
+	for _, x := range s.sessions() {
 		if x.state.CompareAndSwap(sessionIdle, sessionRunning) && x.rest() {
 			go x.run()
 		}
 	}
 }
 
-// abort closes the sockets, which ends the sessions.
-func (l *sessions) abort() {
-	l.mu.Lock()
-	l.retiring = true
-	all := l.all()
-	l.mu.Unlock()
-	for _, x := range all {
-		_ = x.sock.Setsockopt("SOL_SOCKET", "SO_LINGER", unix.Linger{Onoff: 1})
+// abortSessions closes the Sockets, which ends the sessions.
+func (s *Server) abortSessions() {
+	s.retiring.Store(true)
+	for _, x := range s.sessions() {
+		_ = x.sock.Setsockopt("SOL_SOCKET", "SO_LINGER", []int{1, 0})
 		if x.state.CompareAndSwap(sessionIdle, sessionRunning) {
 			x.end(nil)
 		} else {

@@ -142,7 +142,7 @@ func (c *Conn) admit(n int) error {
 	case f&(gone|closing|aborting) != 0:
 		return connClosed("write")
 	case f&failing != 0:
-		return &socket.Error{Op: "write", Errno: c.errno}
+		return &socket.Error{Op: "write", Errno: syscall.Errno(c.errno)}
 	case c.out != nil && c.out.size+n > c.eng.srv.MaxOutput:
 		return ErrOutputFull
 	}
@@ -185,7 +185,7 @@ func (c *Conn) try(p []byte) (int, error) {
 
 // fail has the loop end the connection.
 func (c *Conn) fail(errno syscall.Errno) error {
-	c.errno = errno
+	c.errno = uint32(errno)
 	c.flags.Or(failing)
 	c.reg.Poke()
 	return &socket.Error{Op: "write", Errno: errno}
@@ -287,7 +287,7 @@ func (c *Conn) flush() {
 	o.finished = nil
 	if o.size == 0 && len(o.pieces) == 0 {
 		c.out = nil
-		if c.unix {
+		if c.peer == (endpoint{}) { // a unix socket
 			// It would be told of every packet that leaves.
 			_ = c.reg.WatchWrite(false)
 		}

@@ -21,7 +21,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, e := range s.engines {
 		e.do(e.retire)
 	}
-	s.sessions.retire()
+	s.retireSessions()
 	var err error
 	for s.conns.Load() > 0 && err == nil {
 		select {
@@ -123,7 +123,7 @@ func (s *Server) end() error {
 	for _, e := range s.engines {
 		e.do(e.abort)
 	}
-	s.sessions.abort()
+	s.abortSessions()
 	if s.watchdog != nil {
 		s.watchdog.stop()
 	}

@@ -1,10 +1,12 @@
 package weir
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"testing"
 
+	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,4 +29,31 @@ func TestEchoEvents(t *testing.T) {
 	}
 	require.NoError(t, c.Close())
 	require.NoError(t, srv.Close())
+}
+
+func TestEchoHandle(t *testing.T) {
+	srv := &Server{Handle: func(s *socket.Socket) error {
+		line, err := s.ReadLine()
+		if err != nil {
+			return err
+		}
+		_, err = s.WriteLine(line)
+		return err
+	}}
+	addr, err := srv.Listen("tcp", "localhost:0")
+	require.NoError(t, err)
+	c, err := net.Dial("tcp", addr.String())
+	require.NoError(t, err)
+	r := bufio.NewReader(c)
+	for range 10 {
+		_, err = c.Write([]byte("hello\nworld\n"))
+		require.NoError(t, err)
+		for _, want := range []string{"hello\n", "world\n"} {
+			line, err := r.ReadString('\n')
+			require.NoError(t, err)
+			require.Equal(t, want, line)
+		}
+	}
+	require.NoError(t, c.Close())
+	require.NoError(t, srv.Shutdown(t.Context()))
 }

@@ -90,8 +90,8 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 		}
 	}
 	t := c.timeouts
-	if c.closingSince > 0 {
-		first(c.closingSince, t.Linger, "linger")
+	if c.ends {
+		first(c.active, t.Linger, "linger")
 		return
 	}
 	if !c.heard {

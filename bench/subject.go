@@ -13,6 +13,7 @@ var subjects = []subject{
 	rawSubject,
 	rawBatchSubject,
 	weirSubject,
+	weirLeanSubject,
 	weirEventsSubject,
 	weirOnDemandSubject,
 	weirBatchSubject,

@@ -23,11 +23,14 @@ type Handler interface {
 	Closed()
 }
 
-// Handle puts a non-blocking descriptor on the loop, served by h. It is watched
-// for reading, and for what WatchWrite says. The rest is as with Register; of
-// the Registration's methods, those that wait are not for it. Unless it is
-// called on the loop's goroutine, h may be called before it returns.
-func (l *Loop) Handle(r *Registration, fd int, h Handler) error {
+// Handle puts a non-blocking descriptor on the loop, served by *h, which must
+// not change. It is watched for reading, and for what WatchWrite says. The rest
+// is as with Register; of the Registration's methods, those that wait are not for
+// it. Unless Handle is called on the loop's goroutine, the handler may be called
+// before it returns.
+//
+// A pointer to the handler keeps the registrations that have none small.
+func (l *Loop) Handle(r *Registration, fd int, h *Handler) error {
 	if err := l.register(r, fd, KeepWritable, h); err != nil {
 		return err
 	}
@@ -97,7 +100,7 @@ func (l *Loop) handlePoked() {
 	for i, r := range batch {
 		batch[i] = nil
 		if r != nil && r.state.And(^statePoked)&stateClosed == 0 {
-			r.handler.Ready(0)
+			(*r.handler).Ready(0)
 		}
 	}
 }

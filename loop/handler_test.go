@@ -27,6 +27,11 @@ func (h *recorder) Ready(ev poller.Readiness) { h.ready(ev) }
 func (h *recorder) Expire()                   { h.expired <- h.reg.Loop().Elapsed() }
 func (h *recorder) Closed()                   { h.closed <- struct{}{} }
 
+func (h *recorder) handler() *Handler {
+	var handler Handler = h
+	return &handler
+}
+
 func handlerPair(t *testing.T) (ours, theirs int) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -56,7 +61,7 @@ func TestHandlerIsToldOfEvents(t *testing.T) {
 	ours, theirs := handlerPair(t)
 	events := make(chan poller.Readiness, 16)
 	h := newRecorder(func(ev poller.Readiness) { events <- ev })
-	require.NoError(t, l.Handle(&h.reg, ours, h))
+	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
 	_, err := unix.Write(theirs, []byte("x"))
 	require.NoError(t, err)
 	require.NotZero(t, <-events&poller.Readable)
@@ -81,7 +86,7 @@ func TestPokesAreCoalescedAndNoneIsLost(t *testing.T) {
 			seen.Store(made.Load())
 		}
 	})
-	require.NoError(t, l.Handle(&h.reg, ours, h))
+	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
 	const each = 1000
 	for range 4 {
 		done.Add(1)
@@ -124,7 +129,7 @@ func TestPokesBeyondATurnAreKept(t *testing.T) {
 				called.Done()
 			}
 		})
-		require.NoError(t, l.Handle(&hs[i].reg, ours, hs[i]))
+		require.NoError(t, l.Handle(&hs[i].reg, ours, hs[i].handler()))
 	}
 	onLoop(t, l, func() {
 		for _, h := range hs {
@@ -149,7 +154,7 @@ func TestPokeByItselfGivesOthersTheirTurn(t *testing.T) {
 			h.reg.Poke()
 		}
 	})
-	require.NoError(t, l.Handle(&h.reg, ours, h))
+	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
 	h.reg.Poke()
 	for range 10 {
 		onLoop(t, l, func() {}) // it is served, though the handler never rests
@@ -173,7 +178,7 @@ func TestHandlerThatWasClosedIsNotCalled(t *testing.T) {
 				_ = h.reg.Close()
 			}
 		})
-		require.NoError(t, l.Handle(&hs[i].reg, ours, hs[i]))
+		require.NoError(t, l.Handle(&hs[i].reg, ours, hs[i].handler()))
 	}
 	onLoop(t, l, func() { // all are in one batch of events
 		for _, fd := range fds {
@@ -193,7 +198,7 @@ func TestExpireAtIsNeverEarlyAndCanBeMoved(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)
 	h := newRecorder(func(poller.Readiness) {})
-	require.NoError(t, l.Handle(&h.reg, ours, h))
+	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
 	var at time.Duration
 	onLoop(t, l, func() {
 		h.reg.ExpireAt(l.Now() + time.Hour)
@@ -217,7 +222,7 @@ func TestReleaseGivesTheDescriptorBackOpen(t *testing.T) {
 	l := handlerLoop(t)
 	ours, theirs := handlerPair(t)
 	h := newRecorder(func(poller.Readiness) {})
-	require.NoError(t, l.Handle(&h.reg, ours, h))
+	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
 	require.NoError(t, h.reg.Use())
 	_, err := h.reg.Release()
 	require.ErrorIs(t, err, unix.EBUSY)
@@ -232,7 +237,7 @@ func TestReleaseGivesTheDescriptorBackOpen(t *testing.T) {
 
 	// It works, and can be registered again.
 	h = newRecorder(func(poller.Readiness) {})
-	require.NoError(t, l.Handle(&h.reg, fd, h))
+	require.NoError(t, l.Handle(&h.reg, fd, h.handler()))
 	_, err = unix.Write(theirs, []byte("x"))
 	require.NoError(t, err)
 	var buf [1]byte
@@ -270,7 +275,7 @@ func TestHandlerIsToldThatTheLoopWasClosed(t *testing.T) {
 	require.NoError(t, err)
 	ours, _ := handlerPair(t)
 	h := newRecorder(func(poller.Readiness) {})
-	require.NoError(t, l.Handle(&h.reg, ours, h))
+	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
 	require.NoError(t, l.Close())
 	<-h.closed
 	require.ErrorIs(t, h.reg.WatchWrite(true), ErrLoopClosed)
@@ -283,7 +288,7 @@ func TestHandleRefusesWhatCannotBeWatched(t *testing.T) {
 	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	require.NoError(t, err)
 	h := newRecorder(func(poller.Readiness) {})
-	require.ErrorIs(t, l.Handle(&h.reg, fd, h), unix.EPERM)
+	require.ErrorIs(t, l.Handle(&h.reg, fd, h.handler()), unix.EPERM)
 	require.Zero(t, l.Registered())
 	require.NoError(t, unix.Close(fd), "it stays the caller's")
 }

@@ -71,6 +71,10 @@ type Loop struct {
 	// run since.
 	backlog atomic.Int64
 
+	// spawned counts the goroutines that were started by Spawn since the loop let
+	// them run.
+	spawned atomic.Int32
+
 	// asleep is set while the loop is, or is about to be, in Wait: only then
 	// is it worth waking.
 	asleep atomic.Bool
@@ -286,8 +290,27 @@ func (l *Loop) dispatch(events []poller.Event) {
 		if r != nil {
 			r.arrived(events[i].Ready(), wait)
 		}
+		if l.spawned.Load() >= spawnsAtOnce {
+			l.spawned.Store(0)
+			runtime.Gosched()
+		}
 		batch[i] = nil // a closed registration must be collectable
 	}
+}
+
+// spawnsAtOnce is how many goroutines the loop starts before it lets them run.
+// They are mostly short: the next ones then get their stacks.
+const spawnsAtOnce = 32
+
+// Spawn starts a goroutine for something that the loop has found to be due. The
+// loop lets it run before it polls again.
+func (l *Loop) Spawn(f func()) {
+	l.spawned.Add(1)
+	l.backlog.Add(1)
+	go func() {
+		l.backlog.Add(-1)
+		f()
+	}()
 }
 
 // expire takes what is due off the wheel and tells the owners.
@@ -366,7 +389,7 @@ func (l *Loop) release() {
 	l.mu.Unlock()
 	for _, r := range left {
 		if r.shut(ErrLoopClosed) == nil && r.handler != nil {
-			r.handler.Closed()
+			(*r.handler).Closed()
 		}
 	}
 	if err := l.poller.Close(); l.fatal == nil {

@@ -384,6 +384,21 @@ func (g *Gate) Sleep(l *Loop, until time.Time) error {
 // expire is the timer's. One of an earlier sleep may come late: a stray Wake.
 func (g *Gate) expire(int64) { g.Wake(g.host.Load()) }
 
+// Observers are those that hang on the loop's registrations, in no order.
+func (l *Loop) Observers() (all []Observer) {
+	l.mu.Lock()
+	regs := l.table.all()
+	l.mu.Unlock()
+	for _, r := range regs {
+		r.mu.Lock()
+		for h := r.hooks; h != nil; h = h.next {
+			all = append(all, h.To)
+		}
+		r.mu.Unlock()
+	}
+	return all
+}
+
 // Observers is how many hooks hang on r.
 func (r *Registration) Observers() (n int) {
 	r.mu.Lock()

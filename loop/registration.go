@@ -49,7 +49,7 @@ type Registration struct {
 	queue    [2]ring // those who wait for the turn
 	timer    timers.Timer[expirer]
 
-	handler  Handler       // serves it instead of calls; nil for none
+	handler  *Handler      // serves it instead of calls; nil for none
 	hooks    *Hook         // of who observes it
 	arrivals atomic.Uint32 // events that came while the kernel was being asked; changed under the lock
 }
@@ -63,7 +63,7 @@ func (l *Loop) Register(r *Registration, fd int, edges WriteEdges) error {
 	return l.register(r, fd, edges, nil)
 }
 
-func (l *Loop) register(r *Registration, fd int, edges WriteEdges, h Handler) error {
+func (l *Loop) register(r *Registration, fd int, edges WriteEdges, h *Handler) error {
 	if fd < 0 {
 		return fmt.Errorf("loop: register: descriptor %d: %w", fd, unix.EBADF)
 	}
@@ -236,7 +236,7 @@ func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 		s := r.state.Load()
 		if s&stateHandled != 0 {
 			if s&stateClosed == 0 { // by the handler of an event before, in the same turn
-				r.handler.Ready(ev)
+				(*r.handler).Ready(ev)
 			}
 			return
 		}

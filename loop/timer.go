@@ -73,10 +73,17 @@ func (l *Loop) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 		return nil, fmt.Errorf("loop: after %v: %w", d, ErrLoopClosed)
 	default:
 	}
-	t := &Timer{loop: l, f: f}
-	t.node.Owner = t
+	t := l.NewTimer(f)
 	l.schedule(&t.node, l.after(d))
 	return t, nil
+}
+
+// NewTimer makes a timer of f, which must not be nil. It fires when it has been
+// Reset. So f may use the variable that the timer is kept in.
+func (l *Loop) NewTimer(f func()) *Timer {
+	t := &Timer{loop: l, f: f}
+	t.node.Owner = t
+	return t
 }
 
 // Stop cancels the timer and reports whether it was still to fire. If not, its

@@ -447,7 +447,7 @@ func (r *Registration) expire(now int64) {
 	r.deadline = 0
 	if r.handler != nil {
 		r.mu.Unlock()
-		r.handler.Expire()
+		(*r.handler).Expire()
 		return
 	}
 	var next int64

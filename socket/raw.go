@@ -73,15 +73,15 @@ func RawLocalAddr(fd int) Addr {
 
 // Accepted makes a Socket of a stream that RawAccept has given, on a loop of the
 // group. The Socket owns the descriptor from then on; on an error it is still the
-// caller's.
-func Accepted(fd int, family Family, from Addr, group *loop.Group, on *loop.Loop) (*Socket, error) {
+// caller's. It takes as little memory as can be: it is a value, for the caller to
+// embed, it is not closed when it is forgotten, and its remote address is not
+// known any more when it is closed.
+func Accepted(fd int, family Family, group *loop.Group, on *loop.Loop) (Socket, error) {
 	c := &core{group: group, family: family, typ: Stream}
-	c.remote.set(from)
-	s, err := attachTo(on, fd, c)
-	if err != nil {
-		return nil, fail("accept", "", err)
+	if err := c.register(on, fd); err != nil {
+		return Socket{}, fail("accept", "", err)
 	}
-	return s, nil
+	return Socket{core: c}, nil
 }
 
 // Resume is Adopt of a descriptor that nobody else has, such as Release gives,

@@ -131,9 +131,17 @@ func adopt(op string, fd int, c *core) (*Socket, error) {
 }
 
 // attach is adopt that leaves the descriptor alone when it fails.
-func attach(fd int, c *core) (*Socket, error) { return attachTo(c.group.Pick(), fd, c) }
+func attach(fd int, c *core) (*Socket, error) {
+	if err := c.register(c.group.Pick(), fd); err != nil {
+		return nil, err
+	}
+	s := &Socket{core: c}
+	runtime.AddCleanup(s, func(r *loop.Registration) { r.Close() }, &c.reg)
+	return s, nil
+}
 
-func attachTo(l *loop.Loop, fd int, c *core) (*Socket, error) {
+// register puts the descriptor on a loop.
+func (c *core) register(l *loop.Loop, fd int) error {
 	edges := loop.DropWritable
 	if c.stream() && (c.family == Inet || c.family == Inet6) {
 		edges = loop.KeepWritable
@@ -141,12 +149,7 @@ func attachTo(l *loop.Loop, fd int, c *core) (*Socket, error) {
 	if c.family != Inet && c.family != Inet6 && c.family != Unix {
 		c.reg.Share() // how exact its events are is not known
 	}
-	if err := l.Register(&c.reg, fd, edges); err != nil {
-		return nil, err
-	}
-	s := &Socket{core: c}
-	runtime.AddCleanup(s, func(r *loop.Registration) { r.Close() }, &c.reg)
-	return s, nil
+	return l.Register(&c.reg, fd, edges)
 }
 
 // stream reports whether the socket carries a stream of bytes: then a read of

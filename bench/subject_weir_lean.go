@@ -1,0 +1,28 @@
+package main
+
+import "github.com/seed-2334f180/weir/socket"
+
+var weirLeanSubject = subject{
+	name:      "weir-lean",
+	about:     "weir, whose connections borrow a buffer while there is something in it",
+	serveEcho: serveEchoWeirLean,
+	byRequest: true,
+}
+
+func serveEchoWeirLean(size int, ready func(addr string) error) error {
+	return serveWeir(ready, func(conn *socket.Socket) {
+		for {
+			if _, err := conn.Peek(1); err != nil {
+				return
+			}
+			p, err := conn.Peek(conn.Buffered())
+			if err != nil {
+				return
+			}
+			if err := sendAllWeir(conn, p); err != nil {
+				return
+			}
+			conn.Discard(len(p))
+		}
+	})
+}
