@@ -401,9 +401,6 @@ func (s *Selector) look(e *entry) {
 
 // verdict adds the kernel's answers, and reports whether it is closed.
 func (s *Selector) verdict(e *entry) (closed bool) {
-	if e.gone {
-		return false
-	}
 	r := e.what.Registration()
 	for i := e.question; i >= 0 && int(i) < len(s.poll.fds) && s.poll.probes[i].Of() == r; i++ {
 		if s.poll.holds(int(i)) {

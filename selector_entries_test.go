@@ -85,27 +85,95 @@ func TestSelectorQueueIsBounded(t *testing.T) {
 	require.Equal(t, 1, s.Queued())
 }
 
-// A Selector that is closed, but not forgotten, keeps nothing: neither what a
-// Wait has found ready, nor what no Wait has looked at.
-func TestClosedSelectorKeepsNothing(t *testing.T) {
-	for _, waits := range []bool{false, true} {
-		s := weir.NewSelector()
-		register := func() weak.Pointer[socket.Socket] {
-			a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
-			require.NoError(t, err)
-			require.NoError(t, b.Close())
-			require.NoError(t, s.Register(a, weir.Readable, nil))
-			if waits {
-				require.Len(t, poll(t, s), 1)
-				settle(t, a)
-			}
-			return weak.Make(a)
+// A Selector that is not forgotten keeps nothing of what it does not have any
+// more, whether no Wait has looked at it, or one found it ready or unready.
+func TestSelectorKeepsNothingBack(t *testing.T) {
+	waits := func(n int) func(*testing.T, *weir.Selector, *socket.Socket) {
+		return func(t *testing.T, s *weir.Selector, a *socket.Socket) {
+			require.Len(t, poll(t, s), n)
+			settle(t, a)
 		}
-		registered := register()
-		require.NoError(t, s.Close())
-		waitFor(t, func() bool { runtime.GC(); return registered.Value() == nil })
-		runtime.KeepAlive(s)
 	}
+	for _, c := range []struct {
+		name   string
+		before func(t *testing.T, s *weir.Selector, a *socket.Socket)
+		closes bool
+	}{
+		{"closed before a wait", func(*testing.T, *weir.Selector, *socket.Socket) {}, true},
+		{"closed when ready", waits(1), true},
+		{"unregistered when ready", func(t *testing.T, s *weir.Selector, a *socket.Socket) {
+			waits(1)(t, s, a)
+			require.NoError(t, s.Unregister(a))
+			waits(0)(t, s, a)
+		}, false},
+		{"unregistered when unready", func(t *testing.T, s *weir.Selector, a *socket.Socket) {
+			waits(1)(t, s, a)
+			require.NoError(t, s.Modify(a, weir.Exceptional, nil))
+			waits(0)(t, s, a)
+			require.NoError(t, s.Unregister(a))
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSelector(t)
+			register := func() weak.Pointer[socket.Socket] {
+				a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
+				require.NoError(t, err)
+				require.NoError(t, b.Close())
+				require.NoError(t, s.Register(a, weir.Readable, nil))
+				c.before(t, s, a)
+				return weak.Make(a)
+			}
+			registered := register()
+			if c.closes {
+				require.NoError(t, s.Close())
+			}
+			waitFor(t, func() bool { runtime.GC(); return registered.Value() == nil })
+			runtime.KeepAlive(s)
+		})
+	}
+}
+
+// What the kernel is asked about in several ways at once is told in all of them.
+func TestSelectorTellsAllThatIsSo(t *testing.T) {
+	a, peer := pair(t, socket.Stream)
+	f, err := weir.Watch(a.Fd()) // of which nothing is certain
+	require.NoError(t, err)
+	defer f.Close()
+	b, _ := pair(t, socket.Stream)
+	s := newSelector(t)
+	require.NoError(t, s.Register(f, weir.Readable|weir.Writable|weir.Exceptional, nil))
+	require.NoError(t, s.Register(b, weir.Readable|weir.Writable, nil))
+	peer.Write([]byte("x"))
+	settle(t, f)
+	is := map[weir.Selectable]weir.Interest{}
+	for _, r := range poll(t, s) {
+		is[r.What] = r.Is
+	}
+	require.Equal(t, map[weir.Selectable]weir.Interest{f: weir.Readable | weir.Writable, b: weir.Writable}, is)
+}
+
+// Waits that have ended are told of nothing any more, in whatever order they
+// end.
+func TestSelectorForgetsItsWaits(t *testing.T) {
+	a, peer := pair(t, socket.Stream)
+	s := newSelector(t)
+	require.NoError(t, s.Register(a, weir.Readable, nil))
+	var cancels []context.CancelFunc
+	var results []chan answer
+	for range 3 {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancels = append(cancels, cancel)
+		results = append(results, waiting(t, s, ctx))
+	}
+	for left, i := range []int{1, 0} {
+		cancels[i]()
+		require.ErrorIs(t, (<-results[i]).err, unix.EINTR)
+		waitFor(t, func() bool { return s.Waiters() == 2-left })
+	}
+	peer.Write([]byte("x"))
+	require.Len(t, (<-results[2]).ready, 1)
+	cancels[2]()
+	waitFor(t, func() bool { return s.Waiters() == 0 })
 }
 
 // The time of a Wait ends by a loop that something is registered on.
@@ -128,9 +196,19 @@ func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
 	// When that loop is closed, another one does.
 	require.NoError(t, s.Unregister(a))
 	require.NoError(t, g.Close())
+	all, err := loop.Default()
+	require.NoError(t, err)
+	turns := func() (n uint64) {
+		for _, l := range all.Loops() {
+			n += l.Turns()
+		}
+		return n
+	}
 	for range 2 {
+		before = turns()
 		ready, err = s.Wait(context.Background(), time.Millisecond, nil)
 		require.NoError(t, err)
 		require.Empty(t, ready)
+		require.Greater(t, turns(), before)
 	}
 }
