@@ -112,8 +112,11 @@ func TestWatchOfWhatNeverWaits(t *testing.T) {
 	r := new(loop.Registration)
 	require.NoError(t, l.Register(r, fd, loop.DropWritable))
 	defer r.Close()
-	require.NoError(t, r.Watch())
 	h := &loop.Hook{To: make(observer, 9)}
+	require.ErrorIs(t, h.Hang(r, loop.WantRead), unix.EPERM)
+	require.ErrorIs(t, h.Hang(r, loop.WantWrite), unix.EPERM)
+	require.Zero(t, r.Observers())
+	require.NoError(t, r.Watch())
 	require.NoError(t, h.Hang(r, loop.WantRead|loop.WantWrite))
 	defer h.Unhang()
 	for _, want := range []loop.Interest{loop.WantRead, loop.WantWrite} {
