@@ -6,3 +6,10 @@ func (s *Selector) Waiters() int {
 	defer s.noticed.Unlock()
 	return len(s.gates)
 }
+
+// Queued is how many notices no Wait has looked at yet.
+func (s *Selector) Queued() int {
+	s.noticed.Lock()
+	defer s.noticed.Unlock()
+	return len(s.queue)
+}

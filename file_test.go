@@ -1,7 +1,10 @@
 package weir_test
 
 import (
+	"encoding/binary"
 	"os"
+	"os/exec"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -64,4 +67,50 @@ func TestSelectOnTerminal(t *testing.T) {
 	n, err = unix.Read(slave, buf)
 	require.NoError(t, err)
 	require.Equal(t, "hello\n", string(buf[:n]))
+}
+
+// A signalfd tells of signals that are blocked in every thread, so they must be
+// when the program starts: the test is its own program.
+func TestSelectOnSignalfd(t *testing.T) {
+	const inChild = "WEIR_TEST_SIGNALFD"
+	var blocked unix.Sigset_t
+	blocked.Val[0] = 1 << (unix.SIGUSR1 - 1)
+	if os.Getenv(inChild) == "" {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		var before unix.Sigset_t
+		require.NoError(t, unix.PthreadSigmask(unix.SIG_BLOCK, &blocked, &before))
+		child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		child.Env = append(os.Environ(), inChild+"=1")
+		out, err := child.CombinedOutput()
+		require.NoError(t, unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil))
+		require.NoError(t, err, string(out))
+		require.Contains(t, string(out), "--- PASS: "+t.Name())
+		return
+	}
+	fd, err := unix.Signalfd(-1, &blocked, unix.SFD_NONBLOCK|unix.SFD_CLOEXEC)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	f, err := weir.Watch(fd)
+	require.NoError(t, err)
+	defer f.Close()
+	signal := func() { require.NoError(t, unix.Kill(os.Getpid(), unix.SIGUSR1)) }
+	same := func(want string) {
+		t.Helper()
+		require.Equal(t, want, kernelPoll(t, fd).String())
+		require.Equal(t, want, weirSelect(t, f).String())
+	}
+	same("")
+	for range 3 {
+		result := parked(t, f, func() (weir.Set, error) { return weir.Select(list{f}, nil, nil, weir.Forever) })
+		signal()
+		require.NoError(t, soon(t, result))
+		same("r")
+		var info [128]byte
+		n, err := unix.Read(fd, info[:]) // behind Select's back
+		require.NoError(t, err)
+		require.Equal(t, len(info), n)
+		require.EqualValues(t, unix.SIGUSR1, binary.NativeEndian.Uint32(info[:]))
+		same("")
+	}
 }

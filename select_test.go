@@ -416,9 +416,10 @@ func TestPushedBackCharacterWakesSelect(t *testing.T) {
 	peer.Write([]byte("x"))
 	_, _, err := a.ReadRune()
 	require.NoError(t, err)
-	result := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, 10*time.Second) })
+	result := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
+	settle(t, a)
 	require.NoError(t, a.UnreadRune())
-	require.NoError(t, <-result)
+	require.NoError(t, soon(t, result))
 }
 
 func TestMoreThan1024Descriptors(t *testing.T) {

@@ -51,7 +51,6 @@ type entry struct {
 	hook     loop.Hook
 
 	candidate bool
-	fresh     bool // the kernel has not been asked about it yet
 	gone      bool // it is not registered any more
 	is        Interest
 	question  int32 // the first of it in the poll; -1 if there is none
@@ -114,7 +113,7 @@ func (s *Selector) Register(what Selectable, want Interest, data any) error {
 	}
 	s.entries[what] = e
 	s.home = what.Registration().Loop()
-	s.nominate(e)
+	s.notice(e, loop.NoticeReady, nil) // what it is by now, Wait finds out
 	return nil
 }
 
@@ -146,7 +145,7 @@ func (s *Selector) Modify(what Selectable, want Interest, data any) error {
 		return selectorFailed(opModify, err)
 	}
 	e.want, e.data = want, data
-	s.nominate(e)
+	s.notice(e, loop.NoticeReady, nil) // what it is by now, Wait finds out
 	return nil
 }
 
@@ -197,13 +196,6 @@ func (s *Selector) remove(e *entry) {
 	e.hook.Unhang()
 	e.gone = true
 	delete(s.entries, e.what)
-}
-
-// nominate has the next Wait, or those in progress, ask the kernel about an
-// entry. The caller holds the lock.
-func (s *Selector) nominate(e *entry) {
-	e.fresh = true
-	s.notice(e, loop.NoticeReady, nil)
 }
 
 // Notify is called by the hook, under the registration's lock.
@@ -396,11 +388,7 @@ func (s *Selector) look(e *entry) {
 		if e.want&want == 0 {
 			continue
 		}
-		state := r.Look(want)
-		if e.fresh && state == loop.Unready {
-			state = loop.Doubtful
-		}
-		switch state {
+		switch r.Look(want) {
 		case loop.Ready:
 			e.is |= want
 		case loop.Doubtful:
@@ -409,14 +397,10 @@ func (s *Selector) look(e *entry) {
 			}
 		}
 	}
-	e.fresh = false
 }
 
 // verdict adds the kernel's answers, and reports whether it is closed.
 func (s *Selector) verdict(e *entry) (closed bool) {
-	if e.gone {
-		return false
-	}
 	r := e.what.Registration()
 	for i := e.question; i >= 0 && int(i) < len(s.poll.fds) && s.poll.probes[i].Of() == r; i++ {
 		if s.poll.holds(int(i)) {

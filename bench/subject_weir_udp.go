@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
 )
 
 var weirBatchSubject = subject{
@@ -37,7 +38,7 @@ func serveUDPWeirBatch(size int, ready func(addr string) error) error {
 		out[i].Buffers = make([][]byte, 1)
 	}
 	for {
-		n, err := s.RecvBatch(in, 0)
+		n, err := s.RecvBatch(in, unix.MSG_WAITFORONE)
 		if err != nil {
 			return err
 		}

@@ -34,3 +34,13 @@ func (r *Registration) WatchesWrite() bool {
 func (r *Registration) Arrive(ev poller.Readiness, later uint64) {
 	r.arrived(ev, r.loop.waits.Load()+later)
 }
+
+// Timers is how many timers the loop has to expire.
+func (l *Loop) Timers() int {
+	l.timerMu.Lock()
+	defer l.timerMu.Unlock()
+	return l.wheel.Len()
+}
+
+// Backlog is how many goroutines were woken and have not run since.
+func (l *Loop) Backlog() int { return int(l.backlog.Load()) }

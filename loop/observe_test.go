@@ -95,6 +95,27 @@ func TestCertainMarks(t *testing.T) {
 			settle(t, r.Loop())
 			call(t, r, loop.Read, false)
 		}, loop.WantRead, loop.Unready},
+		{"no out-of-band data, but nobody watches", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {}, loop.WantExcept, loop.Doubtful},
+		{"no out-of-band data yet", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			require.NoError(t, r.Watch())
+			r.Arrive(in, 1)
+		}, loop.WantExcept, loop.Unready},
+		{"out-of-band data that may be taken", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			require.NoError(t, r.Watch())
+			r.Arrive(in|poller.Priority, 1)
+		}, loop.WantExcept, loop.Doubtful},
+		{"a call without the turn, of writing", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			r.Unsure()
+			r.Arrive(out, 0)
+		}, loop.WantWrite, loop.Doubtful},
+		{"an option was set, of writing", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) {
+			require.NoError(t, (&loop.Hook{To: make(observer, 9)}).Hang(r, loop.WantWrite))
+			settle(t, r.Loop())
+			call(t, r, loop.Write, false)
+			require.Equal(t, loop.Unready, r.Look(loop.WantWrite))
+			r.Doubt()
+			r.Arrive(out, 0)
+		}, loop.WantWrite, loop.Doubtful},
 		{"closed", loop.KeepWritable, false, func(t *testing.T, r *loop.Registration) { r.Close() }, loop.WantRead, loop.Gone},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -134,6 +155,33 @@ func TestDisproof(t *testing.T) {
 	r.Doubt()
 	p.Disprove(loop.WantRead)
 	require.True(t, call(t, r, loop.Read, true), "the doubt was lost")
+}
+
+// It is of one direction, and from then on there are events to tell more; but
+// not of writability that is reported with every packet.
+func TestDisproofOfOneDirection(t *testing.T) {
+	for _, c := range []struct {
+		edges         loop.WriteEdges
+		want, other   loop.Interest
+		direction     loop.Direction
+		after, beside loop.Look
+	}{
+		{loop.KeepWritable, loop.WantRead, loop.WantWrite, loop.Read, loop.Unready, loop.Doubtful},
+		{loop.KeepWritable, loop.WantWrite, loop.WantRead, loop.Write, loop.Unready, loop.Doubtful},
+		{loop.DropWritable, loop.WantRead, loop.WantWrite, loop.Read, loop.Unready, loop.Doubtful},
+		{loop.DropWritable, loop.WantWrite, loop.WantRead, loop.Write, loop.Doubtful, loop.Doubtful},
+	} {
+		r := registerAs(t, c.edges, false)
+		fill(t, r.FD()) // so that the watch has nothing to tell
+		p, err := r.Probe()
+		require.NoError(t, err)
+		p.Disprove(c.want)
+		settle(t, r.Loop())
+		require.Equal(t, c.after, r.Look(c.want), c)
+		require.Equal(t, c.beside, r.Look(c.other), c)
+		require.False(t, call(t, r, c.direction, false), "the mark is used up: %v", c)
+		require.True(t, call(t, r, 1-c.direction, false), "the other is not: %v", c)
+	}
 }
 
 // A probe holds the descriptor: its number is not given to another file.

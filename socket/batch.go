@@ -11,12 +11,18 @@ import (
 // mostReceived is how many messages the kernel takes in one call.
 const mostReceived = 1024
 
-// RecvBatch receives messages: recvmmsg(2) with its flags. It waits for the
-// first, within the receive timeout, takes those that are there, and returns
-// how many; only these messages are changed. No more than 1024 come at once, and
-// none, without an error, when the receiving side is shut down.
+// RecvBatch receives messages: recvmmsg(2) with its flags. It waits until all
+// of msgs are received, within the receive timeout for each of them, and returns
+// how many came in time; if that is none, the error says why. With MSG_WAITFORONE
+// it waits for the first and takes what else is there, with MSG_DONTWAIT it does
+// not wait. Only the messages received are changed. No more than 1024 come at
+// once, and fewer, or none, without an error, when the receiving side is shut
+// down.
+//
 // An error, such as an ICMP refusal, that comes after some messages is the next
-// call's. Each message tells what RecvMsg's does; the socket's remote address
+// call's; so is the end of a wait by Close, Interrupt or a context, if it still
+// holds then. Other calls that receive may come in between two waits, as in the
+// kernel. Each message tells what RecvMsg's does; the socket's remote address
 // stays as it is. It allocates nothing once its buffers have grown.
 func (s *Socket) RecvBatch(msgs []Message, flags int) (n int, err error) {
 	c := s.core
@@ -31,21 +37,43 @@ func (s *Socket) RecvBatch(msgs []Message, flags int) (n int, err error) {
 	defer h.free()
 	h.receive(msgs)
 	if c.immediate(flags) {
-		n, err = s.onceRecv(flags, func(fd int) (int, syscall.Errno) { return h.recvmmsg(fd, flags|unix.MSG_DONTWAIT) })
+		n, err = s.onceRecv(flags, func(fd int) (int, syscall.Errno) { return h.recvmmsg(fd, 0, flags|unix.MSG_DONTWAIT) })
 	} else {
-		err = s.waitRecv(flags, func(fd int, _ bool) (bool, syscall.Errno) {
-			var errno syscall.Errno
-			n, errno = h.recvmmsg(fd, flags)
-			// Fewer than were asked for: the last try in there said EAGAIN. But
-			// the end is found by another try, and no event tells of it again.
-			return n == len(msgs) || c.stream() || c.reg.Broken(), errno
-		})
+		n, err = s.recvBatch(h, flags)
 	}
 	if err != nil {
 		return 0, c.failed("recvmmsg", err)
 	}
 	h.told(msgs[:n])
 	return n, nil
+}
+
+// recvBatch waits once with MSG_WAITFORONE, and else again and again until all
+// messages are there: each wait has the whole receive timeout, as each message
+// has in the kernel.
+func (s *Socket) recvBatch(h *headers, flags int) (n int, err error) {
+	c := s.core
+	for n < len(h.msgs) {
+		got := 0
+		err = s.waitRecv(flags, func(fd int, _ bool) (bool, syscall.Errno) {
+			var errno syscall.Errno
+			got, errno = h.recvmmsg(fd, n, flags)
+			// Fewer than were asked for: the last try in there said EAGAIN. But
+			// the end is found by another try, and no event tells of it again.
+			return n+got == len(h.msgs) || c.stream() || c.reg.Broken(), errno
+		})
+		n += got
+		if err != nil || got == 0 || flags&unix.MSG_WAITFORONE != 0 {
+			break
+		}
+	}
+	if errno, ok := err.(syscall.Errno); ok && n > 0 {
+		c.owed.Store(uint32(errno))
+	}
+	if n > 0 {
+		err = nil
+	}
+	return n, err
 }
 
 // SendBatch sends messages: sendmmsg(2) with its flags. It waits, within one

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -34,7 +35,7 @@ func TestBatches(t *testing.T) {
 	require.Equal(t, 5, n)
 	in := batchOf(3, 2)
 	for _, want := range [][]int{{0, 1, 2}, {3, 4}} {
-		n, err = b.RecvBatch(in, unix.MSG_TRUNC)
+		n, err = b.RecvBatch(in, unix.MSG_TRUNC|unix.MSG_WAITFORONE)
 		require.NoError(t, err)
 		require.Equal(t, len(want), n)
 		for i := range n {
@@ -62,7 +63,7 @@ func TestRecvBatchWaitsForTheFirst(t *testing.T) {
 	done := make(chan int, 1)
 	in := batchOf(8, 9)
 	go func() {
-		n, err := b.RecvBatch(in, 0)
+		n, err := b.RecvBatch(in, unix.MSG_WAITFORONE)
 		require.NoError(t, err)
 		done <- n
 	}()
@@ -73,9 +74,62 @@ func TestRecvBatchWaitsForTheFirst(t *testing.T) {
 	// A short batch has drained the socket, and the next is not missed.
 	_, err = a.SendToAddr([]byte("yz"), b.LocalAddr(), 0)
 	require.NoError(t, err)
-	n, err := b.RecvBatch(in, 0)
+	n, err := b.RecvBatch(in, unix.MSG_WAITFORONE)
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 2}, []int{n, in[0].N})
+}
+
+// Without the flag it waits for all of them, and whatever ends that gives what
+// came till then: the reason is the next call's, if it still holds.
+func TestRecvBatchWaitsForAll(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(t *testing.T, a, b *Socket, cancel func())
+		want int
+		next error
+	}{
+		{"the last comes", func(t *testing.T, a, b *Socket, _ func()) {
+			_, err := a.SendToAddr([]byte("end"), b.LocalAddr(), 0)
+			require.NoError(t, err)
+		}, 3, unix.EAGAIN},
+		{"close", func(t *testing.T, _, b *Socket, _ func()) { require.NoError(t, b.Close()) }, 2, unix.EBADF},
+		{"interrupt", func(_ *testing.T, _, b *Socket, _ func()) { b.Interrupt() }, 2, unix.EAGAIN},
+		{"context", func(_ *testing.T, _, _ *Socket, cancel func()) { cancel() }, 2, unix.EINTR},
+		{"shutdown", func(t *testing.T, _, b *Socket, _ func()) {
+			require.ErrorIs(t, b.Shutdown(unix.SHUT_RD), unix.ENOTCONN) // which works
+		}, 2, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, b := udpPair(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s := b.With(ctx)
+			in := batchOf(3, 9)
+			received := blocked(t, "RecvBatch", func() error {
+				n, err := s.RecvBatch(in, 0)
+				if err == nil && n != c.want {
+					err = fmt.Errorf("%d messages", n)
+				}
+				return err
+			})
+			for range 2 {
+				_, err := a.SendToAddr([]byte("xy"), b.LocalAddr(), 0)
+				require.NoError(t, err)
+				require.Eventually(t, func() bool { return queued(b.Fd()) == 0 }, 10*time.Second, 100*time.Microsecond)
+				awaitParked(t, 1)
+			}
+			c.end(t, a, b, cancel)
+			require.NoError(t, soon(t, received))
+			for i := range c.want {
+				require.Equal(t, []int{2, 2, 3}[i], in[i].N)
+				require.Equal(t, a.LocalAddr(), in[i].Addr)
+			}
+			_ = b.SetRecvTimeout(time.Millisecond) // it may be closed
+			n, err := s.RecvBatch(in, 0)
+			require.Zero(t, n)
+			require.ErrorIs(t, err, c.next)
+		})
+	}
 }
 
 // stateOf is the state of a socket's registration: bits that loop explains.
@@ -102,8 +156,9 @@ func awaitReady(t *testing.T, s *Socket, bits uint64) {
 func TestRecvBatchLeavesTheRest(t *testing.T) {
 	a, b := udpPair(t)
 	in := batchOf(2, 9)
+	began := time.Now()
 	require.NoError(t, b.SetRecvTimeout(time.Millisecond))
-	_, err := b.RecvBatch(in, 0) // from now on it is watched
+	_, err := b.RecvBatch(in, unix.MSG_WAITFORONE) // from now on it is watched
 	require.ErrorIs(t, err, unix.EAGAIN)
 	require.NoError(t, b.SetRecvTimeout(10*time.Second))
 	for range 3 {
@@ -113,14 +168,14 @@ func TestRecvBatchLeavesTheRest(t *testing.T) {
 	require.ErrorIs(t, b.Shutdown(unix.SHUT_RD), unix.ENOTCONN) // which works
 	awaitReady(t, b, readableBit|brokenBit)
 	for _, want := range []int{2, 1, 0, 0} {
-		n, err := b.RecvBatch(in, 0)
+		n, err := b.RecvBatch(in, unix.MSG_WAITFORONE)
 		require.NoError(t, err)
 		require.Equal(t, want, n)
 	}
 
 	_, c := udpPair(t)
 	require.NoError(t, c.SetRecvTimeout(time.Millisecond))
-	_, err = c.RecvBatch(in, 0)
+	_, err = c.RecvBatch(in, unix.MSG_WAITFORONE)
 	require.ErrorIs(t, err, unix.EAGAIN)
 	require.NoError(t, c.SetRecvTimeout(10*time.Second))
 	for range 3 {
@@ -129,10 +184,11 @@ func TestRecvBatchLeavesTheRest(t *testing.T) {
 	}
 	awaitReady(t, c, readableBit)
 	for _, want := range []int{2, 1} {
-		n, err := c.RecvBatch(in, 0)
+		n, err := c.RecvBatch(in, unix.MSG_WAITFORONE)
 		require.NoError(t, err)
 		require.Equal(t, want, n)
 	}
+	require.Less(t, time.Since(began), 5*time.Second, "found by a call, not at the end of its time")
 }
 
 // An error comes before the messages that were there first, and loses none.
@@ -147,9 +203,9 @@ func TestRecvBatchThenRefusal(t *testing.T) {
 	_, err = s.Send([]byte("y"), 0)
 	require.NoError(t, err)
 	in := batchOf(2, 9)
-	_, err = s.RecvBatch(in, 0)
+	_, err = s.RecvBatch(in, unix.MSG_WAITFORONE)
 	require.ErrorIs(t, err, unix.ECONNREFUSED)
-	n, err := s.RecvBatch(in, 0)
+	n, err := s.RecvBatch(in, unix.MSG_WAITFORONE)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 }
@@ -164,7 +220,7 @@ func TestSendBatchSaysWhatStopsIt(t *testing.T) {
 	n, err := a.SendBatch(out, 0)
 	require.Equal(t, 2, n)
 	require.ErrorIs(t, err, unix.EMSGSIZE)
-	n, err = b.RecvBatch(batchOf(4, 9), 0)
+	n, err = b.RecvBatch(batchOf(4, 9), unix.MSG_WAITFORONE)
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 
@@ -203,7 +259,7 @@ func TestSendBatchToAFullPeer(t *testing.T) {
 	awaitParked(t, 1)
 	in := batchOf(count, 9)
 	for got := 0; got < count; {
-		n, err := peer.RecvBatch(in, 0)
+		n, err := peer.RecvBatch(in, unix.MSG_WAITFORONE)
 		require.NoError(t, err)
 		for i := range n {
 			require.Equal(t, byte(got+i), in[i].Buffers[0][0])
@@ -268,7 +324,7 @@ func TestSegments(t *testing.T) {
 	_, err = d.SendToAddr([]byte(text), c.LocalAddr(), 0)
 	require.NoError(t, err)
 	in := batchOf(9, 1000)
-	n, err = c.RecvBatch(in, 0)
+	n, err = c.RecvBatch(in, unix.MSG_WAITFORONE)
 	require.NoError(t, err)
 	require.Equal(t, []int{3, 400, 400, 200}, []int{n, in[0].N, in[1].N, in[2].N})
 	require.Zero(t, in[0].Segment)
@@ -364,7 +420,7 @@ func BenchmarkDatagrams(b *testing.B) {
 			_, err := x.SendBatch(out, 0)
 			check(b, err)
 			for got := 0; got < count; {
-				n, err := y.RecvBatch(in, 0)
+				n, err := y.RecvBatch(in, unix.MSG_WAITFORONE)
 				check(b, err)
 				got += n
 			}

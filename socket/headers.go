@@ -221,7 +221,7 @@ func (h *headers) recvmsg(fd, flags int) (int, syscall.Errno) {
 		return 0, errno // and the header as it was, for the next try
 	}
 	h.msgs[0].Len = uint32(n)
-	h.raceReceived(1)
+	h.raceReceived(0, 1)
 	return n, 0
 }
 
@@ -250,10 +250,10 @@ func (h *headers) call(trap uintptr, fd int, hdr unsafe.Pointer, flags int) (int
 	}
 }
 
-// recvmmsg is recvmmsg(2), and says how many messages came.
-func (h *headers) recvmmsg(fd, flags int) (int, syscall.Errno) {
-	n, errno := h.callBatch(unix.SYS_RECVMMSG, fd, 0, flags|unix.MSG_CMSG_CLOEXEC)
-	h.raceReceived(n)
+// recvmmsg is recvmmsg(2) into the messages from one on, and says how many came.
+func (h *headers) recvmmsg(fd, from, flags int) (int, syscall.Errno) {
+	n, errno := h.callBatch(unix.SYS_RECVMMSG, fd, from, flags|unix.MSG_CMSG_CLOEXEC)
+	h.raceReceived(from, n)
 	return n, errno
 }
 
@@ -277,15 +277,14 @@ func (h *headers) callBatch(trap uintptr, fd, from, flags int) (int, syscall.Err
 	}
 }
 
-// raceReceived tells the race detector what the kernel wrote to the first n
-// messages' buffers, raceSending what it will read from the messages from one
-// on.
-func (h *headers) raceReceived(n int) {
+// raceReceived tells the race detector what the kernel wrote to the buffers of
+// n messages from one on, raceSending what it will read from all from one on.
+func (h *headers) raceReceived(from, n int) {
 	if !racing {
 		return
 	}
 	raceReceived(nil)
-	for i := range n {
+	for i := from; i < from+n; i++ {
 		left := int(h.msgs[i].Len) // beyond the buffers, with MSG_TRUNC
 		for _, iov := range unsafe.Slice(h.msgs[i].Hdr.Iov, h.msgs[i].Hdr.Iovlen) {
 			k := min(left, int(iov.Len))

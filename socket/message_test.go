@@ -97,7 +97,7 @@ func TestMessagesAfterShutdownAreEmpty(t *testing.T) {
 	require.Zero(t, n)
 	require.Equal(t, Addr{}, m.Addr)
 	require.Zero(t, m.ControlLen)
-	n, err = a.RecvBatch(batchOf(2, 9), 0)
+	n, err = a.RecvBatch(batchOf(2, 9), unix.MSG_WAITFORONE)
 	require.NoError(t, err)
 	require.Zero(t, n)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -173,7 +174,7 @@ func (s *Socket) sendFile(f *os.File, limit int64) (total int64, err error, ok b
 
 // cannotMove reports whether sendfile or splice is not for these descriptors.
 func cannotMove(err error) bool {
-	return err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP
+	return err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP || err == noPipe
 }
 
 // spliceFrom is ReadFrom by splice(2), through a pipe, as the kernel needs. It is
@@ -182,20 +183,15 @@ func (s *Socket) spliceFrom(source *Socket, limit int64) (total int64, err error
 	if !source.core.stream() {
 		return 0, nil, false
 	}
-	p, err := takePipe()
-	if err != nil {
-		return 0, nil, false
-	}
-	defer p.free()
 	if total, err = s.sendInput(source, limit); err != nil {
 		return total, err, true
 	}
 	for total < limit {
-		took, err := source.spliceIn(p, int(min(limit-total, pipeSize)))
+		p, took, err := source.spliceIn(int(min(limit-total, pipeSize)))
 		switch {
 		case total == 0 && cannotMove(err):
 			return 0, nil, false
-		case cannotMove(err): // after input that was read ahead
+		case cannotMove(err): // after input that was read ahead, or without a pipe now
 			n, err := copyTo(s, source, limit-total)
 			return total + n, err, true
 		case err != nil:
@@ -203,13 +199,14 @@ func (s *Socket) spliceFrom(source *Socket, limit int64) (total int64, err error
 		case took == 0:
 			return total, nil, true
 		}
-		for took > 0 {
-			n, err := s.spliceOut(p, took)
-			total += int64(n)
-			took -= n
-			if err != nil {
-				return total, unsent(p.drain(took), fail("splice", "", err)), true
-			}
+		n, err := s.spliceOut(p, took)
+		total += int64(n)
+		if err != nil {
+			err = unsent(p.drain(took-n), fail("splice", "", err))
+		}
+		p.free()
+		if err != nil {
+			return total, err, true
 		}
 	}
 	return total, nil, true
@@ -234,59 +231,97 @@ func (s *Socket) sendInput(source *Socket, limit int64) (total int64, err error)
 	return total, nil
 }
 
-// spliceIn takes bytes into the pipe, which is empty.
-func (s *Socket) spliceIn(p *pipe, most int) (n int, err error) {
+// spliceIn takes bytes into a pipe, which it returns if there are any. While it
+// waits it has none: pipes are dear, and most connections wait.
+func (s *Socket) spliceIn(most int) (p *pipe, n int, err error) {
 	if err := s.core.takeOwed(); err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	err = s.wait(loop.Read, s.core.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
+		if p = takePipe(); p == nil {
+			return true, noPipe
+		}
 		var errno syscall.Errno
 		n, errno = splice(fd, p.in, most)
 		raceReceived(nil)
+		if n == 0 {
+			p.free()
+			p = nil
+		}
 		return true, errno // a short count may mean that the pipe is full
 	})
-	return n, err
+	return p, n, err
 }
 
-// spliceOut sends bytes out of the pipe, some or all.
-func (s *Socket) spliceOut(p *pipe, most int) (n int, err error) {
-	if err := s.core.takeOwed(); err != nil {
-		return 0, err
+// spliceOut sends n bytes out of the pipe.
+func (s *Socket) spliceOut(p *pipe, n int) (sent int, err error) {
+	for sent < n {
+		if err := s.core.takeOwed(); err != nil {
+			return sent, err
+		}
+		raceSending()
+		err = s.wait(loop.Write, s.core.sendTimeout.get(), func(fd int) (bool, syscall.Errno) {
+			k, errno := splice(p.out, fd, n-sent)
+			sent += k
+			return true, errno
+		})
+		if err != nil {
+			return sent, err
+		}
 	}
-	raceSending()
-	err = s.wait(loop.Write, s.core.sendTimeout.get(), func(fd int) (bool, syscall.Errno) {
-		var errno syscall.Errno
-		n, errno = splice(p.out, fd, most)
-		return true, errno
-	})
-	return n, err
+	return sent, nil
 }
 
 // A pipe is what splice(2) moves bytes through. It is pooled, empty; one that
 // is forgotten is closed.
 type pipe struct{ out, in int }
 
-// pipeSize is how much a pipe holds, if the system allows that many pages.
-const pipeSize = 256 << 10
+const (
+	// pipeSize is how much a pipe holds, if the system allows that many pages:
+	// the more, the fewer steps. It is the most that anybody may ask for by
+	// default (/proc/sys/fs/pipe-max-size).
+	pipeSize = 1 << 20
+	// mostPipes is half of what all programs of a user may have of such pipes
+	// by default (/proc/sys/fs/pipe-user-pages-soft). Beyond it there is copying.
+	mostPipes = 32
+	// noPipe is the errno for that.
+	noPipe = unix.ENFILE
+)
 
-var pipes sync.Pool
+var (
+	pipes     sync.Pool
+	pipeCount atomic.Int32 // how many pipes there are
+)
 
-func takePipe() (*pipe, error) {
+// takePipe returns nil if there are too many, or none that is worth it.
+func takePipe() *pipe {
 	if p, _ := pipes.Get().(*pipe); p != nil {
-		return p, nil
+		return p
+	}
+	if pipeCount.Add(1) > mostPipes {
+		pipeCount.Add(-1)
+		return nil
 	}
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return nil, err
+		pipeCount.Add(-1)
+		return nil
 	}
-	// A smaller pipe does as well, in more steps.
-	_, _ = unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, pipeSize)
-	p := &pipe{out: fds[0], in: fds[1]}
-	runtime.AddCleanup(p, func(fds [2]int) {
+	closePipe := func(fds [2]int) {
 		unix.Close(fds[0])
 		unix.Close(fds[1])
-	}, fds)
-	return p, nil
+		pipeCount.Add(-1)
+	}
+	// A smaller pipe does as well, in more steps, down to the size of a copy.
+	if _, err := unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, pipeSize); err != nil {
+		if size, _ := unix.FcntlInt(uintptr(fds[0]), unix.F_GETPIPE_SZ, 0); size < copySize {
+			closePipe(fds)
+			return nil
+		}
+	}
+	p := &pipe{out: fds[0], in: fds[1]}
+	runtime.AddCleanup(p, closePipe, fds)
+	return p
 }
 
 func (p *pipe) free() { pipes.Put(p) }

@@ -17,10 +17,10 @@ func (t *timeout) set(d time.Duration) { t.d.Store(int64(d)) }
 
 // SetRecvTimeout bounds the time that a call may wait to receive: SO_RCVTIMEO,
 // for Accept and everything that reads. Zero is no bound, negative is EDOM. The
-// time is the whole call's, however often it waits; a call in progress keeps
-// the bound that it began with. A call whose time is up returns what it has,
-// or EAGAIN: never early, and late by a tenth of a millisecond plus scheduling.
-// See socket(7).
+// time is the whole call's, however often it waits, but each message's of
+// RecvBatch; a call in progress keeps the bound that it began with. A call whose
+// time is up returns what it has, or EAGAIN: never early, and late by a tenth of
+// a millisecond plus scheduling. See socket(7).
 func (s *Socket) SetRecvTimeout(d time.Duration) error {
 	return s.setTimeout("SO_RCVTIMEO", &s.core.recvTimeout, d)
 }

@@ -138,9 +138,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 }
 
 func TestIPv6(t *testing.T) {
-	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
-		t.Skip("the machine has no IPv6")
-	}
+	needIPv6(t)
 	p := launch(t, command("-address", "[::1]:0"))
 	require.Contains(t, p.addr, "[::1]:")
 	c := talk(t, tool(t, "socat", "-t", "60", "-", "TCP6:"+p.addr))

@@ -12,10 +12,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 
-	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,35 +36,17 @@ func main() {
 
 // run serves until a signal says stop.
 func run(opts options) error {
-	listener, err := listen(opts)
+	listeners, err := listen(opts, net.DefaultResolver.LookupNetIP)
 	if err != nil {
 		return fmt.Errorf("-address %s: %w", opts.address, err)
 	}
 	stopping, restore := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	fmt.Println("listening on", listener.LocalAddr())
-
+	for _, l := range listeners {
+		fmt.Println("listening on", l.LocalAddr())
+	}
 	s := newServer(opts)
-	err = s.serve(stopping, listener)
-	listener.Close()
+	err = s.serve(stopping, listeners)
 	restore() // a second signal does not wait for the clients
 	s.drain()
 	return err
-}
-
-func listen(opts options) (*socket.Socket, error) {
-	local := []socket.Option{socket.Port(opts.port), socket.ReuseAddress()}
-	if opts.host != "" {
-		local = append(local, socket.Address(opts.host))
-	}
-	listener, err := socket.New(opts.family(), socket.Stream, 0, local...)
-	if err != nil {
-		return nil, err
-	}
-	// What is set here is inherited by the sockets that Accept returns.
-	err = errors.Join(listener.SetNoDelay(true), listener.Listen(-1))
-	if err != nil {
-		listener.Close()
-		return nil, err
-	}
-	return listener, nil
 }

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"strconv"
 	"time"
-
-	"github.com/seed-2334f180/weir/socket"
 )
 
 type options struct {
@@ -22,14 +19,6 @@ type options struct {
 	grace   time.Duration
 }
 
-// family is IPv6 for addresses in its notation. A name is looked up as IPv4.
-func (o *options) family() socket.Family {
-	if ip, err := netip.ParseAddr(o.host); err == nil && ip.Is6() {
-		return socket.Inet6
-	}
-	return socket.Inet
-}
-
 // parseOptions reads the command line. Help goes to out; an error names the
 // flag and the value.
 func parseOptions(args []string, out io.Writer) (options, error) {
@@ -37,7 +26,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs := flag.NewFlagSet("echo", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
 	fs.StringVar(&o.address, "address", "127.0.0.1:7007",
-		"listen at this `host:port`; an IPv6 host in brackets, no host for all\nIPv4 addresses, port 0 for a free one")
+		"listen at this `host:port`: an address, IPv6 in brackets, or a name, for all\nof its addresses; no host for all of the machine's; port 0 for a free one")
 	fs.DurationVar(&o.timeout, "timeout", time.Minute,
 		"close a connection when its client sends nothing, or reads nothing of its\necho, for this `duration`; 0 for never")
 	fs.IntVar(&o.max, "max", 10000,
@@ -84,10 +73,10 @@ func printHelp(fs *flag.FlagSet, out io.Writer) {
 
 usage: echo [flags]
 
-It prints the address that it listens on, and logs to the standard error. SIGTERM
-or SIGINT stops it: it accepts no more, echoes what the clients still send until
-they end their side or the grace period is over, and exits with status 0. A
-second signal ends it at once.
+It prints the addresses that it listens on, and logs to the standard error. SIGTERM
+or SIGINT stops it: it accepts who has connected by then and no more, echoes what
+the clients still send until they end their side or the grace period is over, and
+exits with status 0. A second signal ends it at once.
 
 `)
 	fs.SetOutput(out)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +18,7 @@ import (
 // A server serves each connection by a goroutine.
 type server struct {
 	options
-	slots chan struct{} // one is taken by each connection
+	slots chan struct{} // one is taken by each connection that is served
 
 	mu      sync.Mutex // for conns
 	conns   map[*socket.Socket]struct{}
@@ -32,43 +33,92 @@ func newServer(opts options) *server {
 	}
 }
 
-// serve accepts connections until the context is done, while there are slots.
-func (s *server) serve(ctx context.Context, listener *socket.Socket) error {
-	listener = listener.With(ctx) // Accept then ends with the context
+// serve accepts connections until the context is done, and closes the
+// listeners.
+func (s *server) serve(ctx context.Context, listeners []*socket.Socket) error {
+	err := s.accept(ctx, listeners)
+	for _, l := range listeners {
+		s.acceptRest(l)
+		l.Close()
+	}
+	return err
+}
+
+// accept accepts connections while there are slots; the others stay in the
+// backlog.
+func (s *server) accept(ctx context.Context, listeners []*socket.Socket) error {
+	var all []weir.Selectable
+	for _, l := range listeners {
+		all = append(all, l)
+	}
 	pausing := false
 	for {
-		select {
-		case s.slots <- struct{}{}:
-		case <-ctx.Done():
+		ready, err := weir.SelectContext(ctx, all, nil, nil, weir.Forever)
+		if ctx.Err() != nil {
 			return nil
 		}
-		conn, err := listener.Accept()
-		switch {
-		case err == nil:
-			pausing = false
-			s.add(conn)
-			s.serving.Go(func() { s.handle(conn) })
-			continue
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, unix.EINVAL), errors.Is(err, net.ErrClosed):
-			return err // the listener is of no use any more
+		if err != nil {
+			return err
 		}
-		// Most likely descriptors are used up, EMFILE or ENFILE. The connection
-		// stays in the backlog, and trying again at once would fail at once.
-		<-s.slots
-		if !pausing {
-			slog.Warn("accepting slowly", "err", err)
-			pausing = true
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
+		for _, l := range ready.Read {
+			select {
+			case s.slots <- struct{}{}:
+			case <-ctx.Done():
+				return nil
+			}
+			conn, err := l.(*socket.Socket).Accept()
+			if err == nil {
+				pausing = false
+				s.add(conn)
+				s.serving.Go(func() { s.handle(conn) })
+				continue
+			}
+			<-s.slots
+			switch {
+			case errors.Is(err, unix.EAGAIN):
+				continue
+			case errors.Is(err, unix.EINVAL), errors.Is(err, net.ErrClosed):
+				return err // the listener is of no use any more
+			}
+			// Most likely descriptors are used up, EMFILE or ENFILE. The
+			// connection stays in the backlog, and trying again at once would
+			// fail at once.
+			if !pausing {
+				slog.Warn("accepting slowly", "err", err)
+				pausing = true
+			}
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
 		}
 	}
 }
 
+// acceptRest accepts what is in the backlog, which closing the listener would
+// reset: these clients are connected, as far as they know, and may have sent
+// something. They are served as the others leave, or are closed by drain, at the
+// latest. Who comes between the last accept and the close is still reset.
+func (s *server) acceptRest(l *socket.Socket) {
+	for range backlog { // they may come faster than this
+		conn, err := l.Accept()
+		if errors.Is(err, unix.EAGAIN) {
+			return
+		}
+		if err != nil {
+			slog.Warn("not accepting the rest", "err", err)
+			return
+		}
+		s.add(conn)
+		s.serving.Go(func() {
+			s.slots <- struct{}{}
+			s.handle(conn)
+		})
+	}
+}
+
 func (s *server) handle(conn *socket.Socket) {
+	defer func() { <-s.slots }()
 	defer s.remove(conn)
 	err := s.echo(conn)
 	switch {
@@ -135,5 +185,4 @@ func (s *server) remove(conn *socket.Socket) {
 	delete(s.conns, conn)
 	s.mu.Unlock()
 	conn.Close()
-	<-s.slots
 }

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"fmt"
+	"net"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -61,6 +65,70 @@ func TestStopLosesNothingInFlight(t *testing.T) {
 	same(t, data, got)
 	state, log := p.ended()
 	require.Zero(t, state.ExitCode(), log)
+}
+
+// Who has connected before the signal is served, also if nobody has accepted
+// it yet: all but the first are in the backlog.
+func TestStopServesTheBacklog(t *testing.T) {
+	p := start(t, "-max", "1", "-grace", "1h")
+	first := dial(t, p)
+	served(t, first)
+	var waiting []net.Conn
+	for range 20 {
+		waiting = append(waiting, dial(t, p))
+	}
+	last := talk(t, p.socat())
+	_, err := last.Write([]byte("last"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return queuedAt(t, p) == len(waiting)+1 }, patience, time.Millisecond)
+	p.signal(syscall.SIGTERM)
+	require.Contains(t, p.await("stopping"), "connections=22")
+	require.NoError(t, first.Close())
+	for _, c := range waiting {
+		require.NoError(t, c.(*net.TCPConn).CloseWrite())
+	}
+	require.Equal(t, "last", string(last.finish()))
+	for _, c := range waiting {
+		served(t, c)
+	}
+	state, log := p.ended()
+	require.Zero(t, state.ExitCode(), log)
+}
+
+// Those that have no turn within the grace period are closed with the others.
+func TestGracePeriodIsForTheBacklogToo(t *testing.T) {
+	p := start(t, "-max", "1", "-grace", "200ms")
+	served(t, dial(t, p))
+	waiting := dial(t, p)
+	require.Eventually(t, func() bool { return queuedAt(t, p) == 1 }, patience, time.Millisecond)
+	p.signal(syscall.SIGTERM)
+	require.Contains(t, p.await("grace period is over"), "closing=2")
+	state, log := p.ended()
+	require.Zero(t, state.ExitCode(), log)
+	_, err := waiting.Read(make([]byte, 4))
+	require.Error(t, err)
+}
+
+// queuedAt is how many connections are in the backlog of the program.
+func queuedAt(t *testing.T, p *program) int {
+	_, port, err := net.SplitHostPort(p.addr)
+	require.NoError(t, err)
+	n, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	table, err := os.ReadFile("/proc/net/tcp")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(table)) {
+		// sl local_address rem_address st tx_queue:rx_queue: proc_pid_net(5)
+		f := strings.Fields(line)
+		if f[1] == fmt.Sprintf("0100007F:%04X", n) && f[3] == "0A" {
+			_, queue, _ := strings.Cut(f[4], ":")
+			n, err := strconv.ParseInt(queue, 16, 32)
+			require.NoError(t, err)
+			return int(n)
+		}
+	}
+	require.Fail(t, "nobody listens at "+p.addr)
+	return 0
 }
 
 func TestStopAcceptsNoMore(t *testing.T) {

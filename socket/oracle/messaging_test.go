@@ -158,7 +158,6 @@ var messageScenarios = []scenario{{
 	want:  `1; ECONNREFUSED; EAGAIN; 1; ECONNREFUSED`,
 }}
 
-// waitforone is how Weir's RecvBatch always waits.
 const waitforone = unix.MSG_WAITFORONE
 
 var batchScenarios = []scenario{{
@@ -174,13 +173,47 @@ var batchScenarios = []scenario{{
 	steps: []step{rcvtimeo(ample), begin(recvBatch(3, waitforone)), pause(20), peerSends("ab"), finish()},
 	want:  `blocks; 1: 2 "ab"`,
 }, {
-	name:     "recvmmsg without WAITFORONE",
-	row:      "recvmmsg(2)",
-	on:       pair(udp, unixgram, seqpacket),
-	steps:    []step{rcvtimeo(160 * ms), peerSends("ab"), peerSends("cd"), begin(recvBatch(3)), finish()},
-	want:     `blocks; 2: 2 "ab" 2 "cd"`,
-	deviates: "the kernel waits for as many messages as were asked for; Weir for the first, as with MSG_WAITFORONE",
-	instead:  `returns; 2: 2 "ab" 2 "cd"`,
+	name:  "recvmmsg waits for all",
+	row:   "recvmmsg(2)",
+	on:    pair(tcp, udp, unixes, unixgram, seqpacket),
+	steps: []step{rcvtimeo(ample), peerSends("ab"), begin(recvBatch(3)), peerSends("cd"), blocked(), peerSends("ef"), finish()},
+	want:  `blocks; blocked; 3: 2 "ab" 2 "cd" 2 "ef"`,
+}, {
+	name:  "the time of recvmmsg is up after some messages",
+	row:   "recv: EAGAIN",
+	on:    pair(udp, unixgram, seqpacket),
+	steps: []step{rcvtimeo(160 * ms), peerSends("ab"), peerSends("cd"), begin(recvBatch(3)), finish(), recv(5, dontwait)},
+	want:  `blocks; 2: 2 "ab" 2 "cd"; EAGAIN`,
+}, {
+	name:  "each message of recvmmsg has the whole time",
+	row:   "recv: EAGAIN",
+	on:    pair(udp, unixgram, seqpacket),
+	steps: []step{rcvtimeo(400 * ms), begin(recvBatch(3)), pause(250), peerSends("ab"), pause(250), peerSends("cd"), blocked(), pause(250), blocked(), finish()},
+	want:  `blocks; blocked; blocked; 2: 2 "ab" 2 "cd"`,
+}, {
+	name:  "the end of a stream fills recvmmsg",
+	row:   "Peer closed cleanly",
+	on:    pair(tcp, unixes),
+	steps: []step{begin(recvBatch(4)), peerSends("ab"), blocked(), peerShuts(unix.SHUT_WR), finish()},
+	want:  `blocks; blocked; 4: 2 "ab" 0 0 0`,
+}, {
+	name:  "an ICMP refusal in the midst of recvmmsg",
+	row:   "UDP after an ICMP refusal: ECONNREFUSED once",
+	on:    pair(udp, udp6),
+	steps: []step{rcvtimeo(ample), begin(recvBatch(3)), peerSends("ab"), peerCloses(), send("x"), finish(), rcvtimeo(soon), recv(5), recv(5)},
+	want:  `blocks; 1; 1: 2 "ab"; ECONNREFUSED; EAGAIN`,
+}, {
+	name:  "a broken connection in the midst of recvmmsg",
+	row:   "After RST: ECONNRESET once",
+	on:    pair(seqpacket, unixes),
+	steps: []step{send("x"), begin(recvBatch(3)), peerSends("ab"), blocked(), peerCloses(), finish(), recv(5), recv(5)},
+	want:  `1; blocks; blocked; 1: 2 "ab"; ECONNRESET; 0`,
+}, {
+	name:  "a reset in the midst of recvmmsg",
+	row:   "After RST: ECONNRESET once",
+	on:    pair(tcp),
+	steps: []step{begin(recvBatch(3)), peerSends("ab"), blocked(), peerResets(), finish(), recv(5), recv(5)},
+	want:  `blocks; blocked; 1: 2 "ab"; ECONNRESET; 0`,
 }, {
 	name:  "recvmmsg takes no more than it was asked for",
 	row:   "recvmmsg(2)",

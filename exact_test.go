@@ -1,0 +1,115 @@
+package weir_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// soon is what a Select gives that must end by itself. One that ends when its
+// time is up, which it looks around at once more, is not meant: it has none.
+func soon(t testing.TB, result chan error) error {
+	t.Helper()
+	select {
+	case err := <-result:
+		return err
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody wakes it")
+		return nil
+	}
+}
+
+// What another goroutine reads ahead while a Select waits makes the socket
+// readable, also when the kernel has nothing to report: under SO_RCVLOWAT, what
+// is there is no event.
+func TestInputReadAheadWakesSelect(t *testing.T) {
+	const text = "xyz"
+	a, peer := tcp(t)
+	require.NoError(t, a.Setsockopt("socket", "SO_RCVLOWAT", 100))
+	selector := newSelector(t)
+	require.NoError(t, selector.Register(a, weir.Readable, nil))
+	for range 20 {
+		_, err := peer.Write([]byte(text))
+		require.NoError(t, err)
+		waitFor(t, func() bool {
+			n, err := unix.IoctlGetInt(a.Fd(), unix.SIOCINQ)
+			return err == nil && n == len(text)
+		})
+		require.Equal(t, "w", weirSelect(t, a).String())
+		selected := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
+		waited := waiting(t, selector, t.Context())
+		settle(t, a) // they have looked, and sleep
+		_, _, err = a.ReadRune()
+		require.NoError(t, err)
+		require.NoError(t, soon(t, selected))
+		require.Len(t, (<-waited).ready, 1)
+		_, err = a.ReadString()
+		require.NoError(t, err)
+	}
+}
+
+// A reader reads ahead what the kernel has, in the midst of a look.
+type reader struct {
+	*socket.Socket
+	read func()
+}
+
+func (r *reader) Buffered() int {
+	n := r.Socket.Buffered()
+	if r.read != nil {
+		r.read()
+		r.read = nil
+	}
+	return n
+}
+
+// Between the look at the buffer and the kernel's answer input may move from
+// the one to the other. It is not overlooked.
+func TestInputReadAheadDuringTheLook(t *testing.T) {
+	a, peer := pair(t, socket.Stream)
+	for _, before := range []bool{false, true} {
+		if before {
+			watched(t, a)
+		}
+		_, err := peer.Write([]byte("ab"))
+		require.NoError(t, err)
+		r := &reader{Socket: a, read: func() { _, _, err = a.ReadRune() }}
+		got, selectErr := weir.Select(list{r}, nil, nil, 0)
+		require.NoError(t, selectErr)
+		require.NoError(t, err)
+		require.Equal(t, list{r}, got.Read)
+		rest, err := a.ReadString()
+		require.NoError(t, err)
+		require.Equal(t, "b", rest)
+	}
+}
+
+// A poll, and the last look of a Select whose time is up, are exact: they also
+// see what no loop has taken in yet.
+func TestLastLookIsExact(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	defer g.Close()
+	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"), socket.Group(g))
+	b := keep(t, s, err)
+	watched(t, b)
+	busy, free := make(chan struct{}), make(chan struct{})
+	require.NoError(t, g.Loops()[0].Post(func() { close(busy); <-free }))
+	defer close(free)
+	<-busy
+	_, err = udp(t).SendToAddr([]byte("x"), b.LocalAddr(), 0)
+	require.NoError(t, err)
+	waitFor(t, func() bool { return kernelPoll(t, b.Fd()).r })
+	a, _ := pair(t, socket.Stream) // on a loop that can end the wait
+	for _, d := range []time.Duration{0, time.Millisecond} {
+		require.Equal(t, loop.Unready, b.Registration().Look(loop.WantRead))
+		got, err := weir.Select(list{a, b}, nil, nil, d)
+		require.NoError(t, err)
+		require.Equal(t, list{b}, got.Read)
+	}
+}

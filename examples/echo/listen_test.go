@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func needIPv6(t *testing.T) {
+	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
+		t.Skip("the machine has no IPv6")
+	}
+}
+
+// All addresses of a name are listened at, at one port, each once; what the
+// machine does not have is left out.
+func TestListenAtEveryAddressOfAName(t *testing.T) {
+	needIPv6(t)
+	noSuchHost := &net.DNSError{Err: "no such host", IsNotFound: true}
+	for _, c := range []struct {
+		name  string
+		found []string
+		err   error
+		want  []string
+	}{
+		{"both families", []string{"127.0.0.1", "::1"}, nil, []string{"127.0.0.1", "::1"}},
+		{"IPv6 alone", []string{"::1"}, nil, []string{"::1"}},
+		{"twice", []string{"127.0.0.1", "::ffff:127.0.0.1", "127.0.0.1"}, nil, []string{"127.0.0.1"}},
+		{"another machine's", []string{"192.0.2.1", "127.0.0.1", "2001:db8::1"}, nil, []string{"127.0.0.1"}},
+		{"only another machine's", []string{"192.0.2.1"}, nil, nil},
+		{"none", nil, nil, nil},
+		{"no such name", nil, noSuchHost, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			listeners, err := listen(options{host: "name"}, func(_ context.Context, network, host string) (ips []netip.Addr, err error) {
+				require.Equal(t, "ip name", network+" "+host)
+				for _, ip := range c.found {
+					ips = append(ips, netip.MustParseAddr(ip))
+				}
+				return ips, c.err
+			})
+			require.Equal(t, c.want == nil, err != nil, err)
+			if c.err != nil {
+				require.ErrorIs(t, err, c.err)
+			}
+			var got []string
+			for _, l := range listeners {
+				defer l.Close()
+				got = append(got, l.LocalAddr().Host())
+				require.Equal(t, listeners[0].LocalAddr().Port(), l.LocalAddr().Port())
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+// Without a host, clients of both families are served at one port.
+func TestAllAddresses(t *testing.T) {
+	needIPv6(t)
+	p := launch(t, command("-address", ":0"))
+	_, port, err := net.SplitHostPort(p.addr)
+	require.NoError(t, err)
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		p.addr = net.JoinHostPort(host, port)
+		c := dial(t, p)
+		served(t, c)
+		require.NoError(t, c.Close())
+	}
+	p.stop()
+}
+
+func TestName(t *testing.T) {
+	p := launch(t, command("-address", "localhost:0"))
+	_, port, err := net.SplitHostPort(p.addr)
+	require.NoError(t, err)
+	p.addr = net.JoinHostPort("localhost", port)
+	c := dial(t, p)
+	served(t, c)
+	require.NoError(t, c.Close())
+	p.stop()
+}
+
+// A listener among several is not starved by the others, nor by a bound on the
+// connections: each waiting client has its turn.
+func TestListenersShareTheSlots(t *testing.T) {
+	needIPv6(t)
+	listeners, err := listen(options{host: "name"}, func(context.Context, string, string) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}, nil
+	})
+	require.NoError(t, err)
+	var clients []net.Conn
+	for _, l := range listeners {
+		for range 3 {
+			clients = append(clients, dial(t, &program{addr: l.LocalAddr().String()}))
+		}
+	}
+	s := newServer(options{max: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.serve(ctx, listeners) }()
+	last := clients[3] // of the second listener, first in its backlog
+	served(t, clients[0])
+	require.NoError(t, clients[0].Close())
+	served(t, last)
+	for _, c := range clients {
+		if c != last && c != clients[0] {
+			c.Close()
+		}
+	}
+	require.NoError(t, last.Close())
+	cancel()
+	require.NoError(t, <-ended)
+	s.drain()
+	require.Empty(t, s.conns)
+	for _, l := range listeners {
+		require.True(t, errors.Is(l.Close(), net.ErrClosed))
+	}
+}
+
+// A listener that is of no use any more ends the server, and a connection that
+// was not accepted takes no slot.
+func TestServeEndsWithAListener(t *testing.T) {
+	listeners, err := listen(options{host: "127.0.0.1"}, nil)
+	require.NoError(t, err)
+	require.NoError(t, listeners[0].Shutdown(unix.SHUT_RDWR))
+	s := newServer(options{max: 2})
+	require.ErrorIs(t, s.serve(t.Context(), listeners), unix.EINVAL)
+	require.Empty(t, s.slots)
+}
