@@ -78,6 +78,19 @@ func runSuite(t *testing.T, opts options, metric string) (shown string, medians 
 	}
 }
 
+func TestSuiteWithoutSubjects(t *testing.T) {
+	opts := options{suites: []string{"udp"}, subjects: []string{"nbio"}, dur: time.Millisecond, reps: 1}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	require.EqualError(t, measureAll(testContext(t), opts, null, null), "suite udp: none of the chosen subjects takes part in it")
+
+	opts.suites, opts.conns = []string{"udp", "echo"}, []int{1}
+	shown, rates := runSuite(t, opts, reqPerSec)
+	require.Contains(t, shown, "note: suite udp: none of the chosen subjects takes part in it: left out")
+	require.Len(t, rates, 1)
+}
+
 // The suites' own settings must be what they can be run with.
 func TestOwnSettingsAreAllowed(t *testing.T) {
 	for _, s := range suites {
