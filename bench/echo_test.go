@@ -12,20 +12,18 @@ import (
 func testEnv(names ...string) env {
 	cores, _ := chooseCores()
 	return env{
-		options: options{subjects: names, conns: []int{1, 8}, sizes: []int{128}, dur: 100 * time.Millisecond, reps: 1},
+		options: options{subjects: names, conns: []int{1, 8}, sizes: []int{128}, dur: 20 * time.Millisecond, reps: 1},
 		cores:   cores,
 	}
 }
 
 // Messages that a socket's buffers do not hold need every partial read and write to be right.
-func TestEchoOfLargeAndSmallMessages(t *testing.T) {
+func TestEchoOfLargeMessages(t *testing.T) {
 	for _, name := range able(realSubjects, func(s subject) bool { return s.serveEcho != nil }) {
-		for _, size := range []int{1, 8 << 20} {
-			got, err := echoContest(2, size).measure(testContext(t), testEnv(), name)
-			require.NoError(t, err)
-			require.Positive(t, got.Requests)
-			require.Positive(t, got.ServerCPU)
-		}
+		got, err := echoContest(2, 8<<20).measure(testContext(t), testEnv(), name)
+		require.NoError(t, err)
+		require.Positive(t, got.Requests)
+		require.Positive(t, got.ServerCPU)
 	}
 }
 

@@ -51,6 +51,11 @@ func TestResidentBytes(t *testing.T) {
 	require.NoError(t, err)
 	runtime.KeepAlive(p)
 	require.Greater(t, after-before, int64(24<<20))
+
+	settled()
+	freed, err := residentBytes(os.Getpid())
+	require.NoError(t, err)
+	require.Greater(t, after-freed, int64(24<<20), "what is not used goes back to the kernel")
 	_, err = residentBytes(1 << 22) // the kernel's PID_MAX_LIMIT: nobody has it
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -7,7 +7,8 @@
 //
 //	go run ./bench                             the main table, under a minute
 //	go run ./bench -h                          suites, subjects, flags
-//	go run ./bench -suite timeouts -dur 200ms
+//	go run ./bench -suite churn -subjects raw,net,gnet,weir,nbio
+//	go run ./bench -suite all -json all.jsonl   some minutes
 //
 // A suite is one value in suites (suite.go), a subject one value in subjects (subject.go).
 package main

@@ -39,6 +39,10 @@ func measureAll(ctx context.Context, opts options, out, errOut *os.File) (err er
 			fmt.Fprintln(errOut, "bench: note:", notice)
 		}
 		results, err := s.measure(ctx, own, errOut)
+		if errors.Is(err, errNothing) && len(opts.suites) > 1 {
+			fmt.Fprintf(errOut, "bench: note: suite %s: %v: left out\n", s.name, err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("suite %s: %w", s.name, err)
 		}
@@ -64,6 +68,9 @@ type tableResult struct {
 	outcomes []outcome
 }
 
+// errNothing is an error of a suite that was asked for by itself. Among several it is left out.
+var errNothing = errors.New("none of the chosen subjects takes part in it")
+
 func (s suite) measure(ctx context.Context, e env, errOut *os.File) ([]tableResult, error) {
 	tables := s.tables(e)
 	steps := 0
@@ -75,7 +82,7 @@ func (s suite) measure(ctx context.Context, e env, errOut *os.File) ([]tableResu
 		}
 	}
 	if steps == 0 {
-		return nil, errors.New("there is nothing to measure for the chosen subjects")
+		return nil, errNothing
 	}
 	bar := newProgress(errOut, steps)
 	defer bar.close()

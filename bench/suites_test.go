@@ -24,17 +24,16 @@ func TestSuitesOfEverySubject(t *testing.T) {
 		trials      int
 		alsoPresent string
 	}{
-		{"echo", []int{1, 8}, []int{128}, echoing, reqPerSec, 2, "gnet"},
-		{"pipeline", []int{1, 4}, []int{64}, func(s subject) bool { return s.servePipeline != nil }, reqPerSec, 2, "nbio"},
-		// More than a buffer of any subject holds, and frames that no read ends with.
-		{"pipeline", []int{2}, []int{5, 7777}, func(s subject) bool { return s.servePipeline != nil }, reqPerSec, 2, "netpoll"},
-		{"bulk", []int{2}, []int{64 << 10, 300_000}, echoing, mibPerSec, 2, "nbio"},
-		{"churn", []int{1, 4}, []int{16}, echoing, connPerSec, 2, "netpoll"},
+		{"echo", []int{8}, []int{1}, echoing, reqPerSec, 1, "gnet"},
+		// The header alone; frames that no read ends with; more than a buffer of any subject holds.
+		{"pipeline", []int{2}, []int{5, 7777, 100_000}, func(s subject) bool { return s.servePipeline != nil }, reqPerSec, 3, "netpoll"},
+		{"bulk", []int{2}, []int{300_000}, echoing, mibPerSec, 1, "nbio"},
+		{"churn", []int{4}, []int{16}, echoing, connPerSec, 1, "netpoll"},
 		{"scale", []int{8, 1}, []int{128}, echoing, growth, 1, "raw"},
 		{"udp", nil, []int{8}, func(s subject) bool { return s.serveUDP != nil }, reqPerSec, len(udpSettings), "weir-batch"},
 	} {
 		t.Run(c.suite, func(t *testing.T) {
-			opts := options{suites: []string{c.suite}, subjects: realSubjects, conns: c.conns, sizes: c.sizes, dur: 20 * time.Millisecond, reps: 1}
+			opts := options{suites: []string{c.suite}, subjects: realSubjects, conns: c.conns, sizes: c.sizes, dur: 10 * time.Millisecond, reps: 1}
 			shown, values := runSuite(t, opts, c.metric)
 			serving := able(realSubjects, c.can)
 			require.Contains(t, serving, c.alsoPresent)
@@ -79,6 +78,19 @@ func runSuite(t *testing.T, opts options, metric string) (shown string, medians 
 	}
 }
 
+func TestSuiteWithoutSubjects(t *testing.T) {
+	opts := options{suites: []string{"udp"}, subjects: []string{"nbio"}, dur: time.Millisecond, reps: 1}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	require.EqualError(t, measureAll(testContext(t), opts, null, null), "suite udp: none of the chosen subjects takes part in it")
+
+	opts.suites, opts.conns = []string{"udp", "echo"}, []int{1}
+	shown, rates := runSuite(t, opts, reqPerSec)
+	require.Contains(t, shown, "note: suite udp: none of the chosen subjects takes part in it: left out")
+	require.Len(t, rates, 1)
+}
+
 // The suites' own settings must be what they can be run with.
 func TestOwnSettingsAreAllowed(t *testing.T) {
 	for _, s := range suites {
@@ -99,11 +111,13 @@ func TestWrongServersAreNoticed(t *testing.T) {
 	}{
 		{"corrupt", "echo", 1, 1, "echo-load: connection 0, message 5: byte 127 came back as"},
 		{"forgetful", "echo", 3, 1, "echo-load: 3 of 3 got no answer within 200ms"},
+		{"babbling", "echo", 1, 1, "echo-load: connection 0, message 5: 129 bytes came back of 128 that were sent"},
 		{"unframed", "pipeline", 1, 16, "echo-load: connection 0, message 1: byte 4 came back as 0x51, not 0x41"},
 		{"hasty", "echo", 1, 1, "echo-load: connection 0, message 2: "},
 		{"hoarding", "churn", 2, 1, "churn-load: within 200ms the server did not close "},
 		{"corrupt", "udp", 1, 4, "udp-load: client 0: byte 127 came back as"},
 		{"forgetful", "udp", 2, 4, "udp-load: 8 of 8 got no answer within 200ms"},
+		{"babbling", "udp", 1, 4, "udp-load: client 0: 128 bytes were sent and 129 came back"},
 		{"duplicating", "udp", 1, 4, "udp-load: client 0: a datagram came that nobody waits for"},
 	} {
 		t.Run(c.subject+" "+c.kind, func(t *testing.T) {

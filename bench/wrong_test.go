@@ -11,7 +11,7 @@ import (
 var realSubjects []string
 
 var wrongSubjects = []subject{
-	corruptSubject, forgetfulSubject, unframedSubject, hoardingSubject, duplicatingSubject, hastySubject,
+	corruptSubject, forgetfulSubject, unframedSubject, hoardingSubject, duplicatingSubject, hastySubject, babblingSubject,
 }
 
 // corruptSubject changes the fifth answer of a connection, or of all over UDP.
@@ -100,6 +100,30 @@ var duplicatingSubject = subject{
 			if answer == 5 {
 				_, err = conn.WriteToUDP(p, from)
 			}
+			return err
+		})
+	},
+}
+
+// babblingSubject adds a byte to its fifth answer.
+var babblingSubject = subject{
+	name:  "babbling",
+	about: "a test's server that sends more than it received",
+	serveEcho: func(size int, ready func(string) error) error {
+		return serveTest(ready, func(conn net.Conn, answer int, p []byte) bool {
+			if answer == 5 {
+				p = append(p, 0)
+			}
+			_, err := conn.Write(p)
+			return err == nil
+		})
+	},
+	serveUDP: func(size int, ready func(string) error) error {
+		return serveTestUDP(ready, func(conn *net.UDPConn, answer int, p []byte, from *net.UDPAddr) error {
+			if answer == 5 {
+				p = append(p, 0)
+			}
+			_, err := conn.WriteToUDP(p, from)
 			return err
 		})
 	},
