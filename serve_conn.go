@@ -231,6 +231,7 @@ func (c *Conn) read() {
 		c.pending = n == len(room) || c.broken
 		c.heard = true
 		budget -= n
+		c.eng.filled = n == len(room)
 		if c.timeouts.any {
 			c.active = c.eng.loop.Now()
 		}

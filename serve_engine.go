@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readSize is the size of a loop's shared read buffer, and gatherSize what it
-// gathers of a callback's writes before it sends them.
+// readSize is the size of a loop's shared read buffer at first; it grows to
+// Server.Chunk when it proves to be small. gatherSize is what is gathered of a
+// callback's writes before it is sent.
 const (
 	readSize   = 64 << 10
 	gatherSize = 64 << 10
@@ -26,7 +27,8 @@ type engine struct {
 	draining bool
 	tick     *loop.Timer
 
-	buf []byte // what is received goes here first
+	buf    []byte // what is received goes here first
+	filled bool   // by the last receive, to its end
 
 	// Of the connection whose callback is running:
 	current *Conn
@@ -35,7 +37,7 @@ type engine struct {
 }
 
 func newEngine(s *Server, l *loop.Loop) *engine {
-	return &engine{srv: s, loop: l, buf: make([]byte, readSize), gather: make([]byte, 0, 4096)}
+	return &engine{srv: s, loop: l, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
 }
 
 // post has f called on the loop. The queue's bound is for those who can wait

@@ -29,11 +29,15 @@ func (c *Conn) left() []byte {
 // room is where the next bytes go, and the view of all that is then unread,
 // which ends with the room.
 func (c *Conn) room() (view, room []byte) {
-	shared := c.eng.buf
+	e := c.eng
+	if e.filled && len(e.buf) < e.srv.Chunk {
+		e.buf, e.filled = make([]byte, min(2*len(e.buf), e.srv.Chunk)), false
+	}
+	shared := e.buf
 	switch {
 	case c.in == nil:
 		return shared, shared
-	case len(c.in.buf) <= smallInput:
+	case len(c.in.buf) <= smallInput && len(c.in.buf) < len(shared):
 		return shared, shared[copy(shared, c.in.buf):]
 	}
 	in := c.in

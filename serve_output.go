@@ -28,6 +28,10 @@ type piece struct {
 	done  func(error)
 }
 
+// bigWrite is how many bytes are worth a system call of their own, rather than
+// being copied to leave with others.
+const bigWrite = 16 << 10
+
 type chunk [16 << 10]byte
 
 var (
@@ -37,7 +41,7 @@ var (
 
 // Write writes p, or queues what the peer does not take at once; p is the
 // caller's again when it returns. What a callback writes to its own connection
-// leaves when it returns, all together. The count is len(p), or 0 with an error:
+// leaves when it returns, all together, but for big writes, which leave at once. The count is len(p), or 0 with an error:
 // ErrOutputFull when too much is queued already; the kernel's, after which the
 // connection ends; or, of a connection that has ended or is being closed, EBADF,
 // which is net.ErrClosed.
@@ -152,7 +156,7 @@ func (c *Conn) admit(n int) error {
 func (c *Conn) write(p []byte) error {
 	if c.flags.Load()&gathering != 0 {
 		e := c.eng
-		if len(e.gather)+len(p) <= gatherSize {
+		if len(p) < bigWrite && len(e.gather)+len(p) <= gatherSize {
 			e.gather = append(e.gather, p...)
 			return nil
 		}
