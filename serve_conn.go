@@ -299,12 +299,16 @@ func (c *Conn) call(f func(*Conn) error) error {
 	c.flags.Or(gathering)
 	err := e.guard(c, f)
 	c.mu.Lock()
-	c.flags.And(^gathering)
 	if len(e.gather) > 0 {
 		c.sendGathered()
 	}
+	c.flags.And(^gathering)
+	queued := c.out != nil
 	c.mu.Unlock()
 	e.current = nil
+	if queued {
+		c.rearm()
+	}
 	return err
 }
 

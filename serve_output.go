@@ -213,7 +213,7 @@ func (c *Conn) sendGathered() {
 		return // an error ends the connection
 	}
 	c.queue(p[n:])
-	_ = c.await()
+	_ = c.await() // an error ends the connection
 }
 
 func (c *Conn) output() *output {
@@ -254,7 +254,9 @@ func (c *Conn) await() error {
 			return c.fail(errno)
 		}
 	}
-	c.reg.Poke() // for the timer, and for the handler to be told
+	if c.flags.Load()&gathering == 0 {
+		c.reg.Poke() // for the timer, and for the handler to be told
+	}
 	return nil
 }
 
