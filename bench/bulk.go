@@ -32,7 +32,7 @@ func bulkTables(e env) []table {
 		legend: contestLegend(e, "MiB/s",
 			"MiB/s: what came back, in 2^20 bytes; as much went there. A connection sends the next message when all of the last is back.",
 			"CPU µs/MiB: the server's processor time to receive and send so much, user and system. Less is better.",
-			"A connection of net or weir has a buffer of a message's size; so have the shared ones of raw, gnet and nbio. netpoll has its own.",
+			"A connection of net or weir has a buffer of a message's size; so have the shared ones of raw, gnet and nbio. Weir's Server and netpoll have their own sizes.",
 		),
 		review: reviewContest,
 	}

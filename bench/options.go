@@ -37,7 +37,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 		"subjects to measure, a comma-separated `list`, or all")
 	connList := fs.String("conns", "", "numbers of connections, a comma-separated `list`, instead of a suite's own")
 	sizeList := fs.String("size", "", "bytes in a message, a comma-separated `list`, instead of a suite's own")
-	dur := fs.Duration("dur", 400*time.Millisecond, "length of one measured window, a `duration`")
+	dur := fs.Duration("dur", 300*time.Millisecond, "length of one measured window, a `duration`")
 	reps := fs.Int("reps", 5, "`rounds`: how often each subject is measured")
 	jsonFile := fs.String("json", "", "write the results to this `file` too, one JSON object a line")
 

@@ -16,7 +16,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, options{
 		suites:   []string{"echo"},
 		subjects: usualSubjects(),
-		dur:      400 * time.Millisecond,
+		dur:      300 * time.Millisecond,
 		reps:     5,
 	}, opts)
 	require.Contains(t, opts.subjects, "weir")
