@@ -60,7 +60,7 @@ type arrival struct {
 func (e *engine) open(a arrival) {
 	ip := a.peer.AddrPort()
 	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: ip, unix: !ip.IsValid()}
-	c.active = e.loop.Now()
+	c.active = e.loop.Elapsed()
 	if err := e.loop.Handle(&c.reg, a.fd, c); err != nil {
 		unix.Close(a.fd)
 		e.srv.gone()
@@ -78,7 +78,9 @@ func (e *engine) open(a arrival) {
 	c.rearm()
 	var err error
 	if f := e.srv.Events.Open; f != nil {
+		e.unread = a.input // so that Detach takes it along
 		err = c.call(f)
+		a.input, e.unread = e.unread, nil
 	}
 	if !c.settle(err) {
 		return
@@ -90,7 +92,7 @@ func (e *engine) open(a arrival) {
 		}
 	}
 	if e.draining {
-		c.Close()
+		c.retire()
 	}
 }
 
