@@ -33,7 +33,7 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 		return ErrServerClosed
 	}
 	if s.Handle != nil {
-		return s.attachSession(sock, peer)
+		return s.attachSession(sock)
 	}
 	fd, input, err := sock.Release()
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 }
 
 // attachSession moves a Socket to the server's loops, for Handle.
-func (s *Server) attachSession(sock *socket.Socket, peer socket.Addr) error {
+func (s *Server) attachSession(sock *socket.Socket) error {
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
@@ -67,7 +67,7 @@ func (s *Server) attachSession(sock *socket.Socket, peer socket.Addr) error {
 		s.gone()
 		return fmt.Errorf("weir: attach: %w", err)
 	}
-	s.handle(moved, s.pick(peer))
+	s.handle(moved)
 	return nil
 }
 

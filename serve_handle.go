@@ -1,8 +1,10 @@
 package weir
 
 import (
+	"cmp"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -18,6 +20,7 @@ import (
 type session struct {
 	sock  *socket.Socket
 	srv   *Server
+	loop  *loop.Loop
 	hook  loop.Hook
 	state atomic.Uint32
 	heard bool
@@ -38,6 +41,7 @@ type sessions struct {
 	mu       sync.Mutex
 	first    *session
 	retiring bool // those that become idle end
+	aborting bool // those that begin end
 }
 
 // begin serves a descriptor by Handle, and closes it when it cannot.
@@ -50,14 +54,14 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr) {
 		s.Log.Error("weir: a connection could not be served", "peer", from, "error", err)
 		return
 	}
-	s.handle(sock, e)
+	s.handle(sock)
 }
 
 // handle serves a Socket that was counted in.
-func (s *Server) handle(sock *socket.Socket, on *engine) {
-	x := &session{sock: sock, srv: s}
+func (s *Server) handle(sock *socket.Socket) {
+	x := &session{sock: sock, srv: s, loop: sock.Registration().Loop()}
 	x.hook.To = x
-	// Only the range of a duration can be wrong here, and it was checked.
+	// They fail only on a closed socket, as what follows does.
 	_ = sock.SetRecvTimeout(s.Timeouts.Read)
 	_ = sock.SetSendTimeout(s.Timeouts.Write)
 	x.state.Store(sessionRunning)
@@ -67,19 +71,29 @@ func (s *Server) handle(sock *socket.Socket, on *engine) {
 		return
 	}
 	if d := x.patience(); d > 0 {
-		x.since.Store(int64(on.loop.Elapsed()))
-		x.timer, _ = on.loop.AfterFunc(d, x.impatient)
+		x.since.Store(int64(x.loop.Elapsed()))
+		// It must not strike before it is stored, so it is set afterwards.
+		x.timer, _ = x.loop.AfterFunc(math.MaxInt64, x.impatient)
+		if x.timer != nil { // the loop is open
+			x.timer.Reset(d)
+		}
 	}
 	if x.rest() {
 		go x.run()
 	}
 }
 
-// Notify is for the loop: there may be something to read.
+// Notify is for the loop: there may be something to read, or somebody has
+// closed the Socket.
 func (x *session) Notify(_ *loop.Hook, n loop.Notice) {
-	if n == loop.NoticeReady && x.state.CompareAndSwap(sessionIdle, sessionRunning) {
-		go x.run()
+	if n == loop.NoticeInterrupted || !x.state.CompareAndSwap(sessionIdle, sessionRunning) {
+		return
 	}
+	if n == loop.NoticeClosed {
+		go x.end(nil)
+		return
+	}
+	go x.run()
 }
 
 // run calls the handler until there is nothing to read.
@@ -102,8 +116,13 @@ func (x *session) rest() (ready bool) {
 		return true
 	}
 	if x.timer != nil {
-		x.since.Store(int64(x.hook.Loop().Elapsed()))
+		x.since.Store(int64(x.loop.Elapsed()))
 	}
+	return x.idle()
+}
+
+// idle is rest without another beginning of the idle time.
+func (x *session) idle() (ready bool) {
 	x.state.Store(sessionIdle)
 	// Who asks it to end now finds it idle, or has asked before.
 	ready, err := readable(x.sock.Registration())
@@ -136,7 +155,8 @@ func (x *session) end(why error) {
 	_ = x.sock.Close() // unless the handler has
 	x.srv.sessions.remove(x)
 	switch {
-	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE):
+	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE),
+		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
 	default:
 		x.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
 	}
@@ -155,21 +175,23 @@ func (x *session) patience() time.Duration {
 // impatient is called by the timer. It is not moved while the session is
 // active: it then finds that it is not due, and is set again.
 func (x *session) impatient() {
-	if x.state.CompareAndSwap(sessionIdle, sessionRunning) {
-		d := x.patience()
-		left := time.Duration(x.since.Load()) + d - x.hook.Loop().Elapsed()
-		if d > 0 && left <= 0 {
+	if !x.state.CompareAndSwap(sessionIdle, sessionRunning) {
+		if x.state.Load() != sessionOver {
+			t := x.srv.Timeouts
+			x.timer.Reset(cmp.Or(t.Idle, t.FirstByte))
+		}
+		return
+	}
+	if d := x.patience(); d > 0 {
+		left := time.Duration(x.since.Load()) + d - x.loop.Elapsed()
+		if left <= 0 {
 			go x.end(nil)
 			return
 		}
-		if x.rest() {
-			go x.run()
-		}
-		x.timer.Reset(max(left, time.Millisecond))
-		return
+		x.timer.Reset(left)
 	}
-	if x.state.Load() == sessionRunning {
-		x.timer.Reset(max(x.srv.Timeouts.Idle, time.Millisecond))
+	if x.idle() {
+		go x.run()
 	}
 }
 
@@ -181,13 +203,13 @@ func readable(r *loop.Registration) (bool, error) {
 	case loop.Unready:
 		return false, nil
 	case loop.Gone:
-		return false, nil
+		return false, net.ErrClosed
 	}
 	p := polls.Get().(*poll)
 	defer polls.Put(p)
 	defer p.reset()
-	if err := p.add(r, loop.WantRead); err != nil {
-		return false, err
+	if p.add(r, loop.WantRead) != nil {
+		return false, net.ErrClosed
 	}
 	if err := p.ask(); err != nil {
 		return false, err
@@ -204,6 +226,9 @@ func (l *sessions) add(x *session) {
 		x.next.prev = x
 	}
 	l.first = x
+	if l.aborting {
+		_ = x.sock.Close()
+	}
 }
 
 func (l *sessions) remove(x *session) {
@@ -250,7 +275,7 @@ func (l *sessions) retire() {
 // abort closes the sockets, which ends the sessions.
 func (l *sessions) abort() {
 	l.mu.Lock()
-	l.retiring = true
+	l.retiring, l.aborting = true, true
 	all := l.all()
 	l.mu.Unlock()
 	for _, x := range all {
