@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -41,14 +40,11 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 		return fmt.Errorf("weir: attach: %w", err)
 	}
 	e := s.pick(peer)
+	e.load.Add(1)
 	a := arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}
-	err = e.loop.Post(func() { e.open(a) })
-	if err == loop.ErrQueueFull {
-		_, err = e.loop.AfterFunc(0, func() { e.open(a) })
-	}
-	if err != nil { // the group was closed
+	if err := e.post(func() { e.open(a) }); err != nil { // the group was closed
 		unix.Close(fd)
-		s.gone()
+		e.gone()
 		return ErrServerClosed
 	}
 	return nil
@@ -67,7 +63,12 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 		s.gone()
 		return fmt.Errorf("weir: attach: %w", err)
 	}
-	s.handle(moved)
+	for _, e := range s.engines {
+		if e.loop == moved.Registration().Loop() {
+			e.load.Add(1)
+			s.handle(moved, e)
+		}
+	}
 	return nil
 }
 

@@ -362,7 +362,7 @@ func (c *Conn) finish(why error) {
 		e.current, e.unread = nil, nil
 	}
 	c.drop()
-	e.srv.gone()
+	e.gone()
 }
 
 // Detach takes the connection from the server, without closing it: the Socket
@@ -393,6 +393,6 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	c.flags.Or(gone)
 	e.unread = nil
 	e.remove(c)
-	e.srv.gone()
+	e.gone()
 	return s, err
 }

@@ -3,6 +3,7 @@ package weir
 import (
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
@@ -21,6 +22,7 @@ const (
 type engine struct {
 	srv  *Server
 	loop *loop.Loop
+	load atomic.Int64 // connections, with those on their way
 
 	conns    *Conn // all of them, newest first
 	draining bool
@@ -39,12 +41,15 @@ func newEngine(s *Server, l *loop.Loop) *engine {
 }
 
 // post has f called on the loop. The queue's bound is for those who can wait
-// for it; if f does not fit, it is called when it does.
-func (e *engine) post(f func()) {
-	if err := e.loop.Post(f); err == loop.ErrQueueFull {
+// for it; if f does not fit, it is called when it does. The error is that the
+// loop was closed.
+func (e *engine) post(f func()) error {
+	err := e.loop.Post(f)
+	if err == loop.ErrQueueFull {
 		// A timer has no bound, for it is its owner's memory.
-		_, _ = e.loop.AfterFunc(0, f)
+		_, err = e.loop.AfterFunc(0, f)
 	}
+	return err
 }
 
 // An arrival is a connection that was counted in and is about to be served.
@@ -63,7 +68,7 @@ func (e *engine) open(a arrival) {
 	c.active = e.loop.Elapsed()
 	if err := e.loop.Handle(&c.reg, a.fd, c); err != nil {
 		unix.Close(a.fd)
-		e.srv.gone()
+		e.gone()
 		if a.tell != nil {
 			a.tell(nil, err)
 			return

@@ -20,7 +20,7 @@ import (
 type session struct {
 	sock  *socket.Socket
 	srv   *Server
-	loop  *loop.Loop
+	eng   *engine // of the loop that the Socket is on
 	hook  loop.Hook
 	state atomic.Uint32
 	heard bool
@@ -50,16 +50,16 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr) {
 	sock, err := socket.Accepted(fd, family, from, s.group, e.loop)
 	if err != nil {
 		unix.Close(fd)
-		s.gone()
+		e.gone()
 		s.Log.Error("weir: a connection could not be served", "peer", from, "error", err)
 		return
 	}
-	s.handle(sock)
+	s.handle(sock, e)
 }
 
 // handle serves a Socket that was counted in.
-func (s *Server) handle(sock *socket.Socket) {
-	x := &session{sock: sock, srv: s, loop: sock.Registration().Loop()}
+func (s *Server) handle(sock *socket.Socket, e *engine) {
+	x := &session{sock: sock, srv: s, eng: e}
 	x.hook.To = x
 	// They fail only on a closed socket, as what follows does.
 	_ = sock.SetRecvTimeout(s.Timeouts.Read)
@@ -71,9 +71,9 @@ func (s *Server) handle(sock *socket.Socket) {
 		return
 	}
 	if d := x.patience(); d > 0 {
-		x.since.Store(int64(x.loop.Elapsed()))
+		x.since.Store(int64(x.eng.loop.Elapsed()))
 		// It must not strike before it is stored, so it is set afterwards.
-		x.timer, _ = x.loop.AfterFunc(math.MaxInt64, x.impatient)
+		x.timer, _ = x.eng.loop.AfterFunc(math.MaxInt64, x.impatient)
 		if x.timer != nil { // the loop is open
 			x.timer.Reset(d)
 		}
@@ -116,7 +116,7 @@ func (x *session) rest() (ready bool) {
 		return true
 	}
 	if x.timer != nil {
-		x.since.Store(int64(x.loop.Elapsed()))
+		x.since.Store(int64(x.eng.loop.Elapsed()))
 	}
 	return x.idle()
 }
@@ -160,7 +160,7 @@ func (x *session) end(why error) {
 	default:
 		x.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
 	}
-	x.srv.gone()
+	x.eng.gone()
 }
 
 // patience is how long the session may be idle now.
@@ -183,7 +183,7 @@ func (x *session) impatient() {
 		return
 	}
 	if d := x.patience(); d > 0 {
-		left := time.Duration(x.since.Load()) + d - x.loop.Elapsed()
+		left := time.Duration(x.since.Load()) + d - x.eng.loop.Elapsed()
 		if left <= 0 {
 			go x.end(nil)
 			return

@@ -72,9 +72,9 @@ func (s *Server) drain() bool {
 
 // close accepts what has been waiting, and ends the listener, on its loop.
 func (l *listener) close() {
-	l.pending = true
+	l.pending, l.resting = true, false
 	for range 1 + l.eng.srv.Backlog/acceptsPerTurn {
-		if l.accept(); !l.pending || l.pause > 0 || l.eng.srv.waiting.Load() {
+		if !l.accept() {
 			break
 		}
 	}
@@ -184,7 +184,7 @@ func (s *Server) startTicks() {
 		return
 	}
 	for _, e := range s.engines {
-		e.post(func() {
+		_ = e.post(func() { // on a closed loop nothing is served either
 			e.tick, _ = e.loop.AfterFunc(s.Events.Every, func() {
 				defer func() {
 					if v := recover(); v != nil {
