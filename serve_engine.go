@@ -26,6 +26,7 @@ type engine struct {
 
 	conns    *Conn // all of them, newest first
 	draining bool
+	over     bool
 	tick     *loop.Timer
 
 	buf []byte // what is received goes here first
@@ -66,11 +67,18 @@ func (e *engine) open(a arrival) {
 	ip := a.peer.AddrPort()
 	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: ip, unix: !ip.IsValid()}
 	c.active = e.loop.Elapsed()
-	if err := e.loop.Handle(&c.reg, a.fd, c); err != nil {
+	err := ErrServerClosed
+	if !e.over {
+		err = e.loop.Handle(&c.reg, a.fd, c)
+	}
+	if err != nil {
 		unix.Close(a.fd)
 		e.gone()
 		if a.tell != nil {
 			a.tell(nil, err)
+			return
+		}
+		if e.over {
 			return
 		}
 		e.srv.Log.Error("weir: a connection could not be served", "peer", a.peer, "error", err)
@@ -81,7 +89,6 @@ func (e *engine) open(a arrival) {
 		a.tell(c, nil)
 	}
 	c.rearm()
-	var err error
 	if f := e.srv.Events.Open; f != nil {
 		e.unread = a.input // so that Detach takes it along
 		err = c.call(f)
@@ -128,6 +135,16 @@ func (e *engine) guard(c *Conn, f func(*Conn) error) (err error) {
 		}
 	}()
 	return f(c)
+}
+
+// guard calls f, and makes its panic an error.
+func (s *Server) guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = s.panicked(v)
+		}
+	}()
+	return f()
 }
 
 // panicked logs a panic.
