@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,8 @@ type Server struct {
 	// code. It is called on a goroutine of its own when there is something to
 	// read, and returns when it has dealt with that; until there is more, the
 	// connection then has no goroutine. An error closes the connection, and is
-	// told to the log unless it is io.EOF or a closed or reset connection's.
+	// told to the log unless it is io.EOF or a closed or reset connection's. Of
+	// the Events those of connections are not called.
 	Handle func(s *socket.Socket) error
 
 	// Group is the loops to serve on. They are the caller's to close, after the
@@ -92,22 +94,26 @@ type Server struct {
 	// slog.Default().
 	Log *slog.Logger
 
-	mu        sync.Mutex // guards the next six
+	mu        sync.Mutex // guards the next ten
 	state     serverState
 	engines   []*engine
 	listeners []*listener
 	ownGroup  bool
-	failure   error // why it did not start
+	failure   error  // why it did not start
+	booter    uint64 // the goroutine that calls Boot
+	booted    chan struct{}
 	packets   []*PacketConn
+	hurried   bool          // hurry is closed
 	ended     chan struct{} // closed when all is over
 
 	group    *loop.Group
 	waiting  atomic.Bool   // listeners wait for a connection to go
+	hurry    chan struct{} // closed by Close, for a Shutdown in progress
 	idle     chan struct{} // told when the last connection has gone
 	turn     atomic.Uint64 // of round robin
 	conns    atomic.Int64  // open ones
-	patience patience      // of sessions without timeouts
 	retiring atomic.Bool   // sessions that become idle end
+	aborting atomic.Bool   // sessions that begin end
 	watchdog *watchdog
 	counters counters
 }
@@ -116,6 +122,7 @@ type serverState int
 
 const (
 	fresh serverState = iota
+	booting
 	serving
 	draining // no more accepts
 	closed
@@ -152,8 +159,8 @@ type Events struct {
 	Packet func(l *PacketConn, p []byte, from socket.Addr)
 
 	// Boot is called before anything is served; an error keeps the server from
-	// it. Shutdown is called when the last connection is gone, or when Close
-	// ends them.
+	// it. Of the server's methods it may call Close and Stats. Shutdown is
+	// called when the last connection is gone, or when Close ends them.
 	Boot     func(s *Server) error
 	Shutdown func(s *Server)
 
@@ -184,6 +191,15 @@ var (
 func (s *Server) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.state == booting {
+		if s.booter == goroutine() {
+			return errors.New("weir: Server.Events.Boot calls the server, which does not serve yet")
+		}
+		booted := s.booted
+		s.mu.Unlock()
+		<-booted
+		s.mu.Lock()
+	}
 	switch {
 	case s.failure != nil:
 		return s.failure
@@ -198,28 +214,41 @@ func (s *Server) start() error {
 	if err := s.makeGroup(); err != nil {
 		return err
 	}
-	s.ended, s.idle = make(chan struct{}), make(chan struct{}, 1)
-	if s.Events.Boot != nil {
-		// It may call back.
-		s.mu.Unlock()
-		err := s.Events.Boot(s)
-		s.mu.Lock()
-		if err != nil {
-			s.failure = fmt.Errorf("weir: boot: %w", err)
-			s.dropGroup()
-			return s.failure
-		}
+	s.ended, s.idle, s.hurry = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
+	if err := s.boot(); err != nil {
+		s.dropGroup()
+		return err
 	}
 	for _, l := range s.group.Loops() {
 		s.engines = append(s.engines, newEngine(s, l))
 	}
-	s.patience.srv = s
 	s.state = serving
 	s.startTicks()
 	if s.StallAfter > 0 {
 		s.watchdog = watch(s)
 	}
 	return nil
+}
+
+// boot calls Boot, without the lock: Close may come meanwhile.
+func (s *Server) boot() error {
+	f := s.Events.Boot
+	if f == nil {
+		return nil
+	}
+	s.state, s.booter, s.booted = booting, goroutine(), make(chan struct{})
+	s.mu.Unlock()
+	err := s.guard(func() error { return f(s) })
+	s.mu.Lock()
+	close(s.booted)
+	if s.state == closed {
+		return ErrServerClosed
+	}
+	s.state = fresh
+	if err != nil {
+		s.failure = fmt.Errorf("weir: boot: %w", err)
+	}
+	return s.failure
 }
 
 // check refuses what makes no sense, and fills in the defaults.
@@ -238,6 +267,9 @@ func (s *Server) check() error {
 		if f.value < 0 {
 			return wrong(f.name, f.value, "it must not be negative")
 		}
+		if f.value > math.MaxInt32 {
+			return wrong(f.name, f.value, "it is too great")
+		}
 	}
 	if err := s.Timeouts.check(); err != nil {
 		return err
@@ -253,16 +285,22 @@ func (s *Server) check() error {
 	switch {
 	case s.Handle != nil && s.Events.Data != nil:
 		return errors.New("weir: Server.Handle and Server.Events.Data are both set")
+	case s.Handle != nil && (s.Events.Open != nil || s.Events.End != nil || s.Events.Pressure != nil || s.Events.Close != nil):
+		return errors.New("weir: Server.Handle serves connections without Server.Events.Open, End, Pressure and Close")
 	case s.LowWater > s.HighWater:
 		return wrong("LowWater", s.LowWater, "it is above HighWater")
 	case s.MaxOutput < s.HighWater:
 		return wrong("MaxOutput", s.MaxOutput, "it is below HighWater")
+	case s.KeepAlive > longestKeepAlive:
+		return wrong("KeepAlive", s.KeepAlive, "the most is "+longestKeepAlive.String())
 	case s.Balance < RoundRobin || s.Balance > SourceHash:
 		return wrong("Balance", int(s.Balance), "there is no such")
 	case s.StallAfter < 0 || s.StallAfter > 0 && s.StallAfter < time.Millisecond:
 		return wrong("StallAfter", s.StallAfter, "it is 0, or a millisecond at least")
 	case s.Events.Tick != nil && s.Events.Every < time.Millisecond:
 		return wrong("Events.Every", s.Events.Every, "it is a millisecond at least")
+	case s.Group != nil && len(s.Group.Loops()) == 0:
+		return errors.New("weir: Server.Group has no loops")
 	case s.Group != nil && (s.Loops != 0 || s.LockThread):
 		return errors.New("weir: Server.Loops and Server.LockThread are for a Server without a Group")
 	}
@@ -271,6 +309,9 @@ func (s *Server) check() error {
 
 // maxBacklog has the kernel take its own limit, net.core.somaxconn.
 const maxBacklog = 1<<31 - 1
+
+// longestKeepAlive is the kernel's limit: tcp(7), TCP_KEEPIDLE.
+const longestKeepAlive = 32767 * time.Second
 
 func (s *Server) makeGroup() error {
 	if s.group = s.Group; s.group != nil {
@@ -303,6 +344,9 @@ func (s *Server) Wait() error {
 	if err := s.start(); err != nil && err != ErrServerClosed {
 		return err
 	}
-	<-s.ended
+	s.mu.Lock()
+	ended := s.ended
+	s.mu.Unlock()
+	<-ended
 	return ErrServerClosed
 }

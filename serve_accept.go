@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -30,7 +31,9 @@ type listener struct {
 
 	// The loop's:
 	pending bool          // there may be something to accept
-	pause   time.Duration // after a lack of descriptors or memory; 0 while there is none
+	starved bool          // there was no descriptor or memory for something that still waits
+	resting bool          // because of that, until the timer strikes
+	pause   time.Duration // how long it rested last; 0 after a success
 }
 
 const (
@@ -51,25 +54,27 @@ func (l *listener) Ready(ev poller.Readiness) {
 }
 
 // Expire is for the loop: a pause is over.
-func (l *listener) Expire() { l.accept() }
+func (l *listener) Expire() {
+	l.resting = false
+	l.accept()
+}
 
 // Closed is for the loop.
 func (l *listener) Closed() { l.eng.srv.unlisten(l) }
 
-func (l *listener) accept() {
+// accept accepts what there is, or as much as a turn may take, and says whether
+// it may go on.
+func (l *listener) accept() (more bool) {
 	s := l.eng.srv
 	for range acceptsPerTurn {
-		if !l.pending {
-			return
-		}
-		if !s.admit(l) {
-			return
+		if !l.pending || l.resting || !s.admit(l) {
+			return false
 		}
 		fd, from, errno := socket.RawAccept(l.reg.FD())
 		if errno != 0 {
-			s.conns.Add(-1)
+			s.gone() // another listener may have been refused because of it
 			if !l.refused(errno) {
-				return
+				return false
 			}
 			continue
 		}
@@ -78,6 +83,7 @@ func (l *listener) accept() {
 		s.serve(l.eng, fd, l.family, from)
 	}
 	l.reg.Poke() // the others' turn
+	return true
 }
 
 // refused deals with an accept that failed, and says whether to go on.
@@ -85,15 +91,17 @@ func (l *listener) refused(errno syscall.Errno) bool {
 	s := l.eng.srv
 	switch errno {
 	case unix.EAGAIN:
-		l.pending = false
+		l.pending, l.starved = false, false
 		return false
 	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 		// The connection stays in the backlog. The kernel will not report it
 		// again, so there is nothing to disarm.
-		if l.pause == 0 {
+		if !l.starved {
+			l.starved = true
 			s.Log.Error("weir: accepting pauses", "listener", l.addr, "error", errno)
 			s.counters.starved.Add(1)
 		}
+		l.resting = true
 		l.pause = min(max(2*l.pause, firstPause), longestPause)
 		l.reg.ExpireAt(l.eng.loop.Now() + l.pause)
 		return false
@@ -117,6 +125,12 @@ func (s *Server) admit(l *listener) bool {
 		l.reg.Poke()
 	}
 	return false
+}
+
+// gone counts a connection of the engine out.
+func (e *engine) gone() {
+	e.load.Add(-1)
+	e.srv.gone()
 }
 
 // gone counts a connection out.
@@ -144,13 +158,17 @@ func (s *Server) serve(from *engine, fd int, family socket.Family, peer socket.A
 	if !s.ReusePort && len(s.engines) > 1 {
 		e = s.pick(peer)
 	}
+	e.load.Add(1)
 	switch {
 	case s.Handle != nil:
 		e.begin(fd, family, peer)
 	case e == from:
 		e.open(arrival{fd: fd, peer: peer})
 	default:
-		e.post(func() { e.open(arrival{fd: fd, peer: peer}) })
+		if err := e.post(func() { e.open(arrival{fd: fd, peer: peer}) }); err != nil { // that loop was closed
+			unix.Close(fd)
+			e.gone()
+		}
 	}
 }
 
@@ -162,7 +180,7 @@ func (s *Server) pick(peer socket.Addr) *engine {
 	case LeastConnections:
 		least := s.engines[0]
 		for _, e := range s.engines[1:] {
-			if e.loop.Registered() < least.loop.Registered() {
+			if e.load.Load() < least.load.Load() {
 				least = e
 			}
 		}
@@ -181,30 +199,41 @@ func (s *Server) pick(peer socket.Addr) *engine {
 // machine's addresses, and a port, of which 0 is a free one; or a path, which
 // must not exist, and is removed in the end. Listen returns the address that it
 // is bound to.
-func (s *Server) Listen(network, address string) (socket.Addr, error) {
+func (s *Server) Listen(network, address string) (bound socket.Addr, err error) {
 	if err := s.start(); err != nil {
 		return socket.Addr{}, err
 	}
-	var bound socket.Addr
 	engines := s.engines[:1]
 	if s.ReusePort && network != "unix" {
 		engines = s.engines
 	}
-	for _, e := range engines {
+	var opened []*socket.Socket
+	defer func() {
+		for _, ls := range opened { // those that are not served
+			ls.Close()
+		}
+		if path := pathOf(bound); err != nil && path != "" {
+			_ = os.Remove(path)
+		}
+	}()
+	for range engines {
 		ls, err := s.openListener(network, address)
 		if err != nil {
 			return socket.Addr{}, fmt.Errorf("weir: listen %s %s: %w", network, address, err)
 		}
+		opened = append(opened, ls)
 		bound = ls.LocalAddr()
 		if network != "unix" {
 			_, port, _ := net.SplitHostPort(bound.String())
 			host, _, _ := net.SplitHostPort(address)
 			address = net.JoinHostPort(host, port) // that the others bind, too
 		}
-		if err := s.add(e, ls, network == "unix"); err != nil {
-			ls.Close()
-			return socket.Addr{}, err
+	}
+	for _, e := range engines {
+		if err := s.add(e, opened[0], network == "unix"); err != nil {
+			return bound, err
 		}
+		opened = opened[1:]
 	}
 	return bound, nil
 }
@@ -254,40 +283,48 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 	return ls, nil
 }
 
-// prepare sets the options of a listener, before it is bound. The connections
-// that it accepts inherit them.
+// prepare sets the options of a listener, before it is bound.
 func (s *Server) prepare(network, _ string, conn syscall.RawConn) (err error) {
-	tcp := network == "tcp4" || network == "tcp6"
-	type option struct{ level, name, value int }
-	var options []option
-	if s.ReusePort && !strings.HasPrefix(network, "unix") {
-		options = append(options, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
-	}
-	if s.RecvBuffer > 0 {
-		options = append(options, option{unix.SOL_SOCKET, unix.SO_RCVBUF, s.RecvBuffer})
-	}
-	if s.SendBuffer > 0 {
-		options = append(options, option{unix.SOL_SOCKET, unix.SO_SNDBUF, s.SendBuffer})
-	}
-	if tcp && !s.Delay {
-		options = append(options, option{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1})
-	}
-	if tcp && s.KeepAlive > 0 {
-		seconds := max(int((s.KeepAlive+time.Second-1)/time.Second), 1)
-		options = append(options,
-			option{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-			option{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds},
-			option{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds})
-	}
 	failed := conn.Control(func(fd uintptr) {
-		for _, o := range options {
-			if err = unix.SetsockoptInt(int(fd), o.level, o.name, o.value); err != nil {
+		if s.ReusePort && !strings.HasPrefix(network, "unix") {
+			if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 				err = os.NewSyscallError("setsockopt", err)
 				return
 			}
 		}
+		err = s.tune(int(fd))
 	})
 	return cmp.Or(failed, err)
+}
+
+// tune sets the options of a listener that the connections which it accepts
+// inherit.
+func (s *Server) tune(fd int) error {
+	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err != nil {
+		return os.NewSyscallError("getsockopt", err)
+	}
+	tcp := protocol == unix.IPPROTO_TCP
+	seconds := max(int((s.KeepAlive+time.Second-1)/time.Second), 1)
+	for _, o := range []struct {
+		wanted             bool
+		level, name, value int
+	}{
+		{s.RecvBuffer > 0, unix.SOL_SOCKET, unix.SO_RCVBUF, s.RecvBuffer},
+		{s.SendBuffer > 0, unix.SOL_SOCKET, unix.SO_SNDBUF, s.SendBuffer},
+		{tcp && !s.Delay, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{tcp && s.KeepAlive > 0, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{tcp && s.KeepAlive > 0, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds},
+		{tcp && s.KeepAlive > 0, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds},
+	} {
+		if !o.wanted {
+			continue
+		}
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	return nil
 }
 
 // duplicate is a second descriptor of an open file.
@@ -307,11 +344,35 @@ func duplicate(c syscall.Conn) (dup int, err error) {
 
 // ListenOn serves a socket that was made otherwise: one that listens, or, for
 // Events.Packet, one that is bound. The server owns it from then on.
+// With an error it is still the caller's, unless that is ErrServerClosed.
 func (s *Server) ListenOn(ls *socket.Socket) error {
+	if ls == nil {
+		return errors.New("weir: listen: the socket is nil")
+	}
 	if err := s.start(); err != nil {
 		return err
 	}
-	return s.add(s.engines[s.turn.Add(1)%uint64(len(s.engines))], ls, false)
+	return s.addOther(ls, false)
+}
+
+// addOther serves a listening socket that was made otherwise.
+func (s *Server) addOther(ls *socket.Socket, unlink bool) error {
+	err := ls.Registration().Use()
+	if err != nil {
+		return fmt.Errorf("weir: listen: %w", err)
+	}
+	fd := ls.Registration().FD()
+	if err = s.tune(fd); err == nil && ls.Type() != socket.Dgram {
+		var listens int
+		if listens, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 0 {
+			err = &socket.Error{Op: "listen", Addr: ls.LocalAddr().String(), Errno: unix.EINVAL, Err: errors.New("the socket does not listen")}
+		}
+	}
+	ls.Registration().Done()
+	if err != nil {
+		return fmt.Errorf("weir: listen: %w", err)
+	}
+	return s.add(s.pick(socket.Addr{}), ls, unlink)
 }
 
 // add serves a listening socket on an engine.
@@ -325,7 +386,7 @@ func (s *Server) add(e *engine, ls *socket.Socket, unlink bool) error {
 	l := &listener{eng: e, family: ls.Family(), addr: ls.LocalAddr()}
 	l.self = l
 	if unlink {
-		l.path = l.addr.Host()
+		l.path = pathOf(l.addr)
 	}
 	fd, _, err := ls.Release()
 	if err != nil {
@@ -358,6 +419,19 @@ func (s *Server) unlisten(l *listener) {
 	path := l.path
 	s.mu.Unlock()
 	if path != "" {
-		_ = os.Remove(path)
+		_ = os.Remove(path) // somebody else may have
 	}
+}
+
+// pathOf is the file of a unix socket's address, or "" when that has none. It
+// is absolute: the program may go elsewhere.
+func pathOf(a socket.Addr) string {
+	path := a.Host()
+	if a.Family() != socket.Unix || path == "" || path[0] == '@' {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -42,14 +41,11 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 		return fmt.Errorf("weir: attach: %w", err)
 	}
 	e := s.pick(peer)
+	e.load.Add(1)
 	a := arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}
-	err = e.loop.Post(func() { e.open(a) })
-	if err == loop.ErrQueueFull {
-		_, err = e.loop.AfterFunc(0, func() { e.open(a) })
-	}
-	if err != nil { // the group was closed
+	if err := e.post(func() { e.open(a) }); err != nil { // the group was closed
 		unix.Close(fd)
-		s.gone()
+		e.gone()
 		return ErrServerClosed
 	}
 	return nil
@@ -68,8 +64,13 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 		s.gone()
 		return fmt.Errorf("weir: attach: %w", err)
 	}
-	// The handle is a view, which keeps moved from being collected.
-	s.handle(&session{sock: *moved.With(context.Background())}, moved.Registration().Loop())
+	for _, e := range s.engines {
+		if e.loop == moved.Registration().Loop() {
+			e.load.Add(1)
+			// The handle is a view, which keeps moved from being collected.
+			s.handle(&session{sock: *moved.With(context.Background())}, e)
+		}
+	}
 	return nil
 }
 

@@ -42,10 +42,11 @@ type Conn struct {
 	next, prev *Conn
 	peer       endpoint
 	pending    bool // there may be something to receive
-	broken     bool // the kernel has told of an end
+	broken     bool // the kernel has told of an end, or of urgent data, where a receive stops short
 	ended      bool // which has been received
 	told       bool // the handler, of pressure
 	heard      bool // at least a byte
+	deaf       bool // the time of silence does not run, as nothing is read
 	ends       bool // the close has begun
 	lingers    bool // nothing will be written any more, and what comes is not read
 }
@@ -176,7 +177,7 @@ func (c *Conn) end(how uint32) {
 func (c *Conn) Ready(ev poller.Readiness) {
 	if ev&(poller.Readable|poller.PeerClosed|poller.HungUp|poller.Failed) != 0 {
 		c.pending = true
-		if ev&(poller.PeerClosed|poller.HungUp|poller.Failed) != 0 {
+		if ev&(poller.PeerClosed|poller.HungUp|poller.Failed|poller.Priority) != 0 {
 			c.broken = true
 		}
 	}
@@ -190,6 +191,9 @@ func (c *Conn) Ready(ev poller.Readiness) {
 	}
 	if c.settle(err) {
 		c.read()
+		if c.deaf {
+			c.rearm()
+		}
 	}
 }
 
@@ -222,18 +226,21 @@ func (c *Conn) read() {
 		case errno != 0:
 			c.finish(&socket.Error{Op: "recv", Errno: errno})
 			return
+		case n == 0 && c.ended: // an event of another kind came
+			c.pending = false
+			return
 		case n == 0:
 			c.pending, c.ended = false, true
 			c.settle(c.atEnd())
 			return
 		}
-		// A short read has emptied the socket, but an end may be behind it.
+		// A short read has emptied the socket, but for what broken says.
 		c.pending = n == len(room) || c.broken
 		c.heard = true
 		budget -= n
 		c.eng.filled = n == len(room)
 		if c.timeouts.any {
-			c.active = c.eng.loop.Now()
+			c.active = c.eng.loop.Elapsed()
 		}
 		if !c.settle(c.data(view[:len(view)-len(room)+n])) {
 			return
@@ -256,21 +263,25 @@ func (c *Conn) discard(budget *int) bool {
 	return true
 }
 
-// data presents input, and keeps what the handler leaves.
+// data presents input.
 func (c *Conn) data(view []byte) error {
-	e := c.eng
-	f := e.srv.Events.Data
+	f := c.eng.srv.Events.Data
 	if f == nil {
 		f = nothing
 	}
-	e.unread = view
+	return c.present(view, f)
+}
+
+// present calls back with input, and keeps what that leaves.
+func (c *Conn) present(view []byte, f func(*Conn) error) error {
+	c.eng.unread = view
 	err := c.call(f)
-	left := e.unread
-	e.unread = nil
+	left := c.eng.unread
+	c.eng.unread = nil
 	if err != nil {
 		return err
 	}
-	return c.keep(left)
+	return c.keep(left, len(left) < len(view))
 }
 
 func nothing(*Conn) error { return nil }
@@ -282,14 +293,7 @@ func (c *Conn) atEnd() error {
 		c.flags.Or(closing)
 		return nil
 	}
-	c.eng.unread = c.left()
-	err := c.call(f)
-	left := c.eng.unread
-	c.eng.unread = nil
-	if err != nil {
-		return err
-	}
-	return c.keep(left)
+	return c.present(c.left(), f)
 }
 
 // call calls back, gathers what is written meanwhile, and sends it.
@@ -334,23 +338,23 @@ func (c *Conn) settle(err error) bool {
 		c.finish(&socket.Error{Op: "send", Errno: errno})
 		return false
 	case f&closing != 0:
-		return c.closeStep(f)
+		return c.closeStep()
 	case f&high != 0 != c.told:
 		c.told = !c.told
 		if g := c.eng.srv.Events.Pressure; g != nil {
-			return c.settle(c.call(func(c *Conn) error { g(c, c.told); return nil }))
+			return c.settle(c.present(c.left(), func(c *Conn) error { g(c, c.told); return nil }))
 		}
 	}
 	return true
 }
 
 // closeStep goes on with a Close.
-func (c *Conn) closeStep(f uint32) bool {
+func (c *Conn) closeStep() bool {
 	if c.lingers {
 		return true
 	}
 	if !c.ends {
-		c.ends, c.active = true, c.eng.loop.Now()
+		c.ends, c.active = true, c.eng.loop.Elapsed()
 	}
 	if c.Queued() > 0 {
 		c.rearm() // the peer must take it within the linger time
@@ -360,12 +364,12 @@ func (c *Conn) closeStep(f uint32) bool {
 	if c.ended && c.eng.srv.Events.End == nil {
 		why = io.EOF
 	}
-	if c.ended || !c.pending && c.in == nil && f&paused == 0 {
+	if c.ended || c.in == nil && !c.unread() {
 		c.finish(why)
 		return false
 	}
-	// To close while there is unread input would be a reset, and might take
-	// from the peer what it has not read yet.
+	// To close while there is unread input, or more on its way, would be a
+	// reset, and might take from the peer what it has not read yet.
 	c.drop()
 	c.flags.And(^(paused | high))
 	c.lingers, c.pending = true, true
@@ -375,6 +379,14 @@ func (c *Conn) closeStep(f uint32) bool {
 	}
 	c.rearm()
 	return true
+}
+
+// unread says whether the kernel has input. What events have told is not
+// enough: one may be on its way.
+func (c *Conn) unread() bool {
+	var b [1]byte
+	n, _ := socket.RawRecv(c.reg.FD(), b[:], unix.MSG_PEEK)
+	return n > 0
 }
 
 // finish ends the connection, on its loop.
@@ -397,7 +409,7 @@ func (c *Conn) finish(why error) {
 		e.current, e.unread = nil, nil
 	}
 	c.drop()
-	e.srv.gone()
+	e.gone()
 }
 
 // Detach takes the connection from the server, without closing it: the Socket
@@ -428,6 +440,6 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	c.flags.Or(gone)
 	e.unread = nil
 	e.remove(c)
-	e.srv.gone()
+	e.gone()
 	return s, err
 }

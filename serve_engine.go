@@ -3,6 +3,7 @@ package weir
 import (
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
@@ -22,10 +23,13 @@ const (
 type engine struct {
 	srv  *Server
 	loop *loop.Loop
+	load atomic.Int64 // connections, with those on their way
 
 	conns    *Conn // all of them, newest first
 	draining bool
+	over     bool
 	tick     *loop.Timer
+	patience patience // of sessions without timeouts
 
 	buf    []byte // what is received goes here first
 	filled bool   // by the last receive, to its end
@@ -37,16 +41,21 @@ type engine struct {
 }
 
 func newEngine(s *Server, l *loop.Loop) *engine {
-	return &engine{srv: s, loop: l, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
+	e := &engine{srv: s, loop: l, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
+	e.patience.eng = e
+	return e
 }
 
 // post has f called on the loop. The queue's bound is for those who can wait
-// for it; if f does not fit, it is called when it does.
-func (e *engine) post(f func()) {
-	if err := e.loop.Post(f); err == loop.ErrQueueFull {
+// for it; if f does not fit, it is called when it does. The error is that the
+// loop was closed.
+func (e *engine) post(f func()) error {
+	err := e.loop.Post(f)
+	if err == loop.ErrQueueFull {
 		// A timer has no bound, for it is its owner's memory.
-		_, _ = e.loop.AfterFunc(0, f)
+		_, err = e.loop.AfterFunc(0, f)
 	}
+	return err
 }
 
 // An arrival is a connection that was counted in and is about to be served.
@@ -61,12 +70,19 @@ type arrival struct {
 // open serves an arrival, on the loop. It closes the descriptor when it cannot.
 func (e *engine) open(a arrival) {
 	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeEndpoint(a.peer)}
-	c.self, c.active = c, e.loop.Now()
-	if err := e.loop.Handle(&c.reg, a.fd, &c.self); err != nil {
+	c.self, c.active = c, e.loop.Elapsed()
+	err := ErrServerClosed
+	if !e.over {
+		err = e.loop.Handle(&c.reg, a.fd, &c.self)
+	}
+	if err != nil {
 		unix.Close(a.fd)
-		e.srv.gone()
+		e.gone()
 		if a.tell != nil {
 			a.tell(nil, err)
+			return
+		}
+		if e.over {
 			return
 		}
 		e.srv.Log.Error("weir: a connection could not be served", "peer", a.peer, "error", err)
@@ -77,9 +93,10 @@ func (e *engine) open(a arrival) {
 		a.tell(c, nil)
 	}
 	c.rearm()
-	var err error
 	if f := e.srv.Events.Open; f != nil {
+		e.unread = a.input // so that Detach takes it along
 		err = c.call(f)
+		a.input, e.unread = e.unread, nil
 	}
 	if !c.settle(err) {
 		return
@@ -91,7 +108,7 @@ func (e *engine) open(a arrival) {
 		}
 	}
 	if e.draining {
-		c.Close()
+		c.retire()
 	}
 }
 
@@ -122,6 +139,16 @@ func (e *engine) guard(c *Conn, f func(*Conn) error) (err error) {
 		}
 	}()
 	return f(c)
+}
+
+// guard calls f, and makes its panic an error.
+func (s *Server) guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = s.panicked(v)
+		}
+	}()
+	return f()
 }
 
 // panicked logs a panic.

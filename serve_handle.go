@@ -1,6 +1,7 @@
 package weir
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -23,10 +24,10 @@ type session struct {
 	patience *patience
 }
 
-// A patience knows a session's server, and its Timeouts.FirstByte and Idle. All
-// sessions of a server that has no such timeouts share one.
+// A patience knows a session's engine, and the server's Timeouts.FirstByte and
+// Idle. All sessions of an engine without such timeouts share one.
 type patience struct {
-	srv   *Server
+	eng   *engine // of the loop that the Socket is on
 	timer *loop.Timer
 	since atomic.Int64 // when the session became idle, in nanoseconds since its loop's start
 }
@@ -43,27 +44,31 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr) {
 	sock, err := socket.Accepted(fd, family, s.group, e.loop)
 	if err != nil {
 		unix.Close(fd)
-		s.gone()
+		e.gone()
 		s.Log.Error("weir: a connection could not be served", "peer", from, "error", err)
 		return
 	}
-	s.handle(&session{sock: sock}, e.loop)
+	s.handle(&session{sock: sock}, e)
 }
 
 // handle serves a session whose Socket was counted in.
-func (s *Server) handle(x *session, on *loop.Loop) {
+func (s *Server) handle(x *session, e *engine) {
 	x.hook.To = x
-	x.patience = &s.patience
+	x.patience = &e.patience
 	if s.Timeouts.any {
-		x.patience = &patience{srv: s, timer: on.NewTimer(x.impatient)}
+		x.patience = &patience{eng: e, timer: e.loop.NewTimer(x.impatient)}
+		x.patience.since.Store(int64(e.loop.Elapsed()))
 	}
-	// Only the range of a duration can be wrong here, and it was checked.
+	// They fail only on a closed socket, as what follows does.
 	_ = x.sock.SetRecvTimeout(s.Timeouts.Read)
 	_ = x.sock.SetSendTimeout(s.Timeouts.Write)
 	x.state.Store(sessionRunning)
 	if err := x.hook.Hang(x.sock.Registration(), loop.WantRead); err != nil {
 		x.end(err)
 		return
+	}
+	if s.aborting.Load() { // it may have hung itself up too late to be seen
+		_ = x.sock.Close()
 	}
 	if s.Timeouts.any {
 		x.patience.timer.Reset(x.limit())
@@ -73,11 +78,17 @@ func (s *Server) handle(x *session, on *loop.Loop) {
 	}
 }
 
-// Notify is for the loop: there may be something to read.
+// Notify is for the loop: there may be something to read, or somebody has
+// closed the Socket.
 func (x *session) Notify(_ *loop.Hook, n loop.Notice) {
-	if n == loop.NoticeReady && x.state.CompareAndSwap(sessionIdle, sessionRunning) {
-		x.hook.Loop().Spawn(x.run)
+	if n == loop.NoticeInterrupted || !x.state.CompareAndSwap(sessionIdle, sessionRunning) {
+		return
 	}
+	if n == loop.NoticeClosed {
+		go x.end(nil)
+		return
+	}
+	x.hook.Loop().Spawn(x.run)
 }
 
 // run calls the handler until there is nothing to read.
@@ -100,12 +111,17 @@ func (x *session) rest() (ready bool) {
 		return true
 	}
 	if x.patience.timer != nil {
-		x.patience.since.Store(int64(x.hook.Loop().Elapsed()))
+		x.patience.since.Store(int64(x.patience.eng.loop.Elapsed()))
 	}
+	return x.idle()
+}
+
+// idle is rest without another beginning of the idle time.
+func (x *session) idle() (ready bool) {
 	x.state.Store(sessionIdle)
 	// Who asks it to end now finds it idle, or has asked before.
 	ready, err := readable(x.sock.Registration())
-	if (ready || err != nil || x.patience.srv.retiring.Load()) && x.state.CompareAndSwap(sessionIdle, sessionRunning) {
+	if (ready || err != nil || x.patience.eng.srv.retiring.Load()) && x.state.CompareAndSwap(sessionIdle, sessionRunning) {
 		if err == nil && ready {
 			return true
 		}
@@ -118,10 +134,10 @@ func (x *session) rest() (ready bool) {
 func (x *session) call() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = x.patience.srv.panicked(v)
+			err = x.patience.eng.srv.panicked(v)
 		}
 	}()
-	return x.patience.srv.Handle(&x.sock)
+	return x.patience.eng.srv.Handle(&x.sock)
 }
 
 // end closes the session, which is running.
@@ -133,16 +149,17 @@ func (x *session) end(why error) {
 	x.hook.Unhang()
 	_ = x.sock.Close() // unless the handler has
 	switch {
-	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE):
+	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE),
+		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
 	default:
-		x.patience.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
+		x.patience.eng.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
 	}
-	x.patience.srv.gone()
+	x.patience.eng.gone()
 }
 
 // limit is how long the session may be idle now.
 func (x *session) limit() time.Duration {
-	t := x.patience.srv.Timeouts
+	t := x.patience.eng.srv.Timeouts
 	if first := t.FirstByte; !x.heard && first > 0 && (t.Idle == 0 || first < t.Idle) {
 		return first
 	}
@@ -152,21 +169,24 @@ func (x *session) limit() time.Duration {
 // impatient is called by the timer. It is not moved while the session is
 // active: it then finds that it is not due, and is set again.
 func (x *session) impatient() {
-	if x.state.CompareAndSwap(sessionIdle, sessionRunning) {
-		d := x.limit()
-		left := time.Duration(x.patience.since.Load()) + d - x.hook.Loop().Elapsed()
-		if d > 0 && left <= 0 {
+	p := x.patience
+	if !x.state.CompareAndSwap(sessionIdle, sessionRunning) {
+		if x.state.Load() != sessionOver {
+			t := p.eng.srv.Timeouts
+			p.timer.Reset(cmp.Or(t.Idle, t.FirstByte))
+		}
+		return
+	}
+	if d := x.limit(); d > 0 {
+		left := time.Duration(p.since.Load()) + d - p.eng.loop.Elapsed()
+		if left <= 0 {
 			go x.end(nil)
 			return
 		}
-		if x.rest() {
-			go x.run()
-		}
-		x.patience.timer.Reset(max(left, time.Millisecond))
-		return
+		p.timer.Reset(left)
 	}
-	if x.state.Load() == sessionRunning {
-		x.patience.timer.Reset(max(x.patience.srv.Timeouts.Idle, time.Millisecond))
+	if x.idle() {
+		go x.run()
 	}
 }
 
@@ -178,13 +198,13 @@ func readable(r *loop.Registration) (bool, error) {
 	case loop.Unready:
 		return false, nil
 	case loop.Gone:
-		return false, nil
+		return false, net.ErrClosed
 	}
 	p := polls.Get().(*poll)
 	defer polls.Put(p)
 	defer p.reset()
-	if err := p.add(r, loop.WantRead); err != nil {
-		return false, err
+	if p.add(r, loop.WantRead) != nil {
+		return false, net.ErrClosed
 	}
 	if err := p.ask(); err != nil {
 		return false, err
@@ -198,7 +218,7 @@ var polls = sync.Pool{New: func() any { return new(poll) }}
 func (s *Server) sessions() (all []*session) {
 	for _, e := range s.engines {
 		for _, o := range e.loop.Observers() {
-			if x, ok := o.(*session); ok && x.patience.srv == s {
+			if x, ok := o.(*session); ok && x.patience.eng == e {
 				all = append(all, x)
 			}
 		}
@@ -220,6 +240,7 @@ func (s *Server) retireSessions() {
 // abortSessions closes the Sockets, which ends the sessions.
 func (s *Server) abortSessions() {
 	s.retiring.Store(true)
+	s.aborting.Store(true) // before the look, for those that begin now
 	for _, x := range s.sessions() {
 		_ = x.sock.Setsockopt("SOL_SOCKET", "SO_LINGER", []int{1, 0})
 		if x.state.CompareAndSwap(sessionIdle, sessionRunning) {

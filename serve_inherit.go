@@ -2,6 +2,7 @@ package weir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,6 +22,9 @@ const (
 	envReady = "WEIR_READY_FD"
 
 	firstInherited = 3
+
+	// The names of listeners whose path the last process removes, and of others.
+	nameOwned, nameOther = "owned", "other"
 )
 
 // Inherit serves the listeners that the process was started with: by systemd's
@@ -33,6 +37,7 @@ func (s *Server) Inherit() (n int, err error) {
 	}
 	count, pid := os.Getenv(envFds), os.Getenv(envPid)
 	ready, hasReady := os.LookupEnv(envReady)
+	names := strings.Split(os.Getenv(envNames), ":")
 	for _, name := range []string{envFds, envPid, envNames, envReady} {
 		_ = os.Unsetenv(name) // only a name that cannot be fails
 	}
@@ -43,19 +48,25 @@ func (s *Server) Inherit() (n int, err error) {
 	if err != nil || total < 0 {
 		return 0, fmt.Errorf("weir: inherit: %s is %q, not a number of descriptors", envFds, count)
 	}
-	for fd := firstInherited; fd < firstInherited+total; fd++ {
-		if err := s.inherit(fd); err != nil {
-			return n, fmt.Errorf("weir: inherit: descriptor %d: %w", fd, err)
+	var pipe *os.File
+	if hasReady {
+		fd, err := strconv.Atoi(ready)
+		if err != nil || fd < firstInherited {
+			return 0, fmt.Errorf("weir: inherit: %s is %q, not a descriptor", envReady, ready)
+		}
+		unix.CloseOnExec(fd)
+		pipe = os.NewFile(uintptr(fd), "ready")
+		defer pipe.Close() // which tells of a failure
+	}
+	for i := range total {
+		// What systemd has made, it keeps, and it is its to remove.
+		owned := hasReady && i < len(names) && names[i] == nameOwned
+		if err := s.inherit(firstInherited+i, owned); err != nil {
+			return n, fmt.Errorf("weir: inherit: descriptor %d: %w", firstInherited+i, err)
 		}
 		n++
 	}
 	if hasReady {
-		fd, err := strconv.Atoi(ready)
-		if err != nil {
-			return n, fmt.Errorf("weir: inherit: %s is %q, not a descriptor", envReady, ready)
-		}
-		pipe := os.NewFile(uintptr(fd), "ready")
-		defer pipe.Close()
 		if _, err := pipe.Write([]byte{1}); err != nil {
 			return n, fmt.Errorf("weir: inherit: %w", err)
 		}
@@ -63,14 +74,12 @@ func (s *Server) Inherit() (n int, err error) {
 	return n, nil
 }
 
-func (s *Server) inherit(fd int) error {
+func (s *Server) inherit(fd int, owned bool) error {
 	ls, err := socket.Adopt(fd, socket.Group(s.group))
 	if err != nil {
 		return err
 	}
-	e := s.pick(socket.Addr{})
-	path := ls.Family() == socket.Unix && ls.Type() == socket.Stream && !strings.HasPrefix(ls.LocalAddr().Host(), "@")
-	if err := s.add(e, ls, path); err != nil {
+	if err := s.addOther(ls, owned); err != nil {
 		ls.Close()
 		return err
 	}
@@ -79,15 +88,21 @@ func (s *Server) inherit(fd int) error {
 
 // Handover starts a successor of this process, which serves the same listeners
 // as soon as it calls Inherit: then Handover returns nil, and this server, which
-// has accepted meanwhile, may Shutdown. No connection is refused in between. The
+// has accepted meanwhile, may Shutdown; cmd.Wait is the caller's. No connection is refused in between. The
 // command gets the listeners as its first extra files, and must have none of its
 // own. When it ends before it has called Inherit, or ctx is done, it is killed,
 // and Handover returns an error; this server then goes on as before.
 func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
+	if cmd == nil {
+		return errors.New("weir: handover: the command is nil")
+	}
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	if len(cmd.ExtraFiles) > 0 {
 		return fmt.Errorf("weir: handover: the command has %d extra files already", len(cmd.ExtraFiles))
 	}
-	files, err := s.files()
+	files, names, err := s.files()
 	defer func() {
 		for _, f := range files {
 			f.Close()
@@ -104,6 +119,7 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 	cmd.ExtraFiles = append(files[:len(files):len(files)], told)
 	cmd.Env = append(without(cmd.Environ(), envFds, envPid, envNames, envReady),
 		fmt.Sprintf("%s=%d", envFds, len(files)),
+		fmt.Sprintf("%s=%s", envNames, strings.Join(names, ":")),
 		fmt.Sprintf("%s=%d", envReady, firstInherited+len(files)))
 	err = cmd.Start()
 	told.Close()
@@ -128,12 +144,12 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 	return nil
 }
 
-// files are duplicates of the listeners.
-func (s *Server) files() (files []*os.File, err error) {
+// files are duplicates of the listeners, and their names in the environment.
+func (s *Server) files() (files []*os.File, names []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != serving {
-		return nil, ErrServerClosed
+		return nil, nil, ErrServerClosed
 	}
 	add := func(name string, use func() error, fd func() int, done func()) {
 		if err != nil {
@@ -149,13 +165,19 @@ func (s *Server) files() (files []*os.File, err error) {
 		}
 	}
 	for _, l := range s.listeners {
+		if l.path == "" {
+			names = append(names, nameOther)
+		} else {
+			names = append(names, nameOwned)
+		}
 		add(l.addr.String(), l.reg.Use, l.reg.FD, l.reg.Done)
 	}
 	for _, p := range s.packets {
+		names = append(names, nameOther)
 		r := p.sock.Registration()
 		add(p.LocalAddr().String(), r.Use, r.FD, r.Done)
 	}
-	return files, err
+	return files, names, err
 }
 
 // without is an environment that lacks some names.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // An input is what a handler has left unread.
@@ -50,8 +51,9 @@ func (c *Conn) room() (view, room []byte) {
 	return view, view[len(in.buf):]
 }
 
-// keep stores what the handler has left of the view.
-func (c *Conn) keep(left []byte) error {
+// keep stores what the handler has left of the view, of which it may have used
+// some.
+func (c *Conn) keep(left []byte, used bool) error {
 	if len(left) == 0 {
 		c.drop()
 		return nil
@@ -59,14 +61,23 @@ func (c *Conn) keep(left []byte) error {
 	if len(left) > c.eng.srv.MaxInput {
 		return ErrInputFull
 	}
-	if c.in == nil {
-		c.in = inputs.Get().(*input)
-		c.in.since = c.eng.loop.Now()
-		defer c.rearm()
+	switch in := c.in; {
+	case in == nil:
+		in = inputs.Get().(*input)
+		in.buf = append(in.buf[:0], left...)
+		in.since, c.in = c.eng.loop.Elapsed(), in
+		c.rearm()
+	case unsafe.SliceData(left) == unsafe.SliceData(in.buf):
+		// All of it, in its place: to move that again and again would be dear
+		// when a megabyte comes byte by byte.
+		in.buf = in.buf[:len(left)]
+	default:
+		// A part of it is moved to the front.
+		in.buf = append(in.buf[:0], left...)
+		if used { // what is left is the beginning of something else
+			in.since = c.eng.loop.Elapsed()
+		}
 	}
-	// The view may be the input itself, or a part of it: append moves that
-	// to the front.
-	c.in.buf = append(c.in.buf[:0], left...)
 	return nil
 }
 

@@ -147,7 +147,10 @@ func (c *Conn) admit(n int) error {
 		return connClosed("write")
 	case f&failing != 0:
 		return &socket.Error{Op: "write", Errno: syscall.Errno(c.errno)}
-	case c.out != nil && c.out.size+n > c.eng.srv.MaxOutput:
+	case f&gathering != 0 && c.queued()+len(c.eng.gather)+n > c.eng.srv.MaxOutput:
+		c.sendGathered() // the peer may take it
+	}
+	if c.queued()+n > c.eng.srv.MaxOutput {
 		return ErrOutputFull
 	}
 	return nil
@@ -283,7 +286,7 @@ func (c *Conn) flush() {
 			_ = c.fail(errno)
 			break
 		}
-		o.moved = c.eng.loop.Now()
+		o.moved = c.eng.loop.Elapsed()
 		o.take(n)
 	}
 	if c.flags.Load()&high != 0 && o.size <= c.eng.srv.LowWater {
@@ -297,6 +300,7 @@ func (c *Conn) flush() {
 			// It would be told of every packet that leaves.
 			_ = c.reg.WatchWrite(false)
 		}
+		o.moved = 0 // the next connection's is another
 		outputs.Put(o)
 	}
 	c.mu.Unlock()

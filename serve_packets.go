@@ -87,7 +87,7 @@ func (p *PacketConn) Notify(_ *loop.Hook, n loop.Notice) {
 
 func (p *PacketConn) schedule() {
 	if p.scheduled.CompareAndSwap(false, true) {
-		p.eng.post(p.turn)
+		_ = p.eng.post(p.turn) // a closed loop has closed the socket
 	}
 }
 

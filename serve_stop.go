@@ -2,19 +2,23 @@ package weir
 
 import (
 	"context"
-	"errors"
 
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
 
 // Shutdown ends the server in good order. Nothing more is accepted, but what
-// the backlogs hold; every connection gets what it has received presented, and
-// is closed as with Conn.Close; one of Handle is closed when that returns, or at
-// once if it has nothing to read. Shutdown returns when all are gone. When ctx is
-// done first, it aborts the rest and returns the context's cause. It must not be
-// called by a callback, for which it waits.
+// the backlogs hold, as far as MaxConns admits it; every connection gets what it
+// has received presented, and is closed as with Conn.Close; one of Handle is
+// closed when that returns, or at once if it has nothing to read. Shutdown
+// returns when all are gone. When ctx is done first, it aborts the rest and
+// returns the context's cause; when Close is called first, ErrServerClosed, as on
+// a server that is ending already. It must not be called by a callback, for which
+// it waits.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if s.unborn() {
+		return nil
+	}
 	if !s.drain() {
 		return ErrServerClosed
 	}
@@ -22,36 +26,63 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		e.do(e.retire)
 	}
 	s.retireSessions()
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	var err error
 	for s.conns.Load() > 0 && err == nil {
 		select {
 		case <-s.idle:
 		case <-ctx.Done():
 			err = context.Cause(ctx)
+		case <-s.hurry:
+			err = ErrServerClosed
 		}
 	}
-	return errors.Join(err, s.end())
+	if failed := s.end(); err == nil {
+		err = failed
+	}
+	return err
 }
 
 // Close ends the server at once: connections are reset, whatever is queued for
-// them. It returns when their Close callbacks have returned, and so must not be
-// called by one.
+// them, and also those that a Shutdown waits for. It returns when their Close
+// callbacks have returned, and so must not be called by one. A second Close
+// returns ErrServerClosed.
 func (s *Server) Close() error {
-	s.mu.Lock()
-	if s.state == fresh {
-		s.state = closed
-		if s.ended == nil {
-			s.ended = make(chan struct{})
-		}
-		close(s.ended)
-		s.mu.Unlock()
+	switch {
+	case s.unborn():
 		return nil
+	case s.drain():
+		return s.end()
 	}
-	s.mu.Unlock()
-	if !s.drain() {
+	s.mu.Lock()
+	if s.state == closed {
+		s.mu.Unlock()
 		return ErrServerClosed
 	}
-	return s.end()
+	if !s.hurried {
+		s.hurried = true
+		close(s.hurry)
+	}
+	s.mu.Unlock()
+	<-s.ended
+	return nil
+}
+
+// unborn ends a server that serves nothing yet.
+func (s *Server) unborn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != fresh && s.state != booting {
+		return false
+	}
+	s.state = closed
+	if s.ended == nil {
+		s.ended = make(chan struct{})
+	}
+	close(s.ended)
+	return true
 }
 
 // drain ends the listeners, when they have accepted what there is.
@@ -72,9 +103,9 @@ func (s *Server) drain() bool {
 
 // close accepts what has been waiting, and ends the listener, on its loop.
 func (l *listener) close() {
-	l.pending = true
+	l.pending, l.resting = true, false
 	for range 1 + l.eng.srv.Backlog/acceptsPerTurn {
-		if l.accept(); !l.pending || l.pause > 0 || l.eng.srv.waiting.Load() {
+		if !l.accept() {
 			break
 		}
 	}
@@ -128,7 +159,7 @@ func (s *Server) end() error {
 		s.watchdog.stop()
 	}
 	if f := s.Events.Shutdown; f != nil {
-		f(s)
+		_ = s.guard(func() error { f(s); return nil })
 	}
 	err := s.dropGroup()
 	close(s.ended)
@@ -137,6 +168,7 @@ func (s *Server) end() error {
 
 // abort ends every connection of the engine.
 func (e *engine) abort() {
+	e.over = true
 	if e.tick != nil {
 		e.tick.Stop()
 		e.tick = nil
@@ -184,7 +216,7 @@ func (s *Server) startTicks() {
 		return
 	}
 	for _, e := range s.engines {
-		e.post(func() {
+		_ = e.post(func() { // on a closed loop nothing is served either
 			e.tick, _ = e.loop.AfterFunc(s.Events.Every, func() {
 				defer func() {
 					if v := recover(); v != nil {

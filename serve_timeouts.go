@@ -17,7 +17,9 @@ type Timeouts struct {
 	// Idle is how long it may be silent.
 	Idle time.Duration
 	// Read is how long a beginning that Data has left unread may wait for its
-	// rest. Of Handle it is the Socket's receive timeout.
+	// rest; when Data takes some of it, for the rest of what is then left. Of
+	// Handle it is the Socket's receive timeout. None of these three runs while
+	// nothing is read from the peer, because of PauseRead or HighWater.
 	Read time.Duration
 	// Write is how long the peer may take nothing of what is queued for it. Of
 	// Handle it is the Socket's send timeout.
@@ -76,7 +78,7 @@ func (c *Conn) SetTimeouts(t Timeouts) error {
 		return err
 	}
 	c.timeouts = &t
-	c.active = c.eng.loop.Now()
+	c.active = c.eng.loop.Elapsed()
 	c.rearm()
 	return nil
 }
@@ -94,24 +96,40 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 		first(c.active, t.Linger, "linger")
 		return
 	}
-	if !c.heard {
-		first(c.active, t.FirstByte, "first byte")
-	}
-	first(c.active, t.Idle, "idle")
-	if c.in != nil {
-		first(c.in.since, t.Read, "read")
+	if c.listens() {
+		if !c.heard {
+			first(c.active, t.FirstByte, "first byte")
+		}
+		first(c.active, t.Idle, "idle")
+		if c.in != nil {
+			first(c.in.since, t.Read, "read")
+		}
 	}
 	if t.Write > 0 {
 		c.mu.Lock()
 		if c.out != nil && c.out.size > 0 {
 			if c.out.moved == 0 {
-				c.out.moved = c.eng.loop.Now()
+				c.out.moved = c.eng.loop.Elapsed()
 			}
 			first(c.out.moved, t.Write, "write")
 		}
 		c.mu.Unlock()
 	}
 	return
+}
+
+// listens says whether the peer is listened to. When it is again, its times
+// begin anew.
+func (c *Conn) listens() bool {
+	was := !c.deaf
+	c.deaf = c.flags.Load()&(paused|high) != 0
+	if !was && !c.deaf {
+		c.active = c.eng.loop.Elapsed()
+		if c.in != nil {
+			c.in.since = c.active
+		}
+	}
+	return !c.deaf
 }
 
 // rearm sees to it that the timer strikes no later than it is due. It is not
