@@ -42,7 +42,9 @@ type Conn struct {
 	alarm        time.Duration // when the timer strikes; 0 if it is not set
 	active       time.Duration // when something was received
 	closingSince time.Duration
-	in           *input // what Data has left
+	asked        time.Duration // when it was last asked whether all has arrived
+	askAfter     time.Duration // from then; 0 for not at all
+	in           *input        // what Data has left
 	timeouts     *Timeouts
 	next         *Conn
 	prev         *Conn
@@ -206,6 +208,9 @@ func (c *Conn) read() {
 func (c *Conn) discard(budget *int) bool {
 	n, errno := socket.RawRecv(c.reg.FD(), c.eng.buf, 0)
 	*budget -= n
+	if n > 0 {
+		c.askAfter = 0 // it goes on sending, and would see a reset: its end is waited for
+	}
 	switch {
 	case errno == unix.EAGAIN:
 		c.pending = false
@@ -313,12 +318,17 @@ func (c *Conn) closeStep(f uint32) bool {
 	if c.ended && c.eng.srv.Events.End == nil {
 		why = io.EOF
 	}
-	if c.ended || !c.pending && c.in == nil && f&paused == 0 {
+	unread := c.pending || c.in != nil || f&paused != 0
+	if c.ended || !unread && c.arrived() {
 		c.finish(why)
 		return false
 	}
-	// To close while there is unread input would be a reset, and might take
-	// from the peer what it has not read yet.
+	// To close while there is unread input would be a reset, and so would be
+	// the answer to what the peer sends to a closed connection. That takes from
+	// the peer what it has not got yet.
+	if !unread {
+		c.asked, c.askAfter = c.eng.loop.Now(), firstAsk
+	}
 	c.drop()
 	c.flags.And(^(paused | high))
 	c.lingers, c.pending = true, true
@@ -328,6 +338,33 @@ func (c *Conn) closeStep(f uint32) bool {
 	}
 	c.rearm()
 	return true
+}
+
+// The kernel does not tell when the last of what was sent has arrived, so it is
+// asked, less and less often.
+const (
+	firstAsk = time.Millisecond
+	lastAsk  = 100 * time.Millisecond
+)
+
+// arrived reports whether the peer's kernel has all that was sent, or will have
+// it whatever happens.
+func (c *Conn) arrived() bool {
+	if c.unix {
+		return true
+	}
+	n, err := unix.IoctlGetInt(c.reg.FD(), unix.SIOCOUTQ)
+	return err != nil || n == 0
+}
+
+// ask closes a connection whose peer has got all, or sees when to ask again.
+func (c *Conn) ask() {
+	if c.arrived() {
+		c.finish(nil)
+		return
+	}
+	c.asked, c.askAfter = c.eng.loop.Now(), min(2*c.askAfter, lastAsk)
+	c.rearm()
 }
 
 // finish ends the connection, on its loop.
