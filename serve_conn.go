@@ -3,6 +3,7 @@ package weir
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -49,6 +50,7 @@ type Conn struct {
 	deaf       bool // the time of silence does not run, as nothing is read
 	ends       bool // the close has begun
 	lingers    bool // nothing will be written any more, and what comes is not read
+	asks       int8 // how often it was asked whether all has arrived; below 0 when that is no use
 }
 
 // An endpoint is an inet address, with its port, in as few bytes as can be. That
@@ -253,6 +255,9 @@ func (c *Conn) read() {
 func (c *Conn) discard(budget *int) bool {
 	n, errno := socket.RawRecv(c.reg.FD(), c.eng.buf, 0)
 	*budget -= n
+	if n > 0 {
+		c.asks = -1 // it goes on sending, and would see a reset: its end is waited for
+	}
 	switch {
 	case errno == unix.EAGAIN:
 		c.pending = false
@@ -364,12 +369,17 @@ func (c *Conn) closeStep() bool {
 	if c.ended && c.eng.srv.Events.End == nil {
 		why = io.EOF
 	}
-	if c.ended || c.in == nil && !c.unread() {
+	unread := c.in != nil || c.unread()
+	if c.ended || !unread && c.arrived() {
 		c.finish(why)
 		return false
 	}
-	// To close while there is unread input, or more on its way, would be a
-	// reset, and might take from the peer what it has not read yet.
+	// To close while there is unread input would be a reset, and so would be
+	// the answer to what the peer sends to a closed connection. That takes from
+	// the peer what it has not got yet.
+	if unread {
+		c.asks = -1
+	}
 	c.drop()
 	c.flags.And(^(paused | high))
 	c.lingers, c.pending = true, true
@@ -387,6 +397,36 @@ func (c *Conn) unread() bool {
 	var b [1]byte
 	n, _ := socket.RawRecv(c.reg.FD(), b[:], unix.MSG_PEEK)
 	return n > 0
+}
+
+// arrived reports whether the peer's kernel has all that was sent, or will have
+// it whatever happens.
+func (c *Conn) arrived() bool {
+	if c.peer == (endpoint{}) { // a unix socket
+		return true
+	}
+	n, err := unix.IoctlGetInt(c.reg.FD(), unix.SIOCOUTQ)
+	return err != nil || n == 0
+}
+
+// askAt is when the kernel is asked the next time whether all that was sent has
+// arrived, which it does not tell by itself: less and less often.
+func (c *Conn) askAt() time.Duration {
+	const doubling = 7 // then it has been 127 ms
+	after := time.Duration(1)<<min(c.asks, doubling) + 100*time.Duration(max(c.asks-doubling, 0))
+	return c.active + after*time.Millisecond
+}
+
+// ask closes a connection whose peer has got all, or sees when to ask again.
+func (c *Conn) ask() {
+	if c.arrived() {
+		c.finish(nil)
+		return
+	}
+	if c.asks++; c.asks < 0 {
+		c.asks = math.MaxInt8 // the rest of the linger time is waited for
+	}
+	c.rearm()
 }
 
 // finish ends the connection, on its loop.

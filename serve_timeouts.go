@@ -2,6 +2,7 @@ package weir
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -25,7 +26,8 @@ type Timeouts struct {
 	// Handle it is the Socket's send timeout.
 	Write time.Duration
 	// Linger is how long a Close may take to get rid of what is queued, and to
-	// see the peer's end. 0 is 5 seconds.
+	// see that it has arrived or, if there is input that nobody reads any more,
+	// the peer's end. 0 is 5 seconds.
 	Linger time.Duration
 
 	any bool // one of those that need the time of each receive
@@ -84,7 +86,8 @@ func (c *Conn) SetTimeouts(t Timeouts) error {
 }
 
 // due is the first time, on the loop's clock, at which the connection will
-// have been inactive for too long; 0 if there is none. Of is what it is due to.
+// have been inactive for too long; 0 if there is none. Of is what it is due to,
+// or "" when the kernel is to be asked whether all has arrived.
 func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	first := func(since, d time.Duration, name string) {
 		if d > 0 && (at == 0 || since+d < at) {
@@ -94,6 +97,9 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	t := c.timeouts
 	if c.ends {
 		first(c.active, t.Linger, "linger")
+		if c.lingers && c.asks >= 0 && c.asks < math.MaxInt8 {
+			first(c.askAt(), 1, "")
+		}
 		return
 	}
 	if c.listens() {
@@ -146,9 +152,12 @@ func (c *Conn) rearm() {
 func (c *Conn) timeUp() {
 	c.alarm = 0
 	at, of, limit := c.due()
-	if at != 0 && at <= c.eng.loop.Now() {
+	switch {
+	case at == 0 || at > c.eng.loop.Now():
+		c.rearm()
+	case of == "":
+		c.ask()
+	default:
 		c.finish(&TimeoutError{of, limit})
-		return
 	}
-	c.rearm()
 }
