@@ -146,7 +146,10 @@ func (c *Conn) Ready(ev poller.Readiness) {
 		c.flush()
 	}
 	var err error
-	if c.flags.Load()&(woken|closing|aborting) == woken {
+	if ev&poller.Failed != 0 && c.flags.Load()&paused != 0 {
+		err = c.failure() // or nobody would see it until ResumeRead
+	}
+	if err == nil && c.flags.Load()&(woken|closing|aborting) == woken {
 		c.flags.And(^woken)
 		err = c.data(c.left())
 	}
@@ -156,6 +159,15 @@ func (c *Conn) Ready(ev poller.Readiness) {
 			c.rearm()
 		}
 	}
+}
+
+// failure is the error that the kernel has for the connection.
+func (c *Conn) failure() error {
+	n, err := unix.GetsockoptInt(c.reg.FD(), unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || n == 0 {
+		return nil
+	}
+	return &socket.Error{Op: "recv", Errno: syscall.Errno(n)}
 }
 
 // Expire is for the loop.
@@ -283,8 +295,7 @@ func (c *Conn) settle(err error) bool {
 		c.finish(err)
 		return false
 	case f&aborting != 0:
-		// The linger option of zero makes close(2) a reset.
-		_ = unix.SetsockoptLinger(c.reg.FD(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		c.reset()
 		c.finish(ErrAborted)
 		return false
 	case f&failing != 0:
@@ -342,6 +353,14 @@ func (c *Conn) unread() bool {
 	return n > 0
 }
 
+// reset makes close(2) a reset: the linger option of zero.
+func (c *Conn) reset() {
+	if c.reg.Use() == nil { // the loop may have closed it
+		_ = unix.SetsockoptLinger(c.reg.FD(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		c.reg.Done()
+	}
+}
+
 // finish ends the connection, on its loop.
 func (c *Conn) finish(why error) {
 	e := c.eng
@@ -352,6 +371,9 @@ func (c *Conn) finish(why error) {
 	c.mu.Unlock()
 	if over {
 		return
+	}
+	if out != nil && out.size > 0 {
+		c.reset() // the peer must not take a part for all
 	}
 	_ = c.reg.Close() // unless the loop has
 	e.remove(c)
