@@ -61,8 +61,8 @@ type Server struct {
 	MaxConns int
 	// Backlog of each listener, 0 being the system's greatest. See listen(2).
 	Backlog int
-	// Chunk is how many bytes a connection may bring in one turn of its loop,
-	// before others get theirs. 0 is 256 KiB.
+	// Chunk is about how many bytes a connection may bring at a time, before
+	// others on its loop get their turn. 0 is 256 KiB.
 	Chunk int
 	// MaxInput is how many bytes Data may leave unread while it waits for more,
 	// beyond which the connection ends with ErrInputFull. 0 is 1 MiB.
@@ -149,7 +149,8 @@ type Events struct {
 	Pressure func(c *Conn, on bool)
 
 	// Close is the last callback of a connection, after the descriptor has
-	// been closed. The error says why: nil after Conn.Close, io.EOF when the
+	// been closed; if output is lost with it, the peer of a TCP connection sees
+	// a reset. The error says why: nil after Conn.Close, io.EOF when the
 	// peer has ended it, ErrAborted after Conn.Abort, or what a callback
 	// returned, a timeout, a system call's.
 	Close func(c *Conn, err error)

@@ -31,7 +31,8 @@ type Conn struct {
 
 	// flags are set under mu, or by the loop; read anywhere.
 	flags atomic.Uint32
-	errno uint32     // of a write that failed
+	errno uint16     // of a write that failed
+	asks  int8       // the loop's: how often it was asked whether all has arrived; below 0 when that is no use
 	mu    sync.Mutex // guards the output, and errno
 	out   *output    // what the peer has not taken yet; nil for nothing
 
@@ -50,7 +51,6 @@ type Conn struct {
 	deaf       bool // the time of silence does not run, as nothing is read
 	ends       bool // the close has begun
 	lingers    bool // nothing will be written any more, and what comes is not read
-	asks       int8 // how often it was asked whether all has arrived; below 0 when that is no use
 }
 
 // An endpoint is an inet address, with its port, in as few bytes as can be. That
@@ -187,7 +187,10 @@ func (c *Conn) Ready(ev poller.Readiness) {
 		c.flush()
 	}
 	var err error
-	if c.flags.Load()&(woken|closing|aborting) == woken {
+	if ev&poller.Failed != 0 && c.flags.Load()&paused != 0 {
+		err = c.failure() // or nobody would see it until ResumeRead
+	}
+	if err == nil && c.flags.Load()&(woken|closing|aborting) == woken {
 		c.flags.And(^woken)
 		err = c.data(c.left())
 	}
@@ -197,6 +200,15 @@ func (c *Conn) Ready(ev poller.Readiness) {
 			c.rearm()
 		}
 	}
+}
+
+// failure is the error that the kernel has for the connection.
+func (c *Conn) failure() error {
+	n, err := unix.GetsockoptInt(c.reg.FD(), unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || n == 0 {
+		return nil
+	}
+	return &socket.Error{Op: "recv", Errno: syscall.Errno(n)}
 }
 
 // Expire is for the loop.
@@ -332,8 +344,7 @@ func (c *Conn) settle(err error) bool {
 		c.finish(err)
 		return false
 	case f&aborting != 0:
-		// The linger option of zero makes close(2) a reset.
-		_ = unix.SetsockoptLinger(c.reg.FD(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		c.reset()
 		c.finish(ErrAborted)
 		return false
 	case f&failing != 0:
@@ -429,6 +440,14 @@ func (c *Conn) ask() {
 	c.rearm()
 }
 
+// reset makes close(2) a reset: the linger option of zero.
+func (c *Conn) reset() {
+	if c.reg.Use() == nil { // the loop may have closed it
+		_ = unix.SetsockoptLinger(c.reg.FD(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		c.reg.Done()
+	}
+}
+
 // finish ends the connection, on its loop.
 func (c *Conn) finish(why error) {
 	e := c.eng
@@ -439,6 +458,9 @@ func (c *Conn) finish(why error) {
 	c.mu.Unlock()
 	if over {
 		return
+	}
+	if out != nil && out.size > 0 {
+		c.reset() // the peer must not take a part for all
 	}
 	_ = c.reg.Close() // unless the loop has
 	e.remove(c)

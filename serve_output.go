@@ -192,7 +192,7 @@ func (c *Conn) try(p []byte) (int, error) {
 
 // fail has the loop end the connection.
 func (c *Conn) fail(errno syscall.Errno) error {
-	c.errno = uint32(errno)
+	c.errno = uint16(errno)
 	c.flags.Or(failing)
 	c.reg.Poke()
 	return &socket.Error{Op: "write", Errno: errno}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/seed-2334f180/weir/loop"
-	"golang.org/x/sys/unix"
 )
 
 // Shutdown ends the server in good order. Nothing more is accepted, but what
@@ -175,7 +174,7 @@ func (e *engine) abort() {
 	}
 	for e.conns != nil {
 		c := e.conns
-		_ = unix.SetsockoptLinger(c.reg.FD(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		c.reset()
 		c.finish(ErrServerClosed)
 	}
 }
