@@ -34,22 +34,23 @@ const (
 // It must not be copied.
 type Registration struct {
 	// What every call touches comes first, to share a cache line.
-	state    atomic.Uint64
-	loop     *Loop
-	mu       sync.Mutex // guards what follows key
-	fd       int32
-	edges    WriteEdges
-	shared   bool // others use the open file, too
-	key      uint64
+	state  atomic.Uint64
+	loop   *Loop
+	limits [2]atomic.Int64 // the deadline of all calls of a direction, on the loop's clock; 0 for none
+	mu     sync.Mutex      // guards what follows key
+	fd     int32
+	edges  WriteEdges
+	shared bool // others use the open file, too
+	key    uint64
+
 	parked   [2]*waiter // the turn's holder, waiting for readiness
 	deadline int64      // when timer expires; 0 if it is not scheduled
-
-	interest poller.Readiness
-	queue    [2]ring // those who wait for the turn
+	queue    [2]ring    // those who wait for the turn
 	timer    timers.Timer[expirer]
 	reason   error // why it was closed
 
-	hooks    *Hook         // of who observes it
+	hooks    *Hook // of who observes it
+	interest poller.Readiness
 	arrivals atomic.Uint32 // events that came while the kernel was being asked; changed under the lock
 }
 
