@@ -102,7 +102,7 @@ type Server struct {
 	failure   error  // why it did not start
 	booter    uint64 // the goroutine that calls Boot
 	booted    chan struct{}
-	packets   []*PacketConn
+	packets   []*PacketListener
 	hurried   bool          // hurry is closed
 	ended     chan struct{} // closed when all is over
 
@@ -157,7 +157,7 @@ type Events struct {
 
 	// Packet is called with each datagram that a udp listener receives. It is
 	// valid until the callback returns.
-	Packet func(l *PacketConn, p []byte, from socket.Addr)
+	Packet func(l *PacketListener, p []byte, from socket.Addr)
 
 	// Boot is called before anything is served; an error keeps the server from
 	// it. Of the server's methods it may call Close and Stats. Shutdown is

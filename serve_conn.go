@@ -42,7 +42,7 @@ type Conn struct {
 	alarm      time.Duration // when the timer strikes; 0 if it is not set
 	timeouts   *Timeouts
 	next, prev *Conn
-	peer       endpoint
+	peer       inetPeer
 	pending    bool // there may be something to receive
 	broken     bool // the kernel has told of an end, or of urgent data, where a receive stops short
 	ended      bool // which has been received
@@ -53,16 +53,16 @@ type Conn struct {
 	lingers    bool // nothing will be written any more, and what comes is not read
 }
 
-// An endpoint is an inet address, with its port, in as few bytes as can be. That
+// An inetPeer is an inet address, with its port, in as few bytes as can be. That
 // of a unix socket is zero.
-type endpoint struct {
+type inetPeer struct {
 	ip   [16]byte
 	zone uint32 // an interface's index
 	port uint16
 	four bool
 }
 
-func makeEndpoint(a socket.Addr) (p endpoint) {
+func makeInetPeer(a socket.Addr) (p inetPeer) {
 	ip := a.AddrPort()
 	if !ip.IsValid() {
 		return p
@@ -78,7 +78,7 @@ func makeEndpoint(a socket.Addr) (p endpoint) {
 	return p
 }
 
-func (p *endpoint) addr() socket.Addr {
+func (p *inetPeer) addr() socket.Addr {
 	if p.ip == [16]byte{} && p.port == 0 {
 		return socket.UnixAddr("")
 	}
@@ -413,7 +413,7 @@ func (c *Conn) unread() bool {
 // arrived reports whether the peer's kernel has all that was sent, or will have
 // it whatever happens.
 func (c *Conn) arrived() bool {
-	if c.peer == (endpoint{}) { // a unix socket
+	if c.peer == (inetPeer{}) { // a unix socket
 		return true
 	}
 	n, err := unix.IoctlGetInt(c.reg.FD(), unix.SIOCOUTQ)

@@ -69,7 +69,7 @@ type arrival struct {
 
 // open serves an arrival, on the loop. It closes the descriptor when it cannot.
 func (e *engine) open(a arrival) {
-	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeEndpoint(a.peer)}
+	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeInetPeer(a.peer)}
 	c.self, c.active = c, e.loop.Elapsed()
 	err := ErrServerClosed
 	if !e.over {

@@ -296,7 +296,7 @@ func (c *Conn) flush() {
 	o.finished = nil
 	if o.size == 0 && len(o.pieces) == 0 {
 		c.out = nil
-		if c.peer == (endpoint{}) { // a unix socket
+		if c.peer == (inetPeer{}) { // a unix socket
 			// It would be told of every packet that leaves.
 			_ = c.reg.WatchWrite(false)
 		}

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A PacketConn is a udp listener of a Server. Its methods are for Events.Packet,
+// A PacketListener is a udp listener of a Server. Its methods are for Events.Packet,
 // and what that posts to the loop.
-type PacketConn struct {
+type PacketListener struct {
 	sock *socket.Socket
 	eng  *engine
 	hook loop.Hook
@@ -39,7 +39,7 @@ func (s *Server) addPackets(e *engine, sock *socket.Socket) error {
 	if s.Events.Packet == nil {
 		return errors.New("weir: listen: Server.Events.Packet is not set")
 	}
-	p := &PacketConn{sock: sock, eng: e, in: make([]socket.Message, packetBatch), out: make([]socket.Message, packetBatch)}
+	p := &PacketListener{sock: sock, eng: e, in: make([]socket.Message, packetBatch), out: make([]socket.Message, packetBatch)}
 	memory := make([]byte, packetBatch*largestUDP) // the kernel touches what it needs of it
 	for i := range p.in {
 		p.in[i].Buffers = [][]byte{memory[i*largestUDP : (i+1)*largestUDP]}
@@ -61,15 +61,15 @@ func (s *Server) addPackets(e *engine, sock *socket.Socket) error {
 
 // Socket is the listener's, for its options. It must neither be closed nor
 // received from.
-func (p *PacketConn) Socket() *socket.Socket { return p.sock }
+func (p *PacketListener) Socket() *socket.Socket { return p.sock }
 
 // LocalAddr is the address that it is bound to.
-func (p *PacketConn) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
+func (p *PacketListener) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
 
 // SendTo sends a copy of the datagram when the callback returns, together with
 // others. While the socket takes no more, nothing is received either. What the
 // kernel refuses is lost, as datagrams are, and told to nobody.
-func (p *PacketConn) SendTo(b []byte, to socket.Addr) {
+func (p *PacketListener) SendTo(b []byte, to socket.Addr) {
 	if p.queued == len(p.out) && !p.flush() {
 		return // lost
 	}
@@ -79,20 +79,20 @@ func (p *PacketConn) SendTo(b []byte, to socket.Addr) {
 }
 
 // Notify is for the loop.
-func (p *PacketConn) Notify(_ *loop.Hook, n loop.Notice) {
+func (p *PacketListener) Notify(_ *loop.Hook, n loop.Notice) {
 	if n == loop.NoticeReady {
 		p.schedule()
 	}
 }
 
-func (p *PacketConn) schedule() {
+func (p *PacketListener) schedule() {
 	if p.scheduled.CompareAndSwap(false, true) {
 		_ = p.eng.post(p.turn) // a closed loop has closed the socket
 	}
 }
 
 // drain receives what there is, or as much as a turn may take.
-func (p *PacketConn) drain() {
+func (p *PacketListener) drain() {
 	p.scheduled.Store(false) // before the look: who comes later is seen
 	if !p.flush() {
 		return
@@ -118,7 +118,7 @@ func (p *PacketConn) drain() {
 	p.schedule()
 }
 
-func (p *PacketConn) call(b []byte, from socket.Addr) {
+func (p *PacketListener) call(b []byte, from socket.Addr) {
 	defer func() {
 		if v := recover(); v != nil {
 			_ = p.eng.srv.panicked(v)
@@ -128,7 +128,7 @@ func (p *PacketConn) call(b []byte, from socket.Addr) {
 }
 
 // flush sends what is queued, and says whether all of it is gone.
-func (p *PacketConn) flush() bool {
+func (p *PacketListener) flush() bool {
 	for sent := 0; p.queued > 0; {
 		n, err := p.sock.SendBatch(p.out[sent:p.queued], unix.MSG_DONTWAIT)
 		sent += n
@@ -151,7 +151,7 @@ func (p *PacketConn) flush() bool {
 }
 
 // keep waits for room to send the rest.
-func (p *PacketConn) keep(sent int) {
+func (p *PacketListener) keep(sent int) {
 	rest := 0
 	for i := sent; i < p.queued; i++ {
 		p.out[rest], p.out[i] = p.out[i], p.out[rest]

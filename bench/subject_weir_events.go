@@ -52,7 +52,7 @@ func servePipelineWeirEvents(_ int, ready func(addr string) error) error {
 
 func serveUDPWeirEvents(_ int, ready func(addr string) error) error {
 	return runWeirServer("udp4", ready, &weir.Server{Loops: 1, Events: weir.Events{
-		Packet: func(l *weir.PacketConn, p []byte, from socket.Addr) { l.SendTo(p, from) },
+		Packet: func(l *weir.PacketListener, p []byte, from socket.Addr) { l.SendTo(p, from) },
 	}})
 }
 

@@ -42,15 +42,15 @@ type Registration struct {
 	shared   bool // others use the open file, too
 	orphan   bool // the loop has closed it
 	key      uint64
-	parked   [2]*waiter // the turn's holder, waiting for readiness
-	deadline int64      // when timer expires; 0 if it is not scheduled
-
-	interest poller.Readiness
-	queue    [2]ring // those who wait for the turn
+	limits   atomic.Pointer[limits] // nil until a deadline is set
+	parked   [2]*waiter             // the turn's holder, waiting for readiness
+	deadline int64                  // when timer expires; 0 if it is not scheduled
+	queue    [2]ring                // those who wait for the turn
 	timer    timers.Timer[expirer]
 
-	handler  *Handler      // serves it instead of calls; nil for none
-	hooks    *Hook         // of who observes it
+	handler  *Handler // serves it instead of calls; nil for none
+	hooks    *Hook    // of who observes it
+	interest poller.Readiness
 	arrivals atomic.Uint32 // events that came while the kernel was being asked; changed under the lock
 }
 
@@ -130,8 +130,7 @@ func (r *Registration) why() error {
 	return r.closedFor()
 }
 
-// closedFor is why, for a caller that holds the lock. The closing bit is set
-// before the reason.
+// closedFor is why, for a caller that holds the lock.
 func (r *Registration) closedFor() error {
 	if r.orphan {
 		return ErrLoopClosed
@@ -145,8 +144,11 @@ func (r *Registration) closedFor() error {
 func (r *Registration) Close() error { return r.shut(ErrClosed) }
 
 func (r *Registration) shut(reason error) error {
+	// Under the lock, so that whoever sees the bit, and asks why, is told.
+	r.mu.Lock()
 	if r.state.Or(stateClosed)&stateClosed != 0 {
-		return r.why()
+		defer r.mu.Unlock()
+		return r.closedFor()
 	}
 	r.withdraw(reason)
 	r.release()
@@ -156,12 +158,15 @@ func (r *Registration) shut(reason error) error {
 // Release takes the descriptor off the loop and gives it to the caller, open;
 // r is closed. While a call is in progress it is EBUSY, and nothing changes.
 func (r *Registration) Release() (fd int, err error) {
+	r.mu.Lock()
 	for {
 		s := r.state.Load()
 		switch {
 		case s&stateClosed != 0:
-			return -1, r.why()
+			defer r.mu.Unlock()
+			return -1, r.closedFor()
 		case s&callsMask != oneCall:
+			r.mu.Unlock()
 			return -1, unix.EBUSY
 		}
 		// The open Registration's own count stays, so nobody closes it.
@@ -173,9 +178,8 @@ func (r *Registration) Release() (fd int, err error) {
 }
 
 // withdraw takes a Registration that has just been marked as closed off the
-// loop, and wakes its waiters.
+// loop, and wakes its waiters. The caller holds the lock, which it gives up.
 func (r *Registration) withdraw(reason error) {
-	r.mu.Lock()
 	r.orphan = reason == ErrLoopClosed
 	if r.interest != 0 {
 		// Before the descriptor is closed: a duplicate of it would keep the

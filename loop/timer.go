@@ -50,6 +50,17 @@ func (l *Loop) after(d time.Duration) int64 {
 	return now + max(int64(d), 0)
 }
 
+// moment is a time on the loop's clock; 0 of the zero time, else greater.
+func (l *Loop) moment(t time.Time) int64 {
+	switch {
+	case t.IsZero():
+		return 0
+	case t == t.Round(0): // it has no monotonic reading, so now is compared by the wall clock
+		return max(l.after(time.Until(t)), 1)
+	}
+	return min(max(int64(t.Sub(l.start)), 1), farthest)
+}
+
 // farthest leaves room for rounding up and for adding the loop's start.
 const farthest = math.MaxInt64 / 2
 

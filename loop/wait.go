@@ -133,6 +133,9 @@ func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
 		if s&stateClosed != 0 {
 			return false, r.why()
 		}
+		if r.overdue(d) {
+			return false, ErrTimeout
+		}
 		if s&held != 0 {
 			return r.queueUp(d, c)
 		}
@@ -179,7 +182,7 @@ func (r *Registration) queueUp(d Direction, c *Call) (ready bool, err error) {
 	}
 	w.deadline = c.fix(r.loop)
 	r.queue[d].push(w, nil)
-	r.arm(w.deadline)
+	r.arm(r.due(d, w))
 	r.mu.Unlock()
 	if err := r.rest(w, c); err != nil {
 		r.Done()
@@ -225,7 +228,7 @@ func (r *Registration) parkFor(d Direction, c *Call, most time.Duration, events 
 	if end := c.fix(r.loop); end != 0 && end <= until {
 		return r.park(d, c, end, events)
 	}
-	if err := r.park(d, c, until, events); err != ErrTimeout {
+	if err := r.park(d, c, until, events); err != ErrTimeout || r.overdue(d) {
 		return err
 	}
 	return nil
@@ -250,7 +253,7 @@ func (r *Registration) Await(d Direction, c *Call, f func(context.Context)) erro
 	}
 	go func() {
 		f(ctx)
-		r.end(nil, func(x *waiter) bool { return x == w })
+		r.end(nil, w)
 	}()
 	cause, _ := r.sleep(w, c.Context)
 	return cause
@@ -303,7 +306,7 @@ func (r *Registration) hang(d Direction, w *waiter, events bool) (parked bool, e
 	}
 	w.cause = nil
 	r.parked[d] = w
-	r.arm(w.deadline)
+	r.arm(r.due(d, w))
 	return true, nil
 }
 
@@ -323,7 +326,7 @@ func (r *Registration) sleep(w *waiter, ctx context.Context) (cause error, free 
 		return w.sleep(), true
 	}
 	stop := context.AfterFunc(ctx, func() {
-		r.end(cancelled(ctx), func(x *waiter) bool { return x == w })
+		r.end(cancelled(ctx), w)
 	})
 	cause = w.sleep()
 	return cause, stop()
@@ -393,19 +396,19 @@ func (r *Registration) Interrupt() int {
 	return list.wake(nil) + told
 }
 
-// end wakes the waiters that match.
-func (r *Registration) end(cause error, match func(*waiter) bool) int {
+// end wakes one waiter, if it still waits.
+func (r *Registration) end(cause error, w *waiter) {
 	r.mu.Lock()
-	list := r.take(cause, match)
+	list := r.take(cause, func(_ Direction, x *waiter) bool { return x == w })
 	r.mu.Unlock()
-	return list.wake(nil)
+	list.wake(nil)
 }
 
 // take removes the waiters that match. The caller holds the lock, and must
 // wake them.
-func (r *Registration) take(cause error, match func(*waiter) bool) (list ring) {
+func (r *Registration) take(cause error, match func(Direction, *waiter) bool) (list ring) {
 	for _, d := range [...]Direction{Read, Write} {
-		if w := r.parked[d]; w != nil && match(w) {
+		if w := r.parked[d]; w != nil && match(d, w) {
 			r.parked[d] = nil
 			r.state.And(^d.of(parkedBit))
 			list.push(w, cause)
@@ -413,7 +416,7 @@ func (r *Registration) take(cause error, match func(*waiter) bool) (list ring) {
 		if r.queue[d].last == nil {
 			continue
 		}
-		r.queue[d].move(&list, cause, match)
+		r.queue[d].move(&list, cause, func(w *waiter) bool { return match(d, w) })
 		if r.queue[d].last == nil {
 			r.state.And(^d.of(queuedBit))
 		}
@@ -422,7 +425,7 @@ func (r *Registration) take(cause error, match func(*waiter) bool) (list ring) {
 }
 
 func (r *Registration) takeAll(cause error) ring {
-	return r.take(cause, func(*waiter) bool { return true })
+	return r.take(cause, func(Direction, *waiter) bool { return true })
 }
 
 // arm sees to it that the timer expires no later than the deadline. It is not
@@ -451,13 +454,12 @@ func (r *Registration) expire(now int64) {
 		return
 	}
 	var next int64
-	list := r.take(ErrTimeout, func(w *waiter) bool {
-		if w.deadline != 0 && w.deadline <= now {
+	list := r.take(ErrTimeout, func(d Direction, w *waiter) bool {
+		due := r.due(d, w)
+		if due != 0 && due <= now {
 			return true
 		}
-		if w.deadline != 0 && (next == 0 || w.deadline < next) {
-			next = w.deadline
-		}
+		next = earliest(next, due)
 		return false
 	})
 	r.arm(next)

@@ -39,6 +39,9 @@
 // by then returns the count; else the error is EAGAIN (of Connect: EINPROGRESS).
 // Of ReadFrom and WriteTo, the time is each step's.
 //
+// Beside the timeouts there are net's deadlines (SetReadDeadline): a moment for
+// all calls of a direction, which also ends those in progress.
+//
 // # Errors
 //
 // What fails returns an [*Error], with the operation and the kernel's errno: use

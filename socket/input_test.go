@@ -649,3 +649,29 @@ func TestNoAllocation(t *testing.T) {
 		require.Less(t, testing.AllocsPerRun(1000, read(f)), 0.5, name)
 	}
 }
+
+// Read and Fread find the end of every socket that has one, and an empty message
+// before it is none.
+func TestReadFindsTheEnd(t *testing.T) {
+	for _, typ := range []Type{Stream, SeqPacket} {
+		s, peer := inputPair(t, typ)
+		put(t, peer, "x")
+		require.NoError(t, peer.Close())
+		buf := make([]byte, 8)
+		n, err := s.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		for range 2 {
+			_, err = s.Read(buf)
+			require.Equal(t, io.EOF, err)
+			_, err = s.Fread(buf)
+			require.Equal(t, io.EOF, err)
+		}
+	}
+	s, peer := inputPair(t, SeqPacket)
+	_, err := peer.Send([]byte{}, 0)
+	require.NoError(t, err)
+	n, err := s.Read(make([]byte, 8))
+	require.NoError(t, err)
+	require.Zero(t, n)
+}

@@ -29,6 +29,7 @@ type options struct {
 	maxLine      int32
 	segment      int
 	gro          bool
+	preparations []func(fd int) error
 }
 
 // Address binds the socket to a local IP address or host name (inet, inet6).
@@ -82,6 +83,20 @@ func Bind(a Addr) Option {
 // started again while connections of the last one linger. See socket(7).
 func ReuseAddress() Option {
 	return func(o *options) error { o.reuseAddress = true; return nil }
+}
+
+// Prepare has f called with the new descriptor before it is bound and before
+// anybody else knows it: for options that come before bind(2), such as
+// IPV6_V6ONLY. Its error is the error of New, as it is. Several are called in
+// their order.
+func Prepare(f func(fd int) error) Option {
+	return func(o *options) error {
+		if f == nil {
+			return invalid("socket", "", unix.EINVAL, "the preparation is nil")
+		}
+		o.preparations = append(o.preparations, f)
+		return nil
+	}
 }
 
 // MaxString sets how many bytes the methods that read ahead ask the kernel for
@@ -164,6 +179,11 @@ func (o *options) prepare(fd int, family Family) error {
 	}
 	if err := o.offload(fd); err != nil {
 		return err
+	}
+	for _, f := range o.preparations {
+		if err := f(fd); err != nil {
+			return err
+		}
 	}
 	switch {
 	case o.bind.IsValid():

@@ -59,13 +59,7 @@ func (s *Socket) fread(op string, buf []byte) (int, error) {
 	if err == nil {
 		err = owed
 	}
-	if err == nil && n == 0 && c.stream() {
-		err = io.EOF
-	}
-	if err != nil {
-		return 0, c.failed(op, err)
-	}
-	return n, nil
+	return n, s.received(op, n, len(buf), 0, err)
 }
 
 // ReadRune reads one character in UTF-8, and says how many bytes it took. Bytes

@@ -1,9 +1,11 @@
 package socket
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,3 +49,36 @@ func (s *Socket) RecvTimeout() time.Duration { return max(s.core.recvTimeout.get
 
 // SendTimeout is for sending what RecvTimeout is for receiving.
 func (s *Socket) SendTimeout() time.Duration { return max(s.core.sendTimeout.get(), 0) }
+
+// SetDeadline is SetReadDeadline and SetWriteDeadline.
+func (s *Socket) SetDeadline(t time.Time) error {
+	if err := s.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return s.SetWriteDeadline(t)
+}
+
+// SetReadDeadline bounds Accept and everything that reads by a time, as net's
+// method of that name does; the zero time is no bound. Unlike the timeout it
+// holds for calls in progress, too, and wakes them if it has passed; and a call
+// that begins after it returns EAGAIN at once, even if there is something to
+// read. Both may be set: the earlier ends the call. Calls that cannot wait, such
+// as those with MSG_DONTWAIT, do not mind it. Accepted sockets do not inherit it.
+func (s *Socket) SetReadDeadline(t time.Time) error {
+	return s.setDeadline("set read deadline", loop.Read, t)
+}
+
+// SetWriteDeadline is for Connect and everything that writes what
+// SetReadDeadline is for reading.
+func (s *Socket) SetWriteDeadline(t time.Time) error {
+	return s.setDeadline("set write deadline", loop.Write, t)
+}
+
+func (s *Socket) setDeadline(op string, d loop.Direction, t time.Time) error {
+	err := s.core.reg.SetDeadline(d, t)
+	runtime.KeepAlive(s)
+	if err != nil {
+		return fail(op, "", err)
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+package loop_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+var longAgo = time.Unix(1, 0)
+
+// readCall makes a read that asks for one byte, with no time of its own.
+func readCall(r *loop.Registration) func() error {
+	return func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err }
+}
+
+// soon is a result that must come now.
+func soon(t *testing.T, result chan error) error {
+	t.Helper()
+	select {
+	case err := <-result:
+		return err
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "the call does not return")
+		return nil
+	}
+}
+
+func TestPastDeadlineFailsReadyCallsAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		r, peer := register(t, l)
+		unix.Write(peer, []byte("x"))
+		for _, past := range []time.Time{longAgo, time.Now(), time.Now().Add(-time.Hour), time.Now().Round(0)} {
+			require.NoError(t, r.SetDeadline(loop.Read, past))
+			require.ErrorIs(t, readCall(r)(), loop.ErrTimeout)
+			require.NoError(t, write(r, []byte("y"), &loop.Call{}), "the other direction")
+		}
+		require.NoError(t, r.SetDeadline(loop.Read, time.Time{}))
+		require.NoError(t, readCall(r)())
+	})
+}
+
+// A deadline that was to come when it was set has passed when a call begins.
+func TestDeadlineThatNobodyWaitedFor(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	unix.Write(peer, []byte("x"))
+	end := time.Now().Add(time.Millisecond)
+	require.NoError(t, r.SetDeadline(loop.Read, end))
+	waitFor(t, func() bool { return time.Now().After(end) })
+	require.ErrorIs(t, readCall(r)(), loop.ErrTimeout)
+}
+
+func TestDeadlineEndsWaitsAndIsNeverEarly(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		r, _ := register(t, l)
+		for _, d := range []time.Duration{100 * time.Microsecond, time.Millisecond, 20 * time.Millisecond} {
+			for _, clock := range []func(time.Time) time.Time{
+				func(t time.Time) time.Time { return t },
+				func(t time.Time) time.Time { return t.Round(0) }, // no monotonic reading
+			} {
+				end := time.Now().Add(d)
+				require.NoError(t, r.SetDeadline(loop.Read, clock(end)))
+				require.ErrorIs(t, readCall(r)(), loop.ErrTimeout)
+				late := time.Since(end)
+				require.GreaterOrEqual(t, late, time.Duration(0))
+				require.Less(t, late, 2*time.Second)
+			}
+		}
+	})
+}
+
+// Calls that wait are ended by a deadline set under them: the one that waits for
+// data, and those that wait for its turn.
+func TestDeadlineMovedUnderBlockedCalls(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		for _, c := range []struct {
+			name   string
+			before time.Duration // 0 is none
+			after  time.Duration
+		}{
+			{"none to past", 0, -time.Hour},
+			{"none to future", 0, 20 * time.Millisecond},
+			{"far to past", time.Hour, -time.Hour},
+			{"far to near", time.Hour, 20 * time.Millisecond},
+			{"near to later", 10 * time.Millisecond, 60 * time.Millisecond},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				r, peer := register(t, l)
+				if c.before != 0 {
+					require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(c.before)))
+				}
+				var results []chan error
+				for range 3 {
+					results = append(results, blocked(t, r, readCall(r)))
+				}
+				end := time.Now().Add(c.after)
+				require.NoError(t, r.SetDeadline(loop.Read, end))
+				for _, result := range results {
+					require.ErrorIs(t, soon(t, result), loop.ErrTimeout)
+				}
+				require.False(t, time.Now().Before(end))
+				require.NoError(t, r.SetDeadline(loop.Read, time.Time{}))
+				unix.Write(peer, []byte("x"))
+				require.NoError(t, readCall(r)(), "the turn is free")
+			})
+		}
+	})
+}
+
+func TestDeadlineClearedUnderBlockedCall(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	end := time.Now().Add(30 * time.Millisecond)
+	require.NoError(t, r.SetDeadline(loop.Read, end))
+	result := blocked(t, r, readCall(r))
+	require.NoError(t, r.SetDeadline(loop.Read, time.Time{}))
+	other, _ := register(t, l)
+	require.NoError(t, other.SetDeadline(loop.Read, end.Add(10*time.Millisecond)))
+	require.ErrorIs(t, readCall(other)(), loop.ErrTimeout) // the time has passed on the same loop
+	require.Equal(t, 1, r.Waiters())
+	unix.Write(peer, []byte("x"))
+	require.NoError(t, soon(t, result))
+}
+
+func TestDeadlineOfOneDirection(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	reader := blocked(t, r, readCall(r))
+	_, err := r.Begin(loop.Write, &loop.Call{})
+	require.NoError(t, err)
+	require.NoError(t, r.SetDeadline(loop.Write, longAgo))
+	r.End(loop.Write, true)
+	require.ErrorIs(t, write(r, []byte("x"), &loop.Call{}), loop.ErrTimeout)
+	require.Equal(t, 1, r.Waiters())
+	unix.Write(peer, []byte("x"))
+	require.NoError(t, soon(t, reader))
+}
+
+// Who has the turn need not wait for who waits for the turn to time out.
+func TestDeadlineOfCallThatQueues(t *testing.T) {
+	l := newLoop(t)
+	r, _ := register(t, l)
+	_, err := r.Begin(loop.Read, &loop.Call{})
+	require.NoError(t, err)
+	defer r.End(loop.Read, false)
+	end := time.Now().Add(20 * time.Millisecond)
+	require.NoError(t, r.SetDeadline(loop.Read, end))
+	require.ErrorIs(t, soon(t, blocked(t, r, readCall(r))), loop.ErrTimeout)
+	require.False(t, time.Now().Before(end))
+}
+
+// Of a call's own time and the direction's, the earlier one ends the call.
+func TestDeadlineBesideTimeout(t *testing.T) {
+	l := newLoop(t)
+	for _, c := range []struct{ timeout, deadline time.Duration }{
+		{20 * time.Millisecond, time.Hour},
+		{time.Hour, 20 * time.Millisecond},
+	} {
+		r, _ := register(t, l)
+		start := time.Now()
+		require.NoError(t, r.SetDeadline(loop.Read, start.Add(c.deadline)))
+		_, err := read(r, make([]byte, 1), &loop.Call{Timeout: c.timeout})
+		require.ErrorIs(t, err, loop.ErrTimeout)
+		require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
+		require.Less(t, time.Since(start), 10*time.Second)
+	}
+}
+
+// The parts of a call that wait for something else than readiness keep to the
+// deadline, too, and say that it was that.
+func TestDeadlineEndsEveryKindOfWait(t *testing.T) {
+	l := newLoop(t)
+	for name, wait := range map[string]func(*loop.Registration, *loop.Call) error{
+		"Pause":      func(r *loop.Registration, c *loop.Call) error { return r.Pause(loop.Read, c, time.Hour) },
+		"WaitAtMost": func(r *loop.Registration, c *loop.Call) error { return r.WaitAtMost(loop.Read, c, time.Hour) },
+		"Await":      func(r *loop.Registration, c *loop.Call) error { return r.Await(loop.Read, c, untilDone) },
+		"Wait":       func(r *loop.Registration, c *loop.Call) error { return r.Wait(loop.Read, c) },
+		"with context": func(r *loop.Registration, c *loop.Call) error {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			c.Context = ctx
+			return r.Wait(loop.Read, c)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := register(t, l)
+			call := &loop.Call{}
+			_, err := r.Begin(loop.Read, call)
+			require.NoError(t, err)
+			defer r.End(loop.Read, false)
+			_ = r.WaitAtMost(loop.Read, call, 1) // the first readiness is used up
+
+			again := blocked(t, r, func() error { return wait(r, call) })
+			require.NoError(t, r.SetDeadline(loop.Read, longAgo))
+			require.ErrorIs(t, soon(t, again), loop.ErrTimeout)
+			require.ErrorIs(t, wait(r, call), loop.ErrTimeout, "passed before the wait")
+
+			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(5*time.Millisecond)))
+			require.ErrorIs(t, wait(r, call), loop.ErrTimeout, "passed during the wait")
+		})
+	}
+}
+
+func untilDone(ctx context.Context) { <-ctx.Done() }
+
+func TestDeadlineOfClosedRegistration(t *testing.T) {
+	l := newLoop(t)
+	r, _ := register(t, l)
+	require.NoError(t, r.SetDeadline(loop.Read, longAgo))
+	require.NoError(t, r.Close())
+	require.ErrorIs(t, r.SetDeadline(loop.Read, time.Time{}), loop.ErrClosed)
+	require.ErrorIs(t, readCall(r)(), loop.ErrClosed, "that it is closed goes before")
+}
+
+// Readers, and one who moves the deadline without a pause: whoever sets the last
+// one is obeyed by all who are blocked.
+func TestDeadlineMovedWhileCallsComeAndGo(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		r, peer := register(t, l)
+		stop := make(chan struct{})
+		var readers sync.WaitGroup
+		for range 4 {
+			readers.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						_ = readCall(r)()
+					}
+				}
+			})
+		}
+		for i := range 2000 {
+			switch rand.IntN(4) {
+			case 0:
+				require.NoError(t, r.SetDeadline(loop.Read, time.Time{}))
+			case 1:
+				require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(rand.N(200*time.Microsecond))))
+			case 2:
+				require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(time.Hour)))
+			case 3:
+				unix.Write(peer, []byte("x"))
+			}
+			if i%100 == 0 {
+				require.NoError(t, r.SetDeadline(loop.Read, longAgo))
+				waitFor(t, func() bool { return r.Waiters() == 0 })
+			}
+		}
+		close(stop)
+		require.NoError(t, r.SetDeadline(loop.Read, longAgo))
+		readers.Wait()
+	})
+}

@@ -1,0 +1,95 @@
+package socket
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func (b blockedCall) setDeadline(s *Socket, t time.Time) error {
+	if b.sends {
+		return s.SetWriteDeadline(t)
+	}
+	return s.SetReadDeadline(t)
+}
+
+// A deadline that comes, one that is moved into the past under the call, and one
+// that has passed before; and then the call comes to its end. That of the other
+// direction does not count.
+func TestDeadlineEndsEveryBlockedCall(t *testing.T) {
+	for _, b := range blockedCalls() {
+		t.Run(b.name, func(t *testing.T) {
+			s, call, satisfy := b.begin(t)
+			other := b
+			other.sends = !b.sends
+			require.NoError(t, other.setDeadline(s, time.Unix(1, 0)))
+
+			end := time.Now().Add(10 * time.Millisecond)
+			require.NoError(t, b.setDeadline(s, end))
+			err := call(s)
+			require.False(t, time.Now().Before(end))
+			b.requireTimeout(t, err)
+			if b.method == "ConnectAddr" && s.Family() == Inet {
+				b.late = unix.EALREADY // the first one began it
+			}
+
+			require.NoError(t, b.setDeadline(s, time.Now().Add(time.Hour)))
+			first := b.start(t, s, call)
+			queued := b.start(t, s, call)
+			require.NoError(t, b.setDeadline(s, time.Unix(1, 0)))
+			b.requireTimeout(t, soon(t, first))
+			if b.method == "ConnectAddr" || b.method == "Connect" {
+				b.late = unix.EINPROGRESS // it did not come to the kernel
+			}
+			b.requireTimeout(t, soon(t, queued))
+
+			satisfy()
+			b.requireTimeout(t, call(s)) // though it need not wait
+			require.NoError(t, b.setDeadline(s, time.Time{}))
+			require.NoError(t, call(s))
+		})
+	}
+}
+
+func TestDeadlineMayBeMovedOn(t *testing.T) {
+	for _, b := range blockedCalls() {
+		t.Run(b.name, func(t *testing.T) {
+			s, call, satisfy := b.begin(t)
+			soonest := time.Now().Add(20 * time.Millisecond)
+			require.NoError(t, s.SetDeadline(soonest))
+			result := b.start(t, s, call)
+			require.NoError(t, s.SetDeadline(time.Now().Add(time.Hour)))
+			<-time.After(time.Until(soonest) + 10*time.Millisecond)
+			require.Empty(t, result)
+			satisfy()
+			require.NoError(t, soon(t, result))
+		})
+	}
+}
+
+func TestDeadlineOfClosedSocket(t *testing.T) {
+	s := newTCP(t)
+	require.NoError(t, s.Close())
+	for _, set := range []func(time.Time) error{s.SetDeadline, s.SetReadDeadline, s.SetWriteDeadline} {
+		err := set(time.Time{})
+		require.ErrorIs(t, err, unix.EBADF)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.ErrorContains(t, err, "deadline")
+	}
+}
+
+// Calls that cannot wait do not mind the deadline.
+func TestDeadlineAndDontWait(t *testing.T) {
+	s, peer := inputPair(t, Stream)
+	require.NoError(t, s.SetDeadline(time.Unix(1, 0)))
+	put(t, peer, "x")
+	n, err := s.Recv(make([]byte, 8), unix.MSG_DONTWAIT)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	n, err = s.Send([]byte("y"), unix.MSG_DONTWAIT)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+}
