@@ -351,8 +351,8 @@ func TestServeWriteAsync(t *testing.T) {
 		require.NoError(t, take(t, done))
 
 		// It is called on the loop, and may write.
-		require.NoError(t, conn.WriteAsync([]byte("a"), func(err error) {
-			_, err = conn.WriteString("b")
+		require.NoError(t, conn.WriteAsync([]byte("a"), func(error) {
+			_, err := conn.WriteString("b")
 			done <- err
 		}))
 		require.NoError(t, take(t, done))
