@@ -19,6 +19,7 @@ var subjects = []subject{
 	weirBatchSubject,
 	netSubject,
 	gnetSubject,
+	gnetEachSubject,
 	netpollSubject,
 	nbioSubject,
 	kernelSubject,

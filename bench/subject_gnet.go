@@ -120,3 +120,38 @@ func (silence) Errorf(string, ...any) {}
 func (silence) Fatalf(format string, args ...any) {
 	panic(fmt.Sprintf("gnet: "+format, args...))
 }
+
+// gnetEachSubject is written as weir-events is: each answer by a Write of its own.
+var gnetEachSubject = subject{
+	name:          "gnet-each",
+	about:         "gnet, with a Write for each answer (pipeline)",
+	servePipeline: servePipelineGnetEach,
+}
+
+func servePipelineGnetEach(size int, ready func(addr string) error) error {
+	var answer []byte // the event loop's: gnet copies what the kernel does not take
+	return serveGnet("tcp4", size, ready, func(c gnet.Conn) error {
+		for c.InboundBuffered() >= frameHeader {
+			header, err := c.Peek(frameHeader)
+			if err != nil {
+				return err
+			}
+			n, err := frameLength(header)
+			if err != nil {
+				return err
+			}
+			if n > c.InboundBuffered() {
+				return nil
+			}
+			frame, err := c.Next(n)
+			if err != nil {
+				return err
+			}
+			answer = appendAnswer(answer[:0], frame)
+			if _, err := c.Write(answer); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
