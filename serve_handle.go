@@ -279,7 +279,7 @@ func (l *sessions) abort() {
 	all := l.all()
 	l.mu.Unlock()
 	for _, x := range all {
-		_ = x.sock.Setsockopt("SOL_SOCKET", "SO_LINGER", unix.Linger{Onoff: 1})
+		_ = x.sock.Setsockopt("SOL_SOCKET", "SO_LINGER", []int{1, 0}) // unless it is closed
 		if x.state.CompareAndSwap(sessionIdle, sessionRunning) {
 			x.end(nil)
 		} else {
