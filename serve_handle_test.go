@@ -1,0 +1,358 @@
+package weir_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// lines answers one line a call.
+func lines(s *socket.Socket) error {
+	line, err := s.ReadLine()
+	if err != nil {
+		return err
+	}
+	_, err = s.WriteString("<" + line + ">")
+	return err
+}
+
+func TestHandleServesRequests(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*weir.Server) socket.Addr) {
+		var calls atomic.Int64
+		srv := &weir.Server{Handle: func(s *socket.Socket) error {
+			calls.Add(1)
+			return lines(s)
+		}}
+		c := client(t, listen(srv))
+		for range 10 {
+			send(t, c, "hello\n")
+			expect(t, c, "<hello>")
+		}
+		require.EqualValues(t, 10, calls.Load())
+		send(t, c, "a\nb\nc\nd")
+		expect(t, c, "<a><b><c>") // of one receive: the rest is read ahead
+		send(t, c, "e\n")
+		expect(t, c, "<de>")
+		require.NoError(t, c.Close())
+		eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
+	})
+}
+
+func TestHandleIsCalledAgainForWhatItDidNotRead(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*weir.Server) socket.Addr) {
+		c := client(t, listen(&weir.Server{Handle: func(s *socket.Socket) error {
+			buf := make([]byte, 3)
+			n, err := s.Recv(buf, 0)
+			if err != nil {
+				return err
+			}
+			_, err = s.Send(append(buf[:n], '|'), 0)
+			return err
+		}}))
+		for range 3 {
+			send(t, c, "0123456789")
+			expect(t, c, "012|345|678|9|")
+		}
+	})
+}
+
+// Between requests a connection has neither a goroutine nor a buffer.
+func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
+	const n = 300
+	started := make(chan struct{}, n)
+	srv := &weir.Server{Loops: 1, Handle: func(s *socket.Socket) error {
+		started <- struct{}{}
+		return lines(s)
+	}}
+	addr := serve(t, srv)
+	fds := make([]int, n) // net would have its own memory
+	heap := func() uint64 {
+		var m runtime.MemStats
+		for range 3 { // pools let go in the second
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	request := func(fd int) {
+		_, err := unix.Write(fd, []byte("x\n"))
+		require.NoError(t, err)
+		<-started
+		buf := make([]byte, 3)
+		k, err := unix.Read(fd, buf)
+		require.NoError(t, err)
+		require.Equal(t, "<x>", string(buf[:k]))
+	}
+	goroutines, memory := 0, uint64(0)
+	for i := range fds {
+		if i == 50 { // by then all that is shared has been made
+			eventually(t, func() bool { return srv.Stats().Conns == i }, "they are served")
+			goroutines, memory = runtime.NumGoroutine(), heap()
+		}
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		defer unix.Close(fd)
+		require.NoError(t, unix.Connect(fd, &unix.SockaddrInet4{Port: addr.Port(), Addr: [4]byte{127, 0, 0, 1}}))
+		fds[i] = fd
+		request(fd)
+	}
+	// Eventually would have goroutines of its own.
+	for begin := time.Now(); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+		require.Less(t, time.Since(begin), patience, "%d goroutines are left", runtime.NumGoroutine()-goroutines)
+	}
+	if !raceEnabled { // which has its own memory, too
+		per := (int64(heap()) - int64(memory)) / (n - 50)
+		t.Logf("%d bytes of heap for each", per)
+		require.Less(t, per, int64(2048))
+	}
+	request(fds[0])
+	request(fds[n-1])
+}
+
+func TestHandleErrorsCloseAndAreLogged(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		do   func(*socket.Socket) error
+		log  string
+	}{
+		{"eof", func(*socket.Socket) error { return io.EOF }, ""},
+		{"own", func(*socket.Socket) error { return errors.New("what the log is told") }, "what the log is told"},
+		{"panic", func(*socket.Socket) error { panic("on purpose") }, "on purpose"},
+		{"closed", func(s *socket.Socket) error { return s.Close() }, ""},
+		{"closed, then used", func(s *socket.Socket) error {
+			if err := s.Close(); err != nil {
+				return err
+			}
+			_, err := s.Write([]byte("x"))
+			return err
+		}, ""},
+		{"reset", func(*socket.Socket) error { return unix.ECONNRESET }, ""},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			var log journal
+			srv := &weir.Server{Log: log.logger(), Handle: func(s *socket.Socket) error {
+				if _, err := s.ReadLine(); err != nil {
+					return err
+				}
+				return end.do(s)
+			}}
+			c := client(t, serve(t, srv))
+			send(t, c, "x\n")
+			expectEnd(t, c)
+			eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+			if end.log == "" {
+				require.Empty(t, log.all())
+			} else {
+				require.NotZero(t, log.count(end.log))
+			}
+			require.EqualValues(t, btoi(end.name == "panic"), srv.Stats().Panics)
+		})
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// The program has kept a Socket, and closes it when nobody serves it.
+func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
+	sockets := make(chan *socket.Socket, 1)
+	srv := &weir.Server{Handle: func(s *socket.Socket) error {
+		if err := lines(s); err != nil {
+			return err
+		}
+		sockets <- s
+		return nil
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	expect(t, c, "<x>")
+	s := take(t, sockets)
+	eventually(t, func() bool { return s.Registration().Observers() == 1 }, "it is idle")
+	require.NoError(t, s.Close())
+	expectEnd(t, c)
+	eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+}
+
+func TestHandleReceiveTimeout(t *testing.T) {
+	const limit = 30 * time.Millisecond
+	var log journal
+	got := make(chan error, 1)
+	took := make(chan time.Duration, 1)
+	srv := &weir.Server{Log: log.logger(), Timeouts: weir.Timeouts{Read: limit, Write: time.Hour}, Handle: func(s *socket.Socket) error {
+		begin := time.Now()
+		_, err := s.ReadLine()
+		took <- time.Since(begin)
+		got <- err
+		if d := s.SendTimeout(); d != time.Hour {
+			return errors.New("the send timeout is " + d.String())
+		}
+		return err
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "no end of the line")
+	require.GreaterOrEqual(t, take(t, took), limit)
+	var timeout net.Error
+	require.ErrorAs(t, take(t, got), &timeout)
+	require.True(t, timeout.Timeout())
+	expectEnd(t, c)
+	eventually(t, func() bool { return log.count("handler ended") == 1 }, "it is logged")
+}
+
+func TestHandleIdleTimeouts(t *testing.T) {
+	const limit = 40 * time.Millisecond
+	for _, of := range []struct {
+		name     string
+		timeouts weir.Timeouts
+		requests int
+	}{
+		{"first byte", weir.Timeouts{FirstByte: limit}, 0},
+		{"first byte before idle", weir.Timeouts{FirstByte: limit, Idle: time.Hour}, 0},
+		{"idle before first byte", weir.Timeouts{FirstByte: time.Hour, Idle: limit}, 0},
+		{"idle", weir.Timeouts{Idle: limit}, 0},
+		{"idle after a request", weir.Timeouts{Idle: limit}, 1},
+		{"idle after many", weir.Timeouts{FirstByte: time.Hour, Idle: limit}, 5},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			srv := &weir.Server{Timeouts: of.timeouts, Handle: lines}
+			begin := time.Now()
+			c := client(t, serve(t, srv))
+			for range of.requests {
+				time.Sleep(limit / 3) // steady traffic
+				begin = time.Now()
+				send(t, c, "x\n")
+				expect(t, c, "<x>")
+			}
+			expectEnd(t, c)
+			took := time.Since(begin)
+			require.GreaterOrEqual(t, took, limit)
+			require.Less(t, took, limit+5*time.Second)
+			eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+		})
+	}
+}
+
+// FirstByte has no business with who has sent something, however long it is
+// silent then.
+func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	defer g.Close()
+	release := make(chan struct{})
+	srv := &weir.Server{Group: g, Timeouts: weir.Timeouts{FirstByte: 10 * time.Millisecond}, Handle: func(s *socket.Socket) error {
+		err := lines(s)
+		<-release
+		return err
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	expect(t, c, "<x>")
+	time.Sleep(50 * time.Millisecond) // it runs
+	close(release)
+	eventually(t, func() bool {
+		before := g.Loops()[0].Turns()
+		time.Sleep(30 * time.Millisecond)
+		return g.Loops()[0].Turns() == before
+	},
+		"nothing more is done")
+	send(t, c, "y\n")
+	expect(t, c, "<y>")
+}
+
+func TestHandleShutdown(t *testing.T) {
+	running, release := make(chan struct{}, 1), make(chan struct{})
+	srv := &weir.Server{Handle: func(s *socket.Socket) error {
+		line, err := s.ReadLine()
+		if err != nil {
+			return err
+		}
+		if line == "slow" {
+			running <- struct{}{}
+			<-release
+		}
+		_, err = s.WriteString("<" + line + ">")
+		return err
+	}}
+	addr := serve(t, srv)
+	idle, slow := client(t, addr), client(t, addr)
+	send(t, idle, "x\n")
+	expect(t, idle, "<x>")
+	send(t, slow, "slow\nnext\n")
+	take(t, running)
+	down := make(chan error, 1)
+	go func() { down <- srv.Shutdown(context.Background()) }()
+	expectEnd(t, idle)
+	require.Empty(t, down, "it waits for the other")
+	close(release)
+	expect(t, slow, "<slow><next>")
+	expectEnd(t, slow)
+	require.NoError(t, take(t, down))
+	_, err := net.Dial("tcp", addr.String())
+	require.ErrorIs(t, err, unix.ECONNREFUSED)
+}
+
+func TestHandleShutdownAtTheDeadline(t *testing.T) {
+	running := make(chan struct{}, 1)
+	ended := make(chan error, 1)
+	srv := &weir.Server{Handle: func(s *socket.Socket) error {
+		running <- struct{}{}
+		for {
+			if _, err := s.ReadLine(); err != nil {
+				ended <- err
+				return err
+			}
+		}
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	take(t, running)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, srv.Shutdown(ctx), context.DeadlineExceeded)
+	require.ErrorIs(t, take(t, ended), net.ErrClosed)
+	expectReset(t, c)
+	eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
+}
+
+func TestHandleAttach(t *testing.T) {
+	srv := &weir.Server{Handle: lines}
+	t.Cleanup(func() { srv.Close() })
+	a, b := pair(t, socket.Stream)
+	_, err := b.WriteString("one\ntwo\nthree\n")
+	require.NoError(t, err)
+	_, err = a.ReadLine()
+	require.NoError(t, err)
+	require.NoError(t, srv.Attach(a, nil))
+	expect(t, b, "<two><three>")
+	_, err = b.WriteString("four\n")
+	require.NoError(t, err)
+	expect(t, b, "<four>")
+	require.Equal(t, 1, srv.Stats().Conns)
+
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	defer unix.Close(fds[1])
+	adopted, err := socket.Adopt(fds[0])
+	require.NoError(t, err)
+	require.NoError(t, srv.Attach(adopted, nil))
+	_, err = unix.Write(fds[1], []byte("x\n"))
+	require.NoError(t, err)
+	buf := make([]byte, 8)
+	n, err := unix.Read(fds[1], buf)
+	require.NoError(t, err)
+	require.Equal(t, "<x>", string(buf[:n]))
+}

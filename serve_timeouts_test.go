@@ -1,0 +1,298 @@
+package weir_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+const short = 40 * time.Millisecond
+
+// struck checks why a connection has ended, and when.
+func struck(t *testing.T, over chan error, of string, begin time.Time) {
+	t.Helper()
+	err := take(t, over)
+	took := time.Since(begin)
+	var timeout *weir.TimeoutError
+	require.ErrorAs(t, err, &timeout)
+	require.Equal(t, weir.TimeoutError{Of: of, After: short}, *timeout)
+	require.GreaterOrEqual(t, took, short, "never early")
+	require.Less(t, took, short+5*time.Second)
+}
+
+func TestServeTimeoutError(t *testing.T) {
+	var err error = &weir.TimeoutError{Of: "idle", After: time.Second}
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.ErrorIs(t, err, unix.ETIMEDOUT)
+	require.False(t, errors.Is(err, io.EOF))
+	var timeout interface{ Timeout() bool }
+	require.ErrorAs(t, err, &timeout)
+	require.True(t, timeout.Timeout())
+	require.ErrorContains(t, err, "idle")
+	require.ErrorContains(t, err, "1s")
+}
+
+func TestServeTimeouts(t *testing.T) {
+	for _, test := range []struct {
+		of       string
+		timeouts weir.Timeouts
+		do       func(t *testing.T, c net.Conn, conn *weir.Conn) time.Time // when the time begins, or before
+	}{
+		{"first byte", weir.Timeouts{FirstByte: short, Idle: time.Hour}, nil},
+		{"idle", weir.Timeouts{Idle: short}, nil},
+		{"idle", weir.Timeouts{FirstByte: short, Idle: short}, func(t *testing.T, c net.Conn, _ *weir.Conn) (begin time.Time) {
+			for range 5 { // steady traffic
+				begin = time.Now()
+				send(t, c, "whole.")
+				expect(t, c, "whole.")
+				time.Sleep(short / 3)
+			}
+			return begin
+		}},
+		{"read", weir.Timeouts{Read: short}, func(t *testing.T, c net.Conn, _ *weir.Conn) time.Time {
+			send(t, c, "whole.")
+			expect(t, c, "whole.")
+			time.Sleep(2 * short) // between requests it does not run
+			begin := time.Now()
+			send(t, c, "part")
+			return begin
+		}},
+		{"write", weir.Timeouts{Write: short}, func(t *testing.T, c net.Conn, conn *weir.Conn) time.Time {
+			time.Sleep(2 * short)
+			begin := time.Now()
+			stuffed(t, conn, 1<<20)
+			return begin
+		}},
+		{"linger", weir.Timeouts{Linger: short}, func(t *testing.T, c net.Conn, conn *weir.Conn) time.Time {
+			stuffed(t, conn, 1<<20)
+			time.Sleep(2 * short)
+			begin := time.Now()
+			conn.Close()
+			return begin
+		}},
+		{"linger", weir.Timeouts{Linger: short, Idle: time.Hour}, func(t *testing.T, c net.Conn, conn *weir.Conn) time.Time {
+			conn.PauseRead()
+			turned(t, conn)
+			send(t, c, "unread")
+			begin := time.Now()
+			conn.Close()
+			expectEnd(t, c)
+			return begin
+		}},
+	} {
+		for _, own := range []bool{false, true} {
+			name := test.of
+			if own {
+				name += " of its own"
+			}
+			t.Run(name, func(t *testing.T) {
+				conns := make(chan *weir.Conn, 1)
+				over, closing := ended()
+				srv := &weir.Server{SendBuffer: 16 << 10, Timeouts: test.timeouts, Events: weir.Events{
+					Open: func(c *weir.Conn) error {
+						if own {
+							if err := c.SetTimeouts(test.timeouts); err != nil {
+								return err
+							}
+						}
+						conns <- c
+						return nil
+					},
+					Data: func(c *weir.Conn) error {
+						if in := c.Peek(-1); len(in) > 0 && in[len(in)-1] == '.' {
+							return echo(c)
+						}
+						return nil
+					},
+					Close: closing,
+				}}
+				if own {
+					srv.Timeouts = weir.Timeouts{FirstByte: time.Hour, Idle: time.Hour, Read: time.Hour, Write: time.Hour, Linger: time.Hour}
+				}
+				addr := serve(t, srv)
+				begin := time.Now()
+				c := client(t, addr)
+				conn := take(t, conns)
+				if test.do != nil {
+					begin = test.do(t, c, conn)
+				}
+				struck(t, over, test.of, begin)
+			})
+		}
+	}
+}
+
+// A pooled queue knows nothing of the connection that had it before.
+func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	srv := &weir.Server{Loops: 1, Timeouts: weir.Timeouts{Write: short}, Events: weir.Events{Open: open, Data: echo, Close: closing}}
+	addr := serveOn(t, srv, "unix", t.TempDir()+"/s")
+	c := client(t, addr)
+	conn := take(t, conns)
+	for range 3 {
+		begin := time.Now()
+		n := stuffed(t, conn, 300<<10)
+		_, err := io.CopyN(io.Discard, c, int64(n))
+		if err != nil || len(over) > 0 {
+			require.GreaterOrEqual(t, time.Since(begin), short, "this machine is too slow, or the timeout early")
+			t.Skip("the machine is too slow")
+		}
+		eventually(t, func() bool { return conn.Queued() == 0 }, "all is taken")
+		time.Sleep(2 * short)
+	}
+	begin := time.Now()
+	stuffed(t, conn, 300<<10)
+	struck(t, over, "write", begin)
+}
+
+// Who takes some of the output again and again is not struck, however long it
+// takes.
+func TestServeWriteTimeoutCountsFromProgress(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	srv := &weir.Server{Timeouts: weir.Timeouts{Write: 200 * time.Millisecond}, Events: weir.Events{Open: open, Data: echo, Close: closing}}
+	c := client(t, serveOn(t, srv, "unix", t.TempDir()+"/s"))
+	conn := take(t, conns)
+	written := stuffed(t, conn, 4<<20)
+	begin := time.Now()
+	for time.Since(begin) < 500*time.Millisecond {
+		n, err := io.CopyN(io.Discard, c, 130<<10)
+		require.NoError(t, err)
+		written -= int(n)
+		time.Sleep(20 * time.Millisecond)
+	}
+	_, err := io.CopyN(io.Discard, c, int64(written))
+	require.NoError(t, err)
+	require.Empty(t, over)
+}
+
+// The read timeout is for what is left: it begins anew when Data takes some,
+// and does not when it only sees more of the same.
+func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
+	over, closing := ended()
+	addr := serve(t, &weir.Server{Timeouts: weir.Timeouts{Read: short}, Events: weir.Events{
+		Data: func(c *weir.Conn) error { // frames of 10 bytes
+			for c.Next(10) != nil {
+			}
+			return nil
+		},
+		Close: closing,
+	}})
+	stream := client(t, addr)
+	for begin := time.Now(); time.Since(begin) < 5*short; time.Sleep(short / 8) {
+		send(t, stream, "12345678901") // never at a frame's end
+		if len(over) > 0 {
+			break
+		}
+	}
+	// On a machine that is slow enough it is struck rightly.
+	if len(over) > 0 {
+		t.Skip("the machine is too slow")
+	}
+	require.NoError(t, stream.Close())
+	require.Equal(t, io.EOF, take(t, over))
+
+	drip := client(t, addr)
+	begin := time.Now()
+	for range 9 {
+		if _, err := drip.Write([]byte("x")); err != nil {
+			break
+		}
+		time.Sleep(short / 4)
+	}
+	struck(t, over, "read", begin)
+}
+
+// Silence is not counted while the server does not listen.
+func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	addr := serve(t, &weir.Server{Timeouts: weir.Timeouts{Idle: short, Read: short, FirstByte: short}, Events: weir.Events{
+		Open:  func(c *weir.Conn) error { c.PauseRead(); return open(c) },
+		Data:  func(c *weir.Conn) error { return nil },
+		Close: closing,
+	}})
+	c := client(t, addr)
+	conn := take(t, conns)
+	time.Sleep(3 * short)
+	require.Empty(t, over)
+	begin := time.Now()
+	conn.ResumeRead()
+	struck(t, over, "first byte", begin)
+	expectEnd(t, c)
+
+	c = client(t, addr)
+	conn = take(t, conns)
+	begin = time.Now()
+	conn.ResumeRead()
+	send(t, c, "x")
+	turned(t, conn)
+	conn.PauseRead()
+	if turned(t, conn); len(over) > 0 {
+		t.Skip("the machine is too slow")
+	}
+	time.Sleep(3 * short)
+	if len(over) > 0 {
+		require.GreaterOrEqual(t, time.Since(begin), short)
+		require.Empty(t, over)
+	}
+	begin = time.Now()
+	conn.ResumeRead()
+	var timeout *weir.TimeoutError
+	require.ErrorAs(t, take(t, over), &timeout)
+	require.GreaterOrEqual(t, time.Since(begin), short)
+}
+
+// The loop is held up before and after the receive: the time counts from the
+// receive.
+func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	received := make(chan time.Time, 16)
+	addr := serve(t, &weir.Server{Loops: 1, Timeouts: weir.Timeouts{Idle: short}, Events: weir.Events{
+		Open: open,
+		Data: func(c *weir.Conn) error {
+			switch string(c.Next(-1)) {
+			case "slow":
+				time.Sleep(short / 2)
+			case "watched":
+				received <- time.Now()
+			}
+			return nil
+		},
+		Close: closing,
+	}})
+	slow, watched := client(t, addr), client(t, addr)
+	first := take(t, conns)
+	take(t, conns)
+	onLoop(t, first, func() { // both are in the next turn
+		send(t, slow, "slow")
+		send(t, watched, "watched")
+	})
+	begin := take(t, received)
+	for range 2 {
+		require.Error(t, take(t, over))
+	}
+	n, err := watched.Read(make([]byte, 1))
+	require.Zero(t, n)
+	require.Equal(t, io.EOF, err)
+	require.GreaterOrEqual(t, time.Since(begin), short-time.Millisecond)
+}
+
+func TestServeSetTimeoutsRefuses(t *testing.T) {
+	conns, open := opened()
+	addr := serve(t, &weir.Server{Events: weir.Events{Open: open, Data: echo}})
+	client(t, addr)
+	conn := take(t, conns)
+	onLoop(t, conn, func() {
+		require.ErrorContains(t, conn.SetTimeouts(weir.Timeouts{Idle: -1}), "Timeouts.Idle")
+	})
+}
