@@ -68,8 +68,9 @@ type Server struct {
 	// beyond which the connection ends with ErrInputFull. 0 is 1 MiB.
 	MaxInput int
 	// HighWater is how many bytes may be queued for a peer before nothing more
-	// is read from it, until they are down to LowWater. 0 is 64 KiB, and half
-	// of HighWater.
+	// is read from it, until they are down to LowWater. What Data has left is
+	// presented again then: it may stop when Conn.Queued is above HighWater. 0
+	// is 64 KiB, and half of HighWater.
 	HighWater, LowWater int
 	// MaxOutput is how many bytes may be queued for a peer at all: a write
 	// beyond it is refused with ErrOutputFull. 0 is 16 MiB.

@@ -105,6 +105,7 @@ const (
 	closing                      // by Close
 	aborting                     // by Abort
 	woken                        // by Wake
+	resumed                      // what Data has left is to be presented again: reading goes on
 	gone                         // closed: nothing more can be written
 )
 
@@ -147,9 +148,10 @@ func connClosed(op string) error {
 // ResumeRead. Data may still be called once with what has arrived.
 func (c *Conn) PauseRead() { c.flags.Or(paused) }
 
-// ResumeRead undoes PauseRead.
+// ResumeRead undoes PauseRead. What Data has left is presented again.
 func (c *Conn) ResumeRead() {
 	if c.flags.And(^paused)&paused != 0 {
+		c.flags.Or(resumed)
 		c.reg.Poke()
 	}
 }
@@ -194,11 +196,18 @@ func (c *Conn) Ready(ev poller.Readiness) {
 		c.flags.And(^woken)
 		err = c.data(c.left())
 	}
-	if c.settle(err) {
-		c.read()
-		if c.deaf {
-			c.rearm()
+	if !c.settle(err) {
+		return
+	}
+	if c.flags.Load()&(resumed|paused|high|closing) == resumed {
+		c.flags.And(^resumed)
+		if c.in != nil && !c.settle(c.data(c.in.buf)) {
+			return
 		}
+	}
+	c.read()
+	if c.deaf {
+		c.rearm()
 	}
 }
 
@@ -356,7 +365,9 @@ func (c *Conn) settle(err error) bool {
 	case f&closing != 0:
 		return c.closeStep()
 	case f&high != 0 != c.told:
-		c.told = !c.told
+		if c.told = !c.told; !c.told {
+			c.flags.Or(resumed)
+		}
 		if g := c.eng.srv.Events.Pressure; g != nil {
 			return c.settle(c.present(c.left(), func(c *Conn) error { g(c, c.told); return nil }))
 		}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"math"
+	"time"
+)
+
+// The commands about the time that keys have.
+
+// longest is how long a key may have: the clock must not overflow.
+const longest = 100 * 365 * 24 * time.Hour
+
+// lifetime is n units, unless they are too many. Below zero, where all are the
+// same, that is when they are more milliseconds than an integer can count.
+func lifetime(n int64, unit time.Duration) (d time.Duration, ok bool) {
+	most := int64(longest / unit)
+	least := math.MinInt64 / int64(unit/time.Millisecond)
+	return time.Duration(min(max(n, -most), most)) * unit, least <= n && n <= most
+}
+
+func (w *worker) expire(args [][]byte) { w.expireAfter(args, "expire", time.Second) }
+
+func (w *worker) pexpire(args [][]byte) { w.expireAfter(args, "pexpire", time.Millisecond) }
+
+func (w *worker) expireAfter(args [][]byte, name string, unit time.Duration) {
+	n, ok := parseInt(args[2])
+	if len(args) > 3 {
+		w.fail("ERR Unsupported option " + string(args[3]))
+		return
+	}
+	if !ok {
+		w.fail(errNotInteger)
+		return
+	}
+	d, ok := lifetime(n, unit)
+	if !ok {
+		w.fail("ERR invalid expire time in '" + name + "' command")
+		return
+	}
+	sh := w.db.lock(args[1])
+	defer sh.mu.Unlock()
+	e := w.db.lookup(sh, args[1])
+	switch {
+	case e == nil:
+		w.integer(0)
+		return
+	case d <= 0: // it is gone at once
+		w.db.remove(sh, e)
+	default:
+		w.db.expireIn(sh, e, d)
+	}
+	w.integer(1)
+}
+
+func (w *worker) ttl(args [][]byte) { w.rest(args[1], time.Second) }
+
+func (w *worker) pttl(args [][]byte) { w.rest(args[1], time.Millisecond) }
+
+// rest replies with how much time a key has, in units: -1 is for ever, -2 that
+// there is no such key.
+func (w *worker) rest(key []byte, unit time.Duration) {
+	sh := w.db.lock(key)
+	defer sh.mu.Unlock()
+	switch e := w.db.lookup(sh, key); {
+	case e == nil:
+		w.integer(-2)
+	case e.expires == 0:
+		w.integer(-1)
+	default:
+		// Milliseconds are rounded up, for what is still there has time left;
+		// to seconds they are rounded as in Redis, to the nearest.
+		left := (e.expires - w.db.clock() + time.Millisecond - 1).Truncate(time.Millisecond)
+		if unit == time.Second {
+			left += unit / 2
+		}
+		w.integer(int64(max(left, 0) / unit))
+	}
+}
+
+func (w *worker) persist(args [][]byte) {
+	sh := w.db.lock(args[1])
+	defer sh.mu.Unlock()
+	e := w.db.lookup(sh, args[1])
+	if e == nil || e.expires == 0 {
+		w.integer(0)
+		return
+	}
+	w.db.persist(e)
+	w.integer(1)
+}

@@ -1,0 +1,69 @@
+// Kv is a key-value store in memory that speaks RESP, the protocol of Redis.
+//
+//	go run ./examples/kv -address 127.0.0.1:6380
+//	redis-cli -p 6380 SET greeting hello EX 60
+//
+// It is a weir.Server with callbacks. Each event loop serves its connections,
+// and all of them share the keys, which are in shards with a lock each. A key
+// that expires has a timer on the timing wheel of a loop.
+//
+// There is no handing over to a new process: what is stored would stay behind.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+
+	"github.com/seed-2334f180/weir/loop"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	opts, err := parseOptions(os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "kv:", err)
+		os.Exit(2)
+	}
+	if err := run(opts); err != nil {
+		fmt.Fprintln(os.Stderr, "kv:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until a signal says stop.
+func run(opts options) error {
+	group, err := loop.NewGroup(opts.loops, loop.RoundRobin())
+	if err != nil {
+		return err
+	}
+	defer group.Close()
+	s := newServer(opts, group)
+	stopping, restore := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer restore()
+	addr, err := s.Listen("tcp", opts.address)
+	if err != nil {
+		return fmt.Errorf("-address %s: %w", opts.address, err)
+	}
+	fmt.Println("listening on", addr)
+	<-stopping.Done()
+	restore() // a second signal does not wait for the clients
+
+	slog.Info("stopping", "connections", s.Stats().Conns, "grace", opts.grace)
+	ctx, cancel := context.WithTimeout(context.Background(), opts.grace)
+	defer cancel()
+	err = s.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		slog.Warn("the grace period is over")
+		err = nil
+	}
+	slog.Info("stopped")
+	return err
+}

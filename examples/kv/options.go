@@ -1,0 +1,160 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+type options struct {
+	address string
+	loops   int
+	max     int
+	memory  size
+	request size
+	idle    time.Duration // 0 is none
+	write   time.Duration // 0 is none
+	grace   time.Duration
+}
+
+// The least and the most that make sense for a request.
+const (
+	leastRequest = 64 << 10
+	mostRequest  = 512 << 20
+)
+
+// parseOptions reads the command line. Help goes to out; an error names the
+// flag and the value.
+func parseOptions(args []string, out io.Writer) (options, error) {
+	o := options{memory: 256 << 20, request: 16 << 20}
+	fs := flag.NewFlagSet("kv", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
+	fs.StringVar(&o.address, "address", "127.0.0.1:6380",
+		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
+	fs.IntVar(&o.loops, "loops", runtime.GOMAXPROCS(0),
+		"serve on this `number` of event loops; at first it is that of the processors")
+	fs.IntVar(&o.max, "max", 10000,
+		"serve this `number` of connections at once; more wait in the backlog")
+	fs.Var(&o.memory, "memory",
+		"refuse to store more than this `size`: keys, values and what they are kept in")
+	fs.Var(&o.request, "request",
+		"refuse requests of more than this `size`, and to queue longer replies")
+	fs.DurationVar(&o.idle, "idle", 0,
+		"close a connection when its client sends nothing for this `duration`; 0 for never")
+	fs.DurationVar(&o.write, "write", time.Minute,
+		"close a connection when its client takes nothing of its replies for this\n`duration`; 0 for never")
+	fs.DurationVar(&o.grace, "grace", 5*time.Second,
+		"when a connection is closed, as all are on SIGTERM and SIGINT, give its\nclient this `duration` to take its replies")
+
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		printHelp(fs, out)
+		return o, err
+	case err != nil:
+		return o, fmt.Errorf("%w (-help shows the flags)", err)
+	case fs.NArg() > 0:
+		return o, fmt.Errorf("%q: there are no arguments beside the flags (-help shows them)", fs.Arg(0))
+	case o.loops < 1:
+		return o, fmt.Errorf("-loops %d: want 1 or more", o.loops)
+	case o.max < 1:
+		return o, fmt.Errorf("-max %d: want 1 or more", o.max)
+	case o.memory < 1:
+		return o, fmt.Errorf("-memory %v: want more than nothing", o.memory)
+	case o.request < leastRequest || o.request > mostRequest:
+		return o, fmt.Errorf("-request %v: want %v to %v", o.request, size(leastRequest), size(mostRequest))
+	case o.idle < 0:
+		return o, fmt.Errorf("-idle %v: want 0 or more", o.idle)
+	case o.write < 0:
+		return o, fmt.Errorf("-write %v: want 0 or more", o.write)
+	case o.grace <= 0:
+		return o, fmt.Errorf("-grace %v: want more than 0", o.grace)
+	}
+	if err := checkAddress(o.address); err != nil {
+		return o, fmt.Errorf("-address %q: %w", o.address, err)
+	}
+	return o, nil
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New(`want host:port, such as "127.0.0.1:6380" or "[::1]:6380"`)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q: want 0 to 65535", port)
+	}
+	return nil
+}
+
+// A size is a number of bytes, as a flag.
+type size int64
+
+var units = []struct {
+	name  string
+	bytes int64
+}{{"GB", 1 << 30}, {"MB", 1 << 20}, {"KB", 1 << 10}, {"", 1}}
+
+// String is the size in the greatest unit of which it is a multiple.
+func (s size) String() string {
+	for _, u := range units {
+		if int64(s)%u.bytes == 0 && s != 0 {
+			return strconv.FormatInt(int64(s)/u.bytes, 10) + u.name
+		}
+	}
+	return "0"
+}
+
+// Set reads a size such as 64MB.
+func (s *size) Set(text string) error {
+	for _, u := range units {
+		digits, found := strings.CutSuffix(strings.ToUpper(text), u.name)
+		if !found {
+			continue
+		}
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil || n < 0 || n > math.MaxInt64/u.bytes {
+			break
+		}
+		*s = size(n * u.bytes)
+		return nil
+	}
+	return errors.New("want a number of bytes, or one with KB, MB or GB")
+}
+
+func printHelp(fs *flag.FlagSet, out io.Writer) {
+	fmt.Fprint(out, `Kv is a key-value store in memory that Redis's clients can talk to.
+
+usage: kv [flags]
+
+It prints the address that it listens on, and logs to the standard error. It
+knows the commands
+`)
+	line := " "
+	for _, name := range names() {
+		if len(line)+len(name) > 76 {
+			fmt.Fprintln(out, line)
+			line = " "
+		}
+		line += " " + strings.ToUpper(name)
+	}
+	fmt.Fprint(out, line, `
+(SET with EX, PX, NX, XX, KEEPTTL and GET), also as plain lines, and answers as
+Redis 7 does. Nothing is kept on disk. A key is never seen after its time. A
+command that would need more memory than -memory is refused with an OOM error,
+and changes nothing.
+
+SIGTERM or SIGINT stops it: it accepts no more, executes what it has received,
+sends the replies, and exits with status 0. A second signal ends it at once.
+
+`)
+	fs.SetOutput(out)
+	fs.PrintDefaults()
+}

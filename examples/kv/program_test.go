@@ -1,0 +1,350 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/examples/internal/running"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { running.Main(m, main) }
+
+// A session is a connection to a server, which may be another one than ours.
+type session struct {
+	t testing.TB
+	net.Conn
+	replies *bufio.Reader
+}
+
+func connect(t testing.TB, network, address string) *session {
+	t.Helper()
+	c, err := net.Dial(network, address)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(3*running.Patience)))
+	return &session{t: t, Conn: c, replies: bufio.NewReader(c)}
+}
+
+func open(t testing.TB, p *running.Program) *session { return connect(t, "tcp", p.Addr) }
+
+func (s *session) send(words ...string) {
+	s.t.Helper()
+	_, err := s.Write(request(words...))
+	require.NoError(s.t, err)
+}
+
+func (s *session) do(words ...string) string {
+	s.t.Helper()
+	s.send(words...)
+	reply, err := s.reply()
+	require.NoError(s.t, err)
+	return reply
+}
+
+// reply reads a whole one, as it comes.
+func (s *session) reply() (string, error) {
+	line, err := s.replies.ReadString('\n')
+	if err != nil {
+		return line, err
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(line[1:]))
+	switch {
+	case line[0] == '$' && n >= 0:
+		rest := make([]byte, n+2)
+		_, err = io.ReadFull(s.replies, rest)
+		return line + string(rest), err
+	case line[0] == '*':
+		for range n {
+			var part string
+			if part, err = s.reply(); err != nil {
+				return line, err
+			}
+			line += part
+		}
+	}
+	return line, nil
+}
+
+func TestHelp(t *testing.T) {
+	out, err := running.Command("--help").Output()
+	require.NoError(t, err)
+	for _, flag := range []string{"-address", "-loops", "-max", "-memory", "-request", "-idle", "-write", "-grace"} {
+		require.Contains(t, string(out), "\n  "+flag+" ")
+	}
+	for _, name := range names() {
+		require.Contains(t, string(out), " "+strings.ToUpper(name))
+	}
+}
+
+func TestBadArguments(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code int
+		want []string // what the message names
+	}{
+		{"-address 6380", 2, []string{"-address", `"6380"`}},
+		{"-address 127.0.0.1:70000", 2, []string{"-address", `"70000"`, "65535"}},
+		{"-loops 0", 2, []string{"-loops", "0"}},
+		{"-max 0", 2, []string{"-max", "0"}},
+		{"-memory 0", 2, []string{"-memory", "0"}},
+		{"-memory lots", 2, []string{"-memory", `"lots"`, "MB"}},
+		{"-memory 9999999999GB", 2, []string{"-memory", "9999999999GB"}},
+		{"-request 1KB", 2, []string{"-request", "1KB", "64KB"}},
+		{"-request 1GB", 2, []string{"-request", "1GB", "512MB"}},
+		{"-idle -1s", 2, []string{"-idle", "-1s"}},
+		{"-write 5", 2, []string{"-write", `"5"`}},
+		{"-grace 0", 2, []string{"-grace", "0s"}},
+		{"-port 7", 2, []string{"-port", "-help"}},
+		{"6380", 2, []string{`"6380"`}},
+		{"-address 192.0.2.1:0", 1, []string{"-address", "192.0.2.1:0", "bind"}},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			out, err := running.Command(strings.Fields(c.args)...).CombinedOutput()
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit)
+			require.Equal(t, c.code, exit.ExitCode())
+			require.Equal(t, 1, strings.Count(string(out), "\n"), string(out))
+			for _, want := range c.want {
+				require.Contains(t, string(out), want)
+			}
+		})
+	}
+}
+
+// Requests that come byte by byte, and others that come a hundred at once.
+func TestFraming(t *testing.T) {
+	p := running.Start(t)
+	s := open(t, p)
+	for _, b := range request("SET", "key", "a\r\nb") {
+		_, err := s.Write([]byte{b})
+		require.NoError(t, err)
+	}
+	reply, err := s.reply()
+	require.NoError(t, err)
+	require.Equal(t, "+OK\r\n", reply)
+	_, err = s.Write(bytes.Repeat(request("GET", "key"), 100))
+	require.NoError(t, err)
+	for range 100 {
+		reply, err := s.reply()
+		require.NoError(t, err)
+		require.Equal(t, "$4\r\na\r\nb\r\n", reply)
+	}
+	p.Stop()
+}
+
+// A protocol error is told after the replies that are due, and is the end.
+func TestProtocolErrorEndsTheConnection(t *testing.T) {
+	p := running.Start(t)
+	s := open(t, p)
+	_, err := s.Write([]byte("PING\r\n*1\r\n$x\r\nPING\r\nPING\r\n"))
+	require.NoError(t, err)
+	all, err := io.ReadAll(s)
+	require.NoError(t, err)
+	require.Equal(t, "+PONG\r\n-ERR Protocol error: invalid bulk length\r\n", string(all))
+	require.Equal(t, "+PONG\r\n", open(t, p).do("PING"))
+	p.Stop()
+}
+
+// A request as long as is allowed, and one that is longer.
+func TestLongRequests(t *testing.T) {
+	p := running.Start(t, "-request", "4MB")
+	s := open(t, p)
+	value := strings.Repeat("v", 4<<20-100)
+	require.Equal(t, "+OK\r\n", s.do("SET", "k", value))
+	reply := s.do("GET", "k")
+	require.True(t, reply == "$4194204\r\n"+value+"\r\n", len(reply))
+	s.send("SET", "k", value+value)
+	reply, err := s.reply()
+	require.NoError(t, err)
+	require.Equal(t, "-ERR Protocol error: invalid bulk length\r\n", reply)
+	require.NoError(t, s.Close())
+	p.Stop()
+}
+
+// A client that asks for much and reads nothing has its requests wait. When it
+// reads, it gets all that it asked for.
+func TestClientThatReadsLate(t *testing.T) {
+	const count = 60
+	p := running.Start(t, "-request", "1MB")
+	s := open(t, p)
+	value := strings.Repeat("v", 1<<20-100)
+	require.Equal(t, "+OK\r\n", s.do("SET", "k", value))
+	_, err := s.Write(bytes.Repeat(request("GET", "k"), count)) // 60 MB of replies
+	require.NoError(t, err)
+	s.send("SET", "done", "1")
+
+	// Others are served meanwhile, and its last request is not.
+	other := open(t, p)
+	for range 100 {
+		require.Equal(t, "+PONG\r\n", other.do("PING"))
+	}
+	require.Equal(t, "$-1\r\n", other.do("GET", "done"))
+	for range count {
+		reply, err := s.reply()
+		require.NoError(t, err)
+		require.True(t, strings.HasSuffix(reply, value+"\r\n"), len(reply))
+	}
+	reply, err := s.reply()
+	require.NoError(t, err)
+	require.Equal(t, "+OK\r\n", reply)
+	p.Stop()
+}
+
+func TestClientThatNeverReadsIsCut(t *testing.T) {
+	p := running.Start(t, "-write", "200ms")
+	s := open(t, p)
+	require.Equal(t, "+OK\r\n", s.do("SET", "k", strings.Repeat("v", 4<<20)))
+	_, err := s.Write(bytes.Repeat(request("GET", "k"), 20))
+	require.NoError(t, err)
+	other := open(t, p)
+	require.Eventually(t, func() bool {
+		return strings.Contains(other.do("INFO"), "connected_clients:1\r\n")
+	}, running.Patience, 10*time.Millisecond)
+	p.Stop()
+}
+
+func TestIdleClientIsCut(t *testing.T) {
+	const idle = 200 * time.Millisecond
+	p := running.Start(t, "-idle", idle.String())
+	s := open(t, p)
+	begun := time.Now()
+	require.Equal(t, "+PONG\r\n", s.do("PING"))
+	_, err := s.reply()
+	require.ErrorIs(t, err, io.EOF)
+	require.GreaterOrEqual(t, time.Since(begun), idle)
+	p.Stop()
+}
+
+// A key is there for all of its time, and then gone.
+func TestExpiryIsNeverEarly(t *testing.T) {
+	p := running.Start(t)
+	const count = 50
+	s := open(t, p)
+	begun := make([]time.Time, count)
+	ttl := make([]time.Duration, count)
+	for i := range count {
+		ttl[i] = time.Duration(20+7*i) * time.Millisecond
+		begun[i] = time.Now()
+		s.send("SET", fmt.Sprint(i), "v", "PX", fmt.Sprint(ttl[i].Milliseconds()))
+	}
+	for range count {
+		_, err := s.reply()
+		require.NoError(t, err)
+	}
+	for i := range count {
+		for s.do("GET", fmt.Sprint(i)) != "$-1\r\n" {
+		}
+		require.GreaterOrEqual(t, time.Since(begun[i]), ttl[i])
+	}
+	require.Equal(t, ":0\r\n", s.do("DBSIZE"))
+	p.Stop()
+}
+
+// Clients that send without a pause when the signal comes: each gets a whole
+// number of replies, one for each request that was executed, and an orderly end.
+func TestStopLosesNothing(t *testing.T) {
+	p := running.Start(t, "-grace", "1h")
+	var clients sync.WaitGroup
+	t.Cleanup(clients.Wait) // also when the test has failed
+	started := make(chan struct{}, 4)
+	for i := range cap(started) {
+		s := open(t, p)
+		const burst = 100
+		sent, over := make(chan struct{}, 50), make(chan struct{})
+		clients.Go(func() {
+			requests := bytes.Repeat(request("INCR", fmt.Sprint("n", i)), burst)
+			for {
+				select {
+				case sent <- struct{}{}:
+				case <-over:
+					return
+				}
+				if _, err := s.Write(requests); err != nil {
+					return // the server has closed
+				}
+			}
+		})
+		clients.Go(func() {
+			defer s.Close()
+			defer close(over)
+			for n := 1; ; n++ {
+				reply, err := s.reply()
+				if err != nil {
+					// What it sends after the end is answered by a reset.
+					if err != io.EOF && !errors.Is(err, syscall.ECONNRESET) || reply != "" {
+						t.Errorf("client %d ends with %v and %q", i, err, reply)
+					}
+					return
+				}
+				if reply != ":"+strconv.Itoa(n)+"\r\n" {
+					t.Errorf("client %d: reply %d is %q", i, n, reply)
+					return
+				}
+				if n%burst == 0 {
+					<-sent
+				}
+				if n == 10*burst {
+					started <- struct{}{}
+				}
+			}
+		})
+	}
+	for range cap(started) {
+		<-started
+	}
+	p.Stop()
+	clients.Wait()
+}
+
+// What arrived before the signal is executed, and its replies arrive.
+func TestStopExecutesWhatArrived(t *testing.T) {
+	p := running.Start(t, "-grace", "1h")
+	const count = 10_000
+	s := open(t, p)
+	require.Equal(t, "+PONG\r\n", s.do("PING"))
+	p.Signal(syscall.SIGSTOP) // so that it cannot have read what comes
+	_, err := s.Write(bytes.Repeat(request("INCR", "n"), count))
+	require.NoError(t, err)
+	p.Signal(syscall.SIGTERM)
+	p.Signal(syscall.SIGCONT)
+	for n := range count {
+		reply, err := s.reply()
+		require.NoError(t, err, n)
+		require.Equal(t, fmt.Sprintf(":%d\r\n", n+1), reply)
+	}
+	_, err = s.reply()
+	require.ErrorIs(t, err, io.EOF)
+	state, log := p.Ended()
+	require.Zero(t, state.ExitCode(), log)
+}
+
+func TestStopWithClientThatNeverReads(t *testing.T) {
+	const grace = 300 * time.Millisecond
+	p := running.Start(t, "-grace", grace.String())
+	s := open(t, p)
+	require.Equal(t, "+OK\r\n", s.do("SET", "k", strings.Repeat("v", 4<<20)))
+	_, err := s.Write(bytes.Repeat(request("GET", "k"), 20))
+	require.NoError(t, err)
+	other := open(t, p)
+	for range 100 { // by then the queue is full
+		require.Equal(t, "+PONG\r\n", other.do("PING"))
+	}
+	begun := time.Now()
+	p.Signal(syscall.SIGTERM)
+	p.Await("grace period is over")
+	require.GreaterOrEqual(t, time.Since(begun), grace)
+	state, log := p.Ended()
+	require.Zero(t, state.ExitCode(), log)
+}

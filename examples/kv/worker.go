@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"sync/atomic"
+)
+
+// A worker executes the requests of one loop's connections.
+type worker struct {
+	srv      *server
+	db       *store
+	maxReply int // bytes of one reply
+
+	commands atomic.Uint64 // executed so far
+	args     [][]byte      // of the request at hand
+	out      []byte        // replies that were not written yet
+	quit     bool          // the request at hand was the connection's last
+}
+
+var errQuit = errors.New("the client has quit")
+
+// burst is how many bytes of replies are gathered before they are written, at
+// least.
+const burst = 16 << 10
+
+// run executes the requests that the input begins with, until it has a burst of
+// replies, and says how many bytes they took: 0 when no request is complete. An
+// error, of which the client has been told, ends the connection.
+func (w *worker) run(p *parser, in []byte) (used int, err error) {
+	for len(w.out) < burst {
+		args, n, err := p.next(in[used:], w.args[:0])
+		if err != nil {
+			w.fail("ERR " + err.Error())
+			return used, err
+		}
+		if n == 0 {
+			break
+		}
+		used += n
+		w.args = args
+		if len(args) == 0 {
+			continue
+		}
+		w.execute(args)
+		if w.quit {
+			w.quit = false
+			return used, errQuit
+		}
+	}
+	clear(w.args) // they may be slices of an input that is forgotten
+	if cap(w.args) > keptSpans {
+		w.args = nil
+	}
+	return used, nil
+}
+
+func (w *worker) execute(args [][]byte) {
+	w.commands.Add(1)
+	name := args[0]
+	var buf [maxName]byte
+	var c *command
+	if len(name) <= maxName {
+		for i, b := range name {
+			buf[i] = lower(b)
+		}
+		c = commands[string(buf[:len(name)])]
+	}
+	switch {
+	case c == nil:
+		w.unknown(args)
+	case c.arity > 0 && len(args) != c.arity, len(args) < -c.arity:
+		w.wrongCount(c.name)
+	default:
+		c.run(w, args)
+	}
+}
+
+func (w *worker) wrongCount(name string) {
+	w.fail("ERR wrong number of arguments for '" + name + "' command")
+}
+
+// unknown names the command and the beginning of its arguments, as Redis does.
+func (w *worker) unknown(args [][]byte) {
+	const most = 128
+	cut := func(p []byte, n int) string { return string(p[:min(len(p), n)]) }
+	var list string
+	for _, arg := range args[1:] {
+		if len(list) >= most {
+			break
+		}
+		list += "'" + cut(arg, most-len(list)) + "' "
+	}
+	w.fail("ERR unknown command '" + cut(args[0], most) + "', with args beginning with: " + list)
+}
+
+const (
+	errNotInteger = "ERR value is not an integer or out of range"
+	errSyntax     = "ERR syntax error"
+	errMemory     = "OOM command not allowed when used memory > 'maxmemory'."
+	errReply      = "ERR the reply would be longer than the server queues for a client"
+)
