@@ -1,0 +1,84 @@
+package weir
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/seed-2334f180/weir/socket"
+)
+
+// netCause is why a call on a socket failed, as it stands in a *net.OpError of
+// package net: net.ErrClosed, os.ErrDeadlineExceeded, or an *os.SyscallError.
+// What net has no error for, such as an interruption, stays a *socket.Error.
+func netCause(err error) error {
+	if u, ok := err.(*socket.UnsentError); ok {
+		return &socket.UnsentError{Unsent: u.Unsent, Err: netCause(u.Err)}
+	}
+	e, ok := err.(*socket.Error)
+	switch {
+	case !ok:
+		return err
+	case errors.Is(e, net.ErrClosed):
+		return net.ErrClosed
+	case e.Timeout():
+		return os.ErrDeadlineExceeded
+	case e.Err == nil:
+		return os.NewSyscallError(e.Op, e.Errno)
+	}
+	return e
+}
+
+// A dialEnded is the cause of a dial whose time was up, or that its context
+// ended, in net's words.
+type dialEnded struct{ cause error }
+
+func (e *dialEnded) Error() string {
+	if e.Timeout() {
+		return "i/o timeout"
+	}
+	return "operation was canceled"
+}
+
+func (e *dialEnded) Unwrap() error   { return e.cause }
+func (e *dialEnded) Timeout() bool   { return errors.Is(e.cause, context.DeadlineExceeded) }
+func (e *dialEnded) Temporary() bool { return e.Timeout() }
+
+func (e *dialEnded) Is(target error) bool {
+	if e.Timeout() {
+		return target == os.ErrDeadlineExceeded
+	}
+	return target == context.Canceled
+}
+
+// dialErrors are why each of several addresses failed, in the order of trying.
+// The first one's address is named by the *net.OpError around.
+type dialErrors struct {
+	addrs  []net.Addr
+	causes []error
+}
+
+func (e *dialErrors) add(to net.Addr, err error) {
+	e.addrs, e.causes = append(e.addrs, to), append(e.causes, err)
+}
+
+func (e *dialErrors) Error() string {
+	var b strings.Builder
+	for i, cause := range e.causes {
+		if i > 0 {
+			b.WriteString("; " + e.addrs[i].String() + ": ")
+		}
+		b.WriteString(cause.Error())
+	}
+	return b.String()
+}
+
+func (e *dialErrors) Unwrap() []error { return e.causes }
+
+// Timeout reports what the first error does, as net returns that one alone.
+func (e *dialErrors) Timeout() bool {
+	t, ok := e.causes[0].(interface{ Timeout() bool })
+	return ok && t.Timeout()
+}
