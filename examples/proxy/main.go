@@ -1,0 +1,55 @@
+// Proxy is a TCP proxy: it connects each client to a server, and passes on what
+// the two send.
+//
+//	go run ./examples/proxy -listen 127.0.0.1:7008 -to www.example.com:80
+//
+// Two goroutines serve a connection, one for each direction, with calls that
+// look blocking. The bytes do not leave the kernel: splice(2) moves them. Each
+// direction ends by itself, so a client that has closed its side still gets the
+// whole answer; and a connection that broke on one side breaks on the other.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/seed-2334f180/weir"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	opts, err := parseOptions(os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "proxy:", err)
+		os.Exit(2)
+	}
+	if err := run(opts); err != nil {
+		fmt.Fprintln(os.Stderr, "proxy:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until a signal says stop.
+func run(opts options) error {
+	// Accepted connections inherit TCP_NODELAY and keep-alive.
+	listener, err := new(weir.ListenConfig).ListenSocket(context.Background(), "tcp", opts.listen)
+	if err != nil {
+		return fmt.Errorf("-listen %s: %w", opts.listen, err)
+	}
+	stopping, restore := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	fmt.Println("listening on", listener.LocalAddr())
+
+	p := newProxy(opts)
+	err = p.serve(stopping, listener)
+	listener.Close()
+	restore() // a second signal does not wait for the connections
+	p.drain()
+	return err
+}

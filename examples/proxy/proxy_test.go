@@ -1,0 +1,394 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { programtest.Main(m, main) }
+
+// start runs the proxy for a server.
+func start(t *testing.T, server string, args ...string) *programtest.Program {
+	return programtest.Start(t, append([]string{"-listen", "127.0.0.1:0", "-to", server}, args...)...)
+}
+
+// upstream is a server that hands out its connections.
+func upstream(t *testing.T) (addr string, conns <-chan *net.TCPConn) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	accepted := make(chan *net.TCPConn, 100)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c.(*net.TCPConn)
+		}
+	}()
+	return l.Addr().String(), accepted
+}
+
+// pair is a client that is connected to a server through the proxy.
+func pair(t *testing.T, p *programtest.Program, conns <-chan *net.TCPConn) (client, server *net.TCPConn) {
+	t.Helper()
+	client = dial(t, p)
+	return client, next(t, conns)
+}
+
+func dial(t *testing.T, p *programtest.Program) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", p.Addr)
+	require.NoError(t, err)
+	return patient(t, c.(*net.TCPConn))
+}
+
+func next(t *testing.T, conns <-chan *net.TCPConn) *net.TCPConn {
+	t.Helper()
+	select {
+	case c := <-conns:
+		return patient(t, c)
+	case <-time.After(programtest.Patience):
+		require.Fail(t, "the proxy does not connect")
+		return nil
+	}
+}
+
+func patient(t *testing.T, c *net.TCPConn) *net.TCPConn {
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(programtest.Patience)))
+	return c
+}
+
+func send(t *testing.T, c net.Conn, text string) {
+	t.Helper()
+	_, err := io.WriteString(c, text)
+	require.NoError(t, err)
+}
+
+func receive(t *testing.T, c net.Conn, want string) {
+	t.Helper()
+	buf := make([]byte, len(want))
+	_, err := io.ReadFull(c, buf)
+	require.NoError(t, err)
+	require.Equal(t, want, string(buf))
+}
+
+// receiveEnd checks that the end comes, with nothing before it.
+func receiveEnd(t *testing.T, c net.Conn) {
+	t.Helper()
+	rest, err := io.ReadAll(c)
+	require.NoError(t, err)
+	require.Empty(t, rest)
+}
+
+// Each side may end its direction first, and the other one goes on.
+func TestHalfCloseInBothDirections(t *testing.T) {
+	addr, conns := upstream(t)
+	p := start(t, addr)
+	for _, name := range []string{"client", "server"} {
+		t.Run(name, func(t *testing.T) {
+			first, second := pair(t, p, conns)
+			if name == "server" {
+				first, second = second, first
+			}
+			send(t, first, "the last word")
+			require.NoError(t, first.CloseWrite())
+			receive(t, second, "the last word")
+			receiveEnd(t, second)
+			for range 3 { // the other direction is as it was
+				send(t, second, "not mine")
+				receive(t, first, "not mine")
+			}
+			require.NoError(t, second.CloseWrite())
+			receiveEnd(t, first)
+		})
+	}
+	require.NotContains(t, p.Stop(), "broken")
+}
+
+// A server that ends its side at once still gets what the client sends later.
+func TestHalfCloseWithTools(t *testing.T) {
+	for _, tool := range [][]string{{"socat", "-t", "60", "-"}, {"nc.openbsd", "-N"}} {
+		t.Run(tool[0], func(t *testing.T) {
+			addr, conns := upstream(t)
+			p := start(t, addr)
+			host, port, err := net.SplitHostPort(p.Addr)
+			require.NoError(t, err)
+			where := []string{host, port}
+			if tool[0] == "socat" {
+				where = []string{"TCP:" + p.Addr}
+			}
+			data := make([]byte, 8<<20)
+			rand.Read(data)
+			cmd := programtest.Tool(t, tool[0], append(tool[1:], where...)...)
+			cmd.Stdin = bytes.NewReader(data)
+			var out bytes.Buffer
+			cmd.Stdout = &out
+			require.NoError(t, cmd.Start())
+			server := next(t, conns)
+			got, err := io.ReadAll(server) // up to the client's end
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(data, got), "%d bytes", len(got))
+			go func() { server.Write(data); server.Close() }()
+			require.NoError(t, cmd.Wait())
+			require.True(t, bytes.Equal(data, out.Bytes()), "%d bytes", out.Len())
+			require.NotContains(t, p.Stop(), "broken")
+		})
+	}
+}
+
+func TestHTTPThroughTheProxy(t *testing.T) {
+	dir := t.TempDir()
+	data := make([]byte, 16<<20)
+	rand.Read(data)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), data, 0o600))
+	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	defer s.Close()
+	p := start(t, s.Listener.Addr().String())
+	got, err := programtest.Tool(t, "curl", "--silent", "--show-error", "--fail", "http://"+p.Addr+"/file").Output()
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(data, got), "%d bytes", len(got))
+	got, err = programtest.Tool(t, "curl", "--silent", "--show-error", "--fail", "--parallel", "--parallel-immediate", "--parallel-max", "50",
+		"--range", "0-0", "http://"+p.Addr+"/file?[1-100]").Output()
+	require.NoError(t, err)
+	require.Equal(t, bytes.Repeat(data[:1], 100), got)
+	require.NotContains(t, p.Stop(), "broken")
+}
+
+// A connection that breaks on one side breaks on the other: nobody takes a part
+// for the whole.
+func TestResetIsPassedOn(t *testing.T) {
+	addr, conns := upstream(t)
+	p := start(t, addr)
+	for _, name := range []string{"client", "server"} {
+		t.Run(name, func(t *testing.T) {
+			first, second := pair(t, p, conns)
+			if name == "server" {
+				first, second = second, first
+			}
+			send(t, first, "half a")
+			receive(t, second, "half a")
+			require.NoError(t, first.SetLinger(0))
+			require.NoError(t, first.Close())
+			_, err := second.Read(make([]byte, 1))
+			require.ErrorIs(t, err, unix.ECONNRESET)
+			require.Contains(t, p.Await("connection broken"), "reset by peer")
+		})
+	}
+	p.Stop()
+}
+
+func TestServerThatIsNotThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	require.NoError(t, l.Close())
+	p := start(t, addr)
+	client, err := net.Dial("tcp", p.Addr)
+	if err == nil { // the reset may be faster
+		defer client.Close()
+		_, err = client.Read(make([]byte, 1))
+	}
+	require.ErrorIs(t, err, unix.ECONNRESET)
+	line := p.Await("no server")
+	require.Contains(t, line, addr)
+	require.Contains(t, line, "connection refused")
+	p.Stop()
+}
+
+// A server that does not answer: its backlog is full.
+func TestServerThatDoesNotAnswer(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(t, unix.Listen(fd, 0))
+	at, err := unix.Getsockname(fd)
+	require.NoError(t, err)
+	addr := (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: at.(*unix.SockaddrInet4).Port}).String()
+	filler, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer filler.Close()
+
+	p := start(t, addr, "-connect-timeout", timeout.String())
+	client := dial(t, p)
+	begun := time.Now()
+	_, err = client.Read(make([]byte, 1))
+	require.ErrorIs(t, err, unix.ECONNRESET)
+	require.GreaterOrEqual(t, time.Since(begun), timeout-20*time.Millisecond) // it began with the dial
+	require.Contains(t, p.Await("no server"), "i/o timeout")
+	p.Stop()
+}
+
+func TestIdleConnectionIsCut(t *testing.T) {
+	const idle = 300 * time.Millisecond
+	addr, conns := upstream(t)
+	p := start(t, addr, "-idle", idle.String())
+	client, server := pair(t, p, conns)
+	begun := time.Now()
+	send(t, client, "hello")
+	receive(t, server, "hello")
+	_, err := client.Read(make([]byte, 1))
+	require.ErrorIs(t, err, unix.ECONNRESET)
+	require.GreaterOrEqual(t, time.Since(begun), idle-10*time.Millisecond) // the kernel's clock has its own ticks
+	require.Contains(t, p.Await("connection broken"), "idle for 300ms")
+	p.Stop()
+}
+
+// A direction may be silent as long as there is something in the other.
+func TestBusyConnectionIsNotCut(t *testing.T) {
+	const idle = 200 * time.Millisecond
+	for _, name := range []string{"client", "server"} {
+		t.Run(name, func(t *testing.T) {
+			addr, conns := upstream(t)
+			p := start(t, addr, "-idle", idle.String())
+			talker, listener := pair(t, p, conns)
+			if name == "server" {
+				talker, listener = listener, talker
+			}
+			ticks := time.NewTicker(idle / 10)
+			defer ticks.Stop()
+			for begun := time.Now(); time.Since(begun) < 5*idle; <-ticks.C {
+				send(t, talker, "x")
+				receive(t, listener, "x")
+			}
+			require.NoError(t, errors.Join(talker.Close(), listener.Close()))
+			require.NotContains(t, p.Stop(), "idle")
+		})
+	}
+}
+
+// A side that never reads must not hold its place for ever, even if it sends.
+func TestStalledConnectionIsCut(t *testing.T) {
+	const idle = 200 * time.Millisecond
+	addr, conns := upstream(t)
+	p := start(t, addr, "-idle", idle.String())
+	client, server := pair(t, p, conns)
+	go io.Copy(io.Discard, client)
+	go func() {
+		for ticks := time.NewTicker(idle / 10); ; <-ticks.C {
+			if _, err := server.Write([]byte("x")); err != nil {
+				ticks.Stop()
+				return
+			}
+		}
+	}()
+	_, err := client.Write(make([]byte, 256<<20)) // more than the buffers on the way hold
+	require.Error(t, err)
+	require.Contains(t, p.Await("connection broken"), "reads nothing")
+	p.Stop()
+}
+
+func TestMaxLetsTheRestWait(t *testing.T) {
+	addr, conns := upstream(t)
+	p := start(t, addr, "-max", "1")
+	first, server := pair(t, p, conns)
+	second := dial(t, p)
+	select {
+	case <-conns:
+		require.Fail(t, "the second is served while there is one")
+	case <-time.After(50 * time.Millisecond):
+	}
+	require.NoError(t, errors.Join(first.Close(), server.Close()))
+	other := next(t, conns)
+	send(t, other, "at last")
+	receive(t, second, "at last")
+	require.NoError(t, errors.Join(second.Close(), other.Close()))
+	p.Stop()
+}
+
+// What is under way when the signal comes arrives, and so does what follows.
+func TestStopLosesNothing(t *testing.T) {
+	addr, conns := upstream(t)
+	p := start(t, addr, "-grace", "1h")
+	client, server := pair(t, p, conns)
+	data := make([]byte, 16<<20)
+	rand.Read(data)
+	stopping := make(chan struct{})
+	go func() {
+		client.Write(data[:len(data)/2])
+		<-stopping
+		client.Write(data[len(data)/2:])
+		client.CloseWrite()
+	}()
+	p.Signal(syscall.SIGTERM)
+	require.Contains(t, p.Await("stopping"), "connections=1")
+	close(stopping)
+	got, err := io.ReadAll(server)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(data, got), "%d bytes", len(got))
+	_, err = net.Dial("tcp", p.Addr)
+	require.ErrorIs(t, err, unix.ECONNREFUSED)
+	send(t, server, "bye")
+	require.NoError(t, server.Close())
+	receive(t, client, "bye")
+	receiveEnd(t, client)
+	state, log := p.Ended()
+	require.Zero(t, state.ExitCode(), log)
+	require.NotContains(t, log, "broken")
+}
+
+func TestStopAfterTheGracePeriod(t *testing.T) {
+	const grace = 200 * time.Millisecond
+	addr, conns := upstream(t)
+	p := start(t, addr, "-grace", grace.String())
+	client, server := pair(t, p, conns)
+	begun := time.Now()
+	p.Signal(syscall.SIGTERM)
+	for _, c := range []net.Conn{client, server} {
+		_, err := c.Read(make([]byte, 1))
+		require.ErrorIs(t, err, unix.ECONNRESET)
+	}
+	require.GreaterOrEqual(t, time.Since(begun), grace)
+	require.Contains(t, p.Await("grace period is over"), "closing=1")
+	state, log := p.Ended()
+	require.Zero(t, state.ExitCode(), log)
+}
+
+func TestHelp(t *testing.T) {
+	programtest.Helps(t, "-listen", "-to", "-connect-timeout", "-idle", "-max", "-grace")
+}
+
+func TestBadArguments(t *testing.T) {
+	programtest.Refuses(t, []programtest.Refusal{
+		{Args: "", Code: 2, Want: []string{"-to is required"}},
+		{Args: "-to x", Code: 2, Want: []string{"-to", `"x"`, "host:port"}},
+		{Args: "-to x:0", Code: 2, Want: []string{"-to", `"x:0"`, "1 to 65535"}},
+		{Args: "-to x:http", Code: 2, Want: []string{"-to", `"http"`}},
+		{Args: "-to x:1 -listen 7", Code: 2, Want: []string{"-listen", `"7"`}},
+		{Args: "-to x:1 -listen x:70000", Code: 2, Want: []string{"-listen", `"70000"`}},
+		{Args: "-to x:1 -idle -1s", Code: 2, Want: []string{"-idle", "-1s"}},
+		{Args: "-to x:1 -connect-timeout -1s", Code: 2, Want: []string{"-connect-timeout", "-1s"}},
+		{Args: "-to x:1 -max 0", Code: 2, Want: []string{"-max", "0"}},
+		{Args: "-to x:1 -grace -1s", Code: 2, Want: []string{"-grace", "-1s"}},
+		{Args: "-to x:1 more", Code: 2, Want: []string{`"more"`}},
+		{Args: "-to x:1 -listen 192.0.2.1:0", Code: 1, Want: []string{"-listen", "192.0.2.1:0", "bind"}},
+	})
+}
+
+func TestAddressInUse(t *testing.T) {
+	p := start(t, "127.0.0.1:1")
+	out, err := programtest.Command("-listen", p.Addr, "-to", "127.0.0.1:1").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), p.Addr)
+	require.True(t, strings.Contains(string(out), "address already in use"), string(out))
+	p.Stop()
+}
