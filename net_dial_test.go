@@ -237,21 +237,72 @@ func TestDialDoesNotWaitForSlowFamily(t *testing.T) {
 	}
 }
 
+// bothLate is a host whose IPv6 address comes some time after its IPv4 one, and
+// within the 50 ms that this one waits.
+func bothLate(t *testing.T) *net.Resolver {
+	gate := make(chan struct{})
+	a, aaaa := ips("127.0.0.1"), ips("::1")
+	aaaa.gate = gate
+	a.told = func() { time.AfterFunc(20*time.Millisecond, func() { close(gate) }) }
+	return zone{}.host("both.test", a, aaaa).resolver(t)
+}
+
+// often tries what a busy machine may spoil.
+func often(t *testing.T, try func() bool) {
+	t.Helper()
+	for range 4 {
+		if try() {
+			return
+		}
+	}
+	require.Fail(t, "it does not come about")
+}
+
 // IPv6 addresses that come second, but soon, are tried first.
 func TestDialPrefersIPv6(t *testing.T) {
 	localAddress(t, "tcp6")
 	port := hostsAt(t, map[string]role{"::1": accepts, "127.0.0.1": accepts})
-	require.Eventually(t, func() bool { // soon is within 50 ms, and a busy machine may be later
-		gate := make(chan struct{})
-		late := ips("::1")
-		late.gate = gate
-		d := weir.Dialer{Resolver: zone{}.host("both.test", ips("127.0.0.1"), late).resolver(t)}
-		time.AfterFunc(10*time.Millisecond, func() { close(gate) })
+	often(t, func() bool {
+		d := weir.Dialer{Resolver: bothLate(t)}
 		c, err := d.Dial("tcp", net.JoinHostPort("both.test.", port))
 		require.NoError(t, err)
 		defer c.Close()
 		return c.RemoteAddr().String() == "[::1]:"+port
-	}, 20*time.Second, time.Millisecond)
+	})
+}
+
+// Without a race, no moment of waiting for addresses begins another attempt.
+func TestDialInTurnAfterLateAddresses(t *testing.T) {
+	localAddress(t, "tcp6")
+	port := hostsAt(t, map[string]role{"::1": swallows, "127.0.0.1": accepts})
+	often(t, func() bool {
+		d := weir.Dialer{Resolver: bothLate(t), FallbackDelay: -1, Timeout: 300 * time.Millisecond}
+		c, err := d.Dial("tcp", net.JoinHostPort("both.test.", port))
+		if err == nil {
+			c.Close()
+		}
+		return errors.Is(err, os.ErrDeadlineExceeded)
+	})
+}
+
+// An attempt that fails gives the rest of its head start to the next one, also
+// while an earlier one goes on.
+func TestDialGoesOnAtOnceDuringAnAttempt(t *testing.T) {
+	const head = 150 * time.Millisecond
+	port := hostsAt(t, map[string]role{"127.0.0.2": swallows, "127.0.0.3": refuses, "127.0.0.4": accepts})
+	d := weir.Dialer{
+		FallbackDelay: head,
+		Resolver:      zone{}.host("some.test", ips("127.0.0.2", "127.0.0.3", "127.0.0.4"), ips()).resolver(t),
+	}
+	often(t, func() bool {
+		start := time.Now()
+		c, err := d.Dial("tcp", net.JoinHostPort("some.test.", port))
+		took := time.Since(start)
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		require.GreaterOrEqual(t, took, head)
+		return took < 2*head
+	})
 }
 
 func TestDialAllRefuse(t *testing.T) {
@@ -365,11 +416,14 @@ func TestDialClosesTheLosers(t *testing.T) {
 			}
 		})
 	}
+	group, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	defer group.Close()
 	resolver := zone{}.host("both.test", ips("127.0.0.2", "127.0.0.3"), ips()).resolver(t)
-	const dials = 30
+	const dials = 40
 	for range dials {
 		d := weir.Dialer{
-			FallbackDelay: 10 * time.Millisecond, Resolver: resolver,
+			FallbackDelay: 10 * time.Millisecond, Resolver: resolver, Group: group,
 			Control: func(_, address string, _ syscall.RawConn) error {
 				if strings.HasPrefix(address, "127.0.0.2:") {
 					time.Sleep(10 * time.Millisecond) // as long as the head start
@@ -379,6 +433,7 @@ func TestDialClosesTheLosers(t *testing.T) {
 		}
 		c, err := d.Dial("tcp", net.JoinHostPort("both.test.", port))
 		require.NoError(t, err)
+		require.Equal(t, 1, group.Loops()[0].Registered())
 		require.NoError(t, c.Close())
 	}
 	l1.Close()

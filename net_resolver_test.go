@@ -21,6 +21,7 @@ type zone map[string]map[dnsmessage.Type]records
 type records struct {
 	ips  []string
 	gate <-chan struct{}
+	told func() // if not nil, it is called when they have been told
 }
 
 func (z zone) host(name string, a, aaaa records) zone {
@@ -44,7 +45,7 @@ func (z zone) resolver(t *testing.T) *net.Resolver {
 	}}
 }
 
-// serveHTTP answers one query.
+// serve answers one query.
 func (z zone) serve(ctx context.Context, c net.Conn) error {
 	var size uint16
 	if err := binary.Read(c, binary.BigEndian, &size); err != nil {
@@ -80,6 +81,9 @@ func (z zone) serve(ctx context.Context, c net.Conn) error {
 		return err
 	}
 	_, err = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(response))), response...))
+	if told := types[q.Type].told; told != nil {
+		told()
+	}
 	if ctx.Err() != nil {
 		return nil // nobody listens any more
 	}

@@ -1,0 +1,85 @@
+// Http is a web server: net/http on a Weir listener.
+//
+//	go run ./examples/http -listen 127.0.0.1:8080 -root .
+//	curl http://127.0.0.1:8080/README.md
+//	curl http://127.0.0.1:8080/api/status
+//
+// It serves the files of a directory, which the kernel sends by itself
+// (sendfile), and two small JSON endpoints. All that is Weir here is one line: the
+// listener.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+
+	"github.com/seed-2334f180/weir"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	opts, err := parseOptions(os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "http:", err)
+		os.Exit(2)
+	}
+	if err := run(opts); err != nil {
+		fmt.Fprintln(os.Stderr, "http:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until a signal says stop.
+func run(opts options) error {
+	site, err := newSite(opts.root)
+	if err != nil {
+		return fmt.Errorf("-root %s: %w", opts.root, err)
+	}
+	defer site.Close()
+	listener, err := weir.Listen("tcp", opts.listen)
+	if err != nil {
+		return fmt.Errorf("-listen %s: %w", opts.listen, err)
+	}
+	stopping, restore := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	fmt.Println("listening on", listener.Addr())
+
+	server := &http.Server{
+		Handler:           site,
+		ReadHeaderTimeout: opts.header,
+		IdleTimeout:       opts.idle,
+		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelInfo),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served: // the listener is of no use any more
+		restore()
+		return err
+	case <-stopping.Done():
+	}
+	restore() // a second signal does not wait for the requests
+	return stop(server, opts)
+}
+
+// stop lets the requests in progress end within the grace period.
+func stop(server *http.Server, opts options) error {
+	slog.Info("stopping", "grace", opts.grace)
+	grace, cancel := context.WithTimeout(context.Background(), opts.grace)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		slog.Warn("the grace period is over")
+		err = server.Close()
+	}
+	slog.Info("stopped")
+	return err
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+)
+
+type options struct {
+	listen string
+	root   string
+	header time.Duration
+	idle   time.Duration
+	grace  time.Duration
+}
+
+// parseOptions reads the command line. Help goes to out; an error names the
+// flag and the value.
+func parseOptions(args []string, out io.Writer) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("http", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
+	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080",
+		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
+	fs.StringVar(&o.root, "root", ".",
+		"serve the files of this `directory`, and none outside it")
+	fs.DurationVar(&o.header, "header-timeout", 10*time.Second,
+		"close a connection whose request is not there after this `duration`;\n0 for never")
+	fs.DurationVar(&o.idle, "idle", time.Minute,
+		"close a connection without a request after this `duration`; 0 for the\nheader timeout")
+	fs.DurationVar(&o.grace, "grace", 5*time.Second,
+		"on SIGTERM or SIGINT, give the requests this `duration` to end")
+
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		printHelp(fs, out)
+		return o, err
+	case err != nil:
+		return o, fmt.Errorf("%w (-help shows the flags)", err)
+	case fs.NArg() > 0:
+		return o, fmt.Errorf("%q: there are no arguments beside the flags (-help shows them)", fs.Arg(0))
+	case o.header < 0:
+		return o, fmt.Errorf("-header-timeout %v: want 0 or more", o.header)
+	case o.idle < 0:
+		return o, fmt.Errorf("-idle %v: want 0 or more", o.idle)
+	case o.grace < 0:
+		return o, fmt.Errorf("-grace %v: want 0 or more", o.grace)
+	}
+	if err := checkAddress(o.listen); err != nil {
+		return o, fmt.Errorf("-listen %q: %w", o.listen, err)
+	}
+	return o, nil
+}
+
+func checkAddress(address string) error {
+	_, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New(`want host:port, such as "127.0.0.1:8080" or "[::1]:8080"`)
+	}
+	if _, err := strconv.ParseUint(service, 10, 16); err != nil {
+		return fmt.Errorf("port %q: want 0 to 65535", service)
+	}
+	return nil
+}
+
+func printHelp(fs *flag.FlagSet, out io.Writer) {
+	fmt.Fprint(out, `Http is a web server: net/http on a Weir listener.
+
+usage: http [flags]
+
+  /             the files of a directory
+  /api/status   how the server is, as JSON
+  /api/echo     the JSON that is sent there by POST
+
+It prints the address that it listens on, and logs to the standard error. SIGTERM
+or SIGINT stops it: it accepts no more, ends the requests in progress or waits
+for them as long as the grace period, and exits with status 0. A second signal
+ends it at once.
+
+`)
+	fs.SetOutput(out)
+	fs.PrintDefaults()
+}
