@@ -1,0 +1,15 @@
+package lisp
+
+// ReadAll reads all forms of a text, for tests.
+func (in *Interp) ReadAll(text string) (forms []Value, err error) {
+	for r := newReader(in, "", text); ; {
+		form, more, err := r.next()
+		if err != nil || !more {
+			return forms, err
+		}
+		forms = append(forms, form)
+	}
+}
+
+// Equal compares, for tests.
+func Equal(a, b Value) (bool, error) { return equal(a, b, 0) }
