@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 )
 
 // Options say how an Interp is to be. The zero Options have the defaults.
@@ -35,6 +36,8 @@ type Interp struct {
 	root    *env     // without variables: the environment of what is at top level
 	out     sync.Mutex
 
+	cleanupTime time.Duration // how long cleanup forms may go on after an interruption
+
 	lastError *Symbol // *lastsocketerror*
 	mainError cell    // its value in the main thread
 
@@ -58,7 +61,7 @@ func New(opts Options) *Interp {
 	opts.MaxString = cmp.Or(opts.MaxString, 4096)
 	opts.MaxDepth = cmp.Or(opts.MaxDepth, 20000)
 	opts.MaxThreads = cmp.Or(opts.MaxThreads, 10000)
-	in := &Interp{opts: opts, root: &env{}}
+	in := &Interp{opts: opts, root: &env{}, cleanupTime: 5 * time.Second}
 	in.ctx, in.cancel = context.WithCancelCause(context.Background())
 	in.defineBase()
 	return in
@@ -227,8 +230,9 @@ func (in *Interp) defineBase() {
 		}
 	}
 	for name, e := range socketMethods { // accept is also socket-accept
-		in.set(name, &Builtin{name, e})
-		in.set("socket-"+name, &Builtin{name, e})
+		method := &Builtin{name, e}
+		in.set(name, method)
+		in.set("socket-"+name, method)
 	}
 	for name, flag := range flags {
 		in.Set(name, flag)

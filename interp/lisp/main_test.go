@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -110,5 +109,3 @@ const sockets = `
 (setq a (make-instance socket 'inet 'stream 0))
 (connect a "127.0.0.1" (get l 'port))
 (setq b (accept l))`
-
-func lines(text string) []string { return strings.Split(strings.TrimSpace(text), "\n") }

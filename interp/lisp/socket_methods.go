@@ -143,8 +143,7 @@ func recv(t *Thread, args []Value) (Value, error) {
 		return nil, err
 	}
 	return t.transferred(tr.binary.fill(func(data []byte) (int, error) {
-		n, err := tr.socket.Recv(data[:tr.length], tr.flags)
-		return min(n, tr.length), err // MSG_TRUNC counts what is not there
+		return tr.socket.Recv(data[:tr.length], tr.flags)
 	}))
 }
 

@@ -55,15 +55,12 @@ func (t *Thread) check() error {
 	}
 }
 
-// cleanupTime is how long cleanup forms may go on after an interruption.
-const cleanupTime = 5 * time.Second
-
-// shielded runs a cleanup, which an interruption does not end at once.
+// shielded runs a cleanup, which an interruption ends only after a while.
 func (t *Thread) shielded(cleanup func() error) error {
 	outer := t.ctx
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(outer))
 	stop := context.AfterFunc(outer, func() {
-		expired := time.NewTimer(cleanupTime)
+		expired := time.NewTimer(t.in.cleanupTime)
 		defer expired.Stop()
 		select {
 		case <-expired.C:
