@@ -144,7 +144,7 @@ func TestCloseEndsThreads(t *testing.T) {
 	for _, text := range []string{
 		"(recv a (make-binary 4))", "(accept l)", "(select (list a))", "(read-line a)", "(sleep 1e12)", "(while t)", "(join (thread (sleep 1e12)))",
 		"(let ((k (make-lock))) (join (thread (with-lock k (thread (with-lock k)) (sleep 1e12)))))",
-		"(catch-error (e (while t)) (while t))", "(defun f () (f)) (f)", "(fwrite a (make-binary 100000000))",
+		"(catch-error (e (while t)) (while t))", "(defun f () (f)) (f)", "(fwrite a (make-binary 30000000))",
 	} {
 		t.Run(text, func(t *testing.T) {
 			in := start(t)
