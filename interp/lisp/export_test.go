@@ -16,16 +16,5 @@ func (in *Interp) ReadAll(text string) (forms []Value, err error) {
 // Equal compares, for tests.
 func Equal(a, b Value) (bool, error) { return equal(a, b, 0) }
 
-// Names are those of the special forms and the global variables.
-func (in *Interp) Names() (names []string) {
-	in.symbols.Range(func(name, s any) bool {
-		if s := s.(*Symbol); s.special != nil || s.constant || s.value.Load() != nil {
-			names = append(names, name.(string))
-		}
-		return true
-	})
-	return names
-}
-
 // SetCleanupTime makes tests of it fast. It must not be called while evaluating.
 func (in *Interp) SetCleanupTime(d time.Duration) { in.cleanupTime = d }

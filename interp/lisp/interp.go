@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -194,6 +195,20 @@ func (in *Interp) set(name string, v Value) error {
 
 // Get is a global variable's value. It tells whether there is one.
 func (in *Interp) Get(name string) (Value, bool) { return in.main().global(in.intern(name)) }
+
+// Names are those of the special forms and of the global variables that have a
+// value, in order.
+func (in *Interp) Names() []string {
+	var names []string
+	in.symbols.Range(func(name, symbol any) bool {
+		if s := symbol.(*Symbol); s.special != nil || s.constant || s.value.Load() != nil {
+			names = append(names, s.name)
+		}
+		return true
+	})
+	slices.Sort(names)
+	return names
+}
 
 // main is a thread to look at variables with, not to evaluate by.
 func (in *Interp) main() *Thread { return &Thread{in: in, lastError: &in.mainError} }
