@@ -40,8 +40,8 @@
 //	(thread BODY ...)
 //	(with-lock LOCK BODY ...)
 //
-// Functions, with optional arguments in brackets; those that Emacs Lisp has, too,
-// are the same here, unless something else is said:
+// Functions, with optional arguments in brackets. Those that Emacs Lisp has as
+// well do here what they do there, in their plain form:
 //
 //	numbers   + - * / mod logand logior ash  = < > <= >=  min max abs
 //	          float truncate round  integerp floatp numberp

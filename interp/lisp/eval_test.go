@@ -138,6 +138,8 @@ func TestPrintOfDeepList(t *testing.T) {
 	require.Equal(t, 10000, strings.Count(text, "("))
 	require.Contains(t, text, "...")
 	in.fails("want a number", "(+ x 1)")
+	_, isList := lisp.ToGo(v).([]any)
+	require.True(t, isList)
 }
 
 func TestErrorsNameFileAndLine(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 // Options say how an Interp is to be. The zero Options have the defaults.
 type Options struct {
 	// Stdout takes what a program prints, and Stderr the errors of threads that
-	// nobody waits for. They are written to by one thread at a time. Default:
-	// the process's.
+	// nobody waits for. They are written to by one thread at a time, and a
+	// write is not interrupted. Default: the process's.
 	Stdout, Stderr io.Writer
 	// MaxString is the size in bytes of a socket's input buffer when
 	// make-instance is not told otherwise. Default: 4096.

@@ -3,6 +3,7 @@ package lisp_test
 import (
 	"net"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -212,4 +213,24 @@ func TestSocketsFromGo(t *testing.T) {
 	require.NoError(t, a.Close())
 	in.is("nil", "(read-line b)")
 	require.NoError(t, b.Close())
+}
+
+// A socket that the program has forgotten is closed: no method, select or call
+// keeps it, also while the evaluation goes on.
+func TestForgottenSocketIsClosed(t *testing.T) {
+	in := start(t)
+	require.NoError(t, in.Define("collect", 0, 0, func(*lisp.Thread, []lisp.Value) (any, error) {
+		runtime.GC()
+		return nil, nil
+	}))
+	in.is("t", sockets+`
+(defun use (s) (get s 'port) (select (list s) (list s) nil 0) (write-string s "x"))
+(use a)
+(list 1 2 3 4 5 6 7 a) ; on the stack, higher than any argument after it
+(read-string b)
+(setq a nil)
+(while (not (eof b))
+  (collect)
+  (recv b (make-binary 1) 'flags MSG_DONTWAIT))
+(eof b)`)
 }

@@ -156,6 +156,15 @@ func TestCloseEndsThreads(t *testing.T) {
 	}
 }
 
+// Close returns when all has ended, cleanup forms included.
+func TestCloseWaits(t *testing.T) {
+	in := start(t)
+	in.value("(setq up nil done nil) (thread (unwind-protect (progn (setq up t) (sleep 1e12)) (sleep 10) (setq done t))) (while (not up))")
+	require.NoError(t, in.Close())
+	done, _ := in.Get("done")
+	require.Equal(t, lisp.Value(lisp.T), done)
+}
+
 func TestCloseEndsEvaluations(t *testing.T) {
 	in := start(t)
 	in.value("(setq up nil)")

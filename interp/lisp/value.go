@@ -169,8 +169,11 @@ func FromGo(v any) (Value, error) {
 }
 
 // ToGo makes plain Go of a Value: bool for t, string for other symbols, []any
-// for lists, []byte (a copy) for a Binary. What has no plain form stays.
-func ToGo(v Value) any {
+// for lists, []byte (a copy) for a Binary. What has no plain form stays, and so do
+// lists that are nested deeper than 10000.
+func ToGo(v Value) any { return toGo(v, 0) }
+
+func toGo(v Value, depth int) any {
 	switch v := v.(type) {
 	case *Symbol:
 		if v == T {
@@ -178,9 +181,12 @@ func ToGo(v Value) any {
 		}
 		return v.name
 	case *List:
+		if depth == maxNesting {
+			return v
+		}
 		var items []any
 		for ; v != nil; v = v.tail {
-			items = append(items, ToGo(v.head))
+			items = append(items, toGo(v.head, depth+1))
 		}
 		return items
 	case *Binary:
