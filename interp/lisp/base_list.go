@@ -37,8 +37,8 @@ var listBase = table{
 		_, err := arg[*List](v)
 		return truth(err == nil), nil
 	}),
-	"equal": f2(func(_ *Thread, a, b Value) (Value, error) {
-		same, err := equal(a, b, 0)
+	"equal": f2(func(t *Thread, a, b Value) (Value, error) {
+		same, err := t.equal(a, b, 0)
 		return truth(same), err
 	}),
 }
@@ -104,9 +104,9 @@ func reverse(_ *Thread, l *List) (Value, error) {
 }
 
 // member is the rest of the list from the element on.
-func member(_ *Thread, v Value, l *List) (Value, error) {
+func member(t *Thread, v Value, l *List) (Value, error) {
 	for ; l != nil; l = l.tail {
-		if same, err := equal(v, l.head, 0); same || err != nil {
+		if same, err := t.equal(v, l.head, 0); same || err != nil {
 			return l, err
 		}
 	}
@@ -114,10 +114,10 @@ func member(_ *Thread, v Value, l *List) (Value, error) {
 }
 
 // assoc is the first list in a list that begins with a key.
-func assoc(_ *Thread, key Value, l *List) (Value, error) {
+func assoc(t *Thread, key Value, l *List) (Value, error) {
 	for ; l != nil; l = l.tail {
 		if pair, ok := l.head.(*List); ok {
-			if same, err := equal(key, pair.head, 0); same || err != nil {
+			if same, err := t.equal(key, pair.head, 0); same || err != nil {
 				return pair, err
 			}
 		}
@@ -125,9 +125,9 @@ func assoc(_ *Thread, key Value, l *List) (Value, error) {
 	return nil, nil
 }
 
-func remove(_ *Thread, v Value, l *List) (Value, error) {
+func remove(t *Thread, v Value, l *List) (Value, error) {
 	return l.keep(func(item Value) (bool, error) {
-		same, err := equal(v, item, 0)
+		same, err := t.equal(v, item, 0)
 		return !same, err
 	})
 }

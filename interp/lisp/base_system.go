@@ -1,16 +1,20 @@
 package lisp
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"math"
+	"os"
 	"time"
 )
 
 var systemBase = table{
-	"print": f1(func(t *Thread, v Value) (Value, error) { return v, t.in.print(t.in.opts.Stdout, Print(v)+"\n") }),
-	"princ": f1(func(t *Thread, v Value) (Value, error) { return v, t.in.print(t.in.opts.Stdout, textOf(v, false)) }),
-	"load":  f1(load),
-	"eval":  f1(func(t *Thread, v Value) (Value, error) { return t.eval(v, t.in.root) }),
+	"print":       f1(func(t *Thread, v Value) (Value, error) { return v, t.in.print(t.in.opts.Stdout, Print(v)+"\n") }),
+	"princ":       f1(func(t *Thread, v Value) (Value, error) { return v, t.in.print(t.in.opts.Stdout, textOf(v, false)) }),
+	"load":        f1(load),
+	"delete-file": f1(deleteFile),
+	"eval":        f1(func(t *Thread, v Value) (Value, error) { return t.eval(v, t.in.root) }),
 	"error": {1, -1, func(_ *Thread, args []Value) (Value, error) {
 		message, err := format(args)
 		if err != nil {
@@ -38,6 +42,16 @@ func load(t *Thread, path string) (Value, error) {
 	}
 	defer func() { t.depth-- }()
 	return t.load(path)
+}
+
+// deleteFile is for the path of a unix socket that was left behind. It tells
+// whether there was one.
+func deleteFile(_ *Thread, path string) (Value, error) {
+	err := os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return truth(err == nil), err
 }
 
 func exit(_ *Thread, v Value) (Value, error) {

@@ -59,6 +59,7 @@
 //	          (string-to-binary S)  (binary-to-string BINARY [LENGTH])  binaryp
 //	system    (print VALUE): readable, and a newline   (princ VALUE): as it is
 //	          (load PATH)  (eval VALUE)  (error TEXT ...): TEXT as in format
+//	          (delete-file PATH): nil if there is none
 //	          (exit [STATUS])  (sleep MILLISECONDS)  (float-time)
 //	          (current-time-string)
 //	threads   (join THREAD)  (interrupt THREAD)  threadp  (make-lock)
@@ -139,8 +140,8 @@
 // # Bounds
 //
 // Recursion is bounded by Options.MaxDepth, the nesting of what is read, printed
-// and compared by 10000 lists, a string or binary that a function makes by 2^28
-// bytes, a file to load by 16 MiB, threads by Options.MaxThreads. Beyond a bound
+// and compared by 10000 lists, what is printed, and a string or binary that a
+// function makes, by 2^28 bytes, a file to load by 16 MiB, threads by Options.MaxThreads. Beyond a bound
 // there is an error. The number of variables and the length of lists are not
 // bounded: text from strangers should not be evaluated.
 package lisp

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-2334f180/weir/interp/lisp"
+	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 )
 
@@ -142,6 +144,31 @@ func TestPrintOfDeepList(t *testing.T) {
 	require.True(t, isList)
 }
 
+// Lists that share their parts can stand for more than can be printed or compared:
+// there is an end to both.
+func TestSharedParts(t *testing.T) {
+	in := start(t)
+	in.value(`(defun tree (n) (let ((x 'leaf)) (while (> n 0) (setq x (list x x) n (- n 1))) x)) (setq a (tree 60) b (tree 60))`)
+	text := lisp.PrintUpTo(in.value("a"), 1000)
+	require.Less(t, len(text), 2000)
+	require.Contains(t, text, "...")
+	_, isList := lisp.ToGo(in.value("a")).([]any)
+	require.True(t, isList)
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	_, err := in.Eval(ctx, "(equal a b)")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	in.is("t", "(equal a a)")
+}
+
+func TestDeleteFile(t *testing.T) {
+	in := start(t)
+	in.set("path", filepath.Join(t.TempDir(), "s"))
+	in.is("(t nil)", "(make-instance socket 'unix 'stream 0 'filename path) (list (delete-file path) (delete-file path))")
+	in.fails("delete-file: remove /proc/version: ", `(delete-file "/proc/version")`)
+}
+
 func TestErrorsNameFileAndLine(t *testing.T) {
 	dir := t.TempDir()
 	inner, outer := filepath.Join(dir, "inner.lisp"), filepath.Join(dir, "outer.lisp")
@@ -209,6 +236,8 @@ func TestGoValues(t *testing.T) {
 	for _, bad := range []any{make(chan int), uint64(math.MaxUint64), []any{struct{}{}}, map[string]int{}} {
 		require.ErrorContains(t, in.Set("x", bad), "nothing that Lisp knows")
 	}
+	require.EqualError(t, in.Set("x", (*socket.Socket)(nil)), "a nil *socket.Socket")
+	require.EqualError(t, in.Set("x", (*lisp.Thread)(nil)), "a nil *lisp.Thread")
 	require.ErrorContains(t, in.Set("nil", 1), "nil is a constant")
 	require.ErrorContains(t, in.Define("if", 0, 0, nil), "special form")
 	_, ok := in.Get("never-set")

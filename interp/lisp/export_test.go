@@ -14,7 +14,14 @@ func (in *Interp) ReadAll(text string) (forms []Value, err error) {
 }
 
 // Equal compares, for tests.
-func Equal(a, b Value) (bool, error) { return equal(a, b, 0) }
+func (in *Interp) Equal(a, b Value) (bool, error) { return in.main().equal(a, b, 0) }
+
+// PrintUpTo is Print with another bound.
+func PrintUpTo(v Value, most int) string {
+	p := printer{readable: true, most: most}
+	p.print(v, 0)
+	return p.String()
+}
 
 // SetCleanupTime makes tests of it fast. It must not be called while evaluating.
 func (in *Interp) SetCleanupTime(d time.Duration) { in.cleanupTime = d }

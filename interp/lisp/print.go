@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Print is a value's text: that which can be read again, where there is one.
-// What is nested deeper than 10000 lists is an ellipsis.
+// Print is a value's text: that which can be read again, where there is one. What
+// is nested deeper than 10000 lists, or behind 2^28 bytes, is an ellipsis.
 func Print(v Value) string { return textOf(v, true) }
 
 // textOf is a value's text: readable, or with strings as they are.
@@ -18,7 +18,7 @@ func textOf(v Value, readable bool) string {
 	if s, ok := v.(string); ok && !readable {
 		return s
 	}
-	p := printer{readable: readable, most: math.MaxInt}
+	p := printer{readable: readable, most: maxBytes}
 	p.print(v, 0)
 	return p.String()
 }

@@ -36,7 +36,7 @@ func FuzzRead(f *testing.F) {
 		again, err := in.ReadAll(printed)
 		require.NoError(t, err, printed)
 		require.Len(t, again, 1)
-		same, err := lisp.Equal(v, again[0])
+		same, err := in.Equal(v, again[0])
 		require.NoError(t, err)
 		require.True(t, same, printed)
 	})

@@ -132,13 +132,18 @@ type Class struct{ name string }
 
 // FromGo makes a Value of a Go value: nil, booleans (t or nil), all integers
 // that an int64 holds, floats, strings, []byte (a new Binary), other slices
-// (lists), *socket.Socket, and Values as they are.
+// (lists), *socket.Socket (a new object), and Values as they are. Of nil pointers
+// only a *List is a value.
 func FromGo(v any) (Value, error) {
+	r := reflect.ValueOf(v)
+	if l, ok := v.(*List); ok {
+		return l.value(), nil
+	} else if r.Kind() == reflect.Pointer && r.IsNil() {
+		return nil, fmt.Errorf("a nil %T", v)
+	}
 	switch v := v.(type) {
 	case nil, int64, float64, string, *Symbol, *Binary, *Socket, *Class, *Builtin, *Closure, *Thread, *Lock:
 		return v, nil
-	case *List:
-		return v.value(), nil
 	case bool:
 		return truth(v), nil
 	case int:
@@ -148,7 +153,7 @@ func FromGo(v any) (Value, error) {
 	case *socket.Socket:
 		return wrap(v, 0), nil
 	}
-	switch r := reflect.ValueOf(v); {
+	switch {
 	case r.CanInt():
 		return r.Int(), nil
 	case r.CanUint() && r.Uint() <= math.MaxInt64:
@@ -168,12 +173,19 @@ func FromGo(v any) (Value, error) {
 	return nil, fmt.Errorf("%v of Go's type %T is nothing that Lisp knows", v, v)
 }
 
+// maxItems bounds how many elements ToGo takes out of lists. Lists can share
+// their parts, so that a few of them may stand for more than there is memory for.
+const maxItems = 1 << 22
+
 // ToGo makes plain Go of a Value: bool for t, string for other symbols, []any
 // for lists, []byte (a copy) for a Binary. What has no plain form stays, and so do
-// lists that are nested deeper than 10000.
-func ToGo(v Value) any { return toGo(v, 0) }
+// lists that are nested deeper than 10000, and those behind 2^22 elements.
+func ToGo(v Value) any {
+	left := maxItems
+	return toGo(v, 0, &left)
+}
 
-func toGo(v Value, depth int) any {
+func toGo(v Value, depth int, left *int) any {
 	switch v := v.(type) {
 	case *Symbol:
 		if v == T {
@@ -181,12 +193,12 @@ func toGo(v Value, depth int) any {
 		}
 		return v.name
 	case *List:
-		if depth == maxNesting {
+		if *left -= v.len(*left + 1); depth == maxNesting || *left < 0 {
 			return v
 		}
 		var items []any
 		for ; v != nil; v = v.tail {
-			items = append(items, toGo(v.head, depth+1))
+			items = append(items, toGo(v.head, depth+1, left))
 		}
 		return items
 	case *Binary:
@@ -197,7 +209,7 @@ func toGo(v Value, depth int) any {
 
 // equal compares as the function equal does: numbers by value and kind, strings
 // and binaries by their bytes, lists by their elements, all else by identity.
-func equal(a, b Value, depth int) (bool, error) {
+func (t *Thread) equal(a, b Value, depth int) (bool, error) {
 	if depth > maxNesting {
 		return false, raise("lists nested more than %d deep", maxNesting)
 	}
@@ -207,8 +219,12 @@ func equal(a, b Value, depth int) (bool, error) {
 		if !ok {
 			return false, nil
 		}
+		// Lists that share their parts can take longer than anybody waits.
+		if err := t.check(); err != nil {
+			return false, err
+		}
 		for ; x != nil && y != nil && x != y; x, y = x.tail, y.tail {
-			if same, err := equal(x.head, y.head, depth+1); err != nil || !same {
+			if same, err := t.equal(x.head, y.head, depth+1); err != nil || !same {
 				return false, err
 			}
 		}
