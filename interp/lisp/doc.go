@@ -72,7 +72,8 @@
 //
 //	(make-instance socket FAMILY TYPE PROTOCOL KEYWORD VALUE ...)
 //	              keywords: 'maxstring 'filename 'address 'port, and 'reuseaddress
-//	              for SO_REUSEADDR
+//	              for SO_REUSEADDR. To look up an 'address that is a name takes up
+//	              to 30 seconds, which alone is not interrupted
 //	(destroy-instance S)
 //	(accept S)                      the new socket
 //	(listen S BACKLOG)              t

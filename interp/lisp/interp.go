@@ -80,15 +80,30 @@ func (in *Interp) Close() error {
 	return nil
 }
 
-// begin counts an evaluation or thread, of which finished.Done tells the end.
-func (in *Interp) begin() error {
+// begin counts an evaluation, or a thread that a program has started. It must be
+// followed by end.
+func (in *Interp) begin(thread bool) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.closed {
+	switch {
+	case in.closed:
 		return &interruption{ErrClosed}
+	case thread && in.threads >= in.opts.MaxThreads:
+		return fmt.Errorf("there are %d already", in.opts.MaxThreads)
+	case thread:
+		in.threads++
 	}
 	in.finished.Add(1)
 	return nil
+}
+
+func (in *Interp) end(thread bool) {
+	if thread {
+		in.mu.Lock()
+		in.threads--
+		in.mu.Unlock()
+	}
+	in.finished.Done()
 }
 
 // Eval evaluates the forms of a text, one after the other, and returns the last
@@ -113,10 +128,10 @@ func (in *Interp) Load(ctx context.Context, path string) (Value, error) {
 }
 
 func (in *Interp) run(ctx context.Context, work func(*Thread) (Value, error)) (Value, error) {
-	if err := in.begin(); err != nil {
+	if err := in.begin(false); err != nil {
 		return nil, locate(err, nil)
 	}
-	defer in.finished.Done()
+	defer in.end(false)
 	if ctx == nil {
 		ctx = context.Background()
 	}

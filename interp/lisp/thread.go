@@ -3,7 +3,6 @@ package lisp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -80,30 +79,17 @@ func (t *Thread) shielded(cleanup func() error) error {
 // started. It ends with its body, with the interpreter, or by interrupt.
 func formThread(t *Thread, body *List, e *env) (Value, *env, error) {
 	in := t.in
-	if err := in.begin(); err != nil {
+	if err := in.begin(true); err != nil {
 		return nil, nil, err
-	}
-	in.mu.Lock()
-	full := in.threads >= in.opts.MaxThreads
-	if !full {
-		in.threads++
-	}
-	in.mu.Unlock()
-	if full {
-		in.finished.Done()
-		return nil, nil, fmt.Errorf("there are %d already", in.opts.MaxThreads)
 	}
 	child := &Thread{in: in, lastError: new(cell), ended: make(chan struct{})}
 	ctx, cancel := context.WithCancelCause(in.ctx)
 	child.cancel = cancel
 	child.use(ctx)
 	go func() {
-		defer in.finished.Done()
+		defer in.end(true)
 		child.result, child.failure = child.progn(body, e)
 		cancel(nil)
-		in.mu.Lock()
-		in.threads--
-		in.mu.Unlock()
 		close(child.ended)
 		if child.failure != nil && catchable(child.failure) && child.awaited.get() == nil {
 			in.print(in.opts.Stderr, "thread: "+child.failure.Error()+"\n")
