@@ -135,7 +135,7 @@
 // A thread ends with its body, when the Interp is closed, or by interrupt, which
 // is like a context that is done: blocked methods, select, join, sleep, with-lock
 // and endless loops end. catch-error does not catch that; cleanup forms of
-// unwind-protect run, for five seconds at most. The error of a thread that nobody
+// unwind-protect run, for five seconds at most, all together. The error of a thread that nobody
 // waits for when it ends is printed to Options.Stderr.
 //
 // # Bounds

@@ -140,6 +140,7 @@ func (in *Interp) run(ctx context.Context, work func(*Thread) (Value, error)) (V
 	defer context.AfterFunc(in.ctx, func() { cancel(ErrClosed) })()
 	t := &Thread{in: in, lastError: &in.mainError}
 	t.use(ctx)
+	defer t.finish()
 	return work(t)
 }
 

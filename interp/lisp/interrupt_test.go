@@ -72,19 +72,32 @@ func TestCleanupRunsAfterInterruption(t *testing.T) {
 	in.is(`(t "bye")`, "(list (equal (car outer) (list b)) (read-line b))")
 }
 
-// A cleanup that does not end is given up when its time is over.
+// Cleanups that do not end are given up when their time is over. There is one time
+// for all of them, however many there are and wherever they are.
 func TestCleanupIsBounded(t *testing.T) {
 	const bound = 50 * time.Millisecond
-	in := start(t)
-	in.SetCleanupTime(bound)
-	ctx, cancel := context.WithCancel(context.Background())
-	var cancelled time.Time
-	require.NoError(t, in.Define("cancel", 0, 0, func(*lisp.Thread, []lisp.Value) (any, error) {
-		cancelled = time.Now()
-		cancel()
-		return nil, nil
-	}))
-	_, err := in.Eval(ctx, "(unwind-protect 1 (cancel) (while t))")
-	require.ErrorIs(t, err, context.Canceled)
-	require.GreaterOrEqual(t, time.Since(cancelled), bound)
+	for name, text := range map[string]string{
+		"one":                   "(unwind-protect 1 (cancel) (while t))",
+		"in the next function":  "(defun f (n) (unwind-protect (if (= n 0) (cancel) (f (- n 1))) (while t))) (f 1000)",
+		"in another cleanup":    "(defun f (n) (unwind-protect 1 (if (= n 0) (cancel) (f (- n 1))) (while t))) (f 1000)",
+		"in a loop":             "(while t (unwind-protect 1 (cancel) (while t)))",
+		"in a thread, by Close": "(setq up nil) (thread (defun f (n) (unwind-protect (if (= n 0) (progn (setq up t) (while t)) (f (- n 1))) (while t))) (f 1000)) (while (not up)) (cancel) (while t)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := start(t)
+			in.SetCleanupTime(bound)
+			ctx, cancel := context.WithCancel(context.Background())
+			var cancelled time.Time
+			require.NoError(t, in.Define("cancel", 0, 0, func(*lisp.Thread, []lisp.Value) (any, error) {
+				cancelled = time.Now()
+				cancel()
+				return nil, nil
+			}))
+			_, err := in.Eval(ctx, text)
+			require.ErrorIs(t, err, context.Canceled)
+			require.NoError(t, in.Close())
+			require.GreaterOrEqual(t, time.Since(cancelled), bound)
+			require.Less(t, time.Since(cancelled), 100*bound)
+		})
+	}
 }

@@ -16,6 +16,8 @@ type Thread struct {
 	stack     []Value         // arguments of the calls in progress
 	lastError *cell           // *lastsocketerror*
 	sets      selectSets
+	grace     context.Context // of cleanups; nil before the first
+	endGrace  func()
 
 	// Of one that the form thread started:
 	cancel  context.CancelCauseFunc
@@ -54,25 +56,44 @@ func (t *Thread) check() error {
 	}
 }
 
-// shielded runs a cleanup, which an interruption ends only after a while.
+// shielded runs a cleanup, which an interruption does not end, but the end of the
+// time that all cleanups of an interrupted thread have together.
 func (t *Thread) shielded(cleanup func() error) error {
+	if t.grace == nil {
+		t.startGrace()
+	}
 	outer := t.ctx
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(outer))
-	stop := context.AfterFunc(outer, func() {
+	t.use(t.grace)
+	defer t.use(outer)
+	return cleanup()
+}
+
+// startGrace makes the context of cleanups, which is done a while after that of
+// the thread. It is called outside of any cleanup.
+func (t *Thread) startGrace() {
+	interrupted := t.ctx
+	grace, cancel := context.WithCancelCause(context.WithoutCancel(interrupted))
+	stop := context.AfterFunc(interrupted, func() {
 		expired := time.NewTimer(t.in.cleanupTime)
 		defer expired.Stop()
 		select {
 		case <-expired.C:
-			cancel(context.Cause(outer))
-		case <-ctx.Done():
+			cancel(context.Cause(interrupted))
+		case <-grace.Done():
 		}
 	})
-	t.use(ctx)
-	err := cleanup()
-	t.use(outer)
-	cancel(nil)
-	stop()
-	return err
+	t.grace = grace
+	t.endGrace = func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// finish frees what the thread has made for itself.
+func (t *Thread) finish() {
+	if t.endGrace != nil {
+		t.endGrace()
+	}
 }
 
 // formThread starts a thread, which sees the variables of the place where it was
@@ -89,6 +110,7 @@ func formThread(t *Thread, body *List, e *env) (Value, *env, error) {
 	go func() {
 		defer in.end(true)
 		child.result, child.failure = child.progn(body, e)
+		child.finish()
 		cancel(nil)
 		close(child.ended)
 		if child.failure != nil && catchable(child.failure) && child.awaited.get() == nil {
