@@ -116,7 +116,9 @@ func tool(t *testing.T, name string, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, path, args...)
 }
 
-func socat(t *testing.T, addr string) *exec.Cmd { return tool(t, "socat", "-t", "0.01", "-", "TCP:"+addr) }
+func socat(t *testing.T, addr string) *exec.Cmd {
+	return tool(t, "socat", "-t", "0.01", "-", "TCP:"+addr)
+}
 
 func nc(t *testing.T, addr string) *exec.Cmd {
 	host, port, err := net.SplitHostPort(addr)
