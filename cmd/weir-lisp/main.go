@@ -1,0 +1,117 @@
+// Weir-lisp is an interpreter for scripts and for trying things out: package
+// interp/lisp as a command.
+//
+//	weir-lisp                     # a prompt, with line editing and history
+//	weir-lisp server.lisp 7007    # a script with arguments
+//	weir-lisp -e '(+ 1 2)'
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/seed-2334f180/weir/interp/lisp"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+func main() {
+	opts, err := parseOptions(os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "weir-lisp:", err)
+		os.Exit(2)
+	}
+	os.Exit(run(opts))
+}
+
+// run returns the process's exit status.
+func run(opts options) int {
+	in := lisp.New(lisp.Options{MaxString: opts.maxString})
+	defer in.Close()
+	if err := in.Set("*args*", opts.args); err != nil {
+		return report(err)
+	}
+	interactive := term.IsTerminal(unix.Stdin) && term.IsTerminal(unix.Stdout)
+	if interactive && opts.script == "" && len(opts.exprs) == 0 {
+		return repl(in, opts.history)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	defer interruptBySignal(cancel)()
+	for _, expr := range opts.exprs {
+		v, err := in.EvalSource(ctx, "-e", expr)
+		if err != nil {
+			return report(err)
+		}
+		fmt.Println(lisp.Print(v))
+	}
+	var err error
+	switch {
+	case opts.script != "" && opts.script != "-":
+		_, err = in.Load(ctx, opts.script)
+	case opts.script == "-" || len(opts.exprs) == 0:
+		err = evalInput(ctx, in)
+	}
+	if err != nil {
+		return report(err)
+	}
+	return 0
+}
+
+// maxInput bounds a script on standard input, as Load bounds a file.
+const maxInput = 16 << 20
+
+func evalInput(ctx context.Context, in *lisp.Interp) error {
+	text, err := io.ReadAll(io.LimitReader(os.Stdin, maxInput+1))
+	if err == nil && len(text) > maxInput {
+		err = fmt.Errorf("more than %d bytes", maxInput)
+	}
+	if err != nil {
+		return fmt.Errorf("stdin: %w", err)
+	}
+	_, err = in.EvalSource(ctx, "stdin", string(text))
+	return err
+}
+
+// A signalled evaluation was ended by a signal.
+type signalled struct{ syscall.Signal }
+
+func (s signalled) Error() string { return s.Signal.String() }
+
+// interruptBySignal cancels on the first SIGINT or SIGTERM, so that the script's
+// cleanup forms run. A second one ends the process at once.
+func interruptBySignal(cancel context.CancelCauseFunc) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	go func() {
+		if s, ok := <-signals; ok {
+			signal.Stop(signals)
+			cancel(signalled{s.(syscall.Signal)})
+		}
+	}()
+	return func() { signal.Stop(signals) }
+}
+
+// report prints an error, if it is one, and returns the exit status for it: that
+// of the function exit, 128 and the signal's number as shells have it, or 1.
+func report(err error) int {
+	var exit *lisp.Exit
+	if errors.As(err, &exit) {
+		return exit.Code
+	}
+	fmt.Fprintln(os.Stderr, err)
+	var s signalled
+	if errors.As(err, &s) {
+		return 128 + int(s.Signal)
+	}
+	return 1
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+type options struct {
+	exprs     []string // to evaluate before the script
+	maxString int
+	history   string // a file; none if it is empty
+	script    string // a file, "-" for standard input, or nothing
+	args      []string
+}
+
+// parseOptions reads the command line. Help goes to out; an error names the flag
+// and the value.
+func parseOptions(args []string, out io.Writer) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("weir-lisp", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
+	fs.Func("e", "evaluate this `expression` and print its value; may be given several times", func(s string) error {
+		o.exprs = append(o.exprs, s)
+		return nil
+	})
+	fs.IntVar(&o.maxString, "t", 4096, "the size in `bytes` of a socket's input buffer, without a 'maxstring")
+	fs.StringVar(&o.history, "history", historyFile(), "keep the prompt's history in this `file`; \"\" for none")
+
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		printHelp(fs, out)
+		return o, err
+	case err != nil:
+		return o, fmt.Errorf("%w (-help shows the flags)", err)
+	case o.maxString < 1 || o.maxString > 1<<28:
+		return o, fmt.Errorf("-t %d: want 1 to %d", o.maxString, 1<<28)
+	}
+	if fs.NArg() > 0 {
+		o.script, o.args = fs.Arg(0), fs.Args()[1:]
+	}
+	return o, nil
+}
+
+// historyFile is where the XDG base directory specification has a program's state.
+func historyFile() string {
+	dir := os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(dir) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		dir = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(dir, "weir-lisp", "history")
+}
+
+func printHelp(fs *flag.FlagSet, out io.Writer) {
+	fmt.Fprint(out, `Weir-lisp is a small Lisp with a socket class and select.
+
+usage: weir-lisp [flags] [FILE [ARGUMENT ...]]
+
+It evaluates the file, or standard input if that is -. The arguments are the list
+*args*. Without a file and -e there is a prompt on a terminal: the tab key
+completes names, Ctrl-C interrupts an evaluation or drops the input, Ctrl-D leaves.
+What a script's threads still do when it ends is interrupted: it should join those
+that matter. The language is described by
+
+	go doc github.com/seed-2334f180/weir/interp/lisp
+
+The exit status is 0, 1 after an error, 2 for wrong flags, or what (exit STATUS)
+says. SIGINT or SIGTERM interrupts a script, whose cleanup forms run; a second
+one ends it at once.
+
+`)
+	fs.SetOutput(out)
+	fs.PrintDefaults()
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// asProgram makes the test binary be the program. A binary built apart would
+// not be known to go test, which then takes old results for new code.
+const asProgram = "WEIR_LISP_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
+	os.Setenv("GORACE", "atexit_sleep_ms=10") // not a second at the end of each program
+	os.Exit(m.Run())
+}
+
+// command runs the program with arguments, with an empty home.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1", "XDG_STATE_HOME="+t.TempDir(), "TERM=xterm")
+	cmd.WaitDelay = patience
+	return cmd
+}
+
+// run runs the program to its end.
+func runProgram(t *testing.T, input string, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	cmd := command(t, args...)
+	var out, errors bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &errors
+	err := cmd.Run()
+	if _, failed := err.(*exec.ExitError); !failed {
+		require.NoError(t, err)
+	}
+	return out.String(), errors.String(), cmd.ProcessState.ExitCode()
+}
+
+func script(t *testing.T, text string) string {
+	path := filepath.Join(t.TempDir(), "script.lisp")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func TestPrograms(t *testing.T) {
+	broken := script(t, "#!/usr/bin/env weir-lisp\n(print 1)\n(defun f (x)\n  (car x))\n(f 5)\n")
+	echo := script(t, "(print *args*)")
+	for _, c := range []struct {
+		name           string
+		input          string
+		args           []string
+		stdout, stderr string
+		status         int
+	}{
+		{"expressions", "", []string{"-e", "(setq x 1)", "-e", "(list x \"a\")"}, "1\n(1 \"a\")\n", "", 0},
+		{"a wrong expression", "", []string{"-e", "(car", "-e", "1"}, "", "-e:1: a list has no end\n", 1},
+		{"a script's arguments", "", []string{echo, "-e", "b"}, "(\"-e\" \"b\")\n", "", 0},
+		{"no arguments", "", []string{echo}, "nil\n", "", 0},
+		{"an expression, then a script", "", []string{"-e", "1", echo}, "1\nnil\n", "", 0},
+		{"a broken script", "", []string{broken}, "1\n", broken + ":4: car: want a list, got 5\n", 1},
+		{"no script", "", []string{"/no/such"}, "", "open /no/such: no such file or directory\n", 1},
+		{"input", "(print 'a)\n(print\n 'b)", nil, "a\nb\n", "", 0},
+		{"input by name", "(print *args*)", []string{"-", "x"}, "(\"x\")\n", "", 0},
+		{"broken input", "\n(foo)", nil, "", "stdin:2: foo has no value\n", 1},
+		{"a status", "(exit 7)", nil, "", "", 7},
+		{"the input buffer", "", []string{"-t", "123", "-e", "(get (make-instance socket 'inet 'dgram 0) 'maxstring)"}, "123\n", "", 0},
+		{"a wrong size", "", []string{"-t", "0"}, "", "weir-lisp: -t 0: want 1 to 268435456\n", 2},
+		{"a wrong flag", "", []string{"-x"}, "", "weir-lisp: flag provided but not defined: -x (-help shows the flags)\n", 2},
+		{"deep recursion", "(defun f (n) (+ 1 (f n)))\n(f 1)", nil, "", "stdin:1: recursion deeper than 20000\n", 1},
+		{"a thread's error", "(catch-error (e) (join (thread (car 5))))", nil, "", "", 0},
+		{"threads end with the script", "(thread (while t))", nil, "", "", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			stdout, stderr, status := runProgram(t, c.input, c.args...)
+			require.Equal(t, c.stdout, stdout)
+			if c.name != "a thread's error" { // printed if the thread was faster than join
+				require.Equal(t, c.stderr, stderr)
+			}
+			require.Equal(t, c.status, status)
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, flag := range []string{"--help", "-help", "-h"} {
+		stdout, stderr, status := runProgram(t, "", flag)
+		require.Empty(t, stderr)
+		require.Zero(t, status)
+		for _, words := range []string{"usage: weir-lisp [flags] [FILE [ARGUMENT ...]]", "-e expression", "-t bytes", "-history file", "Ctrl-C"} {
+			require.Contains(t, stdout, words)
+		}
+	}
+}
+
+// A signal interrupts a script that is blocked; its cleanup forms run, and the
+// exit status is the shell's. A second signal ends it at once.
+func TestSignals(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			cmd := command(t, "-e", "(unwind-protect (progn (print 'ready) (select nil nil nil)) (print 'cleaned))")
+			out, err := cmd.StdoutPipe()
+			require.NoError(t, err)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			require.NoError(t, cmd.Start())
+			ready := make([]byte, len("ready\n"))
+			_, err = io.ReadFull(out, ready)
+			require.NoError(t, err)
+			require.NoError(t, cmd.Process.Signal(sig))
+			rest, err := io.ReadAll(out)
+			require.NoError(t, err)
+			require.Equal(t, "cleaned\n", string(rest))
+			require.Error(t, cmd.Wait())
+			require.Equal(t, 128+int(sig), cmd.ProcessState.ExitCode())
+			require.Equal(t, "-e:1: interrupted: "+sig.String()+"\n", stderr.String())
+		})
+	}
+	t.Run("twice", func(t *testing.T) {
+		cmd := command(t, "-e", "(unwind-protect (progn (print 'ready) (while t)) (print 'again) (while t))")
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		for _, words := range []string{"ready\n", "again\n"} {
+			got := make([]byte, len(words))
+			_, err = io.ReadFull(out, got)
+			require.NoError(t, err)
+			require.Equal(t, words, string(got))
+			require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+		}
+		require.Error(t, cmd.Wait())
+		require.Equal(t, syscall.SIGINT, cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())
+	})
+}

@@ -1,0 +1,99 @@
+package lisp_test
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestChat(t *testing.T) {
+	addr := serve(t, "chat.lisp")
+	ann, bob := talk(t, nc(t, addr)), talk(t, socat(t, addr))
+	ann.hears("What is your name?")
+	bob.hears("What is your name?")
+	ann.says("ann\n")
+	ann.hears("* ann has joined")
+	bob.says("ann\r\n")
+	bob.hears("That name is taken. What is yours?")
+	bob.says("bob\nhello\n") // two lines at once
+	for _, c := range []*client{ann, bob} {
+		c.hears("* bob has joined")
+		c.hears("bob: hello")
+	}
+
+	// A line in parts, between which another is heard.
+	ann.says("in ")
+	bob.says("meanwhile\n")
+	ann.hears("bob: meanwhile")
+	bob.hears("bob: meanwhile")
+	ann.says("parts: €\n\n")
+	ann.hears("ann: in parts: €")
+	bob.hears("ann: in parts: €")
+
+	bob.says("/who\n")
+	bob.hears("ann, bob")
+	bob.says("/quit\nnot said\n")
+	bob.ends()
+	ann.hears("* bob has left")
+
+	cat := talk(t, socat(t, addr))
+	cat.hears("What is your name?")
+	cat.says("cat\n")
+	cat.hears("* cat has joined")
+	ann.hears("* cat has joined")
+	require.NoError(t, ann.cmd.Process.Kill())
+	cat.hears("* ann has left")
+	cat.says(strings.Repeat("x", 1001))
+	cat.hears("That line is too long.")
+	cat.ends()
+}
+
+// Who does not read has to leave, and keeps nobody waiting.
+func TestChatDropsWhoDoesNotRead(t *testing.T) {
+	addr := serve(t, "chat.lisp")
+	deaf, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer deaf.Close()
+	require.NoError(t, deaf.(*net.TCPConn).SetReadBuffer(4096))
+	ann := talk(t, socat(t, addr))
+	ann.hears("What is your name?")
+	ann.says("ann\n")
+	ann.hears("* ann has joined")
+	_, err = deaf.Write([]byte("deaf\n"))
+	require.NoError(t, err)
+	ann.hears("* deaf has joined")
+
+	line := strings.Repeat("x", 900)
+	expired := time.After(patience)
+	for {
+		ann.says(line + "\n")
+		select {
+		case got := <-ann.lines:
+			if got == "* deaf has left" {
+				return
+			}
+			require.Equal(t, "ann: "+line, got)
+		case <-expired:
+			require.Fail(t, "it stays")
+		}
+	}
+}
+
+// An address that cannot be had is an error, and no endless loop.
+func TestServersComplain(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	require.NoError(t, err)
+	out, err := script(t, "chat.lisp", "127.0.0.1", port).CombinedOutput()
+	require.Error(t, err)
+	require.Equal(t, "chat: 127.0.0.1 port "+port+": address already in use\n", string(out))
+
+	out, err = script(t, "time.lisp", "192.0.2.1", "0").CombinedOutput()
+	require.Error(t, err)
+	require.Equal(t, "time: 192.0.2.1 port 0: cannot assign requested address\n", string(out))
+}

@@ -1,0 +1,189 @@
+// Package lisp_test runs the scripts here against clients and servers that are
+// not ours.
+package lisp_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	_ "github.com/seed-2334f180/weir/interp/lisp" // so that go test knows what the command is made of
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// weirLisp is the command, built for these tests.
+var weirLisp string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "weir-lisp")
+	if err == nil {
+		weirLisp = filepath.Join(dir, "weir-lisp")
+		err = build()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func build() error {
+	// Files that a test has opened count when go test asks whether an old result
+	// still holds.
+	sources, err := filepath.Glob("../../cmd/weir-lisp/*.go")
+	if err != nil {
+		return err
+	}
+	for _, path := range sources {
+		if _, err := os.ReadFile(path); err != nil {
+			return err
+		}
+	}
+	out, err := exec.Command("go", "build", "-o", weirLisp, "../../cmd/weir-lisp").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func script(t *testing.T, args ...string) *exec.Cmd {
+	// The test's own context is done before the cleanup, which wants to end it in
+	// another way.
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	t.Cleanup(cancel)
+	_, err := os.ReadFile(args[0]) // so that go test knows of it
+	require.NoError(t, err)
+	return exec.CommandContext(ctx, weirLisp, args...)
+}
+
+// serve runs a server's script on a free port, and returns its address. When the
+// test ends, so does the server, by SIGTERM and without a complaint.
+func serve(t *testing.T, name string) (addr string) {
+	cmd := script(t, name, "127.0.0.1", "0")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewReader(out)
+	t.Cleanup(func() {
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		rest, err := io.ReadAll(lines)
+		require.NoError(t, err)
+		require.Empty(t, string(rest))
+		require.Error(t, cmd.Wait())
+		require.Equal(t, 128+int(syscall.SIGTERM), cmd.ProcessState.ExitCode())
+		require.Contains(t, stderr.String(), "interrupted: terminated")
+	})
+	greeting, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	addr, found := strings.CutPrefix(strings.TrimSpace(greeting), "listening on ")
+	require.True(t, found, greeting)
+	return addr
+}
+
+var packages = map[string]string{"socat": "socat", "nc.openbsd": "netcat-openbsd"}
+
+// tool is a command of Debian's. Only where the tests are a gate must it exist.
+func tool(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing := fmt.Sprintf("%s is not installed: apt-get install %s", name, packages[name])
+		if os.Getenv("CI") == "true" {
+			require.Fail(t, missing)
+		}
+		t.Skip(missing)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	t.Cleanup(cancel)
+	return exec.CommandContext(ctx, path, args...)
+}
+
+func socat(t *testing.T, addr string) *exec.Cmd {
+	return tool(t, "socat", "-t", "0.01", "-", "TCP:"+addr)
+}
+
+func nc(t *testing.T, addr string) *exec.Cmd {
+	host, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	return tool(t, "nc.openbsd", host, port)
+}
+
+// A client is a tool that runs, and what it receives.
+type client struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	lines chan string
+}
+
+func talk(t *testing.T, cmd *exec.Cmd) *client {
+	t.Helper()
+	c := &client{t: t, cmd: cmd, lines: make(chan string, 1<<16)}
+	var err error
+	c.in, err = cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for received := bufio.NewScanner(out); received.Scan(); {
+			c.lines <- received.Text()
+		}
+		close(c.lines)
+		cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-gone
+	})
+	return c
+}
+
+func (c *client) says(text string) {
+	c.t.Helper()
+	_, err := io.WriteString(c.in, text)
+	require.NoError(c.t, err)
+}
+
+// hears waits for the next line, which must be this.
+func (c *client) hears(want string) {
+	c.t.Helper()
+	select {
+	case line, more := <-c.lines:
+		require.True(c.t, more, "the connection has ended instead of %q", want)
+		require.Equal(c.t, want, line)
+	case <-time.After(patience):
+		require.Fail(c.t, "nothing is heard", want)
+	}
+}
+
+// ends waits for the connection's end, until which nothing may come.
+func (c *client) ends() {
+	c.t.Helper()
+	select {
+	case line, more := <-c.lines:
+		require.False(c.t, more, line)
+	case <-time.After(patience):
+		require.Fail(c.t, "the connection stays")
+	}
+}

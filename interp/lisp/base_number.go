@@ -1,0 +1,258 @@
+package lisp
+
+import (
+	"cmp"
+	"errors"
+	"math"
+)
+
+var numberBase = table{
+	"integerp": is[int64](),
+	"floatp":   is[float64](),
+	"numberp":  f1(func(_ *Thread, v Value) (Value, error) { _, err := toFloat(v); return truth(err == nil), nil }),
+
+	"+":      {0, -1, folded(0, addInt, func(a, b float64) float64 { return a + b })},
+	"*":      {0, -1, folded(1, mulInt, func(a, b float64) float64 { return a * b })},
+	"-":      {1, -1, reduced(0, subInt, subFloat)},
+	"/":      {1, -1, reduced(1, divInt, func(a, b float64) float64 { return a / b })},
+	"mod":    f2(func(_ *Thread, a, b Value) (Value, error) { return calculate(a, b, modInt, modFloat) }),
+	"logand": {0, -1, folded(-1, func(a, b int64) (int64, error) { return a & b, nil }, nil)},
+	"logior": {0, -1, folded(0, func(a, b int64) (int64, error) { return a | b, nil }, nil)},
+	"ash":    f2(shift),
+
+	"=":   {1, -1, compared(func(order int) bool { return order == 0 })},
+	"<":   {1, -1, compared(func(order int) bool { return order < 0 })},
+	">":   {1, -1, compared(func(order int) bool { return order == 1 })},
+	"<=":  {1, -1, compared(func(order int) bool { return order <= 0 })},
+	">=":  {1, -1, compared(func(order int) bool { return order == 0 || order == 1 })},
+	"min": {1, -1, chosen(-1)},
+	"max": {1, -1, chosen(1)},
+	"abs": f1(func(_ *Thread, v Value) (Value, error) {
+		if o, err := order(v, int64(0)); err != nil || o >= 0 {
+			return v, err
+		}
+		return calculate(int64(0), v, subInt, subFloat)
+	}),
+
+	"float":            f1(func(_ *Thread, v Value) (Value, error) { return toFloat(v) }),
+	"truncate":         f1(rounded(math.Trunc)),
+	"round":            f1(rounded(math.RoundToEven)),
+	"number-to-string": f1(func(_ *Thread, v Value) (Value, error) { _, err := toFloat(v); return Print(v), err }),
+	"string-to-number": f1(func(_ *Thread, s string) (Value, error) { n, _, err := parseNumber(s); return n, err }),
+}
+
+var (
+	errOverflow = errors.New("the result is beyond the range of an integer")
+	errZero     = errors.New("division by zero")
+)
+
+// toFloat is a number as a float64.
+func toFloat(v Value) (Value, error) {
+	switch v := v.(type) {
+	case int64:
+		return float64(v), nil
+	case float64:
+		return v, nil
+	}
+	return nil, wanted("a number", v)
+}
+
+// floats are two numbers as float64.
+func floats(a, b Value) (x, y float64, err error) {
+	f, err := toFloat(a)
+	if err != nil {
+		return 0, 0, err
+	}
+	g, err := toFloat(b)
+	if err != nil {
+		return 0, 0, err
+	}
+	return f.(float64), g.(float64), nil
+}
+
+// calculate is with integers as long as both are, and otherwise with floats, if
+// the operation has any.
+func calculate(a, b Value, ints func(a, b int64) (int64, error), other func(a, b float64) float64) (Value, error) {
+	x, whole := a.(int64)
+	y, both := b.(int64)
+	if whole && both {
+		n, err := ints(x, y)
+		return n, err
+	}
+	if other == nil {
+		if whole {
+			a = b
+		}
+		return nil, wanted("an integer", a)
+	}
+	f, g, err := floats(a, b)
+	if err != nil {
+		return nil, err
+	}
+	return other(f, g), nil
+}
+
+// folded puts all arguments together; of none it is the unit.
+func folded(unit int64, ints func(a, b int64) (int64, error), other func(a, b float64) float64) func(*Thread, []Value) (Value, error) {
+	return func(_ *Thread, args []Value) (sum Value, err error) {
+		sum = unit
+		for _, v := range args {
+			if sum, err = calculate(sum, v, ints, other); err != nil {
+				return nil, err
+			}
+		}
+		return sum, nil
+	}
+}
+
+// reduced takes the others from the first; one alone is taken from the unit.
+func reduced(unit int64, ints func(a, b int64) (int64, error), other func(a, b float64) float64) func(*Thread, []Value) (Value, error) {
+	return func(_ *Thread, args []Value) (rest Value, err error) {
+		if len(args) == 1 {
+			return calculate(unit, args[0], ints, other)
+		}
+		rest = args[0]
+		for _, v := range args[1:] {
+			if rest, err = calculate(rest, v, ints, other); err != nil {
+				return nil, err
+			}
+		}
+		return rest, nil
+	}
+}
+
+func addInt(a, b int64) (int64, error) {
+	if c := a + b; (c > a) == (b > 0) {
+		return c, nil
+	}
+	return 0, errOverflow
+}
+
+func subInt(a, b int64) (int64, error) {
+	if c := a - b; (c < a) == (b > 0) {
+		return c, nil
+	}
+	return 0, errOverflow
+}
+
+func subFloat(a, b float64) float64 { return a - b }
+
+func mulInt(a, b int64) (int64, error) {
+	c := a * b
+	if a == -1 && b == math.MinInt64 || a != 0 && a != -1 && c/a != b {
+		return 0, errOverflow
+	}
+	return c, nil
+}
+
+// divInt cuts the fraction off.
+func divInt(a, b int64) (int64, error) {
+	switch {
+	case b == 0:
+		return 0, errZero
+	case a == math.MinInt64 && b == -1:
+		return 0, errOverflow
+	}
+	return a / b, nil
+}
+
+// modInt has the sign of the divisor.
+func modInt(a, b int64) (int64, error) {
+	if b == 0 {
+		return 0, errZero
+	}
+	m := a % b
+	if m != 0 && (m < 0) != (b < 0) {
+		m += b
+	}
+	return m, nil
+}
+
+func modFloat(a, b float64) float64 {
+	m := math.Mod(a, b)
+	if m != 0 && (m < 0) != (b < 0) {
+		m += b
+	}
+	return m
+}
+
+// unordered is the order of a NaN and anything.
+const unordered = 2
+
+// order is -1, 0 or 1. An integer and a float are compared as floats.
+func order(a, b Value) (int, error) {
+	x, whole := a.(int64)
+	y, both := b.(int64)
+	if whole && both {
+		return cmp.Compare(x, y), nil
+	}
+	f, g, err := floats(a, b)
+	if err != nil {
+		return 0, err
+	}
+	if math.IsNaN(f) || math.IsNaN(g) {
+		return unordered, nil
+	}
+	return cmp.Compare(f, g), nil
+}
+
+// compared tells whether each argument and the next are in an order.
+func compared(holds func(order int) bool) func(*Thread, []Value) (Value, error) {
+	return func(_ *Thread, args []Value) (Value, error) {
+		if _, err := toFloat(args[0]); err != nil {
+			return nil, err
+		}
+		for i, v := range args[1:] {
+			if o, err := order(args[i], v); err != nil || !holds(o) {
+				return nil, err
+			}
+		}
+		return T, nil
+	}
+}
+
+// chosen is the argument that has the order to all others.
+func chosen(better int) func(*Thread, []Value) (Value, error) {
+	return func(_ *Thread, args []Value) (Value, error) {
+		best := args[0]
+		for _, v := range args {
+			o, err := order(v, best)
+			if err != nil {
+				return nil, err
+			}
+			if o == better {
+				best = v
+			}
+		}
+		return best, nil
+	}
+}
+
+func rounded(round func(float64) float64) func(*Thread, Value) (Value, error) {
+	return func(_ *Thread, v Value) (Value, error) {
+		f, ok := v.(float64)
+		if !ok {
+			_, err := toFloat(v)
+			return v, err
+		}
+		if f = round(f); !(f >= math.MinInt64 && f < math.MaxInt64) {
+			return nil, errOverflow
+		}
+		return int64(f), nil
+	}
+}
+
+// shift shifts to the left, or by a negative number to the right.
+func shift(_ *Thread, n int64, v Value) (Value, error) {
+	by, err := within(v, -63, 63)
+	if err != nil {
+		return nil, err
+	}
+	if by < 0 {
+		return n >> -by, nil
+	}
+	if n<<by>>by != n {
+		return nil, errOverflow
+	}
+	return n << by, nil
+}

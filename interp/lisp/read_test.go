@@ -1,0 +1,78 @@
+package lisp_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/interp/lisp"
+	"github.com/stretchr/testify/require"
+)
+
+// Whatever the text, reading it gives values or an *Error; and what is printed
+// of a value is read as the same again.
+//
+//	go test ./interp/lisp -run XXX -fuzz FuzzRead -fuzztime 1m
+func FuzzRead(f *testing.F) {
+	for _, text := range []string{
+		"", "(setq a '(1 -2.5 \"x\\n\\xff\" t nil EOF))", "'", "(", ")", "\"", "\"\\", "\"\\u20aC\"", "#| |#", "; x", "#!x\n1", "''a", "(quote)", "1e309", "-", "+.5", "0x", "-0X1f",
+		"(a . b)", "a'b\"c\"", "99999999999999999999", "\xff", "\x00", "(()(()))", "\\", "1e5x", ".", "..", "\"\\\n\"", strings.Repeat("'", 300),
+	} {
+		f.Add(text)
+	}
+	in := lisp.New(lisp.Options{Stdout: io.Discard})
+	f.Cleanup(func() { in.Close() })
+	f.Fuzz(func(t *testing.T, text string) {
+		forms, err := in.ReadAll(text)
+		if err != nil {
+			var e *lisp.Error
+			require.ErrorAs(t, err, &e)
+			require.Positive(t, e.Line)
+		}
+		require.Equal(t, errors.Is(err, lisp.ErrIncomplete), lisp.Incomplete(text))
+		v := lisp.ListOf(forms...)
+		printed := lisp.Print(v)
+		again, err := in.ReadAll(printed)
+		require.NoError(t, err, printed)
+		require.Len(t, again, 1)
+		same, err := in.Equal(v, again[0])
+		require.NoError(t, err)
+		require.True(t, same, printed)
+	})
+}
+
+// Whatever the program, it ends with its context, and in a value or an *Error.
+//
+//	go test ./interp/lisp -run XXX -fuzz FuzzEval -fuzztime 1m
+func FuzzEval(f *testing.F) {
+	for _, text := range []string{
+		"(defun f (a &optional b &rest c) (f c b a)) (f 1)", "(let* ((x 1) y) (setq x (cons x y)) (unwind-protect (car x) (cdr x)))",
+		"(catch-error (e (error e)) (join (thread (with-lock (make-lock) (sleep 1)))))", "(while (not nil) (dolist (x '(1 2)) (cond (x) (t nil))))",
+		"(select (list) nil '() 0.5)", "(format \"%5.2f %S %x\" 1 \"a\" 255)", "(mapcar 'lambda '(()))", "(apply + (list 1 2.5 -9223372036854775808))",
+		"(substring \"a€\" -1 nil) (split-string \"a b\" \" \")", "(sort '(3 1 2) (lambda (a b) (< a b)))", "(eval '(quote (if)))", "(recv socket (make-binary 3) 'length 5)",
+		"(funcall (lambda ()))", "(setq f (lambda (f) (f f))) (f f)", "(set-byte (string-to-binary \"ab\") 1 (ash 1 7))", "(assoc nil '(nil (nil)))", "(interrupt (thread (while t)))",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		in := lisp.New(lisp.Options{Stdout: io.Discard, Stderr: io.Discard, MaxThreads: 4, MaxDepth: 1000})
+		defer in.Close()
+		in.SetCleanupTime(time.Millisecond)
+		// Nothing outside is touched, and memory is not used up on purpose.
+		for _, name := range []string{"load", "delete-file", "make-instance", "make-binary", "concat"} {
+			require.NoError(t, in.Set(name, nil))
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		defer cancel()
+		v, err := in.Eval(ctx, text)
+		if err != nil {
+			var e *lisp.Error
+			require.ErrorAs(t, err, &e)
+			return
+		}
+		lisp.PrintUpTo(v, 1000)
+	})
+}

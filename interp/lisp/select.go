@@ -1,0 +1,79 @@
+package lisp
+
+import (
+	weir "github.com/seed-2334f180/weir"
+)
+
+// selectSets is the memory of select, which a thread keeps from call to call.
+type selectSets struct{ want, ready weir.Set }
+
+// selectSockets is (select READ WRITE EXCEPT MILLISECONDS): three lists of
+// sockets and a timeout, of which nil is none. It returns the three lists of
+// those that are ready, or nil when the time is up, and on an error.
+func selectSockets(t *Thread, args []Value) (Value, error) {
+	read, write, except, limit := args[0], args[1], args[2], args[3]
+	// The memory is taken off, for functions that are called meanwhile, and
+	// because a thread that waits should not keep what it had before.
+	sets := t.sets
+	t.sets = selectSets{}
+	var err error
+	timeout := weir.Forever
+	if limit != nil {
+		if timeout, err = milliseconds(limit); err != nil {
+			return nil, err
+		}
+	}
+	if sets.want.Read, err = selectables(sets.want.Read, read); err != nil {
+		return nil, err
+	}
+	if sets.want.Write, err = selectables(sets.want.Write, write); err != nil {
+		return nil, err
+	}
+	if sets.want.Except, err = selectables(sets.want.Except, except); err != nil {
+		return nil, err
+	}
+	n, err := sets.ready.Select(t.ctx, sets.want, timeout)
+	if err != nil {
+		return t.failed(err)
+	}
+	var ready Value
+	if n > 0 {
+		ready = ListOf(fromSelectables(sets.ready.Read), fromSelectables(sets.ready.Write), fromSelectables(sets.ready.Except))
+	}
+	sets.forget()
+	t.sets = sets
+	return ready, nil
+}
+
+// forget drops the sockets, which may be collected now.
+func (s *selectSets) forget() {
+	for _, set := range []*weir.Set{&s.want, &s.ready} {
+		clear(set.Read)
+		clear(set.Write)
+		clear(set.Except)
+	}
+}
+
+func selectables(into []weir.Selectable, v Value) ([]weir.Selectable, error) {
+	l, err := arg[*List](v)
+	if err != nil {
+		return nil, err
+	}
+	into = into[:0]
+	for ; l != nil; l = l.tail {
+		s, err := arg[*Socket](l.head)
+		if err != nil {
+			return nil, err
+		}
+		into = append(into, s)
+	}
+	return into, nil
+}
+
+func fromSelectables(ready []weir.Selectable) Value {
+	var l *List
+	for i := len(ready) - 1; i >= 0; i-- {
+		l = &List{head: ready[i].(*Socket), tail: l}
+	}
+	return l.value()
+}

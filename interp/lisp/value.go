@@ -1,0 +1,246 @@
+package lisp
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"sync/atomic"
+
+	"github.com/seed-2334f180/weir/socket"
+)
+
+// A Value is what a program handles: nil, which is also the empty list and
+// false; int64, float64, string, *Symbol, *List, *Binary, *Socket, *Class,
+// *Builtin, *Closure, *Thread or *Lock. None of them changes, but for a Binary's
+// bytes, a Socket's properties, and the state that a socket, a thread or a lock
+// has by nature; those are guarded.
+type Value = any
+
+// A Symbol is a name, and the global variable of that name. The symbols of an
+// Interp are its own, except for T and EOF.
+type Symbol struct {
+	name     string
+	constant bool     // it is its own value
+	special  *special // it begins a special form
+	value    atomic.Pointer[Value]
+}
+
+// String is the symbol's name.
+func (s *Symbol) String() string { return s.name }
+
+var (
+	// T is true.
+	T = &Symbol{name: "t", constant: true}
+	// EOF is what some methods of a socket return at its end.
+	EOF = &Symbol{name: "EOF", constant: true}
+)
+
+// truth is t or nil.
+func truth(b bool) Value {
+	if b {
+		return T
+	}
+	return nil
+}
+
+// A List is a list that is not empty: its first element and the rest, which is
+// nil or another list. It never changes, so that threads can share it, and any
+// number of lists can have the same rest.
+type List struct {
+	head Value
+	tail *List
+	at   *place // where it was read, if it was
+}
+
+// A place is where in a source a list begins.
+type place struct {
+	file string
+	line int
+}
+
+// ListOf makes a list, or nil of no values.
+func ListOf(values ...Value) Value { return listOf(values, nil).value() }
+
+// listOf puts values before a tail.
+func listOf(values []Value, tail *List) *List {
+	for i := len(values) - 1; i >= 0; i-- {
+		tail = &List{head: values[i], tail: tail}
+	}
+	return tail
+}
+
+// value is the list as a Value: an empty one is nil, not a nil *List.
+func (l *List) value() Value {
+	if l == nil {
+		return nil
+	}
+	return l
+}
+
+// Values are the elements of the list.
+func (l *List) Values() []Value {
+	var values []Value
+	for ; l != nil; l = l.tail {
+		values = append(values, l.head)
+	}
+	return values
+}
+
+// len counts up to a maximum, so that a question about short lists does not walk
+// a long one.
+func (l *List) len(max int) int {
+	n := 0
+	for ; l != nil && n < max; l = l.tail {
+		n++
+	}
+	return n
+}
+
+// A Func is a function written in Go. The arguments are the caller's again when
+// it returns; what it returns becomes a Value as by FromGo. An error that is not
+// an *Error becomes one, with the function's name, and catch-error can catch it.
+type Func func(t *Thread, args []Value) (any, error)
+
+// A Builtin is a function written in Go, as a Value.
+type Builtin struct {
+	name string
+	entry
+}
+
+// A table has functions by their names.
+type table map[string]entry
+
+// An entry is a function and how many arguments it takes; a max below 0 is any
+// number. An error of it that is not an *Error gets the function's name.
+type entry struct {
+	min, max int
+	call     func(t *Thread, args []Value) (Value, error)
+}
+
+// A Closure is a function written in Lisp.
+type Closure struct {
+	name     string // or lambda
+	params   []*Symbol
+	required int  // how many of them must have an argument
+	rest     bool // the last one takes a list of all that are left
+	body     *List
+	env      *env
+}
+
+// A Class is what make-instance makes objects of. There is one: socket.
+type Class struct{ name string }
+
+// FromGo makes a Value of a Go value: nil, booleans (t or nil), all integers
+// that an int64 holds, floats, strings, []byte (a new Binary), other slices
+// (lists), *socket.Socket (a new object), and Values as they are. Of nil pointers
+// only a *List is a value.
+func FromGo(v any) (Value, error) {
+	r := reflect.ValueOf(v)
+	if l, ok := v.(*List); ok {
+		return l.value(), nil
+	} else if r.Kind() == reflect.Pointer && r.IsNil() {
+		return nil, fmt.Errorf("a nil %T", v)
+	}
+	switch v := v.(type) {
+	case nil, int64, float64, string, *Symbol, *Binary, *Socket, *Class, *Builtin, *Closure, *Thread, *Lock:
+		return v, nil
+	case bool:
+		return truth(v), nil
+	case int:
+		return int64(v), nil
+	case []byte:
+		return NewBinary(v), nil
+	case *socket.Socket:
+		return wrap(v, 0), nil
+	}
+	switch {
+	case r.CanInt():
+		return r.Int(), nil
+	case r.CanUint() && r.Uint() <= math.MaxInt64:
+		return int64(r.Uint()), nil
+	case r.CanFloat():
+		return r.Float(), nil
+	case r.Kind() == reflect.Slice:
+		values := make([]Value, r.Len())
+		for i := range values {
+			var err error
+			if values[i], err = FromGo(r.Index(i).Interface()); err != nil {
+				return nil, err
+			}
+		}
+		return ListOf(values...), nil
+	}
+	return nil, fmt.Errorf("%v of Go's type %T is nothing that Lisp knows", v, v)
+}
+
+// maxItems bounds how many elements ToGo takes out of lists. Lists can share
+// their parts, so that a few of them may stand for more than there is memory for.
+const maxItems = 1 << 22
+
+// ToGo makes plain Go of a Value: bool for t, string for other symbols, []any
+// for lists, []byte (a copy) for a Binary. What has no plain form stays, and so do
+// lists that are nested deeper than 10000, and those behind 2^22 elements.
+func ToGo(v Value) any {
+	left := maxItems
+	return toGo(v, 0, &left)
+}
+
+func toGo(v Value, depth int, left *int) any {
+	switch v := v.(type) {
+	case *Symbol:
+		if v == T {
+			return true
+		}
+		return v.name
+	case *List:
+		if *left -= v.len(*left + 1); depth == maxNesting || *left < 0 {
+			return v
+		}
+		var items []any
+		for ; v != nil; v = v.tail {
+			items = append(items, toGo(v.head, depth+1, left))
+		}
+		return items
+	case *Binary:
+		return v.Bytes()
+	}
+	return v
+}
+
+// equal compares as the function equal does: numbers by value and kind, strings
+// and binaries by their bytes, lists by their elements, all else by identity.
+func (t *Thread) equal(a, b Value, depth int) (bool, error) {
+	if depth > maxNesting {
+		return false, raise("lists nested more than %d deep", maxNesting)
+	}
+	switch x := a.(type) {
+	case *List:
+		y, ok := b.(*List)
+		if !ok {
+			return false, nil
+		}
+		// Lists that share their parts can take longer than anybody waits.
+		if err := t.check(); err != nil {
+			return false, err
+		}
+		for ; x != nil && y != nil && x != y; x, y = x.tail, y.tail {
+			if same, err := t.equal(x.head, y.head, depth+1); err != nil || !same {
+				return false, err
+			}
+		}
+		return x == y, nil
+	case *Binary:
+		y, ok := b.(*Binary)
+		return ok && string(x.Bytes()) == string(y.Bytes()), nil
+	}
+	return a == b, nil
+}
+
+// String is #<function name>, as of a Closure.
+func (b *Builtin) String() string { return "#<function " + b.name + ">" }
+
+// String is #<function name>; the name is lambda if it has none.
+func (c *Closure) String() string { return "#<function " + c.name + ">" }
+
+// String is #<class socket>.
+func (c *Class) String() string { return "#<class " + c.name + ">" }
