@@ -357,12 +357,12 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 
 // addOther serves a listening socket that was made otherwise.
 func (s *Server) addOther(ls *socket.Socket, unlink bool) error {
-	err := ls.Registration().Use()
-	if err != nil {
-		return fmt.Errorf("weir: listen: %w", err)
+	if ls.Registration().Use() != nil {
+		return fmt.Errorf("weir: %w", connClosed("listen"))
 	}
 	fd := ls.Registration().FD()
-	if err = s.tune(fd); err == nil && ls.Type() != socket.Dgram {
+	err := s.tune(fd)
+	if err == nil && ls.Type() != socket.Dgram {
 		var listens int
 		if listens, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 0 {
 			err = &socket.Error{Op: "listen", Addr: ls.LocalAddr().String(), Errno: unix.EINVAL, Err: errors.New("the socket does not listen")}
