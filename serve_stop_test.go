@@ -1,0 +1,299 @@
+package weir_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// Who has connected, and sent, before Shutdown is served.
+func TestShutdownServesTheBacklog(t *testing.T) {
+	for _, handle := range []bool{false, true} {
+		var hold atomic.Pointer[weir.Conn]
+		g, err := loop.NewGroup(2, loop.RoundRobin())
+		require.NoError(t, err)
+		defer g.Close()
+		srv := &weir.Server{Group: g}
+		if handle {
+			srv.Handle = lines
+		} else {
+			srv.Events.Data = func(c *weir.Conn) error {
+				hold.Store(c)
+				line := c.Next(-1)
+				_, err := c.WriteString("<" + string(line[:len(line)-1]) + ">")
+				return err
+			}
+		}
+		addr := serve(t, srv)
+		held, release := make(chan struct{}), make(chan struct{})
+		require.NoError(t, g.Loops()[0].Post(func() { close(held); <-release })) // the listener's
+		take(t, held)
+		clients := make([]net.Conn, 150) // more than one turn accepts
+		for i := range clients {
+			clients[i] = client(t, addr)
+			send(t, clients[i], "request\n")
+		}
+		down := make(chan error, 1)
+		go func() { down <- srv.Shutdown(context.Background()) }()
+		time.Sleep(10 * time.Millisecond) // either way it must hold; this way Shutdown comes first
+		close(release)
+		for _, c := range clients {
+			expect(t, c, "<request>")
+			expectEnd(t, c)
+			require.NoError(t, c.Close())
+		}
+		require.NoError(t, take(t, down))
+		require.EqualValues(t, len(clients), srv.Stats().Accepted)
+		require.Zero(t, srv.Stats().Conns)
+		_, err = net.Dial("tcp", addr.String())
+		require.ErrorIs(t, err, unix.ECONNREFUSED)
+		done := make(chan struct{})
+		require.NoError(t, g.Loops()[0].Post(func() { close(done) }), "the group is the caller's")
+		take(t, done)
+		require.Zero(t, g.Loops()[0].Registered()+g.Loops()[1].Registered())
+	}
+}
+
+func TestShutdownAnswersAndSendsWhatIsQueued(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	downs := make(chan bool, 8)
+	srv := &weir.Server{SendBuffer: 64 << 10, Events: weir.Events{Open: open, Data: echo, Close: closing, Shutdown: func(s *weir.Server) {
+		downs <- errors.Is(s.Close(), weir.ErrServerClosed)
+	}}}
+	addr := serve(t, srv)
+	asks, takes, idle := client(t, addr), client(t, addr), client(t, addr)
+	first := take(t, conns)
+	second := take(t, conns)
+	if second.RemoteAddr().String() != takes.LocalAddr().String() {
+		first, second = second, first
+	}
+	take(t, conns)
+	second.PauseRead() // also who is not read from is ended
+	written := stuffed(t, second, 1<<20)
+	big := make([]byte, 1<<20)
+	onLoop(t, first, func() {
+		_, _ = asks.Write(big[:10]) // it has arrived, and nobody has looked
+	})
+	down := make(chan error, 1)
+	go func() { down <- srv.Shutdown(context.Background()) }()
+	expect(t, asks, string(big[:10]))
+	expectEnd(t, asks)
+	expectEnd(t, idle)
+	require.Empty(t, downs)
+	require.Empty(t, down)
+	n, err := io.Copy(io.Discard, takes)
+	require.NoError(t, err)
+	require.EqualValues(t, written, n)
+	require.NoError(t, take(t, down))
+	require.True(t, take(t, downs), "the callback may call Close, which does nothing")
+	require.Empty(t, downs)
+	for range 3 {
+		require.NoError(t, take(t, over))
+	}
+	require.ErrorIs(t, srv.Wait(), weir.ErrServerClosed)
+}
+
+func TestShutdownAtItsDeadline(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	srv := &weir.Server{Timeouts: weir.Timeouts{Linger: time.Hour}, Events: weir.Events{Open: open, Data: echo, Close: closing}}
+	c := client(t, serve(t, srv))
+	stuffed(t, take(t, conns), 1<<20)
+	why := errors.New("long enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	down := make(chan error, 1)
+	go func() { down <- srv.Shutdown(ctx) }()
+	require.Empty(t, down)
+	cancel(why)
+	require.Equal(t, why, take(t, down))
+	require.Equal(t, weir.ErrServerClosed, take(t, over))
+	_, err := io.Copy(io.Discard, c)
+	require.ErrorIs(t, err, unix.ECONNRESET)
+}
+
+func TestCloseHurriesAShutdown(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	srv := &weir.Server{Timeouts: weir.Timeouts{Linger: time.Hour}, Events: weir.Events{Open: open, Data: echo, Close: closing}}
+	c := client(t, serve(t, srv))
+	stuffed(t, take(t, conns), 1<<20)
+	down := make(chan error, 1)
+	go func() { down <- srv.Shutdown(context.Background()) }()
+	eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == weir.ErrServerClosed }, "it has begun")
+	require.ErrorIs(t, srv.Shutdown(context.Background()), weir.ErrServerClosed)
+	require.NoError(t, srv.Close())
+	require.Equal(t, weir.ErrServerClosed, take(t, over))
+	require.Equal(t, weir.ErrServerClosed, take(t, down))
+	_, err := io.Copy(io.Discard, c)
+	require.Error(t, err)
+}
+
+func TestCloseResets(t *testing.T) {
+	var g *loop.Group
+	for _, own := range []bool{true, false} {
+		conns, open := opened()
+		over, closing := ended()
+		downs := make(chan int, 8)
+		srv := &weir.Server{Loops: 2, Events: weir.Events{Open: open, Data: echo, Close: closing, Shutdown: func(s *weir.Server) { downs <- s.Stats().Conns; panic("on purpose") }}}
+		if !own {
+			var err error
+			g, err = loop.NewGroup(2, loop.RoundRobin())
+			require.NoError(t, err)
+			defer g.Close()
+			srv.Group, srv.Loops = g, 0
+		}
+		addr := serve(t, srv)
+		var clients []net.Conn
+		for range 8 {
+			clients = append(clients, client(t, addr))
+		}
+		var loops []*loop.Loop
+		for range clients {
+			loops = append(loops, take(t, conns).Loop())
+		}
+		errs := make(chan error, 8)
+		for range cap(errs) { // by several goroutines at once
+			go func() { errs <- srv.Close() }()
+		}
+		none := 0
+		for range cap(errs) {
+			if err := take(t, errs); err == nil {
+				none++
+			} else {
+				require.ErrorIs(t, err, weir.ErrServerClosed)
+			}
+		}
+		require.NotZero(t, none)
+		for _, c := range clients {
+			expectReset(t, c)
+			require.Equal(t, weir.ErrServerClosed, take(t, over))
+		}
+		require.Zero(t, take(t, downs))
+		require.Empty(t, downs)
+		require.ErrorIs(t, srv.Wait(), weir.ErrServerClosed)
+		for _, l := range loops {
+			err := l.Post(func() {})
+			if own {
+				require.ErrorIs(t, err, loop.ErrLoopClosed)
+			} else {
+				require.NoError(t, err)
+			}
+		}
+	}
+}
+
+// The caller has closed the loops too early.
+func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
+	g, err := loop.NewGroup(2, loop.RoundRobin())
+	require.NoError(t, err)
+	path := t.TempDir() + "/s"
+	conns, open := opened()
+	over, closing := ended()
+	srv := &weir.Server{Group: g, Events: weir.Events{Open: open, Data: echo, Close: closing}}
+	addr := serveOn(t, srv, "unix", path)
+	c, d := client(t, addr), client(t, addr)
+	conn := take(t, conns)
+	take(t, conns)
+	require.NoError(t, g.Close())
+	for range 2 {
+		require.ErrorIs(t, take(t, over), loop.ErrLoopClosed)
+	}
+	expectEnd(t, c)
+	expectEnd(t, d)
+	require.NoFileExists(t, path)
+	_, err = conn.Write([]byte("x"))
+	require.ErrorIs(t, err, net.ErrClosed)
+	_, err = srv.Listen("tcp", "127.0.0.1:0")
+	require.Error(t, err)
+	a, _ := pair(t, socket.Stream)
+	require.Error(t, srv.Attach(a, nil))
+	require.Zero(t, srv.Stats().Conns)
+	require.NoError(t, srv.Shutdown(t.Context()))
+
+	g, err = loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	blocking := &weir.Server{Group: g, Handle: lines}
+	c = client(t, serve(t, blocking))
+	send(t, c, "x\n")
+	expect(t, c, "<x>")
+	require.NoError(t, g.Close())
+	expectEnd(t, c)
+	eventually(t, func() bool { return blocking.Stats().Conns == 0 }, "it is counted out")
+	require.NoError(t, blocking.Close())
+}
+
+// descriptors is how many the process has.
+func descriptors(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(entries)
+}
+
+func TestServerLeavesNoDescriptor(t *testing.T) {
+	open := func(srv *weir.Server) {
+		srv.Log, srv.Loops, srv.StallAfter = slog.New(slog.DiscardHandler), 2, time.Second
+		addr, err := srv.Listen("tcp4", "127.0.0.1:0")
+		require.NoError(t, err)
+		path, err := srv.Listen("unix", t.TempDir()+"/s")
+		require.NoError(t, err)
+		if srv.Events.Packet != nil {
+			_, err = srv.Listen("udp4", "127.0.0.1:0")
+			require.NoError(t, err)
+		}
+		for i := range 10 {
+			c, err := net.Dial("tcp", addr.String())
+			require.NoError(t, err)
+			defer c.Close()
+			u, err := net.Dial("unix", path.String())
+			require.NoError(t, err)
+			defer u.Close()
+			if i%2 == 0 {
+				send(t, c, "x\n")
+				send(t, u, "x\n")
+			}
+		}
+	}
+	kinds := []func() *weir.Server{
+		func() *weir.Server {
+			return &weir.Server{Events: weir.Events{Data: echo, Packet: func(*weir.PacketListener, []byte, socket.Addr) {}}}
+		},
+		func() *weir.Server { return &weir.Server{Handle: lines} },
+		func() *weir.Server {
+			return &weir.Server{MaxConns: 3, ReusePort: true, Events: weir.Events{Data: echo}}
+		},
+		func() *weir.Server {
+			return &weir.Server{Events: weir.Events{Data: echo, Boot: func(*weir.Server) error { return nil }}}
+		},
+	}
+	round := func() {
+		for i, kind := range kinds {
+			for _, graceful := range []bool{true, false} {
+				srv := kind()
+				open(srv)
+				if graceful && i != 2 {
+					require.NoError(t, srv.Shutdown(t.Context()))
+				} else {
+					require.NoError(t, srv.Close())
+				}
+			}
+		}
+	}
+	round()
+	before := descriptors(t)
+	round()
+	eventually(t, func() bool { return descriptors(t) <= before+1 }, "which the reading of the directory takes")
+}
