@@ -95,7 +95,7 @@ type Server struct {
 	// slog.Default().
 	Log *slog.Logger
 
-	mu        sync.Mutex // guards the next ten
+	mu        sync.Mutex // guards the next eleven
 	state     serverState
 	engines   []*engine
 	listeners []*listener
@@ -105,6 +105,7 @@ type Server struct {
 	booted    chan struct{}
 	packets   []*PacketListener
 	hurried   bool          // hurry is closed
+	handed    bool          // a successor has the listeners, too
 	ended     chan struct{} // closed when all is over
 
 	group    *loop.Group

@@ -391,7 +391,8 @@ func (c *Conn) closeStep() bool {
 	if c.ended && c.eng.srv.Events.End == nil {
 		why = io.EOF
 	}
-	unread := c.in != nil || c.unread()
+	// Who has connected just before Shutdown, and sent nothing yet, is about to.
+	unread := c.in != nil || c.unread() || !c.heard && c.eng.draining
 	if c.ended || !unread && c.arrived() {
 		c.finish(why)
 		return false

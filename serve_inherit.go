@@ -137,6 +137,7 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 		return fmt.Errorf("weir: handover: the successor did not serve: %w", err)
 	}
 	s.mu.Lock()
+	s.handed = true
 	for _, l := range s.listeners {
 		l.path = "" // it is the successor's now
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // Shutdown ends the server in good order. Nothing more is accepted, but what
-// the backlogs hold, as far as MaxConns admits it; every connection gets what it
+// the backlogs hold, as far as MaxConns admits it, and no successor does; every connection gets what it
 // has received presented, and is closed as with Conn.Close; one of Handle is
 // closed when that returns, or at once if it has nothing to read. Shutdown
 // returns when all are gone. When ctx is done first, it aborts the rest and
@@ -102,14 +102,18 @@ func (s *Server) drain() bool {
 
 // close accepts what has been waiting, and ends the listener, on its loop.
 func (l *listener) close() {
-	l.pending, l.resting = true, false
-	for range 1 + l.eng.srv.Backlog/acceptsPerTurn {
+	s := l.eng.srv
+	s.mu.Lock()
+	handed := s.handed // the successor accepts
+	s.mu.Unlock()
+	l.pending, l.resting = !handed, false
+	for range 1 + s.Backlog/acceptsPerTurn {
 		if !l.accept() {
 			break
 		}
 	}
 	if l.reg.Close() == nil {
-		l.eng.srv.unlisten(l)
+		s.unlisten(l)
 	}
 }
 
