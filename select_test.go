@@ -19,6 +19,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv("WEIR_TEST_ROLE"); role != "" {
+		os.Exit(play(role))
+	}
 	code := m.Run()
 	if g, err := loop.Default(); err == nil {
 		g.Close()

@@ -133,7 +133,7 @@ func TestServeMaxConnsLosesNoWakeUp(t *testing.T) {
 func TestServeWithoutDescriptors(t *testing.T) {
 	if os.Getenv("WEIR_TEST_EMFILE") == "" {
 		cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^TestServeWithoutDescriptors$")
-		cmd.Env = append(os.Environ(), "WEIR_TEST_EMFILE=1")
+		cmd.Env = append(os.Environ(), "WEIR_TEST_EMFILE=1", noDelay)
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		require.Contains(t, string(out), "--- PASS")
