@@ -10,13 +10,17 @@ import (
 
 // Shutdown ends the server in good order. Nothing more is accepted, but what
 // the backlogs hold; every connection gets what it has received presented, and
-// is closed as with Conn.Close; one of Handle is closed when that returns, or at
-// once if it has nothing to read. Shutdown returns when all are gone. When ctx is
-// done first, it aborts the rest and returns the context's cause. It must not be
-// called by a callback, for which it waits.
+// then, so that they may still write to each other, all are closed as with
+// Conn.Close; one of Handle is closed when that returns, or at once if it has
+// nothing to read. Shutdown returns when all are gone. When ctx is done first, it
+// aborts the rest and returns the context's cause. It must not be called by a
+// callback, for which it waits.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if !s.drain() {
 		return ErrServerClosed
+	}
+	for _, e := range s.engines {
+		e.do(e.present)
 	}
 	for _, e := range s.engines {
 		e.do(e.retire)
@@ -83,13 +87,24 @@ func (l *listener) close() {
 	}
 }
 
-// retire closes every connection of the engine when it has been presented what
-// it has received.
+// present has every connection of the engine presented what it has received.
+func (e *engine) present() {
+	for c := e.conns; c != nil; {
+		next := c.next
+		c.present()
+		c = next
+	}
+}
+
+// retire closes every connection of the engine.
 func (e *engine) retire() {
 	e.draining = true
 	for c := e.conns; c != nil; {
 		next := c.next
-		c.retire()
+		// To close with input unread would take longer.
+		if c.present(); c.flags.Load()&gone == 0 {
+			c.Close()
+		}
 		c = next
 	}
 }
@@ -98,15 +113,12 @@ func (e *engine) retire() {
 // chunks.
 const mostRounds = 64
 
-func (c *Conn) retire() {
+func (c *Conn) present() {
 	c.pending = true
 	for range mostRounds {
 		if c.read(); !c.pending || c.flags.Load()&(paused|high|closing|gone) != 0 {
 			break
 		}
-	}
-	if c.flags.Load()&gone == 0 {
-		c.Close()
 	}
 }
 
