@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -434,4 +435,20 @@ func pathOf(a socket.Addr) string {
 		return abs
 	}
 	return path
+}
+
+// Addrs is the addresses that the server listens at, in the order of Listen or
+// Inherit. A closed server has none.
+func (s *Server) Addrs() (list []socket.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		if !slices.Contains(list, l.addr) { // each loop has its own, with ReusePort
+			list = append(list, l.addr)
+		}
+	}
+	for _, p := range s.packets {
+		list = append(list, p.LocalAddr())
+	}
+	return list
 }

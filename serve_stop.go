@@ -7,8 +7,9 @@ import (
 )
 
 // Shutdown ends the server in good order. Nothing more is accepted, but what
-// the backlogs hold, as far as MaxConns admits it, and no successor does; every connection gets what it
-// has received presented, and is closed as with Conn.Close; one of Handle is
+// the backlogs hold, as far as MaxConns admits it, and no successor does. Every
+// connection gets what it has received presented, and then, so that they may
+// still write to each other, all are closed as with Conn.Close; one of Handle is
 // closed when that returns, or at once if it has nothing to read. Shutdown
 // returns when all are gone. When ctx is done first, it aborts the rest and
 // returns the context's cause; when Close is called first, ErrServerClosed, as on
@@ -20,6 +21,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	if !s.drain() {
 		return ErrServerClosed
+	}
+	for _, e := range s.engines {
+		e.do(e.catchUp)
 	}
 	for _, e := range s.engines {
 		e.do(e.retire)
@@ -117,8 +121,16 @@ func (l *listener) close() {
 	}
 }
 
-// retire closes every connection of the engine when it has been presented what
-// it has received.
+// catchUp presents to every connection of the engine what it has received.
+func (e *engine) catchUp() {
+	for c := e.conns; c != nil; {
+		next := c.next
+		c.catchUp()
+		c = next
+	}
+}
+
+// retire closes every connection of the engine.
 func (e *engine) retire() {
 	e.draining = true
 	for c := e.conns; c != nil; {
@@ -132,14 +144,19 @@ func (e *engine) retire() {
 // chunks.
 const mostRounds = 64
 
-func (c *Conn) retire() {
+// catchUp presents what has been received.
+func (c *Conn) catchUp() {
 	c.pending = true
 	for range mostRounds {
 		if c.read(); !c.pending || c.flags.Load()&(paused|high|closing|gone) != 0 {
 			break
 		}
 	}
-	if c.flags.Load()&gone == 0 {
+}
+
+// retire closes the connection. To close with input unread would take longer.
+func (c *Conn) retire() {
+	if c.catchUp(); c.flags.Load()&gone == 0 {
 		c.Close()
 	}
 }
