@@ -377,8 +377,9 @@ func TestDeadlineMovedUnderBlockedRead(t *testing.T) {
 // A write that is cut short by its deadline says how much it wrote.
 func TestPartialWriteAtDeadline(t *testing.T) {
 	c, s := connPair(t, "tcp")
+	big := make([]byte, 64<<20)
 	require.NoError(t, c.SetWriteDeadline(time.Now().Add(50*time.Millisecond)))
-	n, err := c.Write(make([]byte, 64<<20))
+	n, err := c.Write(big)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.Positive(t, n)
 	c.Close()

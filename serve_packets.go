@@ -23,6 +23,7 @@ type PacketListener struct {
 	in     []socket.Message
 	out    []socket.Message // to be sent; their buffers are used again
 	queued int              // how many of out there are
+	bytes  int              // in them
 	wanted bool             // the socket takes no more: it is watched for writing
 }
 
@@ -31,6 +32,7 @@ const (
 	// packetRounds how many of these calls a turn makes.
 	packetBatch  = 64
 	packetRounds = 4
+	mostPackets  = 1024 // that are queued
 	largestUDP   = 64 << 10
 )
 
@@ -67,11 +69,19 @@ func (p *PacketListener) Socket() *socket.Socket { return p.sock }
 func (p *PacketListener) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
 
 // SendTo sends a copy of the datagram when the callback returns, together with
-// others. While the socket takes no more, nothing is received either. What the
-// kernel refuses is lost, as datagrams are, and told to nobody.
+// others. While the socket takes no more, up to 1024 datagrams of Server.MaxOutput
+// bytes are queued, and nothing is received. What is beyond that, and what the
+// kernel refuses, is lost, as datagrams are, and told to nobody.
 func (p *PacketListener) SendTo(b []byte, to socket.Addr) {
 	if p.queued == len(p.out) && !p.flush() {
-		return // lost
+		if p.queued >= mostPackets {
+			return
+		}
+		p.out = append(p.out, socket.Message{Buffers: [][]byte{nil}})
+	}
+	if p.bytes += len(b); p.bytes > p.eng.srv.MaxOutput {
+		p.bytes -= len(b)
+		return
 	}
 	m := &p.out[p.queued]
 	m.Buffers[0], m.Addr = append(m.Buffers[0][:0], b...), to
@@ -143,6 +153,11 @@ func (p *PacketListener) flush() bool {
 			p.queued = 0
 		}
 	}
+	p.bytes = 0
+	if len(p.out) > packetBatch { // the memory of a jam is not kept
+		clear(p.out[packetBatch:])
+		p.out = p.out[:packetBatch:packetBatch]
+	}
 	if p.wanted {
 		p.wanted = false
 		_ = p.hook.Change(loop.WantRead)
@@ -157,7 +172,10 @@ func (p *PacketListener) keep(sent int) {
 		p.out[rest], p.out[i] = p.out[i], p.out[rest]
 		rest++
 	}
-	p.queued = rest
+	p.queued, p.bytes = rest, 0
+	for _, m := range p.out[:rest] {
+		p.bytes += len(m.Buffers[0])
+	}
 	if !p.wanted {
 		p.wanted = true
 		// On a closed socket, which ends it all.
