@@ -51,9 +51,7 @@ func (e *endpoint) Socket() *socket.Socket { return e.sock }
 
 // Close closes the socket. Calls that are blocked on it return net.ErrClosed,
 // and so does a second Close.
-func (e *endpoint) Close() error {
-	return e.was("close", e.sock.Close())
-}
+func (e *endpoint) Close() error { return e.was("close", e.sock.Close()) }
 
 // LocalAddr is the local address: a *net.TCPAddr, *net.UDPAddr or *net.UnixAddr
 // for what these are, and a socket.Addr for the other families.
@@ -99,8 +97,7 @@ func (e *endpoint) SyscallConn() (syscall.RawConn, error) {
 }
 
 // File is a duplicate of the descriptor, which must be closed as well. It is
-// non-blocking, shares the deadlines of nobody, and what is read from it is
-// missing here.
+// non-blocking and has no deadline; what is read from it is missing here.
 func (e *endpoint) File() (*os.File, error) {
 	var dup int
 	err := control(e.sock, func(fd int) (err error) {

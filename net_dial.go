@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -208,9 +209,6 @@ func (d *dial) inTurn(addrs []socket.Addr) (*socket.Socket, error) {
 			return s, nil
 		}
 		failures.add(d.netAddr(to), err)
-		if d.ctx.Err() != nil {
-			break
-		}
 	}
 	return nil, d.all(failures)
 }
@@ -288,16 +286,19 @@ func (d *dial) prepare(fd int, to socket.Addr) error {
 // context ended it.
 func (d *dial) cause(err error) error {
 	if d.ctx.Err() != nil && errors.Is(err, context.Cause(d.ctx)) {
-		return &dialEnded{context.Cause(d.ctx)}
+		return d.ended()
 	}
 	return netCause(err)
 }
+
+// ended is the error of an address that the context left no time for.
+func (d *dial) ended() error { return &dialEnded{context.Cause(d.ctx)} }
 
 // all is the error of all the failures.
 func (d *dial) all(f dialErrors) error {
 	switch len(f.causes) {
 	case 0:
-		return d.failed(d.network, nil, &net.AddrError{Err: "no address suits the local one", Addr: d.LocalAddr.String()})
+		return d.failed(d.network, nil, &net.AddrError{Err: "no address suits the local one", Addr: fmt.Sprint(d.LocalAddr)})
 	case 1:
 		return d.failed(d.network, f.addrs[0], f.causes[0])
 	}

@@ -153,13 +153,16 @@ func TestDialFallsBackFromSilence(t *testing.T) {
 // Without a race an address has all the time.
 func TestDialInTurn(t *testing.T) {
 	port := hostsAt(t, map[string]role{"127.0.0.2": swallows, "127.0.0.3": accepts})
+	var tried []string
 	d := weir.Dialer{
 		FallbackDelay: -1, Timeout: 400 * time.Millisecond,
 		Resolver: zone{}.host("slow.test", ips("127.0.0.2", "127.0.0.3"), ips()).resolver(t),
+		Control:  func(_, address string, _ syscall.RawConn) error { tried = append(tried, address); return nil },
 	}
 	_, err := d.Dial("tcp", net.JoinHostPort("slow.test.", port))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-	require.NotContains(t, err.Error(), "127.0.0.3")
+	require.Equal(t, []string{"127.0.0.2:" + port}, tried)
+	require.ErrorContains(t, err, "127.0.0.3:"+port, "which it did not come to")
 }
 
 // The families take turns, an IPv6 address first, and the error names all
@@ -663,4 +666,35 @@ func TestNilContextIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "context is nil")
 	_, err = new(weir.ListenConfig).ListenPacket(none, "udp", "127.0.0.1:0")
 	require.ErrorContains(t, err, "context is nil")
+}
+
+// A context that is done before anything has begun is an error like any other.
+func TestDialWithContextThatIsDone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	d := weir.Dialer{Resolver: zone{}.host("one.test", ips("127.0.0.1"), ips()).resolver(t)}
+	for _, to := range [][2]string{{"tcp", "one.test.:80"}, {"tcp", "127.0.0.1:80"}, {"udp", "127.0.0.1:80"}, {"unix", "/no/such/path"}} {
+		_, err := d.DialContext(ctx, to[0], to[1])
+		require.ErrorContains(t, err, "operation was canceled")
+		require.False(t, err.(net.Error).Timeout())
+	}
+}
+
+// Whenever the time is up, there is a connection or an error, and nothing else.
+func TestDialEndsAtAnyMoment(t *testing.T) {
+	port := hostsAt(t, map[string]role{"127.0.0.2": refuses, "127.0.0.3": accepts})
+	group, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	defer group.Close()
+	resolver := zone{}.host("two.test", ips("127.0.0.2", "127.0.0.3"), ips()).resolver(t)
+	for i := range time.Duration(100) { // the listener's backlog has room for so many
+		d := weir.Dialer{Resolver: resolver, Group: group, Timeout: 1 + i*20*time.Microsecond}
+		c, err := d.Dial("tcp", net.JoinHostPort("two.test.", port))
+		if err == nil {
+			require.NoError(t, c.Close())
+		} else {
+			require.True(t, err.(net.Error).Timeout(), "%v", err)
+		}
+		require.Zero(t, group.Loops()[0].Registered())
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/seed-2334f180/weir/socket"
@@ -53,8 +54,8 @@ func (e *dialEnded) Is(target error) bool {
 	return target == context.Canceled
 }
 
-// dialErrors are why each of several addresses failed, in the order of trying.
-// The first one's address is named by the *net.OpError around.
+// dialErrors are why each of several addresses failed, in the order of trying;
+// a look-up has none. The first one's is named by the *net.OpError around.
 type dialErrors struct {
 	addrs  []net.Addr
 	causes []error
@@ -68,7 +69,10 @@ func (e *dialErrors) Error() string {
 	var b strings.Builder
 	for i, cause := range e.causes {
 		if i > 0 {
-			b.WriteString("; " + e.addrs[i].String() + ": ")
+			b.WriteString("; ")
+		}
+		if i > 0 && e.addrs[i] != nil {
+			b.WriteString(e.addrs[i].String() + ": ")
 		}
 		b.WriteString(cause.Error())
 	}
@@ -77,8 +81,11 @@ func (e *dialErrors) Error() string {
 
 func (e *dialErrors) Unwrap() []error { return e.causes }
 
-// Timeout reports what the first error does, as net returns that one alone.
+// Timeout reports whether any of them is a timeout: with more time it might have
+// connected.
 func (e *dialErrors) Timeout() bool {
-	t, ok := e.causes[0].(interface{ Timeout() bool })
-	return ok && t.Timeout()
+	return slices.ContainsFunc(e.causes, func(err error) bool {
+		t, ok := err.(interface{ Timeout() bool })
+		return ok && t.Timeout()
+	})
 }

@@ -58,13 +58,13 @@ func (d *dial) race(host string, port uint16) (*socket.Socket, error) {
 	r := &race{dial: d, port: port, lookups: make(chan lookup, 2), finishes: make(chan finish)}
 	ctx, cancel := context.WithCancel(d.ctx)
 	r.lookUp(ctx, host)
-	s, err := r.run(ctx)
+	s := r.run(ctx)
 	cancel()
 	r.end()
-	if err == nil && s == nil {
-		err = r.verdict()
+	if s == nil {
+		return nil, r.verdict()
 	}
-	return s, err
+	return s, nil
 }
 
 // lookUp asks for the addresses of the families that the network allows.
@@ -81,9 +81,9 @@ func (r *race) lookUp(ctx context.Context, host string) {
 	}
 }
 
-// run starts attempts until one connects. It returns no socket when all have
-// failed, or the context is done.
-func (r *race) run(ctx context.Context) (*socket.Socket, error) {
+// run starts attempts until one connects. It returns nil when all have failed,
+// or the context is done.
+func (r *race) run(ctx context.Context) *socket.Socket {
 	timer := time.NewTimer(0) // says when another attempt may begin
 	defer timer.Stop()
 	<-timer.C
@@ -97,7 +97,7 @@ func (r *race) run(ctx context.Context) (*socket.Socket, error) {
 			}
 		}
 		if r.running == 0 && r.none() && r.asking == [2]bool{} {
-			return nil, nil
+			return nil
 		}
 		select {
 		case l := <-r.lookups:
@@ -112,7 +112,7 @@ func (r *race) run(ctx context.Context) (*socket.Socket, error) {
 		case f := <-r.finishes:
 			r.running--
 			if f.err == nil {
-				return f.socket, nil
+				return f.socket
 			}
 			r.tried.causes[f.attempt] = f.err
 			// The head start of one that has failed is over.
@@ -120,7 +120,7 @@ func (r *race) run(ctx context.Context) (*socket.Socket, error) {
 		case <-timer.C:
 			free = true
 		case <-ctx.Done():
-			return nil, nil
+			return nil
 		}
 	}
 }
@@ -175,33 +175,32 @@ func (r *race) end() {
 	for f := range r.finishes {
 		if f.err == nil {
 			f.socket.Close()
+			f.err = r.ended()
 		}
 		r.tried.causes[f.attempt] = f.err
 	}
 }
 
-// verdict is the error of a race that nobody has won.
+// verdict is the error of a race that nobody has won: of all addresses, those
+// included that it did not come to, and of a look-up that may have had more.
 func (r *race) verdict() error {
-	var tried dialErrors
-	for i, cause := range r.tried.causes {
-		if cause != nil {
-			tried.add(r.tried.addrs[i], cause)
-		}
-	}
 	close(r.lookups)
 	for l := range r.lookups { // what the race did not wait for
 		r.found(l)
 	}
+	tried := r.tried
+	for _, to := range slices.Concat(r.ready[:]...) {
+		tried.add(r.netAddr(to), r.ended())
+	}
+	for _, err := range r.notFound {
+		var dns *net.DNSError
+		if !errors.As(err, &dns) || !dns.IsNotFound {
+			tried.add(nil, err)
+			break // the other family's says the same
+		}
+	}
 	if len(tried.causes) == 0 && len(r.notFound) > 0 {
-		return r.failed(r.network, nil, r.notFound[r.worst()])
+		tried.add(nil, r.notFound[0])
 	}
 	return r.all(tried)
-}
-
-// worst is the look-up's error that says more than that there is no address.
-func (r *race) worst() int {
-	return max(0, slices.IndexFunc(r.notFound, func(err error) bool {
-		var dns *net.DNSError
-		return !errors.As(err, &dns) || !dns.IsNotFound
-	}))
 }

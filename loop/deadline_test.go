@@ -258,3 +258,17 @@ func TestDeadlineMovedWhileCallsComeAndGo(t *testing.T) {
 		readers.Wait()
 	})
 }
+
+// That the registration is closed goes before all that ends one call.
+func TestClosedGoesBeforeCancelled(t *testing.T) {
+	l := newLoop(t)
+	r, _ := register(t, l)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	call := &loop.Call{Context: ctx}
+	_, err := r.Begin(loop.Read, call)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, r.Close())
+	_, err = r.Begin(loop.Read, call)
+	require.ErrorIs(t, err, loop.ErrClosed)
+}

@@ -125,13 +125,14 @@ func (w *waiter) sleep() error {
 // ErrTimeout, ErrInterrupted and *Cancelled.
 func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
 	held, mark, sure := d.of(heldBit), d.of(readyBit), d.sure()
-	if c.Context != nil && c.Context.Err() != nil {
-		return false, cancelled(c.Context)
-	}
+	done := c.Context != nil && c.Context.Err() != nil
 	for {
 		s := r.state.Load()
 		if s&stateClosed != 0 {
 			return false, r.why()
+		}
+		if done {
+			return false, cancelled(c.Context)
 		}
 		if r.overdue(d) {
 			return false, ErrTimeout
