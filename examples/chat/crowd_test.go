@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/stretchr/testify/require"
+)
+
+// Hundreds of people of whom one does not read. All others see every line, in
+// one order, at once. The one sees the beginning of it, and how much is missing.
+func TestCrowd(t *testing.T) {
+	const people, talkers, each = 200, 20, 60
+	p := programtest.Start(t, "-queue", fmt.Sprint(leastQueue))
+	stuck := joinNarrow(t, p)
+	var all []*person
+	for range people {
+		all = append(all, join(t, p))
+	}
+	words := strings.Repeat("words ", 150)
+	seen := make([][]string, people)
+	var reading sync.WaitGroup
+	var mu sync.Mutex
+	var slowest time.Duration
+	for i, who := range all {
+		reading.Go(func() {
+			mine := "<" + who.nick + "> "
+			say := func(n int) {
+				if i < talkers && n < each {
+					who.says("%d %s", n, words)
+				}
+			}
+			begun := time.Now()
+			say(0)
+			for n := 0; len(seen[i]) < talkers*each; {
+				line, err := who.lines.ReadString('\n')
+				if err != nil {
+					t.Errorf("%s ends with %v after %d lines", who.nick, err, len(seen[i]))
+					return
+				}
+				if line[0] != '<' {
+					continue // somebody has joined
+				}
+				if seen[i] = append(seen[i], line[:strings.Index(line, " w")]); !strings.HasPrefix(line, mine) {
+					continue
+				}
+				mu.Lock()
+				slowest = max(slowest, time.Since(begun))
+				mu.Unlock()
+				n++
+				begun = time.Now()
+				say(n)
+			}
+		})
+	}
+	reading.Wait()
+	if t.Failed() {
+		return
+	}
+	for _, other := range seen[1:] {
+		require.Equal(t, seen[0], other)
+	}
+	spoken := make(map[string]int)
+	for _, line := range seen[0] {
+		nick, n, _ := strings.Cut(line, " ")
+		require.Equal(t, fmt.Sprint(spoken[nick]), n)
+		spoken[nick]++
+	}
+	require.Less(t, slowest, 5*time.Second, "one who does not read must not hold up the others")
+
+	// Now the stuck one reads.
+	var got []string
+	for {
+		line := stuck.sees()
+		if strings.HasSuffix(line, "you read too slowly") {
+			var missing int
+			_, err := fmt.Sscanf(line, "* %d lines were left out", &missing)
+			require.NoError(t, err)
+			require.Equal(t, talkers*each, len(got)+missing)
+			break
+		}
+		if line[0] == '<' {
+			got = append(got, line[:strings.Index(line, " w")])
+		}
+	}
+	require.Equal(t, seen[0][:len(got)], got)
+	all[0].says("after that")
+	require.Contains(t, stuck.until("<"), "after that", "it goes on")
+	for _, who := range append(all, stuck) {
+		require.NoError(t, who.Close())
+	}
+	p.Stop()
+}
+
+// Somebody talks without end, and somebody else never reads: what is queued is
+// bounded.
+func TestFloodIsBounded(t *testing.T) {
+	const flood = 64 << 20
+	p := programtest.Start(t)
+	stuck, talker := joinNarrow(t, p), join(t, p)
+	before := resident(t, p)
+	line := strings.Repeat("x", 1000) + "\n"
+	go func() {
+		w := bufio.NewWriterSize(talker, 64<<10)
+		for range flood / len(line) {
+			if _, err := w.WriteString(line); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		if _, err := w.WriteString("/quit\n"); err != nil || w.Flush() != nil {
+			t.Error(err)
+		}
+	}()
+	_, err := io.Copy(io.Discard, talker) // until all has been said
+	require.NoError(t, err)
+	require.Less(t, resident(t, p)-before, flood/2)
+	require.NoError(t, stuck.Close())
+	p.Stop()
+}
+
+// resident is the most memory that the program has had so far, in bytes.
+func resident(t *testing.T, p *programtest.Program) (bytes int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(status), "VmHWM:")
+	require.True(t, found)
+	_, err = fmt.Sscan(rest, &bytes)
+	require.NoError(t, err)
+	return bytes << 10
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/loop"
+)
+
+// A member is somebody who is connected. It belongs to its loop, but for the
+// name, which changes under the room's lock.
+type member struct {
+	conn  *weir.Conn
+	hub   *hub
+	nick  string
+	heard time.Duration // when it last sent something
+	idle  *loop.Timer   // nil if it may be silent for ever
+	long  bool          // the line that arrives is too long
+	left  int           // lines that were left out so far
+	why   string        // it leaves
+}
+
+// send writes lines that everybody gets, all of the batch if there is room for
+// it, or as many as there is room for. After the first one that was left out,
+// all are, until the member has been told.
+func (m *member) send(batch []byte, lines int) {
+	if m.left > 0 && m.conn.Queued() <= m.conn.Server().LowWater {
+		m.tellLeft()
+	}
+	if m.left > 0 {
+		m.left += lines
+		return
+	}
+	if _, err := m.conn.Write(batch); err == nil || !errors.Is(err, weir.ErrOutputFull) {
+		return // all other errors end the connection
+	}
+	for line := range bytes.Lines(batch) {
+		if _, err := m.conn.Write(line); err != nil {
+			break
+		}
+		lines--
+	}
+	m.left = lines
+}
+
+// tellLeft is called when there is room again.
+func (m *member) tellLeft() {
+	m.reply("%d lines were left out: you read too slowly", m.left)
+	m.left = 0
+}
+
+// reply tells the member something. When there is no room, or nobody, it is
+// lost.
+func (m *member) reply(format string, args ...any) {
+	_, _ = m.conn.WriteString("* " + fmt.Sprintf(format, args...) + "\n")
+}
+
+// take deals with the lines that have arrived, of at most so many bytes.
+func (m *member) take(longest int) {
+	c := m.conn
+	for {
+		in := c.Peek(-1)
+		end := bytes.IndexByte(in, '\n')
+		line, most := in, longest
+		if end >= 0 {
+			line = bytes.TrimSuffix(in[:end], []byte{'\r'})
+		} else {
+			most += len("\r")
+		}
+		if len(line) > most && !m.long {
+			m.long = true
+			m.reply("that line is longer than %d bytes, and was not sent", longest)
+		}
+		if end < 0 {
+			if m.long {
+				c.Discard(len(in))
+			}
+			return
+		}
+		goOn := true
+		if !m.long {
+			goOn = m.line(line)
+		}
+		m.long = false
+		c.Discard(end + 1)
+		if !goOn {
+			return
+		}
+	}
+}
+
+// line deals with one line, and says whether to go on with the next.
+func (m *member) line(line []byte) bool {
+	line = bytes.TrimSpace(line)
+	switch {
+	case len(line) == 0:
+		return true
+	case line[0] == '/':
+		command, rest, _ := strings.Cut(string(line), " ")
+		return m.command(command, string(clean([]byte(strings.TrimSpace(rest)))))
+	}
+	return m.hub.room.say(m, clean(line))
+}
+
+func (m *member) command(name, rest string) bool {
+	switch name {
+	case "/nick":
+		switch wrong := checkNick(rest); {
+		case wrong != "":
+			m.reply("%s", wrong)
+		case !m.hub.room.rename(m, rest):
+			m.reply("somebody else is %s", rest)
+		}
+	case "/who":
+		names := m.hub.room.names()
+		m.reply("%d here: %s", len(names), strings.Join(names, " "))
+	case "/quit":
+		if m.why = ""; rest != "" {
+			m.why = ": " + rest
+		}
+		m.reply("goodbye")
+		m.conn.Discard(m.conn.Buffered())
+		m.conn.Close()
+		return false
+	case "/help":
+		m.reply("/nick NAME gives you a name, /who tells who is here, /quit [WORDS] leaves")
+	default:
+		m.reply("there is no command %s; /help tells which there are", clean([]byte(name)))
+	}
+	return true
+}
+
+const mostNick = 20 // characters
+
+// checkNick says what is wrong with a name, or "".
+func checkNick(nick string) string {
+	if n := utf8.RuneCountInString(nick); n < 1 || n > mostNick {
+		return fmt.Sprintf("a name has 1 to %d characters: /nick NAME", mostNick)
+	}
+	for _, r := range nick {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_' {
+			return fmt.Sprintf("a name has letters, digits, - and _, but not %q", r)
+		}
+	}
+	return ""
+}
+
+// clean replaces what might confuse a terminal: control characters, and what is
+// not UTF-8.
+func clean(p []byte) []byte {
+	harmless := func(r rune) bool {
+		return r != utf8.RuneError && (r == '\t' || !unicode.IsControl(r))
+	}
+	for i, r := range string(p) {
+		if !harmless(r) {
+			rest := bytes.Map(func(r rune) rune {
+				if harmless(r) {
+					return r
+				}
+				return utf8.RuneError
+			}, p[i:])
+			return append(bytes.Clone(p[:i]), rest...)
+		}
+	}
+	return p
+}

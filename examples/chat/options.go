@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+type options struct {
+	address string
+	loops   int
+	max     int
+	line    int           // bytes
+	queue   int           // bytes
+	idle    time.Duration // 0 is none
+	write   time.Duration
+	grace   time.Duration
+}
+
+// The bounds of the sizes. What is queued must hold many lines.
+const (
+	leastLine, mostLine   = 16, 16 << 10
+	leastQueue, mostQueue = 128 << 10, 64 << 20
+)
+
+// parseOptions reads the command line. Help goes to out; an error names the
+// flag and the value.
+func parseOptions(args []string, out io.Writer) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("chat", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
+	fs.StringVar(&o.address, "address", "127.0.0.1:7008",
+		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
+	fs.IntVar(&o.loops, "loops", runtime.GOMAXPROCS(0),
+		"serve on this `number` of event loops; at first it is that of the processors")
+	fs.IntVar(&o.max, "max", 10000,
+		"let this `number` of members in at once; more wait in the backlog")
+	fs.IntVar(&o.line, "line", 1024,
+		"refuse lines of more than this `number` of bytes")
+	fs.IntVar(&o.queue, "queue", 256<<10,
+		"queue this `number` of bytes for a member who reads too slowly, then leave\nlines out")
+	fs.DurationVar(&o.idle, "idle", time.Hour,
+		"send a member away who is silent for this `duration`; 0 for never")
+	fs.DurationVar(&o.write, "write", 30*time.Second,
+		"send a member away who takes nothing of what is queued for this `duration`")
+	fs.DurationVar(&o.grace, "grace", 5*time.Second,
+		"when a connection is closed, as all are on SIGTERM and SIGINT, give its\nclient this `duration` to take what is queued; and a successor to start")
+
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		printHelp(fs, out)
+		return o, err
+	case err != nil:
+		return o, fmt.Errorf("%w (-help shows the flags)", err)
+	case fs.NArg() > 0:
+		return o, fmt.Errorf("%q: there are no arguments beside the flags (-help shows them)", fs.Arg(0))
+	case o.loops < 1:
+		return o, fmt.Errorf("-loops %d: want 1 or more", o.loops)
+	case o.max < 1:
+		return o, fmt.Errorf("-max %d: want 1 or more", o.max)
+	case o.line < leastLine || o.line > mostLine:
+		return o, fmt.Errorf("-line %d: want %d to %d", o.line, leastLine, mostLine)
+	case o.queue < leastQueue || o.queue > mostQueue:
+		return o, fmt.Errorf("-queue %d: want %d to %d", o.queue, leastQueue, mostQueue)
+	case o.idle < 0:
+		return o, fmt.Errorf("-idle %v: want 0 or more", o.idle)
+	case o.write <= 0:
+		return o, fmt.Errorf("-write %v: want more than 0", o.write)
+	case o.grace <= 0:
+		return o, fmt.Errorf("-grace %v: want more than 0", o.grace)
+	}
+	if err := checkAddress(o.address); err != nil {
+		return o, fmt.Errorf("-address %q: %w", o.address, err)
+	}
+	return o, nil
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New(`want host:port, such as "127.0.0.1:7008" or "[::1]:7008"`)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q: want 0 to 65535", port)
+	}
+	return nil
+}
+
+func printHelp(fs *flag.FlagSet, out io.Writer) {
+	fmt.Fprint(out, `Chat is a chat server for people with nc or socat: lines of text, one room.
+
+usage: chat [flags]
+
+It prints the address that it listens on, and logs to the standard error. All
+members see the same lines in the same order, their own among them. Lines that
+begin with a slash are commands; /help tells which.
+
+A member who reads slowly holds up nobody. So much is queued, beyond it lines
+are left out, and the member is told how many when there is room again.
+
+SIGTERM or SIGINT stops it: it accepts no more, delivers the lines that have
+arrived, and exits with status 0. A second signal ends it at once. SIGUSR2 first
+starts the program anew, which accepts connections from then on, so that none is
+refused; the members are asked to connect again.
+
+`)
+	fs.SetOutput(out)
+	fs.PrintDefaults()
+}

@@ -1,0 +1,353 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { programtest.Main(m, main) }
+
+// A person is a client that reads lines.
+type person struct {
+	t testing.TB
+	net.Conn
+	lines *bufio.Reader
+	nick  string
+}
+
+// join connects somebody and waits until the room knows.
+func join(t testing.TB, p *programtest.Program) *person {
+	t.Helper()
+	return arrive(t, p, net.Dialer{})
+}
+
+// joinNarrow is join with a small receive buffer, which is soon full.
+func joinNarrow(t testing.TB, p *programtest.Program) *person {
+	t.Helper()
+	return arrive(t, p, net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096)
+		})
+	}})
+}
+
+func arrive(t testing.TB, p *programtest.Program, d net.Dialer) *person {
+	t.Helper()
+	c, err := d.Dial("tcp", p.Addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(3*programtest.Patience)))
+	who := &person{t: t, Conn: c, lines: bufio.NewReader(c)}
+	welcome := who.until("* welcome, ")
+	who.nick, _, _ = strings.Cut(strings.TrimPrefix(welcome, "* welcome, "), ";")
+	who.until("* " + who.nick + " joined")
+	return who
+}
+
+func (p *person) says(format string, args ...any) {
+	p.t.Helper()
+	_, err := fmt.Fprintf(p, format+"\n", args...)
+	require.NoError(p.t, err)
+}
+
+func (p *person) sees() string {
+	p.t.Helper()
+	line, err := p.lines.ReadString('\n')
+	require.NoError(p.t, err)
+	return strings.TrimSuffix(line, "\n")
+}
+
+// until is the next line that begins so.
+func (p *person) until(begin string) string {
+	p.t.Helper()
+	for {
+		if line := p.sees(); strings.HasPrefix(line, begin) {
+			return line
+		}
+	}
+}
+
+// rest is what comes until the server closes.
+func (p *person) rest() string {
+	p.t.Helper()
+	rest, err := io.ReadAll(p.lines)
+	require.NoError(p.t, err)
+	return string(rest)
+}
+
+func TestHelp(t *testing.T) {
+	out, err := programtest.Command("--help").Output()
+	require.NoError(t, err)
+	for _, flag := range []string{"-address", "-loops", "-max", "-line", "-queue", "-idle", "-write", "-grace"} {
+		require.Contains(t, string(out), "\n  "+flag+" ")
+	}
+}
+
+func TestBadArguments(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code int
+		want []string // what the message names
+	}{
+		{"-address 7008", 2, []string{"-address", `"7008"`}},
+		{"-address 127.0.0.1:70000", 2, []string{"-address", `"70000"`, "65535"}},
+		{"-loops 0", 2, []string{"-loops", "0"}},
+		{"-max 0", 2, []string{"-max", "0"}},
+		{"-line 15", 2, []string{"-line", "15", "16384"}},
+		{"-queue 100", 2, []string{"-queue", "100", "131072"}},
+		{"-idle -1s", 2, []string{"-idle", "-1s"}},
+		{"-write 0", 2, []string{"-write", "0s"}},
+		{"-grace 0", 2, []string{"-grace", "0s"}},
+		{"-port 7", 2, []string{"-port", "-help"}},
+		{"7008", 2, []string{`"7008"`}},
+		{"-address 192.0.2.1:0", 1, []string{"-address", "192.0.2.1:0", "bind"}},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			out, err := programtest.Command(strings.Fields(c.args)...).CombinedOutput()
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit)
+			require.Equal(t, c.code, exit.ExitCode())
+			require.Equal(t, 1, strings.Count(string(out), "\n"), string(out))
+			for _, want := range c.want {
+				require.Contains(t, string(out), want)
+			}
+		})
+	}
+}
+
+// A person with nc and one with socat talk.
+func TestConversation(t *testing.T) {
+	p := programtest.Start(t)
+	host, port, err := net.SplitHostPort(p.Addr)
+	require.NoError(t, err)
+	begin := func(cmd *exec.Cmd) (io.WriteCloser, *person) {
+		in, err := cmd.StdinPipe()
+		require.NoError(t, err)
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		t.Cleanup(func() { cmd.Wait() })
+		return in, &person{t: t, lines: bufio.NewReader(out)}
+	}
+	toAda, ada := begin(programtest.Tool(t, "nc.openbsd", "-N", host, port))
+	ada.until("* guest1 joined")
+	toBob, bob := begin(programtest.Tool(t, "socat", "-", "TCP:"+p.Addr))
+	bob.until("* guest2 joined")
+
+	fmt.Fprint(toAda, "/nick ada\n")
+	bob.until("* guest1 is now ada")
+	fmt.Fprint(toBob, "/nick ada\n/nick bob\r\n")
+	require.Equal(t, "* somebody else is ada", bob.sees())
+	ada.until("* guest2 is now bob")
+	fmt.Fprint(toAda, "hello, bob\n")
+	require.Equal(t, "<ada> hello, bob", bob.until("<"))
+	fmt.Fprint(toBob, "  hello, ada \r\n\r\n/who\n")
+	require.Equal(t, "* 2 here: ada bob", bob.until("* 2 here"))
+	ada.until("<ada> hello, bob")
+	require.Equal(t, "<bob> hello, ada", ada.sees())
+
+	fmt.Fprint(toBob, "/quit so long\n")
+	require.Equal(t, "* goodbye", bob.until("* goodbye"))
+	require.Equal(t, "* bob left: so long", ada.sees())
+	toBob.Close()
+
+	// What nc sends before its end is heard, a line without an end as well.
+	third := join(t, p)
+	fmt.Fprint(toAda, "one\ntwo")
+	require.NoError(t, toAda.Close())
+	require.Equal(t, "<ada> one", third.sees())
+	require.Equal(t, "<ada> two", third.sees())
+	require.Equal(t, "* ada left", third.sees())
+	require.NoError(t, third.Close())
+	p.Stop()
+}
+
+func TestLines(t *testing.T) {
+	p := programtest.Start(t, "-line", "32")
+	full, over := strings.Repeat("x", 32), strings.Repeat("x", 33)
+	const tooLong = "* that line is longer than 32 bytes, and was not sent"
+	for _, c := range []struct{ send, want string }{
+		{"a\n\nb\n", "<$> a\n<$> b"},
+		{full + "\r\n", "<$> " + full},
+		{over + "\n/foo\n", tooLong + "\n* there is no command /foo; /help tells which there are"},
+		{strings.Repeat("long ", 100_000) + "\nz\n", tooLong + "\n<$> z"},
+		{"a\x1b[2Jb\x00\n", "<$> a\uFFFD[2Jb\uFFFD"},
+		{"\xff\xfe\n", "<$> \uFFFD\uFFFD"},
+		{"/nick " + strings.Repeat("n", 21) + "\n", "* a name has 1 to 20 characters: /nick NAME"},
+		{"/nick\n", "* a name has 1 to 20 characters: /nick NAME"},
+		{"/nick a/b\n", "* a name has letters, digits, - and _, but not '/'"},
+		{"/help\n", "* /nick NAME gives you a name, /who tells who is here, /quit [WORDS] leaves"},
+	} {
+		for _, pieces := range []bool{false, true} {
+			who := join(t, p)
+			if pieces && len(c.send) < 100 {
+				for _, b := range []byte(c.send) {
+					_, err := who.Write([]byte{b})
+					require.NoError(t, err)
+				}
+			} else {
+				_, err := who.Write([]byte(c.send))
+				require.NoError(t, err)
+			}
+			for line := range strings.SplitSeq(c.want, "\n") {
+				got := who.sees()
+				for strings.HasPrefix(got, "* guest") { // somebody comes or goes
+					got = who.sees()
+				}
+				require.Equal(t, strings.ReplaceAll(line, "$", who.nick), got, "%.50q", c.send)
+			}
+			who.says("/quit")
+			who.until("* goodbye")
+			require.NoError(t, who.Close())
+		}
+	}
+	p.Stop()
+}
+
+func TestSilentMemberIsSentAway(t *testing.T) {
+	const idle = 300 * time.Millisecond
+	p := programtest.Start(t, "-idle", idle.String())
+	who := join(t, p)
+	var begun time.Time
+	for range 3 { // each line gives it the whole time
+		time.Sleep(idle / 3)
+		begun = time.Now()
+		who.says("still here")
+		who.until("<")
+	}
+	other := join(t, p)
+	stop := time.AfterFunc(idle/2, func() { fmt.Fprintln(other, "and so am I") })
+	defer stop.Stop()
+	require.Equal(t, "* you were silent for 300ms: goodbye", who.until("* you"))
+	require.Empty(t, who.rest())
+	require.GreaterOrEqual(t, time.Since(begun), idle)
+	require.Equal(t, "* "+who.nick+" left: was silent for 300ms", other.until("* "+who.nick))
+	p.Stop()
+}
+
+func TestMemberWhoNeverReadsIsSentAway(t *testing.T) {
+	p := programtest.Start(t, "-write", "300ms")
+	stuck, talker := joinNarrow(t, p), join(t, p)
+	left := "* " + stuck.nick + " left: did not read for 300ms"
+	for i := 0; ; i++ {
+		if i < 1000 { // more than all buffers hold
+			talker.says("%s", strings.Repeat("x", 1000))
+		}
+		if line := talker.sees(); line[0] == '*' {
+			require.Equal(t, left, line)
+			break
+		}
+	}
+	require.NoError(t, talker.Close())
+	p.Stop()
+}
+
+// What had arrived when the signal comes is delivered to those who read.
+func TestStopLosesNothing(t *testing.T) {
+	p := programtest.Start(t, "-grace", "1h")
+	const talkers, count = 4, 200
+	var all []*person
+	for range talkers {
+		all = append(all, join(t, p))
+	}
+	listener := join(t, p)
+	p.Signal(syscall.SIGSTOP) // so that it cannot have read what comes
+	for _, who := range all {
+		for i := range count {
+			who.says("line %d", i)
+		}
+	}
+	p.Signal(syscall.SIGTERM)
+	p.Signal(syscall.SIGCONT)
+	said := make(map[string]int)
+	for line := range strings.SplitSeq(strings.TrimSpace(listener.rest()), "\n") {
+		nick, words, found := strings.Cut(line, "> ")
+		if found {
+			require.Equal(t, fmt.Sprint("line ", said[nick]), words)
+			said[nick]++
+		}
+	}
+	for _, who := range all {
+		require.Equal(t, count, said["<"+who.nick])
+		require.Contains(t, who.rest(), "* the server stops\n")
+	}
+	state, log := p.Ended()
+	require.Zero(t, state.ExitCode(), log)
+}
+
+// fill has somebody say more than the buffers of those hold who do not read.
+func fill(talker *person) {
+	talker.t.Helper()
+	for range 1000 {
+		talker.says("%s", strings.Repeat("x", 1000))
+		talker.until("<")
+	}
+}
+
+func TestSecondSignalDoesNotWait(t *testing.T) {
+	p := programtest.Start(t, "-grace", "1h")
+	who := joinNarrow(t, p)
+	talker := join(t, p)
+	fill(talker)
+	p.Signal(syscall.SIGTERM)
+	p.Await("stopping")
+	talker.rest()
+	p.Signal(syscall.SIGTERM)
+	state, _ := p.Ended()
+	require.Equal(t, syscall.SIGTERM, state.Sys().(syscall.WaitStatus).Signal())
+	who.Close()
+}
+
+// A successor takes over, and nobody who connects meanwhile is refused.
+func TestHandover(t *testing.T) {
+	p := programtest.Start(t)
+	old := join(t, p)
+	refused := make(chan error, 1)
+	stop := make(chan struct{})
+	go func() {
+		defer close(refused)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			c, err := net.Dial("tcp", p.Addr)
+			if err != nil {
+				refused <- err
+				return
+			}
+			c.Close()
+		}
+	}()
+	p.Signal(syscall.SIGUSR2)
+	pid := regexp.MustCompile(`successor=(\d+)`).FindStringSubmatch(p.Await("handed over"))
+	require.NotNil(t, pid)
+	require.Equal(t, "* the server has a successor: please connect again", old.until("* the server"))
+	old.rest()
+	p.Await("stopped")
+	close(stop)
+	require.NoError(t, <-refused)
+
+	again := join(t, p)
+	again.says("hello")
+	require.Equal(t, "<"+again.nick+"> hello", again.until("<"))
+	require.NoError(t, again.Close())
+	var successor int
+	fmt.Sscan(pid[1], &successor)
+	require.NoError(t, syscall.Kill(successor, syscall.SIGTERM))
+	_, log := p.Ended()
+	require.Contains(t, log, "stopped")
+}

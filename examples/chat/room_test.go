@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/require"
+)
+
+// While a loop is busy, who talks on without end has to wait, and not the
+// program's memory.
+func TestTalkerWaitsForBusyLoop(t *testing.T) {
+	group, err := loop.NewGroup(2, loop.RoundRobin())
+	require.NoError(t, err)
+	s := newServer(options{max: 2, line: 1000, queue: leastQueue, write: time.Minute, grace: time.Minute}, group)
+	addr, err := s.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	talker, err := net.Dial("tcp", addr.String())
+	require.NoError(t, err)
+	require.NoError(t, talker.SetDeadline(time.Now().Add(programtest.Patience)))
+	_, err = io.ReadFull(talker, make([]byte, len("* welcome")))
+	require.NoError(t, err)
+
+	var busy *hub // the one without a member
+	for l, h := range s.room.hubs {
+		empty := make(chan bool)
+		require.NoError(t, l.Post(func() { empty <- len(h.members) == 0 }))
+		if <-empty {
+			busy = h
+		}
+	}
+	require.NotNil(t, busy)
+	release := make(chan struct{})
+	require.NoError(t, busy.loop.Post(func() { <-release }))
+
+	const size = 4 << 20
+	line := append(bytes.Repeat([]byte{'x'}, 999), '\n')
+	go func() {
+		if _, err := talker.Write(append(bytes.Repeat(line, size/len(line)), "/quit\n"...)); err != nil {
+			t.Error(err)
+		}
+	}()
+	state := func() (pending, waiting int) {
+		s.room.mu.Lock()
+		defer s.room.mu.Unlock()
+		return len(busy.pending), len(s.room.waiting)
+	}
+	require.Eventually(t, func() bool {
+		_, waiting := state()
+		return waiting == 1
+	}, programtest.Patience, time.Millisecond)
+	pending, _ := state()
+	require.Greater(t, pending, mostPending)
+	require.LessOrEqual(t, pending, mostPending+2*len(line))
+
+	close(release)
+	_, err = io.Copy(io.Discard, talker) // until it has said all
+	require.NoError(t, err)
+	require.NoError(t, talker.Close())
+	require.NoError(t, s.Close())
+	require.NoError(t, group.Close())
+}
+
+func TestClean(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"", ""}, {"plain", "plain"}, {"tab\there", "tab\there"}, {"grüße 👋", "grüße 👋"},
+		{"\x1b[31mred", "\uFFFD[31mred"}, {"a\x7fb\u009bc", "a\uFFFDb\uFFFDc"}, {"bad\xffutf", "bad\uFFFDutf"},
+	} {
+		in := []byte(c.in)
+		require.Equal(t, c.want, string(clean(in)))
+		require.Equal(t, c.in, string(in), "the input is the connection's")
+	}
+}
