@@ -18,7 +18,7 @@ import (
 // one order, at once. The one sees the beginning of it, and how much is missing.
 func TestCrowd(t *testing.T) {
 	const people, talkers, each = 200, 20, 60
-	p := programtest.Start(t, "-queue", fmt.Sprint(leastQueue))
+	p := start(t, "-queue", fmt.Sprint(leastQueue))
 	stuck := joinNarrow(t, p)
 	var all []*person
 	for range people {
@@ -103,7 +103,7 @@ func TestCrowd(t *testing.T) {
 // bounded.
 func TestFloodIsBounded(t *testing.T) {
 	const flood = 64 << 20
-	p := programtest.Start(t)
+	p := start(t)
 	stuck, talker := joinNarrow(t, p), join(t, p)
 	before := resident(t, p)
 	line := strings.Repeat("x", 1000) + "\n"

@@ -19,6 +19,12 @@ import (
 
 func TestMain(m *testing.M) { programtest.Main(m, main) }
 
+// start runs the program on a free port.
+func start(t *testing.T, args ...string) *programtest.Program {
+	t.Helper()
+	return programtest.Start(t, append([]string{"-address", "127.0.0.1:0"}, args...)...)
+}
+
 // A person is a client that reads lines.
 type person struct {
 	t testing.TB
@@ -129,7 +135,7 @@ func TestBadArguments(t *testing.T) {
 
 // A person with nc and one with socat talk.
 func TestConversation(t *testing.T) {
-	p := programtest.Start(t)
+	p := start(t)
 	host, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(t, err)
 	begin := func(cmd *exec.Cmd) (io.WriteCloser, *person) {
@@ -175,7 +181,7 @@ func TestConversation(t *testing.T) {
 }
 
 func TestLines(t *testing.T) {
-	p := programtest.Start(t, "-line", "32")
+	p := start(t, "-line", "32")
 	full, over := strings.Repeat("x", 32), strings.Repeat("x", 33)
 	const tooLong = "* that line is longer than 32 bytes, and was not sent"
 	for _, c := range []struct{ send, want string }{
@@ -218,7 +224,7 @@ func TestLines(t *testing.T) {
 
 func TestSilentMemberIsSentAway(t *testing.T) {
 	const idle = 300 * time.Millisecond
-	p := programtest.Start(t, "-idle", idle.String())
+	p := start(t, "-idle", idle.String())
 	who := join(t, p)
 	var begun time.Time
 	for range 3 { // each line gives it the whole time
@@ -238,7 +244,7 @@ func TestSilentMemberIsSentAway(t *testing.T) {
 }
 
 func TestMemberWhoNeverReadsIsSentAway(t *testing.T) {
-	p := programtest.Start(t, "-write", "300ms")
+	p := start(t, "-write", "300ms")
 	stuck, talker := joinNarrow(t, p), join(t, p)
 	left := "* " + stuck.nick + " left: did not read for 300ms"
 	for i := 0; ; i++ {
@@ -256,7 +262,7 @@ func TestMemberWhoNeverReadsIsSentAway(t *testing.T) {
 
 // What had arrived when the signal comes is delivered to those who read.
 func TestStopLosesNothing(t *testing.T) {
-	p := programtest.Start(t, "-grace", "1h")
+	p := start(t, "-grace", "1h")
 	const talkers, count = 4, 200
 	var all []*person
 	for range talkers {
@@ -297,7 +303,7 @@ func fill(talker *person) {
 }
 
 func TestSecondSignalDoesNotWait(t *testing.T) {
-	p := programtest.Start(t, "-grace", "1h")
+	p := start(t, "-grace", "1h")
 	who := joinNarrow(t, p)
 	talker := join(t, p)
 	fill(talker)
@@ -312,7 +318,7 @@ func TestSecondSignalDoesNotWait(t *testing.T) {
 
 // A successor takes over, and nobody who connects meanwhile is refused.
 func TestHandover(t *testing.T) {
-	p := programtest.Start(t)
+	p := start(t)
 	old := join(t, p)
 	refused := make(chan error, 1)
 	stop := make(chan struct{})

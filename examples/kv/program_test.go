@@ -15,11 +15,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-2334f180/weir/examples/internal/running"
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { running.Main(m, main) }
+func TestMain(m *testing.M) { programtest.Main(m, main) }
+
+// start runs the program on a free port.
+func start(t *testing.T, args ...string) *programtest.Program {
+	t.Helper()
+	return programtest.Start(t, append([]string{"-address", "127.0.0.1:0"}, args...)...)
+}
 
 // A session is a connection to a server, which may be another one than ours.
 type session struct {
@@ -33,11 +39,11 @@ func connect(t testing.TB, network, address string) *session {
 	c, err := net.Dial(network, address)
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(3*running.Patience)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(3*programtest.Patience)))
 	return &session{t: t, Conn: c, replies: bufio.NewReader(c)}
 }
 
-func open(t testing.TB, p *running.Program) *session { return connect(t, "tcp", p.Addr) }
+func open(t testing.TB, p *programtest.Program) *session { return connect(t, "tcp", p.Addr) }
 
 func (s *session) send(words ...string) {
 	s.t.Helper()
@@ -78,7 +84,7 @@ func (s *session) reply() (string, error) {
 }
 
 func TestHelp(t *testing.T) {
-	out, err := running.Command("--help").Output()
+	out, err := programtest.Command("--help").Output()
 	require.NoError(t, err)
 	for _, flag := range []string{"-address", "-loops", "-max", "-memory", "-request", "-idle", "-write", "-grace"} {
 		require.Contains(t, string(out), "\n  "+flag+" ")
@@ -111,7 +117,7 @@ func TestBadArguments(t *testing.T) {
 		{"-address 192.0.2.1:0", 1, []string{"-address", "192.0.2.1:0", "bind"}},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			out, err := running.Command(strings.Fields(c.args)...).CombinedOutput()
+			out, err := programtest.Command(strings.Fields(c.args)...).CombinedOutput()
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit)
 			require.Equal(t, c.code, exit.ExitCode())
@@ -125,7 +131,7 @@ func TestBadArguments(t *testing.T) {
 
 // Requests that come byte by byte, and others that come a hundred at once.
 func TestFraming(t *testing.T) {
-	p := running.Start(t)
+	p := start(t)
 	s := open(t, p)
 	for _, b := range request("SET", "key", "a\r\nb") {
 		_, err := s.Write([]byte{b})
@@ -146,7 +152,7 @@ func TestFraming(t *testing.T) {
 
 // A protocol error is told after the replies that are due, and is the end.
 func TestProtocolErrorEndsTheConnection(t *testing.T) {
-	p := running.Start(t)
+	p := start(t)
 	s := open(t, p)
 	_, err := s.Write([]byte("PING\r\n*1\r\n$x\r\nPING\r\nPING\r\n"))
 	require.NoError(t, err)
@@ -159,7 +165,7 @@ func TestProtocolErrorEndsTheConnection(t *testing.T) {
 
 // A request as long as is allowed, and one that is longer.
 func TestLongRequests(t *testing.T) {
-	p := running.Start(t, "-request", "4MB")
+	p := start(t, "-request", "4MB")
 	s := open(t, p)
 	value := strings.Repeat("v", 4<<20-100)
 	require.Equal(t, "+OK\r\n", s.do("SET", "k", value))
@@ -177,7 +183,7 @@ func TestLongRequests(t *testing.T) {
 // reads, it gets all that it asked for.
 func TestClientThatReadsLate(t *testing.T) {
 	const count = 60
-	p := running.Start(t, "-request", "1MB")
+	p := start(t, "-request", "1MB")
 	s := open(t, p)
 	value := strings.Repeat("v", 1<<20-100)
 	require.Equal(t, "+OK\r\n", s.do("SET", "k", value))
@@ -203,7 +209,7 @@ func TestClientThatReadsLate(t *testing.T) {
 }
 
 func TestClientThatNeverReadsIsCut(t *testing.T) {
-	p := running.Start(t, "-write", "200ms")
+	p := start(t, "-write", "200ms")
 	s := open(t, p)
 	require.Equal(t, "+OK\r\n", s.do("SET", "k", strings.Repeat("v", 4<<20)))
 	_, err := s.Write(bytes.Repeat(request("GET", "k"), 20))
@@ -211,13 +217,13 @@ func TestClientThatNeverReadsIsCut(t *testing.T) {
 	other := open(t, p)
 	require.Eventually(t, func() bool {
 		return strings.Contains(other.do("INFO"), "connected_clients:1\r\n")
-	}, running.Patience, 10*time.Millisecond)
+	}, programtest.Patience, 10*time.Millisecond)
 	p.Stop()
 }
 
 func TestIdleClientIsCut(t *testing.T) {
 	const idle = 200 * time.Millisecond
-	p := running.Start(t, "-idle", idle.String())
+	p := start(t, "-idle", idle.String())
 	s := open(t, p)
 	begun := time.Now()
 	require.Equal(t, "+PONG\r\n", s.do("PING"))
@@ -229,7 +235,7 @@ func TestIdleClientIsCut(t *testing.T) {
 
 // A key is there for all of its time, and then gone.
 func TestExpiryIsNeverEarly(t *testing.T) {
-	p := running.Start(t)
+	p := start(t)
 	const count = 50
 	s := open(t, p)
 	begun := make([]time.Time, count)
@@ -255,7 +261,7 @@ func TestExpiryIsNeverEarly(t *testing.T) {
 // Clients that send without a pause when the signal comes: each gets a whole
 // number of replies, one for each request that was executed, and an orderly end.
 func TestStopLosesNothing(t *testing.T) {
-	p := running.Start(t, "-grace", "1h")
+	p := start(t, "-grace", "1h")
 	var clients sync.WaitGroup
 	t.Cleanup(clients.Wait) // also when the test has failed
 	started := make(chan struct{}, 4)
@@ -310,7 +316,7 @@ func TestStopLosesNothing(t *testing.T) {
 
 // What arrived before the signal is executed, and its replies arrive.
 func TestStopExecutesWhatArrived(t *testing.T) {
-	p := running.Start(t, "-grace", "1h")
+	p := start(t, "-grace", "1h")
 	const count = 10_000
 	s := open(t, p)
 	require.Equal(t, "+PONG\r\n", s.do("PING"))
@@ -332,7 +338,7 @@ func TestStopExecutesWhatArrived(t *testing.T) {
 
 func TestStopWithClientThatNeverReads(t *testing.T) {
 	const grace = 300 * time.Millisecond
-	p := running.Start(t, "-grace", grace.String())
+	p := start(t, "-grace", grace.String())
 	s := open(t, p)
 	require.Equal(t, "+OK\r\n", s.do("SET", "k", strings.Repeat("v", 4<<20)))
 	_, err := s.Write(bytes.Repeat(request("GET", "k"), 20))

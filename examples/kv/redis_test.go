@@ -12,13 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-2334f180/weir/examples/internal/running"
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/stretchr/testify/require"
 )
 
-func cli(t *testing.T, p *running.Program, stdin string, args ...string) string {
+func cli(t *testing.T, p *programtest.Program, stdin string, args ...string) string {
 	t.Helper()
-	cmd := running.Tool(t, "redis-cli", append([]string{"-p", p.Port()}, args...)...)
+	cmd := programtest.Tool(t, "redis-cli", append([]string{"-p", p.Port()}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -26,7 +26,7 @@ func cli(t *testing.T, p *running.Program, stdin string, args ...string) string 
 }
 
 func TestRedisCLI(t *testing.T) {
-	p := running.Start(t)
+	p := start(t)
 	require.Equal(t, "OK\n", cli(t, p, "", "SET", "greeting", "hello world", "EX", "100"))
 	require.Equal(t, "hello world\n", cli(t, p, "", "GET", "greeting"))
 	require.Equal(t, "100\n", cli(t, p, "", "TTL", "greeting"))
@@ -46,8 +46,8 @@ func TestRedisCLI(t *testing.T) {
 func TestRedisBenchmark(t *testing.T) {
 	for _, depth := range []string{"1", "16"} {
 		t.Run("-P "+depth, func(t *testing.T) {
-			p := running.Start(t)
-			cmd := running.Tool(t, "redis-benchmark", "-p", p.Port(), "-P", depth, "-n", "5000", "-c", "20", "-r", "1000",
+			p := start(t)
+			cmd := programtest.Tool(t, "redis-benchmark", "-p", p.Port(), "-P", depth, "-n", "5000", "-c", "20", "-r", "1000",
 				"--csv", "-t", "ping,set,get,incr,mset")
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, string(out))
@@ -65,7 +65,7 @@ func redisServer(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "redis.sock")
-	cmd := running.Tool(t, "redis-server", "--port", "0", "--unixsocket", path, "--dir", dir, "--save", "", "--daemonize", "no")
+	cmd := programtest.Tool(t, "redis-server", "--port", "0", "--unixsocket", path, "--dir", dir, "--save", "", "--daemonize", "no")
 	var log bytes.Buffer
 	cmd.Stdout = &log
 	require.NoError(t, cmd.Start())
@@ -79,7 +79,7 @@ func redisServer(t *testing.T) string {
 			c.Close()
 		}
 		return err == nil
-	}, running.Patience, 10*time.Millisecond)
+	}, programtest.Patience, 10*time.Millisecond)
 	return path
 }
 
@@ -151,7 +151,7 @@ func (c chooser) command() (words []string) {
 // Redis answers random commands as we do, byte by byte.
 func TestAnswersAreThoseOfRedis(t *testing.T) {
 	theirs := connect(t, "unix", redisServer(t))
-	p := running.Start(t)
+	p := start(t)
 	ours := open(t, p)
 	seed := uint64(time.Now().UnixNano())
 	c := chooser{rand.New(rand.NewPCG(seed, 0))}
@@ -179,7 +179,7 @@ func TestAnswersAreThoseOfRedis(t *testing.T) {
 // What is no request is answered as by Redis, and the connection is closed.
 func TestProtocolIsThatOfRedis(t *testing.T) {
 	path := redisServer(t)
-	p := running.Start(t)
+	p := start(t)
 	for _, in := range []string{
 		"PING\r\n", "ping\n", "  PING  x \r\n", "\r\n\r\nPING\r\n", "ECHO \"a\\x41\\n\\q\"\r\n", `ECHO 'a\'b'` + "\r\n",
 		"ECHO \"a\r\n", "ECHO 'a'b\r\n", "ECHO \"\"\r\n", "ECHO x\"y\"\r\n",

@@ -5,6 +5,7 @@ package programtest
 import (
 	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -42,10 +43,11 @@ func Command(args ...string) *exec.Cmd {
 
 // A Program is one that runs, and has said what it listens at.
 type Program struct {
+	Addr string // host:port
+	Cmd  *exec.Cmd
+	Log  chan string // the lines of its log, and of its successors'; closed when all have ended
+
 	t    testing.TB
-	cmd  *exec.Cmd
-	Addr string        // host:port
-	log  chan string   // the lines of its log
 	gone chan struct{} // closed when it has ended
 }
 
@@ -58,7 +60,7 @@ func Start(t testing.TB, args ...string) *Program {
 // Launch runs a command that runs the program.
 func Launch(t testing.TB, cmd *exec.Cmd) *Program {
 	t.Helper()
-	p := &Program{t: t, cmd: cmd, log: make(chan string, 4096), gone: make(chan struct{})}
+	p := &Program{t: t, Cmd: cmd, Log: make(chan string, 4096), gone: make(chan struct{})}
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	stderr, err := cmd.StderrPipe()
@@ -67,13 +69,18 @@ func Launch(t testing.TB, cmd *exec.Cmd) *Program {
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		<-p.gone
+		if t.Failed() {
+			for line := range p.Log {
+				t.Log("its log:", line)
+			}
+		}
 	})
 	greeting, err := bufio.NewReader(stdout).ReadString('\n')
 	go func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			p.log <- lines.Text()
+			p.Log <- lines.Text()
 		}
-		close(p.log)
+		close(p.Log)
 		cmd.Wait()
 		close(p.gone)
 	}()
@@ -84,13 +91,30 @@ func Launch(t testing.TB, cmd *exec.Cmd) *Program {
 	return p
 }
 
+// Port is that of the address.
+func (p *Program) Port() string {
+	_, port, err := net.SplitHostPort(p.Addr)
+	require.NoError(p.t, err)
+	return port
+}
+
+// Dial connects to the program. Reads and writes end when Patience is over.
+func (p *Program) Dial() net.Conn {
+	p.t.Helper()
+	c, err := net.Dial("tcp", p.Addr)
+	require.NoError(p.t, err)
+	require.NoError(p.t, c.SetDeadline(time.Now().Add(Patience)))
+	p.t.Cleanup(func() { c.Close() })
+	return c
+}
+
 // Await returns the next line of the log that has the words.
 func (p *Program) Await(words string) string {
 	p.t.Helper()
 	expired := time.After(Patience)
 	for {
 		select {
-		case line, more := <-p.log:
+		case line, more := <-p.Log:
 			if !more {
 				require.Fail(p.t, "the log ended without "+words)
 			}
@@ -107,7 +131,7 @@ func (p *Program) Await(words string) string {
 // Signal sends the program a signal.
 func (p *Program) Signal(sig os.Signal) {
 	p.t.Helper()
-	require.NoError(p.t, p.cmd.Process.Signal(sig))
+	require.NoError(p.t, p.Cmd.Process.Signal(sig))
 }
 
 // Ended waits for the program's end, and returns its state and the rest of its
@@ -120,11 +144,12 @@ func (p *Program) Ended() (*os.ProcessState, string) {
 		require.Fail(p.t, "the program does not end")
 	}
 	var rest strings.Builder
-	for line := range p.log {
+	for line := range p.Log {
 		rest.WriteString(line + "\n")
 	}
 	require.NotContains(p.t, rest.String(), "DATA RACE")
-	return p.cmd.ProcessState, rest.String()
+	require.NotContains(p.t, rest.String(), "panic:")
+	return p.Cmd.ProcessState, rest.String()
 }
 
 // Stop ends the program by SIGTERM, which must succeed, and returns the rest of
@@ -171,7 +196,16 @@ func Helps(t *testing.T, flags ...string) {
 	require.Equal(t, len(flags), strings.Count(string(out), "\n  -"), "flags")
 }
 
-var packages = map[string]string{"socat": "socat", "nc.openbsd": "netcat-openbsd", "curl": "curl", "wrk": "wrk"}
+// The Debian packages of the tools.
+var packages = map[string]string{
+	"curl":            "curl",
+	"nc.openbsd":      "netcat-openbsd",
+	"redis-benchmark": "redis-tools",
+	"redis-cli":       "redis-tools",
+	"redis-server":    "redis-server",
+	"socat":           "socat",
+	"wrk":             "wrk",
+}
 
 // Tool is a command of Debian's. Only where the tests are a gate must it exist.
 func Tool(t testing.TB, name string, args ...string) *exec.Cmd {
