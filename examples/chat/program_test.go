@@ -223,7 +223,7 @@ func TestLines(t *testing.T) {
 }
 
 func TestSilentMemberIsSentAway(t *testing.T) {
-	const idle = 300 * time.Millisecond
+	const idle = 600 * time.Millisecond
 	p := start(t, "-idle", idle.String())
 	who := join(t, p)
 	var begun time.Time
@@ -236,10 +236,10 @@ func TestSilentMemberIsSentAway(t *testing.T) {
 	other := join(t, p)
 	stop := time.AfterFunc(idle/2, func() { fmt.Fprintln(other, "and so am I") })
 	defer stop.Stop()
-	require.Equal(t, "* you were silent for 300ms: goodbye", who.until("* you"))
+	require.Equal(t, "* you were silent for 600ms: goodbye", who.until("* you"))
 	require.Empty(t, who.rest())
 	require.GreaterOrEqual(t, time.Since(begun), idle)
-	require.Equal(t, "* "+who.nick+" left: was silent for 300ms", other.until("* "+who.nick))
+	require.Equal(t, "* "+who.nick+" left: was silent for 600ms", other.until("* "+who.nick))
 	p.Stop()
 }
 
