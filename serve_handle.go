@@ -88,7 +88,15 @@ func (x *session) Notify(_ *loop.Hook, n loop.Notice) {
 		go x.end(nil)
 		return
 	}
-	x.hook.Loop().Spawn(x.run)
+	x.hook.Loop().Spawn(x.wake)
+}
+
+// wake runs the session if there is something to read. The event may be of what
+// a call has taken before the loop got to it.
+func (x *session) wake() {
+	if x.idle() {
+		x.run()
+	}
 }
 
 // run calls the handler until there is nothing to read.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -118,6 +119,66 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 	}
 	request(fds[0])
 	request(fds[n-1])
+}
+
+// An event may be of input that was read before the loop got to the event.
+func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	defer g.Close()
+	holding, release := make(chan struct{}), make(chan struct{})
+	events := &weir.Server{Group: g, Events: weir.Events{Data: func(c *weir.Conn) error {
+		if string(c.Next(-1)) == "hold" {
+			close(holding)
+			<-release
+		}
+		return nil
+	}}}
+	var calls atomic.Int64
+	inHandler, goOn := make(chan struct{}, 8), make(chan struct{})
+	blocking := &weir.Server{Group: g, Handle: func(s *socket.Socket) error {
+		calls.Add(1)
+		if err := lines(s); err != nil {
+			return err
+		}
+		inHandler <- struct{}{}
+		<-goOn
+		buf := make([]byte, 10)
+		n, err := s.Recv(buf, unix.MSG_DONTWAIT) // without the loop, which is held up
+		if err != nil {
+			return err
+		}
+		_, err = s.Send(buf[:n], 0)
+		return err
+	}}
+	hold, c := client(t, serve(t, events)), client(t, serve(t, blocking))
+	send(t, c, "one\n")
+	take(t, inHandler)
+	expect(t, c, "<one>")
+	// Both events come in one turn, and the first one's callback holds it up.
+	posted := make(chan struct{})
+	require.NoError(t, g.Loops()[0].Post(func() {
+		send(t, hold, "hold")
+		send(t, c, "two\n")
+		close(posted)
+	}))
+	take(t, posted)
+	take(t, holding)
+	letGo := sync.OnceFunc(func() { close(release) })
+	defer letGo()
+	close(goOn)
+	expect(t, c, "two\n")
+	for begin := time.Now(); time.Since(begin) < 10*time.Millisecond; { // until it is idle
+		runtime.Gosched()
+	}
+	letGo()
+	done := make(chan struct{})
+	require.NoError(t, g.Loops()[0].Post(func() { close(done) }))
+	take(t, done)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	require.NoError(t, blocking.Shutdown(ctx), "nobody waits for another line")
+	require.EqualValues(t, 1, calls.Load())
 }
 
 func TestHandleErrorsCloseAndAreLogged(t *testing.T) {

@@ -270,6 +270,23 @@ func TestReleaseOfACallInProgressIsRefused(t *testing.T) {
 	require.ErrorIs(t, <-ended, ErrClosed)
 }
 
+func TestWaitOnAClosedRegistrationDoesNotWatchAgain(t *testing.T) {
+	l, err := New()
+	require.NoError(t, err)
+	ours, _ := handlerPair(t)
+	var r Registration
+	require.NoError(t, l.Register(&r, ours, DropWritable))
+	var call Call
+	_, err = r.Begin(Read, &call)
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	require.ErrorIs(t, r.Wait(Read, &call), ErrClosed)
+	require.Zero(t, r.interest)
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, r.Wait(Read, &call), ErrClosed, "not the poller's error")
+	r.End(Read, false)
+}
+
 func TestHandlerIsToldThatTheLoopWasClosed(t *testing.T) {
 	l, err := New()
 	require.NoError(t, err)

@@ -280,6 +280,9 @@ func (r *Registration) park(d Direction, c *Call, deadline int64, events bool) e
 func (r *Registration) hang(d Direction, w *waiter, events bool) (parked bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.state.Load()&stateClosed != 0 { // what is not watched any more stays so
+		return false, r.closedFor()
+	}
 	if events {
 		if err := r.watch(d); err != nil {
 			return false, err
