@@ -32,7 +32,7 @@ type Conn struct {
 	// flags are set under mu, or by the loop; read anywhere.
 	flags atomic.Uint32
 	errno uint16     // of a write that failed
-	asks  int8       // the loop's: how often it was asked whether all has arrived; below 0 when that is no use
+	asks  int8       // the loop's: how often it was asked whether all has arrived
 	mu    sync.Mutex // guards the output, and errno
 	out   *output    // what the peer has not taken yet; nil for nothing
 
@@ -277,7 +277,7 @@ func (c *Conn) discard(budget *int) bool {
 	n, errno := socket.RawRecv(c.reg.FD(), c.eng.buf, 0)
 	*budget -= n
 	if n > 0 {
-		c.asks = -1 // it goes on sending, and would see a reset: its end is waited for
+		c.asks, c.heard = max(c.asks, seldom), true // it goes on sending, and would see a reset
 	}
 	switch {
 	case errno == unix.EAGAIN:
@@ -400,8 +400,8 @@ func (c *Conn) closeStep() bool {
 	// To close while there is unread input would be a reset, and so would be
 	// the answer to what the peer sends to a closed connection. That takes from
 	// the peer what it has not got yet.
-	if unread {
-		c.asks = -1
+	if c.heard = unread; unread {
+		c.asks = seldom
 	}
 	c.drop()
 	c.flags.And(^(paused | high))
@@ -435,17 +435,21 @@ func (c *Conn) arrived() bool {
 // askAt is when the kernel is asked the next time whether all that was sent has
 // arrived, which it does not tell by itself: less and less often.
 func (c *Conn) askAt() time.Duration {
-	const doubling = 7 // then it has been 127 ms
-	after := time.Duration(1)<<min(c.asks, doubling) + 100*time.Duration(max(c.asks-doubling, 0))
+	after := time.Duration(1)<<min(c.asks, seldom) + 100*time.Duration(max(c.asks-seldom, 0))
 	return c.active + after*time.Millisecond
 }
 
-// ask closes a connection whose peer has got all, or sees when to ask again.
+// seldom is after how many times it is asked every 100 ms.
+const seldom = 7
+
+// ask closes a connection whose peer has got all, and has been silent since it
+// was asked last, or sees when to ask again.
 func (c *Conn) ask() {
-	if c.arrived() {
+	if !c.heard && c.arrived() {
 		c.finish(nil)
 		return
 	}
+	c.heard = false
 	if c.asks++; c.asks < 0 {
 		c.asks = math.MaxInt8 // the rest of the linger time is waited for
 	}

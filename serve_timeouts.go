@@ -26,8 +26,8 @@ type Timeouts struct {
 	// Handle it is the Socket's send timeout.
 	Write time.Duration
 	// Linger is how long a Close may take to get rid of what is queued, and to
-	// see that it has arrived or, if there is input that nobody reads any more,
-	// the peer's end. 0 is 5 seconds.
+	// see that it has arrived; and, if there is input that nobody reads any more,
+	// that the peer has ended or been silent for a moment. 0 is 5 seconds.
 	Linger time.Duration
 
 	any bool // one of those that need the time of each receive
@@ -97,7 +97,7 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	t := c.timeouts
 	if c.ends {
 		first(c.active, t.Linger, "linger")
-		if c.lingers && c.asks >= 0 && c.asks < math.MaxInt8 {
+		if c.lingers && c.asks < math.MaxInt8 {
 			first(c.askAt(), 1, "")
 		}
 		return
