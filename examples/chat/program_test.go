@@ -85,11 +85,13 @@ func (p *person) until(begin string) string {
 	}
 }
 
-// rest is what comes until the server closes.
+// rest is what comes until the server closes, as the client then does. The
+// server waits for that, if the client has never sent anything.
 func (p *person) rest() string {
 	p.t.Helper()
 	rest, err := io.ReadAll(p.lines)
 	require.NoError(p.t, err)
+	require.NoError(p.t, p.Close())
 	return string(rest)
 }
 
