@@ -301,3 +301,27 @@ func TestServerLeavesNoDescriptor(t *testing.T) {
 	round()
 	eventually(t, func() bool { return descriptors(t) <= before+1 }, "which the reading of the directory takes")
 }
+
+// A peer that has sent nothing, or more than anybody reads, and does not close,
+// is not waited for as long as it may take to get what was sent.
+func TestServeShutdownDoesNotWaitForThoseWhoLurk(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		says string
+		data func(*weir.Conn) error
+	}{
+		{"silent", "", echo},
+		{"unread", "abc", func(c *weir.Conn) error { c.Peek(-1); return nil }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conns, open := opened()
+			srv := &weir.Server{Timeouts: weir.Timeouts{Linger: time.Hour}, Events: weir.Events{Open: open, Data: c.data}}
+			peer := client(t, serve(t, srv))
+			take(t, conns)
+			send(t, peer, c.says)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			require.NoError(t, srv.Shutdown(ctx))
+		})
+	}
+}
