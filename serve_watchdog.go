@@ -27,7 +27,12 @@ type watched struct {
 // watch starts a watchdog.
 func watch(s *Server) *watchdog {
 	w := &watchdog{srv: s, quit: make(chan struct{}), over: make(chan struct{})}
-	go w.run()
+	loops := make([]watched, len(s.engines))
+	for i, e := range s.engines {
+		// Now, before a callback can hold the loop up.
+		_ = e.post(func() { loops[i].id.Store(goroutine()) })
+	}
+	go w.run(loops)
 	return w
 }
 
@@ -36,15 +41,11 @@ func (w *watchdog) stop() {
 	<-w.over
 }
 
-func (w *watchdog) run() {
+func (w *watchdog) run(loops []watched) {
 	defer close(w.over)
 	limit := w.srv.StallAfter
 	ticker := time.NewTicker(max(limit/4, time.Millisecond))
 	defer ticker.Stop()
-	loops := make([]watched, len(w.srv.engines))
-	for i, e := range w.srv.engines {
-		_ = e.loop.Post(func() { loops[i].id.Store(goroutine()) })
-	}
 	for {
 		select {
 		case <-w.quit:

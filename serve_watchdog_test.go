@@ -2,6 +2,7 @@ package weir_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
 		return echo(c)
 	}}}
 	addr := serve(t, srv)
+	letGo := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(letGo)
 	c := client(t, addr)
 	for stalls := 1; stalls <= 2; stalls++ {
 		send(t, c, "s")
