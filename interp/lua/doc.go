@@ -1,0 +1,43 @@
+// Package lua lets programs written for LuaSocket run unmodified in gopher-lua,
+// on Weir's sockets.
+//
+//	L := lua.NewState()  // of github.com/yuin/gopher-lua
+//	err := weirlua.Preload(L)
+//	err = L.DoFile("server.lua")  // require "socket" works
+//
+// The modules are socket (and socket.core, which is the same table),
+// socket.unix and mime.core, with the functions, methods, options and error
+// messages of LuaSocket 3.1. Its files that are written in Lua, such as
+// socket/http.lua, mime.lua and ltn12.lua, run on them when they are on
+// package.path.
+//
+// # States and goroutines
+//
+// One Lua state runs on one goroutine, as gopher-lua has it; different states
+// share nothing. A script that waits costs no thread. When the state has a
+// context (LState.SetContext), its end ends at once whatever the script is
+// blocked in: a call on a socket, select, sleep, or the look-up of a name; and
+// it raises an error there, as it does between two instructions of the script.
+//
+// # Select
+//
+// socket.select keeps what it waits for registered from call to call: a loop
+// over many sockets pays for reading its lists, and for what has changed or is
+// ready, but not for the sockets that are silent. There is no limit of 1024
+// descriptors. Results come in the order of the descriptors' numbers, those
+// with buffered input first, as LuaSocket has it. A call that finds something
+// reports what the event loops have taken in; what happened in the last
+// microseconds may be for the next call to tell.
+//
+// # Where it is not LuaSocket
+//
+//   - The language is Lua 5.1. In a coroutine, socket.protect runs its function
+//     in a coroutine of its own and passes on what that yields, so that what is
+//     protected may yield as it may in Lua 5.4; gopher-lua's own pcall may not.
+//     coroutine.running, in there, is the inner coroutine.
+//   - setfd with the descriptor of something that is no socket makes an object
+//     on which every call fails. An object's old descriptor stays open, as
+//     LuaSocket has it.
+//   - A datagram longer than 16 MiB is cut, however much was asked for.
+//   - Error messages about wrong arguments are worded as gopher-lua's are.
+package lua
