@@ -18,7 +18,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -149,7 +148,7 @@ func (o order) execute(ctx context.Context, program string) error {
 	L.SetContext(ctx)
 	o.setArg(L, program)
 	for _, code := range o.code {
-		chunk, err := L.Load(strings.NewReader(code), "(command line)")
+		chunk, err := weirlua.Load(L, strings.NewReader(code), "(command line)")
 		if err != nil {
 			return err
 		}
@@ -173,9 +172,9 @@ func (o order) execute(ctx context.Context, program string) error {
 
 func load(L *lua.LState, file string) (*lua.LFunction, error) {
 	if file == "-" {
-		return L.Load(io.Reader(os.Stdin), "stdin")
+		return weirlua.Load(L, os.Stdin, "stdin")
 	}
-	return L.LoadFile(file)
+	return weirlua.LoadFile(L, file)
 }
 
 func call(L *lua.LState, chunk *lua.LFunction, args ...lua.LValue) error {

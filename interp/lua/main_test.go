@@ -48,7 +48,7 @@ type script struct {
 // directories.
 func newScript(t *testing.T, paths ...string) *script {
 	t.Helper()
-	s := &script{LState: glua.NewState()}
+	s := &script{LState: glua.NewState(glua.Options{RegistrySize: 256, RegistryMaxSize: 1 << 20})}
 	t.Cleanup(s.Close)
 	require.NoError(t, Preload(s.LState))
 	paths = append(paths, "testdata/lib/?.lua")
@@ -70,7 +70,21 @@ func newScript(t *testing.T, paths ...string) *script {
 func (s *script) run(t *testing.T, text string) string {
 	t.Helper()
 	s.out.Reset()
-	require.NoError(t, s.DoString(text))
+	f, err := Load(s.LState, strings.NewReader(text), "script")
+	require.NoError(t, err)
+	s.Push(f)
+	require.NoError(t, s.PCall(0, 0, nil))
+	return s.out.String()
+}
+
+// runFile runs a file, and returns what it printed.
+func (s *script) runFile(t *testing.T, file string) string {
+	t.Helper()
+	s.out.Reset()
+	f, err := LoadFile(s.LState, file)
+	require.NoError(t, err)
+	s.Push(f)
+	require.NoError(t, s.PCall(0, 0, nil))
 	return s.out.String()
 }
 

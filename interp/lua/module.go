@@ -29,8 +29,9 @@ type module struct {
 const blockSize = 8192
 
 // Preload has require find the modules socket, socket.core, socket.unix and
-// mime.core. It is for a new state, before scripts run in it. The error is
-// that the state has no package library.
+// mime.core, and has it, load, loadstring, loadfile and dofile compile as Load
+// does. It is for a new state, before scripts run in it. The error is that the
+// state has no package library.
 func Preload(L *glua.LState) error {
 	preload, ok := L.GetField(L.GetGlobal("package"), "preload").(*glua.LTable)
 	if !ok {
@@ -45,6 +46,7 @@ func Preload(L *glua.LState) error {
 	} {
 		preload.RawSetString(name, L.NewFunction(loader))
 	}
+	installLoaders(L)
 	return nil
 }
 
@@ -105,7 +107,7 @@ func (m *module) open(L *glua.LState) *glua.LTable {
 	core.RawSetString("_SETSIZE", glua.LNumber(openFiles()))
 	core.RawSetString("_SOCKETINVALID", glua.LNumber(noDescriptor))
 	core.RawSetString("_DATAGRAMSIZE", glua.LNumber(datagramSize))
-	chunk, err := L.Load(strings.NewReader(library), "socket.lua")
+	chunk, err := Load(L, strings.NewReader(library), "socket.lua")
 	if err != nil {
 		L.RaiseError("%v", err)
 	}

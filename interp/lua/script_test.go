@@ -19,8 +19,7 @@ func TestScripts(t *testing.T) {
 			want, err := os.ReadFile(name + ".out")
 			require.NoError(t, err)
 			s := newScript(t)
-			require.NoError(t, s.DoFile(name+".lua"))
-			require.Equal(t, string(want), s.out.String())
+			require.Equal(t, string(want), s.runFile(t, name+".lua"))
 		})
 	}
 }
