@@ -73,14 +73,16 @@ func run(argv []string) int {
 	if err == nil {
 		return 0
 	}
+	code, text := exitFailed, err.Error()
 	if ctx.Err() != nil {
-		fmt.Fprintln(os.Stderr, "weir-lua: interrupted")
-		printTrace(err)
-		return exitInterrupted
+		code, text = exitInterrupted, "interrupted"
 	}
-	fmt.Fprintf(os.Stderr, "weir-lua: %s\n", complaint(err))
-	printTrace(err)
-	return exitFailed
+	fmt.Fprintln(os.Stderr, "weir-lua:", text)
+	var f *failure
+	if errors.As(err, &f) && f.trace != "" {
+		fmt.Fprintln(os.Stderr, f.trace)
+	}
+	return code
 }
 
 // An order is what the command line asks for.
@@ -131,8 +133,7 @@ const (
 	valuesStep  = 1024
 )
 
-// execute runs what was ordered in one state. An error of the script's is a
-// *lua.ApiError.
+// execute runs what was ordered in one state.
 func (o order) execute(ctx context.Context, program string) error {
 	L := lua.NewState(lua.Options{
 		CallStackSize:       callDepth,
@@ -147,6 +148,13 @@ func (o order) execute(ctx context.Context, program string) error {
 	}
 	L.SetContext(ctx)
 	o.setArg(L, program)
+	if err := o.runAll(L); err != nil {
+		return describe(L, err)
+	}
+	return nil
+}
+
+func (o order) runAll(L *lua.LState) error {
 	for _, code := range o.code {
 		chunk, err := weirlua.Load(L, strings.NewReader(code), "(command line)")
 		if err != nil {
@@ -197,25 +205,30 @@ func (o order) setArg(L *lua.LState, program string) {
 	L.SetGlobal("arg", arg)
 }
 
-// complaint is what a script raised, in words.
-func complaint(err error) string {
+// A failure is an error that ended a script, in words.
+type failure struct{ text, trace string }
+
+func (f *failure) Error() string { return f.text }
+
+// describe puts an error into words while the state is there: the script may
+// have given its error object a __tostring.
+func describe(L *lua.LState, err error) error {
 	var raised *lua.ApiError
 	if !errors.As(err, &raised) {
-		return err.Error()
+		return err
 	}
+	f := &failure{err.Error(), raised.StackTrace}
 	switch v := raised.Object.(type) {
 	case nil, *lua.LNilType:
-		return err.Error()
 	case *lua.LTable, *lua.LUserData:
-		return fmt.Sprintf("(error object is a %s value)", v.Type())
+		f.text = fmt.Sprintf("(error object is a %s value)", v.Type())
+		L.RemoveContext()
+		method := L.GetMetaField(v, "__tostring")
+		if method != lua.LNil && L.CallByParam(lua.P{Fn: method, NRet: 1, Protect: true}, v) == nil {
+			f.text = L.Get(-1).String()
+		}
 	default:
-		return v.String()
+		f.text = v.String()
 	}
-}
-
-func printTrace(err error) {
-	var raised *lua.ApiError
-	if errors.As(err, &raised) && raised.StackTrace != "" {
-		fmt.Fprintln(os.Stderr, raised.StackTrace)
-	}
+	return f
 }

@@ -3,9 +3,9 @@ package lua
 import (
 	"errors"
 	"io"
-	"os"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,19 +32,20 @@ var messages = map[syscall.Errno]string{
 
 // message is what a script is told of an error.
 func message(err error) string {
-	var errno syscall.Errno
-	var look *lookupError
-	switch {
-	case err == errClosed || err == io.EOF:
-		return msgClosed
-	case errors.As(err, &look):
-		return look.message
-	case errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, unix.EALREADY):
-		return msgTimeout
-	case errors.As(err, &errno):
-		return errnoMessage(errno)
+	switch e := err.(type) {
+	case *socket.Error:
+		// A connect in progress that is asked again is no timeout to LuaSocket.
+		if e.Timeout() && e.Errno != unix.EALREADY {
+			return msgTimeout
+		}
+		return errnoMessage(e.Errno)
+	case syscall.Errno:
+		return errnoMessage(e)
 	}
-	return err.Error()
+	if err == io.EOF {
+		return msgClosed
+	}
+	return err.Error() // errClosed, a lookupError
 }
 
 func errnoMessage(errno syscall.Errno) string {

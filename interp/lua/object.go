@@ -28,6 +28,9 @@ type class struct {
 	// calls getfd and dirty if they are not the library's.
 	methods      *glua.LTable
 	getfd, dirty glua.LValue
+
+	turn    uint64 // the select that has looked at them last
+	isPlain bool   // they were the library's then
 }
 
 type role int

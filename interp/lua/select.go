@@ -25,6 +25,7 @@ type selection struct {
 
 	// What follows is of one call, and kept for its memory.
 	items   []*selectable
+	most    int           // how many the call before had
 	dirty   []glua.LValue // of the first list, in its order
 	ready   []weir.Ready
 	found   []*selectable
@@ -95,7 +96,10 @@ func (s *selection) end() {
 	for _, e := range s.foreign {
 		e.file.Close()
 	}
-	clear(s.items)
+	if n := len(s.items); n < s.most {
+		clear(s.items[n:s.most])
+	}
+	s.most = len(s.items)
 	clear(s.found)
 	clear(s.foreign)
 	clear(s.dirty)
@@ -141,7 +145,7 @@ func (m *module) gather(L *glua.LState, list *glua.LTable, want weir.Interest) {
 // tells if there is input that was read ahead.
 func (m *module) entry(L *glua.LState, v glua.LValue, want weir.Interest) (e *selectable, dirty bool) {
 	if ud, ok := v.(*glua.LUserData); ok {
-		if o, ok := ud.Value.(*object); ok && o.m == m && o.class.selectable() {
+		if o, ok := ud.Value.(*object); ok && o.m == m && o.class.plain(m.waits.turn) {
 			if o.h == nil || o.h.fd < 0 {
 				return nil, false
 			}
@@ -167,10 +171,14 @@ func (m *module) entry(L *glua.LState, v glua.LValue, want weir.Interest) (e *se
 	return m.foreign(L, fd), dirty
 }
 
-// selectable reports whether the methods that select would call are still the
-// library's.
-func (c *class) selectable() bool {
-	return c.methods.RawGetString("getfd") == c.getfd && c.methods.RawGetString("dirty") == c.dirty
+// plain reports whether the methods that select would call are still the
+// library's. It looks once in a call.
+func (c *class) plain(turn uint64) bool {
+	if c.turn != turn {
+		c.turn = turn
+		c.isPlain = c.methods.RawGetString("getfd") == c.getfd && c.methods.RawGetString("dirty") == c.dirty
+	}
+	return c.isPlain
 }
 
 // callForNumber is what a value's method getfd returns, or noDescriptor.
