@@ -123,14 +123,15 @@ func parse(argv []string) (o order, err error) {
 	return o, nil
 }
 
-// The limits of a script: how deep its calls may go, and how many values its
-// stack may hold. Memory is taken as it is needed, so that coroutines are
-// small.
+// The limits of a script: how deep its calls may go, in the main chunk and in
+// a coroutine, and how many values a stack may hold. A stack's values take
+// memory as they are needed, but its depth takes a byte a call at once.
 const (
-	callDepth   = 1 << 16
-	firstValues = 256
-	mostValues  = 1 << 20
-	valuesStep  = 1024
+	callDepth      = 1 << 16
+	coroutineDepth = 1 << 12
+	firstValues    = 256
+	mostValues     = 1 << 20
+	valuesStep     = 1024
 )
 
 // execute runs what was ordered in one state.
@@ -143,6 +144,7 @@ func (o order) execute(ctx context.Context, program string) error {
 		RegistryGrowStep:    valuesStep,
 	})
 	defer L.Close()
+	L.Options.CallStackSize = coroutineDepth // each coroutine's state takes it from here
 	if err := weirlua.Preload(L); err != nil {
 		return err
 	}
