@@ -172,20 +172,19 @@ func placed[T ast.PositionHolder](node T, at ast.PositionHolder) T {
 
 // installLoaders has the functions that load chunks, and require, do so with
 // Load.
-func installLoaders(L *glua.LState) {
-	globals := L.G.Global
+func installLoaders(L *glua.LState, library *glua.LTable) {
 	for name, f := range map[string]glua.LGFunction{
 		"dofile":     doFile,
 		"load":       loadPieces,
 		"loadfile":   loadFile,
 		"loadstring": loadString,
 	} {
-		if globals.RawGetString(name) != glua.LNil {
-			globals.RawSetString(name, L.NewFunction(f))
+		if L.GetGlobal(name) != glua.LNil {
+			L.SetGlobal(name, L.NewFunction(f))
 		}
 	}
 	const ofFiles = 2 // the first is that of package.preload
-	if loaders, ok := L.GetField(L.GetGlobal("package"), "loaders").(*glua.LTable); ok && loaders.Len() >= ofFiles {
+	if loaders, ok := library.RawGetString("loaders").(*glua.LTable); ok && loaders.Len() >= ofFiles {
 		loaders.RawSetInt(ofFiles, L.NewFunction(findModule))
 	}
 }
@@ -222,14 +221,17 @@ func loadString(L *glua.LState) int {
 }
 
 func loadFile(L *glua.LState) int {
-	var f *glua.LFunction
-	var err error
-	if L.GetTop() == 0 {
-		f, err = Load(L, os.Stdin, "<stdin>")
-	} else {
-		f, err = LoadFile(L, L.CheckString(1))
-	}
+	f, err := fileArgument(L)
 	return loaded(L, f, err)
+}
+
+// fileArgument loads the file that the first argument names, or else the
+// standard input.
+func fileArgument(L *glua.LState) (*glua.LFunction, error) {
+	if L.GetTop() == 0 {
+		return Load(L, os.Stdin, "<stdin>")
+	}
+	return LoadFile(L, L.CheckString(1))
 }
 
 // loadPieces is load: of what a function returns, up to nil or nothing.
@@ -263,13 +265,7 @@ func loaded(L *glua.LState, f *glua.LFunction, err error) int {
 }
 
 func doFile(L *glua.LState) int {
-	var f *glua.LFunction
-	var err error
-	if L.GetTop() == 0 {
-		f, err = Load(L, os.Stdin, "<stdin>")
-	} else {
-		f, err = LoadFile(L, L.CheckString(1))
-	}
+	f, err := fileArgument(L)
 	if err != nil {
 		L.RaiseError("%s", err.Error())
 	}

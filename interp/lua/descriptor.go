@@ -102,8 +102,9 @@ func (d *descriptors) forget(o *object) {
 
 // take is the handle of a number that a script wants an object to have.
 func (d *descriptors) take(fd int) *handle {
-	if h := d.stray[fd]; h != nil {
-		delete(d.stray, fd)
+	h := d.stray[fd]
+	delete(d.stray, fd)
+	if h != nil && h.alive() {
 		return h
 	}
 	if o := d.find(fd); o != nil {
@@ -113,7 +114,7 @@ func (d *descriptors) take(fd int) *handle {
 	if err != nil {
 		return &handle{fd: fd}
 	}
-	h := newHandle(s)
+	h = newHandle(s)
 	h.recvWait, h.sendWait = unknownWait, unknownWait
 	return h
 }
@@ -123,6 +124,9 @@ const unknownWait time.Duration = -2
 
 // leave keeps the descriptor of an object open that is given another number.
 func (d *descriptors) leave(h *handle) {
+	if h.socket == nil {
+		return
+	}
 	if d.stray == nil {
 		d.stray = make(map[int]*handle)
 	}

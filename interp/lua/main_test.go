@@ -133,3 +133,11 @@ func scripts(t *testing.T) (names []string) {
 	require.NotEmpty(t, names)
 	return names
 }
+
+func pipe(t *testing.T) (read, write *os.File) {
+	t.Helper()
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	t.Cleanup(func() { read.Close(); write.Close() })
+	return read, write
+}

@@ -15,6 +15,7 @@ import (
 // A module is what the library's functions share in one Lua state. It needs no
 // lock: a state runs on one goroutine.
 type module struct {
+	env      *glua.LTable // of the objects
 	core     *glua.LTable // socket and socket.core; nil before they are loaded
 	tcp, udp *group
 	raised   *glua.LTable // the metatable of exceptions
@@ -33,11 +34,15 @@ const blockSize = 8192
 // does. It is for a new state, before scripts run in it. The error is that the
 // state has no package library.
 func Preload(L *glua.LState) error {
-	preload, ok := L.GetField(L.GetGlobal("package"), "preload").(*glua.LTable)
+	var preload *glua.LTable
+	library, ok := L.GetGlobal("package").(*glua.LTable)
+	if ok {
+		preload, ok = library.RawGetString("preload").(*glua.LTable)
+	}
 	if !ok {
 		return errors.New("lua preload: the state has no table package.preload; open the package library first")
 	}
-	m := &module{}
+	m := &module{env: L.Env}
 	for name, loader := range map[string]glua.LGFunction{
 		"socket":      m.load,
 		"socket.core": m.load,
@@ -46,14 +51,14 @@ func Preload(L *glua.LState) error {
 	} {
 		preload.RawSetString(name, L.NewFunction(loader))
 	}
-	installLoaders(L)
+	installLoaders(L, library)
 	return nil
 }
 
-// library is the part that is written in Lua.
+// luaPart is the part that is written in Lua.
 //
 //go:embed socket.lua
-var library string
+var luaPart string
 
 // load is for both names of the module: LuaSocket's socket is its socket.core
 // with more in it.
@@ -107,7 +112,7 @@ func (m *module) open(L *glua.LState) *glua.LTable {
 	core.RawSetString("_SETSIZE", glua.LNumber(openFiles()))
 	core.RawSetString("_SOCKETINVALID", glua.LNumber(noDescriptor))
 	core.RawSetString("_DATAGRAMSIZE", glua.LNumber(datagramSize))
-	chunk, err := Load(L, strings.NewReader(library), "socket.lua")
+	chunk, err := Load(L, strings.NewReader(luaPart), "socket.lua")
 	if err != nil {
 		L.RaiseError("%v", err)
 	}
@@ -138,9 +143,13 @@ func gettime(L *glua.LState) int {
 func now() float64 { return float64(time.Now().UnixNano()) / 1e9 }
 
 func sleep(L *glua.LState) int {
-	d := duration(float64(L.CheckNumber(1)))
-	if d < 0 { // unlike a timeout, a negative time to sleep is none
-		d = 0
+	seconds := float64(L.CheckNumber(1))
+	d := duration(seconds)
+	if d == forever {
+		d = math.MaxInt64
+		if !(seconds > 0) { // unlike a timeout, a negative time to sleep is none
+			d = 0
+		}
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -87,7 +87,7 @@ type object struct {
 func (g *group) newObject(r role, family socket.Family) *object {
 	c := g.classes[r]
 	o := &object{m: g.m, class: c, family: family, fd: noDescriptor, timeout: noTimeout, stats: newStats()}
-	o.ud = &glua.LUserData{Value: o, Metatable: c.meta}
+	o.ud = &glua.LUserData{Value: o, Env: g.m.env, Metatable: c.meta}
 	return o
 }
 

@@ -3,6 +3,7 @@ package lua
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -49,8 +50,8 @@ func lookup(ctx context.Context, typ socket.Type, family socket.Family, host, se
 }
 
 func lookupPort(ctx context.Context, typ socket.Type, service string) (uint16, error) {
-	if n, err := strconv.ParseFloat(service, 64); err == nil {
-		if n != float64(uint16(n)) {
+	if n, err := strconv.Atoi(service); err == nil {
+		if n < 0 || n > math.MaxUint16 {
 			return 0, &lookupError{message: msgNoService}
 		}
 		return uint16(n), nil

@@ -152,18 +152,19 @@ func (m *module) entry(L *glua.LState, v glua.LValue, want weir.Interest) (e *se
 			return m.selectableOf(L, o.h), want == weir.Readable && len(o.input) > 0
 		}
 	}
-	fd := callForNumber(L, v)
+	turn := m.waits.turn
+	fd := noDescriptor
+	if n, ok := callMethod(L, v, "getfd").(glua.LNumber); ok && n >= 0 {
+		fd = int(n)
+	}
+	if fd >= 0 && want == weir.Readable {
+		dirty = glua.LVAsBool(callMethod(L, v, "dirty"))
+	}
+	if m.waits.turn != turn {
+		L.RaiseError("select failed: a method getfd or dirty has called select")
+	}
 	if fd < 0 {
 		return nil, false
-	}
-	if want == weir.Readable {
-		if method := L.GetField(v, "dirty"); method != glua.LNil {
-			L.Push(method)
-			L.Push(v)
-			L.Call(1, 1)
-			dirty = glua.LVAsBool(L.Get(-1))
-			L.Pop(1)
-		}
 	}
 	if o := m.fds.find(fd); o != nil {
 		return m.selectableOf(L, o.h), dirty
@@ -181,21 +182,18 @@ func (c *class) plain(turn uint64) bool {
 	return c.isPlain
 }
 
-// callForNumber is what a value's method getfd returns, or noDescriptor.
-func callForNumber(L *glua.LState, v glua.LValue) int {
-	method := L.GetField(v, "getfd")
+// callMethod calls a value's method, and returns nil if it has none.
+func callMethod(L *glua.LState, v glua.LValue, name string) glua.LValue {
+	method := L.GetField(v, name)
 	if method == glua.LNil {
-		return noDescriptor
+		return glua.LNil
 	}
 	L.Push(method)
 	L.Push(v)
 	L.Call(1, 1)
-	fd := noDescriptor
-	if n, ok := L.Get(-1).(glua.LNumber); ok && n >= 0 {
-		fd = int(n)
-	}
+	result := L.Get(-1)
 	L.Pop(1)
-	return fd
+	return result
 }
 
 // selectableOf is that of a handle.
