@@ -35,11 +35,17 @@ results("in both", all, socket.select({ b }, { b, a }, 5))
 results("again", all, socket.select({ b }, nil, 0))
 results("twice in a list", all, socket.select({ b, b, a }, nil, 0))
 say("line", b:receive())
+local began = socket.gettime()
 results("buffered", all, socket.select({ a, b, c, d }, { a }, 5))
 c:send("z\n")
 socket.select({ d }, nil, 5)
 results("buffered first", all, socket.select({ d, b }, nil, 5))
 results("buffered in no list to read", all, socket.select({ a }, { b }, 0))
+results("buffered, and nothing else", all, socket.select({ a, b }, nil, 5))
+local many = { b }
+for i = 1, 20 do many[i + 1] = socket.udp4() end
+results("buffered among many", all, socket.select(many, nil, 5))
+say("without waiting", socket.gettime() - began < 4)
 say("lines", b:receive(), d:receive())
 
 -- lists
