@@ -150,7 +150,6 @@ func (g *group) send(L *glua.LState) int {
 		n, err = o.sendAll(L, &b, data[from-1:to])
 		sent += n
 	}
-	results := 3
 	if err == nil {
 		L.Push(glua.LNumber(sent))
 		L.Push(glua.LNil)
@@ -159,7 +158,7 @@ func (g *group) send(L *glua.LState) int {
 		failed(L, err)
 		L.Push(glua.LNumber(sent))
 	}
-	return results + pushElapsed(L, debug, began)
+	return 3 + pushElapsed(L, debug, began)
 }
 
 // span is the part of data that the arguments i and j ask for: as string.sub
