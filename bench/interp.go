@@ -158,22 +158,20 @@ func runLua(interpreter, script string) error {
 	return fmt.Errorf("%q: no such interpreter", interpreter)
 }
 
-func runGopherLua(script string) error {
-	L := lua.NewState()
-	defer L.Close()
-	return runIn(L, script)
-}
+func runGopherLua(script string) error { return gopherLua(nil, script) }
 
 func runGopherLuaInContext(script string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	L := lua.NewState()
-	defer L.Close()
-	L.SetContext(ctx)
-	return runIn(L, script)
+	return gopherLua(ctx, script)
 }
 
-func runIn(L *lua.LState, script string) error {
+func gopherLua(ctx context.Context, script string) error {
+	L := lua.NewState()
+	defer L.Close()
+	if ctx != nil {
+		L.SetContext(ctx)
+	}
 	if err := weirlua.Preload(L); err != nil {
 		return err
 	}
