@@ -37,6 +37,10 @@
 // Load, which does it right; an embedder that uses Load or LoadFile for the
 // script itself, too, has it right everywhere.
 //
+// A coroutine may yield within pcall and xpcall: in a coroutine, Preload's run
+// what they protect in one of their own, which coroutine.running does not show.
+// gopher-lua's break the state then, and schedulers such as copas do that.
+//
 // A coroutine takes 100 KB of memory with gopher-lua's defaults, and a fifth of
 // that with a smaller registry that grows and a call stack that does: see
 // Options of gopher-lua, and what the program weir-lua sets. In a state with a
@@ -45,10 +49,6 @@
 //
 // # Where it is not LuaSocket
 //
-//   - In a coroutine, socket.protect runs its function in a coroutine of its
-//     own and passes on what that yields: what is protected may yield, as it
-//     may in Lua 5.4, where gopher-lua's pcall does not let it. In there,
-//     coroutine.running is the inner coroutine.
 //   - socket.connect keeps to the family that it is given, and a port is at
 //     most 65535.
 //   - A blocking connect that was refused leaves the socket unconnected, as

@@ -39,31 +39,10 @@ func (m *module) newTry(L *glua.LState) int {
 	return 1
 }
 
-// guard makes a function that turns the exceptions of another into nil and
-// their message. Other errors pass.
-func (m *module) guard(L *glua.LState) int {
-	f := L.Get(1)
-	L.Push(L.NewFunction(func(L *glua.LState) int {
-		top := L.GetTop()
-		L.Insert(f, 1)
-		err := L.PCall(top, glua.MultRet, nil)
-		if err == nil {
-			return L.GetTop()
-		}
-		raised, ok := err.(*glua.ApiError)
-		if !ok {
-			L.RaiseError("%v", err)
-		}
-		return m.handle(L, raised.Object)
-	}))
-	return 1
-}
-
-// rethrow is for what has caught an error by other means: it returns nil and
-// an exception's message, and raises anything else again.
-func (m *module) rethrow(L *glua.LState) int { return m.handle(L, L.Get(1)) }
-
-func (m *module) handle(L *glua.LState, raised glua.LValue) int {
+// rethrow is for protect, which has caught an error: it returns nil and an
+// exception's message, and raises anything else again.
+func (m *module) rethrow(L *glua.LState) int {
+	raised := L.Get(1)
 	what, ok := m.caught(raised)
 	if !ok {
 		L.Error(raised, 0)

@@ -19,6 +19,7 @@ type module struct {
 	core     *glua.LTable // socket and socket.core; nil before they are loaded
 	tcp, udp *group
 	raised   *glua.LTable // the metatable of exceptions
+	pcall    glua.LValue
 	waits    selection
 	fds      descriptors
 	block    [blockSize]byte // what was just received
@@ -30,9 +31,11 @@ type module struct {
 const blockSize = 8192
 
 // Preload has require find the modules socket, socket.core, socket.unix and
-// mime.core, and has it, load, loadstring, loadfile and dofile compile as Load
-// does. It is for a new state, before scripts run in it. The error is that the
-// state has no package library.
+// mime.core. It also replaces what is wrong in gopher-lua and scripts for
+// LuaSocket need: require, load, loadstring, loadfile and dofile compile as Load
+// does, and a coroutine may yield within pcall and xpcall. It is for a new
+// state, before scripts run in it. The error is that the state has no package
+// library.
 func Preload(L *glua.LState) error {
 	var preload *glua.LTable
 	library, ok := L.GetGlobal("package").(*glua.LTable)
@@ -42,7 +45,11 @@ func Preload(L *glua.LState) error {
 	if !ok {
 		return errors.New("lua preload: the state has no table package.preload; open the package library first")
 	}
-	m := &module{env: L.Env}
+	pcall, err := installProtection(L)
+	if err != nil {
+		return err
+	}
+	m := &module{env: L.Env, pcall: pcall}
 	for name, loader := range map[string]glua.LGFunction{
 		"socket":      m.load,
 		"socket.core": m.load,
@@ -118,7 +125,7 @@ func (m *module) open(L *glua.LState) *glua.LTable {
 	}
 	L.Push(chunk)
 	L.Push(core)
-	L.Push(L.NewFunction(m.guard))
+	L.Push(m.pcall)
 	L.Push(L.NewFunction(m.rethrow))
 	L.Call(3, 0)
 	return core

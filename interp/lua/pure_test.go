@@ -388,3 +388,23 @@ func TestFTP(t *testing.T) {
 	require.Equal(t, servers[1].all(), servers[0].all())
 	require.Contains(t, servers[0].all(), "15000 bytes")
 }
+
+// Copas, an unmodified scheduler for LuaSocket. What is wanted was written by
+// Lua 5.1 with LuaSocket in C.
+func TestCopas(t *testing.T) {
+	if _, err := os.Stat(filepath.Join(pure, "copas.lua")); err != nil {
+		if os.Getenv("CI") == "true" {
+			require.NoError(t, err)
+		}
+		t.Skip("copas (Debian's lua-copas) is not installed")
+	}
+	want, err := os.ReadFile("testdata/copas/copas.out")
+	require.NoError(t, err)
+	for _, inContext := range []bool{false, true} {
+		s := pureScript(t)
+		if inContext {
+			s.SetContext(t.Context())
+		}
+		require.Equal(t, string(want), s.runFile(t, "testdata/copas/copas.lua"))
+	}
+}

@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"context"
 	"flag"
 	"os"
 	"path/filepath"
@@ -19,6 +20,21 @@ func TestScripts(t *testing.T) {
 			want, err := os.ReadFile(name + ".out")
 			require.NoError(t, err)
 			s := newScript(t)
+			require.Equal(t, string(want), s.runFile(t, name+".lua"))
+		})
+	}
+}
+
+// With a context, too, which coroutines inherit from one another.
+func TestScriptsInContext(t *testing.T) {
+	for _, name := range scripts(t) {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			want, err := os.ReadFile(name + ".out")
+			require.NoError(t, err)
+			s := newScript(t)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			s.SetContext(ctx)
 			require.Equal(t, string(want), s.runFile(t, name+".lua"))
 		})
 	}

@@ -1,25 +1,15 @@
 -- What calls back into Lua, and so may have to yield: written in Lua.
 
-local socket, guard, rethrow = ...
-local create, resume, running = coroutine.create, coroutine.resume, coroutine.running
-local status, yield = coroutine.status, coroutine.yield
+local socket, pcall, rethrow = ...
 local setmetatable, type, error, ipairs = setmetatable, type, error, ipairs
 
--- Goes on with a protected function until it returns. What it yields is
--- yielded to whoever runs the coroutine that called it.
-local function relay(co, ok, ...)
-    if not ok then return rethrow(...) end
-    if status(co) == "dead" then return ... end
-    return relay(co, resume(co, yield(...)))
+local function outcome(ok, ...)
+    if ok then return ... end
+    return rethrow(...)
 end
 
 function socket.protect(f)
-    local guarded = guard(f)
-    return function(...)
-        if type(f) ~= "function" or not running() then return guarded(...) end
-        local co = create(f)
-        return relay(co, resume(co, ...))
-    end
+    return function(...) return outcome(pcall(f, ...)) end
 end
 
 socket.try = socket.newtry()
