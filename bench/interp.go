@@ -158,20 +158,22 @@ func runLua(interpreter, script string) error {
 	return fmt.Errorf("%q: no such interpreter", interpreter)
 }
 
-func runGopherLua(script string) error { return gopherLua(nil, script) }
+func runGopherLua(script string) error {
+	L := lua.NewState()
+	defer L.Close()
+	return runIn(L, script)
+}
 
 func runGopherLuaInContext(script string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	return gopherLua(ctx, script)
-}
-
-func gopherLua(ctx context.Context, script string) error {
 	L := lua.NewState()
 	defer L.Close()
-	if ctx != nil {
-		L.SetContext(ctx)
-	}
+	L.SetContext(ctx)
+	return runIn(L, script)
+}
+
+func runIn(L *lua.LState, script string) error {
 	if err := weirlua.Preload(L); err != nil {
 		return err
 	}
