@@ -36,6 +36,8 @@ var roles = map[string]role{
 	"wait":            ordered(measureWaits),
 	"receive":         ordered(measureReceives),
 	"select":          ordered(measureFinds),
+	"lua-select":      ordered(runLuaSelect),
+	"lua-server":      ordered(runLuaServer),
 }
 
 const roleVariable = "WEIR_BENCH_ROLE"

@@ -20,6 +20,7 @@ var suites = []suite{
 	udpSuite,
 	timeoutsSuite,
 	selectSuite,
+	interpSuite,
 }
 
 // A suite answers one question with one or more tables.

@@ -194,11 +194,18 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 			first = errno
 		}
 		if err == loop.ErrTimeout {
-			if connect(c.reg.FD(), &sa) == 0 { // at the last moment
+			if call.Timeout < 0 { // nor would the kernel look again
+				return &Error{Errno: first, Err: err}
+			}
+			switch errno := connect(c.reg.FD(), &sa); errno {
+			case 0: // at the last moment
 				c.remote.set(to)
 				return nil
+			case unix.EALREADY, unix.EINPROGRESS, unix.EAGAIN:
+				return &Error{Errno: first, Err: err}
+			default: // asking has taken the failure from the socket
+				return errno
 			}
-			return &Error{Errno: first, Err: err}
 		}
 		if err != nil {
 			return err

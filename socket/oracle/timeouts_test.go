@@ -63,6 +63,12 @@ var timeoutScenarios = []scenario{{
 	steps: []step{crowds(), sndtimeo(-time.Second), connect(), connect()},
 	want:  "EINPROGRESS; EALREADY",
 }, {
+	name:  "negative seconds to connect, refused",
+	row:   "sec < 0: connect: EINPROGRESS",
+	on:    facing(0, tcp, tcp6),
+	steps: []step{gone(), sndtimeo(-time.Second), connect(), connect()},
+	want:  "EINPROGRESS; ECONNREFUSED",
+}, {
 	name:  "negative seconds to connect a unix socket",
 	row:   "sec < 0: immediate EAGAIN",
 	on:    facing(0, unixes, seqpacket),

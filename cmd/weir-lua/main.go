@@ -1,0 +1,236 @@
+// Weir-lua runs Lua scripts that were written for LuaSocket.
+//
+//	weir-lua [-e CODE]... [FILE [ARGS...]]
+//
+// FILE "-" is the standard input. The modules socket, socket.core, socket.unix
+// and mime.core are there for require; others are looked for along LUA_PATH.
+// The table arg has the script's name at 0 and its arguments from 1. The
+// language is Lua 5.1, as gopher-lua has it.
+//
+// The exit code is 0, or 1 after an error in the script, which is told on the
+// standard error with a traceback, or 2 for a wrong command line, or 130 when
+// SIGINT has ended the script: at once, whatever it is blocked in. It can catch
+// that as any error, for as long as it does nothing else; a second SIGINT ends
+// the process. os.exit gives any other code.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+
+	weirlua "github.com/seed-2334f180/weir/interp/lua"
+	lua "github.com/yuin/gopher-lua"
+)
+
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130 // the shell's own for SIGINT: 128 + 2
+)
+
+const usage = `usage: weir-lua [-e CODE]... [FILE [ARGS...]]
+
+Weir-lua runs Lua 5.1 scripts that were written for LuaSocket: require "socket",
+"socket.core", "socket.unix" and "mime.core" work; other modules are looked for
+along LUA_PATH.
+
+  -e CODE     run CODE, before FILE if there is one
+  FILE        run a script; "-" is the standard input
+  ARGS...     what the script finds in the table arg
+  -h, --help  show this
+
+Exit codes: 0, 1 after an error in the script, 2 for a wrong command line,
+130 after SIGINT, or what the script gives os.exit.
+`
+
+func main() { os.Exit(run(os.Args)) }
+
+func run(argv []string) int {
+	order, err := parse(argv[1:])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "weir-lua: %v\n%s", err, usage)
+		return exitUsage
+	}
+	if order.help {
+		fmt.Print(usage)
+		return 0
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	go func() {
+		<-signals
+		signal.Stop(signals) // the next one ends the process
+		cancel()
+	}()
+
+	err = order.execute(ctx, argv[0])
+	if err == nil {
+		return 0
+	}
+	code, text := exitFailed, err.Error()
+	if ctx.Err() != nil {
+		code, text = exitInterrupted, "interrupted"
+	}
+	fmt.Fprintln(os.Stderr, "weir-lua:", text)
+	var f *failure
+	if errors.As(err, &f) && f.trace != "" {
+		fmt.Fprintln(os.Stderr, f.trace)
+	}
+	return code
+}
+
+// An order is what the command line asks for.
+type order struct {
+	code []string // of -e
+	file string   // "" for none
+	args []string
+	help bool
+}
+
+func parse(argv []string) (o order, err error) {
+	for len(argv) > 0 {
+		word := argv[0]
+		switch {
+		case word == "-e":
+			if len(argv) < 2 {
+				return o, errors.New("-e: there is no code behind it")
+			}
+			o.code = append(o.code, argv[1])
+			argv = argv[2:]
+			continue
+		case word == "-h" || word == "--help":
+			o.help = true
+			return o, nil
+		case word == "--":
+			argv = argv[1:]
+		case word != "-" && strings.HasPrefix(word, "-"):
+			return o, fmt.Errorf("%q: no such option", word)
+		}
+		if len(argv) > 0 {
+			o.file, o.args = argv[0], argv[1:]
+		}
+		break
+	}
+	if o.file == "" && len(o.code) == 0 {
+		return o, errors.New("there is nothing to run")
+	}
+	return o, nil
+}
+
+// The limits of a script: how deep its calls may go, in the main chunk and in
+// a coroutine, and how many values a stack may hold. A stack's values take
+// memory as they are needed, but its depth takes a byte a call at once.
+const (
+	callDepth      = 1 << 16
+	coroutineDepth = 1 << 12
+	firstValues    = 256
+	mostValues     = 1 << 20
+	valuesStep     = 1024
+)
+
+// execute runs what was ordered in one state.
+func (o order) execute(ctx context.Context, program string) error {
+	L := lua.NewState(lua.Options{
+		CallStackSize:       callDepth,
+		MinimizeStackMemory: true,
+		RegistrySize:        firstValues,
+		RegistryMaxSize:     mostValues,
+		RegistryGrowStep:    valuesStep,
+	})
+	defer L.Close()
+	L.Options.CallStackSize = coroutineDepth // each coroutine's state takes it from here
+	if err := weirlua.Preload(L); err != nil {
+		return err
+	}
+	L.SetContext(ctx)
+	o.setArg(L, program)
+	if err := o.runAll(L); err != nil {
+		return describe(L, err)
+	}
+	return nil
+}
+
+func (o order) runAll(L *lua.LState) error {
+	for _, code := range o.code {
+		chunk, err := weirlua.Load(L, strings.NewReader(code), "(command line)")
+		if err != nil {
+			return err
+		}
+		if err := call(L, chunk); err != nil {
+			return err
+		}
+	}
+	if o.file == "" {
+		return nil
+	}
+	chunk, err := load(L, o.file)
+	if err != nil {
+		return err
+	}
+	args := make([]lua.LValue, len(o.args))
+	for i, a := range o.args {
+		args[i] = lua.LString(a)
+	}
+	return call(L, chunk, args...)
+}
+
+func load(L *lua.LState, file string) (*lua.LFunction, error) {
+	if file == "-" {
+		return weirlua.Load(L, os.Stdin, "stdin")
+	}
+	return weirlua.LoadFile(L, file)
+}
+
+func call(L *lua.LState, chunk *lua.LFunction, args ...lua.LValue) error {
+	return L.CallByParam(lua.P{Fn: chunk, Protect: true}, args...)
+}
+
+// setArg makes the table arg: the script at 0, its arguments behind it, the
+// program before it.
+func (o order) setArg(L *lua.LState, program string) {
+	arg := L.NewTable()
+	if o.file != "" {
+		arg.RawSetInt(-1, lua.LString(program))
+		arg.RawSetInt(0, lua.LString(o.file))
+	} else {
+		arg.RawSetInt(0, lua.LString(program))
+	}
+	for i, a := range o.args {
+		arg.RawSetInt(i+1, lua.LString(a))
+	}
+	L.SetGlobal("arg", arg)
+}
+
+// A failure is an error that ended a script, in words.
+type failure struct{ text, trace string }
+
+func (f *failure) Error() string { return f.text }
+
+// describe puts an error into words while the state is there: the script may
+// have given its error object a __tostring.
+func describe(L *lua.LState, err error) error {
+	var raised *lua.ApiError
+	if !errors.As(err, &raised) {
+		return err
+	}
+	f := &failure{err.Error(), raised.StackTrace}
+	switch v := raised.Object.(type) {
+	case nil, *lua.LNilType:
+	case *lua.LTable, *lua.LUserData:
+		f.text = fmt.Sprintf("(error object is a %s value)", v.Type())
+		L.RemoveContext()
+		method := L.GetMetaField(v, "__tostring")
+		if method != lua.LNil && L.CallByParam(lua.P{Fn: method, NRet: 1, Protect: true}, v) == nil {
+			f.text = L.Get(-1).String()
+		}
+	default:
+		f.text = v.String()
+	}
+	return f
+}

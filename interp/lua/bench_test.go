@@ -1,0 +1,62 @@
+package lua
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	glua "github.com/yuin/gopher-lua"
+)
+
+// benchmarkScript measures a function that a script returns: it is called with
+// how often to do what is measured.
+func benchmarkScript(b *testing.B, text string) {
+	L := glua.NewState(glua.Options{RegistrySize: 1 << 16})
+	defer L.Close()
+	require.NoError(b, Preload(L))
+	require.NoError(b, L.DoString(text))
+	f := L.Get(-1)
+	b.ReportAllocs()
+	b.ResetTimer()
+	L.Push(f)
+	L.Push(glua.LNumber(b.N))
+	require.NoError(b, L.PCall(1, 0, nil))
+}
+
+func BenchmarkSelectOneReady(b *testing.B) {
+	for _, n := range []int{2, 10, 100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			benchmarkScript(b, fmt.Sprintf(`
+				local socket = require "socket"
+				local server = assert(socket.bind("127.0.0.1", 0))
+				local host, port = server:getsockname()
+				local all = {}
+				while #all < %d do
+					all[#all + 1] = assert(socket.connect(host, port))
+					all[#all + 1] = assert(server:accept())
+				end
+				all[1]:send("x")
+				return function(n)
+					for _ = 1, n do
+						if socket.select(all)[1] ~= all[2] then error("not ready") end
+					end
+				end`, n))
+		})
+	}
+}
+
+// A message there and back within one script, without waiting.
+func BenchmarkSendReceive(b *testing.B) {
+	benchmarkScript(b, `
+		local socket = require "socket"
+		local server = assert(socket.bind("127.0.0.1", 0))
+		local a = assert(socket.connect("127.0.0.1", (select(2, server:getsockname()))))
+		local b = assert(server:accept())
+		a:setoption("tcp-nodelay", true)
+		return function(n)
+			for _ = 1, n do
+				a:send("a message of a hundred bytes or so\n")
+				b:receive()
+			end
+		end`)
+}

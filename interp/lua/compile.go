@@ -1,0 +1,276 @@
+package lua
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+	"github.com/yuin/gopher-lua/parse"
+)
+
+// gopher-lua assigns to local variables one after the other, where Lua first
+// evaluates all that is on the right: after a, b = b, a both are the same
+// (gopher-lua's issue 440). LuaSocket's own files need it right. So chunks are
+// compiled here from a tree in which such statements first go through
+// variables of their own.
+
+// Load compiles a chunk, as LState.Load does, but so that an assignment to
+// several variables may use them on its right, as in a, b = b, a. A chunk that
+// is loaded by require, load, loadstring, loadfile or dofile is compiled so,
+// too, in a state that Preload has prepared.
+func Load(L *glua.LState, r io.Reader, name string) (*glua.LFunction, error) {
+	chunk, err := parse.Parse(r, name)
+	if err != nil {
+		return nil, syntaxError(err)
+	}
+	repair(reflect.ValueOf(chunk))
+	proto, err := glua.Compile(chunk, name)
+	if err != nil {
+		return nil, syntaxError(err)
+	}
+	return L.NewFunctionFromProto(proto), nil
+}
+
+func syntaxError(err error) error {
+	return &glua.ApiError{Type: glua.ApiErrorSyntax, Object: glua.LString(err.Error()), Cause: err}
+}
+
+// LoadFile is Load for a file. A first line that begins with "#" is passed over.
+func LoadFile(L *glua.LState, path string) (*glua.LFunction, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &glua.ApiError{Type: glua.ApiErrorFile, Object: glua.LString(err.Error()), Cause: err}
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	if first, err := r.Peek(1); err == nil && first[0] == '#' {
+		if _, err := r.ReadString('\n'); err == nil {
+			return Load(L, io.MultiReader(strings.NewReader("\n"), r), path) // lines keep their numbers
+		}
+	}
+	return Load(L, r, path)
+}
+
+// repair rewrites the statements of a tree, at all depths.
+func repair(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		if !v.IsNil() {
+			repair(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			repair(v.Field(i))
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			repair(v.Index(i))
+			if stmt, ok := v.Index(i).Interface().(*ast.AssignStmt); ok && entangled(stmt) {
+				v.Index(i).Set(reflect.ValueOf(untangled(stmt)))
+			}
+		}
+	}
+}
+
+// entangled reports whether a statement assigns to a variable that it also
+// uses.
+func entangled(stmt *ast.AssignStmt) bool {
+	if len(stmt.Lhs) < 2 {
+		return false
+	}
+	var assigned []string
+	var used []ast.Expr
+	for _, e := range stmt.Lhs {
+		if name, ok := e.(*ast.IdentExpr); ok {
+			assigned = append(assigned, name.Value)
+		} else {
+			used = append(used, e)
+		}
+	}
+	return len(assigned) > 0 && mentions(reflect.ValueOf(append(used, stmt.Rhs...)), assigned)
+}
+
+// mentions reports whether an expression has one of the names in it.
+func mentions(v reflect.Value, names []string) bool {
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		if v.IsNil() {
+			return false
+		}
+		if name, ok := v.Interface().(*ast.IdentExpr); ok {
+			return slices.Contains(names, name.Value)
+		}
+		return mentions(v.Elem(), names)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if mentions(v.Field(i), names) {
+				return true
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			if mentions(v.Index(i), names) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// untangled is the same statement by way of new variables: first for the
+// tables and keys on the left, then for the values.
+func untangled(stmt *ast.AssignStmt) ast.Stmt {
+	var temps temporaries
+	values := &ast.LocalAssignStmt{Exprs: stmt.Rhs}
+	assign := &ast.AssignStmt{}
+	for _, e := range stmt.Lhs {
+		if at, ok := e.(*ast.AttrGetExpr); ok {
+			at.Object = temps.hold(at.Object)
+			if _, constant := at.Key.(ast.ConstExpr); !constant {
+				at.Key = temps.hold(at.Key)
+			}
+		}
+		name := temps.name()
+		values.Names = append(values.Names, name)
+		assign.Lhs = append(assign.Lhs, e)
+		assign.Rhs = append(assign.Rhs, placed(&ast.IdentExpr{Value: name}, stmt))
+	}
+	block := &ast.DoBlockStmt{Stmts: append(temps.stmts, placed(values, stmt), placed(assign, stmt))}
+	return placed(block, stmt)
+}
+
+// temporaries makes variables with names that no script can have.
+type temporaries struct {
+	stmts []ast.Stmt
+	count int
+}
+
+func (t *temporaries) name() string {
+	t.count++
+	return "(assignment " + strconv.Itoa(t.count) + ")"
+}
+
+// hold puts an expression into a variable.
+func (t *temporaries) hold(e ast.Expr) ast.Expr {
+	name := t.name()
+	t.stmts = append(t.stmts, placed(&ast.LocalAssignStmt{Names: []string{name}, Exprs: []ast.Expr{e}}, e))
+	return placed(&ast.IdentExpr{Value: name}, e)
+}
+
+// placed gives a node the lines of another.
+func placed[T ast.PositionHolder](node T, at ast.PositionHolder) T {
+	node.SetLine(at.Line())
+	node.SetLastLine(at.LastLine())
+	return node
+}
+
+// installLoaders has the functions that load chunks, and require, do so with
+// Load.
+func installLoaders(L *glua.LState, library *glua.LTable) {
+	for name, f := range map[string]glua.LGFunction{
+		"dofile":     doFile,
+		"load":       loadPieces,
+		"loadfile":   loadFile,
+		"loadstring": loadString,
+	} {
+		if L.GetGlobal(name) != glua.LNil {
+			L.SetGlobal(name, L.NewFunction(f))
+		}
+	}
+	const ofFiles = 2 // the first is that of package.preload
+	if loaders, ok := library.RawGetString("loaders").(*glua.LTable); ok && loaders.Len() >= ofFiles {
+		loaders.RawSetInt(ofFiles, L.NewFunction(findModule))
+	}
+}
+
+// findModule is the loader of require for the files of package.path.
+func findModule(L *glua.LState) int {
+	name := strings.ReplaceAll(L.CheckString(1), ".", "/")
+	path, ok := L.GetField(L.GetGlobal("package"), "path").(glua.LString)
+	if !ok {
+		L.RaiseError("package.path must be a string")
+	}
+	var tried strings.Builder
+	for pattern := range strings.SplitSeq(string(path), ";") {
+		file := strings.ReplaceAll(pattern, "?", name)
+		if _, err := os.Stat(file); err != nil {
+			tried.WriteString("\n\tno file '" + file + "'")
+			continue
+		}
+		f, err := LoadFile(L, file)
+		if err != nil {
+			L.RaiseError("%s", err.Error())
+		}
+		L.Push(f)
+		return 1
+	}
+	L.Push(glua.LString(strings.TrimPrefix(tried.String(), "\n\t")))
+	return 1
+}
+
+func loadString(L *glua.LState) int {
+	text := L.CheckString(1)
+	f, err := Load(L, strings.NewReader(text), optString(L, 2, "<string>"))
+	return loaded(L, f, err)
+}
+
+func loadFile(L *glua.LState) int {
+	f, err := fileArgument(L)
+	return loaded(L, f, err)
+}
+
+// fileArgument loads the file that the first argument names, or else the
+// standard input.
+func fileArgument(L *glua.LState) (*glua.LFunction, error) {
+	if L.GetTop() == 0 {
+		return Load(L, os.Stdin, "<stdin>")
+	}
+	return LoadFile(L, L.CheckString(1))
+}
+
+// loadPieces is load: of what a function returns, up to nil or nothing.
+func loadPieces(L *glua.LState) int {
+	next := L.CheckFunction(1)
+	name := optString(L, 2, "?")
+	var text strings.Builder
+	for {
+		L.Push(next)
+		L.Call(0, 1)
+		piece := L.Get(-1)
+		L.Pop(1)
+		if piece == glua.LNil || piece.String() == "" {
+			break
+		}
+		if !glua.LVCanConvToString(piece) {
+			return fail(L, "reader function must return a string")
+		}
+		text.WriteString(piece.String())
+	}
+	f, err := Load(L, strings.NewReader(text.String()), name)
+	return loaded(L, f, err)
+}
+
+func loaded(L *glua.LState, f *glua.LFunction, err error) int {
+	if err != nil {
+		return fail(L, err.Error())
+	}
+	L.Push(f)
+	return 1
+}
+
+func doFile(L *glua.LState) int {
+	f, err := fileArgument(L)
+	if err != nil {
+		L.RaiseError("%s", err.Error())
+	}
+	top := L.GetTop()
+	L.Push(f)
+	L.Call(0, glua.MultRet)
+	return L.GetTop() - top
+}

@@ -1,0 +1,142 @@
+package lua
+
+import (
+	"context"
+	"time"
+	"weak"
+
+	"github.com/seed-2334f180/weir/socket"
+	glua "github.com/yuin/gopher-lua"
+	"golang.org/x/sys/unix"
+)
+
+const noDescriptor = -1
+
+// A handle is a socket as objects hold it. Two objects hold the same one when
+// setfd has made it so, as two of LuaSocket's hold the same number.
+type handle struct {
+	socket *socket.Socket // nil: fd is no socket
+	fd     int
+
+	recvWait, sendWait time.Duration // as last set on the socket
+	selectable         *selectable   // for select; made when first needed
+	watch              *watch        // in the Selector; nil if it is not there
+}
+
+// newHandle is of a socket that nobody has set a timeout on.
+func newHandle(s *socket.Socket) *handle {
+	return &handle{socket: s, fd: s.Fd(), recvWait: forever, sendWait: forever}
+}
+
+// receiving is the socket to receive with: bounded by a wait, and ended by the
+// state's context if it can wait at all.
+func (h *handle) receiving(L *glua.LState, wait time.Duration) (*socket.Socket, error) {
+	return h.bounded(L, wait, &h.recvWait, "SO_RCVTIMEO", (*socket.Socket).SetRecvTimeout)
+}
+
+func (h *handle) sending(L *glua.LState, wait time.Duration) (*socket.Socket, error) {
+	return h.bounded(L, wait, &h.sendWait, "SO_SNDTIMEO", (*socket.Socket).SetSendTimeout)
+}
+
+func (h *handle) bounded(L *glua.LState, wait time.Duration, last *time.Duration, option string, set func(*socket.Socket, time.Duration) error) (*socket.Socket, error) {
+	if h.socket == nil {
+		return nil, unix.ENOTSOCK
+	}
+	if wait != *last {
+		var err error
+		switch wait {
+		case forever:
+			err = set(h.socket, 0)
+		case 0:
+			err = h.socket.Setsockopt(nil, option, pollMillis)
+		default:
+			err = set(h.socket, wait)
+		}
+		if err != nil {
+			return nil, err
+		}
+		*last = wait
+	}
+	if ctx := L.Context(); ctx != nil && wait != 0 {
+		return h.socket.With(ctx), nil
+	}
+	return h.socket, nil
+}
+
+// pollMillis lets no call wait; see Setsockopt.
+const pollMillis = -1000
+
+// alive reports whether nobody has closed the socket.
+func (h *handle) alive() bool { return h.socket == nil || h.socket.Fd() >= 0 }
+
+// descriptors finds the object that a number belongs to: for select, when a
+// wrapper's getfd returns that of an object, and for setfd.
+type descriptors struct {
+	objects map[int]weak.Pointer[object]
+	// stray are sockets that setfd has taken away from objects, and that no
+	// object has yet.
+	stray map[int]*handle
+}
+
+func (d *descriptors) add(o *object) {
+	if d.objects == nil {
+		d.objects = make(map[int]weak.Pointer[object])
+	}
+	d.objects[o.fd] = o.self()
+}
+
+// find is the object of a number, or nil.
+func (d *descriptors) find(fd int) *object {
+	if o := d.objects[fd].Value(); o != nil && o.fd == fd {
+		return o
+	}
+	return nil
+}
+
+// forget drops the entry of an object that lets go of its descriptor.
+func (d *descriptors) forget(o *object) {
+	if d.objects[o.fd].Value() == o {
+		delete(d.objects, o.fd)
+	}
+}
+
+// take is the handle of a number that a script wants an object to have.
+func (d *descriptors) take(fd int) *handle {
+	h := d.stray[fd]
+	delete(d.stray, fd)
+	if h != nil && h.alive() {
+		return h
+	}
+	if o := d.find(fd); o != nil {
+		return o.h
+	}
+	s, err := socket.Adopt(fd)
+	if err != nil {
+		return &handle{fd: fd}
+	}
+	h = newHandle(s)
+	h.recvWait, h.sendWait = unknownWait, unknownWait
+	return h
+}
+
+// unknownWait is no wait that is asked for: the next call sets its own.
+const unknownWait time.Duration = -2
+
+// leave keeps the descriptor of an object open that is given another number.
+func (d *descriptors) leave(h *handle) {
+	if h.socket == nil {
+		return
+	}
+	if d.stray == nil {
+		d.stray = make(map[int]*handle)
+	}
+	d.stray[h.fd] = h
+}
+
+// background is the state's context, or one that does not end.
+func background(L *glua.LState) context.Context {
+	if ctx := L.Context(); ctx != nil {
+		return ctx
+	}
+	return context.Background()
+}

@@ -1,0 +1,53 @@
+package lua
+
+import glua "github.com/yuin/gopher-lua"
+
+// An exception is what try raises and protect catches: a table with the message
+// and a metatable that is the mark.
+
+func (m *module) exception(L *glua.LState, what glua.LValue) *glua.LTable {
+	t := L.CreateTable(1, 0)
+	t.RawSetInt(1, what)
+	t.Metatable = m.raised
+	return t
+}
+
+// caught is the message of an exception.
+func (m *module) caught(v glua.LValue) (glua.LValue, bool) {
+	t, ok := v.(*glua.LTable)
+	if !ok || t.Metatable != glua.LValue(m.raised) {
+		return nil, false
+	}
+	return t.RawGetInt(1), true
+}
+
+// newTry makes a try: a function that returns its arguments, unless the first
+// is false or nil. Then it calls the finalizer and raises the second.
+func (m *module) newTry(L *glua.LState) int {
+	finalizer := L.Get(1)
+	L.Push(L.NewFunction(func(L *glua.LState) int {
+		if L.ToBool(1) {
+			return L.GetTop()
+		}
+		if finalizer != glua.LNil {
+			L.Push(finalizer)
+			L.Call(0, 0)
+		}
+		L.Error(m.exception(L, L.Get(2)), 0)
+		return 0
+	}))
+	return 1
+}
+
+// rethrow is for protect, which has caught an error: it returns nil and an
+// exception's message, and raises anything else again.
+func (m *module) rethrow(L *glua.LState) int {
+	raised := L.Get(1)
+	what, ok := m.caught(raised)
+	if !ok {
+		L.Error(raised, 0)
+	}
+	L.Push(glua.LNil)
+	L.Push(what)
+	return 2
+}

@@ -1,0 +1,245 @@
+package lua
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+	"time"
+	"unsafe"
+
+	"github.com/seed-2334f180/weir/socket"
+	glua "github.com/yuin/gopher-lua"
+	"golang.org/x/sys/unix"
+)
+
+// tcpMethods are those of tcp objects.
+func tcpMethods(g *group) map[string]glua.LGFunction {
+	methods := streamMethods(g)
+	for name, method := range map[string]glua.LGFunction{
+		"bind":        g.bind,
+		"connect":     g.connectTCP,
+		"getfamily":   g.getfamily,
+		"getoption":   g.getoption,
+		"getpeername": g.getpeername,
+		"getsockname": g.getsockname,
+		"gettimeout":  g.gettimeout,
+		"setoption":   g.setoption,
+		"setpeername": g.connectTCP,
+		"setsockname": g.bind,
+	} {
+		methods[name] = method
+	}
+	return methods
+}
+
+// creator makes objects: with a descriptor at once if the family is known.
+func (g *group) creator(family socket.Family) glua.LGFunction {
+	return func(L *glua.LState) int {
+		o := g.newObject(master, family)
+		if family != 0 {
+			if err := o.create(family); err != nil {
+				return failed(L, err)
+			}
+		}
+		L.Push(o.ud)
+		return 1
+	}
+}
+
+// bind is bind(address, port) of tcp objects and setsockname of udp ones.
+func (g *group) bind(L *glua.LState) int {
+	o := g.as(L, master)
+	address, port := L.CheckString(2), L.CheckString(3)
+	if err := o.bind(background(L), address, port); err != nil {
+		return failed(L, err)
+	}
+	return done(L)
+}
+
+// bind binds to the first address of a host that can be bound.
+func (o *object) bind(ctx context.Context, host, service string) error {
+	addrs, err := o.lookup(ctx, host, service)
+	has := o.family
+	for _, a := range addrs {
+		if err = o.suit(a, &has); err != nil {
+			continue
+		}
+		if err = bindTo(o.h.socket, a); err == nil {
+			o.family = has
+			return nil
+		}
+	}
+	return err
+}
+
+// suit makes sure that there is a socket of the address's family. The object's
+// own family is known only when a bind or connect has succeeded, or the script
+// has said it: what failed before that leaves a socket that is not used again.
+func (o *object) suit(a socket.Addr, has *socket.Family) error {
+	if *has == a.Family() && o.h != nil {
+		if o.h.socket == nil {
+			return unix.ENOTSOCK
+		}
+		return nil
+	}
+	if err := o.create(a.Family()); err != nil {
+		return err
+	}
+	*has = a.Family()
+	return nil
+}
+
+// connectTCP is connect(address, port). It makes the object a client, even if
+// it fails.
+func (g *group) connectTCP(L *glua.LState) int {
+	o := g.of(L)
+	address, port := L.CheckString(2), L.CheckString(3)
+	err := o.connect(L, address, port)
+	o.become(client)
+	if err != nil {
+		return failed(L, err)
+	}
+	return done(L)
+}
+
+// connect tries the addresses of a host one after the other, each for as long
+// as the timeout says.
+func (o *object) connect(L *glua.LState, host, service string) error {
+	addrs, err := o.lookup(background(L), host, service)
+	has := o.family
+	for _, a := range addrs {
+		if err = o.suit(a, &has); err != nil {
+			continue
+		}
+		b := o.begin()
+		wait := b.first()
+		if err = o.connectTo(L, a, wait); err == nil || wait == 0 {
+			o.family = has
+			return err
+		}
+		over(L)
+	}
+	return err
+}
+
+// connectTo connects to one address.
+func (o *object) connectTo(L *glua.LState, a socket.Addr, wait time.Duration) error {
+	s, err := o.h.sending(L, wait)
+	if err != nil {
+		return err
+	}
+	return s.ConnectAddr(a)
+}
+
+// lookup finds the addresses that host and service stand for, in the family
+// that the object has.
+func (o *object) lookup(ctx context.Context, host, service string) ([]socket.Addr, error) {
+	return lookup(ctx, o.class.group.typ, o.family, host, service)
+}
+
+// connect is socket.connect(address, port, local address, local port, family).
+func (m *module) connect(L *glua.LState) int {
+	address, port := L.CheckString(1), L.CheckString(2)
+	local := optString(L, 3, "")
+	localPort := "0"
+	if local != "" {
+		localPort = optString(L, 4, "0")
+	}
+	family, ok := map[string]socket.Family{"": 0, "unspec": 0, "inet": socket.Inet, "inet6": socket.Inet6}[optString(L, 5, "")]
+	if !ok {
+		L.ArgError(5, "invalid option '"+L.ToString(5)+"'")
+	}
+	o := m.tcp.newObject(client, family)
+	if local != "" {
+		if err := o.bind(background(L), local, localPort); err != nil {
+			o.drop()
+			return failed(L, err)
+		}
+	}
+	if err := o.connect(L, address, port); err != nil {
+		o.drop()
+		return failed(L, err)
+	}
+	L.Push(o.ud)
+	return 1
+}
+
+// Names
+
+func (g *group) getfamily(L *glua.LState) int {
+	name := "inet4"
+	if g.of(L).family == socket.Inet6 {
+		name = "inet6"
+	}
+	L.Push(glua.LString(name))
+	return 1
+}
+
+// getsockname gives the port as a text, where getpeername gives a number: as
+// LuaSocket 3.1 has it.
+func (g *group) getsockname(L *glua.LState) int {
+	o := g.of(L)
+	sa, err := unix.Getsockname(o.fd)
+	return o.pushName(L, sa, err, func(port uint16) glua.LValue { return glua.LString(strconv.Itoa(int(port))) })
+}
+
+func (g *group) getpeername(L *glua.LState) int {
+	o := g.of(L)
+	sa, err := unix.Getpeername(o.fd)
+	return o.pushName(L, sa, err, func(port uint16) glua.LValue { return glua.LNumber(port) })
+}
+
+// pushName returns an address as an IP address, a port and a family.
+func (o *object) pushName(L *glua.LState, sa unix.Sockaddr, err error, port func(uint16) glua.LValue) int {
+	if err != nil {
+		return failed(L, err)
+	}
+	a, ok := addrPort(sa)
+	if !ok {
+		return failed(L, unix.EAFNOSUPPORT)
+	}
+	L.Push(glua.LString(a.Addr().String()))
+	L.Push(port(a.Port()))
+	L.Push(glua.LString(familyName(o.family)))
+	return 3
+}
+
+func familyName(f socket.Family) string {
+	if f == 0 {
+		return "unspec"
+	}
+	return f.String()
+}
+
+func addrPort(sa unix.Sockaddr) (netip.AddrPort, bool) {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), true
+	case *unix.SockaddrInet6:
+		ip := netip.AddrFrom16(sa.Addr)
+		if sa.ZoneId != 0 {
+			ip = ip.WithZone(zoneName(int(sa.ZoneId)))
+		}
+		return netip.AddrPortFrom(ip, uint16(sa.Port)), true
+	}
+	return netip.AddrPort{}, false
+}
+
+// bindTo is bind(2), which a Socket knows at its making only.
+func bindTo(s *socket.Socket, a socket.Addr) error {
+	ip := a.AddrPort()
+	var sa unix.Sockaddr
+	if ip.Addr().Is4() {
+		sa = &unix.SockaddrInet4{Addr: ip.Addr().As4(), Port: int(ip.Port())}
+	} else {
+		sa = &unix.SockaddrInet6{Addr: ip.Addr().As16(), Port: int(ip.Port()), ZoneId: zoneIndex(ip.Addr().Zone())}
+	}
+	return unix.Bind(s.Fd(), sa)
+}
+
+// disconnect takes a datagram socket's peer away: connect(2) to no family.
+func disconnect(fd int) {
+	sa := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	// LuaSocket ignores the error, too: some systems always give one.
+	_, _, _ = unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+}

@@ -1,0 +1,143 @@
+package lua
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/require"
+	glua "github.com/yuin/gopher-lua"
+	"go.uber.org/goleak"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+
+// tests closes the default group behind them, so that goleak sees what is left.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	code := t.M.Run()
+	group, err := loop.Default()
+	if err == nil {
+		err = group.Close()
+	}
+	if err != nil && !errors.Is(err, loop.ErrLoopClosed) {
+		panic(err)
+	}
+	return code
+}
+
+// A script is a state with the library in it, and what it has printed.
+type script struct {
+	*glua.LState
+	out bytes.Buffer
+}
+
+// newScript makes a state that finds the tests' own modules, and those in some
+// directories.
+func newScript(t *testing.T, paths ...string) *script {
+	t.Helper()
+	s := &script{LState: glua.NewState(glua.Options{RegistrySize: 256, RegistryMaxSize: 1 << 20})}
+	t.Cleanup(s.Close)
+	require.NoError(t, Preload(s.LState))
+	paths = append(paths, "testdata/lib/?.lua")
+	s.SetField(s.GetGlobal("package"), "path", glua.LString(strings.Join(paths, ";")))
+	s.SetGlobal("print", s.NewFunction(func(L *glua.LState) int {
+		for i := range L.GetTop() {
+			if i > 0 {
+				s.out.WriteByte('\t')
+			}
+			s.out.WriteString(L.ToStringMeta(L.Get(i + 1)).String())
+		}
+		s.out.WriteByte('\n')
+		return 0
+	}))
+	return s
+}
+
+// run runs a text, and returns what it printed.
+func (s *script) run(t *testing.T, text string) string {
+	t.Helper()
+	s.out.Reset()
+	f, err := Load(s.LState, strings.NewReader(text), "script")
+	require.NoError(t, err)
+	s.Push(f)
+	require.NoError(t, s.PCall(0, 0, nil))
+	return s.out.String()
+}
+
+// runFile runs a file, and returns what it printed.
+func (s *script) runFile(t *testing.T, file string) string {
+	t.Helper()
+	s.out.Reset()
+	f, err := LoadFile(s.LState, file)
+	require.NoError(t, err)
+	s.Push(f)
+	require.NoError(t, s.PCall(0, 0, nil))
+	return s.out.String()
+}
+
+// tool is the path of a program that a test needs. Where tests must be whole,
+// its absence is a failure.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			require.NoError(t, err)
+		}
+		t.Skipf("%s is not installed", name)
+	}
+	return path
+}
+
+// oracle is LuaSocket in C, with the scripts' own modules on its path.
+func oracle(t *testing.T, file string, args ...string) (string, error) {
+	t.Helper()
+	lua := tool(t, "lua5.4")
+	if err := exec.Command(lua, "-e", `require "socket"`).Run(); err != nil {
+		if os.Getenv("CI") == "true" {
+			require.NoError(t, err, "LuaSocket is not installed")
+		}
+		t.Skip("LuaSocket (Debian's lua-socket) is not installed")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, lua, append([]string{file}, args...)...)
+	cmd.Env = append(os.Environ(), "LUA_PATH=testdata/lib/?.lua;;")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, out)
+	}
+	return string(out), err
+}
+
+// scripts are the names of the tests' scripts.
+func scripts(t *testing.T) (names []string) {
+	files, err := filepath.Glob("testdata/*.lua")
+	require.NoError(t, err)
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(f, ".lua"))
+	}
+	require.NotEmpty(t, names)
+	return names
+}
+
+func pipe(t *testing.T) (read, write *os.File) {
+	t.Helper()
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	t.Cleanup(func() { read.Close(); write.Close() })
+	return read, write
+}

@@ -1,0 +1,246 @@
+package lua
+
+import (
+	_ "embed"
+	"errors"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/seed-2334f180/weir/socket"
+	glua "github.com/yuin/gopher-lua"
+	"golang.org/x/sys/unix"
+)
+
+// A module is what the library's functions share in one Lua state. It needs no
+// lock: a state runs on one goroutine.
+type module struct {
+	env      *glua.LTable // of the objects
+	core     *glua.LTable // socket and socket.core; nil before they are loaded
+	tcp, udp *group
+	raised   *glua.LTable // the metatable of exceptions
+	pcall    glua.LValue
+	waits    selection
+	fds      descriptors
+	block    [blockSize]byte // what was just received
+	out      []byte          // the result that is being put together
+}
+
+// blockSize is how much one system call receives at most; what the script does
+// not ask for is buffered. LuaSocket's is as large.
+const blockSize = 8192
+
+// Preload has require find the modules socket, socket.core, socket.unix and
+// mime.core. It also replaces what is wrong in gopher-lua and scripts for
+// LuaSocket need: require, load, loadstring, loadfile and dofile compile as Load
+// does, and a coroutine may yield within pcall and xpcall. It is for a new
+// state, before scripts run in it. The error is that the state has no package
+// library.
+func Preload(L *glua.LState) error {
+	var preload *glua.LTable
+	library, ok := L.GetGlobal("package").(*glua.LTable)
+	if ok {
+		preload, ok = library.RawGetString("preload").(*glua.LTable)
+	}
+	if !ok {
+		return errors.New("lua preload: the state has no table package.preload; open the package library first")
+	}
+	pcall, err := installProtection(L)
+	if err != nil {
+		return err
+	}
+	m := &module{env: L.Env, pcall: pcall}
+	for name, loader := range map[string]glua.LGFunction{
+		"socket":      m.load,
+		"socket.core": m.load,
+		"socket.unix": m.loadUnix,
+		"mime.core":   loadMime,
+	} {
+		preload.RawSetString(name, L.NewFunction(loader))
+	}
+	installLoaders(L, library)
+	return nil
+}
+
+// luaPart is the part that is written in Lua.
+//
+//go:embed socket.lua
+var luaPart string
+
+// load is for both names of the module: LuaSocket's socket is its socket.core
+// with more in it.
+func (m *module) load(L *glua.LState) int {
+	L.Push(m.open(L))
+	return 1
+}
+
+const version = "LuaSocket 3.1.0"
+
+// open makes the core, once.
+func (m *module) open(L *glua.LState) *glua.LTable {
+	if m.core != nil {
+		return m.core
+	}
+	core := L.NewTable()
+	m.core = core
+	m.tcp = m.newGroup(L, "tcp", socket.Stream, streamRoles, tcpMethods)
+	m.udp = m.newGroup(L, "udp", socket.Dgram, dgramRoles, udpMethods)
+	L.SetFuncs(core, map[string]glua.LGFunction{
+		"tcp":     m.tcp.creator(0),
+		"tcp4":    m.tcp.creator(socket.Inet),
+		"tcp6":    m.tcp.creator(socket.Inet6),
+		"udp":     m.udp.creator(0),
+		"udp4":    m.udp.creator(socket.Inet),
+		"udp6":    m.udp.creator(socket.Inet6),
+		"connect": m.connect,
+		"select":  m.selectSockets,
+		"gettime": gettime,
+		"sleep":   sleep,
+		"skip":    skip,
+		"newtry":  m.newTry,
+		// In C it would unload the library.
+		"__unload": func(*glua.LState) int { return 0 },
+	})
+	core.RawSetString("dns", L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
+		"toip":        toIP,
+		"tohostname":  toHostname,
+		"getaddrinfo": getAddrInfo,
+		"getnameinfo": getNameInfo,
+		"gethostname": getHostname,
+	}))
+	m.raised = L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
+		"__tostring": func(L *glua.LState) int {
+			what, _ := m.caught(L.Get(1))
+			L.Push(L.ToStringMeta(what))
+			return 1
+		},
+	})
+	core.RawSetString("_VERSION", glua.LString(version))
+	core.RawSetString("_SETSIZE", glua.LNumber(openFiles()))
+	core.RawSetString("_SOCKETINVALID", glua.LNumber(noDescriptor))
+	core.RawSetString("_DATAGRAMSIZE", glua.LNumber(datagramSize))
+	chunk, err := Load(L, strings.NewReader(luaPart), "socket.lua")
+	if err != nil {
+		L.RaiseError("%v", err)
+	}
+	L.Push(chunk)
+	L.Push(core)
+	L.Push(m.pcall)
+	L.Push(L.NewFunction(m.rethrow))
+	L.Call(3, 0)
+	return core
+}
+
+// openFiles is how many descriptors the process may have: no select can have
+// more.
+func openFiles() float64 {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 1024
+	}
+	return float64(limit.Cur)
+}
+
+func gettime(L *glua.LState) int {
+	L.Push(glua.LNumber(now()))
+	return 1
+}
+
+// now is the wall clock's time in seconds.
+func now() float64 { return float64(time.Now().UnixNano()) / 1e9 }
+
+func sleep(L *glua.LState) int {
+	seconds := float64(L.CheckNumber(1))
+	d := duration(seconds)
+	if d == forever {
+		d = math.MaxInt64
+		if !(seconds > 0) { // unlike a timeout, a negative time to sleep is none
+			d = 0
+		}
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	if ctx := L.Context(); ctx != nil {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			interrupted(L)
+		}
+		return 0
+	}
+	<-timer.C
+	return 0
+}
+
+// duration makes a time to wait of seconds: negative, and what is no number or
+// beyond counting, is for ever.
+func duration(seconds float64) time.Duration {
+	if !(seconds >= 0) || seconds > math.MaxInt64/1e9-1 {
+		return forever
+	}
+	d := time.Duration(seconds * 1e9)
+	if d == 0 && seconds > 0 {
+		return 1 // nothing waits for that, but it is no poll
+	}
+	return d
+}
+
+const forever time.Duration = -1
+
+// interrupted raises the error of a script whose context has ended.
+func interrupted(L *glua.LState) {
+	L.RaiseError("%s", L.Context().Err().Error())
+}
+
+// over raises that error if the context has ended.
+func over(L *glua.LState) {
+	if ctx := L.Context(); ctx != nil && ctx.Err() != nil {
+		interrupted(L)
+	}
+}
+
+// skip drops its first arguments.
+func skip(L *glua.LState) int {
+	n := L.CheckNumber(1)
+	drop := L.GetTop() - 1
+	if n < glua.LNumber(drop) {
+		drop = max(int(n), -1)
+	}
+	return L.GetTop() - 1 - drop
+}
+
+// fail returns nil and a message.
+func fail(L *glua.LState, message string) int {
+	L.Push(glua.LNil)
+	L.Push(glua.LString(message))
+	return 2
+}
+
+// done returns 1.
+func done(L *glua.LState) int {
+	L.Push(glua.LNumber(1))
+	return 1
+}
+
+// failed returns nil and an error's message; it does not return when the
+// script was interrupted.
+func failed(L *glua.LState, err error) int {
+	over(L)
+	return fail(L, message(err))
+}
+
+// optString is an argument that may be left out. A number will do, too.
+func optString(L *glua.LState, arg int, otherwise string) string {
+	if L.Get(arg) == glua.LNil {
+		return otherwise
+	}
+	return L.CheckString(arg)
+}
+
+// optNumber is one that is a number, or its text.
+func optNumber(L *glua.LState, arg int, otherwise glua.LNumber) glua.LNumber {
+	if L.Get(arg) == glua.LNil {
+		return otherwise
+	}
+	return L.CheckNumber(arg)
+}

@@ -1,0 +1,213 @@
+package lua
+
+import (
+	"fmt"
+	"weak"
+
+	"github.com/seed-2334f180/weir/socket"
+	glua "github.com/yuin/gopher-lua"
+)
+
+// A group is the classes of one sort of objects: tcp{master}, tcp{client} and
+// tcp{server}. The methods of the objects are the group's.
+type group struct {
+	m       *module
+	name    string
+	typ     socket.Type
+	classes [3]*class // by role
+}
+
+// A class is what an object is right now, and so which methods it lets be
+// called.
+type class struct {
+	group *group
+	role  role
+	name  string
+	meta  *glua.LTable
+	// methods is what __index finds. A script may put others there: select
+	// calls getfd and dirty if they are not the library's.
+	methods      *glua.LTable
+	getfd, dirty glua.LValue
+
+	turn    uint64 // the select that has looked at them last
+	isPlain bool   // they were the library's then
+}
+
+type role int
+
+const (
+	master role = iota
+	client
+	server
+)
+
+// The roles of datagram sockets.
+const (
+	unconnected = master
+	connected   = client
+)
+
+var (
+	streamRoles = []string{"master", "client", "server"}
+	dgramRoles  = []string{"unconnected", "connected"}
+)
+
+func (m *module) newGroup(L *glua.LState, name string, typ socket.Type, roles []string, methods func(*group) map[string]glua.LGFunction) *group {
+	g := &group{m: m, name: name, typ: typ}
+	for i, r := range roles {
+		c := &class{group: g, role: role(i), name: name + "{" + r + "}"}
+		c.methods = L.SetFuncs(L.NewTable(), methods(g))
+		c.methods.RawSetString("class", glua.LString(c.name))
+		c.getfd, c.dirty = c.methods.RawGetString("getfd"), c.methods.RawGetString("dirty")
+		c.meta = L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{"__gc": g.close, "__tostring": g.tostring})
+		c.meta.RawSetString("__index", c.methods)
+		c.meta.RawSetString("__name", glua.LString(c.name))
+		g.classes[i] = c
+	}
+	return g
+}
+
+// An object is what scripts have a socket in. That of an inet socket has no
+// descriptor before its family is known, and none has one after its close.
+type object struct {
+	m      *module
+	class  *class
+	ud     *glua.LUserData
+	family socket.Family // 0: not known yet
+	h      *handle       // nil: no descriptor
+	fd     int           // the handle's, or noDescriptor
+	timeout
+	stats
+	input []byte // of a stream: received, and not asked for yet
+
+	weak weak.Pointer[object]
+}
+
+// newObject makes an object without a descriptor.
+func (g *group) newObject(r role, family socket.Family) *object {
+	c := g.classes[r]
+	o := &object{m: g.m, class: c, family: family, fd: noDescriptor, timeout: noTimeout, stats: newStats()}
+	o.ud = &glua.LUserData{Value: o, Env: g.m.env, Metatable: c.meta}
+	return o
+}
+
+// become changes what the object is.
+func (o *object) become(r role) {
+	o.class = o.class.group.classes[r]
+	o.ud.Metatable = o.class.meta
+}
+
+// self is the object, for what must not keep it from being collected.
+func (o *object) self() weak.Pointer[object] {
+	if o.weak == (weak.Pointer[object]{}) {
+		o.weak = weak.Make(o)
+	}
+	return o.weak
+}
+
+// create gives the object a new socket, instead of the one that it may have.
+func (o *object) create(family socket.Family) error {
+	o.drop()
+	s, err := socket.New(family, o.class.group.typ, 0)
+	if err != nil {
+		return err
+	}
+	if family == socket.Inet6 {
+		if err := s.Setsockopt("ipv6", "IPV6_V6ONLY", true); err != nil {
+			s.Close()
+			return err
+		}
+	}
+	o.hold(newHandle(s))
+	return nil
+}
+
+// hold gives the object a descriptor.
+func (o *object) hold(h *handle) {
+	o.h, o.fd = h, h.fd
+	o.m.fds.add(o)
+}
+
+// release takes the descriptor away, and leaves it open.
+func (o *object) release() *handle {
+	o.m.fds.forget(o)
+	h := o.h
+	o.m.waits.unwatch(h)
+	o.h, o.fd = nil, noDescriptor
+	return h
+}
+
+// drop closes the descriptor, if there is one. What was received stays.
+func (o *object) drop() {
+	if o.h == nil {
+		return
+	}
+	if h := o.release(); h.socket != nil {
+		h.socket.Close()
+	}
+}
+
+// of is the first argument, which must be an object of the group.
+func (g *group) of(L *glua.LState) *object {
+	if ud, ok := L.Get(1).(*glua.LUserData); ok {
+		if o, ok := ud.Value.(*object); ok && o.class.group == g {
+			return o
+		}
+	}
+	L.ArgError(1, g.name+"{any} expected")
+	return nil
+}
+
+// as is the first argument, which must be an object of the group in a role.
+func (g *group) as(L *glua.LState, r role) *object {
+	if ud, ok := L.Get(1).(*glua.LUserData); ok {
+		if o, ok := ud.Value.(*object); ok && o.class == g.classes[r] {
+			return o
+		}
+	}
+	L.ArgError(1, g.classes[r].name+" expected")
+	return nil
+}
+
+// The methods that all objects have.
+
+func (g *group) tostring(L *glua.LState) int {
+	o := g.of(L)
+	L.Push(glua.LString(fmt.Sprintf("%s: %p", o.class.name, o)))
+	return 1
+}
+
+func (g *group) close(L *glua.LState) int {
+	g.of(L).drop()
+	return done(L)
+}
+
+func (g *group) getfd(L *glua.LState) int {
+	L.Push(glua.LNumber(g.of(L).fd))
+	return 1
+}
+
+// setfd gives the object another descriptor, and leaves its own open.
+func (g *group) setfd(L *glua.LState) int {
+	o := g.of(L)
+	fd := int(L.CheckNumber(2))
+	if fd == o.fd {
+		return 0
+	}
+	if o.h != nil {
+		g.m.fds.leave(o.release())
+	}
+	if fd >= 0 {
+		o.hold(g.m.fds.take(fd))
+	}
+	return 0
+}
+
+func (g *group) isDirty(L *glua.LState) int {
+	L.Push(glua.LBool(len(g.of(L).input) > 0))
+	return 1
+}
+
+func (g *group) settimeout(L *glua.LState) int { return g.of(L).timeout.set(L) }
+
+func (g *group) gettimeout(L *glua.LState) int { return g.of(L).timeout.get(L) }

@@ -1,0 +1,57 @@
+package lua
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write what LuaSocket prints as what is wanted")
+
+// Each script prints the same here and on LuaSocket in C: what is wanted was
+// written by the latter.
+func TestScripts(t *testing.T) {
+	for _, name := range scripts(t) {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			want, err := os.ReadFile(name + ".out")
+			require.NoError(t, err)
+			s := newScript(t)
+			require.Equal(t, string(want), s.runFile(t, name+".lua"))
+		})
+	}
+}
+
+// With a context, too, which coroutines inherit from one another.
+func TestScriptsInContext(t *testing.T) {
+	for _, name := range scripts(t) {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			want, err := os.ReadFile(name + ".out")
+			require.NoError(t, err)
+			s := newScript(t)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			s.SetContext(ctx)
+			require.Equal(t, string(want), s.runFile(t, name+".lua"))
+		})
+	}
+}
+
+func TestScriptsOnLuaSocket(t *testing.T) {
+	for _, name := range scripts(t) {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			t.Parallel()
+			got, err := oracle(t, name+".lua")
+			require.NoError(t, err)
+			if *update {
+				require.NoError(t, os.WriteFile(name+".out", []byte(got), 0o666))
+			}
+			want, err := os.ReadFile(name + ".out")
+			require.NoError(t, err)
+			require.Equal(t, string(want), got)
+		})
+	}
+}

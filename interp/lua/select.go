@@ -1,0 +1,457 @@
+package lua
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/loop"
+	glua "github.com/yuin/gopher-lua"
+	"golang.org/x/sys/unix"
+)
+
+// A selection is the memory of socket.select: a Selector that keeps what was
+// waited for registered, because most scripts wait for nearly the same again.
+//
+// The Selector, and so the loops, know of registrations only, and not of
+// objects: a forgotten state is collected, and its sockets with it.
+type selection struct {
+	selector *weir.Selector
+	watched  []*selectable // what is registered
+	turn     uint64        // counts the calls
+
+	// What follows is of one call, and kept for its memory.
+	items   []*selectable
+	most    int           // how many the call before had
+	dirty   []glua.LValue // of the first list, in its order
+	ready   []weir.Ready
+	found   []*selectable
+	foreign []*selectable
+	want    weir.Set
+	have    weir.Set
+	order   [2][]*selectable // of the entries of want
+}
+
+// A selectable is a descriptor that a call waits for, whatever stands for it.
+type selectable struct {
+	h     *handle     // nil of a foreign descriptor
+	file  *weir.File  // of a foreign one
+	fd    int         // sorts the results
+	as    glua.LValue // what the results have
+	want  weir.Interest
+	is    weir.Interest
+	turn  uint64 // the call that has seen it last
+	dirty bool
+}
+
+// A watch is what the Selector has of a handle.
+type watch struct {
+	reg  *loop.Registration
+	at   int // the handle's place in watched
+	want weir.Interest
+}
+
+// Registration is for the Selector.
+func (w *watch) Registration() *loop.Registration { return w.reg }
+
+// Buffered is 0: sockets here read nothing ahead; objects do.
+func (w *watch) Buffered() int { return 0 }
+
+// selectSockets is select(to read, to write, seconds).
+func (m *module) selectSockets(L *glua.LState) int {
+	toRead, toWrite := listArgument(L, 1), listArgument(L, 2)
+	timeout := duration(float64(optNumber(L, 3, -1)))
+	s := &m.waits
+	s.begin()
+	defer s.end()
+	m.gather(L, toRead, weir.Readable)
+	m.gather(L, toWrite, weir.Writable)
+	if len(s.dirty) > 0 {
+		timeout = 0
+	}
+	if err := s.wait(background(L), timeout); err != nil {
+		over(L)
+		L.RaiseError("select failed: %s", message(err))
+	}
+	return s.push(L)
+}
+
+func listArgument(L *glua.LState, arg int) *glua.LTable {
+	if L.Get(arg) == glua.LNil {
+		return nil
+	}
+	return L.CheckTable(arg)
+}
+
+func (s *selection) begin() {
+	s.turn++
+	s.items, s.dirty, s.found, s.foreign = s.items[:0], s.dirty[:0], s.found[:0], s.foreign[:0]
+}
+
+// end forgets what must be collectable.
+func (s *selection) end() {
+	for _, e := range s.foreign {
+		e.file.Close()
+	}
+	if n := len(s.items); n < s.most {
+		clear(s.items[n:s.most])
+	}
+	s.most = len(s.items)
+	clear(s.found)
+	clear(s.foreign)
+	clear(s.dirty)
+	clear(s.ready)
+}
+
+// gather adds a list's entries to what is waited for. The list ends at the
+// first nil.
+func (m *module) gather(L *glua.LState, list *glua.LTable, want weir.Interest) {
+	if list == nil {
+		return
+	}
+	s := &m.waits
+	plain := list.Metatable == glua.LValue(glua.LNil)
+	for i := 1; ; i++ {
+		var v glua.LValue
+		if plain {
+			v = list.RawGetInt(i)
+		} else {
+			v = L.GetTable(list, glua.LNumber(i))
+		}
+		if v == glua.LNil {
+			return
+		}
+		e, dirty := m.entry(L, v, want)
+		if e == nil {
+			continue
+		}
+		if e.turn != s.turn {
+			e.turn, e.want, e.is, e.dirty = s.turn, 0, 0, false
+			s.items = append(s.items, e)
+		}
+		e.as = v
+		e.want |= want
+		if dirty {
+			e.dirty = true
+			s.dirty = append(s.dirty, v)
+		}
+	}
+}
+
+// entry is what a value of a list stands for, or nil. For the first list, it
+// tells if there is input that was read ahead.
+func (m *module) entry(L *glua.LState, v glua.LValue, want weir.Interest) (e *selectable, dirty bool) {
+	if ud, ok := v.(*glua.LUserData); ok {
+		if o, ok := ud.Value.(*object); ok && o.m == m && o.class.plain(m.waits.turn) {
+			if o.h == nil || o.h.fd < 0 {
+				return nil, false
+			}
+			return m.selectableOf(L, o.h), want == weir.Readable && len(o.input) > 0
+		}
+	}
+	turn := m.waits.turn
+	fd := noDescriptor
+	if n, ok := callMethod(L, v, "getfd").(glua.LNumber); ok && n >= 0 {
+		fd = int(n)
+	}
+	if fd >= 0 && want == weir.Readable {
+		dirty = glua.LVAsBool(callMethod(L, v, "dirty"))
+	}
+	if m.waits.turn != turn {
+		L.RaiseError("select failed: a method getfd or dirty has called select")
+	}
+	if fd < 0 {
+		return nil, false
+	}
+	if o := m.fds.find(fd); o != nil {
+		return m.selectableOf(L, o.h), dirty
+	}
+	return m.foreign(L, fd), dirty
+}
+
+// plain reports whether the methods that select would call are still the
+// library's. It looks once in a call.
+func (c *class) plain(turn uint64) bool {
+	if c.turn != turn {
+		c.turn = turn
+		c.isPlain = c.methods.RawGetString("getfd") == c.getfd && c.methods.RawGetString("dirty") == c.dirty
+	}
+	return c.isPlain
+}
+
+// callMethod calls a value's method, and returns nil if it has none.
+func callMethod(L *glua.LState, v glua.LValue, name string) glua.LValue {
+	method := L.GetField(v, name)
+	if method == glua.LNil {
+		return glua.LNil
+	}
+	L.Push(method)
+	L.Push(v)
+	L.Call(1, 1)
+	result := L.Get(-1)
+	L.Pop(1)
+	return result
+}
+
+// selectableOf is that of a handle.
+func (m *module) selectableOf(L *glua.LState, h *handle) *selectable {
+	if h.socket == nil {
+		return m.foreign(L, h.fd)
+	}
+	if h.selectable == nil {
+		h.selectable = &selectable{h: h, fd: h.fd}
+	}
+	return h.selectable
+}
+
+// foreign is that of a descriptor that no object has: watched for this call.
+func (m *module) foreign(L *glua.LState, fd int) *selectable {
+	for _, e := range m.waits.foreign {
+		if e.fd == fd {
+			return e
+		}
+	}
+	file, err := weir.Watch(fd)
+	if err != nil {
+		L.RaiseError("select failed: %s", message(err))
+	}
+	e := &selectable{file: file, fd: fd}
+	m.waits.foreign = append(m.waits.foreign, e)
+	return e
+}
+
+// few is for how many entries registering is not worth it: it would only
+// disturb what is registered for a large set.
+const few = 8
+
+// wait finds what is ready.
+func (s *selection) wait(ctx context.Context, timeout time.Duration) error {
+	if len(s.items) <= few || len(s.foreign) > 0 {
+		return s.selectOnce(ctx, timeout)
+	}
+	if err := s.register(); err != nil {
+		return err
+	}
+	var until time.Time
+	if timeout > 0 {
+		until = time.Now().Add(timeout)
+	}
+	for {
+		ready, err := s.selector.Wait(ctx, timeout, s.ready)
+		s.ready = ready
+		if err != nil && !again(ctx, err) {
+			return err
+		}
+		for _, r := range ready {
+			e := s.watched[r.What.(*watch).at]
+			if r.Closed {
+				s.forget(e)
+				continue
+			}
+			if e.is = r.Is & e.want; e.is != 0 {
+				s.found = append(s.found, e)
+			}
+		}
+		if len(s.found) > 0 || len(s.dirty) > 0 {
+			return nil
+		}
+		switch {
+		case timeout == 0: // the events of the last microseconds are not in yet
+			return s.selectOnce(ctx, 0)
+		case timeout > 0:
+			if timeout = time.Until(until); timeout <= 0 {
+				return nil
+			}
+		}
+	}
+}
+
+// again reports whether an error only ends a wait that is to be repeated.
+func again(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && errors.Is(err, unix.EINTR)
+}
+
+// register makes the Selector's set that of the call.
+func (s *selection) register() error {
+	if s.selector == nil {
+		s.selector = weir.NewSelector()
+	}
+	known := len(s.watched)
+	for _, e := range s.items {
+		w := e.h.watch
+		switch {
+		case w == nil:
+			if err := s.add(e); err != nil {
+				return err
+			}
+			if e.h.watch == nil {
+				continue // it is closed
+			}
+		case w.want != e.want:
+			if s.selector.Modify(w, e.want, nil) != nil {
+				s.forget(e) // it is closed
+				known--
+				continue
+			}
+			w.want = e.want
+			known--
+		default:
+			known--
+		}
+	}
+	if known == 0 {
+		return nil
+	}
+	for i := len(s.watched) - 1; i >= 0; i-- { // backwards: forget moves the last one here
+		if e := s.watched[i]; e.turn != s.turn {
+			_ = s.selector.Unregister(e.h.watch) // it may be closed
+			s.forget(e)
+		}
+	}
+	return nil
+}
+
+func (s *selection) add(e *selectable) error {
+	w := &watch{reg: e.h.socket.Registration(), at: len(s.watched), want: e.want}
+	if err := s.selector.Register(w, e.want, nil); err != nil {
+		if !e.h.alive() {
+			return nil // never ready, and no error
+		}
+		return err
+	}
+	e.h.watch = w
+	s.watched = append(s.watched, e)
+	return nil
+}
+
+// forget drops what the Selector does not have any more.
+func (s *selection) forget(e *selectable) {
+	at, last := e.h.watch.at, len(s.watched)-1
+	moved := s.watched[last]
+	s.watched[at], s.watched[last] = moved, nil
+	moved.h.watch.at = at
+	s.watched = s.watched[:last]
+	e.h.watch = nil
+}
+
+// unwatch is for a handle that an object lets go of.
+func (s *selection) unwatch(h *handle) {
+	if h.watch != nil {
+		_ = s.selector.Unregister(h.watch)
+		s.forget(h.selectable)
+	}
+}
+
+// selectOnce waits without the Selector.
+func (s *selection) selectOnce(ctx context.Context, timeout time.Duration) error {
+	var until time.Time
+	if timeout > 0 {
+		until = time.Now().Add(timeout)
+	}
+	for {
+		s.lists()
+		_, err := s.have.Select(ctx, s.want, timeout)
+		if err == nil {
+			s.match(s.have.Read, s.want.Read, s.order[0], weir.Readable)
+			s.match(s.have.Write, s.want.Write, s.order[1], weir.Writable)
+		}
+		s.clearLists()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.EBADF): // one is closed, and not in the next lists
+		case !again(ctx, err):
+			return err
+		}
+		if timeout > 0 {
+			timeout = max(time.Until(until), 0)
+		}
+	}
+}
+
+// lists fills what Select is to wait for.
+func (s *selection) lists() {
+	for _, e := range s.items {
+		if e.h != nil && !e.h.alive() {
+			continue
+		}
+		var what weir.Selectable = e.file
+		if e.h != nil {
+			what = e.h.socket
+		}
+		if e.want&weir.Readable != 0 && !e.dirty {
+			s.want.Read = append(s.want.Read, what)
+			s.order[0] = append(s.order[0], e)
+		}
+		if e.want&weir.Writable != 0 {
+			s.want.Write = append(s.want.Write, what)
+			s.order[1] = append(s.order[1], e)
+		}
+	}
+}
+
+// match finds the entries of what is ready, which is in the order of the list.
+func (s *selection) match(ready, list []weir.Selectable, entries []*selectable, is weir.Interest) {
+	at := 0
+	for _, r := range ready {
+		for list[at] != r {
+			at++
+		}
+		e := entries[at]
+		at++
+		if e.is == 0 {
+			s.found = append(s.found, e)
+		}
+		e.is |= is
+	}
+}
+
+func (s *selection) clearLists() {
+	for _, set := range []*weir.Set{&s.want, &s.have} {
+		for _, list := range []*[]weir.Selectable{&set.Read, &set.Write} {
+			clear(*list)
+			*list = (*list)[:0]
+		}
+	}
+	for i := range s.order {
+		clear(s.order[i])
+		s.order[i] = s.order[i][:0]
+	}
+}
+
+// push returns the results: two tables that have what is ready, in the order of
+// the descriptors, and for each its place; and "timeout" if that is nothing.
+func (s *selection) push(L *glua.LState) int {
+	slices.SortFunc(s.found, func(a, b *selectable) int { return cmp.Compare(a.fd, b.fd) })
+	read, write := L.CreateTable(0, 0), L.CreateTable(0, 0)
+	n := 0
+	add := func(t *glua.LTable, n int, v glua.LValue) {
+		t.RawSetInt(n, v)
+		t.RawSetH(v, glua.LNumber(n))
+	}
+	for _, v := range s.dirty {
+		n++
+		add(read, n, v)
+	}
+	writes := 0
+	for _, e := range s.found {
+		if e.is&weir.Readable != 0 && !e.dirty {
+			n++
+			add(read, n, e.as)
+		}
+		if e.is&weir.Writable != 0 {
+			writes++
+			add(write, writes, e.as)
+		}
+	}
+	L.Push(read)
+	L.Push(write)
+	if n+writes > 0 {
+		return 2
+	}
+	L.Push(glua.LString(msgTimeout))
+	return 3
+}

@@ -1,0 +1,425 @@
+package lua
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+	"unsafe"
+
+	"github.com/seed-2334f180/weir/socket"
+	glua "github.com/yuin/gopher-lua"
+	"golang.org/x/sys/unix"
+)
+
+// streamMethods are those that tcp and unix stream objects have in common.
+func streamMethods(g *group) map[string]glua.LGFunction {
+	return map[string]glua.LGFunction{
+		"accept":     g.accept,
+		"close":      g.close,
+		"dirty":      g.isDirty,
+		"getfd":      g.getfd,
+		"getstats":   g.getstats,
+		"listen":     g.listen,
+		"receive":    g.receive,
+		"send":       g.send,
+		"setfd":      g.setfd,
+		"setstats":   g.setstats,
+		"settimeout": g.settimeout,
+		"shutdown":   g.shutdown,
+	}
+}
+
+// stats are what getstats tells.
+type stats struct {
+	received, sent float64 // bytes
+	born           float64 // seconds
+}
+
+func newStats() stats { return stats{born: now()} }
+
+func (g *group) getstats(L *glua.LState) int {
+	o := g.as(L, client)
+	L.Push(glua.LNumber(o.received))
+	L.Push(glua.LNumber(o.sent))
+	L.Push(glua.LNumber(now() - o.born))
+	return 3
+}
+
+func (g *group) setstats(L *glua.LState) int {
+	o := g.as(L, client)
+	o.received = float64(optNumber(L, 2, glua.LNumber(o.received)))
+	o.sent = float64(optNumber(L, 3, glua.LNumber(o.sent)))
+	if age, ok := L.Get(4).(glua.LNumber); ok {
+		o.born = now() - float64(age)
+	}
+	return done(L)
+}
+
+// backlog is what listen takes if it is not told.
+const backlog = 32
+
+func (g *group) listen(L *glua.LState) int {
+	o := g.as(L, master)
+	n := int(optNumber(L, 2, backlog))
+	if err := o.listen(n); err != nil {
+		return failed(L, err)
+	}
+	return done(L)
+}
+
+func (o *object) listen(n int) error {
+	s, err := o.socket()
+	if err != nil {
+		return err
+	}
+	if err := s.Listen(n); err != nil {
+		return err
+	}
+	o.become(server)
+	return nil
+}
+
+func (g *group) accept(L *glua.LState) int {
+	o := g.as(L, server)
+	b := o.begin()
+	for wait := b.first(); ; wait = b.next() {
+		s, err := o.acceptOnce(L, wait)
+		if err != nil {
+			if errno, ok := errnoOf(err); ok && errno == unix.ECONNABORTED {
+				continue // one that has gone while it was in the queue
+			}
+			return failed(L, err)
+		}
+		c := g.newObject(client, o.family)
+		c.hold(newHandle(s))
+		c.h.recvWait, c.h.sendWait = unknownWait, unknownWait
+		L.Push(c.ud)
+		return 1
+	}
+}
+
+func (o *object) acceptOnce(L *glua.LState, wait time.Duration) (*socket.Socket, error) {
+	if o.h == nil {
+		return nil, errClosed
+	}
+	s, err := o.h.receiving(L, wait)
+	if err != nil {
+		return nil, err
+	}
+	return s.Accept()
+}
+
+func (g *group) shutdown(L *glua.LState) int {
+	o := g.as(L, client)
+	how, ok := map[string]int{"receive": unix.SHUT_RD, "send": unix.SHUT_WR, "both": unix.SHUT_RDWR}[optString(L, 2, "both")]
+	if !ok {
+		L.ArgError(2, "invalid option '"+L.ToString(2)+"'")
+	}
+	if s, err := o.socket(); err == nil {
+		_ = s.Shutdown(how) // as LuaSocket has it, it always succeeds
+	}
+	return done(L)
+}
+
+// socket is the object's socket, for what cannot wait.
+func (o *object) socket() (*socket.Socket, error) {
+	switch {
+	case o.h == nil:
+		return nil, unix.EBADF
+	case o.h.socket == nil:
+		return nil, unix.ENOTSOCK
+	}
+	return o.h.socket, nil
+}
+
+// Sending
+
+func (g *group) send(L *glua.LState) int {
+	o := g.as(L, client)
+	data := L.CheckString(2)
+	from, to := span(L, len(data))
+	b := o.begin()
+	debug := g.m.debug()
+	began := debugClock(debug)
+	var err error
+	sent := from - 1
+	if from <= to {
+		var n int
+		n, err = o.sendAll(L, &b, data[from-1:to])
+		sent += n
+	}
+	if err == nil {
+		L.Push(glua.LNumber(sent))
+		L.Push(glua.LNil)
+		L.Push(glua.LNil)
+	} else {
+		failed(L, err)
+		L.Push(glua.LNumber(sent))
+	}
+	return 3 + pushElapsed(L, debug, began)
+}
+
+// span is the part of data that the arguments i and j ask for: as string.sub
+// has it, but i counts from 1 at least.
+func span(L *glua.LState, size int) (from, to int) {
+	from, to = index(L, 3, 1, size), index(L, 4, -1, size)
+	return max(from, 1), min(to, size)
+}
+
+func index(L *glua.LState, arg int, otherwise glua.LNumber, size int) int {
+	n := float64(optNumber(L, arg, otherwise))
+	n = min(max(n, -math.MaxInt32), math.MaxInt32*2) // far beyond any string, and countable
+	if n < 0 {
+		n += float64(size) + 1
+	}
+	return int(n)
+}
+
+// sendAll sends all of data, or says why not.
+func (o *object) sendAll(L *glua.LState, b *budget, data string) (total int, err error) {
+	if o.h == nil {
+		return 0, errClosed
+	}
+	h := o.h
+	for wait := b.first(); total < len(data); wait = b.next() {
+		s, err := h.sending(L, wait)
+		if err != nil {
+			return total, err
+		}
+		n, err := s.Send(bytesOf(data[total:]), 0)
+		total += n
+		o.sent += float64(n)
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// bytesOf is a string's memory, for what only reads it.
+func bytesOf(s string) []byte {
+	if s == "" {
+		return []byte{} // not nil: an empty datagram is one
+	}
+	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
+
+// Receiving
+
+func (g *group) receive(L *glua.LState) int {
+	o := g.as(L, client)
+	pattern, wanted := receivePattern(L)
+	prefix := optString(L, 3, "")
+	b := o.begin()
+	debug := g.m.debug()
+	began := debugClock(debug)
+	m := o.m
+	m.out = append(m.out[:0], prefix...)
+	var err error
+	switch pattern {
+	case 'l':
+		err = o.receiveLine(L, &b)
+	case 'a':
+		err = o.receiveAll(L, &b)
+	default:
+		if wanted > len(prefix) || prefix == "" {
+			err = o.receiveBytes(L, &b, wanted-len(prefix))
+		}
+	}
+	result := glua.LString(m.out)
+	if cap(m.out) > keptOut {
+		m.out = nil
+	}
+	if err == nil {
+		L.Push(result)
+		L.Push(glua.LNil)
+		L.Push(glua.LNil)
+	} else {
+		failed(L, err)
+		L.Push(result)
+	}
+	return 3 + pushElapsed(L, debug, began)
+}
+
+// keptOut is how much memory for results is kept between calls.
+const keptOut = 8 * blockSize
+
+// receivePattern is what the second argument asks for: 'l' for a line, 'a' for
+// all, 'n' for a number of bytes.
+func receivePattern(L *glua.LState) (pattern byte, wanted int) {
+	var n float64
+	switch v := L.Get(2).(type) {
+	case *glua.LNilType:
+		return 'l', 0
+	case glua.LNumber:
+		n = float64(v)
+	case glua.LString:
+		switch v {
+		case "*l", "l":
+			return 'l', 0
+		case "*a", "a":
+			return 'a', 0
+		}
+		var err error
+		if n, err = strconv.ParseFloat(string(v), 64); err != nil {
+			n = -1
+		}
+	default:
+		L.CheckString(2) // raises
+	}
+	if !(n >= 0) {
+		L.ArgError(2, "invalid receive pattern")
+	}
+	return 'n', int(min(n, math.MaxInt32*1024))
+}
+
+// more is what is buffered, or else what one call to the system receives. It
+// is valid until the next call. consume must be told how much was used.
+func (o *object) more(L *glua.LState, b *budget, wait *time.Duration) ([]byte, error) {
+	if len(o.input) > 0 {
+		return o.input, nil
+	}
+	n, err := o.recv(L, b, wait, o.m.block[:])
+	return o.m.block[:n], err
+}
+
+// recv receives something into buf.
+func (o *object) recv(L *glua.LState, b *budget, wait *time.Duration, buf []byte) (int, error) {
+	if o.h == nil {
+		return 0, errClosed
+	}
+	s, err := o.h.receiving(L, *wait)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.Recv(buf, 0)
+	*wait = b.next()
+	return n, err
+}
+
+// consume says that the first n bytes of what more returned are used.
+func (o *object) consume(chunk []byte, n int) {
+	o.received += float64(n)
+	switch {
+	case len(o.input) > 0:
+		if o.input = o.input[n:]; len(o.input) == 0 {
+			o.input = nil
+		}
+	case n < len(chunk):
+		o.input = slices.Clone(chunk[n:])
+	}
+}
+
+// receiveLine appends the bytes up to a newline to the result, and drops that
+// and every carriage return.
+func (o *object) receiveLine(L *glua.LState, b *budget) error {
+	for wait := b.first(); ; {
+		chunk, err := o.more(L, b, &wait)
+		if err != nil {
+			return err
+		}
+		end := bytes.IndexByte(chunk, '\n')
+		text, used := chunk, len(chunk)
+		if end >= 0 {
+			text, used = chunk[:end], end+1
+		}
+		for {
+			cr := bytes.IndexByte(text, '\r')
+			if cr < 0 {
+				break
+			}
+			o.m.out = append(o.m.out, text[:cr]...)
+			text = text[cr+1:]
+		}
+		o.m.out = append(o.m.out, text...)
+		o.consume(chunk, used)
+		if end >= 0 {
+			return nil
+		}
+	}
+}
+
+// receiveBytes appends so many bytes to the result. Even for none, it waits
+// until there are some.
+func (o *object) receiveBytes(L *glua.LState, b *budget, wanted int) error {
+	wait := b.first()
+	if len(o.input) > 0 || wanted < blockSize {
+		for {
+			chunk, err := o.more(L, b, &wait)
+			if err != nil {
+				return err
+			}
+			n := min(len(chunk), wanted)
+			o.m.out = append(o.m.out, chunk[:n]...)
+			o.consume(chunk, n)
+			if wanted -= n; wanted == 0 {
+				return nil
+			}
+			if wanted >= blockSize && len(o.input) == 0 {
+				break
+			}
+		}
+	}
+	// Straight into the result, and never more than is asked for.
+	for wanted > 0 {
+		n, err := o.recvResult(L, b, &wait, wanted)
+		if err != nil {
+			return err
+		}
+		wanted -= n
+	}
+	return nil
+}
+
+// receiveAll appends everything up to the end of the stream to the result. If
+// that is nothing, it is an error.
+func (o *object) receiveAll(L *glua.LState, b *budget) error {
+	wait := b.first()
+	some := len(o.input) > 0
+	if some {
+		o.m.out = append(o.m.out, o.input...)
+		o.consume(o.input, len(o.input))
+	}
+	for {
+		_, err := o.recvResult(L, b, &wait, math.MaxInt)
+		if err != nil {
+			if some && message(err) == msgClosed {
+				return nil
+			}
+			return err
+		}
+		some = true
+	}
+}
+
+// recvResult receives straight into the result, at most so many bytes.
+func (o *object) recvResult(L *glua.LState, b *budget, wait *time.Duration, most int) (int, error) {
+	out := slices.Grow(o.m.out, min(most, blockSize))
+	free := out[len(out):cap(out)]
+	n, err := o.recv(L, b, wait, free[:min(len(free), most)])
+	o.m.out = out[:len(out)+n]
+	o.received += float64(n)
+	return n, err
+}
+
+// With the field _DEBUG set, send and receive return the time that they took
+// as one value more.
+
+func (m *module) debug() bool { return glua.LVAsBool(m.core.RawGetString("_DEBUG")) }
+
+func debugClock(debug bool) (t time.Time) {
+	if debug {
+		t = time.Now()
+	}
+	return t
+}
+
+func pushElapsed(L *glua.LState, debug bool, began time.Time) int {
+	if !debug {
+		return 0
+	}
+	L.Push(glua.LNumber(time.Since(began).Seconds()))
+	return 1
+}
