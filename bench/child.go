@@ -38,6 +38,7 @@ var roles = map[string]role{
 	"select":          ordered(measureFinds),
 	"lua-select":      ordered(runLuaSelect),
 	"lua-server":      ordered(runLuaServer),
+	"lisp-calls":      ordered(measureLisp),
 }
 
 const roleVariable = "WEIR_BENCH_ROLE"

@@ -21,7 +21,7 @@ import (
 // LuaSocket in C. It compares two interpreters as much as two libraries.
 var interpSuite = suite{
 	name:   "interp",
-	about:  "Lua scripts: select over many sockets, an echo server; beside LuaSocket in C",
+	about:  "Lua scripts: select over many sockets, an echo server, beside LuaSocket in C; calls in Lisp",
 	conns:  []int{100},
 	sizes:  []int{128},
 	tables: interpTables,
@@ -82,7 +82,7 @@ func interpTables(e env) []table {
 	names, notes := interpretersFor(e.subjects)
 	what := "weir-lua: gopher-lua with Weir's module for it. With a context, as the program weir-lua has it, gopher-lua asks that before each instruction. " +
 		luaProgram + ": PUC Lua with LuaSocket, both in C."
-	return []table{luaSelectTable(e, names, what, notes), luaEchoTable(e, names, what, notes)}
+	return []table{luaSelectTable(e, names, what, notes), luaEchoTable(e, names, what, notes), lispTable(e)}
 }
 
 func luaSelectTable(e env, names []string, what string, notes []string) table {
