@@ -78,7 +78,7 @@ func (e kernelEnd) sendTo(buf []byte, flags int, to *Addr) (int, error) {
 	return int(n), nil
 }
 
-const short = 40 * time.Millisecond
+const short = 100 * time.Millisecond
 
 // fdAddr is the address that a descriptor is bound to.
 func fdAddr(t *testing.T, fd int) Addr {

@@ -15,7 +15,7 @@ import (
 
 const (
 	lowWater      = 10
-	lowWaterLimit = 80 * time.Millisecond
+	lowWaterLimit = 150 * time.Millisecond
 )
 
 type lowWaterResult struct {
