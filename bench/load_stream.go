@@ -165,7 +165,7 @@ func (s *streams) begin(c *stream) (err error) {
 func (s *streams) write(c *stream) error {
 	s.stamp(c.index, c.seq)
 	for {
-		n, errno := rawWrite(c.fd, s.send[c.sent:])
+		n, errno := rawSend(c.fd, s.send[c.sent:])
 		switch errno {
 		case 0:
 			c.sent += n
@@ -174,7 +174,7 @@ func (s *streams) write(c *stream) error {
 		case unix.EAGAIN:
 			return nil
 		default:
-			return os.NewSyscallError("write", errno)
+			return os.NewSyscallError("send", errno)
 		}
 	}
 }
@@ -199,15 +199,15 @@ func (s *streams) transfer(c *stream) error {
 			return err
 		}
 	}
-	n, errno := rawRead(c.fd, s.in)
+	n, errno := rawRecv(c.fd, s.in)
 	for errno == unix.EINTR {
-		n, errno = rawRead(c.fd, s.in)
+		n, errno = rawRecv(c.fd, s.in)
 	}
 	switch {
 	case errno == unix.EAGAIN:
 		return nil
 	case errno != 0:
-		return os.NewSyscallError("read", errno)
+		return os.NewSyscallError("recv", errno)
 	case n == 0:
 		return errClosedByServer
 	case c.got+n > c.sent:

@@ -143,7 +143,7 @@ func (s *rawServer) serve(c *rawConn, events uint32) {
 		if len(c.pending) > 0 && !s.send(c, c.pending) {
 			return
 		}
-		n, errno := rawRead(c.fd, s.buf)
+		n, errno := rawRecv(c.fd, s.buf)
 		switch {
 		case errno == unix.EINTR:
 			continue
@@ -173,9 +173,9 @@ func (s *rawServer) send(c *rawConn, p []byte) bool {
 	if len(p) == 0 {
 		return true
 	}
-	n, errno := rawWrite(c.fd, p)
+	n, errno := rawSend(c.fd, p)
 	for errno == unix.EINTR {
-		n, errno = rawWrite(c.fd, p)
+		n, errno = rawSend(c.fd, p)
 	}
 	if errno != 0 {
 		n = 0 // EAGAIN; after any other error the peer is gone, and HUP raises an edge
