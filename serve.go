@@ -147,7 +147,8 @@ type Events struct {
 	End func(c *Conn) error
 
 	// Pressure is called when more than HighWater is queued for the peer (on),
-	// and when that is down to LowWater.
+	// and when that is down to LowWater. What goes up and down again between two
+	// looks of the loop, as writes of other goroutines may, is not told.
 	Pressure func(c *Conn, on bool)
 
 	// Close is the last callback of a connection, after the descriptor has
