@@ -62,7 +62,8 @@ type Server struct {
 	// Backlog of each listener, 0 being the system's greatest. See listen(2).
 	Backlog int
 	// Chunk is about how many bytes a connection may bring at a time, before
-	// others on its loop get their turn. 0 is 256 KiB.
+	// others on its loop get their turn, and what the loop's buffer may grow to. 0
+	// is 1 MiB.
 	Chunk int
 	// MaxInput is how many bytes Data may leave unread while it waits for more,
 	// beyond which the connection ends with ErrInputFull. 0 is 1 MiB.
@@ -279,7 +280,7 @@ func (s *Server) check() error {
 		return err
 	}
 	s.Backlog = cmp.Or(s.Backlog, maxBacklog)
-	s.Chunk = cmp.Or(s.Chunk, 256<<10)
+	s.Chunk = cmp.Or(s.Chunk, 1<<20)
 	s.MaxInput = cmp.Or(s.MaxInput, 1<<20)
 	s.HighWater = cmp.Or(s.HighWater, 64<<10)
 	s.LowWater = cmp.Or(s.LowWater, s.HighWater/2)

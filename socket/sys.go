@@ -12,7 +12,7 @@ import (
 // scheduler; copying a big buffer takes longer, and does tell it.
 
 // bigCopy is where a copy takes long enough to let the scheduler know.
-const bigCopy = 64 << 10
+const bigCopy = 256 << 10
 
 // nowhere is what the kernel is pointed at when a buffer is empty.
 var nowhere byte
