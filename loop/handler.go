@@ -77,6 +77,7 @@ func (r *Registration) Poke() {
 	l := r.loop
 	l.mu.Lock()
 	l.poked = append(l.poked, r.key)
+	l.work.Store(true)
 	l.mu.Unlock()
 	// It fails only when the loop is closing, which tells the handler.
 	_ = l.wake()

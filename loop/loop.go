@@ -82,6 +82,11 @@ type Loop struct {
 	// waits counts the poller's waits, from their beginning: see Registration.stamp.
 	waits atomic.Uint64
 
+	// work says that there may be posted tasks, pokes, or the end to see to, so
+	// that a turn without them takes no lock to find out. It is set under the
+	// lock, after what it tells of, and before asleep is looked at.
+	work atomic.Bool
+
 	mu     sync.Mutex // guards the next four; taken last
 	table  table
 	tasks  []func()
@@ -151,6 +156,7 @@ func (l *Loop) Close() error {
 		return ErrLoopClosed
 	}
 	l.closed = true
+	l.work.Store(true)
 	l.mu.Unlock()
 	err := l.wake()
 	<-l.done
@@ -175,6 +181,7 @@ func (l *Loop) Post(f func()) error {
 		return ErrQueueFull
 	}
 	l.tasks = append(l.tasks, f)
+	l.work.Store(true)
 	l.mu.Unlock()
 	return l.wake()
 }
@@ -233,10 +240,15 @@ func (l *Loop) turn() bool {
 	}
 	l.turns.Add(1)
 	l.now = 0
-	l.handlePoked()
+	if l.work.Load() {
+		l.handlePoked()
+	}
 	l.dispatch(l.events[:n])
 	moreTimers := l.expire()
-	moreTasks, open := l.runTasks()
+	moreTasks, open := false, true
+	if l.work.Load() {
+		moreTasks, open = l.runTasks()
+	}
 	l.more = moreTimers || moreTasks
 	if !open && moreTasks {
 		return true // they were posted before the end
@@ -256,10 +268,7 @@ func (l *Loop) deadline() time.Time {
 	if l.more || l.backlog.Load() > 0 {
 		return l.start // long past: just poll, and keep no thread from them
 	}
-	l.mu.Lock()
-	pending := len(l.tasks) > 0 || len(l.poked) > 0 || l.closed
-	l.mu.Unlock()
-	if pending {
+	if l.work.Load() {
 		return l.start
 	}
 	l.timerMu.Lock()
@@ -359,7 +368,9 @@ func (l *Loop) runTasks() (more, open bool) {
 	if len(l.running) == 0 && cap(now) <= keepTasks {
 		l.spare = now[:0] // the memory of a burst is not kept
 	}
-	return len(l.running)+len(l.tasks) > 0, open
+	left := len(l.running)+len(l.tasks) > 0
+	l.work.Store(left || len(l.poked) > 0 || l.closed)
+	return left, open
 }
 
 // keepTasks is the capacity of a task queue whose memory is used again.
