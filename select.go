@@ -1,7 +1,13 @@
-// Package weir waits for many sockets at once: Select, and Selector for sets
-// that stay the same from call to call.
+// Package weir serves, dials and waits for many sockets on event loops.
 //
-// Both report what select(2) would, and mostly without asking the kernel: the
+//   - A Server serves connections by callbacks on their loops, or by a blocking
+//     handler that has a goroutine only while there is something to read.
+//   - Listen, ListenPacket, Dial and their types are Go's net interfaces over
+//     Weir's sockets: a program changes to them by its import.
+//   - Select waits for many sockets at once, and a Selector for a set that stays
+//     the same from call to call.
+//
+// Select and Selector report what select(2) would, and mostly without asking the kernel: the
 // event loops know already. A socket with input that was read ahead is
 // readable, whatever the kernel has. What is reported as ready will not wait,
 // unless another goroutine is faster.
