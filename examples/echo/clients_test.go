@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -91,16 +92,16 @@ func TestIdleClientIsCut(t *testing.T) {
 	}
 	require.Empty(t, c.rest(), "no more than was sent")
 	require.GreaterOrEqual(t, time.Since(begun), timeout)
-	require.Contains(t, p.await("timed out"), "timeout="+timeout.String())
+	require.Contains(t, p.Await("timed out"), "timeout="+timeout.String())
 	p.stop()
 }
 
 // A client that sends and never reads must not hold its place for ever.
 func TestClientThatNeverReadsIsCut(t *testing.T) {
 	p := start(t, "-timeout", "200ms")
-	c := talk(t, tool(t, "socat", "-u", "-", "TCP:"+p.addr))
+	c := talk(t, programtest.Tool(t, "socat", "-u", "-", "TCP:"+p.Addr))
 	go c.Write(random(64 << 20)) // more than the buffers on the way hold
-	p.await("timed out")
+	p.Await("timed out")
 	p.stop()
 }
 
@@ -139,9 +140,9 @@ func TestManyClientsAtOnce(t *testing.T) {
 
 func TestIPv6(t *testing.T) {
 	needIPv6(t)
-	p := launch(t, command("-address", "[::1]:0"))
-	require.Contains(t, p.addr, "[::1]:")
-	c := talk(t, tool(t, "socat", "-t", "60", "-", "TCP6:"+p.addr))
+	p := launch(t, programtest.Command("-address", "[::1]:0"))
+	require.Contains(t, p.Addr, "[::1]:")
+	c := talk(t, programtest.Tool(t, "socat", "-t", "60", "-", "TCP6:"+p.Addr))
 	require.Equal(t, []byte("six"), c.exchange([]byte("six")))
 	require.Empty(t, c.finish())
 	p.stop()

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/stretchr/testify/require"
 )
 
 // dial connects, and sends a word that is echoed when the connection is served.
 func dial(t *testing.T, p *program) net.Conn {
 	t.Helper()
-	c, err := net.Dial("tcp", p.addr)
+	c, err := net.Dial("tcp", p.Addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	_, err = c.Write([]byte("word"))
@@ -23,7 +24,7 @@ func dial(t *testing.T, p *program) net.Conn {
 
 func served(t *testing.T, c net.Conn) {
 	t.Helper()
-	require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(programtest.Patience)))
 	buf := make([]byte, 4)
 	n, err := c.Read(buf)
 	require.NoError(t, err)
@@ -50,7 +51,7 @@ func TestMaxLetsTheRestWait(t *testing.T) {
 
 // Without descriptors the program waits for some, and spends no time on it.
 func TestOutOfDescriptors(t *testing.T) {
-	limited := command()
+	limited := programtest.Command()
 	limited.Args = []string{"sh", "-c", `ulimit -n 40; exec "$0" -address 127.0.0.1:0`, limited.Path}
 	limited.Path = "/bin/sh"
 	p := launch(t, limited)
@@ -58,13 +59,13 @@ func TestOutOfDescriptors(t *testing.T) {
 	for range 60 {
 		clients = append(clients, dial(t, p))
 	}
-	line := p.await("accepting slowly")
+	line := p.Await("accepting slowly")
 	require.Contains(t, line, "too many open files")
 
 	// As long as nothing changes it says no more; by then it has tried again
 	// several times.
 	select {
-	case line := <-p.log:
+	case line := <-p.Log:
 		require.Fail(t, "it is said twice", line)
 	case <-time.After(500 * time.Millisecond):
 	}
@@ -75,12 +76,12 @@ func TestOutOfDescriptors(t *testing.T) {
 		require.NoError(t, c.Close())
 	}
 	p.stop()
-	state := p.cmd.ProcessState
+	state := p.Cmd.ProcessState
 	require.Less(t, state.UserTime()+state.SystemTime(), 400*time.Millisecond, "processor time")
 }
 
 func TestHelp(t *testing.T) {
-	out, err := command("--help").Output()
+	out, err := programtest.Command("--help").Output()
 	require.NoError(t, err)
 	for _, flag := range []string{"-address", "-timeout", "-max", "-grace"} {
 		require.Contains(t, string(out), "\n  "+flag+" ")
@@ -107,7 +108,7 @@ func TestBadArguments(t *testing.T) {
 		{"-address 192.0.2.1:0", 1, []string{"-address", "192.0.2.1:0", "bind"}},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			out, err := command(strings.Fields(c.args)...).CombinedOutput()
+			out, err := programtest.Command(strings.Fields(c.args)...).CombinedOutput()
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit)
 			require.Equal(t, c.code, exit.ExitCode())
@@ -121,9 +122,9 @@ func TestBadArguments(t *testing.T) {
 
 func TestAddressInUse(t *testing.T) {
 	p := start(t)
-	out, err := command("-address", p.addr).CombinedOutput()
+	out, err := programtest.Command("-address", p.Addr).CombinedOutput()
 	require.Error(t, err)
-	require.Contains(t, string(out), p.addr)
+	require.Contains(t, string(out), p.Addr)
 	require.Contains(t, string(out), "address already in use")
 	p.stop()
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -63,11 +64,11 @@ func TestListenAtEveryAddressOfAName(t *testing.T) {
 // Without a host, clients of both families are served at one port.
 func TestAllAddresses(t *testing.T) {
 	needIPv6(t)
-	p := launch(t, command("-address", ":0"))
-	_, port, err := net.SplitHostPort(p.addr)
+	p := launch(t, programtest.Command("-address", ":0"))
+	_, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(t, err)
 	for _, host := range []string{"127.0.0.1", "::1"} {
-		p.addr = net.JoinHostPort(host, port)
+		p.Addr = net.JoinHostPort(host, port)
 		c := dial(t, p)
 		served(t, c)
 		require.NoError(t, c.Close())
@@ -76,10 +77,10 @@ func TestAllAddresses(t *testing.T) {
 }
 
 func TestName(t *testing.T) {
-	p := launch(t, command("-address", "localhost:0"))
-	_, port, err := net.SplitHostPort(p.addr)
+	p := launch(t, programtest.Command("-address", "localhost:0"))
+	_, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(t, err)
-	p.addr = net.JoinHostPort("localhost", port)
+	p.Addr = net.JoinHostPort("localhost", port)
 	c := dial(t, p)
 	served(t, c)
 	require.NoError(t, c.Close())
@@ -97,7 +98,7 @@ func TestListenersShareTheSlots(t *testing.T) {
 	var clients []net.Conn
 	for _, l := range listeners {
 		for range 3 {
-			clients = append(clients, dial(t, &program{addr: l.LocalAddr().String()}))
+			clients = append(clients, dial(t, &program{Program: &programtest.Program{Addr: l.LocalAddr().String()}}))
 		}
 	}
 	s := newServer(options{max: 1})

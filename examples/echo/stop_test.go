@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,11 +25,11 @@ func TestStopWithClientConnected(t *testing.T) {
 			require.Equal(t, []byte("hello"), c.exchange([]byte("hello")))
 
 			begun := time.Now()
-			p.signal(sig)
+			p.Signal(sig)
 			require.Empty(t, c.rest())
 			require.GreaterOrEqual(t, time.Since(begun), grace)
-			require.Contains(t, p.await("grace period is over"), "closing=1")
-			state, log := p.ended()
+			require.Contains(t, p.Await("grace period is over"), "closing=1")
+			state, log := p.Ended()
 			require.Zero(t, state.ExitCode(), log)
 			require.Contains(t, log, "stopped")
 		})
@@ -58,12 +59,12 @@ func TestStopLosesNothingInFlight(t *testing.T) {
 		c.Write(data[quarter:])
 		c.Close()
 	}()
-	p.signal(syscall.SIGTERM)
-	require.Contains(t, p.await("stopping"), "connections=1")
+	p.Signal(syscall.SIGTERM)
+	require.Contains(t, p.Await("stopping"), "connections=1")
 	close(stopping)
 	got = append(got, c.rest()...)
 	same(t, data, got)
-	state, log := p.ended()
+	state, log := p.Ended()
 	require.Zero(t, state.ExitCode(), log)
 }
 
@@ -80,9 +81,9 @@ func TestStopServesTheBacklog(t *testing.T) {
 	last := talk(t, p.socat())
 	_, err := last.Write([]byte("last"))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return queuedAt(t, p) == len(waiting)+1 }, patience, time.Millisecond)
-	p.signal(syscall.SIGTERM)
-	require.Contains(t, p.await("stopping"), "connections=22")
+	require.Eventually(t, func() bool { return queuedAt(t, p) == len(waiting)+1 }, programtest.Patience, time.Millisecond)
+	p.Signal(syscall.SIGTERM)
+	require.Contains(t, p.Await("stopping"), "connections=22")
 	require.NoError(t, first.Close())
 	for _, c := range waiting {
 		require.NoError(t, c.(*net.TCPConn).CloseWrite())
@@ -91,7 +92,7 @@ func TestStopServesTheBacklog(t *testing.T) {
 	for _, c := range waiting {
 		served(t, c)
 	}
-	state, log := p.ended()
+	state, log := p.Ended()
 	require.Zero(t, state.ExitCode(), log)
 }
 
@@ -100,10 +101,10 @@ func TestGracePeriodIsForTheBacklogToo(t *testing.T) {
 	p := start(t, "-max", "1", "-grace", "200ms")
 	served(t, dial(t, p))
 	waiting := dial(t, p)
-	require.Eventually(t, func() bool { return queuedAt(t, p) == 1 }, patience, time.Millisecond)
-	p.signal(syscall.SIGTERM)
-	require.Contains(t, p.await("grace period is over"), "closing=2")
-	state, log := p.ended()
+	require.Eventually(t, func() bool { return queuedAt(t, p) == 1 }, programtest.Patience, time.Millisecond)
+	p.Signal(syscall.SIGTERM)
+	require.Contains(t, p.Await("grace period is over"), "closing=2")
+	state, log := p.Ended()
 	require.Zero(t, state.ExitCode(), log)
 	_, err := waiting.Read(make([]byte, 4))
 	require.Error(t, err)
@@ -111,7 +112,7 @@ func TestGracePeriodIsForTheBacklogToo(t *testing.T) {
 
 // queuedAt is how many connections are in the backlog of the program.
 func queuedAt(t *testing.T, p *program) int {
-	_, port, err := net.SplitHostPort(p.addr)
+	_, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(t, err)
 	n, err := strconv.Atoi(port)
 	require.NoError(t, err)
@@ -127,7 +128,7 @@ func queuedAt(t *testing.T, p *program) int {
 			return int(n)
 		}
 	}
-	require.Fail(t, "nobody listens at "+p.addr)
+	require.Fail(t, "nobody listens at "+p.Addr)
 	return 0
 }
 
@@ -135,15 +136,15 @@ func TestStopAcceptsNoMore(t *testing.T) {
 	p := start(t, "-grace", "1h")
 	c := talk(t, p.socat())
 	require.Equal(t, []byte("hello"), c.exchange([]byte("hello")))
-	p.signal(syscall.SIGTERM)
-	p.await("stopping")
+	p.Signal(syscall.SIGTERM)
+	p.Await("stopping")
 
 	late := talk(t, p.nc())
 	late.Close()
 	require.Error(t, late.cmd.Wait(), "the connection is refused")
 	require.Equal(t, []byte("still"), c.exchange([]byte("still")))
 	require.Empty(t, c.finish())
-	state, log := p.ended()
+	state, log := p.Ended()
 	require.Zero(t, state.ExitCode(), log)
 }
 
@@ -151,9 +152,9 @@ func TestSecondSignalDoesNotWait(t *testing.T) {
 	p := start(t, "-grace", "1h")
 	c := talk(t, p.socat())
 	require.Equal(t, []byte("hello"), c.exchange([]byte("hello")))
-	p.signal(syscall.SIGTERM)
-	p.await("stopping")
-	p.signal(syscall.SIGTERM)
-	state, _ := p.ended()
+	p.Signal(syscall.SIGTERM)
+	p.Await("stopping")
+	p.Signal(syscall.SIGTERM)
+	state, _ := p.Ended()
 	require.Equal(t, syscall.SIGTERM, state.Sys().(syscall.WaitStatus).Signal())
 }
