@@ -62,8 +62,7 @@ type Server struct {
 	// Backlog of each listener, 0 being the system's greatest. See listen(2).
 	Backlog int
 	// Chunk is about how many bytes a connection may bring at a time, before
-	// others on its loop get their turn, and what the loop's buffer may grow to. 0
-	// is 1 MiB.
+	// others on its loop get their turn. 0 is 1 MiB.
 	Chunk int
 	// MaxInput is how many bytes Data may leave unread while it waits for more,
 	// beyond which the connection ends with ErrInputFull. 0 is 1 MiB.

@@ -11,7 +11,7 @@ import (
 )
 
 // readSize is the size of a loop's shared read buffer at first; it grows to
-// Server.Chunk when it proves to be small. gatherSize is what is gathered of a
+// Server.Chunk, or half of MaxInput, when it proves to be small. gatherSize is what is gathered of a
 // callback's writes before it is sent.
 const (
 	readSize   = 64 << 10

@@ -31,8 +31,9 @@ func (c *Conn) left() []byte {
 // which ends with the room.
 func (c *Conn) room() (view, room []byte) {
 	e := c.eng
-	if e.filled && len(e.buf) < e.srv.Chunk {
-		e.buf, e.filled = make([]byte, min(2*len(e.buf), e.srv.Chunk)), false
+	// A handler may leave all that came, because it cannot write: that must fit.
+	if most := min(e.srv.Chunk, e.srv.MaxInput/2); e.filled && len(e.buf) < most {
+		e.buf, e.filled = make([]byte, min(2*len(e.buf), most)), false
 	}
 	shared := e.buf
 	switch {
