@@ -200,8 +200,8 @@ var batchScenarios = []scenario{{
 	name:  "an ICMP refusal in the midst of recvmmsg",
 	row:   "UDP after an ICMP refusal: ECONNREFUSED once",
 	on:    pair(udp, udp6),
-	steps: []step{rcvtimeo(ample), begin(recvBatch(3)), peerSends("ab"), peerCloses(), send("x"), finish(), rcvtimeo(soon), recv(5), recv(5)},
-	want:  `blocks; 1; 1: 2 "ab"; ECONNREFUSED; EAGAIN`,
+	steps: []step{rcvtimeo(ample), begin(recvBatch(3)), peerSends("ab"), blocked(), peerCloses(), send("x"), finish(), rcvtimeo(soon), recv(5), recv(5)},
+	want:  `blocks; blocked; 1; 1: 2 "ab"; ECONNREFUSED; EAGAIN`,
 }, {
 	name:  "a broken connection in the midst of recvmmsg",
 	row:   "After RST: ECONNRESET once",
