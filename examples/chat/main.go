@@ -11,31 +11,18 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
 
+	"github.com/seed-2334f180/weir/examples/internal/cli"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
 
-func main() {
-	opts, err := parseOptions(os.Args[1:], os.Stdout)
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "chat:", err)
-		os.Exit(2)
-	}
-	if err := run(opts); err != nil {
-		fmt.Fprintln(os.Stderr, "chat:", err)
-		os.Exit(1)
-	}
-}
+func main() { cli.Main("chat", parseOptions, run) }
 
 // run serves until a signal says stop.
 func run(opts options) error {

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"net"
 	"runtime"
-	"strconv"
 	"time"
+
+	"github.com/seed-2334f180/weir/examples/internal/cli"
 )
 
 type options struct {
@@ -32,8 +30,7 @@ const (
 // flag and the value.
 func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
-	fs := flag.NewFlagSet("chat", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
+	fs := cli.Flags("chat")
 	fs.StringVar(&o.address, "address", "127.0.0.1:7008",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
 	fs.IntVar(&o.loops, "loops", runtime.GOMAXPROCS(0),
@@ -51,15 +48,10 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
 		"when a connection is closed, as all are on SIGTERM and SIGINT, give its\nclient this `duration` to take what is queued; and a successor to start")
 
-	err := fs.Parse(args)
+	err := cli.Parse(fs, args, out, about)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		printHelp(fs, out)
-		return o, err
 	case err != nil:
-		return o, fmt.Errorf("%w (-help shows the flags)", err)
-	case fs.NArg() > 0:
-		return o, fmt.Errorf("%q: there are no arguments beside the flags (-help shows them)", fs.Arg(0))
+		return o, err
 	case o.loops < 1:
 		return o, fmt.Errorf("-loops %d: want 1 or more", o.loops)
 	case o.max < 1:
@@ -75,24 +67,14 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	case o.grace <= 0:
 		return o, fmt.Errorf("-grace %v: want more than 0", o.grace)
 	}
-	if err := checkAddress(o.address); err != nil {
+	if _, _, err := cli.SplitAddress(o.address, 0, 7008); err != nil {
 		return o, fmt.Errorf("-address %q: %w", o.address, err)
 	}
 	return o, nil
 }
 
-func checkAddress(address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return errors.New(`want host:port, such as "127.0.0.1:7008" or "[::1]:7008"`)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("port %q: want 0 to 65535", port)
-	}
-	return nil
-}
-
-func printHelp(fs *flag.FlagSet, out io.Writer) {
+// about prints what the program is.
+func about(out io.Writer) {
 	fmt.Fprint(out, `Chat is a chat server for people with nc or socat: lines of text, one room.
 
 usage: chat [flags]
@@ -110,6 +92,4 @@ starts the program anew, which accepts connections from then on, so that none is
 refused; the members are asked to connect again.
 
 `)
-	fs.SetOutput(out)
-	fs.PrintDefaults()
 }

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
 	"time"
+
+	"github.com/seed-2334f180/weir/examples/internal/cli"
 )
 
 type options struct {
@@ -23,8 +21,7 @@ type options struct {
 // flag and the value.
 func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
-	fs := flag.NewFlagSet("echo", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
+	fs := cli.Flags("echo")
 	fs.StringVar(&o.address, "address", "127.0.0.1:7007",
 		"listen at this `host:port`: an address, IPv6 in brackets, or a name, for all\nof its addresses; no host for all of the machine's; port 0 for a free one")
 	fs.DurationVar(&o.timeout, "timeout", time.Minute,
@@ -34,15 +31,10 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
 		"on SIGTERM or SIGINT, give the clients this `duration` to finish")
 
-	err := fs.Parse(args)
+	err := cli.Parse(fs, args, out, about)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		printHelp(fs, out)
-		return o, err
 	case err != nil:
-		return o, fmt.Errorf("%w (-help shows the flags)", err)
-	case fs.NArg() > 0:
-		return o, fmt.Errorf("%q: there are no arguments beside the flags (-help shows them)", fs.Arg(0))
+		return o, err
 	case o.timeout < 0:
 		return o, fmt.Errorf("-timeout %v: want 0 or more", o.timeout)
 	case o.max < 1:
@@ -50,25 +42,14 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	case o.grace < 0:
 		return o, fmt.Errorf("-grace %v: want 0 or more", o.grace)
 	}
-	if o.host, o.port, err = splitAddress(o.address); err != nil {
+	if o.host, o.port, err = cli.SplitAddress(o.address, 0, 7007); err != nil {
 		return o, fmt.Errorf("-address %q: %w", o.address, err)
 	}
 	return o, nil
 }
 
-func splitAddress(address string) (host string, port int, err error) {
-	host, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", 0, errors.New(`want host:port, such as "127.0.0.1:7007" or "[::1]:7007"`)
-	}
-	n, err := strconv.ParseUint(service, 10, 16)
-	if err != nil {
-		return "", 0, fmt.Errorf("port %q: want 0 to 65535", service)
-	}
-	return host, int(n), nil
-}
-
-func printHelp(fs *flag.FlagSet, out io.Writer) {
+// about prints what the program is.
+func about(out io.Writer) {
 	fmt.Fprint(out, `Echo is a TCP echo server: it sends back what its clients send.
 
 usage: echo [flags]
@@ -79,6 +60,4 @@ the clients still send until they end their side or the grace period is over, an
 exits with status 0. A second signal ends it at once.
 
 `)
-	fs.SetOutput(out)
-	fs.PrintDefaults()
 }

@@ -12,31 +12,17 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"os/signal"
 
 	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/examples/internal/cli"
 	"golang.org/x/sys/unix"
 )
 
-func main() {
-	opts, err := parseOptions(os.Args[1:], os.Stdout)
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "http:", err)
-		os.Exit(2)
-	}
-	if err := run(opts); err != nil {
-		fmt.Fprintln(os.Stderr, "http:", err)
-		os.Exit(1)
-	}
-}
+func main() { cli.Main("http", parseOptions, run) }
 
 // run serves until a signal says stop.
 func run(opts options) error {

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
 	"time"
+
+	"github.com/seed-2334f180/weir/examples/internal/cli"
 )
 
 type options struct {
@@ -22,8 +20,7 @@ type options struct {
 // flag and the value.
 func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
-	fs := flag.NewFlagSet("http", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
+	fs := cli.Flags("http")
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
 	fs.StringVar(&o.root, "root", ".",
@@ -35,15 +32,10 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
 		"on SIGTERM or SIGINT, give the requests this `duration` to end")
 
-	err := fs.Parse(args)
+	err := cli.Parse(fs, args, out, about)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		printHelp(fs, out)
-		return o, err
 	case err != nil:
-		return o, fmt.Errorf("%w (-help shows the flags)", err)
-	case fs.NArg() > 0:
-		return o, fmt.Errorf("%q: there are no arguments beside the flags (-help shows them)", fs.Arg(0))
+		return o, err
 	case o.header < 0:
 		return o, fmt.Errorf("-header-timeout %v: want 0 or more", o.header)
 	case o.idle < 0:
@@ -51,24 +43,14 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	case o.grace < 0:
 		return o, fmt.Errorf("-grace %v: want 0 or more", o.grace)
 	}
-	if err := checkAddress(o.listen); err != nil {
+	if _, _, err := cli.SplitAddress(o.listen, 0, 8080); err != nil {
 		return o, fmt.Errorf("-listen %q: %w", o.listen, err)
 	}
 	return o, nil
 }
 
-func checkAddress(address string) error {
-	_, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return errors.New(`want host:port, such as "127.0.0.1:8080" or "[::1]:8080"`)
-	}
-	if _, err := strconv.ParseUint(service, 10, 16); err != nil {
-		return fmt.Errorf("port %q: want 0 to 65535", service)
-	}
-	return nil
-}
-
-func printHelp(fs *flag.FlagSet, out io.Writer) {
+// about prints what the program is.
+func about(out io.Writer) {
 	fmt.Fprint(out, `Http is a web server: net/http on a Weir listener.
 
 usage: http [flags]
@@ -83,6 +65,4 @@ for them as long as the grace period, and exits with status 0. A second signal
 ends it at once.
 
 `)
-	fs.SetOutput(out)
-	fs.PrintDefaults()
 }

@@ -2,15 +2,15 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"runtime"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-2334f180/weir/examples/internal/cli"
 )
 
 type options struct {
@@ -34,8 +34,7 @@ const (
 // flag and the value.
 func parseOptions(args []string, out io.Writer) (options, error) {
 	o := options{memory: 256 << 20, request: 16 << 20}
-	fs := flag.NewFlagSet("kv", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
+	fs := cli.Flags("kv")
 	fs.StringVar(&o.address, "address", "127.0.0.1:6380",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
 	fs.IntVar(&o.loops, "loops", runtime.GOMAXPROCS(0),
@@ -53,15 +52,10 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
 		"when a connection is closed, as all are on SIGTERM and SIGINT, give its\nclient this `duration` to take its replies")
 
-	err := fs.Parse(args)
+	err := cli.Parse(fs, args, out, about)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		printHelp(fs, out)
-		return o, err
 	case err != nil:
-		return o, fmt.Errorf("%w (-help shows the flags)", err)
-	case fs.NArg() > 0:
-		return o, fmt.Errorf("%q: there are no arguments beside the flags (-help shows them)", fs.Arg(0))
+		return o, err
 	case o.loops < 1:
 		return o, fmt.Errorf("-loops %d: want 1 or more", o.loops)
 	case o.max < 1:
@@ -77,21 +71,10 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	case o.grace <= 0:
 		return o, fmt.Errorf("-grace %v: want more than 0", o.grace)
 	}
-	if err := checkAddress(o.address); err != nil {
+	if _, _, err := cli.SplitAddress(o.address, 0, 6380); err != nil {
 		return o, fmt.Errorf("-address %q: %w", o.address, err)
 	}
 	return o, nil
-}
-
-func checkAddress(address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return errors.New(`want host:port, such as "127.0.0.1:6380" or "[::1]:6380"`)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("port %q: want 0 to 65535", port)
-	}
-	return nil
 }
 
 // A size is a number of bytes, as a flag.
@@ -129,7 +112,8 @@ func (s *size) Set(text string) error {
 	return errors.New("want a number of bytes, or one with KB, MB or GB")
 }
 
-func printHelp(fs *flag.FlagSet, out io.Writer) {
+// about prints what the program is.
+func about(out io.Writer) {
 	fmt.Fprint(out, `Kv is a key-value store in memory that Redis's clients can talk to.
 
 usage: kv [flags]
@@ -155,6 +139,4 @@ SIGTERM or SIGINT stops it: it accepts no more, executes what it has received,
 sends the replies, and exits with status 0. A second signal ends it at once.
 
 `)
-	fs.SetOutput(out)
-	fs.PrintDefaults()
 }

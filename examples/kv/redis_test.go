@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func cli(t *testing.T, p *programtest.Program, stdin string, args ...string) string {
+func redisCLI(t *testing.T, p *programtest.Program, stdin string, args ...string) string {
 	t.Helper()
 	cmd := programtest.Tool(t, "redis-cli", append([]string{"-p", p.Port()}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -27,19 +27,19 @@ func cli(t *testing.T, p *programtest.Program, stdin string, args ...string) str
 
 func TestRedisCLI(t *testing.T) {
 	p := start(t)
-	require.Equal(t, "OK\n", cli(t, p, "", "SET", "greeting", "hello world", "EX", "100"))
-	require.Equal(t, "hello world\n", cli(t, p, "", "GET", "greeting"))
-	require.Equal(t, "100\n", cli(t, p, "", "TTL", "greeting"))
-	require.Equal(t, "OK\nb\n2\n", cli(t, p, "MSET a 1 c 'x y'\nECHO b\nINCR a\n"))
-	require.Contains(t, cli(t, p, "", "INFO"), "db0:keys=3")
-	require.Contains(t, cli(t, p, "", "NOSUCH"), "ERR unknown command 'NOSUCH'")
+	require.Equal(t, "OK\n", redisCLI(t, p, "", "SET", "greeting", "hello world", "EX", "100"))
+	require.Equal(t, "hello world\n", redisCLI(t, p, "", "GET", "greeting"))
+	require.Equal(t, "100\n", redisCLI(t, p, "", "TTL", "greeting"))
+	require.Equal(t, "OK\nb\n2\n", redisCLI(t, p, "MSET a 1 c 'x y'\nECHO b\nINCR a\n"))
+	require.Contains(t, redisCLI(t, p, "", "INFO"), "db0:keys=3")
+	require.Contains(t, redisCLI(t, p, "", "NOSUCH"), "ERR unknown command 'NOSUCH'")
 
 	var mass bytes.Buffer
 	for i := range 10_000 {
 		mass.Write(request("SET", fmt.Sprint("mass:", i), strings.Repeat("v", i%100)))
 	}
-	require.Contains(t, cli(t, p, mass.String(), "--pipe"), "errors: 0, replies: 10000")
-	require.Equal(t, "10003\n", cli(t, p, "", "DBSIZE"))
+	require.Contains(t, redisCLI(t, p, mass.String(), "--pipe"), "errors: 0, replies: 10000")
+	require.Equal(t, "10003\n", redisCLI(t, p, "", "DBSIZE"))
 	p.Stop()
 }
 

@@ -2,12 +2,11 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
 	"time"
+
+	"github.com/seed-2334f180/weir/examples/internal/cli"
 )
 
 type options struct {
@@ -23,8 +22,7 @@ type options struct {
 // flag and the value.
 func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
-	fs := flag.NewFlagSet("proxy", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
+	fs := cli.Flags("proxy")
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:7008",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
 	fs.StringVar(&o.to, "to", "",
@@ -38,15 +36,10 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
 		"on SIGTERM or SIGINT, give the connections this `duration` to end")
 
-	err := fs.Parse(args)
+	err := cli.Parse(fs, args, out, about)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		printHelp(fs, out)
-		return o, err
 	case err != nil:
-		return o, fmt.Errorf("%w (-help shows the flags)", err)
-	case fs.NArg() > 0:
-		return o, fmt.Errorf("%q: there are no arguments beside the flags (-help shows them)", fs.Arg(0))
+		return o, err
 	case o.to == "":
 		return o, errors.New("-to is required (-help shows the flags)")
 	case o.connect < 0:
@@ -58,27 +51,17 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	case o.grace < 0:
 		return o, fmt.Errorf("-grace %v: want 0 or more", o.grace)
 	}
-	if err := checkAddress(o.listen, 0); err != nil {
+	if _, _, err := cli.SplitAddress(o.listen, 0, 7008); err != nil {
 		return o, fmt.Errorf("-listen %q: %w", o.listen, err)
 	}
-	if err := checkAddress(o.to, 1); err != nil {
+	if _, _, err := cli.SplitAddress(o.to, 1, 7008); err != nil {
 		return o, fmt.Errorf("-to %q: %w", o.to, err)
 	}
 	return o, nil
 }
 
-func checkAddress(address string, leastPort uint64) error {
-	_, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return errors.New(`want host:port, such as "127.0.0.1:7008" or "[::1]:7008"`)
-	}
-	if n, err := strconv.ParseUint(service, 10, 16); err != nil || n < leastPort {
-		return fmt.Errorf("port %q: want %d to 65535", service, leastPort)
-	}
-	return nil
-}
-
-func printHelp(fs *flag.FlagSet, out io.Writer) {
+// about prints what the program is.
+func about(out io.Writer) {
 	fmt.Fprint(out, `Proxy is a TCP proxy: it connects each client to a server, and passes on what
 the two send.
 
@@ -91,6 +74,4 @@ end or the grace period is over, and exits with status 0. A second signal ends i
 at once.
 
 `)
-	fs.SetOutput(out)
-	fs.PrintDefaults()
 }

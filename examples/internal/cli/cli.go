@@ -1,0 +1,67 @@
+// Package cli is what the command lines of the example programs have in
+// common: help, errors of one line, and the status of the exit.
+package cli
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+)
+
+// Main is a program's main function. A wrong command line is status 2, and a
+// run that fails is 1. Parse writes help to its second argument, and then
+// returns flag.ErrHelp.
+func Main[O any](name string, parse func([]string, io.Writer) (O, error), run func(O) error) {
+	opts, err := parse(os.Args[1:], os.Stdout)
+	status := 2
+	if err == nil {
+		err, status = run(opts), 1
+	}
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(status)
+	}
+}
+
+// Flags is an empty set of flags for Parse.
+func Flags(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // Main prints the error, once and without the help text
+	return fs
+}
+
+// Parse reads a command line that has flags alone. Asked for help, it has about
+// print what the program is, lists the flags, and returns flag.ErrHelp.
+func Parse(fs *flag.FlagSet, args []string, out io.Writer, about func(io.Writer)) error {
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		about(out)
+		fs.SetOutput(out)
+		fs.PrintDefaults()
+		return err
+	case err != nil:
+		return fmt.Errorf("%w (-help shows the flags)", err)
+	case fs.NArg() > 0:
+		return fmt.Errorf("%q: there are no arguments beside the flags (-help shows them)", fs.Arg(0))
+	}
+	return nil
+}
+
+// SplitAddress splits host:port. The port is a number from least on; the error
+// shows what is wanted by the port of an example.
+func SplitAddress(address string, least, example int) (host string, port int, err error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf(`want host:port, such as "127.0.0.1:%d" or "[::1]:%d"`, example, example)
+	}
+	n, err := strconv.ParseUint(service, 10, 16)
+	if err != nil || int(n) < least {
+		return "", 0, fmt.Errorf("port %q: want %d to 65535", service, least)
+	}
+	return host, int(n), nil
+}
