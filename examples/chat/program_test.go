@@ -96,43 +96,24 @@ func (p *person) rest() string {
 }
 
 func TestHelp(t *testing.T) {
-	out, err := programtest.Command("--help").Output()
-	require.NoError(t, err)
-	for _, flag := range []string{"-address", "-loops", "-max", "-line", "-queue", "-idle", "-write", "-grace"} {
-		require.Contains(t, string(out), "\n  "+flag+" ")
-	}
+	programtest.Helps(t, "-address", "-loops", "-max", "-line", "-queue", "-idle", "-write", "-grace")
 }
 
 func TestBadArguments(t *testing.T) {
-	for _, c := range []struct {
-		args string
-		code int
-		want []string // what the message names
-	}{
-		{"-address 7008", 2, []string{"-address", `"7008"`}},
-		{"-address 127.0.0.1:70000", 2, []string{"-address", `"70000"`, "65535"}},
-		{"-loops 0", 2, []string{"-loops", "0"}},
-		{"-max 0", 2, []string{"-max", "0"}},
-		{"-line 15", 2, []string{"-line", "15", "16384"}},
-		{"-queue 100", 2, []string{"-queue", "100", "131072"}},
-		{"-idle -1s", 2, []string{"-idle", "-1s"}},
-		{"-write 0", 2, []string{"-write", "0s"}},
-		{"-grace 0", 2, []string{"-grace", "0s"}},
-		{"-port 7", 2, []string{"-port", "-help"}},
-		{"7008", 2, []string{`"7008"`}},
-		{"-address 192.0.2.1:0", 1, []string{"-address", "192.0.2.1:0", "bind"}},
-	} {
-		t.Run(c.args, func(t *testing.T) {
-			out, err := programtest.Command(strings.Fields(c.args)...).CombinedOutput()
-			var exit *exec.ExitError
-			require.ErrorAs(t, err, &exit)
-			require.Equal(t, c.code, exit.ExitCode())
-			require.Equal(t, 1, strings.Count(string(out), "\n"), string(out))
-			for _, want := range c.want {
-				require.Contains(t, string(out), want)
-			}
-		})
-	}
+	programtest.Refuses(t, []programtest.Refusal{
+		{Args: "-address 7008", Code: 2, Want: []string{"-address", `"7008"`}},
+		{Args: "-address 127.0.0.1:70000", Code: 2, Want: []string{"-address", `"70000"`, "65535"}},
+		{Args: "-loops 0", Code: 2, Want: []string{"-loops", "0"}},
+		{Args: "-max 0", Code: 2, Want: []string{"-max", "0"}},
+		{Args: "-line 15", Code: 2, Want: []string{"-line", "15", "16384"}},
+		{Args: "-queue 100", Code: 2, Want: []string{"-queue", "100", "131072"}},
+		{Args: "-idle -1s", Code: 2, Want: []string{"-idle", "-1s"}},
+		{Args: "-write 0", Code: 2, Want: []string{"-write", "0s"}},
+		{Args: "-grace 0", Code: 2, Want: []string{"-grace", "0s"}},
+		{Args: "-port 7", Code: 2, Want: []string{"-port", "-help"}},
+		{Args: "7008", Code: 2, Want: []string{`"7008"`}},
+		{Args: "-address 192.0.2.1:0", Code: 1, Want: []string{"-address", "192.0.2.1:0", "bind"}},
+	})
 }
 
 // A person with nc and one with socat talk.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"net"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -81,43 +79,24 @@ func TestOutOfDescriptors(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	out, err := programtest.Command("--help").Output()
-	require.NoError(t, err)
-	for _, flag := range []string{"-address", "-timeout", "-max", "-grace"} {
-		require.Contains(t, string(out), "\n  "+flag+" ")
-	}
+	programtest.Helps(t, "-address", "-timeout", "-max", "-grace")
 }
 
 func TestBadArguments(t *testing.T) {
-	for _, c := range []struct {
-		args string
-		code int
-		want []string // what the message names
-	}{
-		{"-address 7007", 2, []string{"-address", `"7007"`}},
-		{"-address ::1:7007", 2, []string{"-address", `"::1:7007"`}},
-		{"-address 127.0.0.1:70000", 2, []string{"-address", `"70000"`, "65535"}},
-		{"-address 127.0.0.1:", 2, []string{"-address", `""`}},
-		{"-timeout 5", 2, []string{"-timeout", `"5"`}},
-		{"-timeout -1s", 2, []string{"-timeout", "-1s"}},
-		{"-max 0", 2, []string{"-max", "0"}},
-		{"-max many", 2, []string{"-max", `"many"`}},
-		{"-grace -1s", 2, []string{"-grace", "-1s"}},
-		{"-port 7", 2, []string{"-port", "-help"}},
-		{"7007", 2, []string{`"7007"`}},
-		{"-address 192.0.2.1:0", 1, []string{"-address", "192.0.2.1:0", "bind"}},
-	} {
-		t.Run(c.args, func(t *testing.T) {
-			out, err := programtest.Command(strings.Fields(c.args)...).CombinedOutput()
-			var exit *exec.ExitError
-			require.ErrorAs(t, err, &exit)
-			require.Equal(t, c.code, exit.ExitCode())
-			require.Equal(t, 1, strings.Count(string(out), "\n"), string(out))
-			for _, want := range c.want {
-				require.Contains(t, string(out), want)
-			}
-		})
-	}
+	programtest.Refuses(t, []programtest.Refusal{
+		{Args: "-address 7007", Code: 2, Want: []string{"-address", `"7007"`}},
+		{Args: "-address ::1:7007", Code: 2, Want: []string{"-address", `"::1:7007"`}},
+		{Args: "-address 127.0.0.1:70000", Code: 2, Want: []string{"-address", `"70000"`, "65535"}},
+		{Args: "-address 127.0.0.1:", Code: 2, Want: []string{"-address", `""`}},
+		{Args: "-timeout 5", Code: 2, Want: []string{"-timeout", `"5"`}},
+		{Args: "-timeout -1s", Code: 2, Want: []string{"-timeout", "-1s"}},
+		{Args: "-max 0", Code: 2, Want: []string{"-max", "0"}},
+		{Args: "-max many", Code: 2, Want: []string{"-max", `"many"`}},
+		{Args: "-grace -1s", Code: 2, Want: []string{"-grace", "-1s"}},
+		{Args: "-port 7", Code: 2, Want: []string{"-port", "-help"}},
+		{Args: "7007", Code: 2, Want: []string{`"7007"`}},
+		{Args: "-address 192.0.2.1:0", Code: 1, Want: []string{"-address", "192.0.2.1:0", "bind"}},
+	})
 }
 
 func TestAddressInUse(t *testing.T) {

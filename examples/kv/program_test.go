@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,49 +83,32 @@ func (s *session) reply() (string, error) {
 }
 
 func TestHelp(t *testing.T) {
+	programtest.Helps(t, "-address", "-loops", "-max", "-memory", "-request", "-idle", "-write", "-grace")
 	out, err := programtest.Command("--help").Output()
 	require.NoError(t, err)
-	for _, flag := range []string{"-address", "-loops", "-max", "-memory", "-request", "-idle", "-write", "-grace"} {
-		require.Contains(t, string(out), "\n  "+flag+" ")
-	}
 	for _, name := range names() {
 		require.Contains(t, string(out), " "+strings.ToUpper(name))
 	}
 }
 
 func TestBadArguments(t *testing.T) {
-	for _, c := range []struct {
-		args string
-		code int
-		want []string // what the message names
-	}{
-		{"-address 6380", 2, []string{"-address", `"6380"`}},
-		{"-address 127.0.0.1:70000", 2, []string{"-address", `"70000"`, "65535"}},
-		{"-loops 0", 2, []string{"-loops", "0"}},
-		{"-max 0", 2, []string{"-max", "0"}},
-		{"-memory 0", 2, []string{"-memory", "0"}},
-		{"-memory lots", 2, []string{"-memory", `"lots"`, "MB"}},
-		{"-memory 9999999999GB", 2, []string{"-memory", "9999999999GB"}},
-		{"-request 1KB", 2, []string{"-request", "1KB", "64KB"}},
-		{"-request 1GB", 2, []string{"-request", "1GB", "512MB"}},
-		{"-idle -1s", 2, []string{"-idle", "-1s"}},
-		{"-write 5", 2, []string{"-write", `"5"`}},
-		{"-grace 0", 2, []string{"-grace", "0s"}},
-		{"-port 7", 2, []string{"-port", "-help"}},
-		{"6380", 2, []string{`"6380"`}},
-		{"-address 192.0.2.1:0", 1, []string{"-address", "192.0.2.1:0", "bind"}},
-	} {
-		t.Run(c.args, func(t *testing.T) {
-			out, err := programtest.Command(strings.Fields(c.args)...).CombinedOutput()
-			var exit *exec.ExitError
-			require.ErrorAs(t, err, &exit)
-			require.Equal(t, c.code, exit.ExitCode())
-			require.Equal(t, 1, strings.Count(string(out), "\n"), string(out))
-			for _, want := range c.want {
-				require.Contains(t, string(out), want)
-			}
-		})
-	}
+	programtest.Refuses(t, []programtest.Refusal{
+		{Args: "-address 6380", Code: 2, Want: []string{"-address", `"6380"`}},
+		{Args: "-address 127.0.0.1:70000", Code: 2, Want: []string{"-address", `"70000"`, "65535"}},
+		{Args: "-loops 0", Code: 2, Want: []string{"-loops", "0"}},
+		{Args: "-max 0", Code: 2, Want: []string{"-max", "0"}},
+		{Args: "-memory 0", Code: 2, Want: []string{"-memory", "0"}},
+		{Args: "-memory lots", Code: 2, Want: []string{"-memory", `"lots"`, "MB"}},
+		{Args: "-memory 9999999999GB", Code: 2, Want: []string{"-memory", "9999999999GB"}},
+		{Args: "-request 1KB", Code: 2, Want: []string{"-request", "1KB", "64KB"}},
+		{Args: "-request 1GB", Code: 2, Want: []string{"-request", "1GB", "512MB"}},
+		{Args: "-idle -1s", Code: 2, Want: []string{"-idle", "-1s"}},
+		{Args: "-write 5", Code: 2, Want: []string{"-write", `"5"`}},
+		{Args: "-grace 0", Code: 2, Want: []string{"-grace", "0s"}},
+		{Args: "-port 7", Code: 2, Want: []string{"-port", "-help"}},
+		{Args: "6380", Code: 2, Want: []string{`"6380"`}},
+		{Args: "-address 192.0.2.1:0", Code: 1, Want: []string{"-address", "192.0.2.1:0", "bind"}},
+	})
 }
 
 // Requests that come byte by byte, and others that come a hundred at once.
