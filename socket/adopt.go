@@ -15,16 +15,9 @@ import (
 // was.
 func Adopt(fd int, opts ...Option) (*Socket, error) {
 	const op = "adopt"
-	c, err := probe(fd)
-	if err != nil {
-		return nil, fail(op, "", err)
-	}
-	o, err := collect(c.family, opts)
+	c, o, err := examine(op, fd, opts)
 	if err != nil {
 		return nil, err
-	}
-	if c.group, err = o.home(); err != nil {
-		return nil, fail(op, "", err)
 	}
 	status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil {
@@ -42,6 +35,23 @@ func Adopt(fd int, opts ...Option) (*Socket, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// examine makes the core of a socket that already exists.
+func examine(op string, fd int, opts []Option) (*core, *options, error) {
+	c, err := probe(fd)
+	if err != nil {
+		return nil, nil, fail(op, "", err)
+	}
+	o, err := collect(c.family, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.group, err = o.home(); err != nil {
+		return nil, nil, fail(op, "", err)
+	}
+	c.sizeInput(o.maxString, o.maxLine)
+	return c, o, nil
 }
 
 func (c *core) takeOver(fd, status, flags int, o *options) (*Socket, error) {

@@ -76,3 +76,24 @@ func TestAdoptRefuses(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, flags&unix.FD_CLOEXEC)
 }
+
+// The sizes are New's, and so are they Adopt's and Resume's.
+func TestAdoptTakesSizes(t *testing.T) {
+	for name, adopt := range map[string]func(fd int) (*Socket, error){
+		"adopt":  func(fd int) (*Socket, error) { return Adopt(fd, MaxLine(3)) },
+		"resume": func(fd int) (*Socket, error) { return Resume(fd, nil, MaxLine(3)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+			require.NoError(t, err)
+			defer unix.Close(fds[1])
+			s, err := adopt(fds[0])
+			require.NoError(t, err)
+			defer s.Close()
+			_, err = unix.Write(fds[1], []byte("long\n"))
+			require.NoError(t, err)
+			_, err = s.ReadLine()
+			require.ErrorIs(t, err, unix.EMSGSIZE)
+		})
+	}
+}

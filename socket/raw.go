@@ -109,21 +109,13 @@ func Accepted(fd int, family Family, group *loop.Group, on *loop.Loop) (Socket, 
 // together with the input that was read ahead.
 func Resume(fd int, input []byte, opts ...Option) (*Socket, error) {
 	const op = "resume"
-	c, err := probe(fd)
-	if err != nil {
-		return nil, fail(op, "", err)
-	}
-	o, err := collect(c.family, opts)
+	c, o, err := examine(op, fd, opts)
 	if err != nil {
 		return nil, err
-	}
-	if c.group, err = o.home(); err != nil {
-		return nil, fail(op, "", err)
 	}
 	if err := o.prepare(fd, c.family); err != nil {
 		return nil, err
 	}
-	c.sizeInput(o.maxString, o.maxLine)
 	if len(input) > 0 {
 		c.needInput().put(input)
 	}
