@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/stretchr/testify/require"
 
 	_ "github.com/seed-2334f180/weir/interp/lisp" // so that go test knows what the command is made of
@@ -98,32 +99,14 @@ func serve(t *testing.T, name string) (addr string) {
 	return addr
 }
 
-var packages = map[string]string{"socat": "socat", "nc.openbsd": "netcat-openbsd"}
-
-// tool is a command of Debian's. Only where the tests are a gate must it exist.
-func tool(t *testing.T, name string, args ...string) *exec.Cmd {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		missing := fmt.Sprintf("%s is not installed: apt-get install %s", name, packages[name])
-		if os.Getenv("CI") == "true" {
-			require.Fail(t, missing)
-		}
-		t.Skip(missing)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
-	t.Cleanup(cancel)
-	return exec.CommandContext(ctx, path, args...)
-}
-
 func socat(t *testing.T, addr string) *exec.Cmd {
-	return tool(t, "socat", "-t", "0.01", "-", "TCP:"+addr)
+	return programtest.Tool(t, "socat", "-t", "0.01", "-", "TCP:"+addr)
 }
 
 func nc(t *testing.T, addr string) *exec.Cmd {
 	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
-	return tool(t, "nc.openbsd", host, port)
+	return programtest.Tool(t, "nc.openbsd", host, port)
 }
 
 // A client is a tool that runs, and what it receives.

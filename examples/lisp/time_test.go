@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,8 +28,8 @@ func TestTime(t *testing.T) {
 	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	for name, cmd := range map[string]func() *exec.Cmd{
-		"socat": func() *exec.Cmd { return tool(t, "socat", "-t", "60", "-", "UDP:"+addr) },
-		"nc":    func() *exec.Cmd { return tool(t, "nc.openbsd", "-u", host, port) },
+		"socat": func() *exec.Cmd { return programtest.Tool(t, "socat", "-t", "60", "-", "UDP:"+addr) },
+		"nc":    func() *exec.Cmd { return programtest.Tool(t, "nc.openbsd", "-u", host, port) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := cmd()

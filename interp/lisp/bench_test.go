@@ -12,7 +12,7 @@ import (
 // The benchmarks run a loop in Lisp: a call's time includes the evaluation of
 // its arguments and of the loop, which BenchmarkLoop has alone.
 //
-//	go test ./interp/lisp -run XXX -bench . -benchmem
+//	go test ./interp/lisp -run '^$' -bench . -benchmem
 func benchmark(b *testing.B, in *interpreter, body string) {
 	in.set("iterations", b.N)
 	text := "(let ((i 0)) (while (< i iterations) (setq i (+ i 1)) " + body + "))"

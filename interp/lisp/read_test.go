@@ -15,7 +15,7 @@ import (
 // Whatever the text, reading it gives values or an *Error; and what is printed
 // of a value is read as the same again.
 //
-//	go test ./interp/lisp -run XXX -fuzz FuzzRead -fuzztime 1m
+//	go test ./interp/lisp -run '^$' -fuzz FuzzRead -fuzztime 1m
 func FuzzRead(f *testing.F) {
 	for _, text := range []string{
 		"", "(setq a '(1 -2.5 \"x\\n\\xff\" t nil EOF))", "'", "(", ")", "\"", "\"\\", "\"\\u20aC\"", "#| |#", "; x", "#!x\n1", "''a", "(quote)", "1e309", "-", "+.5", "0x", "-0X1f",
@@ -46,7 +46,7 @@ func FuzzRead(f *testing.F) {
 
 // Whatever the program, it ends with its context, and in a value or an *Error.
 //
-//	go test ./interp/lisp -run XXX -fuzz FuzzEval -fuzztime 1m
+//	go test ./interp/lisp -run '^$' -fuzz FuzzEval -fuzztime 1m
 func FuzzEval(f *testing.F) {
 	for _, text := range []string{
 		"(defun f (a &optional b &rest c) (f c b a)) (f 1)", "(let* ((x 1) y) (setq x (cons x y)) (unwind-protect (car x) (cdr x)))",
