@@ -75,6 +75,9 @@ func (s *Socket) onceRecv(flags int, try func(fd int) (int, syscall.Errno)) (int
 
 // receivable is why nothing can be received at all: an error owed.
 func (c *core) receivable(flags int) error {
+	if !c.owes() {
+		return nil
+	}
 	err := c.takeOwed()
 	if err != nil {
 		c.dropInput(flags)

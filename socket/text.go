@@ -47,7 +47,7 @@ func (s *Socket) fread(op string, buf []byte) (int, error) {
 	var owed error
 	first := func() bool {
 		if n = c.copyInput(buf); n == 0 {
-			owed = c.takeOwed()
+			owed = c.receivable(0)
 		}
 		return n > 0 || owed != nil
 	}
@@ -211,7 +211,7 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 		if step(in, beforeRead) {
 			return true
 		}
-		if c.owed.Load() == 0 {
+		if !c.owes() {
 			return false
 		}
 		if step(in, atEnd) {
@@ -232,6 +232,9 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 		defer in.mu.Unlock()
 		for {
 			n, more, errno := in.fill(c, fd)
+			if n == 0 && errno == 0 && c.stream() {
+				errno = syscall.Errno(c.owed.Swap(0)) // what was queued came first
+			}
 			switch {
 			case errno == unix.EAGAIN:
 				return false, errno

@@ -65,6 +65,68 @@ func TestOwedErrorComesAfterTheBuffer(t *testing.T) {
 	require.ErrorIs(t, err, unix.ECONNRESET)
 }
 
+// So it comes after what is queued in the kernel: the call that found the error
+// was a send.
+func TestOwedErrorComesAfterWhatIsQueued(t *testing.T) {
+	for name, read := range map[string]func(s *Socket) (string, error){
+		"recv": func(s *Socket) (string, error) {
+			buf := make([]byte, 4)
+			n, err := s.Recv(buf, 0)
+			return string(buf[:n]), err
+		},
+		"recv, all of it": func(s *Socket) (string, error) {
+			buf := make([]byte, 4)
+			n, err := s.Recv(buf, unix.MSG_WAITALL)
+			return string(buf[:n]), err
+		},
+		"recvmsg": func(s *Socket) (string, error) {
+			buf := make([]byte, 4)
+			n, err := s.RecvMsg(&Message{Buffers: [][]byte{buf}}, 0)
+			return string(buf[:n]), err
+		},
+		"read": func(s *Socket) (string, error) {
+			buf := make([]byte, 4)
+			n, err := s.Read(buf)
+			return string(buf[:n]), err
+		},
+		"read-line": func(s *Socket) (string, error) { return s.ReadLine() },
+		"peek": func(s *Socket) (string, error) {
+			data, err := s.Peek(100)
+			defer s.Discard(len(data))
+			return string(data), err
+		},
+		"splice": func(s *Socket) (string, error) {
+			p, n, err := s.spliceIn(4)
+			buf := make([]byte, n)
+			if p != nil {
+				_, err = unix.Read(p.out, buf)
+				p.free()
+			}
+			return string(buf), err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, peer := inputPair(t, Stream)
+			put(t, peer, "abc\nde")
+			require.NoError(t, peer.Close())
+			s.core.owed.Store(uint32(unix.ECONNRESET))
+			got := ""
+			for {
+				part, err := read(s)
+				got += strings.TrimSuffix(part, "\n")
+				if err != nil {
+					require.ErrorIs(t, err, unix.ECONNRESET)
+					break
+				}
+				require.NotEmpty(t, part)
+			}
+			require.Equal(t, "abcde", strings.ReplaceAll(got, "\n", ""))
+			_, err := s.ReadLine()
+			require.ErrorIs(t, err, io.EOF)
+		})
+	}
+}
+
 // A timeout takes the sequence that its call began, and not a character that
 // was pushed back meanwhile.
 func TestReadRuneTimeoutSparesWhatIsPushedBack(t *testing.T) {

@@ -165,6 +165,20 @@ func (c *core) takeOwed() error {
 	return nil
 }
 
+// owes reports whether an error is owed to a receive: on a stream, what is
+// queued comes before it.
+func (c *core) owes() bool {
+	if c.owed.Load() == 0 {
+		return false
+	}
+	if !c.stream() || c.reg.Use() != nil {
+		return true
+	}
+	n := queued(c.reg.FD())
+	c.reg.Done()
+	return n == 0
+}
+
 // polled reports whether any of some events of poll(2) holds.
 func polled(fd int, events int16) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
