@@ -19,7 +19,7 @@ import (
 type session struct {
 	sock     socket.Socket
 	hook     loop.Hook
-	state    atomic.Uint32
+	state    atomic.Uint32 // one of the constants, and above it how often it became idle
 	heard    bool
 	patience *patience
 }
@@ -36,7 +36,26 @@ const (
 	sessionIdle uint32 = iota
 	sessionRunning
 	sessionOver
+	sessionStates = 3 // mask
+	sessionRound  = 4 // one more time idle
 )
+
+// claim makes an idle session running, for the caller. If somebody else does so
+// meanwhile, that one looks at the Socket when the session becomes idle again,
+// and so sees whatever the caller came to tell.
+func (x *session) claim() bool { return x.reclaim(x.state.Load()) }
+
+// reclaim is claim if the session has not run since its state was that.
+func (x *session) reclaim(state uint32) bool {
+	return state&sessionStates == sessionIdle && x.state.CompareAndSwap(state, state|sessionRunning)
+}
+
+// release makes a session idle that was running, and returns its state.
+func (x *session) release() uint32 {
+	state := x.state.Load()&^sessionStates + sessionRound
+	x.state.Store(state)
+	return state
+}
 
 // begin serves a descriptor by Handle, and closes it when it cannot.
 func (e *engine) begin(fd int, family socket.Family, from socket.Addr) {
@@ -81,7 +100,7 @@ func (s *Server) handle(x *session, e *engine) {
 // Notify is for the loop: there may be something to read, or somebody has
 // closed the Socket.
 func (x *session) Notify(_ *loop.Hook, n loop.Notice) {
-	if n == loop.NoticeInterrupted || !x.state.CompareAndSwap(sessionIdle, sessionRunning) {
+	if n == loop.NoticeInterrupted || !x.claim() {
 		return
 	}
 	if n == loop.NoticeClosed {
@@ -126,10 +145,11 @@ func (x *session) rest() (ready bool) {
 
 // idle is rest without another beginning of the idle time.
 func (x *session) idle() (ready bool) {
-	x.state.Store(sessionIdle)
+	state := x.release()
 	// Who asks it to end now finds it idle, or has asked before.
 	ready, err := readable(x.sock.Registration())
-	if (ready || err != nil || x.patience.eng.srv.retiring.Load()) && x.state.CompareAndSwap(sessionIdle, sessionRunning) {
+	// What was ready may have been read since, by who claimed it meanwhile.
+	if (ready || err != nil || x.patience.eng.srv.retiring.Load()) && x.reclaim(state) {
 		if err == nil && ready {
 			return true
 		}
@@ -178,8 +198,8 @@ func (x *session) limit() time.Duration {
 // active: it then finds that it is not due, and is set again.
 func (x *session) impatient() {
 	p := x.patience
-	if !x.state.CompareAndSwap(sessionIdle, sessionRunning) {
-		if x.state.Load() != sessionOver {
+	if !x.claim() {
+		if x.state.Load()&sessionStates != sessionOver {
 			t := p.eng.srv.Timeouts
 			p.timer.Reset(cmp.Or(t.Idle, t.FirstByte))
 		}
@@ -239,7 +259,7 @@ func (s *Server) sessions() (all []*session) {
 func (s *Server) retireSessions() {
 	s.retiring.Store(true)
 	for _, x := range s.sessions() {
-		if x.state.CompareAndSwap(sessionIdle, sessionRunning) && x.rest() {
+		if x.claim() && x.rest() {
 			go x.run()
 		}
 	}
@@ -251,7 +271,7 @@ func (s *Server) abortSessions() {
 	s.aborting.Store(true) // before the look, for those that begin now
 	for _, x := range s.sessions() {
 		_ = x.sock.Setsockopt("SOL_SOCKET", "SO_LINGER", []int{1, 0})
-		if x.state.CompareAndSwap(sessionIdle, sessionRunning) {
+		if x.claim() {
 			x.end(nil)
 		} else {
 			_ = x.sock.Close()

@@ -57,3 +57,14 @@ func TestEchoHandle(t *testing.T) {
 	require.NoError(t, c.Close())
 	require.NoError(t, srv.Shutdown(t.Context()))
 }
+
+// Who found something to read may not run the session if it has run since.
+func TestSessionIsReclaimedOnlyIfItHasNotRun(t *testing.T) {
+	var x session
+	before := x.release()
+	require.True(t, x.claim())
+	require.False(t, x.claim(), "it is running")
+	again := x.release()
+	require.False(t, x.reclaim(before), "it has run since")
+	require.True(t, x.reclaim(again))
+}
