@@ -65,8 +65,12 @@ type traffic interface {
 	// start sends the first messages. The generator has a look at the clock before it.
 	start() error
 	// ready goes on with a descriptor that is watched under this number. What is answered it
-	// tells the generator, and unless that is stopping, it sends the next.
+	// tells the generator, and unless that is stopping, it sends the next, now or in flush.
 	ready(number int) error
+	// flush follows when all that were ready have been gone on with. To receive from all of
+	// them and then to send to all is less work than both in turn: either's code stays in the
+	// processor's cache.
+	flush() error
 	// finish checks what can be checked only after the last answer.
 	finish() error
 }
@@ -100,9 +104,13 @@ func newGenerator(order loadOrder) (*generator, error) {
 	}, nil
 }
 
-// watch has ready called with the number when something changes about a descriptor.
-func (g *generator) watch(fd, number int) error {
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLET, Fd: int32(number)}
+// watch has ready called with the number when there is more to read, and when there is room to
+// write if that is wanted.
+func (g *generator) watch(fd, number int, write bool) error {
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(number)}
+	if write {
+		event.Events |= unix.EPOLLOUT
+	}
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, fd, &event))
 }
 
@@ -202,11 +210,10 @@ func (g *generator) turn(end time.Duration) error {
 			return err
 		}
 	}
-	return nil
+	return g.traffic.flush()
 }
 
-// sent counts a burst that is sent, at the time of the last look at the clock, which was
-// after the answer before this came in: one look serves both.
+// sent counts a burst that is sent, at the time of the last look at the clock.
 func (g *generator) sent() (at time.Duration) {
 	g.inFlight++
 	return g.now

@@ -16,9 +16,10 @@ type streams struct {
 	*exchange
 	to    netip.AddrPort
 	conns []stream
-	in    []byte // one byte longer than a burst, to see that there is no more
-	churn bool   // a connection ends with its first answer, and a new one takes its place
-	files int    // descriptors that the server had at first (churn)
+	due   []*stream // have their answers, and send the next burst
+	in    []byte    // one byte longer than a burst, to see that there is no more
+	churn bool      // a connection ends with its first answer, and a new one takes its place
+	files int       // descriptors that the server had at first (churn)
 }
 
 type stream struct {
@@ -84,7 +85,7 @@ func newStreams(g *generator) (*streams, error) {
 	return s, nil
 }
 
-// connect waits for the connection, except for churn.
+// connect waits for the connection, except for churn, where it is not watched yet.
 func (s *streams) connect(index int) (int, error) {
 	kind := unix.SOCK_STREAM | unix.SOCK_CLOEXEC
 	if s.churn {
@@ -104,7 +105,7 @@ func (s *streams) connect(index int) (int, error) {
 		if err := unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS {
 			return fd, os.NewSyscallError("connect", err)
 		}
-		return fd, s.watch(fd, index)
+		return fd, nil
 	}
 	if err := bindSource(fd, index); err != nil {
 		return fd, err
@@ -123,7 +124,7 @@ func (s *streams) connect(index int) (int, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return fd, os.NewSyscallError("fcntl", err)
 	}
-	return fd, s.watch(fd, index)
+	return fd, s.watch(fd, index, true)
 }
 
 // bindSource gives every few thousand connections a loopback address of their own to come
@@ -153,12 +154,17 @@ func (s *streams) start() error {
 func (s *streams) begin(c *stream) (err error) {
 	c.seq++
 	c.sent, c.got, c.started = 0, 0, s.generator.sent()
-	if s.churn {
-		if c.fd, err = s.connect(c.index); err != nil {
-			return fmt.Errorf("connection %d, number %d: %w", c.index, c.seq, err)
-		}
+	if !s.churn {
+		return c.failed(s.write(c))
 	}
-	return c.failed(s.write(c))
+	if c.fd, err = s.connect(c.index); err != nil {
+		return fmt.Errorf("connection %d, number %d: %w", c.index, c.seq, err)
+	}
+	// Over loopback the connection is there by now, mostly, and takes the message.
+	if err := s.write(c); err != nil {
+		return c.failed(err)
+	}
+	return s.watch(c.fd, c.index, c.sent < len(s.send))
 }
 
 // write writes what the kernel takes of the burst; the rest follows on the next OUT edge.
@@ -226,10 +232,26 @@ func (s *streams) transfer(c *stream) error {
 			return os.NewSyscallError("close", err)
 		}
 	}
-	if err := s.answered(c.started, s.order.Burst); err != nil || s.stopping {
+	if err := s.answered(c.started, s.order.Burst); err != nil {
 		return err
 	}
-	return s.begin(c)
+	if !s.stopping {
+		s.due = append(s.due, c)
+	}
+	return nil
+}
+
+// flush sends the next bursts.
+func (s *streams) flush() error {
+	for _, c := range s.due {
+		// A look for each: what was due first was sent long before the last.
+		s.readClock()
+		if err := s.begin(c); err != nil {
+			return err
+		}
+	}
+	s.due = s.due[:0]
+	return nil
 }
 
 // finish sees to it that the server has closed what was closed (churn).

@@ -55,7 +55,7 @@ func openDatagrams(g *generator) (traffic, error) {
 		if err := unix.Connect(c.fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
 			return nil, os.NewSyscallError("connect", err)
 		}
-		if err := g.watch(c.fd, i); err != nil {
+		if err := g.watch(c.fd, i, true); err != nil {
 			return nil, err
 		}
 	}
@@ -124,6 +124,9 @@ func (d *datagramTraffic) ready(number int) error {
 		}
 	}
 }
+
+// flush has nothing to do: a client's datagrams are sent together as it is.
+func (d *datagramTraffic) flush() error { return nil }
 
 // verify tells which slot a datagram is the answer to.
 func (d *datagramTraffic) verify(client int, p []byte) (int, error) {
