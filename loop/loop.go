@@ -129,6 +129,7 @@ func New(opts ...Option) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.BusyPoll(o.busyPoll)
 	l := &Loop{
 		options: o,
 		poller:  p,

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2334f180/weir/poller"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -119,6 +120,23 @@ func TestTaskQueueIsBounded(t *testing.T) {
 	require.ErrorIs(t, l.Post(func() {}), loop.ErrQueueFull)
 	close(hold)
 	require.Eventually(t, func() bool { return l.Post(func() {}) == nil }, 5*time.Second, time.Millisecond)
+}
+
+// A loop that may poll for long shows so by the processor time that it takes.
+func TestBusyPoll(t *testing.T) {
+	l, err := loop.New(loop.WithBusyPoll(time.Minute))
+	require.NoError(t, err)
+	used := func() time.Duration {
+		var u unix.Rusage
+		require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &u))
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	require.Eventually(t, func() bool {
+		start, before := time.Now(), used()
+		time.Sleep(20 * time.Millisecond)
+		return used()-before > time.Since(start)/2
+	}, 10*time.Second, time.Millisecond)
+	require.NoError(t, l.Close(), "which does not wait for the minute")
 }
 
 func TestIdleLoopDoesNotWakeUp(t *testing.T) {
@@ -293,6 +311,7 @@ func TestBadOptions(t *testing.T) {
 		want string
 	}{
 		{loop.WithEvents(0), "events of 0"},
+		{loop.WithBusyPoll(-time.Second), "busy poll of -1s"},
 		{loop.WithExpiries(-1), "expiries of -1"},
 		{loop.WithTasks(0), "tasks of 0"},
 		{loop.WithTaskQueue(0), "task queue of 0"},

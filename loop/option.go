@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/seed-2334f180/weir/poller"
 )
@@ -19,13 +20,14 @@ type options struct {
 	expiries    int
 	taskBudget  int
 	queue       int
+	busyPoll    time.Duration
 	lockThread  bool
 	crash       bool
 	report      func(v any, stack []byte)
 }
 
 func collect(opts []Option) (options, error) {
-	o := options{events: 256, expiries: 256, taskBudget: 1024, queue: 1 << 16, report: logPanic}
+	o := options{events: 256, expiries: 256, taskBudget: 1024, queue: 1 << 16, busyPoll: DefaultBusyPoll, report: logPanic}
 	for _, opt := range opts {
 		if opt == nil {
 			return o, errors.New("loop: an option is nil")
@@ -75,6 +77,24 @@ func atLeastOne(what string, n int, set func(*options)) Option {
 			return fmt.Errorf("%s of %d: at least 1 is needed", what, n)
 		}
 		set(o)
+		return nil
+	}
+}
+
+// DefaultBusyPoll is what the kernel's own documentation proposes for the
+// sysctl net.core.busy_poll.
+const DefaultBusyPoll = 50 * time.Microsecond
+
+// WithBusyPoll sets for how long at most the loop polls before it sleeps. It
+// does so only while two in three of such polls are of use: when requests
+// follow one another within that time, and to sleep between them would take
+// longer. The default is DefaultBusyPoll; 0 has the loop always sleep.
+func WithBusyPoll(d time.Duration) Option {
+	return func(o *options) error {
+		if d < 0 {
+			return fmt.Errorf("busy poll of %v: it cannot be negative", d)
+		}
+		o.busyPoll = d
 		return nil
 	}
 }

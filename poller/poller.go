@@ -124,6 +124,7 @@ type sleeper interface {
 // A Poller is an epoll instance with a way to wake its waiter.
 type Poller struct {
 	sleeper sleeper
+	spinner spinner
 	alarm   alarm
 	epfd    int
 	wakefd  int
@@ -152,6 +153,7 @@ func Open(strategy Strategy) (*Poller, error) {
 	}
 	p := &Poller{epfd: epfd, sleeper: &blocking{epfd: epfd}}
 	if strategy == Parked {
+		p.spinner.yield = true // it may be on a locked thread otherwise, which is dear to yield
 		if p.sleeper, err = newParked(epfd, &p.alarm); err != nil {
 			return nil, err
 		}
@@ -162,6 +164,12 @@ func Open(strategy Strategy) (*Poller, error) {
 	}
 	return p, nil
 }
+
+// BusyPoll has a Wait poll for at most d before it sleeps, as long as that
+// proves to be of use: its events follow one another so closely that two in
+// three come meanwhile. It is for the goroutine that calls Wait, or before the
+// first. The default is 0, not at all.
+func (p *Poller) BusyPoll(d time.Duration) { p.spinner.most = d }
 
 // watchOwn adds the descriptors by which a wait is ended. Being edge-triggered,
 // they need never be read: each write, and each expiry, is an edge of its own.
@@ -268,7 +276,7 @@ func (p *Poller) Wait(events []Event, deadline time.Time) (int, error) {
 	if p.closed || p.closing.Load() {
 		return 0, ErrClosed
 	}
-	wait := p.sleeper.wait
+	wait := p.sleep
 	poll := !deadline.IsZero() && time.Until(deadline) <= 0
 	if poll {
 		wait = p.look
@@ -290,6 +298,17 @@ func (p *Poller) Wait(events []Event, deadline time.Time) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// sleep waits until there are events. When it has slept once, what woke it was
+// no event of the caller's, and it does not spin again.
+func (p *Poller) sleep(events []Event, first bool) (int, error) {
+	if first {
+		if n, err := p.spinner.spin(p.epfd, events); n != 0 || err != nil {
+			return n, err
+		}
+	}
+	return p.sleeper.wait(events, first)
 }
 
 func (p *Poller) look(events []Event, _ bool) (int, error) { return pollNow(p.epfd, events) }

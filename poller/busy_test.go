@@ -1,0 +1,79 @@
+package poller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// spinning is an epoll descriptor with one eventfd in it, and a function that
+// makes that readable.
+func spinning(t *testing.T) (epfd int, ring func(), calm func()) {
+	t.Helper()
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	require.NoError(t, err)
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(epfd); unix.Close(fd) })
+	require.NoError(t, unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN}))
+	var word [8]byte
+	word[0] = 1
+	return epfd, func() { unix.Write(fd, word[:]) }, func() { unix.Read(fd, make([]byte, 8)) }
+}
+
+func TestSpinIsGivenUpInVain(t *testing.T) {
+	epfd, _, _ := spinning(t)
+	s := spinner{most: time.Microsecond}
+	spins := 0
+	const waits = 1 << 14
+	for range waits {
+		if s.skip == 0 {
+			spins++
+		}
+		n, err := s.spin(epfd, make([]Event, 4))
+		require.NoError(t, err)
+		require.Zero(t, n)
+	}
+	require.LessOrEqual(t, spins, 8+waits>>maxDoubt)
+	require.Greater(t, spins, waits>>maxDoubt-2, "it is tried again, for things change")
+}
+
+func TestSpinFindsWhatComesMeanwhile(t *testing.T) {
+	epfd, ring, calm := spinning(t)
+	s := spinner{most: 20 * time.Second, yield: true, doubt: 2}
+	for _, doubt := range []uint{1, 0, 0} {
+		calm()
+		time.AfterFunc(time.Millisecond, ring)
+		start := time.Now()
+		n, err := s.spin(epfd, make([]Event, 4))
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.Less(t, time.Since(start), 10*time.Second)
+		require.Equal(t, doubt, s.doubt)
+		require.Zero(t, s.skip)
+	}
+}
+
+// What is there already says nothing of what spinning is good for.
+func TestSpinLearnsNothingFromWhatIsThere(t *testing.T) {
+	epfd, ring, _ := spinning(t)
+	ring()
+	s := spinner{most: time.Microsecond, doubt: 3}
+	n, err := s.spin(epfd, make([]Event, 4))
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.Equal(t, spinner{most: time.Microsecond, doubt: 3}, s)
+}
+
+func TestNoSpin(t *testing.T) {
+	epfd, ring, _ := spinning(t)
+	ring()
+	for _, s := range []spinner{{}, {most: time.Second, skip: 1}} {
+		n, err := s.spin(epfd, make([]Event, 4))
+		require.NoError(t, err)
+		require.Zero(t, n, "the caller sleeps, and finds it")
+		require.Zero(t, s.skip)
+	}
+}
