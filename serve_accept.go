@@ -162,7 +162,7 @@ func (s *Server) serve(from *engine, fd int, family socket.Family, peer socket.A
 	e.load.Add(1)
 	switch {
 	case s.Handle != nil:
-		e.begin(fd, family, peer)
+		e.begin(fd, family, peer, from)
 	case e == from:
 		e.open(arrival{fd: fd, peer: peer})
 	default:

@@ -68,7 +68,9 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 		if e.loop == moved.Registration().Loop() {
 			e.load.Add(1)
 			// The handle is a view, which keeps moved from being collected.
-			s.handle(&session{sock: *moved.With(context.Background())}, e)
+			if x := (&session{sock: *moved.With(context.Background())}); s.handle(x, e) {
+				go x.run()
+			}
 		}
 	}
 	return nil

@@ -57,8 +57,9 @@ func (x *session) release() uint32 {
 	return state
 }
 
-// begin serves a descriptor by Handle, and closes it when it cannot.
-func (e *engine) begin(fd int, family socket.Family, from socket.Addr) {
+// begin serves a descriptor by Handle, and closes it when it cannot. It is called
+// on the loop of the engine that has accepted it.
+func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine) {
 	s := e.srv
 	sock, err := socket.Accepted(fd, family, s.group, e.loop)
 	if err != nil {
@@ -67,11 +68,14 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr) {
 		s.Log.Error("weir: a connection could not be served", "peer", from, "error", err)
 		return
 	}
-	s.handle(&session{sock: sock}, e)
+	if x := (&session{sock: sock}); s.handle(x, e) {
+		accepter.loop.Spawn(x.run)
+	}
 }
 
-// handle serves a session whose Socket was counted in.
-func (s *Server) handle(x *session, e *engine) {
+// handle serves a session whose Socket was counted in. There may be something to
+// read already: then the caller has it run.
+func (s *Server) handle(x *session, e *engine) (ready bool) {
 	x.hook.To = x
 	x.patience = &e.patience
 	if s.Timeouts.any {
@@ -84,7 +88,7 @@ func (s *Server) handle(x *session, e *engine) {
 	x.state.Store(sessionRunning)
 	if err := x.hook.Hang(x.sock.Registration(), loop.WantRead); err != nil {
 		x.end(err)
-		return
+		return false
 	}
 	if s.aborting.Load() { // it may have hung itself up too late to be seen
 		_ = x.sock.Close()
@@ -92,9 +96,7 @@ func (s *Server) handle(x *session, e *engine) {
 	if s.Timeouts.any {
 		x.patience.timer.Reset(x.limit())
 	}
-	if x.rest() {
-		go x.run()
-	}
+	return x.rest()
 }
 
 // Notify is for the loop: there may be something to read, or somebody has
@@ -208,13 +210,13 @@ func (x *session) impatient() {
 	if d := x.limit(); d > 0 {
 		left := time.Duration(p.since.Load()) + d - p.eng.loop.Elapsed()
 		if left <= 0 {
-			go x.end(nil)
+			p.eng.loop.Spawn(func() { x.end(nil) })
 			return
 		}
 		p.timer.Reset(left)
 	}
 	if x.idle() {
-		go x.run()
+		p.eng.loop.Spawn(x.run)
 	}
 }
 
