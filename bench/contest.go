@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/seed-2334f180/weir/loop"
 )
 
 // A contest is one setting of a server against a load generator.
@@ -111,6 +113,7 @@ func contestLegend(e env, rate string, own ...string) []string {
 		where = "Server and load generator have GOMAXPROCS=1 each, but are not pinned to cores of their own."
 	}
 	return slices.Concat([]string{where}, own, []string{
+		fmt.Sprintf("Weir's loops poll for up to %v before they sleep, while that is of use (loop.WithBusyPoll); the others sleep at once.", loop.DefaultBusyPoll),
 		"server core busy: the server's processor time by the clock's. Far below 100 %, it waited for the generator more than it worked.",
 		"vs: this row's " + rate + " divided by the peer's in the same round: median (least–greatest). 1.10 is a tenth faster. Figures without brackets are medians.",
 	})
@@ -136,7 +139,7 @@ func reviewContest(outcomes []outcome) (notes []string, _ error) {
 	}
 	if worst > disturbed {
 		notes = append(notes, fmt.Sprintf(
-			"Note: other processes were using the machine: server or generator waited for its own core for up to %s of a window. Measure again when it is quiet.",
+			"Note: other processes, or threads of the kernel, had the load generator's core for up to %s of a window.",
 			percent(worst)))
 	}
 	return notes, nil

@@ -10,14 +10,14 @@ type usage struct {
 	Elapsed   time.Duration // the window's true length
 	ServerCPU time.Duration
 	LoadCPU   time.Duration
-	Queued    time.Duration // what other processes took: of server and load, the one that lost more
+	Queued    time.Duration // what others took of the load generator's core
 }
 
 // A reading is taken at both ends of a window.
 type reading struct {
-	at                       time.Duration // since the epoch that the caller chose
-	server, load             time.Duration // processor time
-	serverQueued, loadQueued time.Duration // time without a processor
+	at           time.Duration // since the epoch that the caller chose
+	server, load time.Duration // processor time
+	queued       time.Duration // of the load generator, without a processor
 }
 
 // read takes the processor times of a server and of this process, and the time after them.
@@ -28,7 +28,8 @@ func read(server int, epoch time.Time) (r reading, err error) {
 	if r.load, err = cpuTime(os.Getpid()); err != nil {
 		return r, err
 	}
-	r.serverQueued, r.loadQueued = queueTime(server), queueTime(os.Getpid())
+	// A server's threads may wait for each other, so its time says nothing of others.
+	r.queued = queueTime(os.Getpid())
 	r.at = time.Since(epoch)
 	return r, nil
 }
@@ -39,6 +40,6 @@ func (r reading) until(end reading) usage {
 		Elapsed:   end.at - r.at,
 		ServerCPU: end.server - r.server,
 		LoadCPU:   end.load - r.load,
-		Queued:    max(end.serverQueued-r.serverQueued, end.loadQueued-r.loadQueued),
+		Queued:    end.queued - r.queued,
 	}
 }
