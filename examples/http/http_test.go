@@ -33,7 +33,7 @@ func start(t *testing.T, args ...string) (p *programtest.Program, big []byte) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.html"), []byte("<p>hello"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "big"), big, 0o600))
 	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(dir, "outside")))
-	p = programtest.Start(t, append([]string{"-listen", "127.0.0.1:0", "-root", dir}, args...)...)
+	p = programtest.Start(t, append([]string{"-address", "127.0.0.1:0", "-root", dir}, args...)...)
 	return p, big
 }
 
@@ -185,18 +185,18 @@ func TestStopAfterTheGracePeriod(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	programtest.Helps(t, "-listen", "-root", "-header-timeout", "-idle", "-grace")
+	programtest.Helps(t, "-address", "-root", "-header-timeout", "-idle", "-grace")
 }
 
 func TestBadArguments(t *testing.T) {
 	programtest.Refuses(t, []programtest.Refusal{
-		{Args: "-listen 7", Code: 2, Want: []string{"-listen", `"7"`}},
-		{Args: "-listen x:http", Code: 2, Want: []string{"-listen", `"http"`}},
+		{Args: "-address 7", Code: 2, Want: []string{"-address", `"7"`}},
+		{Args: "-address x:http", Code: 2, Want: []string{"-address", `"http"`}},
 		{Args: "-header-timeout -1s", Code: 2, Want: []string{"-header-timeout", "-1s"}},
 		{Args: "-idle -1s", Code: 2, Want: []string{"-idle", "-1s"}},
 		{Args: "-grace 5", Code: 2, Want: []string{"-grace", `"5"`}},
 		{Args: "more", Code: 2, Want: []string{`"more"`}},
 		{Args: "-root /no/such/directory", Code: 1, Want: []string{"-root", "/no/such/directory", "no such file"}},
-		{Args: "-listen 192.0.2.1:0", Code: 1, Want: []string{"-listen", "192.0.2.1:0", "bind"}},
+		{Args: "-address 192.0.2.1:0", Code: 1, Want: []string{"-address", "192.0.2.1:0", "bind"}},
 	})
 }

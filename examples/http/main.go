@@ -1,6 +1,6 @@
 // Http is a web server: net/http on a Weir listener.
 //
-//	go run ./examples/http -listen 127.0.0.1:8080 -root .
+//	go run ./examples/http -address 127.0.0.1:8080 -root .
 //	curl http://127.0.0.1:8080/README.md
 //	curl http://127.0.0.1:8080/api/status
 //
@@ -31,9 +31,9 @@ func run(opts options) error {
 		return fmt.Errorf("-root %s: %w", opts.root, err)
 	}
 	defer site.Close()
-	listener, err := weir.Listen("tcp", opts.listen)
+	listener, err := weir.Listen("tcp", opts.address)
 	if err != nil {
-		return fmt.Errorf("-listen %s: %w", opts.listen, err)
+		return fmt.Errorf("-address %s: %w", opts.address, err)
 	}
 	stopping, restore := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	fmt.Println("listening on", listener.Addr())

@@ -9,11 +9,11 @@ import (
 )
 
 type options struct {
-	listen string
-	root   string
-	header time.Duration
-	idle   time.Duration
-	grace  time.Duration
+	address string
+	root    string
+	header  time.Duration
+	idle    time.Duration
+	grace   time.Duration
 }
 
 // parseOptions reads the command line. Help goes to out; an error names the
@@ -21,7 +21,7 @@ type options struct {
 func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
 	fs := cli.Flags("http")
-	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080",
+	fs.StringVar(&o.address, "address", "127.0.0.1:8080",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
 	fs.StringVar(&o.root, "root", ".",
 		"serve the files of this `directory`, and none outside it")
@@ -43,8 +43,8 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	case o.grace < 0:
 		return o, fmt.Errorf("-grace %v: want 0 or more", o.grace)
 	}
-	if _, _, err := cli.SplitAddress(o.listen, 0, 8080); err != nil {
-		return o, fmt.Errorf("-listen %q: %w", o.listen, err)
+	if _, _, err := cli.SplitAddress(o.address, 0, 8080); err != nil {
+		return o, fmt.Errorf("-address %q: %w", o.address, err)
 	}
 	return o, nil
 }

@@ -1,7 +1,7 @@
 // Proxy is a TCP proxy: it connects each client to a server, and passes on what
 // the two send.
 //
-//	go run ./examples/proxy -listen 127.0.0.1:7008 -to www.example.com:80
+//	go run ./examples/proxy -address 127.0.0.1:7009 -to www.example.com:80
 //
 // Two goroutines serve a connection, one for each direction, with calls that
 // look blocking. The bytes do not leave the kernel: splice(2) moves them. Each
@@ -24,9 +24,9 @@ func main() { cli.Main("proxy", parseOptions, run) }
 // run serves until a signal says stop.
 func run(opts options) error {
 	// Accepted connections inherit TCP_NODELAY and keep-alive.
-	listener, err := new(weir.ListenConfig).ListenSocket(context.Background(), "tcp", opts.listen)
+	listener, err := new(weir.ListenConfig).ListenSocket(context.Background(), "tcp", opts.address)
 	if err != nil {
-		return fmt.Errorf("-listen %s: %w", opts.listen, err)
+		return fmt.Errorf("-address %s: %w", opts.address, err)
 	}
 	stopping, restore := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	fmt.Println("listening on", listener.LocalAddr())

@@ -10,7 +10,7 @@ import (
 )
 
 type options struct {
-	listen  string
+	address string
 	to      string
 	connect time.Duration
 	idle    time.Duration // 0 is none
@@ -23,7 +23,7 @@ type options struct {
 func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
 	fs := cli.Flags("proxy")
-	fs.StringVar(&o.listen, "listen", "127.0.0.1:7008",
+	fs.StringVar(&o.address, "address", "127.0.0.1:7009",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
 	fs.StringVar(&o.to, "to", "",
 		"connect the clients to this `host:port`; of a name, the address that\nanswers first (required)")
@@ -51,10 +51,10 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	case o.grace < 0:
 		return o, fmt.Errorf("-grace %v: want 0 or more", o.grace)
 	}
-	if _, _, err := cli.SplitAddress(o.listen, 0, 7008); err != nil {
-		return o, fmt.Errorf("-listen %q: %w", o.listen, err)
+	if _, _, err := cli.SplitAddress(o.address, 0, 7009); err != nil {
+		return o, fmt.Errorf("-address %q: %w", o.address, err)
 	}
-	if _, _, err := cli.SplitAddress(o.to, 1, 7008); err != nil {
+	if _, _, err := cli.SplitAddress(o.to, 1, 7009); err != nil {
 		return o, fmt.Errorf("-to %q: %w", o.to, err)
 	}
 	return o, nil

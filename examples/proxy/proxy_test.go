@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { programtest.Main(m, main) }
 
 // start runs the proxy for a server.
 func start(t *testing.T, server string, args ...string) *programtest.Program {
-	return programtest.Start(t, append([]string{"-listen", "127.0.0.1:0", "-to", server}, args...)...)
+	return programtest.Start(t, append([]string{"-address", "127.0.0.1:0", "-to", server}, args...)...)
 }
 
 // upstream is a server that hands out its connections.
@@ -364,7 +364,7 @@ func TestStopAfterTheGracePeriod(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	programtest.Helps(t, "-listen", "-to", "-connect-timeout", "-idle", "-max", "-grace")
+	programtest.Helps(t, "-address", "-to", "-connect-timeout", "-idle", "-max", "-grace")
 }
 
 func TestBadArguments(t *testing.T) {
@@ -373,20 +373,20 @@ func TestBadArguments(t *testing.T) {
 		{Args: "-to x", Code: 2, Want: []string{"-to", `"x"`, "host:port"}},
 		{Args: "-to x:0", Code: 2, Want: []string{"-to", `"x:0"`, "1 to 65535"}},
 		{Args: "-to x:http", Code: 2, Want: []string{"-to", `"http"`}},
-		{Args: "-to x:1 -listen 7", Code: 2, Want: []string{"-listen", `"7"`}},
-		{Args: "-to x:1 -listen x:70000", Code: 2, Want: []string{"-listen", `"70000"`}},
+		{Args: "-to x:1 -address 7", Code: 2, Want: []string{"-address", `"7"`}},
+		{Args: "-to x:1 -address x:70000", Code: 2, Want: []string{"-address", `"70000"`}},
 		{Args: "-to x:1 -idle -1s", Code: 2, Want: []string{"-idle", "-1s"}},
 		{Args: "-to x:1 -connect-timeout -1s", Code: 2, Want: []string{"-connect-timeout", "-1s"}},
 		{Args: "-to x:1 -max 0", Code: 2, Want: []string{"-max", "0"}},
 		{Args: "-to x:1 -grace -1s", Code: 2, Want: []string{"-grace", "-1s"}},
 		{Args: "-to x:1 more", Code: 2, Want: []string{`"more"`}},
-		{Args: "-to x:1 -listen 192.0.2.1:0", Code: 1, Want: []string{"-listen", "192.0.2.1:0", "bind"}},
+		{Args: "-to x:1 -address 192.0.2.1:0", Code: 1, Want: []string{"-address", "192.0.2.1:0", "bind"}},
 	})
 }
 
 func TestAddressInUse(t *testing.T) {
 	p := start(t, "127.0.0.1:1")
-	out, err := programtest.Command("-listen", p.Addr, "-to", "127.0.0.1:1").CombinedOutput()
+	out, err := programtest.Command("-address", p.Addr, "-to", "127.0.0.1:1").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), p.Addr)
 	require.True(t, strings.Contains(string(out), "address already in use"), string(out))
