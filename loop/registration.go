@@ -303,6 +303,9 @@ func (r *Registration) alert(want Interest) (list ring) {
 			// The waiter is about to try: the mark is its to use up.
 			r.parked[d] = nil
 			r.state.And(^(d.of(readyBit) | d.of(parkedBit) | d.sure()))
+			if w.buf != nil {
+				w.receive(r.fd)
+			}
 			list.push(w, nil)
 		}
 	}

@@ -50,6 +50,7 @@ type waiter struct {
 	deadline int64         // on the loop's clock; 0 for none
 	cause    error         // why it was woken; nil for what it waited for
 	backlog  *atomic.Int64 // counts it from being woken until it runs; or nil
+	reception
 }
 
 var waiters = sync.Pool{New: func() any { return &waiter{token: make(chan struct{}, 1)} }}

@@ -36,15 +36,20 @@ func (s *Socket) recvPlain(buf []byte) (n int, err error, done bool) {
 	}
 	more := false
 	for {
+		var errno syscall.Errno
+		done := false
 		if !ready {
-			err = c.reg.Wait(loop.Read, &call)
+			n, errno, done, err = c.reg.Receive(&call, buf)
 		}
 		if err != nil && err != loop.ErrTimeout {
 			break
 		}
-		// At the end of the time too: what came at the last moment counts.
-		var errno syscall.Errno
-		n, errno = recvfrom(c.reg.FD(), buf, 0, nil)
+		if done {
+			raceReceived(buf[:n])
+		} else {
+			// At the end of the time too: what came at the last moment counts.
+			n, errno = recvfrom(c.reg.FD(), buf, 0, nil)
+		}
 		if errno == 0 {
 			more, err = c.leftover(n, len(buf), 0), nil
 			break

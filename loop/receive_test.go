@@ -1,0 +1,153 @@
+package loop_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+type received struct {
+	n     int
+	errno syscall.Errno
+	done  bool
+	err   error
+}
+
+// receiving is a call that waits in Receive, and a channel for what that
+// returns. It begins as a call does that has found nothing.
+func receiving(t *testing.T, r *loop.Registration, buf []byte, c *loop.Call) chan received {
+	t.Helper()
+	result := make(chan received, 1)
+	blocked(t, r, func() error {
+		var got received
+		ready, err := r.Begin(loop.Read, c)
+		if got.err = err; err == nil {
+			if ready {
+				_, _ = unix.Read(r.FD(), buf) // nothing
+			}
+			got.n, got.errno, got.done, got.err = r.Receive(c, buf)
+			r.End(loop.Read, got.n == len(buf) || r.Broken())
+		}
+		result <- got
+		return got.err
+	})
+	return result
+}
+
+func TestReceiveIsDoneByTheLoop(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		r, peer := register(t, l)
+		buf := make([]byte, 8)
+		result := receiving(t, r, buf, &loop.Call{})
+		unix.Write(peer, []byte("hello, world"))
+		require.Equal(t, received{n: 8, done: true}, <-result)
+		require.Equal(t, "hello, w", string(buf))
+		n, err := read(r, buf, &loop.Call{})
+		require.NoError(t, err)
+		require.Equal(t, "orld", string(buf[:n]), "the rest is still there")
+		result = receiving(t, r, buf, &loop.Call{})
+		require.NoError(t, unix.Shutdown(peer, unix.SHUT_WR))
+		require.Equal(t, received{done: true}, <-result, "the end")
+	})
+}
+
+// Nothing is received for a call that has not asked for it, though its waiter may
+// be one that has served Receive.
+func TestWaitReceivesNothing(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	buf := make([]byte, 8)
+	for range 20 {
+		result := receiving(t, r, make([]byte, 8), &loop.Call{})
+		unix.Write(peer, []byte("first"))
+		require.Equal(t, received{n: 5, done: true}, <-result)
+		second := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{Timeout: 10 * time.Second}); return err })
+		unix.Write(peer, []byte("second"))
+		require.NoError(t, <-second)
+		require.Equal(t, "second", string(buf[:6]))
+	}
+}
+
+func TestReceiveTellsOfAnError(t *testing.T) {
+	l := newLoop(t)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	r := new(loop.Registration)
+	require.NoError(t, l.Register(r, fds[0], loop.DropWritable))
+	defer r.Close()
+	_, err = unix.Write(fds[0], []byte("unread"))
+	require.NoError(t, err)
+	result := receiving(t, r, make([]byte, 8), &loop.Call{})
+	require.NoError(t, unix.Close(fds[1])) // with data unread, which resets a unix stream
+	require.Equal(t, received{errno: unix.ECONNRESET, done: true}, <-result)
+}
+
+// Two descriptors of one socket are reported in one turn: who comes second finds
+// nothing, and is to look for itself.
+func TestReceiveFindsNothing(t *testing.T) {
+	l := newLoop(t)
+	fd, peer := pair(t)
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	require.NoError(t, err)
+	var results []chan received
+	for _, fd := range []int{fd, dup} {
+		r := new(loop.Registration)
+		r.Share()
+		require.NoError(t, l.Register(r, fd, loop.DropWritable))
+		defer r.Close()
+		results = append(results, receiving(t, r, make([]byte, 8), &loop.Call{}))
+	}
+	held, release := make(chan struct{}), make(chan struct{})
+	require.NoError(t, l.Post(func() { close(held); <-release }))
+	<-held
+	unix.Write(peer, []byte("once"))
+	close(release)
+	got := []received{<-results[0], <-results[1]}
+	require.ElementsMatch(t, []received{{n: 4, done: true}, {}}, got)
+}
+
+// What the loop would copy for too long, or for a call that its context may end,
+// is the caller's.
+func TestReceiveIsLeftToTheCaller(t *testing.T) {
+	l := newLoop(t)
+	for _, c := range []struct {
+		size int
+		call loop.Call
+		done bool
+	}{
+		{size: 16 << 10, done: true},
+		{size: 16<<10 + 1},
+		{size: 0},
+		{size: 8, call: loop.Call{Context: t.Context()}},
+	} {
+		r, peer := register(t, l)
+		result := receiving(t, r, make([]byte, c.size), &c.call)
+		unix.Write(peer, []byte("x"))
+		got := <-result
+		require.NoError(t, got.err)
+		require.Equal(t, c.done, got.done, c.size)
+	}
+	r, _ := register(t, l)
+	_, _, done, err := r.Receive(&loop.Call{Timeout: -1}, make([]byte, 8))
+	require.False(t, done)
+	require.Equal(t, loop.ErrTimeout, err)
+}
+
+func TestReceiveEndsOtherwise(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: 5 * time.Millisecond})
+	require.Equal(t, received{err: loop.ErrTimeout}, <-result)
+	result = receiving(t, r, make([]byte, 8), &loop.Call{})
+	require.Equal(t, 1, r.Interrupt())
+	require.Equal(t, received{err: loop.ErrInterrupted}, <-result)
+	result = receiving(t, r, make([]byte, 8), &loop.Call{})
+	require.NoError(t, r.Close())
+	require.Equal(t, received{err: loop.ErrClosed}, <-result)
+	_, err := unix.Write(peer, []byte("x"))
+	require.Equal(t, unix.EPIPE, err, "the descriptor is closed")
+}
