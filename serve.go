@@ -37,9 +37,9 @@ type Server struct {
 	// Handle, instead of Events.Data, serves a connection in plain blocking
 	// code. It is called on a goroutine of its own when there is something to
 	// read, and returns when it has dealt with that; until there is more, the
-	// connection then has no goroutine. An error closes the connection, and is
-	// told to the log unless it is io.EOF or a closed or reset connection's. Of
-	// the Events those of connections are not called.
+	// connection then has no goroutine. An error closes the connection, as
+	// Conn.Close does, and is told to the log unless it is io.EOF or a closed or
+	// reset connection's. Of the Events those of connections are not called.
 	Handle func(s *socket.Socket) error
 
 	// Group is the loops to serve on. They are the caller's to close, after the

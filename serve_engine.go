@@ -65,6 +65,7 @@ type arrival struct {
 	input []byte             // that was read ahead
 	user  any                // for Conn.User
 	tell  func(*Conn, error) // nil if nobody waits for it
+	close bool               // at once
 }
 
 // open serves an arrival, on the loop. It closes the descriptor when it cannot.
@@ -89,6 +90,9 @@ func (e *engine) open(a arrival) {
 		return
 	}
 	e.insert(c)
+	if a.close {
+		c.flags.Store(closing)
+	}
 	if a.tell != nil {
 		a.tell(c, nil)
 	}

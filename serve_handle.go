@@ -177,14 +177,42 @@ func (x *session) end(why error) {
 		x.patience.timer.Stop()
 	}
 	x.hook.Unhang()
-	_ = x.sock.Close() // unless the handler has
+	peer := x.sock.RemoteAddr()
+	left := x.leave(peer)
+	if !left {
+		_ = x.sock.Close() // unless the handler has
+	}
 	switch {
 	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE),
 		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
 	default:
-		x.patience.eng.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
+		x.patience.eng.srv.Log.Error("weir: a handler ended its connection", "peer", peer, "error", why)
 	}
-	x.patience.eng.gone()
+	if !left {
+		x.patience.eng.gone()
+	}
+}
+
+// leave has the engine close a connection as Conn.Close does, if its peer has sent
+// more than the handler wanted: close(2) would be a reset then, and would take from
+// the peer what it has not got yet.
+func (x *session) leave(peer socket.Addr) bool {
+	e := x.patience.eng
+	if e.srv.aborting.Load() {
+		return false
+	}
+	if n, _ := x.sock.Recv(make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT); n == 0 {
+		return false
+	}
+	fd, _, err := x.sock.Release()
+	if err != nil { // somebody else uses it
+		return false
+	}
+	if e.post(func() { e.open(arrival{fd: fd, peer: peer, close: true}) }) != nil { // the loop was closed
+		unix.Close(fd)
+		e.gone()
+	}
+	return true
 }
 
 // limit is how long the session may be idle now.

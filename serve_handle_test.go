@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -230,6 +231,30 @@ func btoi(b bool) int {
 }
 
 // The program has kept a Socket, and closes it when nobody serves it.
+// Who has sent more than the handler wanted gets all that it wrote, and an end
+// that is not a reset.
+func TestHandleClosesInGoodOrder(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*weir.Server) socket.Addr) {
+		const size = 1 << 20
+		srv := &weir.Server{SendBuffer: 4 << 20, Handle: func(s *socket.Socket) error {
+			if _, err := s.ReadLine(); err != nil {
+				return err
+			}
+			if _, err := s.Write(make([]byte, size)); err != nil {
+				return err
+			}
+			return io.EOF
+		}}
+		c := client(t, listen(srv))
+		send(t, c, "request\n"+strings.Repeat("more\n", 20<<10)) // than is read ahead
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.Len(t, got, size)
+		require.NoError(t, c.Close())
+		eventually(t, func() bool { return srv.Stats().Conns == 0 }, "the connection is counted out")
+	})
+}
+
 func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
 	sockets := make(chan *socket.Socket, 1)
 	srv := &weir.Server{Handle: func(s *socket.Socket) error {
