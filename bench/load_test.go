@@ -60,5 +60,5 @@ func TestShortWindowIsMadeLonger(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Greater(t, got.Requests, int64(4))
-	require.Positive(t, got.ServerCPU)
+	require.Positive(t, got.Elapsed) // the server's time may be 0: see cpuTime
 }

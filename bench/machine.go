@@ -91,8 +91,9 @@ func siblings(a, b int) bool {
 
 // cpuTime is the processor time of a process and all its threads, those that have ended
 // included, user and system. It is what getrusage tells the process itself,
-// but at the full resolution, and without disturbing it: the server need not answer a question
-// at the very moment that is measured. The clock's number is made as in clock_getcpuclockid(3).
+// but without disturbing it: the server need not answer a question at the very moment that is
+// measured. What a thread uses counts when it stops running, and with each tick of the kernel.
+// The clock's number is made as in clock_getcpuclockid(3).
 func cpuTime(pid int) (time.Duration, error) {
 	const schedulerTime = 2 // CPUCLOCK_SCHED in the kernel
 	var t unix.Timespec
