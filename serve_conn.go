@@ -392,15 +392,15 @@ func (c *Conn) closeStep() bool {
 		why = io.EOF
 	}
 	// Who has connected just before Shutdown, and sent nothing yet, is about to.
-	unread := c.in != nil || c.unread() || !c.heard && c.eng.draining
-	if c.ended || !unread && c.arrived() {
+	more := c.in != nil || unread(c.reg.FD()) || !c.heard && c.eng.draining
+	if c.ended || !more && c.arrived() {
 		c.finish(why)
 		return false
 	}
 	// To close while there is unread input would be a reset, and so would be
 	// the answer to what the peer sends to a closed connection. That takes from
 	// the peer what it has not got yet.
-	if c.heard = unread; unread {
+	if c.heard = more; more {
 		c.asks = seldom
 	}
 	c.drop()
@@ -416,9 +416,9 @@ func (c *Conn) closeStep() bool {
 
 // unread says whether the kernel has input. What events have told is not
 // enough: one may be on its way.
-func (c *Conn) unread() bool {
+func unread(fd int) bool {
 	var b [1]byte
-	n, _ := socket.RawRecv(c.reg.FD(), b[:], unix.MSG_PEEK)
+	n, _ := socket.RawRecv(fd, b[:], unix.MSG_PEEK)
 	return n > 0
 }
 

@@ -177,18 +177,14 @@ func (x *session) end(why error) {
 		x.patience.timer.Stop()
 	}
 	x.hook.Unhang()
-	peer := x.sock.RemoteAddr()
-	left := x.leave(peer)
-	if !left {
-		_ = x.sock.Close() // unless the handler has
-	}
 	switch {
 	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE),
 		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
 	default:
-		x.patience.eng.srv.Log.Error("weir: a handler ended its connection", "peer", peer, "error", why)
+		x.patience.eng.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
 	}
-	if !left {
+	if !x.leave() {
+		_ = x.sock.Close() // unless the handler has
 		x.patience.eng.gone()
 	}
 }
@@ -196,14 +192,18 @@ func (x *session) end(why error) {
 // leave has the engine close a connection as Conn.Close does, if its peer has sent
 // more than the handler wanted: close(2) would be a reset then, and would take from
 // the peer what it has not got yet.
-func (x *session) leave(peer socket.Addr) bool {
+func (x *session) leave() bool {
 	e := x.patience.eng
-	if e.srv.aborting.Load() {
+	reg := x.sock.Registration()
+	if e.srv.aborting.Load() || reg.Use() != nil {
 		return false
 	}
-	if n, _ := x.sock.Recv(make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT); n == 0 {
+	more := unread(reg.FD())
+	reg.Done()
+	if !more {
 		return false
 	}
+	peer := x.sock.RemoteAddr()
 	fd, _, err := x.sock.Release()
 	if err != nil { // somebody else uses it
 		return false

@@ -40,7 +40,10 @@ func openStreams(g *generator) (traffic, error) {
 	g.traffic = s
 	for i := range s.conns {
 		c := &s.conns[i]
-		if c.fd, err = s.connect(i); err != nil {
+		if c.fd, err = s.connect(i); err == nil {
+			err = s.watch(c.fd, i, true)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("connection %d of %d: %w", i+1, len(s.conns), err)
 		}
 		if err := s.begin(c); err != nil {
@@ -85,7 +88,7 @@ func newStreams(g *generator) (*streams, error) {
 	return s, nil
 }
 
-// connect waits for the connection, except for churn, where it is not watched yet.
+// connect waits for the connection, except for churn.
 func (s *streams) connect(index int) (int, error) {
 	kind := unix.SOCK_STREAM | unix.SOCK_CLOEXEC
 	if s.churn {
@@ -124,7 +127,7 @@ func (s *streams) connect(index int) (int, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return fd, os.NewSyscallError("fcntl", err)
 	}
-	return fd, s.watch(fd, index, true)
+	return fd, nil
 }
 
 // bindSource gives every few thousand connections a loopback address of their own to come
@@ -154,17 +157,16 @@ func (s *streams) start() error {
 func (s *streams) begin(c *stream) (err error) {
 	c.seq++
 	c.sent, c.got, c.started = 0, 0, s.generator.sent()
-	if !s.churn {
-		return c.failed(s.write(c))
+	if s.churn {
+		if c.fd, err = s.connect(c.index); err != nil {
+			return fmt.Errorf("connection %d, number %d: %w", c.index, c.seq, err)
+		}
+		// Over loopback the connection is there by now, mostly, and takes the message.
 	}
-	if c.fd, err = s.connect(c.index); err != nil {
-		return fmt.Errorf("connection %d, number %d: %w", c.index, c.seq, err)
+	if err = s.write(c); err == nil && s.churn {
+		err = s.watch(c.fd, c.index, c.sent < len(s.send))
 	}
-	// Over loopback the connection is there by now, mostly, and takes the message.
-	if err := s.write(c); err != nil {
-		return c.failed(err)
-	}
-	return s.watch(c.fd, c.index, c.sent < len(s.send))
+	return c.failed(err)
 }
 
 // write writes what the kernel takes of the burst; the rest follows on the next OUT edge.
