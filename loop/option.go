@@ -88,9 +88,10 @@ const DefaultBusyPoll = 50 * time.Microsecond
 // WithBusyPoll sets for how long at most the loop polls before it sleeps. It
 // does so only while two in three of such polls are of use: when requests
 // follow one another within that time, and to sleep between them would take
-// longer. A loop that polls takes processor time meanwhile: where that is
-// limited, or the load is judged by it, 0 has the loop always sleep. The default
-// is DefaultBusyPoll.
+// longer. It does not where what it waits for comes from goroutines of its own
+// process, which it would keep from running: it finds that out by trial. A loop
+// that polls takes processor time meanwhile: where that is limited, or the load
+// is judged by it, 0 has the loop always sleep. The default is DefaultBusyPoll.
 func WithBusyPoll(d time.Duration) Option {
 	return func(o *options) error {
 		if d < 0 {

@@ -9,9 +9,17 @@ import (
 )
 
 // blocking sleeps in the kernel and holds its thread meanwhile.
-type blocking struct{ epfd int }
+type blocking struct {
+	epfd    int
+	spinner *spinner
+}
 
-func (b *blocking) wait(events []Event, _ bool) (int, error) {
+func (b *blocking) wait(events []Event, first bool) (int, error) {
+	if first {
+		if n, err := b.spinner.spin(b.epfd, events); n != 0 || err != nil {
+			return n, err
+		}
+	}
 	// Most waits of a busy loop find something; those need not tell the
 	// scheduler that the thread is about to block.
 	if n, err := pollNow(b.epfd, events); n != 0 || err != nil {

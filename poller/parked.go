@@ -18,9 +18,10 @@ import (
 // one another closely, as the requests of a single client do, it is cheaper to
 // linger inside epoll_wait(2), which takes one. That holds the thread and its P,
 // so no lingering goes on for longer than a millisecond before the scheduler
-// gets to look around, and it is given up where it proves to be in vain. (The
-// timeout of epoll_wait itself would cost more than it saves: the kernel sets a
-// timer for each call. The alarm is set once for many.)
+// gets to look around, and it is given up where it proves to be in vain, or to
+// park proves to be faster (see choice). (The timeout of epoll_wait itself would
+// cost more than it saves: the kernel sets a timer for each call. The alarm is
+// set once for many.)
 type parked struct {
 	epfd int
 	file *os.File
@@ -32,6 +33,9 @@ type parked struct {
 	events []Event
 	n      int
 	err    error
+
+	choice  choice
+	spinner *spinner
 
 	alarm  *alarm
 	hits   uint // waits that lingering has served since the alarm last struck
@@ -47,13 +51,13 @@ const (
 )
 
 // newParked takes charge of epfd: it closes it when it fails.
-func newParked(epfd int, alarm *alarm) (*parked, error) {
+func newParked(epfd int, alarm *alarm, spinner *spinner) (*parked, error) {
 	// The runtime takes a descriptor for pollable only if it is non-blocking.
 	if err := unix.SetNonblock(epfd, true); err != nil {
 		unix.Close(epfd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	p := &parked{epfd: epfd, alarm: alarm, file: os.NewFile(uintptr(epfd), "epoll")}
+	p := &parked{epfd: epfd, alarm: alarm, spinner: spinner, file: os.NewFile(uintptr(epfd), "epoll")}
 	err := p.file.SetReadDeadline(time.Time{}) // refused where the file is not pollable
 	if err == nil {
 		p.conn, err = p.file.SyscallConn()
@@ -69,12 +73,28 @@ func newParked(epfd int, alarm *alarm) (*parked, error) {
 	return p, nil
 }
 
-func (p *parked) wait(events []Event, first bool) (int, error) {
-	if first {
-		if n, err := p.linger(events); n != 0 || err != nil {
-			return n, err
-		}
+func (p *parked) wait(events []Event, first bool) (n int, err error) {
+	if first && !p.choice.park() {
+		n, err = p.hold(events)
 	}
+	if n == 0 && err == nil {
+		n, err = p.park(events)
+	}
+	p.choice.events += n
+	return n, err
+}
+
+// hold waits for events without giving up the P, as long as that proves to be of
+// use. It returns 0 where the goroutine should park.
+func (p *parked) hold(events []Event) (int, error) {
+	if n, err := p.spinner.spin(p.epfd, events); n != 0 || err != nil {
+		return n, err
+	}
+	return p.linger(events)
+}
+
+// park parks the goroutine until there are events.
+func (p *parked) park(events []Event) (int, error) {
 	p.events = events
 	// Read forgets earlier edges, calls poll, and parks when that finds
 	// nothing; poll is called again after each edge.

@@ -151,10 +151,11 @@ func Open(strategy Strategy) (*Poller, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	p := &Poller{epfd: epfd, sleeper: &blocking{epfd: epfd}}
+	p := &Poller{epfd: epfd}
+	p.sleeper = &blocking{epfd: epfd, spinner: &p.spinner}
 	if strategy == Parked {
 		p.spinner.yield = true // it may be on a locked thread otherwise, which is dear to yield
-		if p.sleeper, err = newParked(epfd, &p.alarm); err != nil {
+		if p.sleeper, err = newParked(epfd, &p.alarm, &p.spinner); err != nil {
 			return nil, err
 		}
 	}
@@ -276,7 +277,7 @@ func (p *Poller) Wait(events []Event, deadline time.Time) (int, error) {
 	if p.closed || p.closing.Load() {
 		return 0, ErrClosed
 	}
-	wait := p.sleep
+	wait := p.sleeper.wait
 	poll := !deadline.IsZero() && time.Until(deadline) <= 0
 	if poll {
 		wait = p.look
@@ -298,17 +299,6 @@ func (p *Poller) Wait(events []Event, deadline time.Time) (int, error) {
 			return n, nil
 		}
 	}
-}
-
-// sleep waits until there are events. When it has slept once, what woke it was
-// no event of the caller's, and it does not spin again.
-func (p *Poller) sleep(events []Event, first bool) (int, error) {
-	if first {
-		if n, err := p.spinner.spin(p.epfd, events); n != 0 || err != nil {
-			return n, err
-		}
-	}
-	return p.sleeper.wait(events, first)
 }
 
 func (p *Poller) look(events []Event, _ bool) (int, error) { return pollNow(p.epfd, events) }

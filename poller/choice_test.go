@@ -1,0 +1,137 @@
+package poller
+
+import (
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestChoiceGoesByThePace(t *testing.T) {
+	const ms = time.Millisecond
+	parks := func(held, parked pace) bool {
+		var fromHold choice
+		fromHold.judge(held, parked)
+		fromPark := choice{parks: true}
+		fromPark.judge(parked, held)
+		require.Equal(t, fromHold.parks, fromPark.parks, "what was usual is no reason")
+		return fromHold.parks
+	}
+	require.True(t, parks(pace{10 * ms, 8}, pace{2 * ms, 8}))
+	require.True(t, parks(pace{10 * ms, 8}, pace{10 * ms, 40}))
+	require.False(t, parks(pace{8 * ms, 8}, pace{6 * ms, 8}), "little is gained by parking")
+	require.False(t, parks(pace{8 * ms, 8}, pace{8 * ms, 8}))
+	require.False(t, parks(pace{2 * ms, 8}, pace{10 * ms, 8}))
+	require.False(t, parks(pace{2 * ms, 8}, pace{2 * ms, 2}))
+	require.False(t, parks(pace{8 * ms, 0}, pace{ms, 0}), "nothing came in either")
+}
+
+func TestChoiceTriesTheOtherWayEverLessOften(t *testing.T) {
+	for _, usual := range []bool{false, true} {
+		c := choice{parks: usual}
+		// run says how many waits go the usual way, and then the other, where
+		// the trials end so that nothing changes.
+		run := func() (n, others int) {
+			for c.park() == usual {
+				n++
+			}
+			for others = 1; c.left > 0; others++ {
+				require.Equal(t, !usual, c.park())
+			}
+			if usual {
+				c.usual, c.events = pace{1, 1000}, 1
+			} else {
+				c.usual, c.events = pace{1, 1}, 0
+			}
+			return n, others
+		}
+		n, others := run()
+		require.LessOrEqual(t, n, minRest+trial, "the first trial is soon")
+		require.Equal(t, trial, others)
+		for rest := 2 * minRest; rest <= maxRest; rest *= 2 {
+			n, others = run()
+			require.Equal(t, rest+trial, n)
+			require.Equal(t, trial, others)
+		}
+		n, _ = run()
+		require.Equal(t, maxRest+trial, n, "things change")
+
+		c.judge(pace{1, 1}, pace{1, 1})
+		c.parks = !usual
+		c.judge(pace{time.Hour, 1}, pace{time.Hour, 1})
+		require.LessOrEqual(t, c.rest, 2*minRest, "and soon again, when they have")
+	}
+}
+
+func TestChoiceComparesTrialWithTrial(t *testing.T) {
+	var c choice
+	for c.phase != timing {
+		require.False(t, c.park())
+		c.events += 2
+	}
+	begun := c.begun
+	for c.park(); c.phase == timing; c.park() {
+		c.events += 2
+	}
+	require.Equal(t, 2*trial, c.usual.events)
+	require.Zero(t, c.events)
+	require.Equal(t, c.usual.took, c.begun.Sub(begun))
+}
+
+// Who answers is a goroutine, which cannot run, or learn that it may, while the
+// only P is held.
+func TestParkedLearnsToPark(t *testing.T) {
+	for _, spin := range []time.Duration{0, 50 * time.Microsecond} {
+		learnToPark(t, spin)
+	}
+}
+
+func learnToPark(t *testing.T, spin time.Duration) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	p, err := Open(Parked)
+	require.NoError(t, err)
+	defer p.Close()
+	p.BusyPoll(spin)
+	var there, back [2]*os.File
+	for _, pipe := range []*[2]*os.File{&there, &back} {
+		pipe[0], pipe[1], err = os.Pipe()
+		require.NoError(t, err)
+		defer pipe[0].Close()
+		defer pipe[1].Close()
+	}
+	fd := int(back[0].Fd()) // which makes it blocking
+	require.NoError(t, unix.SetNonblock(fd, true))
+	require.NoError(t, p.Add(fd, 1, Readable))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b := make([]byte, 1)
+		for {
+			if _, err := there[0].Read(b); err != nil {
+				return
+			}
+			if _, err := back[1].Write(b); err != nil {
+				return
+			}
+		}
+	}()
+	events := make([]Event, 1)
+	b := make([]byte, 1)
+	c := &p.sleeper.(*parked).choice
+	end := time.Now().Add(20 * time.Second)
+	for !c.parks {
+		require.True(t, time.Now().Before(end), "it holds still, busy polling for %v", spin)
+		_, err := there[1].Write(b)
+		require.NoError(t, err)
+		n, err := p.Wait(events, time.Time{})
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		_, err = unix.Read(fd, b)
+		require.NoError(t, err)
+	}
+	require.NoError(t, there[1].Close())
+	<-done
+}
