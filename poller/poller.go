@@ -18,6 +18,7 @@
 package poller
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -353,10 +354,13 @@ func (p *Poller) Wake() error {
 }
 
 func (p *Poller) ring() error {
-	one := [8]byte{1, 1, 1, 1} // any value above zero is an edge
+	// Any value above zero is an edge, until the counter is full, for nobody
+	// reads it. Of ones it takes 2^64.
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
 	for {
 		switch _, err := unix.Write(p.wakefd, one[:]); err {
-		case nil, unix.EAGAIN: // EAGAIN: the counter is full, so the edge stands
+		case nil:
 			return nil
 		case unix.EINTR:
 		default:

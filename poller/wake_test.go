@@ -1,0 +1,36 @@
+package poller
+
+import (
+	"encoding/binary"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// A Poller that was woken very often can still be woken: each Wake takes no more
+// of the counter, which is never read, than one.
+func TestWakeAfterVeryMany(t *testing.T) {
+	for _, s := range []Strategy{Parked, Blocking} {
+		t.Run(s.String(), func(t *testing.T) {
+			p, err := Open(s)
+			require.NoError(t, err)
+			defer p.Close()
+			const full = math.MaxUint64 - 1
+			_, err = unix.Write(p.wakefd, binary.NativeEndian.AppendUint64(nil, full-2))
+			require.NoError(t, err)
+			events := make([]Event, 1)
+			look := func() {
+				n, err := p.Wait(events, time.Now())
+				require.NoError(t, err)
+				require.Zero(t, n)
+			}
+			look()
+			require.NoError(t, p.Wake())
+			look()
+			require.False(t, p.waking.Load(), "it was not noticed")
+		})
+	}
+}
