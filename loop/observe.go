@@ -64,12 +64,15 @@ type Probe struct {
 // poll(2), about the descriptor's readiness. Done or Disprove must follow.
 func (r *Registration) Probe() (Probe, error) {
 	for {
+		// Read before the probed bit is set: the event that clears it, after
+		// which none is counted, must itself be counted as one that came since.
+		arrivals := r.arrivals.Load()
 		s := r.state.Load()
 		if s&stateClosed != 0 {
 			return Probe{}, r.why()
 		}
 		if r.state.CompareAndSwap(s, (s|stateProbed)+oneCall) {
-			return Probe{r, r.arrivals.Load()}, nil
+			return Probe{r, arrivals}, nil
 		}
 	}
 }

@@ -252,7 +252,6 @@ func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 		}
 	}
 	r.mu.Lock()
-	r.arrivals.Add(1) // before the mark is set, which Disprove might clear
 	for {
 		s := r.state.Load()
 		if r.state.CompareAndSwap(s, r.absorb(s, ev, wait)&^stateProbed) {
@@ -262,6 +261,7 @@ func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 			break
 		}
 	}
+	r.arrivals.Add(1) // after the probed bit was cleared: whoever set it has read less
 	list := r.alert(wanted(ev))
 	if drop && r.interest&poller.Writable != 0 && !r.observed(WantWrite) {
 		less := r.interest &^ poller.Writable

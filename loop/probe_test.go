@@ -1,0 +1,50 @@
+package loop_test
+
+import (
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/poller"
+	"github.com/stretchr/testify/require"
+)
+
+// An event that comes while a probe begins does not have the probe miss the
+// next one.
+func TestEventsWhileAProbeBegins(t *testing.T) {
+	r := registerAs(t, loop.DropWritable, false)
+	const rounds = 20_000
+	var begun, ended atomic.Int32
+	until := func(n *atomic.Int32, round int32) {
+		for spins := 1; n.Load() < round; spins++ {
+			if spins%100 == 0 {
+				runtime.Gosched()
+			}
+		}
+	}
+	go func() {
+		for i := range int32(rounds) {
+			until(&begun, i+1)
+			r.Arrive(poller.Readable|poller.Writable, 1)
+			ended.Add(1)
+		}
+	}()
+	lost := 0
+	for i := range int32(rounds) {
+		begun.Add(1)
+		for range i % 64 { // so that they meet in all ways
+			begun.Load()
+		}
+		p, err := r.Probe()
+		require.NoError(t, err)
+		until(&ended, i+1)
+		call(t, r, loop.Read, false) // takes what came
+		r.Arrive(poller.Readable, 1)
+		p.Disprove(loop.WantRead)
+		if !call(t, r, loop.Read, false) {
+			lost++
+		}
+	}
+	require.Zero(t, lost, "events were lost")
+}
