@@ -218,6 +218,52 @@ func TestExpireAtIsNeverEarlyAndCanBeMoved(t *testing.T) {
 	require.Empty(t, h.expired, "zero takes it back")
 }
 
+// postponer is a Handler that moves another's time when its own has come.
+type postponer struct {
+	other   *Registration
+	to      func(*Loop) time.Duration
+	expired int
+	reg     Registration
+}
+
+func (*postponer) Ready(poller.Readiness) {}
+func (*postponer) Closed()                {}
+
+func (h *postponer) Expire() {
+	h.expired++
+	h.other.ExpireAt(h.to(h.reg.Loop()))
+}
+
+// Of two whose time comes in the same turn, the first puts the second off.
+func TestExpireAtMovedInTheTurnItWouldExpire(t *testing.T) {
+	for name, to := range map[string]func(*Loop) time.Duration{
+		"later": func(l *Loop) time.Duration { return l.Now() + time.Hour },
+		"never": func(*Loop) time.Duration { return 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := handlerLoop(t)
+			var hs [2]postponer
+			for i := range hs {
+				hs[i].to, hs[i].other = to, &hs[1-i].reg
+				ours, _ := handlerPair(t)
+				var h Handler = &hs[i]
+				require.NoError(t, l.Handle(&hs[i].reg, ours, &h))
+			}
+			onLoop(t, l, func() {
+				for i := range hs {
+					hs[i].reg.ExpireAt(l.Now() + 1)
+				}
+			})
+			after := make(chan struct{})
+			_, err := l.AfterFunc(time.Millisecond, func() { close(after) })
+			require.NoError(t, err)
+			<-after
+			onLoop(t, l, func() {}) // the turn is over
+			require.Equal(t, 1, hs[0].expired+hs[1].expired)
+		})
+	}
+}
+
 func TestReleaseGivesTheDescriptorBackOpen(t *testing.T) {
 	l := handlerLoop(t)
 	ours, theirs := handlerPair(t)

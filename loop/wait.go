@@ -452,12 +452,19 @@ func (r *Registration) expire(now int64) {
 		r.mu.Unlock()
 		return
 	}
-	r.deadline = 0
 	if r.handler != nil {
+		// Another's Expire may have moved it, in the same turn.
+		due := r.deadline != 0 && r.deadline <= now
+		if due {
+			r.deadline = 0
+		}
 		r.mu.Unlock()
-		(*r.handler).Expire()
+		if due {
+			(*r.handler).Expire()
+		}
 		return
 	}
+	r.deadline = 0
 	var next int64
 	list := r.take(ErrTimeout, func(d Direction, w *waiter) bool {
 		due := r.due(d, w)
