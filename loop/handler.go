@@ -111,6 +111,9 @@ func (l *Loop) handlePoked() {
 // millisecond plus what the loop is busy with. Zero is never. It is called on
 // the loop's goroutine.
 func (r *Registration) ExpireAt(at time.Duration) {
+	if at < 0 { // Now and a very long time: the sum has passed the clock's end
+		at = farthest
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.state.Load()&stateClosed != 0 || int64(at) == r.deadline {

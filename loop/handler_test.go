@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -216,6 +217,30 @@ func TestExpireAtIsNeverEarlyAndCanBeMoved(t *testing.T) {
 	require.NoError(t, err)
 	<-after
 	require.Empty(t, h.expired, "zero takes it back")
+}
+
+// A time beyond the clock's range is below zero when it has been added to Now's.
+// It is far away, and the loop sleeps.
+func TestExpireAtBeyondTheClock(t *testing.T) {
+	for _, at := range []time.Duration{-1, -time.Second, math.MinInt64, math.MaxInt64} {
+		l := handlerLoop(t)
+		ours, _ := handlerPair(t)
+		h := newRecorder(func(poller.Readiness) {})
+		require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
+		onLoop(t, l, func() { h.reg.ExpireAt(at) })
+		require.Greater(t, sleepsFor(l), century, "%d", at)
+	}
+}
+
+const century = 100 * 365 * 24 * time.Hour
+
+// sleepsFor is how long the loop sleeps for its timers, once it has nothing else
+// to do.
+func sleepsFor(l *Loop) time.Duration {
+	l.timerMu.Lock()
+	defer l.timerMu.Unlock()
+	when, _ := l.wheel.Bound()
+	return time.Until(l.at(when))
 }
 
 // postponer is a Handler that moves another's time when its own has come.
