@@ -87,11 +87,12 @@ type Loop struct {
 	// lock, after what it tells of, and before asleep is looked at.
 	work atomic.Bool
 
-	mu     sync.Mutex // guards the next four; taken last
-	table  table
-	tasks  []func()
-	poked  []uint64 // keys of registrations whose handlers are to be called
-	closed bool
+	mu      sync.Mutex // guards the next five; taken last
+	table   table
+	tasks   []func()
+	running []func() // taken from tasks, and put off for the next turn
+	poked   []uint64 // keys of registrations whose handlers are to be called
+	closed  bool
 
 	timerMu sync.Mutex // guards the next two; may be taken under a Registration's lock
 	wheel   timers.Wheel[expirer]
@@ -101,7 +102,6 @@ type Loop struct {
 	events  []poller.Event
 	batch   []*Registration
 	expired []*timers.Timer[expirer]
-	running []func() // taken from tasks, and not yet run
 	spare   []func() // an empty queue, for its memory; guarded by mu
 	more    bool     // due work was left for the next turn
 	now     int64    // the time of the turn; 0 until somebody asks
@@ -177,7 +177,7 @@ func (l *Loop) Post(f func()) error {
 	case l.closed:
 		l.mu.Unlock()
 		return ErrLoopClosed
-	case len(l.tasks) >= l.options.queue:
+	case len(l.running)+len(l.tasks) >= l.options.queue:
 		l.mu.Unlock()
 		return ErrQueueFull
 	}
@@ -352,17 +352,17 @@ func (l *Loop) runTasks() (more, open bool) {
 		l.spare = nil
 	}
 	open = !l.closed
-	l.mu.Unlock()
-
 	now := l.running
 	if open { // the last turn runs them all
 		now = now[:min(len(now), l.options.taskBudget)]
 	}
+	l.running = l.running[len(now):]
+	l.mu.Unlock()
+
 	for i, f := range now {
 		l.protect(f)
 		now[i] = nil
 	}
-	l.running = l.running[len(now):]
 
 	l.mu.Lock()
 	defer l.mu.Unlock()

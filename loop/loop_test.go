@@ -122,6 +122,27 @@ func TestTaskQueueIsBounded(t *testing.T) {
 	require.Eventually(t, func() bool { return l.Post(func() {}) == nil }, 5*time.Second, time.Millisecond)
 }
 
+// What a turn has put off for the next counts as well.
+func TestTaskQueueIsBoundedOverTurns(t *testing.T) {
+	l := newLoop(t, loop.WithTaskQueue(3), loop.WithTasks(1))
+	hold, held := make(chan struct{}), make(chan struct{}, 9)
+	defer close(hold)
+	task := func() { held <- struct{}{}; <-hold }
+	require.NoError(t, l.Post(task))
+	<-held
+	for range 3 {
+		require.NoError(t, l.Post(task))
+	}
+	hold <- struct{}{}
+	<-held // one of the three runs
+	require.NoError(t, l.Post(func() {}))
+	require.ErrorIs(t, l.Post(func() {}), loop.ErrQueueFull)
+	hold <- struct{}{}
+	<-held
+	require.NoError(t, l.Post(func() {}))
+	require.ErrorIs(t, l.Post(func() {}), loop.ErrQueueFull)
+}
+
 // A loop that may poll for long shows so by the processor time that it takes.
 func TestBusyPoll(t *testing.T) {
 	l, err := loop.New(loop.WithBusyPoll(time.Minute))
