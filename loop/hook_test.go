@@ -50,6 +50,17 @@ func TestHooksAreTakenOffInAnyOrder(t *testing.T) {
 	}
 }
 
+// A closed registration has nothing to interrupt, though a hook still hangs on it.
+func TestInterruptOfClosedRegistration(t *testing.T) {
+	r := registerAs(t, loop.KeepWritable, false)
+	seen := make(observer, 100)
+	h := &loop.Hook{To: seen}
+	require.NoError(t, h.Hang(r, loop.WantExcept))
+	require.NoError(t, r.Close())
+	require.Zero(t, r.Interrupt())
+	require.Equal(t, []loop.Notice{loop.NoticeClosed}, seen.told())
+}
+
 // What is not an event is told as well: a doubt to those of both directions,
 // input that was read ahead to those who want it.
 func TestObserversOfDoubtAndStir(t *testing.T) {

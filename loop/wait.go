@@ -387,6 +387,10 @@ func (r *Registration) End(d Direction, more bool) {
 // fails so. Nothing else changes, and a closed Registration has none.
 func (r *Registration) Interrupt() int {
 	r.mu.Lock()
+	if r.state.Load()&stateClosed != 0 { // its observers have been told of that
+		r.mu.Unlock()
+		return 0
+	}
 	for _, d := range [...]Direction{Read, Write} {
 		for r.parked[d] == nil {
 			s := r.state.Load()
