@@ -43,7 +43,7 @@ func (a *alarm) hasten(t time.Time) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.due = min(a.due, int64(t.Sub(a.base)))
+	a.due = min(a.due, max(int64(t.Sub(a.base)), 0)) // arm subtracts from it
 	return a.arm()
 }
 

@@ -2,6 +2,7 @@ package poller_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -523,4 +524,16 @@ func TestParkedWaitHoldsNoThread(t *testing.T) {
 	}, 10*time.Second, time.Millisecond, "it stays in the system call")
 	require.NoError(t, p.Wake())
 	require.NoError(t, <-ended)
+}
+
+func TestHastenToThePast(t *testing.T) {
+	onBoth(t, func(t *testing.T, p *poller.Poller) {
+		events := make([]poller.Event, 1)
+		for _, past := range []time.Duration{0, time.Nanosecond, time.Second, math.MaxInt64} {
+			require.NoError(t, p.Hasten(time.Now().Add(-past)))
+			n, err := p.Wait(events, time.Time{})
+			require.NoError(t, err)
+			require.Zero(t, n)
+		}
+	})
 }
