@@ -2,6 +2,7 @@ package loop
 
 import (
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -217,6 +218,54 @@ func TestExpireAtIsNeverEarlyAndCanBeMoved(t *testing.T) {
 	require.NoError(t, err)
 	<-after
 	require.Empty(t, h.expired, "zero takes it back")
+}
+
+func TestExpireAtOfAClosedRegistrationIsNothing(t *testing.T) {
+	l := handlerLoop(t)
+	ours, _ := handlerPair(t)
+	h := newRecorder(func(poller.Readiness) {})
+	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
+	onLoop(t, l, func() {
+		h.reg.ExpireAt(l.Now() + time.Hour)
+		_ = h.reg.Close()
+	})
+	require.Zero(t, l.Timers())
+	onLoop(t, l, func() { h.reg.ExpireAt(l.Now() + time.Hour) })
+	require.Zero(t, l.Timers())
+}
+
+// The room is reported anew each time that it is asked for.
+func TestWatchWriteAgain(t *testing.T) {
+	l := handlerLoop(t)
+	ours, _ := handlerPair(t)
+	events := make(chan poller.Readiness, 16)
+	h := newRecorder(func(ev poller.Readiness) { events <- ev })
+	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
+	for range 3 {
+		require.NoError(t, h.reg.WatchWrite(true))
+		require.Equal(t, poller.Writable, <-events)
+		require.NoError(t, h.reg.WatchWrite(false))
+	}
+}
+
+// When the loop is closed while Handle is about to watch the descriptor, that is
+// not the caller's to close any more.
+func TestHandleOfWhatTheLoopHasClosed(t *testing.T) {
+	l := handlerLoop(t)
+	ours, _ := handlerPair(t)
+	h := newRecorder(func(poller.Readiness) {})
+	h.reg.mu.Lock()
+	handled := make(chan error)
+	go func() { handled <- l.Handle(&h.reg, ours, h.handler()) }()
+	for l.Registered() == 0 {
+		runtime.Gosched()
+	}
+	h.reg.state.Or(stateClosed)
+	h.reg.release()
+	h.reg.withdraw(ErrLoopClosed)
+	require.NoError(t, <-handled)
+	_, err := unix.FcntlInt(uintptr(ours), unix.F_GETFD, 0)
+	require.ErrorIs(t, err, unix.EBADF)
 }
 
 // A time beyond the clock's range is below zero when it has been added to Now's.

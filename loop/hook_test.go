@@ -50,6 +50,21 @@ func TestHooksAreTakenOffInAnyOrder(t *testing.T) {
 	}
 }
 
+// A hook that was taken off may be so again.
+func TestHookIsTakenOffTwice(t *testing.T) {
+	r := registerAs(t, loop.KeepWritable, false)
+	seen := make(observer, 100)
+	a, b := &loop.Hook{To: make(observer, 100)}, &loop.Hook{To: seen}
+	for _, h := range []*loop.Hook{a, b} {
+		require.NoError(t, h.Hang(r, loop.WantExcept))
+	}
+	a.Unhang()
+	a.Unhang()
+	require.Equal(t, 1, r.Observers())
+	r.Arrive(poller.Priority, 1)
+	require.Equal(t, once, seen.told())
+}
+
 // A closed registration has nothing to interrupt, though a hook still hangs on it.
 func TestInterruptOfClosedRegistration(t *testing.T) {
 	r := registerAs(t, loop.KeepWritable, false)

@@ -266,6 +266,22 @@ func TestTurnsAreFirstInFirstOut(t *testing.T) {
 	}
 }
 
+// A call that may not wait does not wait for the turn either.
+func TestTurnIsRefusedToWhoMayNotWait(t *testing.T) {
+	r, _ := register(t, newLoop(t))
+	_, err := r.Begin(loop.Read, &loop.Call{})
+	require.NoError(t, err)
+	defer r.End(loop.Read, false)
+	result := make(chan error, 1)
+	go func() {
+		_, err := r.Begin(loop.Read, &loop.Call{Timeout: -1})
+		result <- err
+	}()
+	waitFor(t, func() bool { return len(result)+r.Waiters() > 0 })
+	require.Zero(t, r.Waiters())
+	require.ErrorIs(t, <-result, loop.ErrTimeout)
+}
+
 // One arrival with data for two readers wakes both: the first hands on the turn
 // and the mark.
 func TestReadyMarkIsHandedOn(t *testing.T) {
@@ -276,6 +292,12 @@ func TestReadyMarkIsHandedOn(t *testing.T) {
 	unix.Write(peer, []byte("xy"))
 	require.NoError(t, <-a)
 	require.NoError(t, <-b)
+
+	// And neither of them keeps the descriptor open.
+	require.NoError(t, r.Close())
+	n, err := unix.Read(peer, make([]byte, 1))
+	require.NoError(t, err)
+	require.Zero(t, n)
 }
 
 // The end of a stream that comes together with its last data gives no edge of
@@ -576,6 +598,7 @@ func TestInterruptBetweenWaits(t *testing.T) {
 			require.Equal(t, 1, r.Interrupt())
 			require.ErrorIs(t, <-queued, loop.ErrInterrupted)
 			require.ErrorIs(t, wait(r, call), loop.ErrInterrupted)
+			require.ErrorIs(t, wait(r, &loop.Call{Timeout: 1}), loop.ErrTimeout, "it is over with that")
 			r.End(loop.Read, false)
 
 			begin()
@@ -589,6 +612,7 @@ func TestInterruptBetweenWaits(t *testing.T) {
 			r.Interrupt()
 			next = blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
 			r.End(loop.Read, false)
+			waitFor(t, func() bool { return r.Waiters() > 0 }) // it has the turn, and found nothing
 			unix.Write(peer, []byte("x"))
 			require.NoError(t, <-next, "it was not interrupted, but the one before it")
 		})
