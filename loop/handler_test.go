@@ -166,6 +166,11 @@ func TestPokeByItselfGivesOthersTheirTurn(t *testing.T) {
 }
 
 func TestHandlerThatWasClosedIsNotCalled(t *testing.T) {
+	t.Run("events", func(t *testing.T) { testClosedIsNotCalled(t, false) })
+	t.Run("pokes", func(t *testing.T) { testClosedIsNotCalled(t, true) })
+}
+
+func testClosedIsNotCalled(t *testing.T, poke bool) {
 	l := handlerLoop(t)
 	const n = 8
 	var hs [n]*recorder
@@ -187,7 +192,9 @@ func TestHandlerThatWasClosedIsNotCalled(t *testing.T) {
 			_, _ = unix.Write(fd, []byte("x"))
 		}
 		for _, h := range hs {
-			h.reg.Poke()
+			if poke {
+				h.reg.Poke()
+			}
 		}
 	})
 	require.Eventually(t, func() bool { return calls.Load() > 0 }, 5*time.Second, time.Millisecond)
@@ -266,6 +273,42 @@ func TestHandleOfWhatTheLoopHasClosed(t *testing.T) {
 	require.NoError(t, <-handled)
 	_, err := unix.FcntlInt(uintptr(ours), unix.F_GETFD, 0)
 	require.ErrorIs(t, err, unix.EBADF)
+}
+
+// The time stands still in a turn, and goes on with the next.
+func TestNowIsOfTheTurn(t *testing.T) {
+	l := handlerLoop(t)
+	var now [2][2]time.Duration
+	for i := range now {
+		onLoop(t, l, func() {
+			now[i][0] = l.Now()
+			for l.Elapsed() <= now[i][0] {
+			}
+			now[i][1] = l.Now()
+		})
+	}
+	require.Equal(t, now[0][0], now[0][1])
+	require.Greater(t, now[1][0], now[0][0])
+}
+
+// What was spawned keeps the loop awake until it runs, not until it ends.
+func TestSpawnedThatBlocks(t *testing.T) {
+	l := handlerLoop(t)
+	running, leave := make(chan struct{}), make(chan struct{})
+	l.Spawn(func() { close(running); <-leave })
+	<-running
+	defer close(leave)
+	require.Zero(t, l.Backlog())
+}
+
+// A registration that a loop has refused is free for another.
+func TestRegisterAfterAClosedLoop(t *testing.T) {
+	gone := handlerLoop(t)
+	require.NoError(t, gone.Close())
+	ours, _ := handlerPair(t)
+	var r Registration
+	require.ErrorIs(t, gone.Register(&r, ours, DropWritable), ErrLoopClosed)
+	require.NoError(t, handlerLoop(t).Register(&r, ours, DropWritable))
 }
 
 // A time beyond the clock's range is below zero when it has been added to Now's.

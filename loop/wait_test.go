@@ -1,0 +1,94 @@
+package loop
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Of a call whose context is done just when an event ends its wait, the waiter is
+// not used again: the end of the context is on its way, and would be taken for
+// that of another call.
+func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
+	l := handlerLoop(t)
+	ours, _ := handlerPair(t)
+	var r Registration
+	require.NoError(t, l.Register(&r, ours, DropWritable))
+	ctx, cancel := context.WithCancel(context.Background())
+	call := Call{Context: ctx}
+	_, err := r.Begin(Read, &call)
+	require.NoError(t, err)
+
+	var waited *waiter
+	used, freed := make(chan struct{}), make(chan struct{})
+	go func() {
+		for r.Waiters() == 0 {
+			runtime.Gosched()
+		}
+		r.mu.Lock()
+		waited = r.parked[Read]
+		cancel()
+		r.state.Or(Read.of(readyBit))
+		list := r.alert(WantRead)
+		list.wake(nil)
+		<-used
+		r.mu.Unlock()
+		close(freed)
+	}()
+	err = r.Wait(Read, &call)
+	var free []any
+	for range 10 {
+		free = append(free, waiters.Get())
+	}
+	close(used)
+	<-freed
+	r.End(Read, false)
+	require.NoError(t, err)
+	require.NotContains(t, free, any(waited))
+}
+
+// The first deadlines of both directions may be set at once.
+func TestFirstDeadlinesOfBothDirections(t *testing.T) {
+	const rounds = 20_000
+	regs := make([]Registration, rounds)
+	var begun, ended atomic.Int32
+	until := func(n *atomic.Int32, round int) {
+		for spins := 1; int(n.Load()) < round; spins++ {
+			if spins%100 == 0 {
+				runtime.Gosched()
+			}
+		}
+	}
+	go func() {
+		for i := range regs {
+			until(&begun, i+1)
+			regs[i].setLimit(Read, 1)
+			ended.Add(1)
+		}
+	}()
+	for i := range regs {
+		begun.Add(1)
+		regs[i].setLimit(Write, 2)
+		until(&ended, i+1)
+	}
+	for i := range regs {
+		require.EqualValues(t, 1, regs[i].limit(Read))
+		require.EqualValues(t, 2, regs[i].limit(Write))
+	}
+}
+
+// What the kernel answers after the close has nobody watch the descriptor again.
+func TestDisproofAfterCloseDoesNotWatch(t *testing.T) {
+	l := handlerLoop(t)
+	ours, _ := handlerPair(t)
+	var r Registration
+	require.NoError(t, l.Register(&r, ours, DropWritable))
+	p, err := r.Probe()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	p.Disprove(WantRead)
+	require.Zero(t, r.interest)
+}
