@@ -143,6 +143,17 @@ func TestDeadlineOfOneDirection(t *testing.T) {
 }
 
 // Who has the turn need not wait for who waits for the turn to time out.
+// The call that has the turn need not be waiting.
+func TestDeadlineSetUnderQueue(t *testing.T) {
+	r, _ := register(t, newLoop(t))
+	_, err := r.Begin(loop.Read, &loop.Call{})
+	require.NoError(t, err)
+	defer r.End(loop.Read, false)
+	queued := blocked(t, r, readCall(r))
+	require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(time.Millisecond)))
+	require.ErrorIs(t, soon(t, queued), loop.ErrTimeout)
+}
+
 func TestDeadlineOfCallThatQueues(t *testing.T) {
 	l := newLoop(t)
 	r, _ := register(t, l)
