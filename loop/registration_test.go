@@ -398,6 +398,9 @@ func TestAwait(t *testing.T) {
 	x := 0
 	require.NoError(t, r.Await(loop.Write, call, func(context.Context) { x = 1 }))
 	require.Equal(t, 1, x)
+	call.Timeout = -1
+	require.ErrorIs(t, r.Await(loop.Write, call, func(context.Context) { x = 2 }), loop.ErrTimeout)
+	require.Equal(t, 1, x)
 	r.End(loop.Write, true)
 
 	ended := make(chan struct{})

@@ -238,8 +238,12 @@ func (r *Registration) parkFor(d Direction, c *Call, most time.Duration, events 
 
 // Await parks the call while f runs in a goroutine of its own, and returns nil
 // when f has returned. When the wait ends for another reason, as Wait's may,
-// the context given to f is cancelled, and f is left behind.
+// the context given to f is cancelled, and f is left behind. A call that may not
+// wait does not call it.
 func (r *Registration) Await(d Direction, c *Call, f func(context.Context)) error {
+	if c.Timeout < 0 {
+		return ErrTimeout
+	}
 	parent := c.Context
 	if parent == nil {
 		parent = context.Background()
