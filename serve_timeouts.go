@@ -90,8 +90,9 @@ func (c *Conn) SetTimeouts(t Timeouts) error {
 // or "" when the kernel is to be asked whether all has arrived.
 func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	first := func(since, d time.Duration, name string) {
-		if d > 0 && (at == 0 || since+d < at) {
-			at, of, limit = since+d, name, d
+		end := since + d
+		if end > since && (at == 0 || end < at) { // below it, the sum is beyond all times
+			at, of, limit = end, name, d
 		}
 	}
 	t := c.timeouts

@@ -3,6 +3,7 @@ package weir_test
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"testing"
@@ -60,6 +61,11 @@ func TestServeTimeouts(t *testing.T) {
 			send(t, c, "whole.")
 			expect(t, c, "whole.")
 			time.Sleep(2 * short) // between requests it does not run
+			begin := time.Now()
+			send(t, c, "part")
+			return begin
+		}},
+		{"read", weir.Timeouts{Read: short, Idle: math.MaxInt64}, func(t *testing.T, c net.Conn, _ *weir.Conn) time.Time {
 			begin := time.Now()
 			send(t, c, "part")
 			return begin
