@@ -399,12 +399,13 @@ func (s *Selector) look(e *entry) {
 	}
 }
 
-// verdict adds the kernel's answers, and reports whether it is closed.
+// verdict adds the kernel's answers, and reports whether it is closed. The
+// questions that follow may be another entry's, of the same socket.
 func (s *Selector) verdict(e *entry) (closed bool) {
 	r := e.what.Registration()
 	for i := e.question; i >= 0 && int(i) < len(s.poll.fds) && s.poll.probes[i].Of() == r; i++ {
 		if s.poll.holds(int(i)) {
-			e.is |= s.poll.wants[i]
+			e.is |= s.poll.wants[i] & e.want
 		}
 	}
 	if e.want&Readable != 0 && e.what.Buffered() > 0 {

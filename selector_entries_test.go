@@ -212,3 +212,30 @@ func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
 		require.Greater(t, turns(), before)
 	}
 }
+
+// A socket and a view of it are two entries: each is told what it asked for.
+func TestSelectorKeepsTwoHandlesOfASocketApart(t *testing.T) {
+	a, peer := pair(t, socket.Stream)
+	view := a.With(context.Background())
+	s := newSelector(t)
+	require.NoError(t, s.Register(a, weir.Readable, "reads"))
+	require.NoError(t, s.Register(view, weir.Writable, "writes"))
+	told := func() map[any]weir.Interest {
+		is := make(map[any]weir.Interest)
+		for _, r := range poll(t, s) {
+			is[r.Data] = r.Is
+		}
+		return is
+	}
+	require.Equal(t, map[any]weir.Interest{"writes": weir.Writable}, told())
+	_, err := peer.WriteString("x")
+	require.NoError(t, err)
+	for {
+		got, err := s.Wait(context.Background(), patience, nil)
+		require.NoError(t, err)
+		if len(got) == 2 {
+			break
+		}
+	}
+	require.Equal(t, map[any]weir.Interest{"reads": weir.Readable, "writes": weir.Writable}, told())
+}
