@@ -48,8 +48,13 @@ func watchFailed(err error) error {
 	return e
 }
 
-// Registration is for Select.
-func (f *File) Registration() *loop.Registration { return f.reg }
+// Registration is for Select. A nil File has none.
+func (f *File) Registration() *loop.Registration {
+	if f == nil {
+		return nil
+	}
+	return f.reg
+}
 
 // Buffered is 0: nothing is read ahead.
 func (f *File) Buffered() int { return 0 }

@@ -347,6 +347,7 @@ func TestBadEntries(t *testing.T) {
 	closed, _ := pair(t, socket.Stream)
 	require.NoError(t, closed.Close())
 	var typed *socket.Socket
+	var file *weir.File
 	for _, c := range []struct {
 		want  weir.Set
 		errno error
@@ -354,6 +355,7 @@ func TestBadEntries(t *testing.T) {
 	}{
 		{weir.Set{Read: list{a, nil}}, unix.EINVAL, "read list, index 1"},
 		{weir.Set{Read: list{a}, Write: list{typed}}, unix.EINVAL, "write list, index 0"},
+		{weir.Set{Read: list{file, a}}, unix.EINVAL, "read list, index 0"},
 		{weir.Set{Read: list{a}, Except: list{closed}}, unix.EBADF, "except list, index 0"},
 		{weir.Set{Read: list{a, closed}}, unix.EBADF, "read list, index 1"},
 	} {

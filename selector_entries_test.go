@@ -34,6 +34,7 @@ func TestSelectorRefuses(t *testing.T) {
 		says  string
 	}{
 		{s.Register(a, 0, nil), unix.EINVAL, "selector register"},
+		{s.Register((*weir.File)(nil), weir.Readable, nil), unix.EINVAL, "selector register"},
 		{s.Register(a, 1<<7, nil), unix.EINVAL, "selector register"},
 		{s.Modify(closed, weir.Writable, nil), unix.EBADF, "selector modify"},
 		{s.Unregister(a), unix.ENOENT, "selector unregister"},
