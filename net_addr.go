@@ -145,17 +145,20 @@ func socketAddr(family socket.Family, a net.Addr) (socket.Addr, error) {
 	case socket.Addr:
 		return a, nil
 	case *net.UnixAddr:
-		if a != nil {
-			return socket.UnixAddr(a.Name), nil
+		if a == nil {
+			return socket.Addr{}, errNoAddress
 		}
+		return socket.UnixAddr(a.Name), nil
 	case interface{ AddrPort() netip.AddrPort }: // *net.TCPAddr, *net.UDPAddr
 		return ipAddr(family, a.AddrPort())
 	}
 	if a == nil {
-		return socket.Addr{}, &net.AddrError{Err: "an address is needed", Addr: "<nil>"}
+		return socket.Addr{}, errNoAddress
 	}
 	return socket.Addr{}, &net.AddrError{Err: "not an address of family " + family.String(), Addr: a.Network() + " " + a.String()}
 }
+
+var errNoAddress = &net.AddrError{Err: "an address is needed", Addr: "<nil>"}
 
 // ipAddr is an IP address in a family's form: a dual-stack socket knows IPv4
 // addresses as IPv6 ones.

@@ -148,7 +148,7 @@ func TestPacketErrorsAreThoseOfNet(t *testing.T) {
 	p, err := weir.ListenPacket("udp4", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer p.Close()
-	for _, to := range []net.Addr{nil, &net.UnixAddr{Name: "/x", Net: "unixgram"}, &net.IPNet{}, &net.UDPAddr{IP: net.IPv6loopback, Port: 9}} {
+	for _, to := range []net.Addr{nil, (*net.UDPAddr)(nil), (*net.UnixAddr)(nil), &net.UnixAddr{Name: "/x", Net: "unixgram"}, &net.IPNet{}, &net.UDPAddr{IP: net.IPv6loopback, Port: 9}} {
 		_, err := p.WriteTo([]byte("x"), to)
 		require.Error(t, err, "%v", to)
 	}
