@@ -25,6 +25,7 @@ type PacketListener struct {
 	queued int              // how many of out there are
 	bytes  int              // in them
 	wanted bool             // the socket takes no more: it is watched for writing
+	calls  bool             // a callback runs, after which the queue is sent
 }
 
 const (
@@ -69,7 +70,7 @@ func (p *PacketListener) Socket() *socket.Socket { return p.sock }
 func (p *PacketListener) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
 
 // SendTo sends a copy of the datagram when the callback returns, together with
-// others. While the socket takes no more, up to 1024 datagrams of Server.MaxOutput
+// others; called by what was posted, soon after that. While the socket takes no more, up to 1024 datagrams of Server.MaxOutput
 // bytes are queued, and nothing is received. What is beyond that, and what the
 // kernel refuses, is lost, as datagrams are, and told to nobody.
 func (p *PacketListener) SendTo(b []byte, to socket.Addr) {
@@ -86,6 +87,9 @@ func (p *PacketListener) SendTo(b []byte, to socket.Addr) {
 	m := &p.out[p.queued]
 	m.Buffers[0], m.Addr = append(m.Buffers[0][:0], b...), to
 	p.queued++
+	if !p.calls {
+		p.schedule()
+	}
 }
 
 // Notify is for the loop.
@@ -130,10 +134,12 @@ func (p *PacketListener) drain() {
 
 func (p *PacketListener) call(b []byte, from socket.Addr) {
 	defer func() {
+		p.calls = false
 		if v := recover(); v != nil {
 			_ = p.eng.srv.panicked(v)
 		}
 	}()
+	p.calls = true
 	p.eng.srv.Events.Packet(p, b, from)
 }
 

@@ -94,6 +94,27 @@ func TestServePacketsInBatches(t *testing.T) {
 	}
 }
 
+// An answer that comes later, from a posted function, does not wait for another
+// datagram.
+func TestServePacketsAreSentByWhatIsPosted(t *testing.T) {
+	srv := &weir.Server{Events: weir.Events{Packet: func(l *weir.PacketListener, p []byte, from socket.Addr) {
+		if string(p) == "panic" {
+			panic("on purpose")
+		}
+		_ = l.Socket().Registration().Loop().Post(func() {
+			l.SendTo([]byte("one"), from)
+			l.SendTo([]byte("two"), from)
+		})
+	}}}
+	c := udpClient(t, serveOn(t, srv, "udp4", "127.0.0.1:0"))
+	send(t, c, "panic") // of which nothing is left
+	for range 3 {
+		send(t, c, "x")
+		expect(t, c, "one")
+		expect(t, c, "two")
+	}
+}
+
 // Nobody listens where the answer goes: the kernel tells of it in the next
 // call, and nothing else comes of it.
 func TestServePacketsSurviveErrors(t *testing.T) {
