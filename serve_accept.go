@@ -350,10 +350,14 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 	if ls == nil {
 		return errors.New("weir: listen: the socket is nil")
 	}
-	if err := s.start(); err != nil {
-		return err
+	err := s.start()
+	if err == nil {
+		err = s.addOther(ls, false)
 	}
-	return s.addOther(ls, false)
+	if err == ErrServerClosed {
+		ls.Close() // as the caller will not
+	}
+	return err
 }
 
 // addOther serves a listening socket that was made otherwise.

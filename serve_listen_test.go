@@ -119,7 +119,20 @@ func TestServeListenOnRefuses(t *testing.T) {
 	require.NoError(t, closed.Close())
 	require.ErrorIs(t, srv.ListenOn(closed), net.ErrClosed)
 	require.NoError(t, srv.Close())
-	require.ErrorIs(t, srv.ListenOn(listen(t)), weir.ErrServerClosed)
+	late := listen(t)
+	require.ErrorIs(t, srv.ListenOn(late), weir.ErrServerClosed)
+	require.ErrorIs(t, late.Close(), net.ErrClosed, "it was the server's, which has closed it")
+	late, _ = pair(t, socket.Dgram)
+	require.ErrorIs(t, srv.ListenOn(late), weir.ErrServerClosed)
+	require.ErrorIs(t, late.Close(), net.ErrClosed)
+}
+
+// Boot may close the server that is about to serve the socket.
+func TestServeListenOnThatBootCloses(t *testing.T) {
+	srv := &weir.Server{Events: weir.Events{Data: echo, Boot: func(s *weir.Server) error { return s.Close() }}}
+	ls := listen(t)
+	require.ErrorIs(t, srv.ListenOn(ls), weir.ErrServerClosed)
+	require.ErrorIs(t, ls.Close(), net.ErrClosed)
 }
 
 func TestServeRefusesBadConfiguration(t *testing.T) {
