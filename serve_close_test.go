@@ -495,6 +495,37 @@ func TestServeAttach(t *testing.T) {
 	}
 }
 
+// What was read ahead is not presented after a Close, even while its output
+// takes long.
+func TestServeCloseInOpenLeavesTheInputOfAttachAlone(t *testing.T) {
+	const size = 1 << 20 // more than the kernel takes at once
+	var presented atomic.Int64
+	over, closing := ended()
+	srv := &weir.Server{Events: weir.Events{
+		Open: func(c *weir.Conn) error {
+			_, err := c.Write(make([]byte, size))
+			c.Close()
+			return err
+		},
+		Data:  func(c *weir.Conn) error { presented.Add(1); return nil },
+		Close: closing,
+	}}
+	t.Cleanup(func() { srv.Close() })
+	a, b := pair(t, socket.Stream)
+	_, err := b.WriteString("line\nread ahead")
+	require.NoError(t, err)
+	_, err = a.ReadLine()
+	require.NoError(t, err)
+	require.NotZero(t, a.Buffered())
+	require.NoError(t, srv.Attach(a, nil))
+	require.NoError(t, b.SetRecvTimeout(patience))
+	got, err := io.ReadAll(b)
+	require.NoError(t, err)
+	require.Len(t, got, size)
+	require.NoError(t, take(t, over))
+	require.Zero(t, presented.Load())
+}
+
 func TestServeAttachRefuses(t *testing.T) {
 	srv := &weir.Server{Events: weir.Events{Data: echo}}
 	require.ErrorContains(t, srv.Attach(nil, nil), "nil")

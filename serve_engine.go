@@ -105,7 +105,7 @@ func (e *engine) open(a arrival) {
 	if !c.settle(err) {
 		return
 	}
-	if len(a.input) > 0 {
+	if len(a.input) > 0 && c.flags.Load()&closing == 0 {
 		c.heard = true
 		if !c.settle(c.data(a.input)) {
 			return
