@@ -201,6 +201,7 @@ func (c *Conn) Ready(ev poller.Readiness) {
 	}
 	if c.flags.Load()&(resumed|paused|high|closing) == resumed {
 		c.flags.And(^resumed)
+		c.deaf = true // nothing was read, even if the timer has not found it so
 		if c.in != nil && !c.settle(c.data(c.in.buf)) {
 			return
 		}

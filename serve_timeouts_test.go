@@ -257,6 +257,64 @@ func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begin), short)
 }
 
+// A pause that is over before any time was up counts as well.
+func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
+	const part = short / 2
+	for _, of := range []struct {
+		name     string
+		timeouts weir.Timeouts
+		input    string
+	}{
+		{"first byte", weir.Timeouts{FirstByte: short}, ""},
+		{"idle", weir.Timeouts{Idle: short}, ""},
+		{"read", weir.Timeouts{Read: short}, "a part"},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			conns, open := opened()
+			over, closing := ended()
+			addr := serve(t, &weir.Server{Timeouts: of.timeouts, Events: weir.Events{
+				Open: func(c *weir.Conn) error {
+					if of.input == "" {
+						c.PauseRead()
+						return open(c)
+					}
+					return nil
+				},
+				Data: func(c *weir.Conn) error {
+					if c.User != nil { // it is presented again
+						return nil
+					}
+					c.User = "seen"
+					c.PauseRead()
+					return open(c)
+				},
+				Close: closing,
+			}})
+			send(t, client(t, addr), of.input)
+			conn := take(t, conns)
+			time.Sleep(part)
+			begin := time.Now()
+			conn.ResumeRead()
+			struck(t, over, of.name, begin)
+		})
+	}
+	t.Run("high water", func(t *testing.T) {
+		const size = 8 << 20 // more than the kernel takes
+		over, closing := ended()
+		c := client(t, serve(t, &weir.Server{Timeouts: weir.Timeouts{Idle: short}, Events: weir.Events{
+			Open:  func(c *weir.Conn) error { _, err := c.Write(make([]byte, size)); return err },
+			Data:  echo,
+			Close: closing,
+		}}))
+		expect(t, c, "\x00") // it is written
+		time.Sleep(part)
+		begin := time.Now()
+		_, err := io.CopyN(io.Discard, c, size-1)
+		require.NoError(t, err)
+		struck(t, over, "idle", begin)
+	})
+}
+
 // The loop is held up before and after the receive: the time counts from the
 // receive.
 func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
