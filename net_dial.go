@@ -292,7 +292,9 @@ func (d *dial) cause(err error) error {
 }
 
 // ended is the error of an address that the context left no time for.
-func (d *dial) ended() error { return &dialEnded{context.Cause(d.ctx)} }
+func (d *dial) ended() error {
+	return &dialEnded{context.Cause(d.ctx), d.ctx.Err() == context.DeadlineExceeded}
+}
 
 // all is the error of all the failures.
 func (d *dial) all(f dialErrors) error {

@@ -356,6 +356,15 @@ func TestDialEnds(t *testing.T) {
 				_, err := d.DialContext(ctx, to[0], to[1])
 				return err
 			},
+			"context's deadline with a cause": func(d weir.Dialer) error {
+				ctx, cancel := context.WithTimeoutCause(t.Context(), limit, mine)
+				defer cancel()
+				_, err := d.DialContext(ctx, to[0], to[1])
+				if !strings.HasPrefix(name, "look-up") {
+					require.ErrorIs(t, err, mine)
+				}
+				return err
+			},
 			"context": func(d weir.Dialer) error {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				time.AfterFunc(limit, func() { cancel(mine) })

@@ -34,22 +34,25 @@ func netCause(err error) error {
 
 // A dialEnded is the cause of a dial whose time was up, or that its context
 // ended, in net's words.
-type dialEnded struct{ cause error }
+type dialEnded struct {
+	cause   error // the context's, which may be the program's own
+	timeout bool
+}
 
 func (e *dialEnded) Error() string {
-	if e.Timeout() {
+	if e.timeout {
 		return "i/o timeout"
 	}
 	return "operation was canceled"
 }
 
 func (e *dialEnded) Unwrap() error   { return e.cause }
-func (e *dialEnded) Timeout() bool   { return errors.Is(e.cause, context.DeadlineExceeded) }
-func (e *dialEnded) Temporary() bool { return e.Timeout() }
+func (e *dialEnded) Timeout() bool   { return e.timeout }
+func (e *dialEnded) Temporary() bool { return e.timeout }
 
 func (e *dialEnded) Is(target error) bool {
-	if e.Timeout() {
-		return target == os.ErrDeadlineExceeded
+	if e.timeout {
+		return target == os.ErrDeadlineExceeded || target == context.DeadlineExceeded
 	}
 	return target == context.Canceled
 }
