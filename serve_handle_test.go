@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/loop"
@@ -297,6 +298,7 @@ func TestHandleReceiveTimeout(t *testing.T) {
 	require.True(t, timeout.Timeout())
 	expectEnd(t, c)
 	eventually(t, func() bool { return log.count("handler ended") == 1 }, "it is logged")
+	require.Zero(t, log.count("the send timeout is"))
 }
 
 func TestHandleIdleTimeouts(t *testing.T) {
@@ -330,6 +332,100 @@ func TestHandleIdleTimeouts(t *testing.T) {
 			eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
 		})
 	}
+}
+
+// The idle time of a handler that has run for longer begins when it returns.
+func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
+	const limit = 20 * time.Millisecond
+	g, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	defer g.Close()
+	struck := make(chan struct{})
+	srv := &weir.Server{Group: g, Timeouts: weir.Timeouts{Idle: limit}, Handle: func(s *socket.Socket) error {
+		// The session's timer was set before this one.
+		if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(struck) }); err != nil {
+			return err
+		}
+		<-struck
+		return lines(s)
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	expect(t, c, "<x>")
+	expectEnd(t, c)
+	eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+}
+
+// A timeout far away does not keep the memory of a connection that has ended.
+func TestHandleForgetsWhoHasEnded(t *testing.T) {
+	sockets := make(chan weak.Pointer[socket.Socket], 1)
+	srv := &weir.Server{Timeouts: weir.Timeouts{Idle: time.Hour}, Handle: func(s *socket.Socket) error {
+		sockets <- weak.Make(s)
+		_, err := s.ReadLine()
+		if err != nil {
+			return err
+		}
+		return io.EOF
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	s := take(t, sockets)
+	expectEnd(t, c)
+	eventually(t, func() bool { runtime.GC(); return s.Value() == nil }, "it is collected")
+}
+
+// Close ends a handler that waits for input, whoever has the loops.
+func TestHandleCloseEndsACall(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	defer g.Close()
+	running, ended := make(chan struct{}), make(chan error, 1)
+	srv := &weir.Server{Group: g, Handle: func(s *socket.Socket) error {
+		if _, err := s.ReadLine(); err != nil {
+			return err
+		}
+		close(running)
+		_, err := s.ReadLine()
+		ended <- err
+		return err
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	take(t, running)
+	require.NoError(t, srv.Close())
+	require.ErrorIs(t, take(t, ended), net.ErrClosed)
+	expectReset(t, c)
+	eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
+}
+
+// The goroutine of a session that is due runs in the loop's turn, and not when
+// the loop gets to sleep. With one processor, nothing else decides when.
+func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	g, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	defer g.Close()
+	l := g.Loops()[0]
+	awake := make(chan bool, 1)
+	addr := serve(t, &weir.Server{Group: g, Handle: func(s *socket.Socket) error {
+		_, busy := l.Busy()
+		awake <- busy
+		return lines(s)
+	}})
+	var c net.Conn
+	sent := make(chan struct{})
+	require.NoError(t, l.Post(func() { // so that it is accepted with its request
+		c = client(t, addr)
+		send(t, c, "one\n")
+		close(sent)
+	}))
+	take(t, sent)
+	require.True(t, take(t, awake), "it begins at once")
+	expect(t, c, "<one>")
+	eventually(t, func() bool { _, busy := l.Busy(); return !busy }, "the loop sleeps")
+	send(t, c, "two\n")
+	require.True(t, take(t, awake), "it goes on at once")
+	expect(t, c, "<two>")
 }
 
 // FirstByte has no business with who has sent something, however long it is
