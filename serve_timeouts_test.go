@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -137,6 +138,7 @@ func TestServeTimeouts(t *testing.T) {
 
 // A pooled queue knows nothing of the connection that had it before.
 func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // for the pool to be one
 	conns, open := opened()
 	over, closing := ended()
 	srv := &weir.Server{Loops: 1, Timeouts: weir.Timeouts{Write: short}, Events: weir.Events{Open: open, Data: echo, Close: closing}}
