@@ -121,7 +121,14 @@ func (c *Conn) WriteAsync(p []byte, done func(error)) error {
 	}
 	o.pieces = append(o.pieces, piece{p: p[n:], done: done})
 	o.size += len(p) - n
-	return c.await()
+	if err := c.await(); err != nil {
+		// The connection is over, and its end would call done.
+		last := len(o.pieces) - 1
+		o.pieces[last] = piece{}
+		o.pieces, o.size = o.pieces[:last], o.size-len(p)+n
+		return err
+	}
+	return nil
 }
 
 // Queued is how many bytes the peer has not taken yet.
