@@ -84,14 +84,17 @@ func TestServeWritesOfOthersKeepTheOrder(t *testing.T) {
 			errs = append(errs, c.WriteAsync([]byte("5"), func(error) { async.Add(1) }))
 			errs = append(errs, note(c.WriteString("6")))
 			other(func() error { return c.WriteAsync([]byte("7"), func(error) { async.Add(1) }) })
+			errs = append(errs, note(c.WriteString("<")))
 			errs = append(errs, note(c.WriteString(strings.Repeat("8", 70_000)))) // more than is gathered
 			other(func() error { return note(c.WriteString("9")) })
+			errs = append(errs, note(c.Write([]byte(strings.Repeat("0", 20_000))))) // which leaves at once
+			errs = append(errs, note(c.WriteString(">")))
 			return errors.Join(errs...)
 		}}})
 		c := client(t, addr)
 		for range 3 {
 			send(t, c, "x")
-			expect(t, c, "1234567"+strings.Repeat("8", 70_000)+"9")
+			expect(t, c, "1234567<"+strings.Repeat("8", 70_000)+"9"+strings.Repeat("0", 20_000)+">")
 		}
 	})
 }
