@@ -116,19 +116,19 @@ func TestSelectorWaitEnds(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	result := waiting(t, s, ctx)
 	cancel(why)
-	got := <-result
+	got := take(t, result)
 	require.ErrorIs(t, got.err, unix.EINTR)
 	require.ErrorIs(t, got.err, why)
 
 	result = waiting(t, s, context.Background())
 	require.NoError(t, s.Register(a, weir.Writable, "late"))
-	require.Equal(t, []weir.Ready{{What: a, Data: "late", Is: weir.Writable}}, (<-result).ready)
+	require.Equal(t, []weir.Ready{{What: a, Data: "late", Is: weir.Writable}}, take(t, result).ready)
 	require.NoError(t, s.Modify(a, weir.Readable, nil))
 	require.Empty(t, poll(t, s))
 
 	result = waiting(t, s, context.Background())
 	a.Interrupt()
-	require.ErrorIs(t, (<-result).err, unix.EINTR)
+	require.ErrorIs(t, take(t, result).err, unix.EINTR)
 
 	for _, d := range []time.Duration{1, time.Millisecond, 20 * time.Millisecond} {
 		start := time.Now()
@@ -139,9 +139,24 @@ func TestSelectorWaitEnds(t *testing.T) {
 	}
 	result = waiting(t, s, context.Background())
 	require.NoError(t, s.Close())
-	require.ErrorIs(t, (<-result).err, unix.EBADF)
+	require.ErrorIs(t, take(t, result).err, unix.EBADF)
 	require.ErrorIs(t, s.Close(), unix.EBADF)
 	require.ErrorIs(t, s.Register(a, weir.Readable, nil), unix.EBADF)
+}
+
+// An interruption that a wait has not told of, as something was ready, is not the
+// next one's.
+func TestInterruptionIsForWhoWaits(t *testing.T) {
+	a, _ := pair(t, socket.Stream)
+	s := newSelector(t)
+	require.NoError(t, s.Register(a, weir.Readable, nil))
+	for range 20 { // a pool need not give back what it has got
+		weir.LeaveInterruptions()
+		_, err := s.Wait(context.Background(), time.Millisecond, nil)
+		require.NoError(t, err)
+		_, err = weir.Select(list{a}, nil, nil, time.Millisecond)
+		require.NoError(t, err)
+	}
 }
 
 // Input that is read ahead, or pushed back, when the entry is no candidate.
