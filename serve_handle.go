@@ -160,14 +160,20 @@ func (x *session) idle() (ready bool) {
 	return false
 }
 
-// call calls the handler, and makes its panic an error.
+// call calls the handler, and makes its panic an error. Its runtime.Goexit, as
+// of testing.T.FailNow, ends the session with the goroutine.
 func (x *session) call() (err error) {
+	returned := false
 	defer func() {
 		if v := recover(); v != nil {
 			err = x.patience.eng.srv.panicked(v)
+		} else if !returned {
+			x.end(nil)
 		}
 	}()
-	return x.patience.eng.srv.Handle(&x.sock)
+	err = x.patience.eng.srv.Handle(&x.sock)
+	returned = true
+	return err
 }
 
 // end closes the session, which is running.

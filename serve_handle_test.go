@@ -201,6 +201,7 @@ func TestHandleErrorsCloseAndAreLogged(t *testing.T) {
 			return err
 		}, ""},
 		{"reset", func(*socket.Socket) error { return unix.ECONNRESET }, ""},
+		{"goexit", func(*socket.Socket) error { runtime.Goexit(); return nil }, ""},
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			var log journal
@@ -231,7 +232,6 @@ func btoi(b bool) int {
 	return 0
 }
 
-// The program has kept a Socket, and closes it when nobody serves it.
 // Who has sent more than the handler wanted gets all that it wrote, and an end
 // that is not a reset.
 func TestHandleClosesInGoodOrder(t *testing.T) {
@@ -256,6 +256,7 @@ func TestHandleClosesInGoodOrder(t *testing.T) {
 	})
 }
 
+// The program has kept a Socket, and closes it when nobody serves it.
 func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
 	sockets := make(chan *socket.Socket, 1)
 	srv := &weir.Server{Handle: func(s *socket.Socket) error {
