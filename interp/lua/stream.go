@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -256,10 +257,10 @@ func receivePattern(L *glua.LState) (pattern byte, wanted int) {
 	case glua.LNumber:
 		n = float64(v)
 	case glua.LString:
-		switch v {
-		case "*l", "l":
+		switch { // behind a star only the first letter counts: scripts write "*line" and "*all"
+		case v == "l", strings.HasPrefix(string(v), "*l"):
 			return 'l', 0
-		case "*a", "a":
+		case v == "a", strings.HasPrefix(string(v), "*a"):
 			return 'a', 0
 		}
 		var err error

@@ -69,6 +69,8 @@ say("partial bytes", problem, part)
 a:send("de")
 settle(b)
 say("the rest of them", b:receive(5, part))
+a:send("by its long name\n")
+say("*line", b:receive("*line"))
 
 for _, bad in ipairs { "*x", "", "*L", -1, "-1" } do
     say("bad pattern " .. bad, pcall(b.receive, b, bad))
@@ -94,6 +96,11 @@ a:send("all of it")
 a:close()
 say("all", b:receive("*a"))
 say("all again", b:receive("*a"))
+
+a, b = pair()
+a:send("all by its long name")
+a:close()
+say("*all", b:receive("*all"))
 
 a, b = pair()
 a:send("rest")
