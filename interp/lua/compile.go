@@ -49,7 +49,11 @@ func LoadFile(L *glua.LState, path string) (*glua.LFunction, error) {
 	}
 	defer f.Close()
 	r := bufio.NewReader(f)
-	if first, err := r.Peek(1); err == nil && first[0] == '#' {
+	first, err := r.Peek(1)
+	if err != nil && err != io.EOF { // such as a directory: the parser would take it for a syntax error
+		return nil, &glua.ApiError{Type: glua.ApiErrorFile, Object: glua.LString(err.Error()), Cause: err}
+	}
+	if err == nil && first[0] == '#' {
 		if _, err := r.ReadString('\n'); err == nil {
 			return Load(L, io.MultiReader(strings.NewReader("\n"), r), path) // lines keep their numbers
 		}

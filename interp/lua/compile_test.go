@@ -67,6 +67,7 @@ func TestLoadTellsWhatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		`print(loadstring("x = = 1"))`:          "nil\t<string> line:1(column:5) near '=':   syntax error",
 		`print(loadfile("/nowhere/file.lua"))`:  "nil\topen /nowhere/file.lua: no such file or directory",
+		`print(loadfile("/"))`:                  "nil\tread /: is a directory",
 		`print(pcall(dofile, "/nowhere/x"))`:    "open /nowhere/x: no such file or directory",
 		`print(load(function() return {} end))`: "nil\treader function must return a string",
 		`print(pcall(require, "nowhere"))`:      "module nowhere not found",
