@@ -149,11 +149,26 @@ func (o order) execute(ctx context.Context, program string) error {
 		return err
 	}
 	L.SetContext(ctx)
+	checkExit(L)
 	o.setArg(L, program)
 	if err := o.runAll(L); err != nil {
 		return describe(L, err)
 	}
 	return nil
+}
+
+// checkExit has os.exit look at its argument first. gopher-lua's closes the
+// state before that, and the error about a wrong one has nowhere to go then.
+func checkExit(L *lua.LState) {
+	library := L.GetGlobal("os").(*lua.LTable)
+	exit := library.RawGetString("exit")
+	library.RawSetString("exit", L.NewFunction(func(L *lua.LState) int {
+		code := L.OptInt(1, 0)
+		L.Push(exit)
+		L.Push(lua.LNumber(code))
+		L.Call(1, 0)
+		return 0
+	}))
 }
 
 func (o order) runAll(L *lua.LState) error {

@@ -67,6 +67,7 @@ func TestCommandLine(t *testing.T) {
 		{"a swap", []string{"-e", "local a, b = 1, 2 a, b = b, a print(a, b)"}, "", 0, "2\t1\n", nil},
 		{"deep calls", []string{deep}, "", 0, "10000\n", nil},
 		{"an exit code", []string{"-e", "os.exit(7)"}, "", 7, "", nil},
+		{"no exit code", []string{"-e", "print(pcall(os.exit, {})) os.exit(true)"}, "", 1, "false\t", []string{"weir-lua: (command line):1: bad argument #1 to exit (number expected, got boolean)", "stack traceback:"}},
 		{"an error", []string{fails}, "", 1, "", []string{"weir-lua: " + fails + ":2: no good", "stack traceback:", "fails.lua:2: in function 'inner'", "fails.lua:4: in main chunk"}},
 		{"an error in code", []string{"-e", "error('x', 0)", args}, "", 1, "", []string{"weir-lua: x", "(command line)"}},
 		{"a syntax error", []string{broken}, "", 1, "", []string{"broken.lua line:1(column:5) near '='"}},
