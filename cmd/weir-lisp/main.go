@@ -52,7 +52,9 @@ func run(opts options) int {
 		if err != nil {
 			return report(err)
 		}
-		fmt.Println(lisp.Print(v))
+		if _, err := fmt.Println(lisp.Print(v)); err != nil {
+			return report(fmt.Errorf("-e: %w", err))
+		}
 	}
 	var err error
 	switch {

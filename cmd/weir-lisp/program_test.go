@@ -97,6 +97,21 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+// A value that nobody gets is an error, as it is of print.
+func TestFullOutput(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	for expr, where := range map[string]string{"1": "-e: ", "(print 1)": "-e:1: print: "} {
+		cmd := command(t, "-e", expr)
+		var stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = full, &stderr
+		require.Error(t, cmd.Run(), expr)
+		require.Equal(t, 1, cmd.ProcessState.ExitCode(), expr)
+		require.Equal(t, where+"write /dev/stdout: no space left on device\n", stderr.String())
+	}
+}
+
 func TestHelp(t *testing.T) {
 	for _, flag := range []string{"--help", "-help", "-h"} {
 		stdout, stderr, status := runProgram(t, "", flag)
