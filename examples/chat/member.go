@@ -23,6 +23,7 @@ type member struct {
 	idle  *loop.Timer   // nil if it may be silent for ever
 	long  bool          // the line that arrives is too long
 	left  int           // lines that were left out so far
+	said  bool          // something that it has not been sent itself yet
 	why   string        // it leaves
 }
 
@@ -30,6 +31,7 @@ type member struct {
 // it, or as many as there is room for. After the first one that was left out,
 // all are, until the member has been told.
 func (m *member) send(batch []byte, lines int) {
+	m.said = false
 	if m.left > 0 && m.conn.Queued() <= m.conn.Server().LowWater {
 		m.tellLeft()
 	}
@@ -105,7 +107,16 @@ func (m *member) line(line []byte) bool {
 		command, rest, _ := strings.Cut(string(line), " ")
 		return m.command(command, string(clean([]byte(strings.TrimSpace(rest)))))
 	}
+	m.said = true
 	return m.hub.room.say(m, clean(line))
+}
+
+// hear has the member see its own lines before it is closed: it may have come
+// to its end in the same turn of the loop.
+func (m *member) hear() {
+	if m.said {
+		m.hub.deliver()
+	}
 }
 
 func (m *member) command(name, rest string) bool {
@@ -116,6 +127,8 @@ func (m *member) command(name, rest string) bool {
 			m.reply("%s", wrong)
 		case !m.hub.room.rename(m, rest):
 			m.reply("somebody else is %s", rest)
+		default:
+			m.said = true
 		}
 	case "/who":
 		names := m.hub.room.names()
@@ -124,6 +137,7 @@ func (m *member) command(name, rest string) bool {
 		if m.why = ""; rest != "" {
 			m.why = ": " + rest
 		}
+		m.hear()
 		m.reply("goodbye")
 		m.conn.Discard(m.conn.Buffered())
 		m.conn.Close()

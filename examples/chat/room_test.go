@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net"
@@ -64,6 +65,43 @@ func TestTalkerWaitsForBusyLoop(t *testing.T) {
 	require.NoError(t, talker.Close())
 	require.NoError(t, s.Close())
 	require.NoError(t, group.Close())
+}
+
+// Who says something and ends at once sees its own lines, too.
+func TestLastWordsAreSeen(t *testing.T) {
+	for _, c := range []struct{ says, sees string }{
+		{"hello\nbye", "<guest1> hello\n<guest1> bye\n"},
+		{"hello\n/nick bob\n", "<guest1> hello\n* guest1 is now bob\n"},
+		{"hello\n/quit\n", "<guest1> hello\n* goodbye\n"},
+	} {
+		group, err := loop.NewGroup(1, loop.RoundRobin())
+		require.NoError(t, err)
+		s := newServer(options{max: 2, line: 1000, queue: leastQueue, write: time.Minute, grace: time.Minute}, group)
+		addr, err := s.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		client, err := net.Dial("tcp", addr.String())
+		require.NoError(t, err)
+		require.NoError(t, client.SetDeadline(time.Now().Add(programtest.Patience)))
+		in := bufio.NewReader(client)
+		for line := ""; line != "* guest1 joined\n"; {
+			line, err = in.ReadString('\n')
+			require.NoError(t, err)
+		}
+
+		// The loop finds the lines and the end together.
+		release := make(chan struct{})
+		require.NoError(t, group.Loops()[0].Post(func() { <-release }))
+		_, err = io.WriteString(client, c.says)
+		require.NoError(t, err)
+		require.NoError(t, client.(*net.TCPConn).CloseWrite())
+		close(release)
+		rest, err := io.ReadAll(in)
+		require.NoError(t, err)
+		require.Equal(t, c.sees, string(rest))
+		require.NoError(t, client.Close())
+		require.NoError(t, s.Close())
+		require.NoError(t, group.Close())
+	}
 }
 
 func TestClean(t *testing.T) {

@@ -78,6 +78,7 @@ func (s *server) end(c *weir.Conn) error {
 	if last := c.Next(-1); len(last) > 0 && !m.long {
 		m.line(last)
 	}
+	m.hear()
 	c.Close()
 	return nil
 }
