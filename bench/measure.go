@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,10 @@ func measureAll(ctx context.Context, opts options, out, errOut *os.File) (err er
 	}
 	e := env{options: opts, cores: cores}
 
-	fmt.Fprintln(out, machine())
+	// Nor is a minute spent on tables that nobody will see.
+	if _, err := fmt.Fprintln(out, machine()); err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
 	var failures []error
 	for _, name := range opts.suites {
 		s, err := findSuite(name)
@@ -53,7 +57,11 @@ func measureAll(ctx context.Context, opts options, out, errOut *os.File) (err er
 				notes, failure = r.table.review(r.outcomes)
 				failures = append(failures, failure)
 			}
-			r.table.render(out, r.outcomes, notes)
+			var text bytes.Buffer
+			r.table.render(&text, r.outcomes, notes)
+			if _, err := out.Write(text.Bytes()); err != nil {
+				return fmt.Errorf("results: %w", err)
+			}
 			if err := writeLines(lines, s.name, r.table, r.outcomes); err != nil {
 				return fmt.Errorf("-json: %w", err)
 			}

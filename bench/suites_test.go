@@ -140,3 +140,13 @@ func TestWrongServersAreNoticed(t *testing.T) {
 	}
 	requireNoChildren(t)
 }
+
+// Results that cannot be written are a failure, which is told before anything is measured.
+func TestFullOutput(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	opts, err := parseOptions([]string{"-suite", "udp", "-subjects", "raw"}, io.Discard)
+	require.NoError(t, err)
+	require.EqualError(t, measureAll(testContext(t), opts, full, full), "results: write /dev/full: no space left on device")
+}
