@@ -220,6 +220,9 @@ func (s *Server) Listen(network, address string) (bound socket.Addr, err error) 
 	for range engines {
 		ls, err := s.openListener(network, address)
 		if err != nil {
+			if errors.As(err, new(*net.OpError)) { // it says where
+				return socket.Addr{}, fmt.Errorf("weir: %w", err)
+			}
 			return socket.Addr{}, fmt.Errorf("weir: listen %s %s: %w", network, address, err)
 		}
 		opened = append(opened, ls)

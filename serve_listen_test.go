@@ -73,6 +73,7 @@ func TestServeUnixPathIsRemovedInTheEnd(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "relative"))
 	_, err := srv.Listen("unix", "relative")
 	require.ErrorIs(t, err, unix.EADDRINUSE)
+	require.EqualError(t, err, "weir: listen unix relative: bind: address already in use")
 	require.FileExists(t, filepath.Join(dir, "relative"), "it is the other listener's")
 	t.Chdir("/")
 	require.NoError(t, srv.Close())
