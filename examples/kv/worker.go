@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"sync/atomic"
 )
@@ -66,6 +67,9 @@ func (w *worker) execute(args [][]byte) {
 		c = commands[string(buf[:len(name)])]
 	}
 	switch {
+	case c == nil && isHTTP(name):
+		w.fail("ERR this is not an HTTP server")
+		w.quit = true
 	case c == nil:
 		w.unknown(args)
 	case c.arity > 0 && len(args) != c.arity, len(args) < -c.arity:
@@ -73,6 +77,14 @@ func (w *worker) execute(args [][]byte) {
 	default:
 		c.run(w, args)
 	}
+}
+
+// isHTTP reports whether a request is a line of HTTP. A web page can have the
+// browser of who reads it send such requests to any port here, with commands in
+// their bodies; so the first line of one that is known ends the connection, as it
+// does with Redis.
+func isHTTP(name []byte) bool {
+	return bytes.EqualFold(name, []byte("post")) || bytes.EqualFold(name, []byte("host:"))
 }
 
 func (w *worker) wrongCount(name string) {

@@ -131,6 +131,17 @@ func TestQuitIsTheLast(t *testing.T) {
 	require.Equal(t, "+OK\r\n", string(b.out))
 }
 
+// A web page cannot have a browser run commands.
+func TestHTTPEndsTheConnection(t *testing.T) {
+	for _, first := range []string{"POST / HTTP/1.1\r\n", "Host: localhost:6380\r\n"} {
+		b := newBench(t, 1<<20)
+		used, err := b.run(&b.parser, []byte(first+"SET k v\r\n"))
+		require.ErrorIs(t, err, errQuit)
+		require.Equal(t, len(first), used)
+		require.Contains(t, string(b.out), "HTTP")
+	}
+}
+
 // A key is not seen after its time even when no timer has struck, nor before.
 func TestExpiredIsNeverSeen(t *testing.T) {
 	for _, c := range []struct{ command, before, after string }{
