@@ -138,9 +138,10 @@ func (c *core) immediate(flags int) bool {
 // leftover tells from a read's result whether another might find something. A
 // stream that gave less than was asked for is drained, and trying again would
 // only say EAGAIN; unless its end or an error is behind that, or it stopped at
-// an urgent mark.
+// an urgent mark. A unix stream also stops behind descriptors and where the
+// sender changes, and recv(2) does not tell.
 func (c *core) leftover(n, asked, flags int) bool {
-	return n == asked || flags&unix.MSG_PEEK != 0 || !c.stream() || c.reg.Broken() || c.reg.Urgent()
+	return n == asked || flags&unix.MSG_PEEK != 0 || !c.stream() || c.family == Unix || c.reg.Broken() || c.reg.Urgent()
 }
 
 // target is how much of a stream a receive waits for: MSG_WAITALL or

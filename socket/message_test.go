@@ -359,3 +359,42 @@ func TestErrorQueueNeverWaits(t *testing.T) {
 	}
 	require.True(t, found)
 }
+
+// A read of a unix stream ends behind descriptors. The next finds what is
+// after them, though both came as one event and the read was short.
+func TestDescriptorsLeaveTheRestOfAStream(t *testing.T) {
+	a, b := inputPair(t, Stream)
+	require.NoError(t, a.SetRecvTimeout(time.Millisecond))
+	_, err := a.Recv(make([]byte, 9), 0) // from now on it is watched
+	requireTimeout(t, err)
+	require.NoError(t, a.SetRecvTimeout(0))
+	for name, recv := range map[string]func() (int, error){
+		"Recv":    func() (int, error) { return a.Recv(make([]byte, 9), 0) },
+		"RecvMsg": func() (int, error) { return a.RecvMsg(room(9), 0) },
+		"Read":    func() (int, error) { return a.Read(make([]byte, 9)) },
+		"ReadString": func() (int, error) {
+			text, err := a.ReadString()
+			return len(text), err
+		},
+	} {
+		held, sent := make(chan bool), make(chan bool)
+		require.NoError(t, a.core.reg.Loop().Post(func() { close(held); <-sent }))
+		<-held
+		_, err = b.SendMsg(&Message{Buffers: split("abc", 3), Control: unix.UnixRights(b.Fd())}, 0)
+		require.NoError(t, err)
+		put(t, b, "de")
+		close(sent)
+		awaitReady(t, a, readableBit)
+		for _, want := range []int{3, 2} {
+			got := make(chan error, 1)
+			go func() {
+				n, err := recv()
+				if err == nil && n != want {
+					err = io.ErrShortBuffer
+				}
+				got <- err
+			}()
+			require.NoError(t, soon(t, got), name)
+		}
+	}
+}
