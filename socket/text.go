@@ -204,17 +204,21 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 	c := s.core
 	in := c.needInput()
 	var early error // an error that was known before any read
-	var eof bool
+	var served bool // the last step was the whole call
+	take := func(now moment) bool {
+		served = step(in, now)
+		return served
+	}
 	first := func() bool {
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		if step(in, beforeRead) {
+		if take(beforeRead) {
 			return true
 		}
 		if !c.owes() {
 			return false
 		}
-		if step(in, atEnd) {
+		if take(atEnd) {
 			return true
 		}
 		early = c.takeOwed()
@@ -239,16 +243,16 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 			case errno == unix.EAGAIN:
 				return false, errno
 			case errno != 0:
-				if step(in, atEnd) {
+				if take(atEnd) {
 					c.owed.Store(uint32(errno))
 					errno = 0
 				}
 				return more, errno
 			case n == 0 && (c.stream() || polled(fd, unix.POLLRDHUP)):
 				c.atEnd.Store(true)
-				eof = !step(in, atEnd)
+				take(atEnd)
 				return more, 0
-			case step(in, afterRead):
+			case take(afterRead):
 				return more, 0
 			case !more:
 				return false, unix.EAGAIN
@@ -260,7 +264,7 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 		return err
 	case early != nil:
 		return early
-	case eof:
+	case !served: // the end, or the read side of a datagram socket is shut
 		return io.EOF
 	}
 	return nil

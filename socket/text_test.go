@@ -522,3 +522,26 @@ func TestAnyMethodsInTurn(t *testing.T) {
 		require.Zero(t, s.Buffered())
 	})
 }
+
+// A datagram socket whose read side is shut says so to every call, and to none
+// that there was a character.
+func TestTextAfterShutdownOfDatagrams(t *testing.T) {
+	u, v := udpPair(t)
+	require.NoError(t, u.ConnectAddr(v.LocalAddr()))
+	pair, _ := inputPair(t, Dgram)
+	for name, s := range map[string]*Socket{"inet": u, "unix": pair} {
+		require.NoError(t, s.Shutdown(unix.SHUT_RD))
+		for range 2 {
+			for method, read := range map[string]func() error{
+				"ReadRune":   func() error { _, _, err := s.ReadRune(); return err },
+				"ReadLine":   func() error { _, err := s.ReadLine(); return err },
+				"ReadString": func() error { _, err := s.ReadString(); return err },
+				"Peek":       func() error { _, err := s.Peek(1); return err },
+			} {
+				result := make(chan error, 1)
+				go func() { result <- read() }()
+				require.Equal(t, io.EOF, soon(t, result), name+" "+method)
+			}
+		}
+	}
+}

@@ -70,7 +70,7 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 				// says EAGAIN for ever; only a blocking call is told of the
 				// end. All that came before that is there for one more try.
 				if more, errno = try(fd, true); errno == unix.EAGAIN {
-					errno = 0
+					more, errno = true, 0 // no event tells the next call
 				}
 				break
 			}
