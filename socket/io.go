@@ -54,10 +54,18 @@ func (s *Socket) zeroIsEnd() bool {
 	}
 	end := false
 	err := s.control("recv", "", func(fd int) error {
-		end = polled(fd, unix.POLLRDHUP) && queued(fd) == 0
+		end = s.core.ended(fd)
 		return nil
 	})
 	return err == nil && end
+}
+
+// ended is zeroIsEnd for a caller that has the descriptor.
+func (c *core) ended(fd int) bool {
+	if c.typ != SeqPacket {
+		return c.stream()
+	}
+	return polled(fd, unix.POLLRDHUP) && queued(fd) == 0
 }
 
 // waitRecv is wait for a system call that receives past the input buffer, and

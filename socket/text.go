@@ -248,7 +248,7 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 					errno = 0
 				}
 				return more, errno
-			case n == 0 && (c.stream() || polled(fd, unix.POLLRDHUP)):
+			case n == 0 && c.ended(fd):
 				c.atEnd.Store(true)
 				take(atEnd)
 				return more, 0

@@ -545,3 +545,33 @@ func TestTextAfterShutdownOfDatagrams(t *testing.T) {
 		}
 	}
 }
+
+// An empty message is not the end while another is queued behind it, though no
+// more can come.
+func TestTextOfAnEmptyMessageBeforeOthers(t *testing.T) {
+	for method, read := range map[string]func(*Socket) (string, error){
+		"ReadString": (*Socket).ReadString,
+		"ReadLine":   func(s *Socket) (string, error) { return s.ReadLine() },
+	} {
+		s, peer := inputPair(t, SeqPacket)
+		for _, text := range []string{"", "data"} {
+			_, err := peer.Send([]byte(text), 0)
+			require.NoError(t, err)
+		}
+		require.NoError(t, peer.Close())
+		for _, want := range []string{"", "data"} {
+			require.False(t, s.EOF(), method)
+			text, err := read(s)
+			require.NoError(t, err, method)
+			require.Equal(t, want, text)
+		}
+		_, err := read(s)
+		require.Equal(t, io.EOF, err)
+	}
+	s, peer := inputPair(t, SeqPacket)
+	_, err := peer.Send([]byte{}, 0)
+	require.NoError(t, err)
+	put(t, peer, "x")
+	require.NoError(t, peer.Close())
+	requireRune(t, s, 'x')
+}
