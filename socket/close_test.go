@@ -257,3 +257,27 @@ func TestEndsCollide(t *testing.T) {
 		peer.Close()
 	}
 }
+
+// An error that was still to be reported does not hide that the socket is
+// closed.
+func TestClosedSocketOwesNothing(t *testing.T) {
+	for method, call := range map[string]func(*Socket) error{
+		"Recv":    func(s *Socket) error { _, err := s.Recv(make([]byte, 1), 0); return err },
+		"Send":    func(s *Socket) error { _, err := s.Send([]byte{1}, 0); return err },
+		"RecvMsg": func(s *Socket) error { _, err := s.RecvMsg(room(1), 0); return err },
+		"SendMsg": func(s *Socket) error { _, err := s.SendMsg(room(1), 0); return err },
+	} {
+		s, peer := tcpInputPair(t)
+		put(t, peer, "part of a line")
+		_, err := s.Peek(len("part of a line"))
+		require.NoError(t, err)
+		require.NoError(t, peer.Setsockopt(nil, "SO_LINGER", []int{1, 0}))
+		require.NoError(t, peer.Close())
+		_, err = s.ReadLine() // and the next call is told of the reset
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		err = call(s)
+		require.ErrorIs(t, err, unix.EBADF, method)
+		requireClosed(t, err)
+	}
+}

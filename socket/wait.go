@@ -154,11 +154,13 @@ func (c *core) settle(n int, err error) (int, error) {
 	return n, nil
 }
 
-// takeOwed is the error that an earlier call had no way to report, once.
+// takeOwed is the error that an earlier call had no way to report, once. A
+// closed socket has none: that it is closed is what its calls say.
 func (c *core) takeOwed() error {
-	if c.owed.Load() == 0 {
+	if c.owed.Load() == 0 || c.reg.Use() != nil {
 		return nil
 	}
+	defer c.reg.Done()
 	if errno := syscall.Errno(c.owed.Swap(0)); errno != 0 {
 		return errno
 	}
