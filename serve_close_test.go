@@ -495,6 +495,26 @@ func TestServeAttach(t *testing.T) {
 	}
 }
 
+// A receive from a unix stream ends behind descriptors, however much follows.
+func TestServeReadsOnBehindDescriptors(t *testing.T) {
+	both := make(chan struct{})
+	got := ""
+	srv := &weir.Server{Events: weir.Events{Data: func(c *weir.Conn) error {
+		if got += string(c.Next(-1)); got == "abcdef" {
+			close(both)
+		}
+		return nil
+	}}}
+	t.Cleanup(func() { srv.Close() })
+	a, b := pair(t, socket.Stream)
+	_, err := b.SendMsg(&socket.Message{Buffers: [][]byte{[]byte("abc")}, Control: unix.UnixRights(b.Fd())}, 0)
+	require.NoError(t, err)
+	_, err = b.WriteString("def")
+	require.NoError(t, err)
+	require.NoError(t, srv.Attach(a, nil))
+	take(t, both)
+}
+
 // What was read ahead is not presented after a Close, even while its output
 // takes long.
 func TestServeCloseInOpenLeavesTheInputOfAttachAlone(t *testing.T) {

@@ -44,7 +44,7 @@ type Conn struct {
 	next, prev *Conn
 	peer       inetPeer
 	pending    bool // there may be something to receive
-	broken     bool // the kernel has told of an end, or of urgent data, where a receive stops short
+	short      bool // a receive may stop short: at an end or urgent data that the kernel has told of, or a unix socket's descriptors
 	ended      bool // which has been received
 	told       bool // the handler, of pressure
 	heard      bool // at least a byte
@@ -182,7 +182,7 @@ func (c *Conn) Ready(ev poller.Readiness) {
 	if ev&(poller.Readable|poller.PeerClosed|poller.HungUp|poller.Failed) != 0 {
 		c.pending = true
 		if ev&(poller.PeerClosed|poller.HungUp|poller.Failed|poller.Priority) != 0 {
-			c.broken = true
+			c.short = true
 		}
 	}
 	if ev&(poller.Writable|poller.HungUp|poller.Failed) != 0 || ev == 0 {
@@ -258,8 +258,8 @@ func (c *Conn) read() {
 			c.settle(c.atEnd())
 			return
 		}
-		// A short read has emptied the socket, but for what broken says.
-		c.pending = n == len(room) || c.broken
+		// A short read has emptied the socket, unless it stopped short.
+		c.pending = n == len(room) || c.short
 		c.heard = true
 		budget -= n
 		c.eng.filled = n == len(room)

@@ -72,6 +72,7 @@ type arrival struct {
 func (e *engine) open(a arrival) {
 	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeInetPeer(a.peer)}
 	c.self, c.active = c, e.loop.Elapsed()
+	c.short = c.peer == inetPeer{}
 	err := ErrServerClosed
 	if !e.over {
 		err = e.loop.Handle(&c.reg, a.fd, &c.self)
