@@ -63,9 +63,8 @@ func TestNewRefuses(t *testing.T) {
 			s, err := New(c.family, c.typ, c.proto, c.opts...)
 			require.Nil(t, s)
 			require.Error(t, err)
-			var e *Error
-			require.ErrorAs(t, err, &e)
-			require.Equal(t, c.errno, e.Errno, "%v", err)
+			require.IsType(t, &Error{}, err)
+			require.Equal(t, c.errno, err.(*Error).Errno, "%v", err)
 			require.ErrorContains(t, err, c.says)
 			require.Equal(t, before, descriptors(t))
 		})

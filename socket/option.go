@@ -213,7 +213,10 @@ func (o *options) prepare(fd int, family Family) error {
 		}
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return fail("bind", o.address, errors.Join(errs...))
 }
 
 func bindTo(fd int, a Addr) error {

@@ -11,7 +11,8 @@ import (
 // more there are says Buffered; Peek of so many does not wait. The buffer is
 // borrowed while there is something in it: who waits in Peek holds none, however
 // many connections do. When fewer than n come, Peek returns them together with the
-// reason, such as io.EOF or a timeout. An n below 0 or above 2^28 is EINVAL.
+// reason, such as io.EOF or a timeout. Messages are not joined: what is left of one
+// is all that comes. An n below 0 or above 2^28 is EINVAL.
 func (s *Socket) Peek(n int) ([]byte, error) {
 	const op = "peek"
 	if n < 0 || n > greatestSize {
@@ -20,7 +21,7 @@ func (s *Socket) Peek(n int) ([]byte, error) {
 	var data []byte
 	err := s.consume(func(in *input, now moment) bool {
 		data = in.bytes()
-		return len(data) >= n || now == afterRead && !s.core.stream()
+		return len(data) >= n || !s.core.stream() && (now == afterRead || len(data) > 0)
 	}, nil)
 	if err != nil {
 		return data, s.core.failed(op, err)

@@ -71,6 +71,12 @@ func TestPeekOfAMessageDoesNotWaitForAnother(t *testing.T) {
 	p, err := a.Peek(10)
 	require.NoError(t, err)
 	require.Equal(t, "abc", string(p))
+	_, err = b.WriteString("def")
+	require.NoError(t, err)
+	require.Equal(t, 1, a.Discard(1))
+	p, err = a.Peek(10)
+	require.NoError(t, err)
+	require.Equal(t, "bc", string(p), "it is not joined to the next")
 }
 
 func TestPeekRefusesASize(t *testing.T) {
