@@ -188,7 +188,7 @@ var batchScenarios = []scenario{{
 	name:  "each message of recvmmsg has the whole time",
 	row:   "recv: EAGAIN",
 	on:    pair(udp, unixgram, seqpacket),
-	steps: []step{rcvtimeo(400 * ms), begin(recvBatch(3)), pause(250), peerSends("ab"), pause(250), peerSends("cd"), blocked(), pause(250), blocked(), finish()},
+	steps: []step{rcvtimeo(1000 * ms), begin(recvBatch(3)), pause(600), peerSends("ab"), pause(600), peerSends("cd"), blocked(), pause(600), blocked(), finish()},
 	want:  `blocks; blocked; blocked; 2: 2 "ab" 2 "cd"`,
 }, {
 	name:  "the end of a stream fills recvmmsg",
