@@ -5,7 +5,7 @@ import "sync/atomic"
 // Stats are what a Server counts.
 type Stats struct {
 	Accepted uint64 // connections that were accepted so far
-	Conns    int    // connections that are open
+	Conns    int    // connections that are open; for a moment also one that a listener is about to accept
 	Starved  uint64 // pauses of accepting for a lack of descriptors or memory
 	Stalls   uint64 // times that the watchdog found a loop held up
 	Panics   uint64 // panics of callbacks and handlers
