@@ -44,7 +44,7 @@ type Conn struct {
 	next, prev *Conn
 	peer       inetPeer
 	pending    bool // there may be something to receive
-	short      bool // a receive may stop short: at an end or urgent data that the kernel has told of, or a unix socket's descriptors
+	short      bool // a receive may stop before the last byte: at an end, urgent data, or descriptors
 	ended      bool // which has been received
 	told       bool // the handler, of pressure
 	heard      bool // at least a byte

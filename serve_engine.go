@@ -72,7 +72,7 @@ type arrival struct {
 func (e *engine) open(a arrival) {
 	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeInetPeer(a.peer)}
 	c.self, c.active = c, e.loop.Elapsed()
-	c.short = c.peer == inetPeer{}
+	c.short = c.peer == inetPeer{} // of a unix socket, which does not tell of descriptors
 	err := ErrServerClosed
 	if !e.over {
 		err = e.loop.Handle(&c.reg, a.fd, &c.self)

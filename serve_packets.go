@@ -70,9 +70,10 @@ func (p *PacketListener) Socket() *socket.Socket { return p.sock }
 func (p *PacketListener) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
 
 // SendTo sends a copy of the datagram when the callback returns, together with
-// others; called by what was posted, soon after that. While the socket takes no more, up to 1024 datagrams of Server.MaxOutput
-// bytes are queued, and nothing is received. What is beyond that, and what the
-// kernel refuses, is lost, as datagrams are, and told to nobody.
+// others; called by what was posted, soon after that. While the socket takes no
+// more, up to 1024 datagrams of Server.MaxOutput bytes are queued, and nothing is
+// received. What is beyond that, and what the kernel refuses, is lost, as
+// datagrams are, and told to nobody.
 func (p *PacketListener) SendTo(b []byte, to socket.Addr) {
 	if p.queued == len(p.out) && !p.flush() {
 		if p.queued >= mostPackets {

@@ -142,7 +142,6 @@ func TestDeadlineOfOneDirection(t *testing.T) {
 	require.NoError(t, soon(t, reader))
 }
 
-// Who has the turn need not wait for who waits for the turn to time out.
 // The call that has the turn need not be waiting.
 func TestDeadlineSetUnderQueue(t *testing.T) {
 	r, _ := register(t, newLoop(t))
@@ -154,6 +153,7 @@ func TestDeadlineSetUnderQueue(t *testing.T) {
 	require.ErrorIs(t, soon(t, queued), loop.ErrTimeout)
 }
 
+// Who has the turn need not wait for who waits for the turn to time out.
 func TestDeadlineOfCallThatQueues(t *testing.T) {
 	l := newLoop(t)
 	r, _ := register(t, l)

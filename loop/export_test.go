@@ -1,6 +1,10 @@
 package loop
 
-import "github.com/seed-2334f180/weir/poller"
+import (
+	"runtime"
+
+	"github.com/seed-2334f180/weir/poller"
+)
 
 // Waiters is how many calls are parked on r, for readiness or for the turn.
 func (r *Registration) Waiters() (n int) {
@@ -44,3 +48,13 @@ func (l *Loop) Timers() int {
 
 // Backlog is how many goroutines were woken and have not run since.
 func (l *Loop) Backlog() int { return int(l.backlog.Load()) }
+
+// Until waits for what another goroutine does within a moment, without the time
+// that a sleep takes: who waits goes on together with it.
+func Until(done func() bool) {
+	for spins := 1; !done(); spins++ {
+		if spins%100 == 0 {
+			runtime.Gosched()
+		}
+	}
+}

@@ -45,16 +45,9 @@ func TestGateIsWokenOnce(t *testing.T) {
 	g.token = make(chan struct{}, 2) // a second one does not block
 	const rounds = 20_000
 	var begun, ended atomic.Int32
-	until := func(done func() bool) {
-		for spins := 1; !done(); spins++ {
-			if spins%100 == 0 {
-				runtime.Gosched()
-			}
-		}
-	}
 	go func() {
 		for i := range int32(rounds) {
-			until(func() bool { return begun.Load() > i })
+			Until(func() bool { return begun.Load() > i })
 			g.Interrupt()
 			ended.Add(1)
 		}
@@ -64,12 +57,15 @@ func TestGateIsWokenOnce(t *testing.T) {
 		begun.Add(1)
 		told := true
 		if i%2 == 0 {
+			for range i % 128 { // so that they meet in all ways
+				begun.Load()
+			}
 			g.Wake(nil)
 		} else {
-			until(func() bool { return len(g.token) > 0 })
+			Until(func() bool { return len(g.token) > 0 })
 			told = g.Interrupted()
 		}
-		until(func() bool { return ended.Load() > i })
+		Until(func() bool { return ended.Load() > i })
 		require.True(t, told)
 		g.Disarm()
 		require.Empty(t, g.token)

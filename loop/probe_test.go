@@ -1,7 +1,6 @@
 package loop_test
 
 import (
-	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -16,16 +15,9 @@ func TestEventsWhileAProbeBegins(t *testing.T) {
 	r := registerAs(t, loop.DropWritable, false)
 	const rounds = 20_000
 	var begun, ended atomic.Int32
-	until := func(n *atomic.Int32, round int32) {
-		for spins := 1; n.Load() < round; spins++ {
-			if spins%100 == 0 {
-				runtime.Gosched()
-			}
-		}
-	}
 	go func() {
 		for i := range int32(rounds) {
-			until(&begun, i+1)
+			loop.Until(func() bool { return begun.Load() > i })
 			r.Arrive(poller.Readable|poller.Writable, 1)
 			ended.Add(1)
 		}
@@ -33,12 +25,12 @@ func TestEventsWhileAProbeBegins(t *testing.T) {
 	lost := 0
 	for i := range int32(rounds) {
 		begun.Add(1)
-		for range i % 64 { // so that they meet in all ways
+		for range i % 128 { // so that they meet in all ways
 			begun.Load()
 		}
 		p, err := r.Probe()
 		require.NoError(t, err)
-		until(&ended, i+1)
+		loop.Until(func() bool { return ended.Load() > i })
 		call(t, r, loop.Read, false) // takes what came
 		r.Arrive(poller.Readable, 1)
 		p.Disprove(loop.WantRead)

@@ -55,16 +55,9 @@ func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 	const rounds = 20_000
 	regs := make([]Registration, rounds)
 	var begun, ended atomic.Int32
-	until := func(n *atomic.Int32, round int) {
-		for spins := 1; int(n.Load()) < round; spins++ {
-			if spins%100 == 0 {
-				runtime.Gosched()
-			}
-		}
-	}
 	go func() {
 		for i := range regs {
-			until(&begun, i+1)
+			Until(func() bool { return begun.Load() > int32(i) })
 			regs[i].setLimit(Read, 1)
 			ended.Add(1)
 		}
@@ -72,7 +65,7 @@ func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 	for i := range regs {
 		begun.Add(1)
 		regs[i].setLimit(Write, 2)
-		until(&ended, i+1)
+		Until(func() bool { return ended.Load() > int32(i) })
 	}
 	for i := range regs {
 		require.EqualValues(t, 1, regs[i].limit(Read))

@@ -62,10 +62,7 @@ func (s *Socket) zeroIsEnd() bool {
 
 // ended is zeroIsEnd for a caller that has the descriptor.
 func (c *core) ended(fd int) bool {
-	if c.typ != SeqPacket {
-		return c.stream()
-	}
-	return polled(fd, unix.POLLRDHUP) && queued(fd) == 0
+	return c.stream() || c.typ == SeqPacket && polled(fd, unix.POLLRDHUP) && queued(fd) == 0
 }
 
 // waitRecv is wait for a system call that receives past the input buffer, and

@@ -1,8 +1,8 @@
 package socket
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -205,18 +205,15 @@ func (o *options) prepare(fd int, family Family) error {
 	if err != nil {
 		return lookupFailed("bind", o.address, err)
 	}
-	var errs []error
+	var first error
 	for _, ip := range addrs {
 		err := bindTo(fd, AddrFrom(netip.AddrPortFrom(ip, uint16(o.port))))
 		if err == nil {
 			return nil
 		}
-		errs = append(errs, err)
+		first = cmp.Or(first, err)
 	}
-	if len(errs) == 1 {
-		return errs[0]
-	}
-	return fail("bind", o.address, errors.Join(errs...))
+	return first
 }
 
 func bindTo(fd int, a Addr) error {
