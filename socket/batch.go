@@ -31,47 +31,67 @@ func (s *Socket) RecvBatch(msgs []Message, flags int) (n int, err error) {
 		return 0, nil
 	}
 	if err := c.receivable(flags); err != nil {
-		return 0, c.failed("recvmmsg", err)
+		return 0, c.failed("recvmmsg", "", err)
 	}
-	h := takeHeaders(c)
-	defer h.free()
-	h.receive(msgs)
-	if c.immediate(flags) {
-		n, err = s.onceRecv(flags, func(fd int) (int, syscall.Errno) { return h.recvmmsg(fd, 0, flags|unix.MSG_DONTWAIT) })
+	if !c.immediate(flags) && c.target(2, flags) > 1 { // of however many bytes
+		n, err = s.recvFull(msgs, flags)
 	} else {
-		n, err = s.recvBatch(h, flags)
+		n, err = s.recvBatch(msgs, flags)
 	}
-	if err != nil {
-		return 0, c.failed("recvmmsg", err)
+	if errno, ok := err.(syscall.Errno); ok && n > 0 {
+		c.owed.Store(uint32(errno))
 	}
-	h.told(msgs[:n])
+	if err != nil && n == 0 {
+		return 0, c.failed("recvmmsg", "", err)
+	}
 	return n, nil
+}
+
+// recvFull receives parts of a stream that must have some length: MSG_WAITALL, or
+// SO_RCVLOWAT.
+func (s *Socket) recvFull(msgs []Message, flags int) (n int, err error) {
+	h := takeHeaders(s.core)
+	defer h.free()
+	for n < len(msgs) {
+		m := msgs[n] // it stays as it is if nothing comes
+		m.forget()
+		if m.N, err = s.recvMsg(h, &m, flags); err != nil {
+			break
+		}
+		msgs[n] = m
+		n++
+		if flags&unix.MSG_WAITFORONE != 0 {
+			flags |= unix.MSG_DONTWAIT
+		}
+	}
+	return n, err
 }
 
 // recvBatch waits once with MSG_WAITFORONE, and else again and again until all
 // messages are there: each wait has the whole receive timeout, as each message
 // has in the kernel.
-func (s *Socket) recvBatch(h *headers, flags int) (n int, err error) {
+func (s *Socket) recvBatch(msgs []Message, flags int) (n int, err error) {
 	c := s.core
-	for n < len(h.msgs) {
+	h := takeHeaders(c)
+	defer h.free()
+	h.receive(msgs)
+	defer func() { h.told(msgs[:n]) }()
+	if c.immediate(flags) {
+		return s.onceRecv(flags, func(fd int) (int, syscall.Errno) { return h.recvmmsg(fd, 0, flags|unix.MSG_DONTWAIT) })
+	}
+	for n < len(msgs) {
 		got := 0
-		err = s.waitRecv(flags, func(fd int, _ bool) (bool, syscall.Errno) {
+		err = s.waitRecv(c.past(flags), func(fd int, _ bool) (bool, syscall.Errno) {
 			var errno syscall.Errno
 			got, errno = h.recvmmsg(fd, n, flags)
 			// Fewer than were asked for: the last try in there said EAGAIN. But
 			// the end is found by another try, and no event tells of it again.
-			return n+got == len(h.msgs) || c.stream() || c.reg.Broken(), errno
+			return n+got == len(msgs) || c.stream() || c.reg.Broken(), errno
 		})
 		n += got
 		if err != nil || got == 0 || flags&unix.MSG_WAITFORONE != 0 {
 			break
 		}
-	}
-	if errno, ok := err.(syscall.Errno); ok && n > 0 {
-		c.owed.Store(uint32(errno))
-	}
-	if n > 0 {
-		err = nil
 	}
 	return n, err
 }
@@ -92,12 +112,12 @@ func (s *Socket) SendBatch(msgs []Message, flags int) (n int, err error) {
 		return 0, nil
 	}
 	if err := c.takeOwed(); err != nil {
-		return 0, fail(op, "", err)
+		return 0, c.failed(op, "", err)
 	}
 	h := takeHeaders(c)
 	defer h.free()
 	if err := h.send(msgs); err != nil {
-		return 0, fail(op, "", err)
+		return 0, c.failed(op, "", err)
 	}
 	byAddress := false
 	for i := range msgs {
@@ -107,7 +127,7 @@ func (s *Socket) SendBatch(msgs []Message, flags int) (n int, err error) {
 	if flags&unix.MSG_DONTWAIT != 0 {
 		k, err := s.once(func(fd int) (int, syscall.Errno) { return h.sendmmsg(fd, 0, flags) })
 		if err != nil {
-			return 0, fail(op, msgs[0].Addr.String(), err)
+			return 0, c.failed(op, msgs[0].Addr.String(), err)
 		}
 		return h.sent(msgs, 0, k), nil
 	}
@@ -122,7 +142,7 @@ func (s *Socket) SendBatch(msgs []Message, flags int) (n int, err error) {
 		return true, 0
 	})
 	if err != nil {
-		return n, fail(op, msgs[n].Addr.String(), err)
+		return n, c.failed(op, msgs[n].Addr.String(), err)
 	}
 	return n, nil
 }

@@ -162,6 +162,64 @@ func addressText(family Family, host, service string) string {
 	return host
 }
 
+// opens reports whether a send with these flags connects first.
+func (c *core) opens(flags int) bool {
+	return flags&unix.MSG_FASTOPEN != 0 && flags&unix.MSG_DONTWAIT == 0 && c.tcp()
+}
+
+// A sending is one try to send what is left. It adds to the total.
+type sending func(fd int, waited bool) (more bool, errno syscall.Errno)
+
+// opening is the sending of a buffer whose first try connects.
+func (c *core) opening(buf []byte, total *int, flags int, to *sockaddr) sending {
+	return func(fd int, waited bool) (more bool, errno syscall.Errno) {
+		more, errno = c.sendRest(fd, buf, total, flags, to, waited)
+		flags &^= unix.MSG_FASTOPEN
+		return more, errno
+	}
+}
+
+// fastOpen is a call that connects by sending size bytes.
+func (s *Socket) fastOpen(to Addr, total *int, size int, try sending) error {
+	defer runtime.KeepAlive(s)
+	c := s.core
+	call := loop.Call{Timeout: c.sendTimeout.get(), Context: s.ctx}
+	_, err := c.reg.Begin(loop.Write, &call)
+	if err == nil {
+		var more bool
+		more, err = s.openAndSend(&call, to, total, size, try)
+		c.reg.End(loop.Write, more)
+	}
+	return err
+}
+
+// openAndSend does so in the turn of a call.
+func (s *Socket) openAndSend(call *loop.Call, to Addr, total *int, size int, try sending) (more bool, err error) {
+	if err := s.openTo(call, to, total, try); err != nil || *total == size {
+		return true, err
+	}
+	return s.core.attempt(loop.Write, call, true, turn{}, try)
+}
+
+// openTo makes the first try of a fast open, and waits for the connection as the
+// kernel's blocking call does. What the try sent went with the request to connect:
+// nothing, unless the peer has given a cookie before.
+func (s *Socket) openTo(call *loop.Call, to Addr, total *int, try sending) error {
+	_, errno := try(s.core.reg.FD(), false)
+	switch errno {
+	case 0, unix.EAGAIN, unix.EINPROGRESS, unix.EALREADY:
+	default:
+		return errno
+	}
+	err := s.connectTo(call, to)
+	if late, ok := err.(*Error); ok && late.Timeout() {
+		late.Errno = errno
+	} else if err != nil {
+		*total = 0
+	}
+	return err
+}
+
 // connectTo connects to one address. A connect that takes time is finished by
 // calling connect(2) again, which says how it went; reading SO_ERROR instead
 // would take the error from the call that it belongs to.

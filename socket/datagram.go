@@ -37,8 +37,10 @@ func (s *Socket) RecvFrom(buf []byte, flags int) (int, Addr, error) {
 // SendTo sends buf to a host and service as Connect knows them: sendto(2) with
 // its flags. It waits, within the send timeout, which covers the look-up of a
 // name as well; a name's addresses are tried in turn until one is accepted.
-// That a datagram was sent does not mean that it arrived. A connected stream
-// ignores the address (inet) or says EISCONN (unix), as the kernel has it.
+// That a datagram was sent does not mean that it arrived. MSG_FASTOPEN connects a
+// TCP socket, within that time too (EINPROGRESS), and sends; see tcp(7). A
+// connected stream ignores the address (inet) or says EISCONN (unix), as the
+// kernel has it.
 func (s *Socket) SendTo(buf []byte, host, service string, flags int) (int, error) {
 	if to, ok := s.core.literal(host, service); ok {
 		return s.SendToAddr(buf, to, flags)
@@ -46,7 +48,7 @@ func (s *Socket) SendTo(buf []byte, host, service string, flags int) (int, error
 	what := s.core.destination(host, service)
 	n, err := s.sendToName(buf, host, service, flags)
 	if n, err = s.core.settle(n, err); err != nil {
-		return n, fail("sendto", what, err)
+		return n, s.core.failed("sendto", what, err)
 	}
 	return n, nil
 }
@@ -59,7 +61,7 @@ func (s *Socket) SendToAddr(buf []byte, to Addr, flags int) (int, error) {
 	}
 	n, err := s.send(buf, flags, &sa)
 	if n, err = s.core.settle(n, err); err != nil {
-		return n, fail("sendto", to.String(), err)
+		return n, s.core.failed("sendto", to.String(), err)
 	}
 	return n, nil
 }
@@ -111,9 +113,13 @@ func (s *Socket) sendToName(buf []byte, host, service string, flags int) (int, e
 		if err = sa.encode(to); err != nil {
 			return 0, badAddr("", "", err)
 		}
-		more, err = c.attempt(loop.Write, &call, ready, turn{sign: c.signOfRoom(true)}, func(fd int, waited bool) (bool, syscall.Errno) {
-			return c.sendRest(fd, buf, &total, flags, &sa, waited)
-		})
+		if c.opens(flags) {
+			more, err = s.openAndSend(&call, to, &total, len(buf), c.opening(buf, &total, flags, &sa))
+		} else {
+			more, err = c.attempt(loop.Write, &call, ready, turn{sign: c.signOfRoom(true)}, func(fd int, waited bool) (bool, syscall.Errno) {
+				return c.sendRest(fd, buf, &total, flags, &sa, waited)
+			})
+		}
 		if err == nil || total > 0 || !elsewhere(err) {
 			break
 		}

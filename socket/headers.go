@@ -18,6 +18,7 @@ type headers struct {
 	names   []sockaddr
 	iovs    []unix.Iovec
 	control []byte // control messages that are not in the caller's buffers
+	space   int    // of it for each message received, if the caller has none
 	bytes   int    // in all buffers
 }
 
@@ -28,7 +29,10 @@ const mostHeaders = 4096
 
 func takeHeaders(c *core) *headers {
 	h := headersPool.Get().(*headers)
-	h.core = c
+	h.core, h.space = c, 0
+	if c.offloads() {
+		h.space = segmentSpace
+	}
 	return h
 }
 
@@ -80,19 +84,15 @@ func (h *headers) load(msgs []Message) {
 // receive prepares to receive into the messages.
 func (h *headers) receive(msgs []Message) {
 	h.load(msgs)
-	space := 0
-	if h.core.offloads() {
-		space = segmentSpace
-	}
-	h.control = slices.Grow(h.control[:0], len(msgs)*space)
+	h.control = slices.Grow(h.control[:0], len(msgs)*h.space)
 	for i := range msgs {
 		hdr := &h.msgs[i].Hdr
 		h.names[i].raw.Addr.Family = unix.AF_UNSPEC // if the kernel writes none
 		hdr.Name = (*byte)(unsafe.Pointer(&h.names[i].raw))
 		hdr.Namelen = unix.SizeofSockaddrAny
 		control := msgs[i].Control
-		if len(control) == 0 && space != 0 {
-			control = h.control[i*space : (i+1)*space]
+		if len(control) == 0 && h.space != 0 {
+			control = h.control[i*h.space : (i+1)*h.space]
 		}
 		hdr.Control = unsafe.SliceData(control)
 		hdr.SetControllen(len(control))
@@ -108,10 +108,10 @@ func (h *headers) told(msgs []Message) {
 		h.names[i].len = hdr.Namelen
 		m.Addr = h.names[i].decode()
 		m.Segment, m.ControlLen = 0, 0
-		if hdr.Controllen == 0 {
+		control := h.controlOf(i)
+		if len(control) == 0 {
 			continue
 		}
-		control := unsafe.Slice(hdr.Control, hdr.Controllen)
 		raceReceived(control)
 		if len(m.Control) > 0 {
 			m.ControlLen = len(control)
@@ -124,6 +124,12 @@ func (h *headers) told(msgs []Message) {
 			}
 		}
 	}
+}
+
+// controlOf is the control messages that came with a message.
+func (h *headers) controlOf(i int) []byte {
+	hdr := &h.msgs[i].Hdr
+	return unsafe.Slice(hdr.Control, hdr.Controllen)
 }
 
 // send prepares to send the messages.

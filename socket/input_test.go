@@ -332,6 +332,12 @@ func TestEOF(t *testing.T) {
 		{"read-string", Stream, func(s, peer *Socket) error { peer.Close(); _, err := s.ReadString(); return err }, io.EOF, true},
 		{"read-line", Stream, func(s, peer *Socket) error { peer.Close(); _, err := s.ReadLine(); return err }, io.EOF, true},
 		{"recv of nothing", Stream, func(s, peer *Socket) error { peer.Close(); _, err := s.Recv(buf[:0], 0); return err }, nil, false},
+		{"splice", Stream, func(s, peer *Socket) error {
+			peer.Close()
+			sink, _ := inputPair(t, Stream)
+			_, err := s.WriteTo(sink)
+			return err
+		}, nil, true},
 		{"half closed", Stream, func(s, peer *Socket) error { peer.Shutdown(unix.SHUT_WR); return recv(s) }, io.EOF, true},
 		{"timeout", Stream, func(s, peer *Socket) error { return recv(atOnce(s)) }, unix.EAGAIN, false},
 		{"timeout in a character", Stream, func(s, peer *Socket) error {
@@ -455,6 +461,26 @@ func TestReset(t *testing.T) {
 		require.ErrorIs(t, err, unix.ECONNRESET)
 		require.True(t, s.EOF())
 	})
+	for name, call := range map[string]func(s *Socket) error{
+		"send":     func(s *Socket) error { _, err := s.Send([]byte("x"), 0); return err },
+		"sendto":   func(s *Socket) error { _, err := s.SendToAddr([]byte("x"), s.RemoteAddr(), 0); return err },
+		"sendmsg":  func(s *Socket) error { _, err := s.SendMsg(&Message{Buffers: [][]byte{{'x'}}}, 0); return err },
+		"sendmmsg": func(s *Socket) error { _, err := s.SendBatch([]Message{{Buffers: [][]byte{{'x'}}}}, 0); return err },
+		"recvmsg":  func(s *Socket) error { _, err := s.RecvMsg(&Message{Buffers: [][]byte{{'x'}}}, 0); return err },
+		"splice": func(s *Socket) error {
+			sink, _ := inputPair(t, Stream)
+			_, err := s.WriteTo(sink)
+			return err
+		},
+	} {
+		t.Run("a reset is told by "+name, func(t *testing.T) {
+			s, peer := tcpInputPair(t)
+			require.NoError(t, unix.SetsockoptLinger(peer.Fd(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+			require.NoError(t, peer.Close())
+			require.ErrorIs(t, call(s), unix.ECONNRESET)
+			require.True(t, s.EOF())
+		})
+	}
 }
 
 // Two readers: one after the other, with the deadline of each fixed before it

@@ -39,7 +39,7 @@ func (s *Socket) received(op string, n, asked, flags int, err error) error {
 		err = io.EOF
 	}
 	if err != nil {
-		return s.core.failed(op, err)
+		return s.core.failed(op, "", err)
 	}
 	return nil
 }
@@ -65,14 +65,21 @@ func (c *core) ended(fd int) bool {
 	return c.stream() || c.typ == SeqPacket && polled(fd, unix.POLLRDHUP) && queued(fd) == 0
 }
 
-// waitRecv is wait for a system call that receives past the input buffer, and
-// so drops what is there: under the turn, and before the first try.
-func (s *Socket) waitRecv(flags int, try func(fd int, waited bool) (more bool, errno syscall.Errno)) error {
-	first := func() bool { s.core.dropInput(flags); return false }
-	return s.waitTurn(loop.Read, s.core.recvTimeout.get(), turn{first: first}, try)
+// past is the turn of a call that receives past the input buffer, and so drops
+// what is there before the first try.
+func (c *core) past(flags int) turn {
+	return turn{first: func() (bool, error) {
+		c.dropInput(flags)
+		return false, nil
+	}}
 }
 
-// onceRecv is once for such a call.
+// waitRecv is wait for a system call that receives.
+func (s *Socket) waitRecv(t turn, try func(fd int, waited bool) (more bool, errno syscall.Errno)) error {
+	return s.waitTurn(loop.Read, s.core.recvTimeout.get(), t, try)
+}
+
+// onceRecv is once for a call that receives past the input buffer.
 func (s *Socket) onceRecv(flags int, try func(fd int) (int, syscall.Errno)) (int, error) {
 	s.core.dropInput(flags)
 	return s.once(try)
@@ -104,14 +111,23 @@ func (s *Socket) recv(buf []byte, flags int, from *sockaddr) (int, error) {
 			return recvfrom(fd, buf, flags|unix.MSG_DONTWAIT, from)
 		})
 	}
+	return s.recvInto(buf, flags, from, c.past(flags))
+}
+
+// recvInto receives what the flags and SO_RCVLOWAT ask for.
+func (s *Socket) recvInto(buf []byte, flags int, from *sockaddr, t turn) (int, error) {
+	c := s.core
 	if target := c.target(len(buf), flags); target > 1 {
-		return s.recvAtLeast(target, len(buf), flags, func(fd, done, flags int) (int, bool, syscall.Errno) {
+		if c.family == Unix {
+			return s.recvWithin(buf, target, flags, from, t)
+		}
+		return s.recvAtLeast(target, flags, t, func(fd, done, flags int) (int, bool, syscall.Errno) {
 			n, errno := recvfrom(fd, buf[done:], flags, from)
 			return n, false, errno
 		})
 	}
 	var n int
-	err := s.waitRecv(flags, func(fd int, waited bool) (bool, syscall.Errno) {
+	err := s.waitRecv(t, func(fd int, waited bool) (bool, syscall.Errno) {
 		if waited && len(buf) == 0 && c.tcp() {
 			return true, 0 // one wait is all that TCP makes for nothing
 		}
@@ -162,13 +178,13 @@ func (c *core) target(asked, flags int) int {
 	return min(int(c.lowWater.Load()), asked)
 }
 
-// recvAtLeast receives no less than the target of size bytes, unless the time
-// is up or the stream ends: one budget of time for all that it takes. read
-// reads into what is left after done bytes, and may say that this is enough.
-func (s *Socket) recvAtLeast(target, size, flags int, read func(fd, done, flags int) (n int, enough bool, errno syscall.Errno)) (int, error) {
+// recvAtLeast receives no less than the target, unless the time is up or the
+// stream ends: one budget of time for all that it takes. read reads into what is
+// left after done bytes, and may say that this is enough.
+func (s *Socket) recvAtLeast(target, flags int, t turn, read func(fd, done, flags int) (n int, enough bool, errno syscall.Errno)) (int, error) {
 	flags &^= unix.MSG_WAITALL
 	total := 0
-	err := s.waitRecv(flags, func(fd int, _ bool) (bool, syscall.Errno) {
+	err := s.waitRecv(t, func(fd int, _ bool) (bool, syscall.Errno) {
 		if flags&unix.MSG_PEEK != 0 {
 			// Nothing is taken, so each try starts over. A peek goes no further
 			// than an urgent mark; and at the end it does not become 0, which
@@ -208,7 +224,7 @@ func (s *Socket) Send(buf []byte, flags int) (int, error) {
 		n, err = s.send(buf, flags, nil)
 	}
 	if n, err = s.core.settle(n, err); err != nil {
-		return n, s.core.failed("send", err)
+		return n, s.core.failed("send", "", err)
 	}
 	return n, nil
 }
@@ -224,6 +240,10 @@ func (s *Socket) send(buf []byte, flags int, to *sockaddr) (int, error) {
 		return s.once(func(fd int) (int, syscall.Errno) { return sendto(fd, buf, flags, to) })
 	}
 	total := 0
+	if to != nil && c.opens(flags) {
+		err := s.fastOpen(to.decode(), &total, len(buf), c.opening(buf, &total, flags, to))
+		return total, err
+	}
 	err := s.waitTurn(loop.Write, c.sendTimeout.get(), turn{sign: c.signOfRoom(to != nil)}, func(fd int, waited bool) (bool, syscall.Errno) {
 		return c.sendRest(fd, buf, &total, flags, to, waited)
 	})
@@ -295,7 +315,7 @@ func (s *Socket) short(op string, n int, err error) error {
 		_ = s.control(op, "", func(fd int) error { err = pending(fd, unix.EPIPE); return nil })
 	}
 	if err != nil {
-		return s.core.failed(op, err)
+		return s.core.failed(op, "", err)
 	}
 	return nil
 }

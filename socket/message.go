@@ -43,6 +43,9 @@ func (m *Message) size() (n int) {
 	return n
 }
 
+// forget forgets what a call has told.
+func (m *Message) forget() { m.Addr, m.Segment, m.ControlLen, m.Flags = Addr{}, 0, 0, 0 }
+
 // A ControlMessage is one of those of cmsg(3), its level and type as there.
 type ControlMessage struct {
 	Level, Type int
@@ -134,7 +137,7 @@ func (m *Message) Timestamp() (t time.Time, ok bool) {
 func (s *Socket) RecvMsg(m *Message, flags int) (int, error) {
 	h := takeHeaders(s.core)
 	defer h.free()
-	m.Addr, m.Segment, m.ControlLen, m.Flags = Addr{}, 0, 0, 0
+	m.forget()
 	n, err := s.recvMsg(h, m, flags)
 	m.N = n
 	return n, s.received("recvmsg", n, m.size(), flags, err)
@@ -155,21 +158,11 @@ func (s *Socket) recvMsg(h *headers, m *Message, flags int) (int, error) {
 		return n, err
 	}
 	if target := c.target(size, flags); target > 1 {
-		return s.recvAtLeast(target, size, flags, func(fd, done, flags int) (int, bool, syscall.Errno) {
-			h.receive(one(m))
-			h.skip(0, done)
-			n, errno := h.recvmsg(fd, flags)
-			if errno != 0 {
-				return 0, false, errno
-			}
-			// Bytes are not joined across control messages: these would be lost.
-			h.told(one(m))
-			return n, m.ControlLen > 0 || m.Flags&unix.MSG_CTRUNC != 0, 0
-		})
+		return s.recvParts(h, m, target, flags, c.past(flags))
 	}
 	var n int
 	var errno syscall.Errno
-	err := s.waitRecv(flags, func(fd int, _ bool) (bool, syscall.Errno) {
+	err := s.waitRecv(c.past(flags), func(fd int, _ bool) (bool, syscall.Errno) {
 		n, errno = h.recvmsg(fd, flags)
 		return c.leftover(n, size, flags), errno
 	})
@@ -177,6 +170,73 @@ func (s *Socket) recvMsg(h *headers, m *Message, flags int) (int, error) {
 		h.told(one(m))
 	}
 	return n, err
+}
+
+// recvParts receives a message of no less than the target, in parts. On a unix
+// stream it ends where the kernel's would: behind descriptors, and where the
+// sender changes if the receiver is told who it is (SO_PASSCRED).
+func (s *Socket) recvParts(h *headers, m *Message, target, flags int, t turn) (int, error) {
+	local := s.core.family == Unix
+	var sender unix.Ucred
+	told := false // who that is
+	return s.recvAtLeast(target, flags, t, func(fd, done, flags int) (int, bool, syscall.Errno) {
+		switch {
+		case !local:
+		case told:
+			if next, ok, errno := peekSender(s.core, fd); errno != 0 || ok && next != sender {
+				return 0, true, errno
+			}
+		case done == 0 && len(m.Control) == 0 && passesCredentials(fd):
+			h.space = credentialsSpace // or MSG_CTRUNC would not mean descriptors
+		}
+		h.receive(one(m))
+		h.skip(0, done)
+		n, errno := h.recvmsg(fd, flags)
+		if errno != 0 {
+			return 0, false, errno
+		}
+		h.told(one(m))
+		if !local {
+			return n, false, 0
+		}
+		came := Message{Control: h.controlOf(0)}
+		came.ControlLen = len(came.Control)
+		sender, told = came.Credentials()
+		return n, h.msgs[0].Hdr.Flags&unix.MSG_CTRUNC != 0 || len(came.Descriptors()) > 0, 0
+	})
+}
+
+// recvWithin is recvParts into one buffer: recv(2) does not tell of descriptors.
+func (s *Socket) recvWithin(buf []byte, target, flags int, from *sockaddr, t turn) (int, error) {
+	h := takeHeaders(s.core)
+	defer h.free()
+	n, err := s.recvParts(h, &Message{Buffers: [][]byte{buf}}, target, flags, t)
+	if from != nil && n > 0 {
+		*from = h.names[0]
+	}
+	return n, err
+}
+
+var credentialsSpace = unix.CmsgSpace(unix.SizeofUcred)
+
+// passesCredentials reports whether a unix socket is told who sends.
+func passesCredentials(fd int) bool {
+	on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED)
+	return err == nil && on != 0
+}
+
+// peekSender finds out who has sent what comes next. There is room for nothing
+// else: no descriptor comes with it.
+func peekSender(c *core, fd int) (sender unix.Ucred, ok bool, errno syscall.Errno) {
+	h := takeHeaders(c)
+	defer h.free()
+	m := Message{Buffers: [][]byte{make([]byte, 1)}, Control: make([]byte, credentialsSpace)}
+	h.receive(one(&m))
+	if _, errno = h.recvmsg(fd, unix.MSG_PEEK); errno == 0 {
+		h.told(one(&m))
+		sender, ok = m.Credentials()
+	}
+	return sender, ok, errno
 }
 
 // SendMsg sends a message, with control messages and from several buffers:
@@ -188,7 +248,7 @@ func (s *Socket) SendMsg(m *Message, flags int) (int, error) {
 	n, err = s.core.settle(n, err)
 	m.N = n
 	if err != nil {
-		return n, fail("sendmsg", m.Addr.String(), err)
+		return n, s.core.failed("sendmsg", m.Addr.String(), err)
 	}
 	return n, nil
 }
@@ -207,17 +267,23 @@ func (s *Socket) sendMsg(m *Message, flags int) (int, error) {
 		return s.once(func(fd int) (int, syscall.Errno) { return h.sendmsg(fd, flags) })
 	}
 	total, size := 0, m.size()
-	err := s.waitTurn(loop.Write, c.sendTimeout.get(), turn{sign: c.signOfRoom(m.Addr.IsValid())}, func(fd int, waited bool) (bool, syscall.Errno) {
+	opens := m.Addr.IsValid() && c.opens(flags)
+	try := func(fd int, waited bool) (bool, syscall.Errno) {
 		if c.brokenMidway(fd, total) {
 			return true, unix.EPIPE
 		}
 		n, errno := h.sendmsg(fd, flags)
+		flags &^= unix.MSG_FASTOPEN
 		total += n
 		if errno == 0 && total < size && c.stream() {
 			h.wasSent(0, n)
 			return false, unix.EAGAIN
 		}
 		return true, c.pipeError(fd, errno, waited)
-	})
+	}
+	if opens {
+		return total, s.fastOpen(m.Addr, &total, size, try)
+	}
+	err := s.waitTurn(loop.Write, c.sendTimeout.get(), turn{sign: c.signOfRoom(m.Addr.IsValid())}, try)
 	return total, err
 }

@@ -24,7 +24,7 @@ func (s *Socket) Peek(n int) ([]byte, error) {
 		return len(data) >= n || !s.core.stream() && (now == afterRead || len(data) > 0)
 	}, nil)
 	if err != nil {
-		return data, s.core.failed(op, err)
+		return data, s.core.failed(op, "", err)
 	}
 	return data[:min(n, len(data))], nil
 }

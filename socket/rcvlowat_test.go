@@ -130,6 +130,26 @@ var lowWaterScripts = []struct {
 	}},
 }
 
+// lowWaterCalls are the calls that receive; those without flags fall back to Recv
+// for them.
+var lowWaterCalls = map[string]func(s *Socket, buf []byte, flags int) (int, error){
+	"recv": (*Socket).Recv,
+	"read": func(s *Socket, buf []byte, flags int) (int, error) {
+		if flags != 0 {
+			return s.Recv(buf, flags)
+		}
+		return s.Read(buf)
+	},
+	"recvmsg": func(s *Socket, buf []byte, flags int) (int, error) {
+		return s.RecvMsg(&Message{Buffers: [][]byte{buf[:1], buf[1:]}}, flags)
+	},
+	"recvmmsg": func(s *Socket, buf []byte, flags int) (int, error) {
+		m := []Message{{Buffers: [][]byte{buf}}}
+		_, err := s.RecvBatch(m, flags)
+		return m[0].N, err
+	},
+}
+
 func TestRcvLowWater(t *testing.T) {
 	pairs := map[string]func(*testing.T) (a, b *Socket){
 		"tcp": tcpPair,
@@ -143,21 +163,24 @@ func TestRcvLowWater(t *testing.T) {
 	for kind, pair := range pairs {
 		for _, script := range lowWaterScripts {
 			t.Run(kind+"/"+script.name, func(t *testing.T) {
-				a, b := pair(t)
-				require.NoError(t, a.Setsockopt(nil, "SO_RCVLOWAT", lowWater))
-				require.NoError(t, a.Setsockopt(nil, "SO_RCVTIMEO", lowWaterLimit))
-				got := script.run(t, lowWaterSide{a.Fd(), b.Fd(), func(buf []byte, flags int) (int, error) {
-					n, err := a.Recv(buf, flags)
-					if e, ok := err.(*Error); ok {
-						err = e.Errno
-					}
-					if err == io.EOF {
-						err = nil
-					}
-					return n, err
-				}})
+				t.Parallel()
 				want := script.run(t, kernelLowWater(t, pair))
-				require.Equal(t, want, got)
+				for call, recv := range lowWaterCalls {
+					a, b := pair(t)
+					require.NoError(t, a.Setsockopt(nil, "SO_RCVLOWAT", lowWater))
+					require.NoError(t, a.Setsockopt(nil, "SO_RCVTIMEO", lowWaterLimit))
+					got := script.run(t, lowWaterSide{a.Fd(), b.Fd(), func(buf []byte, flags int) (int, error) {
+						n, err := recv(a, buf, flags)
+						if e, ok := err.(*Error); ok {
+							err = e.Errno
+						}
+						if err == io.EOF {
+							err = nil
+						}
+						return n, err
+					}})
+					require.Equal(t, want, got, call)
+				}
 			})
 		}
 	}

@@ -167,7 +167,7 @@ func (s *Socket) sendFile(f *os.File, limit int64) (total int64, err error, ok b
 	case total == 0 && cannotMove(err):
 		return 0, nil, false
 	case err != nil:
-		return total, fail("sendfile", "", err), true
+		return total, c.failed("sendfile", "", err), true
 	}
 	return total, nil, true
 }
@@ -195,14 +195,15 @@ func (s *Socket) spliceFrom(source *Socket, limit int64) (total int64, err error
 			n, err := copyTo(s, source, limit-total)
 			return total + n, err, true
 		case err != nil:
-			return total, fail("splice", "", err), true
+			return total, source.core.failed("splice", "", err), true
 		case took == 0:
+			source.core.atEnd.Store(true)
 			return total, nil, true
 		}
 		n, err := s.spliceOut(p, took)
 		total += int64(n)
 		if err != nil {
-			err = unsent(p.drain(took-n), fail("splice", "", err))
+			err = unsent(p.drain(took-n), s.core.failed("splice", "", err))
 		}
 		p.free()
 		if err != nil {
@@ -351,7 +352,7 @@ func (s *Socket) Writev(bufs [][]byte) (int, error) {
 	if !s.core.stream() {
 		n, err := s.sendMsg(&Message{Buffers: bufs}, 0)
 		if err != nil {
-			return n, fail("writev", "", err)
+			return n, s.core.failed("writev", "", err)
 		}
 		return n, nil
 	}

@@ -18,7 +18,8 @@ import (
 //
 // Of other types than stream, a read takes one message into the buffer. What
 // does not fit (MaxString) is lost, as recv(2) has it. A message is a whole:
-// characters and lines end with it.
+// characters and lines end with it. SO_RCVLOWAT is for Read and Fread: the others
+// know themselves how much they need.
 
 var (
 	_ io.Reader       = (*Socket)(nil)
@@ -28,8 +29,8 @@ var (
 
 // Fread reads into buf: first what is buffered, a pushed-back character before
 // all, without a system call; if there is nothing, what one real read gives,
-// within the receive timeout (EAGAIN). It returns io.EOF at the end of a stream.
-// An empty buf reads nothing.
+// within the receive timeout (EAGAIN): of a stream no less than SO_RCVLOWAT. It
+// returns io.EOF at the end of a stream. An empty buf reads nothing.
 func (s *Socket) Fread(buf []byte) (int, error) { return s.fread("fread", buf) }
 
 // Read is Fread, for io.Reader.
@@ -43,22 +44,15 @@ func (s *Socket) fread(op string, buf []byte) (int, error) {
 		return n, s.received(op, n, len(buf), 0, err)
 	}
 	c := s.core
-	n := 0
-	var owed error
-	first := func() bool {
-		if n = c.copyInput(buf); n == 0 {
-			owed = c.receivable(0)
+	ahead := 0
+	first := func() (bool, error) {
+		if ahead = c.copyInput(buf); ahead > 0 {
+			return true, nil
 		}
-		return n > 0 || owed != nil
+		return false, c.receivable(0)
 	}
-	err := s.waitTurn(loop.Read, c.recvTimeout.get(), turn{first: first}, func(fd int, _ bool) (bool, syscall.Errno) {
-		var errno syscall.Errno
-		n, errno = recvfrom(fd, buf, 0, nil)
-		return c.leftover(n, len(buf), 0), errno
-	})
-	if err == nil {
-		err = owed
-	}
+	n, err := s.recvInto(buf, 0, nil, turn{first: first})
+	n += ahead
 	return n, s.received(op, n, len(buf), 0, err)
 }
 
@@ -97,7 +91,7 @@ func (s *Socket) ReadRune() (r rune, size int, err error) {
 	})
 	switch {
 	case err != nil:
-		return 0, 0, s.core.failed(op, err)
+		return 0, 0, s.core.failed(op, "", err)
 	case bad != nil:
 		return utf8.RuneError, size, bad
 	}
@@ -117,7 +111,7 @@ func (s *Socket) ReadString() (string, error) {
 		return len(data) > 0 || now == afterRead
 	}, nil)
 	if err != nil {
-		return "", s.core.failed("read-string", err)
+		return "", s.core.failed("read-string", "", err)
 	}
 	return all, nil
 }
@@ -167,7 +161,7 @@ func (s *Socket) ReadLine(max ...int) (string, error) {
 		return true
 	}, nil)
 	if err != nil {
-		return "", s.core.failed(op, err)
+		return "", s.core.failed(op, "", err)
 	}
 	return line, long
 }
@@ -203,26 +197,24 @@ const (
 func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) error {
 	c := s.core
 	in := c.needInput()
-	var early error // an error that was known before any read
 	var served bool // the last step was the whole call
 	take := func(now moment) bool {
 		served = step(in, now)
 		return served
 	}
-	first := func() bool {
+	first := func() (bool, error) {
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		if take(beforeRead) {
-			return true
+			return true, nil
 		}
 		if !c.owes() {
-			return false
+			return false, nil
 		}
 		if take(atEnd) {
-			return true
+			return true, nil
 		}
-		early = c.takeOwed()
-		return early != nil
+		return false, c.takeOwed()
 	}
 	expired := func() {
 		if late != nil {
@@ -262,8 +254,6 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 	switch {
 	case err != nil:
 		return err
-	case early != nil:
-		return early
 	case !served: // the end, or the read side of a datagram socket is shut
 		return io.EOF
 	}
@@ -272,7 +262,7 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 
 // failed makes the error of a call, and notes whether it is the last of the
 // connection. io.EOF stays what it is.
-func (c *core) failed(op string, err error) error {
+func (c *core) failed(op, addr string, err error) error {
 	if err == io.EOF {
 		c.atEnd.Store(true)
 		return err
@@ -280,7 +270,7 @@ func (c *core) failed(op string, err error) error {
 	if errno, ok := err.(syscall.Errno); ok && fatal(errno) && (c.stream() || c.typ == SeqPacket) {
 		c.atEnd.Store(true)
 	}
-	return fail(op, "", err)
+	return fail(op, addr, err)
 }
 
 // fatal reports whether a connection is of no more use after an error. EPIPE is

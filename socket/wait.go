@@ -20,8 +20,8 @@ func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (m
 // A turn is what is special in a call while it has the turn.
 type turn struct {
 	// first comes before the system call and any wait for it. It reports
-	// whether that is the whole call.
-	first func() bool
+	// whether that is the whole call; an error is that, too.
+	first func() (done bool, err error)
 	// expired comes when the time is up, and the last try found nothing.
 	expired func()
 	// sign is what tells the call to try again.
@@ -42,8 +42,11 @@ func (s *Socket) waitTurn(d loop.Direction, limit time.Duration, t turn, try fun
 	call := loop.Call{Timeout: limit, Context: s.ctx}
 	ready, err := reg.Begin(d, &call)
 	if err == nil {
-		more := ready
-		if t.first == nil || !t.first() {
+		more, done := ready, false
+		if t.first != nil {
+			done, err = t.first()
+		}
+		if !done && err == nil {
 			more, err = s.core.attempt(d, &call, ready, t, try)
 		}
 		reg.End(d, more)

@@ -143,4 +143,58 @@ var connectScenarios = []scenario{{
 	on:    fixtures(func(w *world) { w.socks["s"] = w.open(nil); w.target = *w.local() }, unixes, seqpacket, unixgram),
 	steps: []step{sndtimeo(ample), connect()},
 	want:  `ECONNREFUSED`,
+}, {
+	name:  "a fast open without a cookie connects, and sends",
+	row:   "tcp(7), send(2): MSG_FASTOPEN",
+	on:    facing(4, tcp, tcp6),
+	steps: []step{sndtimeo(ample), sendTo("l", "abc", fastopen), admits(), peerGets(5), send("de"), peerGets(5), sendTo("l", "f", fastopen)},
+	want:  `3; peer 3 "abc"; 2; peer 2 "de"; EISCONN`,
+}, {
+	name:  "a fast open is refused",
+	row:   "tcp(7), send(2): MSG_FASTOPEN",
+	on:    facing(4, tcp, tcp6),
+	steps: []step{gone(), sndtimeo(ample), sendTo("l", "abc", fastopen), soError(), send("d"), connect()},
+	want:  `ECONNREFUSED; ok; EPIPE; ECONNREFUSED`,
+}, {
+	name:  "a fast open runs out of time",
+	row:   "tcp(7), send(2): MSG_FASTOPEN",
+	on:    facing(0, tcp, tcp6),
+	steps: []step{crowds(), sndtimeo(soon), sendTo("l", "abc", fastopen), sendTo("l", "abc", fastopen), send("d")},
+	want:  `EINPROGRESS; EALREADY; EAGAIN`,
+}, {
+	name:  "a fast open comes about within its time",
+	row:   "tcp(7), send(2): MSG_FASTOPEN",
+	on:    facing(0, tcp),
+	steps: []step{crowds(), sndtimeo(ample), begin(sendTo("l", "abc", fastopen)), makesRoom(), finish(), send("d")},
+	want:  `blocks; 3; 1`,
+}, {
+	name:  "a fast open that ran out of time comes about",
+	row:   "tcp(7), send(2): MSG_FASTOPEN",
+	on:    facing(0, tcp),
+	steps: []step{crowds(), sndtimeo(soon), sendTo("l", "abc", fastopen), sendTo("l", "abc", fastopen), send("d"), makesRoom(), sndtimeo(ample), sendTo("l", "abc", fastopen), send("d")},
+	want:  `EINPROGRESS; EALREADY; EAGAIN; 3; 1`,
+}, {
+	name:  "shutdown while a fast open is blocked",
+	row:   "shutdown() wakes connect",
+	on:    facing(0, tcp),
+	steps: []step{crowds(), begin(sendTo("l", "abc", fastopen)), pause(20), shutdown(unix.SHUT_RDWR), finish(), send("d")},
+	want:  `blocks; ok; ECONNRESET; EPIPE`,
+}, {
+	name:  "a fast open that must not wait",
+	row:   "tcp(7), send(2): MSG_FASTOPEN",
+	on:    facing(4, tcp),
+	steps: []step{sndtimeo(ample), sendTo("l", "abc", fastopen, dontwait), send("d"), admits(), peerGets(5)},
+	want:  `EINPROGRESS; 1; peer 1 "d"`,
+}, {
+	name:  "a fast open to nowhere",
+	row:   "tcp(7), send(2): MSG_FASTOPEN",
+	on:    facing(4, tcp),
+	steps: []step{sndtimeo(soon), send("abc", fastopen)},
+	want:  `EINVAL`,
+}, {
+	name:  "a message by fast open",
+	row:   "tcp(7), send(2): MSG_FASTOPEN",
+	on:    facing(4, tcp),
+	steps: []step{sndtimeo(ample), sendMsg(letter{parts: []string{"ab", "cde"}, to: "l"}, fastopen), admits(), peerGets(9)},
+	want:  `5; peer 5 "abcde"`,
 }}

@@ -109,6 +109,24 @@ var messageScenarios = []scenario{{
 	steps: []step{rcvtimeo(ample), begin(recvMsg([]int{9}, 64, waitall)), peerSends("xy"), peerSendsMsg(one), finish(), rcvtimeo(soon), peerSends("z"), recvMsg([]int{9}, 64, waitall)},
 	want:  `blocks; 7 "xyabcde" from p with 1 of 1 fds; 1 "z" from p`,
 }, {
+	name:  "WAITALL without room for descriptors does not join bytes across them",
+	row:   "unix(7): SCM_RIGHTS",
+	on:    pair(unixes),
+	steps: []step{rcvtimeo(soon), peerSends("xy"), peerSendsMsg(one), peerSends("z"), recv(9, waitall), recv(9, waitall), peerSends("xy"), peerSendsMsg(one), peerSends("z"), recvMsg([]int{9}, 0, waitall), recvMsg([]int{9}, 0, waitall)},
+	want:  `7 "xyabcde"; 1 "z"; 7 "xyabcde" CTRUNC from p; 1 "z" from p`,
+}, {
+	name:  "WAITALL joins bytes of the same credentials",
+	row:   "unix(7): SO_PASSCRED",
+	on:    pair(unixes),
+	steps: []step{option(passcred, 1), rcvtimeo(soon), peerSends("ab"), peerSends("cd"), recvMsg([]int{9}, 128, waitall), peerSends("ef"), peerSends("gh"), recvMsg([]int{4}, 128, waitall), peerSends("ij"), peerSends("kl"), recvMsg([]int{9}, 0, waitall), peerSends("mn"), peerSends("op"), recv(9, waitall)},
+	want:  `4 "abcd" from p with our credentials; 4 "efgh" from p with our credentials; 4 "ijkl" CTRUNC from p; 4 "mnop"`,
+}, {
+	name:  "WAITALL with credentials waits",
+	row:   "unix(7): SO_PASSCRED",
+	on:    pair(unixes),
+	steps: []step{option(passcred, 1), rcvtimeo(ample), peerSends("ab"), begin(recvMsg([]int{4}, 128, waitall)), blocked(), peerSends("cd"), finish(), begin(recv(4, waitall)), peerSends("ef"), blocked(), peerSendsMsg(one), finish()},
+	want:  `blocks; blocked; 4 "abcd" from p with our credentials; blocks; blocked; 4 "efab"`,
+}, {
 	name:  "recvmsg at the end of a stream",
 	row:   "Peer closed cleanly",
 	on:    pair(tcp),
@@ -226,6 +244,18 @@ var batchScenarios = []scenario{{
 	on:    pair(udp, unixgram, seqpacket),
 	steps: []step{rcvtimeo(soon), peerSends("abcdefghij"), peerSends(""), peerSends("abcd"), recvBatch(3), peerSends("abcdefghij"), recvBatch(1, trunc)},
 	want:  `3: 8 "abc"+"defgh" TRUNC 0 4 "abc"+"d"; 1: 10 "abc"+"defgh" TRUNC`,
+}, {
+	name:  "recvmmsg fills each message of a stream",
+	row:   "MSG_WAITALL",
+	on:    pair(tcp, unixes),
+	steps: []step{rcvtimeo(160 * ms), peerSends("abcdefghijk"), begin(recvBatch(2, waitall)), finish(), peerSends("lm"), begin(recvBatch(2, waitall)), peerSends("nopqrstuvwxyz"), finish(), peerSends("ab"), recvBatch(3, waitall, waitforone), peerSends("abcdefghij"), recvBatch(3, waitall, waitforone), peerSends("abcdefghij"), recvBatch(3, waitall, dontwait)},
+	want:  `blocks; 2: 8 "abc"+"defgh" 3 "ijk"; blocks; 2: 8 "lmn"+"opqrs" 7 "tuv"+"wxyz"; 1: 2 "ab"; 2: 8 "abc"+"defgh" 2 "ij"; 2: 8 "abc"+"defgh" 2 "ij"`,
+}, {
+	name:  "recvmmsg minds a low-water mark",
+	row:   "socket(7): SO_RCVLOWAT",
+	on:    pair(tcp, unixes),
+	steps: []step{option(rcvlowat, 4), rcvtimeo(160 * ms), peerSends("ab"), begin(recvBatch(2)), blocked(), peerSends("cdef"), finish(), peerSends("ghijklmnopqr"), recvBatch(3, waitforone)},
+	want:  `blocks; blocked; 1: 6 "abc"+"def"; 2: 8 "ghi"+"jklmn" 4 "opq"+"r"`,
 }, {
 	name:  "sendmmsg sends all",
 	row:   "sendmmsg(2)",

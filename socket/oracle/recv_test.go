@@ -9,6 +9,7 @@ const (
 	trunc    = unix.MSG_TRUNC
 	oob      = unix.MSG_OOB
 	errqueue = unix.MSG_ERRQUEUE
+	fastopen = unix.MSG_FASTOPEN
 )
 
 var recvScenarios = []scenario{{

@@ -307,7 +307,7 @@ func flagNames(flags int) string {
 		{unix.MSG_OOB, "OOB"}, {unix.MSG_PEEK, "PEEK"}, {unix.MSG_WAITALL, "WAITALL"},
 		{unix.MSG_DONTWAIT, "DONTWAIT"}, {unix.MSG_TRUNC, "TRUNC"}, {unix.MSG_ERRQUEUE, "ERRQUEUE"},
 		{unix.MSG_MORE, "MORE"}, {unix.MSG_EOR, "EOR"}, {unix.MSG_CTRUNC, "CTRUNC"},
-		{unix.MSG_WAITFORONE, "WAITFORONE"},
+		{unix.MSG_WAITFORONE, "WAITFORONE"}, {unix.MSG_FASTOPEN, "FASTOPEN"},
 	}
 	var set []string
 	for _, n := range names {
