@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -82,6 +83,9 @@ func (sa *sockaddr) encodeUnix(a Addr) error {
 	}
 	if len(a.path) > limit {
 		return fmt.Errorf("the path has %d bytes; at most %d fit: %w", len(a.path), limit, unix.ENAMETOOLONG)
+	}
+	if ends && strings.IndexByte(a.path, 0) >= 0 {
+		return fmt.Errorf("the path has a NUL byte, where the kernel would end it: %w", unix.EINVAL)
 	}
 	for i := range len(a.path) {
 		raw.Path[i] = int8(a.path[i])

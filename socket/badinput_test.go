@@ -52,6 +52,7 @@ func TestNewRefuses(t *testing.T) {
 		{"Port on unix", Unix, Stream, 0, []Option{Port(80)}, unix.EINVAL, "not for unix"},
 		{"Filename on inet", Inet, Stream, 0, []Option{Filename(taken)}, unix.EINVAL, "bind " + taken},
 		{"no file name", Unix, Stream, 0, []Option{Filename("")}, unix.EINVAL, `bind ""`},
+		{"a NUL byte in a path", Unix, Stream, 0, []Option{Filename("/tmp/a\x00b")}, unix.EINVAL, "NUL"},
 		{"path too long", Unix, Stream, 0, []Option{Filename(long)}, unix.ENAMETOOLONG, "bind " + long},
 		{"path in use", Unix, Stream, 0, []Option{Filename(taken)}, unix.EADDRINUSE, "bind " + taken},
 		{"no such directory", Unix, Stream, 0, []Option{Filename(dir + "/none/socket")}, unix.ENOENT, "/none/socket"},

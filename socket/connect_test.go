@@ -72,6 +72,7 @@ func TestConnectFails(t *testing.T) {
 		{"no socket", Unix, filepath.Join(dir, "file"), "", unix.ECONNREFUSED, "file"},
 		{"closed listener", Unix, "@weir-nobody", "ignored", unix.ECONNREFUSED, "connect @weir-nobody:"},
 		{"no path", Unix, "", "", unix.EINVAL, "connect"},
+		{"a NUL byte in a path", Unix, "/tmp/a\x00b", "", unix.EINVAL, "NUL"},
 		{"path too long", Unix, long, "", unix.ENAMETOOLONG, "at most 107"},
 		{"abstract name too long", Unix, "@" + long, "", unix.ENAMETOOLONG, "at most 108"},
 	} {

@@ -28,7 +28,7 @@ func (s *Socket) RecvFrom(buf []byte, flags int) (int, Addr, error) {
 		return n, Addr{}, err
 	}
 	sender := from.decode()
-	if sender.IsValid() {
+	if sender.IsValid() && flags&unix.MSG_ERRQUEUE == 0 { // there it is whom an error is about
 		s.core.remote.set(sender)
 	}
 	return n, sender, nil

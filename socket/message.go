@@ -162,7 +162,10 @@ func (s *Socket) recvMsg(h *headers, m *Message, flags int) (int, error) {
 	}
 	var n int
 	var errno syscall.Errno
-	err := s.waitRecv(c.past(flags), func(fd int, _ bool) (bool, syscall.Errno) {
+	err := s.waitRecv(c.past(flags), func(fd int, waited bool) (bool, syscall.Errno) {
+		if waited && size == 0 && c.tcp() {
+			return true, 0 // as in recv
+		}
 		n, errno = h.recvmsg(fd, flags)
 		return c.leftover(n, size, flags), errno
 	})

@@ -358,6 +358,22 @@ func TestErrorQueueNeverWaits(t *testing.T) {
 		found = found || cm.Level == unix.IPPROTO_IP && cm.Type == unix.IP_RECVERR && unix.Errno(cm.Data[0]) == unix.ECONNREFUSED
 	}
 	require.True(t, found)
+
+}
+
+// The address that comes from the error queue is whom the error is about, and no
+// sender.
+func TestErrorQueueTellsNoSender(t *testing.T) {
+	s, gone := open(t, Inet, Dgram), open(t, Inet, Dgram, Address("127.0.0.1"))
+	require.NoError(t, unix.SetsockoptInt(s.Fd(), unix.IPPROTO_IP, unix.IP_RECVERR, 1))
+	to := gone.LocalAddr()
+	require.NoError(t, gone.Close())
+	_, err := s.SendToAddr([]byte("x"), to, 0)
+	require.NoError(t, err)
+	_, about, err := s.RecvFrom(make([]byte, 9), unix.MSG_ERRQUEUE)
+	require.NoError(t, err)
+	require.Equal(t, to, about)
+	require.False(t, s.RemoteAddr().IsValid())
 }
 
 // A read of a unix stream ends behind descriptors. The next finds what is

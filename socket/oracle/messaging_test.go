@@ -127,6 +127,18 @@ var messageScenarios = []scenario{{
 	steps: []step{option(passcred, 1), rcvtimeo(ample), peerSends("ab"), begin(recvMsg([]int{4}, 128, waitall)), blocked(), peerSends("cd"), finish(), begin(recv(4, waitall)), peerSends("ef"), blocked(), peerSendsMsg(one), finish()},
 	want:  `blocks; blocked; 4 "abcd" from p with our credentials; blocks; blocked; 4 "efab"`,
 }, {
+	name:  "recvmsg without room",
+	row:   "recv(2)",
+	on:    pair(tcp, tcp6),
+	steps: []step{rcvtimeo(soon), recvMsg(nil, 0), recvBatch(1), rcvtimeo(ample), begin(recvMsg(nil, 0)), blocked(), peerSends("ab"), finish(), recvMsg(nil, 0), recvMsg(nil, 0, dontwait), recv(5), recvMsg(nil, 0, dontwait)},
+	want:  `0 from nobody; EAGAIN; blocks; blocked; 0 from nobody; 0 from nobody; 0 from nobody; 2 "ab"; EAGAIN`,
+}, {
+	name:  "recvmsg without room on a unix stream",
+	row:   "recv(2)",
+	on:    pair(unixes),
+	steps: []step{rcvtimeo(soon), recvMsg(nil, 0), rcvtimeo(ample), begin(recvMsg(nil, 0)), peerSends("ab"), finish(), recvMsg(nil, 0), recvMsg(nil, 0, dontwait), recv(5), recvMsg(nil, 0, dontwait)},
+	want:  `EAGAIN; blocks; 0 from p; 0 from p; 0 from p; 2 "ab"; EAGAIN`,
+}, {
 	name:  "recvmsg at the end of a stream",
 	row:   "Peer closed cleanly",
 	on:    pair(tcp),
