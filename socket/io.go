@@ -272,9 +272,11 @@ func (c *core) sendRest(fd int, buf []byte, total *int, flags int, to *sockaddr,
 }
 
 // brokenMidway reports whether the connection broke while a call was sending:
-// the error then stays in the kernel for the next call.
+// the error then stays in the kernel for the next call. POLLERR would not tell: an
+// error queue with notifications of sending (MSG_ZEROCOPY, SO_TIMESTAMPING) raises
+// it, too.
 func (c *core) brokenMidway(fd, total int) bool {
-	return total > 0 && c.reg.Broken() && c.tcp() && polled(fd, unix.POLLERR)
+	return total > 0 && c.reg.Broken() && c.tcp() && polled(fd, unix.POLLHUP)
 }
 
 // pipeError is the error of a send. For EPIPE on a unix socket, a call that has

@@ -361,6 +361,32 @@ func TestErrorQueueNeverWaits(t *testing.T) {
 
 }
 
+// What the error queue tells of sending, though poll(2) calls it an error, does
+// not end a send that waits for room.
+func TestErrorQueueDoesNotBreakASend(t *testing.T) {
+	a, b := tcpPair(t)
+	require.NoError(t, a.Setsockopt(nil, "SO_ZEROCOPY", true))
+	_, err := a.Send([]byte("x"), unix.MSG_ZEROCOPY)
+	require.NoError(t, err)
+	_, err = b.Recv(make([]byte, 1), 0)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return polled(a.Fd(), unix.POLLERR) }, 5*time.Second, time.Millisecond)
+
+	big := make([]byte, 16<<20)
+	drained := make(chan error, 1)
+	go func() {
+		_, err := io.ReadFull(b, make([]byte, 2*len(big)))
+		drained <- err
+	}()
+	n, err := a.Write(big)
+	require.NoError(t, err)
+	require.Equal(t, len(big), n)
+	n, err = a.Send(big, 0)
+	require.NoError(t, err)
+	require.Equal(t, len(big), n)
+	require.NoError(t, <-drained)
+}
+
 // The address that comes from the error queue is whom the error is about, and no
 // sender.
 func TestErrorQueueTellsNoSender(t *testing.T) {
