@@ -195,7 +195,7 @@ func (s *Socket) recvParts(h *headers, m *Message, target, flags int, t turn) (i
 		h.receive(one(m))
 		h.skip(0, done)
 		n, errno := h.recvmsg(fd, flags)
-		if errno != 0 {
+		if errno != 0 || n == 0 && done > 0 { // at the end nothing is told of who sent the rest
 			return 0, false, errno
 		}
 		h.told(one(m))
@@ -213,9 +213,10 @@ func (s *Socket) recvParts(h *headers, m *Message, target, flags int, t turn) (i
 func (s *Socket) recvWithin(buf []byte, target, flags int, from *sockaddr, t turn) (int, error) {
 	h := takeHeaders(s.core)
 	defer h.free()
-	n, err := s.recvParts(h, &Message{Buffers: [][]byte{buf}}, target, flags, t)
+	m := Message{Buffers: [][]byte{buf}}
+	n, err := s.recvParts(h, &m, target, flags, t)
 	if from != nil && n > 0 {
-		*from = h.names[0]
+		_ = from.encode(m.Addr) // which the kernel has just told
 	}
 	return n, err
 }

@@ -56,6 +56,9 @@ type choice struct {
 	close int // how to shut down
 
 	address bool // whether the call takes or gives an address, if there are any
+	form    string
+	room    int // for control messages
+	option  int // SO_RCVLOWAT, or SO_PASSCRED
 }
 
 var choices = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) choice {
@@ -63,6 +66,7 @@ var choices = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) choice {
 		what: rapid.SampledFrom([]string{
 			"recv", "recv", "recv", "send", "send", "peer sends", "peer sends", "peer gets", "begin recv", "finish",
 			"shutdown", "peer shuts", "peer closes", "peer resets", "SO_ERROR", "send much", "begin send", "peer sends OOB",
+			"peer sends descriptors", "SO_RCVLOWAT", "SO_PASSCRED",
 		}).Draw(t, "what"),
 		n:    rapid.SampledFrom([]int{1, 3, 8, 0}).Draw(t, "n"),
 		take: rapid.SampledFrom([]int{1, 8, 0, 100 << 10, much}).Draw(t, "take"),
@@ -73,6 +77,9 @@ var choices = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) choice {
 		close: rapid.IntRange(unix.SHUT_RD, unix.SHUT_RDWR).Draw(t, "close"),
 
 		address: rapid.Bool().Draw(t, "address"),
+		form:    rapid.SampledFrom([]string{"recv", "recv", "recvmsg", "recvmmsg"}).Draw(t, "form"),
+		room:    rapid.SampledFrom([]int{0, 32, 128}).Draw(t, "room"),
+		option:  rapid.SampledFrom([]int{1, 4, 0}).Draw(t, "option"),
 	}
 }), 1, 12)
 
@@ -149,6 +156,16 @@ func (w *writer) steps(c choice) []step {
 		return []step{shutdown(c.close)}
 	case "SO_ERROR":
 		return []step{soError()}
+	case "SO_RCVLOWAT":
+		if w.asked || w.kind.typ != unix.SOCK_STREAM {
+			return nil
+		}
+		return []step{option(rcvlowat, c.option)}
+	case "SO_PASSCRED":
+		if w.asked || !w.unix() {
+			return nil
+		}
+		return []step{option(passcred, min(c.option, 1))}
 	}
 	return w.peerSteps(c)
 }
@@ -170,6 +187,11 @@ func (w *writer) peerSteps(c choice) []step {
 		}
 		w.urgent = true
 		return []step{peerTries(strings.Repeat("p", c.n), oob)}
+	case "peer sends descriptors":
+		if !w.unix() {
+			return nil
+		}
+		return []step{peerTriesMsg(letter{parts: []string{strings.Repeat("p", max(c.n, 1))}, rights: 1})}
 	case "peer gets":
 		if sending {
 			return nil
@@ -192,10 +214,18 @@ func (w *writer) peerSteps(c choice) []step {
 
 func (w *writer) recv(c choice) step {
 	if w.addresses && c.address {
-		return recvFrom(w.size(c.n), c.recv)
+		return recvFrom(w.size(c), c.recv)
 	}
-	return recv(w.size(c.n), c.recv)
+	switch {
+	case c.form == "recvmsg":
+		return recvMsg([]int{w.size(c), 2}, c.room, c.recv)
+	case c.form == "recvmmsg" && w.kind.typ == unix.SOCK_STREAM:
+		return recvBatch(2, c.recv)
+	}
+	return recv(w.size(c), c.recv)
 }
+
+func (w *writer) unix() bool { return w.kind == unixes || w.kind == seqpacket || w.kind == unixgram }
 
 func (w *writer) send(c choice) step {
 	data := strings.Repeat("s", c.n)
@@ -206,12 +236,12 @@ func (w *writer) send(c choice) step {
 }
 
 // size is recv's. Peeking for nothing at an urgent byte of a unix socket never
-// returns, in Linux 6.18.
-func (w *writer) size(n int) int {
-	if w.urgent && w.kind == unixes {
-		return max(n, 1)
+// returns, in Linux 6.18, nor if the byte comes meanwhile.
+func (w *writer) size(c choice) int {
+	if w.kind == unixes && (w.urgent || c.recv&peek != 0) {
+		return max(c.n, 1)
 	}
-	return n
+	return c.n
 }
 
 // settled waits until the call in the background has done what it could.
@@ -235,6 +265,19 @@ func peerTries(data string, flags int) step {
 		p.settle()
 		if errno != 0 {
 			return "peer " + errnoName(errno)
+		}
+		return fmt.Sprintf("peer sent %d", n)
+	})
+}
+
+// peerTriesMsg sends a message, if the state of things lets it.
+func peerTriesMsg(l letter) step {
+	return byPeer("p", fmt.Sprintf("tries to send %v", l), func(w *world, p *peer) string {
+		m := l.message(w)
+		n, err := unix.SendmsgBuffers(p.fd, m.parts, m.control, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		p.settle()
+		if err != nil {
+			return "peer " + errnoName(errnoOf(err))
 		}
 		return fmt.Sprintf("peer sent %d", n)
 	})
