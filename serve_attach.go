@@ -13,7 +13,8 @@ import (
 // with the input that was read ahead. Conn.User is user. It does not wait, and
 // may be called by a callback; Events.Open tells when the connection is served.
 // While a call is in progress on the Socket it is EBUSY. With an error the Socket
-// is still the caller's. MaxConns does not refuse it, but it counts.
+// is still the caller's, though closed if the server's loops are. MaxConns does
+// not refuse it, but it counts.
 func (s *Server) Attach(sock *socket.Socket, user any) error {
 	return s.attach(sock, user, nil)
 }

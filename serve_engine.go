@@ -46,17 +46,10 @@ func newEngine(s *Server, l *loop.Loop) *engine {
 	return e
 }
 
-// post has f called on the loop. The queue's bound is for those who can wait
-// for it; if f does not fit, it is called when it does. The error is that the
-// loop was closed.
-func (e *engine) post(f func()) error {
-	err := e.loop.Post(f)
-	if err == loop.ErrQueueFull {
-		// A timer has no bound, for it is its owner's memory.
-		_, err = e.loop.AfterFunc(0, f)
-	}
-	return err
-}
+// post has f called on the loop, after all that was posted before. The queue's
+// bound is for those who can wait. The error is that the loop was closed; without
+// one, f is called even if the loop is closed then.
+func (e *engine) post(f func()) error { return e.loop.PostUnbounded(f) }
 
 // An arrival is a connection that was counted in and is about to be served.
 type arrival struct {

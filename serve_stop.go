@@ -1,10 +1,6 @@
 package weir
 
-import (
-	"context"
-
-	"github.com/seed-2334f180/weir/loop"
-)
+import "context"
 
 // Shutdown ends the server in good order. Nothing more is accepted, but what
 // the backlogs hold, as far as MaxConns admits it, and no successor does. Every
@@ -208,23 +204,13 @@ func (s *Server) dropGroup() error {
 	return s.group.Close()
 }
 
-// do has f called on the loop, and waits for it, unless the loop is closed.
+// do has f called on the loop, and waits for it. If the loop was closed, it waits
+// for the loop's end instead, which is the end of the connections.
 func (e *engine) do(f func()) {
 	done := make(chan struct{})
-	for {
-		err := e.loop.Post(func() { defer close(done); f() })
-		if err == nil {
-			break
-		}
-		if err == loop.ErrLoopClosed {
-			return
-		}
-		// The queue is full. A timer's function comes after what it holds.
-		waited := make(chan struct{})
-		if _, err := e.loop.AfterFunc(0, func() { close(waited) }); err != nil {
-			return
-		}
-		<-waited
+	if err := e.post(func() { defer close(done); f() }); err != nil {
+		_ = e.loop.Close() // which somebody else has called
+		return
 	}
 	<-done
 }

@@ -239,6 +239,107 @@ func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
 	require.NoError(t, blocking.Close())
 }
 
+// jam has the loop held until the returned function is called, with its task queue,
+// of one, full, and more timers due than the one that it fires in a turn.
+func jam(t testing.TB, l *loop.Loop) (free func()) {
+	t.Helper()
+	held, release := make(chan struct{}), make(chan struct{})
+	require.NoError(t, l.Post(func() { close(held); <-release }))
+	take(t, held)
+	require.NoError(t, l.Post(func() {}))
+	for range 3 {
+		_, err := l.AfterFunc(0, func() {})
+		require.NoError(t, err)
+	}
+	return func() { close(release) }
+}
+
+func jammable(t testing.TB, n int) *loop.Group {
+	t.Helper()
+	g, err := loop.NewGroup(n, loop.RoundRobin(), loop.WithTaskQueue(1), loop.WithExpiries(1))
+	require.NoError(t, err)
+	t.Cleanup(func() { g.Close() })
+	return g
+}
+
+// ending returns when the loop takes nothing more.
+func ending(t testing.TB, l *loop.Loop) {
+	t.Helper()
+	eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, "it is closed")
+}
+
+// A connection is on its way to a loop that has its queue full, and is then closed.
+func TestServeLosesNoConnectionOnItsWay(t *testing.T) {
+	g := jammable(t, 2)
+	srv := &weir.Server{Group: g, Events: weir.Events{Data: echo}}
+	addr := serve(t, srv)
+	free := jam(t, g.Loops()[1])
+	c := client(t, addr)
+	eventually(t, func() bool { return srv.Stats().Accepted == 1 }, "it is accepted")
+	done := make(chan struct{})
+	require.NoError(t, g.Loops()[0].Post(func() { close(done) }))
+	take(t, done) // and was given to the other loop
+	closed := make(chan error, 1)
+	go func() { closed <- g.Close() }()
+	ending(t, g.Loops()[1])
+	free()
+	require.NoError(t, take(t, closed))
+	expectEnd(t, c)
+	require.Zero(t, srv.Stats().Conns)
+	require.NoError(t, srv.Shutdown(t.Context()))
+}
+
+// Close waits for a loop whose queue is full, and that is then closed.
+func TestServeCloseSurvivesTheEndOfAFullLoop(t *testing.T) {
+	g := jammable(t, 1)
+	conns, open := opened()
+	over, closing := ended()
+	srv := &weir.Server{Group: g, Events: weir.Events{Open: open, Data: echo, Close: closing}}
+	client(t, serve(t, srv))
+	take(t, conns)
+	free := jam(t, g.Loops()[0])
+	down := make(chan error, 1)
+	go func() { down <- srv.Close() }()
+	eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == weir.ErrServerClosed }, "it has begun")
+	time.Sleep(10 * time.Millisecond) // either way it must hold; this way Close waits already
+	closed := make(chan error, 1)
+	go func() { closed <- g.Close() }()
+	ending(t, g.Loops()[0])
+	free()
+	require.NoError(t, take(t, closed))
+	require.NoError(t, take(t, down))
+	require.Error(t, take(t, over))
+}
+
+// While somebody closes the loops, too, Close waits for the callbacks all the same.
+func TestServeCloseWaitsForAGroupThatEnds(t *testing.T) {
+	g := jammable(t, 1)
+	conns, open := opened()
+	var calls journal
+	entered, shut := make(chan struct{}), make(chan struct{})
+	srv := &weir.Server{Group: g, Events: weir.Events{
+		Open: open,
+		Data: echo,
+		Close: func(*weir.Conn, error) {
+			close(entered)
+			select {
+			case <-shut:
+			case <-time.After(short): // it does not come
+			}
+			calls.add("close")
+		},
+		Shutdown: func(*weir.Server) { calls.add("shutdown"); close(shut) },
+	}}
+	client(t, serve(t, srv))
+	take(t, conns)
+	closed := make(chan error, 1)
+	go func() { closed <- g.Close() }()
+	take(t, entered)
+	require.NoError(t, srv.Close())
+	require.NoError(t, take(t, closed))
+	require.Equal(t, []string{"close", "shutdown"}, calls.all())
+}
+
 // descriptors is how many the process has.
 func descriptors(t testing.TB) int {
 	t.Helper()

@@ -486,3 +486,20 @@ func TestBusyTellsOfATurnThatDoesNotEnd(t *testing.T) {
 	close(free)
 	require.Eventually(t, func() bool { _, busy := l.Busy(); return !busy }, 5*time.Second, time.Millisecond)
 }
+
+// A loop whose poller fails ends. Who waits for a task that was posted before
+// would wait for ever.
+func TestFailedLoopRunsWhatWasPosted(t *testing.T) {
+	l, err := New()
+	require.NoError(t, err)
+	ran := false
+	require.NoError(t, l.Post(func() {
+		l.poller.Close()
+		if err := l.Post(func() { ran = true }); err != nil {
+			t.Error(err)
+		}
+	}))
+	<-l.done
+	require.True(t, ran)
+	require.ErrorIs(t, l.Post(func() {}), ErrLoopClosed)
+}

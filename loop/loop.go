@@ -32,6 +32,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -168,7 +169,14 @@ func (l *Loop) Close() error {
 // not block: nothing else happens on the loop meanwhile. The queue is bounded
 // (WithTaskQueue): ErrQueueFull. After Close it is ErrLoopClosed, and f is not
 // called.
-func (l *Loop) Post(f func()) error {
+func (l *Loop) Post(f func()) error { return l.post(f, l.options.queue) }
+
+// PostUnbounded is Post that is never refused because the queue is full. It is
+// for a task that must not be lost, and of which there are only so many: one for
+// each descriptor, say.
+func (l *Loop) PostUnbounded(f func()) error { return l.post(f, math.MaxInt) }
+
+func (l *Loop) post(f func(), bound int) error {
 	if f == nil {
 		return errors.New("loop: post: the task is nil")
 	}
@@ -177,7 +185,7 @@ func (l *Loop) Post(f func()) error {
 	case l.closed:
 		l.mu.Unlock()
 		return ErrLoopClosed
-	case len(l.running)+len(l.tasks) >= l.options.queue:
+	case len(l.running)+len(l.tasks) >= bound:
 		l.mu.Unlock()
 		return ErrQueueFull
 	}
@@ -237,6 +245,12 @@ func (l *Loop) turn() bool {
 	if err != nil {
 		l.fatal = fmt.Errorf("loop: wait: %w", err)
 		slog.Error("weir: event loop failed", "error", err)
+		l.mu.Lock()
+		l.closed = true
+		l.mu.Unlock()
+		for more := true; more; { // who has posted them may wait for them
+			more, _ = l.runTasks()
+		}
 		return false
 	}
 	l.turns.Add(1)

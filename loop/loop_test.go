@@ -122,6 +122,28 @@ func TestTaskQueueIsBounded(t *testing.T) {
 	require.Eventually(t, func() bool { return l.Post(func() {}) == nil }, 5*time.Second, time.Millisecond)
 }
 
+func TestPostUnboundedIsInOrderAndNotRefused(t *testing.T) {
+	l := newLoop(t, loop.WithTaskQueue(1))
+	hold, held := make(chan struct{}), make(chan struct{})
+	require.NoError(t, l.Post(func() { close(held); <-hold }))
+	<-held
+	var got []int
+	require.NoError(t, l.Post(func() { got = append(got, 0) }))
+	require.ErrorIs(t, l.Post(func() {}), loop.ErrQueueFull)
+	for i := 1; i < 10; i++ {
+		require.NoError(t, l.PostUnbounded(func() { got = append(got, i) }))
+	}
+	require.ErrorIs(t, l.Post(func() {}), loop.ErrQueueFull)
+	require.ErrorContains(t, l.PostUnbounded(nil), "task is nil")
+	closed := make(chan error)
+	go func() { closed <- l.Close() }()
+	require.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, 5*time.Second, time.Millisecond)
+	require.ErrorIs(t, l.PostUnbounded(func() {}), loop.ErrLoopClosed)
+	close(hold)
+	require.NoError(t, <-closed)
+	require.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, got)
+}
+
 // What a turn has put off for the next counts as well.
 func TestTaskQueueIsBoundedOverTurns(t *testing.T) {
 	l := newLoop(t, loop.WithTaskQueue(3), loop.WithTasks(1))
