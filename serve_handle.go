@@ -200,13 +200,7 @@ func (x *session) end(why error) {
 // the peer what it has not got yet.
 func (x *session) leave() bool {
 	e := x.patience.eng
-	reg := x.sock.Registration()
-	if e.srv.aborting.Load() || reg.Use() != nil {
-		return false
-	}
-	more := unread(reg.FD())
-	reg.Done()
-	if !more {
+	if e.srv.aborting.Load() || !x.unread() {
 		return false
 	}
 	peer := x.sock.RemoteAddr()
@@ -219,6 +213,16 @@ func (x *session) leave() bool {
 		e.gone()
 	}
 	return true
+}
+
+// unread says whether the kernel has input.
+func (x *session) unread() bool {
+	reg := x.sock.Registration()
+	if reg.Use() != nil {
+		return false
+	}
+	defer reg.Done()
+	return unread(reg.FD())
 }
 
 // limit is how long the session may be idle now.
@@ -243,6 +247,11 @@ func (x *session) impatient() {
 	}
 	if d := x.limit(); d > 0 {
 		left := time.Duration(p.since.Load()) + d - p.eng.loop.Elapsed()
+		if left <= 0 && x.unread() { // the loop was busy, and does not know yet
+			p.timer.Reset(d)
+			p.eng.loop.Spawn(x.run)
+			return
+		}
 		if left <= 0 {
 			p.eng.loop.Spawn(func() { x.end(nil) })
 			return

@@ -6,12 +6,14 @@ import (
 	"os"
 	"time"
 
+	"github.com/seed-2334f180/weir/poller"
 	"golang.org/x/sys/unix"
 )
 
 // Timeouts end a connection that does nothing. Each is exact to a tenth of a
 // millisecond, is never early, and costs next to nothing where it does not
-// strike. 0 is none.
+// strike. Before it strikes, what the peer has sent or taken meanwhile is seen
+// to, and counts, though the loop be late. 0 is none.
 type Timeouts struct {
 	// FirstByte is how long the peer may take to send something at all.
 	FirstByte time.Duration
@@ -152,6 +154,14 @@ func (c *Conn) rearm() {
 // timeUp is called when the timer strikes.
 func (c *Conn) timeUp() {
 	c.alarm = 0
+	if at, _, _ := c.due(); at != 0 && at <= c.eng.loop.Now() {
+		// The loop may have been busy since it asked for events: what has come
+		// since, or was taken, is not the peer's silence.
+		c.Ready(poller.Readable | poller.Writable)
+		if c.flags.Load()&gone != 0 {
+			return
+		}
+	}
 	at, of, limit := c.due()
 	switch {
 	case at == 0 || at > c.eng.loop.Now():

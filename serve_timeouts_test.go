@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -351,6 +352,93 @@ func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
 	require.Zero(t, n)
 	require.Equal(t, io.EOF, err)
 	require.GreaterOrEqual(t, time.Since(begin), short-time.Millisecond)
+}
+
+// The loop is busy until a time is up, and what the peer does meanwhile is in no
+// event yet when the timer strikes: it counts.
+func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
+	const limit = 200 * time.Millisecond
+	data := func(c *weir.Conn) error {
+		if in := c.Peek(-1); in[len(in)-1] == '.' {
+			return echo(c)
+		}
+		return nil
+	}
+	for _, test := range []struct {
+		of       string
+		timeouts weir.Timeouts
+		handle   bool
+		first    string // what the peer sends before
+		late     string // and in the last moment; or else it reads
+	}{
+		{"first byte", weir.Timeouts{FirstByte: limit}, false, "", "whole."},
+		{"idle", weir.Timeouts{Idle: limit}, false, "", "whole."},
+		{"read", weir.Timeouts{Read: limit}, false, "part", "rest."},
+		{"write", weir.Timeouts{Write: limit}, false, "", ""},
+		{"handle", weir.Timeouts{Idle: limit}, true, "", "x\n"},
+	} {
+		t.Run(test.of, func(t *testing.T) {
+			g, err := loop.NewGroup(1, loop.RoundRobin())
+			require.NoError(t, err)
+			defer g.Close()
+			conns, open := opened()
+			srv := &weir.Server{Group: g, SendBuffer: 16 << 10, Timeouts: test.timeouts}
+			if test.handle {
+				srv.Handle = lines
+			} else {
+				srv.Events = weir.Events{Open: open, Data: data}
+			}
+			addr := serveOn(t, srv, "unix", t.TempDir()+"/s")
+			begin := time.Now()
+			c := client(t, addr)
+			eventually(t, func() bool { return srv.Stats().Accepted == 1 }, "it is accepted")
+			var conn *weir.Conn
+			if !test.handle {
+				conn = take(t, conns)
+			}
+			if test.first != "" {
+				send(t, c, test.first)
+				turned(t, conn)
+			}
+			written := 0
+			if test.late == "" {
+				written = stuffed(t, conn, 1<<20)
+				turned(t, conn)
+			}
+			read, sent, slow := int64(0), make(chan error, 1), false
+			require.NoError(t, g.Loops()[0].Post(func() {
+				slow = time.Since(begin) > limit
+				// It is in one turn with the timeout, after the look for events.
+				_, err := g.Loops()[0].AfterFunc(0, func() {
+					var err error
+					if test.late == "" {
+						read, err = io.CopyN(io.Discard, c, 64<<10)
+					} else {
+						_, err = io.WriteString(c, test.late)
+					}
+					sent <- err
+				})
+				if err != nil {
+					sent <- err
+				}
+				time.Sleep(limit + limit/4) // what is measured, not a synchronisation
+			}))
+			err = take(t, sent)
+			if slow {
+				t.Skip("the machine is too slow")
+			}
+			require.NoError(t, err)
+			switch {
+			case test.handle:
+				expect(t, c, "<x>")
+			case test.late == "":
+				_, err = io.CopyN(io.Discard, c, int64(written)-read)
+				require.NoError(t, err)
+			default:
+				expect(t, c, test.first+test.late)
+			}
+		})
+	}
 }
 
 func TestServeSetTimeoutsRefuses(t *testing.T) {
