@@ -355,7 +355,10 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 	}
 	err := s.start()
 	if err == nil {
-		err = s.addOther(ls, false)
+		err = s.checkOther(ls)
+	}
+	if err == nil {
+		err = s.add(s.pick(socket.Addr{}), ls, false)
 	}
 	if err == ErrServerClosed {
 		ls.Close() // as the caller will not
@@ -363,8 +366,12 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 	return err
 }
 
-// addOther serves a listening socket that was made otherwise.
-func (s *Server) addOther(ls *socket.Socket, unlink bool) error {
+// checkOther prepares a socket that was made otherwise, and says why it cannot be
+// served.
+func (s *Server) checkOther(ls *socket.Socket) error {
+	if err := s.serves(ls.Type()); err != nil {
+		return err
+	}
 	if ls.Registration().Use() != nil {
 		return fmt.Errorf("weir: %w", connClosed("listen"))
 	}
@@ -380,16 +387,27 @@ func (s *Server) addOther(ls *socket.Socket, unlink bool) error {
 	if err != nil {
 		return fmt.Errorf("weir: listen: %w", err)
 	}
-	return s.add(s.pick(socket.Addr{}), ls, unlink)
+	return nil
+}
+
+// serves says whether there is a callback for what sockets of a type bring.
+func (s *Server) serves(t socket.Type) error {
+	switch {
+	case t == socket.Dgram && s.Events.Packet == nil:
+		return errors.New("weir: listen: Server.Events.Packet is not set")
+	case t != socket.Dgram && s.Events.Data == nil && s.Handle == nil:
+		return errors.New("weir: listen: neither Server.Events.Data nor Server.Handle is set")
+	}
+	return nil
 }
 
 // add serves a listening socket on an engine.
 func (s *Server) add(e *engine, ls *socket.Socket, unlink bool) error {
+	if err := s.serves(ls.Type()); err != nil {
+		return err
+	}
 	if ls.Type() == socket.Dgram {
 		return s.addPackets(e, ls)
-	}
-	if s.Events.Data == nil && s.Handle == nil {
-		return errors.New("weir: listen: neither Server.Events.Data nor Server.Handle is set")
 	}
 	l := &listener{eng: e, family: ls.Family(), addr: ls.LocalAddr()}
 	l.self = l

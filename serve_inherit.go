@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"strconv"
@@ -31,6 +32,12 @@ const (
 // socket activation (sd_listen_fds(3)), or by Handover. It says how many there
 // are; with none the program opens its own. The environment is cleared of what
 // told of them, so that only the first call finds any.
+//
+// When one of them cannot be served, none is: with the error all are closed, for
+// nobody in this process could find them any more. Who made them still has them,
+// and the clients that wait in their backlogs. Only if the server itself is closed
+// meanwhile, or its loops fail, n may be more than 0 with an error: so many are
+// served. A server that cannot start leaves them, and the environment, alone.
 func (s *Server) Inherit() (n int, err error) {
 	if err := s.start(); err != nil {
 		return 0, err
@@ -45,9 +52,19 @@ func (s *Server) Inherit() (n int, err error) {
 		return 0, nil
 	}
 	total, err := strconv.Atoi(count)
-	if err != nil || total < 0 {
+	if err != nil || total < 0 || total > math.MaxInt32 {
 		return 0, fmt.Errorf("weir: inherit: %s is %q, not a number of descriptors", envFds, count)
 	}
+	var taken []*socket.Socket // and not served yet
+	rest := firstInherited     // the first that is not taken
+	defer func() {
+		if err != nil {
+			closeInherited(rest, firstInherited+total)
+		}
+		for _, ls := range taken {
+			ls.Close()
+		}
+	}()
 	var pipe *os.File
 	if hasReady {
 		fd, err := strconv.Atoi(ready)
@@ -58,32 +75,49 @@ func (s *Server) Inherit() (n int, err error) {
 		pipe = os.NewFile(uintptr(fd), "ready")
 		defer pipe.Close() // which tells of a failure
 	}
-	for i := range total {
-		// What systemd has made, it keeps, and it is its to remove.
-		owned := hasReady && i < len(names) && names[i] == nameOwned
-		if err := s.inherit(firstInherited+i, owned); err != nil {
-			return n, fmt.Errorf("weir: inherit: descriptor %d: %w", firstInherited+i, err)
+	for rest < firstInherited+total {
+		fd := rest
+		ls, err := socket.Adopt(fd, socket.Group(s.group))
+		if err == nil {
+			taken = append(taken, ls)
+			rest++
+			err = s.checkOther(ls)
 		}
-		n++
+		if err != nil {
+			return 0, fmt.Errorf("weir: inherit: descriptor %d: %w", fd, err)
+		}
 	}
+	// Before they are served: when it fails, the predecessor goes on alone.
 	if hasReady {
 		if _, err := pipe.Write([]byte{1}); err != nil {
-			return n, fmt.Errorf("weir: inherit: %w", err)
+			return 0, fmt.Errorf("weir: inherit: %w", err)
 		}
+	}
+	for n < total {
+		// What systemd has made, it keeps, and it is its to remove.
+		owned := hasReady && n < len(names) && names[n] == nameOwned
+		if err := s.add(s.pick(socket.Addr{}), taken[0], owned); err != nil {
+			return n, fmt.Errorf("weir: inherit: descriptor %d: %w", firstInherited+n, err)
+		}
+		taken = taken[1:]
+		n++
 	}
 	return n, nil
 }
 
-func (s *Server) inherit(fd int, owned bool) error {
-	ls, err := socket.Adopt(fd, socket.Group(s.group))
-	if err != nil {
-		return err
+// closeInherited closes descriptors that the process was started with. One that
+// is closed on exec was not: the number of descriptors was wrong, or somebody
+// else has taken it.
+func closeInherited(from, to int) {
+	for fd := from; fd < to; fd++ {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil { // they come one after the other, so this is no more of them
+			return
+		}
+		if flags&unix.FD_CLOEXEC == 0 {
+			unix.Close(fd)
+		}
 	}
-	if err := s.addOther(ls, owned); err != nil {
-		ls.Close()
-		return err
-	}
-	return nil
 }
 
 // Handover starts a successor of this process, which serves the same listeners

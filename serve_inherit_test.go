@@ -18,6 +18,7 @@ import (
 	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // noDelay has a program that was built with -race end at once.
@@ -46,6 +47,15 @@ func play(role string) int {
 		}
 	}
 	fmt.Printf("inherited %d (%v), then %d (%v), variables left: %d\n", n, err, again, errAgain, left)
+	sockets := 0
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if to, _ := os.Readlink("/proc/self/fd/" + e.Name()); strings.HasPrefix(to, "socket:") {
+			sockets++
+		}
+	}
+	_, err = srv.Listen("tcp", "127.0.0.1:0")
+	fmt.Printf("sockets: %d, of its own: %v\n", sockets, err)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if err := srv.Shutdown(context.Background()); err != nil {
 		fmt.Println(err)
@@ -276,6 +286,7 @@ func TestInheritRefuses(t *testing.T) {
 		{"none", nil, "inherited 0 (<nil>)"},
 		{"no number", []string{"LISTEN_FDS=x"}, `inherited 0 (weir: inherit: LISTEN_FDS is "x"`},
 		{"negative", []string{"LISTEN_FDS=-1"}, `inherited 0 (weir: inherit: LISTEN_FDS is "-1"`},
+		{"too many", []string{"LISTEN_FDS=9223372036854775807"}, `inherited 0 (weir: inherit: LISTEN_FDS is "9223372036854775807"`},
 		{"no socket", []string{"LISTEN_FDS=2"}, "inherited 0 (weir: inherit: descriptor 3: adopt"},
 		{"ready is no number", []string{"LISTEN_FDS=0", "WEIR_READY_FD=x"}, `inherited 0 (weir: inherit: WEIR_READY_FD is "x"`},
 		{"ready is closed", []string{"LISTEN_FDS=0", "WEIR_READY_FD=100"}, "inherited 0 (weir: inherit:"},
@@ -291,6 +302,68 @@ func TestInheritRefuses(t *testing.T) {
 			line := c.line(t)
 			require.Contains(t, line, test.want)
 			require.Contains(t, line, "variables left: 0")
+			c.stop(t)
+		})
+	}
+}
+
+// One of many cannot be served, or there are not as many, or nobody is there to
+// be told: none is served, none is left open, and nobody who waits is lost.
+func TestInheritThatFailsMidway(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		env   []string
+		other func(t *testing.T) *os.File // the second of three; nil for two in all
+		want  string
+	}{
+		{"no socket", []string{"LISTEN_FDS=3"}, func(t *testing.T) *os.File {
+			f, err := os.Open(os.Args[0])
+			require.NoError(t, err)
+			return f
+		}, "descriptor 4: adopt"},
+		{"no listener", []string{"LISTEN_FDS=3"}, func(t *testing.T) *os.File {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			require.NoError(t, err)
+			return os.NewFile(uintptr(fd), "")
+		}, "does not listen"},
+		{"fewer", []string{"LISTEN_FDS=3"}, nil, "descriptor 5: adopt"},
+		{"ready is no number", []string{"LISTEN_FDS=2", "WEIR_READY_FD=x"}, nil, `WEIR_READY_FD is "x"`},
+		{"ready is closed", []string{"LISTEN_FDS=2", "WEIR_READY_FD=100"}, nil, "bad file descriptor"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newChild(t, "serves")
+			c.Env = append(c.Env, test.env...)
+			var listeners []*net.TCPListener
+			add := func(f *os.File) {
+				t.Cleanup(func() { f.Close() })
+				c.ExtraFiles = append(c.ExtraFiles, f)
+			}
+			for i := range 2 {
+				if i == 1 && test.other != nil {
+					add(test.other(t))
+				}
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				require.NoError(t, err)
+				defer l.Close()
+				require.NoError(t, l.(*net.TCPListener).SetDeadline(time.Now().Add(patience)))
+				f, err := l.(*net.TCPListener).File()
+				require.NoError(t, err)
+				add(f)
+				waits, err := net.Dial("tcp", l.Addr().String())
+				require.NoError(t, err)
+				defer waits.Close()
+				listeners = append(listeners, l.(*net.TCPListener))
+			}
+			require.NoError(t, c.Start())
+			line := c.line(t)
+			require.Contains(t, line, "inherited 0 (weir: inherit: ")
+			require.Contains(t, line, test.want)
+			require.Equal(t, "sockets: 0, of its own: <nil>", c.line(t))
+			for _, l := range listeners {
+				waited, err := l.Accept()
+				require.NoError(t, err)
+				require.NoError(t, waited.Close())
+			}
 			c.stop(t)
 		})
 	}

@@ -39,9 +39,6 @@ const (
 
 // addPackets serves a bound datagram socket.
 func (s *Server) addPackets(e *engine, sock *socket.Socket) error {
-	if s.Events.Packet == nil {
-		return errors.New("weir: listen: Server.Events.Packet is not set")
-	}
 	p := &PacketListener{sock: sock, eng: e, in: make([]socket.Message, packetBatch), out: make([]socket.Message, packetBatch)}
 	memory := make([]byte, packetBatch*largestUDP) // the kernel touches what it needs of it
 	for i := range p.in {
