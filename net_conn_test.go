@@ -2,6 +2,7 @@ package weir_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -386,6 +387,27 @@ func TestPartialWriteAtDeadline(t *testing.T) {
 	got, err := io.Copy(io.Discard, s)
 	require.NoError(t, err)
 	require.EqualValues(t, n, got)
+}
+
+// A socket that is connected already can be bound, but not listen.
+func TestListenThatFailsLeavesNoPath(t *testing.T) {
+	dir := t.TempDir()
+	other, err := net.Listen("unix", dir+"/other")
+	require.NoError(t, err)
+	defer other.Close()
+	config := weir.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		failed := c.Control(func(fd uintptr) { err = unix.Connect(int(fd), &unix.SockaddrUnix{Name: dir + "/other"}) })
+		return cmp.Or(failed, err)
+	}}
+	_, err = config.Listen(t.Context(), "unix", dir+"/s")
+	require.ErrorIs(t, err, unix.EINVAL)
+	require.NoFileExists(t, dir+"/s")
+
+	// A path that was there before is another's.
+	_, err = config.Listen(t.Context(), "unix", dir+"/other")
+	require.ErrorIs(t, err, unix.EADDRINUSE)
+	_, err = os.Lstat(dir + "/other")
+	require.NoError(t, err)
 }
 
 func TestUnixPathIsUnlinkedAsNetDoes(t *testing.T) {

@@ -83,6 +83,9 @@ func (lc *ListenConfig) ListenSocket(ctx context.Context, network, address strin
 		backlog = -1 // the kernel takes what it has
 	}
 	if err := s.Listen(backlog); err != nil {
+		if path := pathOf(at); path != "" {
+			_ = unix.Unlink(path) // before the close, as Listener.Close does
+		}
 		s.Close()
 		return nil, listenFailed(network, netAddr(s, at), err)
 	}

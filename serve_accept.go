@@ -254,11 +254,7 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 	case "tcp", "tcp4", "tcp6":
 		opened, err = config.Listen(context.Background(), network, address)
 	case "unix":
-		var l net.Listener
-		if l, err = config.Listen(context.Background(), network, address); err == nil {
-			l.(*net.UnixListener).SetUnlinkOnClose(false)
-			opened = l
-		}
+		opened, err = config.Listen(context.Background(), network, address)
 	case "udp", "udp4", "udp6":
 		opened, err = config.ListenPacket(context.Background(), network, address)
 	default:
@@ -283,6 +279,9 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 	if err != nil {
 		ls.Close()
 		return nil, err
+	}
+	if l, ok := opened.(*net.UnixListener); ok {
+		l.SetUnlinkOnClose(false) // only now, for a failure is to leave no path
 	}
 	return ls, nil
 }

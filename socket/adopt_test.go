@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -96,4 +97,24 @@ func TestAdoptTakesSizes(t *testing.T) {
 			require.ErrorIs(t, err, unix.EMSGSIZE)
 		})
 	}
+}
+
+// The path that New has made goes with the socket that it cannot make.
+func TestNewThatFailsLeavesNoPath(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	require.NoError(t, g.Close())
+	dir := t.TempDir()
+	for _, bind := range []Option{Filename(dir + "/s"), Bind(UnixAddr(dir + "/s"))} {
+		_, err = New(Unix, Stream, 0, bind, Group(g))
+		require.ErrorIs(t, err, loop.ErrLoopClosed)
+		require.NoFileExists(t, dir+"/s")
+	}
+	_, err = New(Unix, Stream, 0, Filename("@"+dir), Group(g)) // which has none
+	require.ErrorIs(t, err, loop.ErrLoopClosed)
+
+	require.NoError(t, os.WriteFile(dir+"/s", nil, 0o600))
+	_, err = New(Unix, Stream, 0, Filename(dir+"/s"))
+	require.ErrorIs(t, err, unix.EADDRINUSE)
+	require.FileExists(t, dir+"/s", "it is somebody else's")
 }

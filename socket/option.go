@@ -216,6 +216,17 @@ func (o *options) prepare(fd int, family Family) error {
 	return first
 }
 
+// unbind removes the path that prepare has made.
+func (o *options) unbind() {
+	path := o.filename
+	if o.bind.Family() == Unix {
+		path = o.bind.Host()
+	}
+	if path != "" && path[0] != '@' { // an abstract name goes with the socket
+		_ = unix.Unlink(path) // somebody else may have
+	}
+}
+
 func bindTo(fd int, a Addr) error {
 	var sa sockaddr
 	if err := sa.encode(a); err != nil {

@@ -80,7 +80,13 @@ func New(family Family, typ Type, protocol Protocol, opts ...Option) (*Socket, e
 	}
 	c := &core{group: group, family: family, typ: typ, proto: protocol}
 	c.sizeInput(o.maxString, o.maxLine)
-	return adopt(op, fd, c)
+	s, err := attach(fd, c)
+	if err != nil {
+		o.unbind()
+		unix.Close(fd)
+		return nil, fail(op, "", err)
+	}
+	return s, nil
 }
 
 // Pair makes two connected sockets, on the default group: socketpair(2). The
