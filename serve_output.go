@@ -41,10 +41,11 @@ var (
 
 // Write writes p, or queues what the peer does not take at once; p is the
 // caller's again when it returns. What a callback writes to its own connection
-// leaves when it returns, all together, but for big writes, which leave at once. The count is len(p), or 0 with an error:
-// ErrOutputFull when too much is queued already; the kernel's, after which the
-// connection ends; or, of a connection that has ended or is being closed, EBADF,
-// which is net.ErrClosed.
+// leaves when it returns, all together, but for big writes, which leave at once.
+// The count is len(p), or 0 with an error: ErrOutputFull when p and what is queued
+// are more than Server.MaxOutput, which p may be alone; the kernel's, after which
+// the connection ends; or, of a connection that has ended or is being closed,
+// EBADF, which is net.ErrClosed.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
