@@ -29,7 +29,9 @@ import (
 //	}}
 //	log.Fatal(srv.ListenAndServe("tcp", "localhost:7000"))
 //
-// A panic of a callback is logged, and ends its connection.
+// A panic of a callback is logged, and ends its connection. One that calls
+// runtime.Goexit, as testing.T.FailNow does, ends its loop and all connections of
+// that, which is logged, too.
 type Server struct {
 	// Events are called on the connection's loop, and must not block.
 	Events Events

@@ -104,6 +104,7 @@ type Loop struct {
 	batch   []*Registration
 	expired []*timers.Timer[expirer]
 	spare   []func() // an empty queue, for its memory; guarded by mu
+	taken   []func() // the tasks that are being called; nil in it is what was
 	more    bool     // due work was left for the next turn
 	now     int64    // the time of the turn; 0 until somebody asks
 
@@ -149,12 +150,15 @@ func New(opts ...Option) (*Loop, error) {
 // returns ErrLoopClosed, their descriptors are closed, tasks already posted
 // are run, timers are dropped. It returns when the loop's goroutine has ended;
 // so a task must not call it (go l.Close() is fine). A second Close returns
-// ErrLoopClosed.
+// ErrLoopClosed, and so does the Close of a loop that has failed, with the reason.
 func (l *Loop) Close() error {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
 		<-l.done
+		if l.fatal != nil {
+			return errors.Join(ErrLoopClosed, l.fatal)
+		}
 		return ErrLoopClosed
 	}
 	l.closed = true
@@ -230,7 +234,39 @@ func (l *Loop) run() {
 		defer runtime.UnlockOSThread()
 	}
 	defer l.release()
+	orderly := false
+	defer func() {
+		if !orderly {
+			l.fail(errCutShort)
+		}
+	}()
 	for l.turn() {
+	}
+	orderly = true
+}
+
+// errCutShort is why a loop ends that is not let return from what it has called.
+var errCutShort = errors.New("loop: a task, timer or handler has ended the goroutine, as runtime.Goexit does")
+
+// fail is the end of a loop that cannot go on. What was posted is called all the
+// same, for who has posted it may wait for it; unless it is a panic that ends the
+// program.
+func (l *Loop) fail(err error) {
+	l.fatal = err
+	slog.Error("weir: event loop failed", "error", err)
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	if err == errCutShort && l.options.crash {
+		return
+	}
+	for _, f := range l.taken {
+		if f != nil {
+			l.protect(f)
+		}
+	}
+	for more := true; more; {
+		more, _ = l.runTasks()
 	}
 }
 
@@ -243,14 +279,7 @@ func (l *Loop) turn() bool {
 	n, err := l.poller.Wait(l.events, deadline)
 	l.asleep.Store(false)
 	if err != nil {
-		l.fatal = fmt.Errorf("loop: wait: %w", err)
-		slog.Error("weir: event loop failed", "error", err)
-		l.mu.Lock()
-		l.closed = true
-		l.mu.Unlock()
-		for more := true; more; { // who has posted them may wait for them
-			more, _ = l.runTasks()
-		}
+		l.fail(fmt.Errorf("loop: wait: %w", err))
 		return false
 	}
 	l.turns.Add(1)
@@ -373,9 +402,10 @@ func (l *Loop) runTasks() (more, open bool) {
 	l.running = l.running[len(now):]
 	l.mu.Unlock()
 
+	l.taken = now
 	for i, f := range now {
-		l.protect(f)
 		now[i] = nil
+		l.protect(f)
 	}
 
 	l.mu.Lock()

@@ -278,6 +278,41 @@ func TestExpiriesAreBudgeted(t *testing.T) {
 	wg.Wait()
 }
 
+// runtime.Goexit in a task ends the loop, not in silence, and what was posted is
+// called all the same.
+func TestGoexitEndsTheLoop(t *testing.T) {
+	l := newLoop(t)
+	var r loop.Registration
+	mine, _ := pair(t)
+	require.NoError(t, l.Register(&r, mine, loop.DropWritable))
+	waiting := make(chan error, 1)
+	go func() {
+		var c loop.Call
+		_, err := r.Begin(loop.Read, &c)
+		if err == nil {
+			err = r.Wait(loop.Read, &c)
+			r.End(loop.Read, false)
+		}
+		waiting <- err
+	}()
+	ran := make(chan int, 2)
+	hold, held := make(chan struct{}), make(chan struct{})
+	require.NoError(t, l.Post(func() { close(held); <-hold }))
+	<-held
+	require.NoError(t, l.Post(func() {
+		if err := l.Post(func() { ran <- 2 }); err != nil {
+			t.Error(err)
+		}
+		runtime.Goexit()
+	}))
+	require.NoError(t, l.Post(func() { ran <- 1 }))
+	close(hold)
+	require.Equal(t, 1, <-ran)
+	require.Equal(t, 2, <-ran)
+	require.ErrorIs(t, <-waiting, loop.ErrLoopClosed)
+	require.ErrorContains(t, l.Close(), "Goexit")
+}
+
 func TestPanicIsReportedAndTheLoopGoesOn(t *testing.T) {
 	var reported atomic.Value
 	l := newLoop(t, loop.WithPanicReport(func(v any, stack []byte) {

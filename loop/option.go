@@ -111,6 +111,8 @@ func WithLockedThread() Option {
 
 // WithPanicReport has f told of a panic in a task or timer, after which the
 // loop goes on. It is called on the loop. The default logs to log/slog.
+// (runtime.Goexit, which testing.T.FailNow calls, cannot be stopped: it ends the
+// loop with all that is on it, and Close returns an error that says so.)
 func WithPanicReport(f func(v any, stack []byte)) Option {
 	return func(o *options) error {
 		if f == nil {
