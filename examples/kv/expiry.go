@@ -18,16 +18,60 @@ func lifetime(n int64, unit time.Duration) (d time.Duration, ok bool) {
 	return time.Duration(min(max(n, -most), most)) * unit, least <= n && n <= most
 }
 
+// expireOptions are what follows the time of EXPIRE and PEXPIRE.
+type expireOptions struct{ nx, xx, gt, lt bool }
+
+// parse says what is wrong, or "".
+func (o *expireOptions) parse(args [][]byte) string {
+	for _, arg := range args {
+		switch {
+		case is(arg, "nx"):
+			o.nx = true
+		case is(arg, "xx"):
+			o.xx = true
+		case is(arg, "gt"):
+			o.gt = true
+		case is(arg, "lt"):
+			o.lt = true
+		default:
+			return "ERR Unsupported option " + string(arg)
+		}
+	}
+	switch {
+	case o.nx && (o.xx || o.gt || o.lt):
+		return "ERR NX and XX, GT or LT options at the same time are not compatible"
+	case o.gt && o.lt:
+		return "ERR GT and LT options at the same time are not compatible"
+	}
+	return ""
+}
+
+// allow reports whether a key may get another time, at which it expires. One
+// that has none yet is as one that expires later than any other.
+func (o *expireOptions) allow(e *entry, expires time.Duration) bool {
+	has := e.expires != 0
+	switch {
+	case o.nx && has, o.xx && !has:
+		return false
+	case o.gt:
+		return has && expires > e.expires
+	case o.lt:
+		return !has || expires < e.expires
+	}
+	return true
+}
+
 func (w *worker) expire(args [][]byte) { w.expireAfter(args, "expire", time.Second) }
 
 func (w *worker) pexpire(args [][]byte) { w.expireAfter(args, "pexpire", time.Millisecond) }
 
 func (w *worker) expireAfter(args [][]byte, name string, unit time.Duration) {
-	n, ok := parseInt(args[2])
-	if len(args) > 3 {
-		w.fail("ERR Unsupported option " + string(args[3]))
+	var o expireOptions
+	if wrong := o.parse(args[3:]); wrong != "" {
+		w.fail(wrong)
 		return
 	}
+	n, ok := parseInt(args[2])
 	if !ok {
 		w.fail(errNotInteger)
 		return
@@ -41,7 +85,7 @@ func (w *worker) expireAfter(args [][]byte, name string, unit time.Duration) {
 	defer sh.mu.Unlock()
 	e := w.db.lookup(sh, args[1])
 	switch {
-	case e == nil:
+	case e == nil || !o.allow(e, w.db.clock()+d):
 		w.integer(0)
 		return
 	case d <= 0: // it is gone at once

@@ -130,10 +130,10 @@ knows the commands
 		line += " " + strings.ToUpper(name)
 	}
 	fmt.Fprint(out, line, `
-(SET with EX, PX, NX, XX, KEEPTTL and GET), also as plain lines, and answers as
-Redis 7 does. Nothing is kept on disk. A key is never seen after its time. A
-command that would need more memory than -memory is refused with an OOM error,
-and changes nothing.
+(SET with EX, PX, NX, XX, KEEPTTL and GET; EXPIRE and PEXPIRE with NX, XX, GT and
+LT), also as plain lines, and answers as Redis 7 does. Nothing is kept on disk. A
+key is never seen after its time. A command that would need more memory than
+-memory is refused with an OOM error, and changes nothing.
 
 SIGTERM or SIGINT stops it: it accepts no more, executes what it has received,
 sends the replies, and exits with status 0. A second signal ends it at once.

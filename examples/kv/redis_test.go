@@ -105,7 +105,7 @@ func (c chooser) seconds() string {
 }
 
 func (c chooser) command() (words []string) {
-	switch c.IntN(14) {
+	switch c.IntN(15) {
 	case 0:
 		words = []string{c.of("GET", "get", "TTL", "PTTL", "PERSIST", "EXISTS", "DEL"), c.key()}
 	case 1, 2, 3:
@@ -138,6 +138,13 @@ func (c chooser) command() (words []string) {
 		words = []string{c.of("ECHO", "PING", "FLUSHALL", "SELECT", "NOSUCH"), c.of("0", "99", "sync", "ASYNC", "x", "a\r\nb", strings.Repeat("y", 200))}
 	case 13:
 		words = []string{c.of("TTL", "GET", "PTTL"), c.key()}
+	case 14:
+		// Hardly a key has this time already: whether it is greater is not for the
+		// clock to decide.
+		words = []string{c.of("EXPIRE", "PEXPIRE"), c.key(), fmt.Sprint(1_100_000 + 10_000*c.IntN(100_000))}
+		for range 1 + c.IntN(3) {
+			words = append(words, c.of("NX", "XX", "xx", "gt", "GT", "LT", "LT", "FOO"))
+		}
 	}
 	switch c.IntN(30) {
 	case 0:
