@@ -32,7 +32,11 @@ func start(t *testing.T, args ...string) (p *programtest.Program, big []byte) {
 	rand.Read(big)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.html"), []byte("<p>hello"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "big"), big, 0o600))
-	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(dir, "outside")))
+	for name, target := range map[string]string{"outside": "/etc/passwd", "up": "../../../../etc", "loop": "loop"} {
+		require.NoError(t, os.Symlink(target, filepath.Join(dir, name)))
+	}
+	require.NoError(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
+	require.NoError(t, unix.Mknod(filepath.Join(dir, "socket"), unix.S_IFSOCK|0o600, 0))
 	p = programtest.Start(t, append([]string{"-address", "127.0.0.1:0", "-root", dir}, args...)...)
 	return p, big
 }
@@ -59,7 +63,12 @@ func TestFiles(t *testing.T) {
 	got = output(t, curl(t, "--range", "5-14", "http://"+p.Addr+"/big"))
 	require.Equal(t, string(big[5:15]), got)
 	for path, code := range map[string]string{
-		"/missing": "404", "/outside": "500", "/../etc/passwd": "404", "/api/none": "404",
+		"/missing": "404", "/../etc/passwd": "404", "/..%2f..%2fetc/passwd": "404", "/api/none": "404",
+		// There, and not served.
+		"/outside": "403", "/outside/": "403", "/up/passwd": "403", "/loop": "403", "/fifo": "403", "/fifo/": "403", "/socket": "403",
+		// Nothing can be there.
+		"/big/x": "404", "/%00": "404", "/big%00": "404", "/" + strings.Repeat("x", 300): "404", "/" + strings.Repeat("x/", 3000): "404",
+		"/big%2": "400",
 	} {
 		got := output(t, curl(t, "--path-as-is", "--location", "--output", "/dev/null", "--write-out", "%{http_code}", "http://"+p.Addr+path))
 		require.Equal(t, code, got, path)

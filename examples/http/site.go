@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A site is what the server serves.
@@ -38,7 +41,34 @@ func newSite(directory string) (*site, error) {
 type files struct{ root *os.Root }
 
 func (f files) Open(name string) (http.File, error) {
-	return f.root.Open(cmp.Or(strings.Trim(name, "/"), "."))
+	name = cmp.Or(strings.Trim(name, "/"), ".")
+	info, err := f.root.Stat(name)
+	switch {
+	case err != nil:
+		return nil, refusal(err)
+	case !info.IsDir() && !info.Mode().IsRegular():
+		// To open a FIFO would wait for its writer, and a device may act.
+		return nil, fs.ErrPermission
+	}
+	// A file that has become a FIFO meanwhile is not waited for.
+	return f.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+}
+
+// refusal is an error that http.FileServer answers as it should: 404 where no
+// such file can be, and 403 where a link leads to nothing that is served. Other
+// errors are the server's own, a 500.
+func refusal(err error) error {
+	var errno unix.Errno
+	if !errors.As(err, &errno) { // a link out of the root is not the system's error
+		return fs.ErrPermission
+	}
+	switch errno {
+	case unix.ELOOP:
+		return fs.ErrPermission
+	case unix.EINVAL, unix.ENAMETOOLONG, unix.ENOTDIR: // EINVAL is a NUL in the name
+		return fs.ErrNotExist
+	}
+	return err
 }
 
 // Close gives the directory back.
