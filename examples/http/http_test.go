@@ -95,6 +95,7 @@ func TestEcho(t *testing.T) {
 	p, _ := start(t)
 	for body, want := range map[string]string{
 		`{"a":[1,2,3]}`:                        "200 {\"a\":[1,2,3]}\n",
+		`[12345678901234567890, 1e999]`:        "200 [12345678901234567890,1e999]\n",
 		`{"a":`:                                "400 {\"error\":",
 		`"` + strings.Repeat("x", 2<<20) + `"`: "413 {\"error\":",
 	} {

@@ -100,7 +100,7 @@ func (s *site) echo(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	var document any
+	var document json.RawMessage // its numbers may be greater or more exact than Go's
 	if err := json.Unmarshal(body, &document); err != nil {
 		refuse(w, http.StatusBadRequest, err)
 		return
