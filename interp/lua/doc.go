@@ -53,6 +53,9 @@
 //     most 65535.
 //   - A blocking connect that was refused leaves the socket unconnected, as
 //     connect(2) does, and a receive then says so; LuaSocket's says "closed".
+//   - connect of an object that has connected with a timeout other than 0 says
+//     "already connected" every time. LuaSocket's first such call is the kernel's
+//     confirmation of the connection before, and returns 1.
 //   - setfd with the descriptor of something that is no socket makes an object
 //     on which every call fails. An object's old descriptor stays open, as
 //     LuaSocket has it.

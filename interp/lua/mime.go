@@ -248,7 +248,7 @@ func wrapQuoted(L *glua.LState) int {
 // wrapLines breaks a line before a character if there is no more room left
 // than full says.
 func wrapLines(L *glua.LState, mark string, full func(c byte) int) int {
-	left, length := int(L.CheckNumber(1)), int(optNumber(L, 3, 76))
+	left, length := int(checkNumber(L, 1)), int(optNumber(L, 3, 76))
 	if L.Get(2) == glua.LNil {
 		if left < length {
 			L.Push(glua.LString(mark))
@@ -284,7 +284,7 @@ func wrapLines(L *glua.LState, mark string, full func(c byte) int) int {
 // the marker. last is the first half of such a pair, if the text before ended
 // with one, or 0.
 func convertEOL(L *glua.LState) int {
-	last := byte(L.CheckNumber(1))
+	last := byte(checkNumber(L, 1))
 	marker := optString(L, 3, crlf)
 	if L.Get(2) == glua.LNil {
 		L.Push(glua.LNil)
@@ -317,7 +317,7 @@ func convertEOL(L *glua.LState) int {
 // stuffDots is dot(state, text): a dot that begins a line is doubled, as SMTP
 // wants it. The state is how much of CRLF came last.
 func stuffDots(L *glua.LState) int {
-	state := int(L.CheckNumber(1))
+	state := int(checkNumber(L, 1))
 	if L.Get(2) == glua.LNil {
 		L.Push(glua.LNil)
 		L.Push(glua.LNumber(2))

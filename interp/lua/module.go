@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -150,7 +151,7 @@ func gettime(L *glua.LState) int {
 func now() float64 { return float64(time.Now().UnixNano()) / 1e9 }
 
 func sleep(L *glua.LState) int {
-	seconds := float64(L.CheckNumber(1))
+	seconds := float64(checkNumber(L, 1))
 	d := duration(seconds)
 	if d == forever {
 		d = math.MaxInt64
@@ -201,7 +202,7 @@ func over(L *glua.LState) {
 
 // skip drops its first arguments.
 func skip(L *glua.LState) int {
-	n := L.CheckNumber(1)
+	n := checkNumber(L, 1)
 	drop := L.GetTop() - 1
 	if n < glua.LNumber(drop) {
 		drop = max(int(n), -1)
@@ -242,5 +243,33 @@ func optNumber(L *glua.LState, arg int, otherwise glua.LNumber) glua.LNumber {
 	if L.Get(arg) == glua.LNil {
 		return otherwise
 	}
-	return L.CheckNumber(arg)
+	return checkNumber(L, arg)
+}
+
+// checkNumber is an argument that is a number, or its text.
+func checkNumber(L *glua.LState, arg int) glua.LNumber {
+	n, ok := toNumber(L.Get(arg))
+	if !ok {
+		L.TypeError(arg, glua.LTNumber)
+	}
+	return n
+}
+
+// toNumber is a value that is a number or the text of one, as lua_tonumber has it:
+// with white space around, in decimal or hexadecimal. What gopher-lua takes for
+// numbers are Go's literals, such as 0b1, 017 and 1_0.
+func toNumber(v glua.LValue) (n glua.LNumber, ok bool) {
+	switch v := v.(type) {
+	case glua.LNumber:
+		return v, true
+	case glua.LString:
+		text := strings.ToLower(strings.Trim(string(v), " \t\n\v\f\r"))
+		if strings.HasPrefix(strings.TrimLeft(text, "+-"), "0x") && !strings.Contains(text, "p") {
+			text += "p0" // Go wants an exponent
+		}
+		f, err := strconv.ParseFloat(text, 64)
+		ok = err == nil || errors.Is(err, strconv.ErrRange) // beyond the range it is infinite
+		return glua.LNumber(f), ok && !strings.Contains(text, "_")
+	}
+	return 0, false
 }

@@ -190,7 +190,7 @@ func (g *group) getfd(L *glua.LState) int {
 // setfd gives the object another descriptor, and leaves its own open.
 func (g *group) setfd(L *glua.LState) int {
 	o := g.of(L)
-	fd := int(L.CheckNumber(2))
+	fd := int(checkNumber(L, 2))
 	if fd == o.fd {
 		return 0
 	}

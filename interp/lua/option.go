@@ -117,7 +117,7 @@ func (opt option) value(L *glua.LState) any {
 		if !ok {
 			L.ArgError(3, "boolean 'on' field expected")
 		}
-		seconds, ok := L.GetField(t, "timeout").(glua.LNumber)
+		seconds, ok := toNumber(L.GetField(t, "timeout"))
 		if !ok {
 			L.ArgError(3, "number 'timeout' field expected")
 		}
@@ -137,19 +137,14 @@ func (opt option) value(L *glua.LState) any {
 			L.ArgError(3, "invalid 'multiaddr' ip address")
 		}
 		index := L.GetField(t, "interface")
-		n, ok := index.(glua.LNumber)
+		n, ok := toNumber(index)
 		if !ok && index != glua.LNil {
 			L.ArgError(3, "number 'interface' field expected")
 		}
 		return []any{group, int(n)}
 	}
-	switch v := L.Get(3).(type) {
-	case glua.LNumber:
-		return int(v)
-	case glua.LString:
-		return int(L.ToNumber(3))
-	}
-	return 0
+	n, _ := toNumber(L.Get(3)) // what is none is 0, as LuaSocket has it
+	return int(n)
 }
 
 func truth(on bool) int {

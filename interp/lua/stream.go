@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unsafe"
@@ -52,7 +51,7 @@ func (g *group) setstats(L *glua.LState) int {
 	o := g.as(L, client)
 	o.received = float64(optNumber(L, 2, glua.LNumber(o.received)))
 	o.sent = float64(optNumber(L, 3, glua.LNumber(o.sent)))
-	if age, ok := L.Get(4).(glua.LNumber); ok {
+	if age, ok := toNumber(L.Get(4)); ok {
 		o.born = now() - float64(age)
 	}
 	return done(L)
@@ -250,12 +249,10 @@ const keptOut = 8 * blockSize
 // receivePattern is what the second argument asks for: 'l' for a line, 'a' for
 // all, 'n' for a number of bytes.
 func receivePattern(L *glua.LState) (pattern byte, wanted int) {
-	var n float64
 	switch v := L.Get(2).(type) {
 	case *glua.LNilType:
 		return 'l', 0
 	case glua.LNumber:
-		n = float64(v)
 	case glua.LString:
 		switch { // behind a star only the first letter counts: scripts write "*line" and "*all"
 		case v == "l", strings.HasPrefix(string(v), "*l"):
@@ -263,14 +260,11 @@ func receivePattern(L *glua.LState) (pattern byte, wanted int) {
 		case v == "a", strings.HasPrefix(string(v), "*a"):
 			return 'a', 0
 		}
-		var err error
-		if n, err = strconv.ParseFloat(string(v), 64); err != nil {
-			n = -1
-		}
 	default:
 		L.CheckString(2) // raises
 	}
-	if !(n >= 0) {
+	n, ok := toNumber(L.Get(2))
+	if !ok || !(n >= 0) {
 		L.ArgError(2, "invalid receive pattern")
 	}
 	return 'n', int(min(n, math.MaxInt32*1024))

@@ -60,7 +60,7 @@ func (b *budget) next() time.Duration {
 func (t *timeout) set(L *glua.LState) int {
 	seconds := -1.0
 	if L.Get(2) != glua.LNil {
-		seconds = float64(L.CheckNumber(2))
+		seconds = float64(checkNumber(L, 2))
 	}
 	switch mode := optString(L, 3, "b"); {
 	case mode != "" && mode[0] == 'b':

@@ -72,6 +72,15 @@ local stream, dgram = unix.stream(), unix.dgram()
 for _, name in ipairs { "keepalive", "reuseaddr", "linger" } do try(stream, name) end
 try(dgram, "reuseaddr")
 
+-- numbers as text
+local client = socket.tcp4()
+say("linger", client:setoption("linger", { on = true, timeout = "0x3" }))
+get(client, "linger")
+for _, text in ipairs { "0x5", " 6 ", "0b1", "x" } do
+    client:setoption("tcp-keepcnt", text)
+    get(client, "tcp-keepcnt")
+end
+
 -- an error that is waiting
 local free = socket.udp()
 free:setsockname("127.0.0.1", 0)

@@ -37,12 +37,25 @@ say("prefix", b:receive(4, "ab"))
 say("prefix longer than asked for", b:receive(1, "ab"))
 say("prefix as long as asked for", b:receive(2, "ab"))
 say("a fraction", b:receive(2.7))
+for _, text in ipairs { "0x2", "0X2", "1e1", " 5 ", "\t4\n", "\v4\r", "+3", "-0", "1.9", "0x1.8", "0x1p1", "2.", " .5", "010", "1E0" } do
+    a:send("0123456789")
+    say("bytes, as text", text, b:receive(text))
+    a:send("\n")
+    b:receive()
+end
+for _, text in ipairs { "", " ", "5x", "x", "1 2", "-1", "-0.5", "0x", "0xg", "0x-1", "+-1", "1e", "1_0", "0b1", "0o7", "nan" } do
+    say("no number", text, pcall(b.receive, b, text))
+end
+say("from, to, as text", a:send("abcdef\n", "0x2", " 7 "), b:receive())
 say("line with prefix", a:send("\n"), b:receive("*l", ">"))
 local received, sent = b:getstats()
 say("stats", received, sent)
 say("setstats", b:setstats(1, 2, 3))
 local received, sent, age = b:getstats()
 say("stats", received, sent, age >= 3 and age < 60)
+say("setstats", b:setstats("0x10", " 2 ", "100"))
+received, sent, age = b:getstats()
+say("stats", received, sent, age >= 100 and age < 160)
 
 b:settimeout(0)
 say("no data", b:receive("*l"))

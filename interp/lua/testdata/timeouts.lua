@@ -16,6 +16,8 @@ local function takes(label, least, f, ...)
 end
 
 say("none", b:gettimeout())
+say("as text", b:settimeout(" 0x10 "), b:gettimeout())
+say("no number", pcall(b.settimeout, b, "0b1"))
 say("block", b:settimeout(0.03), b:gettimeout())
 takes("receive", 0.03, b.receive, b)
 takes("receive bytes", 0.03, b.receive, b, 5)
