@@ -73,8 +73,8 @@ that matter. The language is described by
 	go doc github.com/seed-2334f180/weir/interp/lisp
 
 The exit status is 0, 1 after an error, 2 for wrong flags, or what (exit STATUS)
-says. SIGINT or SIGTERM interrupts a script, whose cleanup forms run; a second
-one ends it at once.
+says; in a thread that ends the thread alone. SIGINT or SIGTERM interrupts a
+script, whose cleanup forms run; a second one ends it at once.
 
 `)
 	fs.SetOutput(out)

@@ -84,6 +84,8 @@ func TestPrograms(t *testing.T) {
 		{"deep recursion", "(defun f (n) (+ 1 (f n)))\n(f 1)", nil, "", "stdin:1: recursion deeper than 20000\n", 1},
 		{"a thread's error", "(catch-error (e) (join (thread (car 5))))", nil, "", "", 0},
 		{"threads end with the script", "(thread (while t))", nil, "", "", 0},
+		{"exit ends the other threads", "(thread (while t)) (thread (select nil nil nil)) (exit 3)", nil, "", "", 3},
+		{"exit in a thread", "(setq x (thread (exit 3))) (princ (catch-error (e e) (join x)))", nil, "thread: stdin:1: exit 3", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
