@@ -169,8 +169,8 @@ func span(L *glua.LState, size int) (from, to int) {
 }
 
 func index(L *glua.LState, arg int, otherwise glua.LNumber, size int) int {
-	n := float64(optNumber(L, arg, otherwise))
-	n = min(max(n, -math.MaxInt32), math.MaxInt32*2) // far beyond any string, and countable
+	n := math.Trunc(float64(optNumber(L, arg, otherwise))) // -0.5 is 0, and not from the end
+	n = min(max(n, -math.MaxInt32), math.MaxInt32*2)       // far beyond any string, and countable
 	if n < 0 {
 		n += float64(size) + 1
 	}
