@@ -136,7 +136,7 @@ func names() (list []string) {
 
 func (w *worker) describe(c *command) {
 	if c == nil {
-		w.out = append(w.out, "*-1\r\n"...)
+		w.null()
 		return
 	}
 	w.array(6)

@@ -190,7 +190,7 @@ func TestProtocolIsThatOfRedis(t *testing.T) {
 	for _, in := range []string{
 		"PING\r\n", "ping\n", "  PING  x \r\n", "\r\n\r\nPING\r\n", "ECHO \"a\\x41\\n\\q\"\r\n", `ECHO 'a\'b'` + "\r\n",
 		"ECHO \"a\r\n", "ECHO 'a'b\r\n", "ECHO \"\"\r\n", "ECHO x\"y\"\r\n",
-		"*0\r\nPING\r\n", "*-1\r\nPING\r\n", "*x\r\n", "*01\r\n", "*1\r\nPING\r\n", "*1\r\n$x\r\n", "*1\r\n$-1\r\n",
+		"COMMAND INFO none\r\n", "*0\r\nPING\r\n", "*-1\r\nPING\r\n", "*x\r\n", "*01\r\n", "*1\r\nPING\r\n", "*1\r\n$x\r\n", "*1\r\n$-1\r\n",
 		"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n", "*1\r\n$9999999999\r\n",
 	} {
 		t.Run(fmt.Sprintf("%.30q", in), func(t *testing.T) {

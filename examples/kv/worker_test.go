@@ -100,7 +100,7 @@ func TestCommands(t *testing.T) {
 		"CONFIG GET nothing -> *0",
 		"CONFIG SET save x -> -ERR unknown subcommand or wrong number of arguments for 'SET'. Try CONFIG.",
 		"COMMAND COUNT -> :24; COMMAND DOCS -> *0",
-		"COMMAND INFO get none -> *2 *6 $3 get :2 *2 +readonly +fast :1 :1 :1 *-1",
+		"COMMAND INFO get none -> *2 *6 $3 get :2 *2 +readonly +fast :1 :1 :1 $-1",
 		"NOSUCH a b -> -ERR unknown command 'NOSUCH', with args beginning with: 'a' 'b' ",
 		"INCRBYFLOATINGLY a -> -ERR unknown command 'INCRBYFLOATINGLY', with args beginning with: 'a' ",
 	} {
