@@ -177,8 +177,10 @@ func formatOne(b *strings.Builder, flags, verb string, v Value) (err error) {
 	switch verb {
 	case "s", "S":
 		v, verb = textOf(v, verb == "S"), "s"
-	case "d", "x", "c":
+	case "d", "x":
 		v, err = arg[int64](v)
+	case "c":
+		_, err = charToString(nil, v) // is there such a character?
 	default:
 		v, err = toFloat(v)
 	}
