@@ -12,21 +12,56 @@ import (
 
 func TestChoiceGoesByThePace(t *testing.T) {
 	const ms = time.Millisecond
-	parks := func(held, parked pace) bool {
-		var fromHold choice
-		fromHold.judge(held, parked)
-		fromPark := choice{parks: true}
-		fromPark.judge(parked, held)
-		require.Equal(t, fromHold.parks, fromPark.parks, "what was usual is no reason")
-		return fromHold.parks
+	for _, test := range []struct {
+		held, parked  pace
+		starts, stays bool // to park, or parking
+	}{
+		{pace{10 * ms, 8}, pace{2 * ms, 8}, true, true},
+		{pace{10 * ms, 8}, pace{10 * ms, 40}, true, true},
+		{pace{8 * ms, 8}, pace{6 * ms, 8}, false, true}, // little is gained by parking
+		{pace{8 * ms, 8}, pace{8 * ms, 8}, false, false},
+		{pace{2 * ms, 8}, pace{10 * ms, 8}, false, false},
+		{pace{2 * ms, 8}, pace{2 * ms, 2}, false, false},
+		{pace{8 * ms, 0}, pace{ms, 0}, false, false}, // nothing came in either
+	} {
+		var c choice
+		c.judge(test.held, test.parked)
+		require.Equal(t, test.starts, c.parks, "%v", test)
+		c = choice{parks: true}
+		c.judge(test.parked, test.held)
+		require.Equal(t, test.stays, c.parks, "%v", test)
 	}
-	require.True(t, parks(pace{10 * ms, 8}, pace{2 * ms, 8}))
-	require.True(t, parks(pace{10 * ms, 8}, pace{10 * ms, 40}))
-	require.False(t, parks(pace{8 * ms, 8}, pace{6 * ms, 8}), "little is gained by parking")
-	require.False(t, parks(pace{8 * ms, 8}, pace{8 * ms, 8}))
-	require.False(t, parks(pace{2 * ms, 8}, pace{10 * ms, 8}))
-	require.False(t, parks(pace{2 * ms, 8}, pace{2 * ms, 2}))
-	require.False(t, parks(pace{8 * ms, 0}, pace{ms, 0}), "nothing came in either")
+}
+
+// What is much slower is not tried to the end.
+func TestChoiceEndsATrialThatTakesLong(t *testing.T) {
+	c := choice{phase: trying, left: trial, begun: time.Now(), usual: pace{time.Hour, trial}}
+	for range 3 {
+		require.True(t, c.park())
+	}
+	c.begun = c.begun.Add(-3 * time.Hour)
+	require.False(t, c.park())
+	require.Equal(t, resting, c.phase)
+}
+
+func TestChoiceIsMadeAgainWhenHoldingIsInVain(t *testing.T) {
+	c := choice{left: maxRest, rest: maxRest}
+	for range mostStrikes {
+		require.False(t, c.park())
+		require.Equal(t, resting, c.phase)
+		c.struck()
+	}
+	c.park()
+	require.Equal(t, timing, c.phase, "at once")
+	c.struck()
+	require.NotZero(t, c.left, "not in the midst of a trial")
+	for c.phase != resting {
+		c.park()
+	}
+	for range mostStrikes - 1 {
+		c.struck()
+	}
+	require.NotZero(t, c.left, "they are counted anew")
 }
 
 func TestChoiceTriesTheOtherWayEverLessOften(t *testing.T) {
@@ -38,6 +73,7 @@ func TestChoiceTriesTheOtherWayEverLessOften(t *testing.T) {
 			for c.park() == usual {
 				n++
 			}
+			c.usual.took = time.Hour // the trial does not take too long
 			for others = 1; c.left > 0; others++ {
 				require.Equal(t, !usual, c.park())
 			}
@@ -134,4 +170,17 @@ func learnToPark(t *testing.T, spin time.Duration) {
 	}
 	require.NoError(t, there[1].Close())
 	<-done
+}
+
+func TestLingeringInVainIsNoted(t *testing.T) {
+	p, err := Open(Parked)
+	require.NoError(t, err)
+	defer p.Close()
+	s := p.sleeper.(*parked)
+	for _, hits := range []uint{0, 1} {
+		s.hits, s.skip, s.choice = hits, 0, choice{}
+		_, err := p.Wait(make([]Event, 1), time.Now().Add(100*linger))
+		require.NoError(t, err)
+		require.EqualValues(t, hits, s.choice.strikes)
+	}
 }

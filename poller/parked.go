@@ -131,6 +131,7 @@ func (p *parked) linger(events []Event) (int, error) {
 	}
 	if p.misses++; p.hits > 0 {
 		p.misses, p.hits = 0, 0
+		p.choice.struck()
 	}
 	p.misses = min(p.misses, maxMisses)
 	p.skip = 1<<p.misses - 1
