@@ -441,6 +441,33 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 	}
 }
 
+// A connection that lingers (SO_LINGER) while it is closed holds nobody up.
+func TestServeDoesNotLinger(t *testing.T) {
+	over, closing := ended()
+	srv := &weir.Server{Loops: 1, Timeouts: weir.Timeouts{Idle: short}, Events: weir.Events{
+		Data: func(c *weir.Conn) error {
+			c.Discard(c.Buffered())
+			err := c.Control(func(fd int) error {
+				return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 20})
+			})
+			if err != nil {
+				return err
+			}
+			_, err = c.Write(make([]byte, 128<<10)) // the kernel has it then, and not the peer
+			return err
+		},
+		Close: closing,
+	}}
+	addr := serve(t, srv)
+	c, err := net.Dial("tcp", addr.String())
+	require.NoError(t, err)
+	defer c.Close() // a reset, for much is unread: the end of what lingers
+	require.NoError(t, c.(*net.TCPConn).SetReadBuffer(4096))
+	send(t, c, "x")
+	var timeout *weir.TimeoutError
+	require.ErrorAs(t, take(t, over), &timeout)
+}
+
 func TestServeSetTimeoutsRefuses(t *testing.T) {
 	conns, open := opened()
 	addr := serve(t, &weir.Server{Events: weir.Events{Open: open, Data: echo}})

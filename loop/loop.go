@@ -444,7 +444,7 @@ func (l *Loop) release() {
 	left := l.table.all()
 	l.mu.Unlock()
 	for _, r := range left {
-		if r.shut(ErrLoopClosed) == nil && r.handler != nil {
+		if r.shut(ErrLoopClosed, true) == nil && r.handler != nil {
 			(*r.handler).Closed()
 		}
 	}

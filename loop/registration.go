@@ -41,6 +41,7 @@ type Registration struct {
 	edges    WriteEdges
 	shared   bool // others use the open file, too
 	orphan   bool // the loop has closed it
+	aside    bool // who closes it must not wait for close(2)
 	key      uint64
 	limits   atomic.Pointer[limits] // nil until a deadline is set
 	parked   [2]*waiter             // the turn's holder, waiting for readiness
@@ -119,8 +120,19 @@ func (r *Registration) release() {
 	if r.state.Add(^(oneCall-1))&callsMask == 0 {
 		// Only the last of all calls gets here, and none can begin: closed is
 		// set, for the open Registration counts as a call.
+		if r.aside && lingers(int(r.fd)) {
+			go unix.Close(int(r.fd))
+			return
+		}
 		unix.Close(int(r.fd))
 	}
+}
+
+// lingers reports whether close(2) would wait for what is not sent yet, as it
+// does by SO_LINGER on a non-blocking descriptor, too.
+func lingers(fd int) bool {
+	v, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
+	return err == nil && v.Onoff != 0 && v.Linger > 0
 }
 
 // why is the error of a call on a closed Registration.
@@ -139,17 +151,22 @@ func (r *Registration) closedFor() error {
 }
 
 // Close wakes every call that waits, with ErrClosed, stops watching the
-// descriptor, and closes it when the last call in progress has ended. A second
-// Close returns ErrClosed.
-func (r *Registration) Close() error { return r.shut(ErrClosed) }
+// descriptor, and closes it when the last call in progress has ended: close(2),
+// which waits if SO_LINGER says so, though not where a Handler serves it, or the
+// loop closes it. A second Close returns ErrClosed.
+func (r *Registration) Close() error { return r.shut(ErrClosed, false) }
 
-func (r *Registration) shut(reason error) error {
+// Abandon is Close that does not wait whatever SO_LINGER says.
+func (r *Registration) Abandon() error { return r.shut(ErrClosed, true) }
+
+func (r *Registration) shut(reason error, aside bool) error {
 	// Under the lock, so that whoever sees the bit, and asks why, is told.
 	r.mu.Lock()
 	if r.state.Or(stateClosed)&stateClosed != 0 {
 		defer r.mu.Unlock()
 		return r.closedFor()
 	}
+	r.aside = aside || r.handler != nil
 	r.withdraw(reason)
 	r.release()
 	return nil

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/assert"
@@ -54,6 +55,49 @@ func TestLoopCloseIsAClose(t *testing.T) {
 }
 
 // What was transferred before the close is the call's result.
+// close(2) waits as SO_LINGER says, of a non-blocking descriptor, too. Who closes
+// a socket waits; a loop that ends, and the garbage collector, do not.
+func TestCloseAndLinger(t *testing.T) {
+	// stuffed has sent more than its peer takes.
+	stuffed := func(t *testing.T, seconds int, opts ...Option) *Socket {
+		l, err := New(Inet, Stream, 0, Address("127.0.0.1"))
+		require.NoError(t, err)
+		defer l.Close()
+		require.NoError(t, l.Listen(1))
+		s := open(t, Inet, Stream, opts...)
+		require.NoError(t, s.ConnectAddr(l.LocalAddr()))
+		peer, err := l.Accept()
+		require.NoError(t, err)
+		t.Cleanup(func() { peer.Close() }) // which is a reset, and ends what lingers
+		for err == nil {
+			_, err = s.Send(make([]byte, 64<<10), unix.MSG_DONTWAIT)
+		}
+		require.ErrorIs(t, err, unix.EAGAIN)
+		require.NoError(t, s.Setsockopt(nil, "SO_LINGER", []int{1, seconds}))
+		return s
+	}
+	const long = 20 // seconds
+	begin := time.Now()
+	t.Run("abandon", func(t *testing.T) {
+		require.NoError(t, stuffed(t, long).core.reg.Abandon())
+	})
+	t.Run("the loop", func(t *testing.T) {
+		group, err := loop.NewGroup(1, loop.RoundRobin())
+		require.NoError(t, err)
+		for range 3 {
+			stuffed(t, long, Group(group))
+		}
+		require.NoError(t, group.Close())
+	})
+	require.Less(t, time.Since(begin), long*time.Second/2)
+	t.Run("close", func(t *testing.T) {
+		s := stuffed(t, 1)
+		begin := time.Now()
+		require.NoError(t, s.Close())
+		require.GreaterOrEqual(t, time.Since(begin), 900*time.Millisecond)
+	})
+}
+
 func TestCloseLeavesTheCount(t *testing.T) {
 	for _, end := range []struct {
 		name string

@@ -142,7 +142,7 @@ func attach(fd int, c *core) (*Socket, error) {
 		return nil, err
 	}
 	s := &Socket{core: c}
-	runtime.AddCleanup(s, func(r *loop.Registration) { r.Close() }, &c.reg)
+	runtime.AddCleanup(s, func(r *loop.Registration) { r.Abandon() }, &c.reg)
 	return s, nil
 }
 
@@ -180,7 +180,8 @@ func (s *Socket) Interrupt() {
 
 // Close closes the socket and all views of it: close(2). Calls that are blocked
 // on it return EBADF; the descriptor's number is free for reuse when all of them
-// have returned. Buffered input is dropped. A second Close returns EBADF.
+// have returned. Buffered input is dropped. With SO_LINGER it waits, as close(2)
+// does, for what is not sent yet. A second Close returns EBADF.
 func (s *Socket) Close() error {
 	err := s.core.reg.Close()
 	s.core.dropInput(0)
