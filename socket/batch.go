@@ -50,6 +50,16 @@ func (s *Socket) RecvBatch(msgs []Message, flags int) (n int, err error) {
 // recvFull receives parts of a stream that must have some length: MSG_WAITALL, or
 // SO_RCVLOWAT.
 func (s *Socket) recvFull(msgs []Message, flags int) (n int, err error) {
+	// As in the kernel, an error comes before what is queued.
+	_ = s.control("recvmmsg", "", func(fd int) error {
+		if errno := pending(fd, 0); errno != 0 {
+			err = errno
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
 	h := takeHeaders(s.core)
 	defer h.free()
 	for n < len(msgs) {

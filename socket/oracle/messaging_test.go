@@ -263,6 +263,18 @@ var batchScenarios = []scenario{{
 	steps: []step{rcvtimeo(160 * ms), peerSends("abcdefghijk"), begin(recvBatch(2, waitall)), finish(), peerSends("lm"), begin(recvBatch(2, waitall)), peerSends("nopqrstuvwxyz"), finish(), peerSends("ab"), recvBatch(3, waitall, waitforone), peerSends("abcdefghij"), recvBatch(3, waitall, waitforone), peerSends("abcdefghij"), recvBatch(3, waitall, dontwait)},
 	want:  `blocks; 2: 8 "abc"+"defgh" 3 "ijk"; blocks; 2: 8 "lmn"+"opqrs" 7 "tuv"+"wxyz"; 1: 2 "ab"; 2: 8 "abc"+"defgh" 2 "ij"; 2: 8 "abc"+"defgh" 2 "ij"`,
 }, {
+	name:  "recvmmsg tells of a reset before what is queued",
+	row:   "After RST: ECONNRESET once",
+	on:    pair(tcp),
+	steps: []step{option(rcvlowat, 4), rcvtimeo(soon), peerSends("p"), peerResets(), recvBatch(2), recvBatch(2), recv(5)},
+	want:  `ECONNRESET; 2: 1 "p" 0; 0`,
+}, {
+	name:  "recvmmsg that fills tells of a reset before what is queued",
+	row:   "After RST: ECONNRESET once",
+	on:    pair(tcp),
+	steps: []step{rcvtimeo(soon), peerSends("p"), peerResets(), recvBatch(2, waitall), recvBatch(2, waitall), recv(5)},
+	want:  `ECONNRESET; 2: 1 "p" 0; 0`,
+}, {
 	name:  "recvmmsg minds a low-water mark",
 	row:   "socket(7): SO_RCVLOWAT",
 	on:    pair(tcp, unixes),
