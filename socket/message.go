@@ -271,7 +271,6 @@ func (s *Socket) sendMsg(m *Message, flags int) (int, error) {
 		return s.once(func(fd int) (int, syscall.Errno) { return h.sendmsg(fd, flags) })
 	}
 	total, size := 0, m.size()
-	opens := m.Addr.IsValid() && c.opens(flags)
 	try := func(fd int, waited bool) (bool, syscall.Errno) {
 		if c.brokenMidway(fd, total) {
 			return true, unix.EPIPE
@@ -285,9 +284,11 @@ func (s *Socket) sendMsg(m *Message, flags int) (int, error) {
 		}
 		return true, c.pipeError(fd, errno, waited)
 	}
-	if opens {
-		return total, s.fastOpen(m.Addr, &total, size, try)
+	var err error
+	if m.Addr.IsValid() && c.opens(flags) {
+		err = s.fastOpen(m.Addr, &total, size, try)
+	} else {
+		err = s.waitTurn(loop.Write, c.sendTimeout.get(), turn{sign: c.signOfRoom(m.Addr.IsValid())}, try)
 	}
-	err := s.waitTurn(loop.Write, c.sendTimeout.get(), turn{sign: c.signOfRoom(m.Addr.IsValid())}, try)
 	return total, err
 }

@@ -13,18 +13,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// joining starts a server on some loops, and connects to it.
+func joining(t *testing.T, loops int) (*server, net.Conn) {
+	t.Helper()
+	group, err := loop.NewGroup(loops, loop.RoundRobin())
+	require.NoError(t, err)
+	s := newServer(options{max: 2, line: 1000, queue: leastQueue, write: time.Minute, grace: time.Minute}, group)
+	t.Cleanup(func() {
+		require.NoError(t, s.Close())
+		require.NoError(t, group.Close())
+	})
+	addr, err := s.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	client, err := net.Dial("tcp", addr.String())
+	require.NoError(t, err)
+	require.NoError(t, client.SetDeadline(time.Now().Add(programtest.Patience)))
+	return s, client
+}
+
 // While a loop is busy, who talks on without end has to wait, and not the
 // program's memory.
 func TestTalkerWaitsForBusyLoop(t *testing.T) {
-	group, err := loop.NewGroup(2, loop.RoundRobin())
-	require.NoError(t, err)
-	s := newServer(options{max: 2, line: 1000, queue: leastQueue, write: time.Minute, grace: time.Minute}, group)
-	addr, err := s.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	talker, err := net.Dial("tcp", addr.String())
-	require.NoError(t, err)
-	require.NoError(t, talker.SetDeadline(time.Now().Add(programtest.Patience)))
-	_, err = io.ReadFull(talker, make([]byte, len("* welcome")))
+	s, talker := joining(t, 2)
+	_, err := io.ReadFull(talker, make([]byte, len("* welcome")))
 	require.NoError(t, err)
 
 	var busy *hub // the one without a member
@@ -63,8 +74,6 @@ func TestTalkerWaitsForBusyLoop(t *testing.T) {
 	_, err = io.Copy(io.Discard, talker) // until it has said all
 	require.NoError(t, err)
 	require.NoError(t, talker.Close())
-	require.NoError(t, s.Close())
-	require.NoError(t, group.Close())
 }
 
 // Who says something and ends at once sees its own lines, too.
@@ -74,24 +83,18 @@ func TestLastWordsAreSeen(t *testing.T) {
 		{"hello\n/nick bob\n", "<guest1> hello\n* guest1 is now bob\n"},
 		{"hello\n/quit\n", "<guest1> hello\n* goodbye\n"},
 	} {
-		group, err := loop.NewGroup(1, loop.RoundRobin())
-		require.NoError(t, err)
-		s := newServer(options{max: 2, line: 1000, queue: leastQueue, write: time.Minute, grace: time.Minute}, group)
-		addr, err := s.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		client, err := net.Dial("tcp", addr.String())
-		require.NoError(t, err)
-		require.NoError(t, client.SetDeadline(time.Now().Add(programtest.Patience)))
+		s, client := joining(t, 1)
 		in := bufio.NewReader(client)
 		for line := ""; line != "* guest1 joined\n"; {
+			var err error
 			line, err = in.ReadString('\n')
 			require.NoError(t, err)
 		}
 
 		// The loop finds the lines and the end together.
 		release := make(chan struct{})
-		require.NoError(t, group.Loops()[0].Post(func() { <-release }))
-		_, err = io.WriteString(client, c.says)
+		require.NoError(t, s.Group.Loops()[0].Post(func() { <-release }))
+		_, err := io.WriteString(client, c.says)
 		require.NoError(t, err)
 		require.NoError(t, client.(*net.TCPConn).CloseWrite())
 		close(release)
@@ -99,8 +102,6 @@ func TestLastWordsAreSeen(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.sees, string(rest))
 		require.NoError(t, client.Close())
-		require.NoError(t, s.Close())
-		require.NoError(t, group.Close())
 	}
 }
 
