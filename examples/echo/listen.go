@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
 )
 
 // A lookup finds the addresses of a name.
@@ -17,6 +18,9 @@ type lookup func(ctx context.Context, network, host string) ([]netip.Addr, error
 
 // lookupTime bounds a lookup.
 const lookupTime = 30 * time.Second
+
+// attempts bounds the search for a port that is free at all addresses.
+const attempts = 16
 
 // listen listens at every address that the host has, all at one port. It is
 // enough if one of them works: not every machine has the IPv6 that its names
@@ -26,21 +30,7 @@ func listen(o options, find lookup) ([]*socket.Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	var listeners []*socket.Socket
-	var errs []error
-	port := o.port
-	for _, host := range hosts {
-		l, err := listenAt(host, port)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		listeners = append(listeners, l)
-		port = l.LocalAddr().Port() // the kernel's choice, if it was 0
-		if o.host == "" {
-			return listeners, nil
-		}
-	}
+	listeners, errs := listenAtAll(hosts, o, listenAt)
 	if len(listeners) == 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -48,6 +38,35 @@ func listen(o options, find lookup) ([]*socket.Socket, error) {
 		slog.Warn("not listening at every address", "host", o.host, "err", err)
 	}
 	return listeners, nil
+}
+
+// listenAtAll returns the listeners that could be had, and why others could
+// not. The kernel chooses port 0 for the first address alone; at another one
+// the port may be taken, and then another choice is asked for.
+func listenAtAll(hosts []netip.Addr, o options, at func(netip.Addr, int) (*socket.Socket, error)) (listeners []*socket.Socket, errs []error) {
+	for attempt := 1; ; attempt++ {
+		port, taken := o.port, false
+		for _, host := range hosts {
+			l, err := at(host, port)
+			if err != nil {
+				taken = taken || o.port == 0 && errors.Is(err, unix.EADDRINUSE)
+				errs = append(errs, err)
+				continue
+			}
+			listeners = append(listeners, l)
+			port = l.LocalAddr().Port()
+			if o.host == "" {
+				break
+			}
+		}
+		if !taken || attempt == attempts {
+			return listeners, errs
+		}
+		for _, l := range listeners {
+			l.Close()
+		}
+		listeners, errs = nil, nil
+	}
 }
 
 // addresses are those of a host. For all addresses there are two to choose

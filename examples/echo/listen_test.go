@@ -6,9 +6,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -59,6 +61,43 @@ func TestListenAtEveryAddressOfAName(t *testing.T) {
 			require.Equal(t, c.want, got)
 		})
 	}
+}
+
+// The port that the kernel chose for one address may be taken at another: then
+// it chooses again. A port that was asked for is not exchanged.
+func TestListenAtAPortThatIsFreeEverywhere(t *testing.T) {
+	hosts := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}
+	for _, c := range []struct{ taken, want, opened int }{
+		{0, 2, 2},
+		{3, 2, 5},
+		{1000, 1, attempts},
+	} {
+		var opened []*socket.Socket
+		at := func(ip netip.Addr, port int) (*socket.Socket, error) {
+			if ip == hosts[1] && c.taken > 0 {
+				c.taken--
+				return nil, unix.EADDRINUSE
+			}
+			l, err := listenAt(ip, port)
+			opened = append(opened, l)
+			return l, err
+		}
+		listeners, errs := listenAtAll(hosts, options{host: "name"}, at)
+		require.Len(t, listeners, c.want)
+		require.Len(t, errs, len(hosts)-c.want)
+		require.Len(t, opened, c.opened)
+		for _, l := range opened {
+			require.Equal(t, slices.Contains(listeners, l), l.Close() == nil, "the others are closed")
+		}
+	}
+	l, err := listenAt(hosts[1], 0)
+	require.NoError(t, err)
+	defer l.Close()
+	port := l.LocalAddr().Port()
+	opened, errs := listenAtAll(hosts[1:], options{host: "name", port: port}, listenAt)
+	require.Empty(t, opened)
+	require.Len(t, errs, 1)
+	require.ErrorIs(t, errs[0], unix.EADDRINUSE)
 }
 
 // Without a host, clients of both families are served at one port.
