@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -94,4 +95,13 @@ func TestServerDiesWithAKilledParent(t *testing.T) {
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the server outlived its parent")
 	parent.stop() //nolint:errcheck // it was killed
 	requireNoChildren(t)
+}
+
+// A subject's process must not have what another subject's library starts by
+// being there: a timer alone makes each switch of goroutines dearer.
+func TestNoLibraryTicks(t *testing.T) {
+	require.Eventually(t, func() bool {
+		stacks := make([]byte, 1<<20)
+		return !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "panjf2000/ants")
+	}, 10*time.Second, time.Millisecond)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/panjf2000/gnet/v2"
+	"github.com/panjf2000/gnet/v2/pkg/pool/goroutine"
 	"golang.org/x/sys/unix"
 )
 
@@ -155,3 +156,8 @@ func servePipelineGnetEach(size int, ready func(addr string) error) error {
 		return nil
 	})
 }
+
+// gnet keeps a pool of goroutines, for programs that want one, and two tickers
+// to look after it. In a process that has a timer, each switch of goroutines
+// reads the clock: all subjects would pay for what none of them uses.
+func init() { goroutine.DefaultWorkerPool.Release() }
