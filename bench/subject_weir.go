@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"os"
 	"time"
 
@@ -62,25 +61,10 @@ func echoWeir(conn *socket.Socket, buf []byte) {
 		if err != nil {
 			return
 		}
-		if err := sendAllWeir(conn, buf[:n]); err != nil {
+		if _, err := conn.Write(buf[:n]); err != nil {
 			return
 		}
 	}
-}
-
-// sendAllWeir repeats Send, which like send(2) may take less than it is given.
-func sendAllWeir(s *socket.Socket, p []byte) error {
-	for len(p) > 0 {
-		n, err := s.Send(p, 0)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return io.ErrShortWrite
-		}
-		p = p[n:]
-	}
-	return nil
 }
 
 func newWeirWaiter(timeout time.Duration) (*waiter, error) {
@@ -105,7 +89,7 @@ func newWeirInlet(timeout time.Duration) (*inlet, error) {
 		return nil, err
 	}
 	return &inlet{
-		fill:    func(p []byte) error { return sendAllWeir(b, p) },
+		fill:    func(p []byte) error { _, err := b.Write(p); return err },
 		receive: func(p []byte) (int, error) { return a.Recv(p, 0) },
 		close:   func() { a.Close(); b.Close() },
 	}, nil

@@ -19,7 +19,7 @@ func serveEchoWeirLean(size int, ready func(addr string) error) error {
 			if err != nil {
 				return
 			}
-			if err := sendAllWeir(conn, p); err != nil {
+			if _, err := conn.Write(p); err != nil {
 				return
 			}
 			conn.Discard(len(p))

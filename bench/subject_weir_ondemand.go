@@ -25,6 +25,7 @@ func serveEchoWeirOnDemand(size int, ready func(addr string) error) error {
 		if err != nil {
 			return err
 		}
-		return sendAllWeir(s, (*buf)[:n])
+		_, err = s.Write((*buf)[:n])
+		return err
 	}})
 }
