@@ -1,6 +1,7 @@
 package main
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -49,7 +50,7 @@ func (d *datagrams) receive(fd int) (int, unix.Errno) {
 	for i := range d.parts {
 		d.parts[i].SetLen(d.each)
 	}
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd),
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd),
 		uintptr(unsafe.Pointer(&d.headers[0])), uintptr(len(d.headers)), unix.MSG_DONTWAIT, 0, 0)
 	return int(n), errno
 }
@@ -74,7 +75,7 @@ func (d *datagrams) put(i int, p []byte) {
 // always fit.
 func (d *datagrams) send(fd, n int) unix.Errno {
 	for done := 0; done < n; {
-		sent, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd),
+		sent, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd),
 			uintptr(unsafe.Pointer(&d.headers[done])), uintptr(n-done), unix.MSG_DONTWAIT, 0, 0)
 		if errno != 0 && errno != unix.EINTR {
 			return errno

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"runtime"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -105,14 +106,14 @@ func rawDatagrams(ready func(addr string) error, echo func(fd int) error) error 
 
 func rawRecvfrom(fd int, p []byte, from *unix.RawSockaddrInet4) (int, unix.Errno) {
 	length := uint32(unix.SizeofSockaddrInet4)
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)),
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)),
 		0, uintptr(unsafe.Pointer(from)), uintptr(unsafe.Pointer(&length)))
 	return int(n), errno
 }
 
 // rawSendto sends p, which may be empty if it has a capacity.
 func rawSendto(fd int, p []byte, to *unix.RawSockaddrInet4) unix.Errno {
-	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		0, uintptr(unsafe.Pointer(to)), unix.SizeofSockaddrInet4)
 	return errno
 }

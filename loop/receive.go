@@ -54,7 +54,7 @@ func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno,
 // descriptor open, and nobody else has the turn.
 func (c *reception) receive(fd int32) {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(c.buf)), uintptr(c.size), 0, 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(c.buf)), uintptr(c.size), 0, 0, 0)
 		switch errno {
 		case 0:
 			c.result = int32(n)

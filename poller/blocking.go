@@ -49,7 +49,7 @@ func block(epfd int, events []Event) (int, syscall.Errno) {
 // microsecond and cannot block, so it is made raw: the scheduler need not know.
 func pollNow(epfd int, events []Event) (int, error) {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil

@@ -18,7 +18,7 @@ import (
 // RawRecv is recv(2).
 func RawRecv(fd int, buf []byte, flags int) (int, syscall.Errno) {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
 		if errno == 0 {
 			raceReceived(buf[:min(int(n), len(buf))])
 			return int(n), 0
@@ -33,7 +33,7 @@ func RawRecv(fd int, buf []byte, flags int) (int, syscall.Errno) {
 func RawSend(fd int, buf []byte, flags int) (int, syscall.Errno) {
 	raceSending()
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags|unix.MSG_NOSIGNAL), 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags|unix.MSG_NOSIGNAL), 0, 0)
 		if errno == 0 {
 			raceSent(buf[:n])
 			return int(n), 0
