@@ -44,13 +44,17 @@ func TestSpinFindsWhatComesMeanwhile(t *testing.T) {
 	epfd, ring, calm := spinning(t)
 	s := spinner{most: 20 * time.Second, yield: true, doubt: 2}
 	for _, doubt := range []uint{1, 0, 0} {
-		calm()
-		time.AfterFunc(time.Millisecond, ring)
-		start := time.Now()
-		n, err := s.spin(epfd, make([]Event, 4))
-		require.NoError(t, err)
-		require.Equal(t, 1, n)
-		require.Less(t, time.Since(start), 10*time.Second)
+		// On a busy machine it may ring before the spin begins, which says nothing.
+		for tries, before := 0, s.doubt; tries == 0 || s.doubt == before && doubt < before; tries++ {
+			require.Less(t, tries, 1000)
+			calm()
+			time.AfterFunc(time.Millisecond, ring)
+			start := time.Now()
+			n, err := s.spin(epfd, make([]Event, 4))
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+			require.Less(t, time.Since(start), 10*time.Second)
+		}
 		require.Equal(t, doubt, s.doubt)
 		require.Zero(t, s.skip)
 	}
