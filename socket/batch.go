@@ -94,6 +94,10 @@ func (s *Socket) recvBatch(msgs []Message, flags int) (n int, err error) {
 		err = s.waitRecv(c.past(flags), func(fd int, _ bool) (bool, syscall.Errno) {
 			var errno syscall.Errno
 			got, errno = h.recvmmsg(fd, n, flags)
+			if n > 0 && errno != 0 && errno != unix.EAGAIN {
+				c.owed.Store(uint32(errno)) // already now: the next one has the turn at once
+				return true, 0
+			}
 			// Fewer than were asked for: the last try in there said EAGAIN. But
 			// the end is found by another try, and no event tells of it again.
 			return n+got == len(msgs) || c.stream() || c.reg.Broken(), errno

@@ -483,6 +483,64 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// A receive that has a part when the connection is reset returns it, and the
+// one that waits behind it is told, as by the kernel: not of an end.
+func TestResetAfterAPartIsTheNextReceivers(t *testing.T) {
+	type receive func(s *Socket) (int, error)
+	for name, first := range map[string]receive{
+		"Recv": func(s *Socket) (int, error) { return s.Recv(make([]byte, 8), unix.MSG_WAITALL) },
+		"RecvMsg": func(s *Socket) (int, error) {
+			return s.RecvMsg(&Message{Buffers: [][]byte{make([]byte, 8)}}, unix.MSG_WAITALL)
+		},
+		"RecvBatch": func(s *Socket) (int, error) {
+			msgs := []Message{{Buffers: [][]byte{make([]byte, 4)}}, {Buffers: [][]byte{make([]byte, 4)}}}
+			n, err := s.RecvBatch(msgs, 0)
+			return n * msgs[0].N, err
+		},
+	} {
+		for method, call := range map[string]receive{
+			"Recv":      func(s *Socket) (int, error) { return s.Recv(make([]byte, 8), 0) },
+			"RecvMsg":   func(s *Socket) (int, error) { return s.RecvMsg(&Message{Buffers: [][]byte{make([]byte, 8)}}, 0) },
+			"RecvBatch": func(s *Socket) (int, error) { return s.RecvBatch([]Message{{Buffers: [][]byte{make([]byte, 8)}}}, 0) },
+			"Read":      func(s *Socket) (int, error) { return s.Read(make([]byte, 8)) },
+			"ReadLine":  func(s *Socket) (int, error) { line, err := s.ReadLine(); return len(line), err },
+			"Peek":      func(s *Socket) (int, error) { p, err := s.Peek(1); return len(p), err },
+			"WriteTo":   func(s *Socket) (int, error) { n, err := s.WriteTo(io.Discard); return int(n), err },
+			"splice": func(s *Socket) (int, error) {
+				sink, _ := inputPair(t, Stream)
+				n, err := s.WriteTo(sink)
+				return int(n), err
+			},
+		} {
+			t.Run(name+" then "+method, func(t *testing.T) {
+				parkedIn := method
+				if method == "splice" {
+					parkedIn = "WriteTo"
+				}
+				s, peer := tcpInputPair(t)
+				put(t, peer, "part")
+				got := make(chan int, 1)
+				before := blocked(t, name, func() error {
+					n, err := first(s)
+					got <- n
+					return err
+				})
+				behind := blocked(t, parkedIn, func() error {
+					_, err := call(s)
+					return err
+				})
+				require.NoError(t, unix.SetsockoptLinger(peer.Fd(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+				require.NoError(t, peer.Close())
+				require.NoError(t, soon(t, before))
+				require.Equal(t, 4, <-got)
+				require.ErrorIs(t, soon(t, behind), unix.ECONNRESET)
+				_, err := s.Recv(make([]byte, 1), 0)
+				require.ErrorIs(t, err, io.EOF)
+			})
+		}
+	}
+}
+
 // Two readers: one after the other, with the deadline of each fixed before it
 // queues. The second does not read into the first one's line.
 func TestReadersTakeTurns(t *testing.T) {

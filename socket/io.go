@@ -66,9 +66,13 @@ func (c *core) ended(fd int) bool {
 }
 
 // past is the turn of a call that receives past the input buffer, and so drops
-// what is there before the first try.
+// what is there before the first try. An error may be owed by who had the turn
+// before.
 func (c *core) past(flags int) turn {
 	return turn{first: func() (bool, error) {
+		if err := c.receivable(flags); err != nil {
+			return false, err
+		}
 		c.dropInput(flags)
 		return false, nil
 	}}
@@ -201,6 +205,11 @@ func (s *Socket) recvAtLeast(target, flags int, t turn, read func(fd, done, flag
 		for {
 			n, enough, errno := read(fd, total, flags)
 			total += n
+			if errno != 0 && errno != unix.EAGAIN && total > 0 {
+				// Owed already now: the next one has the turn at once.
+				_, _ = s.core.settle(total, errno)
+				return true, 0
+			}
 			if errno != 0 || n == 0 || enough || total >= target || atMark(fd) {
 				return true, errno
 			}

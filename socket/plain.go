@@ -30,7 +30,7 @@ func (s *Socket) recvPlain(buf []byte) (n int, err error, done bool) {
 	if err != nil {
 		return 0, err, true
 	}
-	if c.input.Load() != nil { // of a call that had the turn before
+	if c.input.Load() != nil || c.owed.Load() != 0 { // by a call that had the turn before
 		c.reg.End(loop.Read, ready)
 		return 0, nil, false
 	}

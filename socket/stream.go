@@ -235,10 +235,8 @@ func (s *Socket) sendInput(source *Socket, limit int64) (total int64, err error)
 // spliceIn takes bytes into a pipe, which it returns if there are any. While it
 // waits it has none: pipes are dear, and most connections wait.
 func (s *Socket) spliceIn(most int) (p *pipe, n int, err error) {
-	if err := s.core.receivable(0); err != nil {
-		return nil, 0, err
-	}
-	err = s.wait(loop.Read, s.core.recvTimeout.get(), func(fd int) (bool, syscall.Errno) {
+	first := func() (bool, error) { return false, s.core.receivable(0) }
+	err = s.waitRecv(turn{first: first}, func(fd int, _ bool) (bool, syscall.Errno) {
 		if p = takePipe(); p == nil {
 			return true, noPipe
 		}
