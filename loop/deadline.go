@@ -50,7 +50,7 @@ func (r *Registration) SetDeadline(d Direction, t time.Time) error {
 	r.mu.Lock()
 	if r.overdue(d) {
 		list = r.take(ErrTimeout, func(of Direction, _ *waiter) bool { return of == d })
-	} else if r.parked[d] != nil || r.queue[d].last != nil {
+	} else if r.parked[d] != nil || r.queue[d].last != nil || d == Read && r.state.Load()&stateReceiving != 0 {
 		r.arm(r.limit(d))
 	}
 	r.mu.Unlock()

@@ -10,6 +10,9 @@ import (
 func (r *Registration) Waiters() (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.state.Load()&stateReceiving != 0 {
+		n++
+	}
 	for d := range r.parked {
 		if r.parked[d] != nil {
 			n++
@@ -58,3 +61,9 @@ func Until(done func() bool) {
 		}
 	}
 }
+
+// Unbounded reports whether a call waits in Receive and no deadline bounds it.
+func (r *Registration) Unbounded() bool { return r.state.Load()&stateReceiving != 0 }
+
+// Marked reports whether an event has said that there is something to read.
+func (r *Registration) Marked() bool { return r.state.Load()&Read.of(readyBit) != 0 }

@@ -48,7 +48,7 @@ func (r *Registration) Look(want Interest) Look {
 		return Ready
 	case s&d.of(readyBit) != 0, s&d.watched() == 0:
 		return Doubtful
-	case s&(d.of(heldBit)|d.of(parkedBit)) == d.of(heldBit):
+	case s&(d.of(heldBit)|d.of(parkedBit)) == d.of(heldBit) && (d == Write || s&stateReceiving == 0):
 		return Doubtful // a call has used the mark up and is not through
 	}
 	return Unready

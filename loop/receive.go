@@ -31,6 +31,11 @@ func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno,
 	if c.Timeout < 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
 		return 0, 0, false, r.Wait(Read, c)
 	}
+	if c.Timeout == 0 && r.limits.Load() == nil {
+		if n, errno, done, err, waited := r.receiveUnbounded(buf); waited {
+			return n, errno, done, err
+		}
+	}
 	w := waiters.Get().(*waiter)
 	w.deadline = c.fix(r.loop)
 	w.reception = reception{&buf[0], int32(len(buf)), unreceived}
@@ -38,16 +43,57 @@ func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno,
 	if parked {
 		err = w.sleep()
 	}
-	got := w.reception.result
-	w.reception = reception{}
+	n, errno, done = w.reception.outcome()
 	waiters.Put(w)
+	return n, errno, done, err
+}
+
+// receiveUnbounded waits without a lock and without a deadline. It has not
+// waited if there is something to see to before.
+func (r *Registration) receiveUnbounded(buf []byte) (n int, errno syscall.Errno, done bool, err error, waited bool) {
+	w := r.receiver // the turn's holder's alone, but for who clears the bit
+	if w == nil {
+		w = &waiter{token: make(chan struct{}, 1)}
+		r.receiver = w
+	}
+	w.reception = reception{&buf[0], int32(len(buf)), unreceived}
+	w.cause = nil
+	for {
+		s := r.state.Load()
+		if s&(stateClosed|Read.of(readyBit)|Read.interrupted()) != 0 || s&Read.watched() == 0 {
+			w.reception.buf = nil
+			return 0, 0, false, nil, false
+		}
+		if r.state.CompareAndSwap(s, s|stateReceiving) {
+			break
+		}
+	}
+	if r.limits.Load() != nil {
+		// A deadline was set since it was looked at. Who set it may have found
+		// nobody to arm the timer for.
+		r.mu.Lock()
+		if r.state.Load()&stateReceiving != 0 {
+			r.arm(r.limit(Read))
+		}
+		r.mu.Unlock()
+	}
+	err = w.sleep()
+	n, errno, done = w.reception.outcome()
+	return n, errno, done, err, true
+}
+
+// outcome is what the loop's system call gave, if it has made one. The buffer is
+// forgotten.
+func (c *reception) outcome() (n int, errno syscall.Errno, done bool) {
+	got := c.result
+	c.buf = nil
 	switch {
 	case got >= 0:
-		return int(got), 0, true, err
+		return int(got), 0, true
 	case got == unreceived:
-		return 0, 0, false, err
+		return 0, 0, false
 	}
-	return 0, syscall.Errno(-got), true, err
+	return 0, syscall.Errno(-got), true
 }
 
 // receive receives, unless there is nothing. The waiter's call keeps the

@@ -44,6 +44,7 @@ type Registration struct {
 	aside    bool // who closes it must not wait for close(2)
 	key      uint64
 	limits   atomic.Pointer[limits] // nil until a deadline is set
+	receiver *waiter                // of Receive; nil until a call waits there without a deadline, and never changed then
 	parked   [2]*waiter             // the turn's holder, waiting for readiness
 	deadline int64                  // when timer expires; 0 if it is not scheduled
 	queue    [2]ring                // those who wait for the turn
@@ -251,13 +252,31 @@ const (
 // arrived takes in an event, on the loop's goroutine. It came from the loop's
 // wait of that number, which is the latest.
 func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
-	const attention = stateProbed | stateObserved | parkedBit | parkedBit<<4
+	const attention = stateProbed | stateObserved | parkedBit | parkedBit<<4 | stateReceiving
+	used := stateReceiving | Read.of(readyBit) | Read.sure() // by a call that is woken in Receive
 	drop := ev&poller.Writable != 0 && r.edges == DropWritable
 	for {
 		s := r.state.Load()
 		if s&stateHandled != 0 {
 			if s&stateClosed == 0 { // by the handler of an event before, in the same turn
 				(*r.handler).Ready(ev)
+			}
+			return
+		}
+		if s&attention == stateReceiving && !drop {
+			next := r.absorb(s, ev, wait)
+			came := next&Read.of(readyBit) != 0
+			if came {
+				next &^= used
+			}
+			if !r.state.CompareAndSwap(s, next) {
+				continue
+			}
+			if came {
+				var list ring
+				r.receiver.receive(r.fd)
+				list.push(r.receiver, nil)
+				list.wake(&r.loop.backlog)
 			}
 			return
 		}
@@ -324,6 +343,12 @@ func (r *Registration) alert(want Interest) (list ring) {
 				w.receive(r.fd)
 			}
 			list.push(w, nil)
+		}
+	}
+	for s := r.state.Load(); s&stateReceiving != 0 && s&Read.of(readyBit) != 0; s = r.state.Load() {
+		if r.state.CompareAndSwap(s, s&^(stateReceiving|Read.of(readyBit)|Read.sure())) {
+			r.receiver.receive(r.fd)
+			list.push(r.receiver, nil)
 		}
 	}
 	r.notify(want, NoticeReady)

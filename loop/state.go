@@ -40,7 +40,10 @@ func (d Direction) String() string {
 //	bits 29-30  read, write: the call that has the turn is interrupted
 //	bit  31     handled: a Handler serves it. It has no turns and no waiters,
 //	            and of the bits above only closed and, as poked, 7 are in use
-//	bits 32-63  calls in progress, and one for the open Registration itself
+//	bit  32     receiving: a call waits in Receive, and no deadline bounds it. It
+//	            hangs on nothing that the lock guards: whoever clears the bit
+//	            wakes the Registration's receiver
+//	bits 33-63  calls in progress, and one for the open Registration itself
 const (
 	stateClosed uint64 = 1 << 0
 	stateBroken uint64 = 1 << 1
@@ -57,7 +60,9 @@ const (
 	parkedBit uint64 = 1 << 6 // that call waits for readiness
 	queuedBit uint64 = 1 << 7 // others wait for the turn
 
-	oneCall   uint64 = 1 << 32
+	stateReceiving uint64 = 1 << 32
+
+	oneCall   uint64 = 1 << 33
 	callsMask uint64 = ^(oneCall - 1)
 
 	stampMask uint64 = 1<<6 - 1

@@ -420,6 +420,11 @@ func (r *Registration) end(cause error, w *waiter) {
 // take removes the waiters that match. The caller holds the lock, and must
 // wake them.
 func (r *Registration) take(cause error, match func(Direction, *waiter) bool) (list ring) {
+	for s := r.state.Load(); s&stateReceiving != 0 && match(Read, r.receiver); s = r.state.Load() {
+		if r.state.CompareAndSwap(s, s&^stateReceiving) {
+			list.push(r.receiver, cause)
+		}
+	}
 	for _, d := range [...]Direction{Read, Write} {
 		if w := r.parked[d]; w != nil && match(d, w) {
 			r.parked[d] = nil

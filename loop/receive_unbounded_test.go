@@ -1,0 +1,173 @@
+package loop_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// unbounded is a call that waits in Receive on a descriptor that is watched
+// already, and so without the Registration's lock.
+func unbounded(t *testing.T, r *loop.Registration) chan received {
+	t.Helper()
+	require.NoError(t, r.Watch())
+	result := receiving(t, r, make([]byte, 8), &loop.Call{})
+	require.True(t, r.Unbounded())
+	return result
+}
+
+// Whatever can end a wait ends that of Receive without a deadline.
+func TestUnboundedReceiveEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(t *testing.T, l *loop.Loop, r *loop.Registration, peer int)
+		want received
+	}{
+		"by data": {func(_ *testing.T, _ *loop.Loop, _ *loop.Registration, peer int) {
+			unix.Write(peer, []byte("data"))
+		}, received{n: 4, done: true}},
+		"by data that an observer wants, too": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, peer int) {
+			hook := &loop.Hook{To: make(observer, 100)}
+			require.NoError(t, hook.Hang(r, loop.WantRead))
+			t.Cleanup(hook.Unhang)
+			unix.Write(peer, []byte("data"))
+		}, received{n: 4, done: true}},
+		"by data while another call waits for room": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, peer int) {
+			ready, err := r.Begin(loop.Write, &loop.Call{})
+			require.NoError(t, err)
+			require.True(t, ready)
+			fill(t, r.FD())
+			writer := blocked(t, r, func() error { return r.Wait(loop.Write, &loop.Call{}) })
+			t.Cleanup(func() {
+				require.Equal(t, 1, r.Interrupt())
+				require.Equal(t, loop.ErrInterrupted, soon(t, writer))
+				r.End(loop.Write, false)
+			})
+			unix.Write(peer, []byte("data"))
+		}, received{n: 4, done: true}},
+		"by the peer's end": {func(_ *testing.T, _ *loop.Loop, _ *loop.Registration, peer int) {
+			unix.Shutdown(peer, unix.SHUT_WR)
+		}, received{done: true}},
+		"by Interrupt": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+			require.Equal(t, 1, r.Interrupt())
+		}, received{err: loop.ErrInterrupted}},
+		"by Close": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+			require.NoError(t, r.Close())
+		}, received{err: loop.ErrClosed}},
+		"by the loop's Close": {func(t *testing.T, l *loop.Loop, _ *loop.Registration, _ int) {
+			require.NoError(t, l.Close())
+		}, received{err: loop.ErrLoopClosed}},
+		"by a deadline that is set": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(5*time.Millisecond)))
+		}, received{err: loop.ErrTimeout}},
+		"by a deadline that has passed": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(-time.Second)))
+		}, received{err: loop.ErrTimeout}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, l *loop.Loop) {
+				r, peer := register(t, l)
+				result := unbounded(t, r)
+				require.Equal(t, loop.Unready, r.Look(loop.WantRead))
+				test.end(t, l, r, peer)
+				select {
+				case got := <-result:
+					require.Equal(t, test.want, got)
+				case <-time.After(10 * time.Second):
+					require.Fail(t, "the call does not return")
+				}
+				require.False(t, r.Unbounded())
+			})
+		})
+	}
+}
+
+// A deadline of the other direction, or one that is far, does not end it.
+func TestUnboundedReceiveGoesOn(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	result := unbounded(t, r)
+	require.NoError(t, r.SetDeadline(loop.Write, time.Now().Add(-time.Second)))
+	require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(time.Hour)))
+	settle(t, l)
+	require.True(t, r.Unbounded())
+	unix.Write(peer, []byte("data"))
+	require.Equal(t, received{n: 4, done: true}, <-result)
+}
+
+// What comes just as the call begins to wait is not lost: it has the turn from
+// before, and is to end.
+func TestNothingIsLostAsReceiveBegins(t *testing.T) {
+	l := newLoop(t)
+	for name, test := range map[string]struct {
+		end  func(r *loop.Registration)
+		want error
+	}{
+		"Interrupt":        {func(r *loop.Registration) { r.Interrupt() }, loop.ErrInterrupted},
+		"a deadline":       {func(r *loop.Registration) { r.SetDeadline(loop.Read, time.Now().Add(time.Millisecond)) }, loop.ErrTimeout},
+		"a past deadline":  {func(r *loop.Registration) { r.SetDeadline(loop.Read, time.Now().Add(-time.Second)) }, loop.ErrTimeout},
+		"Close":            {func(r *loop.Registration) { r.Close() }, loop.ErrClosed},
+		"data and its end": {func(r *loop.Registration) { unix.Shutdown(r.FD(), unix.SHUT_RD) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 300 {
+				r, _ := register(t, l)
+				require.NoError(t, r.Watch())
+				began, result := make(chan struct{}), make(chan error, 1)
+				go func() {
+					buf := make([]byte, 8)
+					_, err := r.Begin(loop.Read, &loop.Call{})
+					if err == nil {
+						close(began)
+						for done := false; !done && err == nil; {
+							_, _, done, err = r.Receive(&loop.Call{}, buf)
+						}
+						r.End(loop.Read, false)
+					}
+					result <- err
+				}()
+				<-began
+				test.end(r)
+				require.Equal(t, test.want, soon(t, result))
+				r.Close()
+			}
+		})
+	}
+}
+
+// What is so before the wait ends it before it begins.
+func TestReceiveLooksBeforeItWaits(t *testing.T) {
+	for name, test := range map[string]struct {
+		before func(t *testing.T, l *loop.Loop, r *loop.Registration, peer int)
+		want   error
+	}{
+		"interrupted": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+			require.Zero(t, r.Interrupt(), "no wait is in progress")
+		}, loop.ErrInterrupted},
+		"closed": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+			require.NoError(t, r.Close())
+		}, loop.ErrClosed},
+		"ready": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, peer int) {
+			unix.Write(peer, []byte("data"))
+			waitFor(t, r.Marked)
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t)
+			r, peer := register(t, l)
+			require.NoError(t, r.Watch())
+			_, err := r.Begin(loop.Read, &loop.Call{})
+			require.NoError(t, err)
+			test.before(t, l, r, peer)
+			result := make(chan error, 1)
+			go func() {
+				_, _, _, err := r.Receive(&loop.Call{}, make([]byte, 8))
+				r.End(loop.Read, true)
+				result <- err
+			}()
+			require.Equal(t, test.want, soon(t, result))
+		})
+	}
+}
