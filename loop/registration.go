@@ -44,7 +44,7 @@ type Registration struct {
 	aside    bool // who closes it must not wait for close(2)
 	key      uint64
 	limits   atomic.Pointer[limits] // nil until a deadline is set
-	receiver *waiter                // of Receive; nil until a call waits there without a deadline, and never changed then
+	receiver *waiter                // of Receive, once it has waited without a deadline; not guarded: see state.go
 	parked   [2]*waiter             // the turn's holder, waiting for readiness
 	deadline int64                  // when timer expires; 0 if it is not scheduled
 	queue    [2]ring                // those who wait for the turn
