@@ -253,7 +253,6 @@ const (
 // wait of that number, which is the latest.
 func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 	const attention = stateProbed | stateObserved | parkedBit | parkedBit<<4 | stateReceiving
-	used := stateReceiving | Read.of(readyBit) | Read.sure() // by a call that is woken in Receive
 	drop := ev&poller.Writable != 0 && r.edges == DropWritable
 	for {
 		s := r.state.Load()
@@ -267,7 +266,7 @@ func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 			next := r.absorb(s, ev, wait)
 			came := next&Read.of(readyBit) != 0
 			if came {
-				next &^= used
+				next &^= usedByReceiver()
 			}
 			if !r.state.CompareAndSwap(s, next) {
 				continue
@@ -346,7 +345,7 @@ func (r *Registration) alert(want Interest) (list ring) {
 		}
 	}
 	for s := r.state.Load(); s&stateReceiving != 0 && s&Read.of(readyBit) != 0; s = r.state.Load() {
-		if r.state.CompareAndSwap(s, s&^(stateReceiving|Read.of(readyBit)|Read.sure())) {
+		if r.state.CompareAndSwap(s, s&^usedByReceiver()) {
 			r.receiver.receive(r.fd)
 			list.push(r.receiver, nil)
 		}

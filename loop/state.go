@@ -83,6 +83,10 @@ func (d Direction) watched() uint64 { return 1 << (14 + d) }
 // turn is to fail.
 func (d Direction) interrupted() uint64 { return 1 << (29 + d) }
 
+// usedByReceiver is what is cleared for a call in Receive that is woken because
+// something came: it is about to try, and the ready mark is its to use up.
+func usedByReceiver() uint64 { return stateReceiving | Read.of(readyBit) | Read.sure() }
+
 func (d Direction) stampShift() uint { return 17 + 6*uint(d) }
 
 // stateBits says what an event changes.
