@@ -53,7 +53,7 @@ func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno,
 func (r *Registration) receiveUnbounded(buf []byte) (n int, errno syscall.Errno, done bool, err error, waited bool) {
 	w := r.receiver // the turn's holder's alone, but for who clears the bit
 	if w == nil {
-		w = &waiter{token: make(chan struct{}, 1)}
+		w = newWaiter()
 		r.receiver = w
 	}
 	w.reception = reception{&buf[0], int32(len(buf)), unreceived}

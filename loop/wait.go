@@ -43,9 +43,9 @@ func (c *Call) fix(l *Loop) int64 {
 }
 
 // A waiter is one parked goroutine. Whoever takes it off the Registration,
-// under its lock, must wake it; so it gets exactly one token.
+// under its lock, must wake it; so it is woken exactly once.
 type waiter struct {
-	token    chan struct{}
+	parker
 	next     *waiter
 	deadline int64         // on the loop's clock; 0 for none
 	cause    error         // why it was woken; nil for what it waited for
@@ -53,7 +53,13 @@ type waiter struct {
 	reception
 }
 
-var waiters = sync.Pool{New: func() any { return &waiter{token: make(chan struct{}, 1)} }}
+var waiters = sync.Pool{New: func() any { return newWaiter() }}
+
+func newWaiter() *waiter {
+	w := new(waiter)
+	w.init()
+	return w
+}
 
 // A ring is a first-in first-out list of waiters: the last one, whose next is
 // the first. An empty one takes a word.
@@ -102,7 +108,7 @@ func (q *ring) wake(backlog *atomic.Int64) (n int) {
 		if w.backlog = backlog; backlog != nil {
 			backlog.Add(1)
 		}
-		w.token <- struct{}{}
+		w.unpark()
 		n++
 	}
 	return n
@@ -110,7 +116,7 @@ func (q *ring) wake(backlog *atomic.Int64) (n int) {
 
 // sleep parks the goroutine until w is woken, and returns why.
 func (w *waiter) sleep() error {
-	<-w.token
+	w.park()
 	if w.backlog != nil {
 		w.backlog.Add(-1)
 		w.backlog = nil
@@ -253,7 +259,8 @@ func (r *Registration) Await(d Direction, c *Call, f func(context.Context)) erro
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	defer cancel()
 	// Not from the pool: f's goroutine may look for it after the wait.
-	w := &waiter{token: make(chan struct{}, 1), deadline: c.fix(r.loop)}
+	w := newWaiter()
+	w.deadline = c.fix(r.loop)
 	if parked, err := r.hang(d, w, false); !parked {
 		return err
 	}
@@ -380,7 +387,7 @@ func (r *Registration) End(d Direction, more bool) {
 	}
 	r.mu.Unlock()
 	if next != nil {
-		next.token <- struct{}{}
+		next.unpark()
 	}
 	r.release()
 }

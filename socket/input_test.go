@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,16 +46,7 @@ func put(t *testing.T, s *Socket, data string) {
 // parked waits until n goroutines sleep in calls of the method.
 func parked(t *testing.T, method string, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		buf := make([]byte, 1<<20)
-		found := 0
-		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if strings.Contains(g, "[chan receive") && strings.Contains(g, ").sleep(") && strings.Contains(g, "(*Socket)."+method+"(") {
-				found++
-			}
-		}
-		return found == n
-	}, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return sleepers(method) == n }, 10*time.Second, time.Millisecond)
 }
 
 func requireTimeout(t *testing.T, err error) {

@@ -1,0 +1,23 @@
+//go:build !race && !msan && !asan && !weir_portable
+
+package loop
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The constants are the runtime's of this release.
+func TestParkedIsShownAsWaitingForIO(t *testing.T) {
+	var p parker
+	done := make(chan struct{})
+	go func() {
+		p.park()
+		close(done)
+	}()
+	Until(func() bool { return parked("TestParkedIsShownAsWaitingForIO") })
+	require.Regexp(t, `\[IO wait\]:\n.*\(\*parker\)\.park`, stacks())
+	p.unpark()
+	<-done
+}
