@@ -20,15 +20,14 @@ func readCall(r *loop.Registration) func() error {
 }
 
 // soon is a result that must come now.
-func soon(t *testing.T, result chan error) error {
+func soon[T any](t *testing.T, result chan T) (got T) {
 	t.Helper()
 	select {
-	case err := <-result:
-		return err
+	case got = <-result:
 	case <-time.After(10 * time.Second):
 		require.Fail(t, "the call does not return")
-		return nil
 	}
+	return got
 }
 
 func TestPastDeadlineFailsReadyCallsAtOnce(t *testing.T) {

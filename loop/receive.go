@@ -28,29 +28,12 @@ const unreceived = -1 << 31
 // for buffers of up to 16 KiB. If it is not done, the caller goes on as after
 // Wait.
 func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
-	if c.Timeout < 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
-		return 0, 0, false, r.Wait(Read, c)
+	if c.Timeout != 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive || r.limits.Load() != nil {
+		return r.receiveBounded(c, buf)
 	}
-	if c.Timeout == 0 && r.limits.Load() == nil {
-		if n, errno, done, err, waited := r.receiveUnbounded(buf); waited {
-			return n, errno, done, err
-		}
-	}
-	w := waiters.Get().(*waiter)
-	w.deadline = c.fix(r.loop)
-	w.reception = reception{&buf[0], int32(len(buf)), unreceived}
-	parked, err := r.hang(Read, w, true)
-	if parked {
-		err = w.sleep()
-	}
-	n, errno, done = w.reception.outcome()
-	waiters.Put(w)
-	return n, errno, done, err
-}
-
-// receiveUnbounded waits without a lock and without a deadline. It has not
-// waited if there is something to see to before.
-func (r *Registration) receiveUnbounded(buf []byte) (n int, errno syscall.Errno, done bool, err error, waited bool) {
+	// Without a deadline there is no need for the lock. All of this is one
+	// function, for a goroutine that comes back from its wait pays for every
+	// function that it returns from.
 	w := r.receiver // the turn's holder's alone, but for who clears the bit
 	if w == nil {
 		w = newWaiter()
@@ -62,7 +45,7 @@ func (r *Registration) receiveUnbounded(buf []byte) (n int, errno syscall.Errno,
 		s := r.state.Load()
 		if s&(stateClosed|Read.of(readyBit)|Read.interrupted()) != 0 || s&Read.watched() == 0 {
 			w.reception.buf = nil
-			return 0, 0, false, nil, false
+			return r.receiveBounded(c, buf) // there is something to see to before
 		}
 		if r.state.CompareAndSwap(s, s|stateReceiving) {
 			break
@@ -77,9 +60,27 @@ func (r *Registration) receiveUnbounded(buf []byte) (n int, errno syscall.Errno,
 		}
 		r.mu.Unlock()
 	}
-	err = w.sleep()
+	w.park()
+	err = w.resume()
 	n, errno, done = w.reception.outcome()
-	return n, errno, done, err, true
+	return n, errno, done, err
+}
+
+// receiveBounded is Receive of a call that may have a deadline.
+func (r *Registration) receiveBounded(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
+	if c.Timeout < 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
+		return 0, 0, false, r.Wait(Read, c)
+	}
+	w := waiters.Get().(*waiter)
+	w.deadline = c.fix(r.loop)
+	w.reception = reception{&buf[0], int32(len(buf)), unreceived}
+	parked, err := r.hang(Read, w, true)
+	if parked {
+		err = w.sleep()
+	}
+	n, errno, done = w.reception.outcome()
+	waiters.Put(w)
+	return n, errno, done, err
 }
 
 // outcome is what the loop's system call gave, if it has made one. The buffer is

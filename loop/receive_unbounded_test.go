@@ -72,12 +72,7 @@ func TestUnboundedReceiveEnds(t *testing.T) {
 				result := unbounded(t, r)
 				require.Equal(t, loop.Unready, r.Look(loop.WantRead))
 				test.end(t, l, r, peer)
-				select {
-				case got := <-result:
-					require.Equal(t, test.want, got)
-				case <-time.After(10 * time.Second):
-					require.Fail(t, "the call does not return")
-				}
+				require.Equal(t, test.want, soon(t, result))
 				require.False(t, r.Unbounded())
 			})
 		})
@@ -95,6 +90,18 @@ func TestUnboundedReceiveGoesOn(t *testing.T) {
 	require.True(t, r.Unbounded())
 	unix.Write(peer, []byte("data"))
 	require.Equal(t, received{n: 4, done: true}, <-result)
+}
+
+// Why one call was woken is not told to the next, which has the same waiter.
+func TestUnboundedReceiveAfterAnother(t *testing.T) {
+	l := newLoop(t)
+	r, peer := register(t, l)
+	result := unbounded(t, r)
+	require.Equal(t, 1, r.Interrupt())
+	require.Equal(t, received{err: loop.ErrInterrupted}, soon(t, result))
+	result = unbounded(t, r)
+	unix.Write(peer, []byte("data"))
+	require.Equal(t, received{n: 4, done: true}, soon(t, result))
 }
 
 // What comes just as the call begins to wait is not lost: it has the turn from

@@ -272,10 +272,8 @@ func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 				continue
 			}
 			if came {
-				var list ring
 				r.receiver.receive(r.fd)
-				list.push(r.receiver, nil)
-				list.wake(&r.loop.backlog)
+				r.receiver.wake(&r.loop.backlog)
 			}
 			return
 		}

@@ -105,18 +105,27 @@ func (q *ring) move(to *ring, cause error, match func(*waiter) bool) {
 // wake wakes all of the list and says how many. The loop has them counted.
 func (q *ring) wake(backlog *atomic.Int64) (n int) {
 	for w := q.pop(); w != nil; w = q.pop() {
-		if w.backlog = backlog; backlog != nil {
-			backlog.Add(1)
-		}
-		w.unpark()
+		w.wake(backlog)
 		n++
 	}
 	return n
 }
 
+func (w *waiter) wake(backlog *atomic.Int64) {
+	if w.backlog = backlog; backlog != nil {
+		backlog.Add(1)
+	}
+	w.unpark()
+}
+
 // sleep parks the goroutine until w is woken, and returns why.
 func (w *waiter) sleep() error {
 	w.park()
+	return w.resume()
+}
+
+// resume is what a goroutine that was woken does first.
+func (w *waiter) resume() error {
 	if w.backlog != nil {
 		w.backlog.Add(-1)
 		w.backlog = nil

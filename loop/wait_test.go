@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -71,6 +72,46 @@ func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 	for i := range regs {
 		require.EqualValues(t, 1, regs[i].limit(Read))
 		require.EqualValues(t, 2, regs[i].limit(Write))
+	}
+}
+
+// The first deadline may be set just as a call in Receive, which has seen none,
+// begins to wait: the call is ended all the same.
+func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
+	l := handlerLoop(t)
+	const rounds = 10_000
+	regs := make([]Registration, rounds)
+	for i := range regs {
+		r := &regs[i]
+		r.loop, r.timer.Owner, r.interest = l, r, watchRead
+		r.state.Store(2*oneCall | Read.of(heldBit) | Read.watched())
+	}
+	var begun atomic.Int32
+	go func() {
+		past := time.Now().Add(-time.Second)
+		for i := range regs {
+			Until(func() bool { return begun.Load() > int32(i) })
+			spend(i % 97)
+			regs[i].SetDeadline(Read, past) //nolint:errcheck // it is open
+		}
+	}()
+	results := make(chan error, rounds)
+	go func() {
+		buf := make([]byte, 1)
+		for i := range regs {
+			begun.Add(1)
+			spend(i % 89)
+			_, _, _, err := regs[i].Receive(&Call{}, buf)
+			results <- err
+		}
+	}()
+	for range regs {
+		select {
+		case err := <-results:
+			require.Equal(t, ErrTimeout, err)
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "the call waits on")
+		}
 	}
 }
 

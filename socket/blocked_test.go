@@ -130,7 +130,7 @@ func sleepers(method string) (n int) {
 	buf := make([]byte, 1<<20)
 	for g := range bytes.SplitSeq(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
 		asleep := bytes.Contains(g, []byte("[IO wait")) || bytes.Contains(g, []byte("[chan receive"))
-		if asleep && bytes.Contains(g, []byte(").sleep(")) && bytes.Contains(g, []byte("(*Socket)."+method+"(")) {
+		if asleep && bytes.Contains(g, []byte(").park(")) && bytes.Contains(g, []byte("(*Socket)."+method+"(")) {
 			n++
 		}
 	}

@@ -122,7 +122,7 @@ func awaitParked(t *testing.T, n int) {
 	buf := make([]byte, 1<<20)
 	for limit := time.Now().Add(10 * time.Second); ; {
 		stacks := string(buf[:runtime.Stack(buf, true)])
-		if strings.Count(stacks, "loop.(*waiter).sleep(") >= n {
+		if strings.Count(stacks, "loop.(*parker).park(") >= n {
 			return
 		}
 		if time.Now().After(limit) {

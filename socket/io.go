@@ -314,6 +314,9 @@ func (s *Socket) write(op string, buf []byte) (int, error) {
 		return 0, nil
 	}
 	if n, err, done := s.sendPlain(buf); done {
+		if err == nil {
+			return n, nil
+		}
 		return n, s.short(op, n, err)
 	}
 	n, err := s.send(buf, 0, nil)
