@@ -10,6 +10,13 @@ import (
 
 var _ io.Writer = (*Socket)(nil)
 
+// The methods whose results are recv(2)'s and send(2)'s, unlike those that read
+// and write.
+const (
+	opRecv = "recv"
+	opSend = "send"
+)
+
 // Recv receives into buf: recv(2) with its flags. It waits for data, within
 // the receive timeout, and returns what there is, up to the buffer's length; at
 // the end of a stream that is 0 and io.EOF. MSG_WAITALL fills the buffer, or
@@ -19,15 +26,7 @@ var _ io.Writer = (*Socket)(nil)
 //
 // Of a message, what does not fit is lost, and an empty one is 0 without an
 // error. A nil buf is EFAULT.
-func (s *Socket) Recv(buf []byte, flags int) (int, error) {
-	if flags == 0 {
-		if n, err, done := s.recvPlain(buf); done {
-			return n, s.received("recv", n, len(buf), 0, err)
-		}
-	}
-	n, err := s.recv(buf, flags, nil)
-	return n, s.received("recv", n, len(buf), flags, err)
-}
+func (s *Socket) Recv(buf []byte, flags int) (int, error) { return s.recvAs(opRecv, buf, flags) }
 
 // received is the error of a read that gave n bytes: what failed, or the end,
 // which is a read of nothing that asked for something.
@@ -224,19 +223,7 @@ func (s *Socket) recvAtLeast(target, flags int, t turn, read func(fd, done, flag
 // the next call tells of the break. A message is sent whole or not at all
 // (EMSGSIZE). A broken connection gives EPIPE, and no signal. MSG_DONTWAIT does
 // not wait. The input buffer is not affected. A nil buf is EFAULT.
-func (s *Socket) Send(buf []byte, flags int) (int, error) {
-	n, err, done := 0, error(nil), false
-	if flags == 0 {
-		n, err, done = s.sendPlain(buf)
-	}
-	if !done {
-		n, err = s.send(buf, flags, nil)
-	}
-	if n, err = s.core.settle(n, err); err != nil {
-		return n, s.core.failed("send", "", err)
-	}
-	return n, nil
-}
+func (s *Socket) Send(buf []byte, flags int) (int, error) { return s.sendAs(opSend, buf, flags) }
 
 // send sends what it can, to an address if to is not nil, and says why if that
 // is not all.
@@ -307,19 +294,16 @@ func (c *core) signOfRoom(byAddress bool) sign {
 // Write sends all of buf, for io.Writer: send(2), within the send timeout. When
 // it sends less, the error says why: EAGAIN when the time was up, or what broke
 // the connection.
-func (s *Socket) Write(buf []byte) (int, error) { return s.write("write", buf) }
+func (s *Socket) Write(buf []byte) (int, error) { return s.sendAs("write", buf, 0) }
 
-func (s *Socket) write(op string, buf []byte) (int, error) {
-	if len(buf) == 0 && s.core.stream() {
-		return 0, nil
-	}
-	if n, err, done := s.sendPlain(buf); done {
-		if err == nil {
-			return n, nil
+// notSent is what sendAs returns when not all was sent, and why.
+func (s *Socket) notSent(op string, n int, err error) (int, error) {
+	if op == opSend {
+		if n, err = s.core.settle(n, err); err != nil {
+			err = s.core.failed(op, "", err)
 		}
-		return n, s.short(op, n, err)
+		return n, err
 	}
-	n, err := s.send(buf, 0, nil)
 	return n, s.short(op, n, err)
 }
 

@@ -13,26 +13,31 @@ import (
 // and the depth of stack of the general way, which touch memory that is cold
 // when there are many connections. What turns out to be less simple is left to
 // the general way.
+//
+// recvAs and sendAs do all in one, and their methods are inlined in the caller:
+// a goroutine that comes back from a wait, or from deep in the kernel, pays for
+// every function that it returns from, since the processor has forgotten where
+// to. It is 1.5 % of an echo server's requests.
 
 // plain reports whether nothing about the socket asks for the general way.
 func (c *core) plain() bool {
 	return c.typ == Stream && c.owed.Load() == 0
 }
 
-// recvPlain receives. It is not done if the general way has to.
-func (s *Socket) recvPlain(buf []byte) (n int, err error, done bool) {
+// recvAs is the method of that name: Recv, Read or Fread.
+func (s *Socket) recvAs(op string, buf []byte, flags int) (n int, err error) {
 	c := s.core
-	if !c.plain() || c.lowWater.Load() > 1 || c.input.Load() != nil || len(buf) == 0 {
-		return 0, nil, false
+	if flags != 0 || !c.plain() || c.lowWater.Load() > 1 || c.input.Load() != nil || len(buf) == 0 {
+		return s.recvGenerally(op, buf, flags)
 	}
 	call := loop.Call{Timeout: c.recvTimeout.get(), Context: s.ctx}
 	ready, err := c.reg.Begin(loop.Read, &call)
 	if err != nil {
-		return 0, err, true
+		return 0, c.failed(op, "", err)
 	}
 	if c.input.Load() != nil || c.owed.Load() != 0 { // by a call that had the turn before
 		c.reg.End(loop.Read, ready)
-		return 0, nil, false
+		return s.recvGenerally(op, buf, flags)
 	}
 	more := false
 	for {
@@ -61,63 +66,85 @@ func (s *Socket) recvPlain(buf []byte) (n int, err error, done bool) {
 		if err != nil {
 			break
 		}
-		if !ready {
-			return s.recvOn(&call, buf) // woken in vain
+		if !ready { // woken in vain
+			n, more, err = c.recvOn(&call, buf)
+			break
 		}
 		ready = false
 	}
 	c.reg.End(loop.Read, more)
 	runtime.KeepAlive(s)
-	return n, err, true
+	if err == nil && n > 0 {
+		return n, nil
+	}
+	return n, s.received(op, n, len(buf), 0, err)
 }
 
-// recvOn goes on with the turn of recvPlain.
-func (s *Socket) recvOn(call *loop.Call, buf []byte) (n int, err error, done bool) {
-	c := s.core
-	more, err := c.attempt(loop.Read, call, false, turn{}, func(fd int, _ bool) (bool, syscall.Errno) {
+// recvOn goes on with the turn of recvAs.
+func (c *core) recvOn(call *loop.Call, buf []byte) (n int, more bool, err error) {
+	more, err = c.attempt(loop.Read, call, false, turn{}, func(fd int, _ bool) (bool, syscall.Errno) {
 		var errno syscall.Errno
 		n, errno = recvfrom(fd, buf, 0, nil)
 		return c.leftover(n, len(buf), 0), errno
 	})
-	c.reg.End(loop.Read, more)
-	runtime.KeepAlive(s)
-	return n, err, true
+	return n, more, err
 }
 
-// sendPlain sends. It is not done, and nothing is sent, if the general way has
-// to.
-func (s *Socket) sendPlain(buf []byte) (n int, err error, done bool) {
+// recvGenerally is recvAs the general way.
+func (s *Socket) recvGenerally(op string, buf []byte, flags int) (n int, err error) {
+	if op == opRecv {
+		n, err = s.recv(buf, flags, nil)
+	} else {
+		n, err = s.readAhead(buf)
+	}
+	return n, s.received(op, n, len(buf), flags, err)
+}
+
+// sendAs is the method of that name: Send, or one of those that write.
+func (s *Socket) sendAs(op string, buf []byte, flags int) (n int, err error) {
 	c := s.core
-	if !c.plain() || len(buf) == 0 {
-		return 0, nil, false
+	if flags != 0 || !c.plain() || len(buf) == 0 {
+		return s.sendGenerally(op, buf, flags)
 	}
 	call := loop.Call{Timeout: c.sendTimeout.get(), Context: s.ctx}
 	ready, err := c.reg.Begin(loop.Write, &call)
 	if err != nil {
-		return 0, err, true
+		return 0, c.failed(op, "", err)
 	}
+	more := true
 	var errno syscall.Errno
 	if ready {
 		n, errno = sendto(c.reg.FD(), buf, 0, nil)
 	}
 	switch {
 	case !ready, errno == unix.EAGAIN, errno == 0 && n < len(buf):
-		return s.sendOn(&call, buf, n)
+		n, more, err = c.sendOn(&call, buf, n)
 	case errno != 0:
 		err = errno
 	}
-	c.reg.End(loop.Write, true)
-	runtime.KeepAlive(s)
-	return n, err, true
-}
-
-// sendOn goes on with the turn of sendPlain.
-func (s *Socket) sendOn(call *loop.Call, buf []byte, total int) (n int, err error, done bool) {
-	c := s.core
-	more, err := c.attempt(loop.Write, call, false, turn{}, func(fd int, waited bool) (bool, syscall.Errno) {
-		return c.sendRest(fd, buf, &total, 0, nil, waited)
-	})
 	c.reg.End(loop.Write, more)
 	runtime.KeepAlive(s)
-	return total, err, true
+	if err != nil {
+		return s.notSent(op, n, err)
+	}
+	return n, nil
+}
+
+// sendOn goes on with the turn of sendAs, which has sent a part.
+func (c *core) sendOn(call *loop.Call, buf []byte, total int) (n int, more bool, err error) {
+	more, err = c.attempt(loop.Write, call, false, turn{}, func(fd int, waited bool) (bool, syscall.Errno) {
+		return c.sendRest(fd, buf, &total, 0, nil, waited)
+	})
+	return total, more, err
+}
+
+// sendGenerally is sendAs the general way.
+func (s *Socket) sendGenerally(op string, buf []byte, flags int) (n int, err error) {
+	if op != opSend && len(buf) == 0 && s.core.stream() {
+		return 0, nil
+	}
+	if n, err = s.send(buf, flags, nil); err != nil {
+		return s.notSent(op, n, err)
+	}
+	return n, nil
 }

@@ -31,17 +31,15 @@ var (
 // all, without a system call; if there is nothing, what one real read gives,
 // within the receive timeout (EAGAIN): of a stream no less than SO_RCVLOWAT. It
 // returns io.EOF at the end of a stream. An empty buf reads nothing.
-func (s *Socket) Fread(buf []byte) (int, error) { return s.fread("fread", buf) }
+func (s *Socket) Fread(buf []byte) (int, error) { return s.recvAs("fread", buf, 0) }
 
 // Read is Fread, for io.Reader.
-func (s *Socket) Read(buf []byte) (int, error) { return s.fread("read", buf) }
+func (s *Socket) Read(buf []byte) (int, error) { return s.recvAs("read", buf, 0) }
 
-func (s *Socket) fread(op string, buf []byte) (int, error) {
+// readAhead is Fread where something may have been read ahead.
+func (s *Socket) readAhead(buf []byte) (int, error) {
 	if len(buf) == 0 {
 		return 0, nil
-	}
-	if n, err, done := s.recvPlain(buf); done {
-		return n, s.received(op, n, len(buf), 0, err)
 	}
 	c := s.core
 	ahead := 0
@@ -52,8 +50,7 @@ func (s *Socket) fread(op string, buf []byte) (int, error) {
 		return false, c.receivable(0)
 	}
 	n, err := s.recvInto(buf, 0, nil, turn{first: first})
-	n += ahead
-	return n, s.received(op, n, len(buf), 0, err)
+	return n + ahead, err
 }
 
 // ReadRune reads one character in UTF-8, and says how many bytes it took. Bytes

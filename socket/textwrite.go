@@ -9,7 +9,7 @@ import (
 )
 
 // Fwrite sends all of buf, as Write does. What was read ahead is not affected.
-func (s *Socket) Fwrite(buf []byte) (int, error) { return s.write("fwrite", buf) }
+func (s *Socket) Fwrite(buf []byte) (int, error) { return s.sendAs("fwrite", buf, 0) }
 
 // WriteRune sends one character in UTF-8, and says how many bytes it took. What
 // is no character, such as a surrogate, gives EILSEQ, and nothing is sent. When
@@ -20,7 +20,7 @@ func (s *Socket) WriteRune(r rune) (int, error) {
 		return 0, invalid(op, fmt.Sprintf("%#x", r), unix.EILSEQ, "no Unicode character")
 	}
 	var buf [utf8.UTFMax]byte
-	return s.write(op, buf[:utf8.EncodeRune(buf[:], r)])
+	return s.sendAs(op, buf[:utf8.EncodeRune(buf[:], r)], 0)
 }
 
 // WriteString sends all of str, as Write does.
@@ -29,7 +29,7 @@ func (s *Socket) WriteString(str string) (int, error) {
 	if str != "" {
 		buf = unsafe.Slice(unsafe.StringData(str), len(str))
 	}
-	return s.write("write-string", buf)
+	return s.sendAs("write-string", buf, 0)
 }
 
 // WriteLine sends line and a newline. They leave together: in one segment if
@@ -43,5 +43,5 @@ func (s *Socket) WriteLine(line string) (int, error) {
 	buf := unsafe.Slice(block, size)
 	copy(buf, line)
 	buf[size-1] = '\n'
-	return s.write("write-line", buf)
+	return s.sendAs("write-line", buf, 0)
 }
