@@ -26,6 +26,9 @@
 //	r.End(loop.Read, n == len(buf)) // there may be more
 //
 // All methods may be called by any goroutine unless they say otherwise.
+//
+// Calls park by two functions of the Go runtime, linked to by name, as other
+// network stacks do; the build tag weir_portable does without.
 package loop
 
 import (
