@@ -38,9 +38,6 @@ func (s *Socket) RecvBatch(msgs []Message, flags int) (n int, err error) {
 	} else {
 		n, err = s.recvBatch(msgs, flags)
 	}
-	if errno, ok := err.(syscall.Errno); ok && n > 0 {
-		c.owed.Store(uint32(errno))
-	}
 	if err != nil && n == 0 {
 		return 0, c.failed("recvmmsg", "", err)
 	}
@@ -70,6 +67,7 @@ func (s *Socket) recvFull(msgs []Message, flags int) (n int, err error) {
 		}
 		msgs[n] = m
 		n++
+		h.after = true
 		if flags&unix.MSG_WAITFORONE != 0 {
 			flags |= unix.MSG_DONTWAIT
 		}
@@ -91,16 +89,14 @@ func (s *Socket) recvBatch(msgs []Message, flags int) (n int, err error) {
 	}
 	for n < len(msgs) {
 		got := 0
-		err = s.waitRecv(c.past(flags), func(fd int, _ bool) (bool, syscall.Errno) {
+		err = s.waitRecv(c.past(flags, n > 0), func(fd int, _ bool) (bool, syscall.Errno) {
 			var errno syscall.Errno
-			got, errno = h.recvmmsg(fd, n, flags)
-			if n > 0 && errno != 0 && errno != unix.EAGAIN {
-				c.owed.Store(uint32(errno)) // already now: the next one has the turn at once
-				return true, 0
+			if got, errno = h.recvmmsg(fd, n, flags); errno != 0 {
+				return true, errno
 			}
 			// Fewer than were asked for: the last try in there said EAGAIN. But
 			// the end is found by another try, and no event tells of it again.
-			return n+got == len(msgs) || c.stream() || c.reg.Broken(), errno
+			return n+got == len(msgs) || c.stream() || c.reg.Broken(), 0
 		})
 		n += got
 		if err != nil || got == 0 || flags&unix.MSG_WAITFORONE != 0 {

@@ -191,6 +191,42 @@ func TestRecvBatchLeavesTheRest(t *testing.T) {
 	require.Less(t, time.Since(began), 5*time.Second, "found by a call, not at the end of its time")
 }
 
+// That nothing else is there after the first is no error of the next call.
+func TestRecvBatchOfFullMessagesOwesNothing(t *testing.T) {
+	for _, family := range []Family{Inet, Unix} {
+		l := listening(t, family, 1)
+		peer := connectedTo(t, l)
+		s, err := l.Accept()
+		require.NoError(t, err)
+		t.Cleanup(func() { s.Close() })
+		put(t, peer, "fourfour")
+		n, err := s.RecvBatch(batchOf(3, 4), unix.MSG_WAITALL|unix.MSG_WAITFORONE)
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+		next := blocked(t, "Recv", func() error { _, err := s.Recv(make([]byte, 4), 0); return err })
+		put(t, peer, "more")
+		require.NoError(t, soon(t, next))
+	}
+}
+
+// An error that another call leaves behind meanwhile is the next call's, too.
+func TestRecvBatchOfFullMessagesLeavesWhatIsOwed(t *testing.T) {
+	s, peer := tcpInputPair(t)
+	put(t, peer, "four")
+	got := make(chan int, 1)
+	batch := blocked(t, "RecvBatch", func() error {
+		n, err := s.RecvBatch(batchOf(3, 4), unix.MSG_WAITALL)
+		got <- n
+		return err
+	})
+	s.core.owed.Store(uint32(unix.ENETDOWN))
+	put(t, peer, "more")
+	require.NoError(t, soon(t, batch))
+	require.Equal(t, 2, <-got)
+	_, err := s.Recv(make([]byte, 4), 0)
+	require.ErrorIs(t, err, unix.ENETDOWN)
+}
+
 // An error comes before the messages that were there first, and loses none.
 func TestRecvBatchThenRefusal(t *testing.T) {
 	s := open(t, Inet, Dgram, Address("127.0.0.1"))

@@ -20,6 +20,7 @@ type headers struct {
 	control []byte // control messages that are not in the caller's buffers
 	space   int    // of it for each message received, if the caller has none
 	bytes   int    // in all buffers
+	after   bool   // messages were received before, in the same call
 }
 
 var headersPool = sync.Pool{New: func() any { return new(headers) }}
@@ -29,7 +30,7 @@ const mostHeaders = 4096
 
 func takeHeaders(c *core) *headers {
 	h := headersPool.Get().(*headers)
-	h.core, h.space = c, 0
+	h.core, h.space, h.after = c, 0, false
 	if c.offloads() {
 		h.space = segmentSpace
 	}

@@ -487,6 +487,15 @@ func TestResetAfterAPartIsTheNextReceivers(t *testing.T) {
 			n, err := s.RecvBatch(msgs, 0)
 			return n * msgs[0].N, err
 		},
+		"RecvBatch of full messages": func(s *Socket) (int, error) {
+			msgs := []Message{{Buffers: [][]byte{make([]byte, 4)}}, {Buffers: [][]byte{make([]byte, 4)}}}
+			n, err := s.RecvBatch(msgs, unix.MSG_WAITALL)
+			return n * msgs[0].N, err
+		},
+		"RecvBatch of full messages of a byte": func(s *Socket) (int, error) {
+			msgs := batchOf(5, 1)
+			return s.RecvBatch(msgs, unix.MSG_WAITALL)
+		},
 	} {
 		for method, call := range map[string]receive{
 			"Recv":      func(s *Socket) (int, error) { return s.Recv(make([]byte, 8), 0) },
@@ -510,7 +519,7 @@ func TestResetAfterAPartIsTheNextReceivers(t *testing.T) {
 				s, peer := tcpInputPair(t)
 				put(t, peer, "part")
 				got := make(chan int, 1)
-				before := blocked(t, name, func() error {
+				before := blocked(t, strings.Fields(name)[0], func() error {
 					n, err := first(s)
 					got <- n
 					return err

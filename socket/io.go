@@ -67,8 +67,8 @@ func (c *core) ended(fd int) bool {
 // past is the turn of a call that receives past the input buffer, and so drops
 // what is there before the first try. An error may be owed by who had the turn
 // before.
-func (c *core) past(flags int) turn {
-	return turn{first: func() (bool, error) {
+func (c *core) past(flags int, after bool) turn {
+	return turn{after: after, first: func() (bool, error) {
 		if err := c.receivable(flags); err != nil {
 			return false, err
 		}
@@ -114,7 +114,7 @@ func (s *Socket) recv(buf []byte, flags int, from *sockaddr) (int, error) {
 			return recvfrom(fd, buf, flags|unix.MSG_DONTWAIT, from)
 		})
 	}
-	return s.recvInto(buf, flags, from, c.past(flags))
+	return s.recvInto(buf, flags, from, c.past(flags, false))
 }
 
 // recvInto receives what the flags and SO_RCVLOWAT ask for.

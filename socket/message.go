@@ -145,8 +145,10 @@ func (s *Socket) RecvMsg(m *Message, flags int) (int, error) {
 
 func (s *Socket) recvMsg(h *headers, m *Message, flags int) (int, error) {
 	c := s.core
-	if err := c.receivable(flags); err != nil {
-		return 0, err
+	if !h.after {
+		if err := c.receivable(flags); err != nil {
+			return 0, err
+		}
 	}
 	size := m.size()
 	h.receive(one(m))
@@ -154,15 +156,17 @@ func (s *Socket) recvMsg(h *headers, m *Message, flags int) (int, error) {
 		n, err := s.onceRecv(flags, func(fd int) (int, syscall.Errno) { return h.recvmsg(fd, flags|unix.MSG_DONTWAIT) })
 		if err == nil {
 			h.told(one(m))
+		} else if h.after {
+			c.leave(err)
 		}
 		return n, err
 	}
 	if target := c.target(size, flags); target > 1 {
-		return s.recvParts(h, m, target, flags, c.past(flags))
+		return s.recvParts(h, m, target, flags, c.past(flags, h.after))
 	}
 	var n int
 	var errno syscall.Errno
-	err := s.waitRecv(c.past(flags), func(fd int, waited bool) (bool, syscall.Errno) {
+	err := s.waitRecv(c.past(flags, h.after), func(fd int, waited bool) (bool, syscall.Errno) {
 		if waited && size == 0 && c.tcp() {
 			return true, 0 // as in recv
 		}

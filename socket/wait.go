@@ -26,6 +26,9 @@ type turn struct {
 	expired func()
 	// sign is what tells the call to try again.
 	sign sign
+	// after says that the same call has received something before: an error is
+	// then left to the next call, which may have the turn at once.
+	after bool
 }
 
 type sign bool
@@ -48,6 +51,9 @@ func (s *Socket) waitTurn(d loop.Direction, limit time.Duration, t turn, try fun
 		}
 		if !done && err == nil {
 			more, err = s.core.attempt(d, &call, ready, t, try)
+		}
+		if t.after {
+			s.core.leave(err)
 		}
 		reg.End(d, more)
 	}
@@ -155,6 +161,13 @@ func (c *core) settle(n int, err error) (int, error) {
 		c.owed.Store(uint32(errno))
 	}
 	return n, nil
+}
+
+// leave leaves an error to the next call, whoever makes it, if it is the kernel's.
+func (c *core) leave(err error) {
+	if errno, ok := err.(syscall.Errno); ok && errno != unix.EAGAIN {
+		c.owed.Store(uint32(errno))
+	}
 }
 
 // takeOwed is the error that an earlier call had no way to report, once. A
