@@ -59,7 +59,7 @@ func (s *Socket) recvFull(msgs []Message, flags int) (n int, err error) {
 	}
 	h := takeHeaders(s.core)
 	defer h.free()
-	for n < len(msgs) {
+	for n < len(msgs) && !(n > 0 && s.core.owes()) {
 		m := msgs[n] // it stays as it is if nothing comes
 		m.forget()
 		if m.N, err = s.recvMsg(h, &m, flags); err != nil {

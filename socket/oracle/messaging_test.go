@@ -275,6 +275,12 @@ var batchScenarios = []scenario{{
 	steps: []step{rcvtimeo(soon), peerSends("p"), peerResets(), recvBatch(2, waitall), recvBatch(2, waitall), recv(5)},
 	want:  `ECONNRESET; 2: 1 "p" 0; 0`,
 }, {
+	name:  "a reset in the midst of recvmmsg that fills",
+	row:   "Reset by peer; MSG_WAITALL: the partial count",
+	on:    pair(tcp),
+	steps: []step{rcvtimeo(400 * ms), peerSends("ppppp"), begin(recvBatch(2, waitall, waitforone)), blocked(), peerResets(), finish(), recv(1), recv(1)},
+	want:  `blocks; blocked; 1: 5 "ppp"+"pp"; ECONNRESET; 0`,
+}, {
 	name:  "recvmmsg minds a low-water mark",
 	row:   "socket(7): SO_RCVLOWAT",
 	on:    pair(tcp, unixes),

@@ -59,6 +59,7 @@ type choice struct {
 	form    string
 	room    int // for control messages
 	option  int // SO_RCVLOWAT, or SO_PASSCRED
+	forone  int // recvmmsg's flag, or none
 }
 
 var choices = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) choice {
@@ -80,6 +81,7 @@ var choices = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) choice {
 		form:    rapid.SampledFrom([]string{"recv", "recv", "recvmsg", "recvmmsg"}).Draw(t, "form"),
 		room:    rapid.SampledFrom([]int{0, 32, 128}).Draw(t, "room"),
 		option:  rapid.SampledFrom([]int{1, 4, 0}).Draw(t, "option"),
+		forone:  rapid.SampledFrom([]int{0, waitforone}).Draw(t, "forone"),
 	}
 }), 1, 12)
 
@@ -220,7 +222,7 @@ func (w *writer) recv(c choice) step {
 	case c.form == "recvmsg":
 		return recvMsg([]int{w.size(c), 2}, c.room, c.recv)
 	case c.form == "recvmmsg" && w.kind.typ == unix.SOCK_STREAM:
-		return recvBatch(2, c.recv)
+		return recvBatch(2, c.recv, c.forone)
 	}
 	return recv(w.size(c), c.recv)
 }
