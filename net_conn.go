@@ -45,6 +45,14 @@ func (e *endpoint) done(op string, err error) error {
 	return &net.OpError{Op: op, Net: e.network, Addr: e.local, Err: netCause(err)}
 }
 
+// open is the error of a call that has nothing to do, on a closed endpoint.
+func (e *endpoint) open(op string) error {
+	if e.sock.Fd() < 0 {
+		return e.failed(op, net.ErrClosed)
+	}
+	return nil
+}
+
 // Socket is the socket underneath, for options, flags, timeouts, and Select. Its
 // timeouts hold beside the deadlines. Close closes it.
 func (e *endpoint) Socket() *socket.Socket { return e.sock }
@@ -190,14 +198,6 @@ func (c *NetConn) Write(b []byte) (int, error) {
 		err = c.open("write")
 	}
 	return n, err
-}
-
-// open is the error of a call that has nothing to do, on a closed connection.
-func (c *NetConn) open(op string) error {
-	if c.sock.Fd() < 0 {
-		return c.failed(op, net.ErrClosed)
-	}
-	return nil
 }
 
 // ReadFrom writes what r has, up to its end, and returns how much that was: by

@@ -1,6 +1,7 @@
 package weir_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -231,4 +232,19 @@ func TestPacketsByAddrPortAllocateNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}))
+}
+
+func TestPacketConnEmptyReadAfterClose(t *testing.T) {
+	p, err := weir.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := p.(*weir.PacketConn)
+	if n, err := c.Read(nil); n != 0 || err != nil {
+		t.Fatalf("an empty Read: %d, %v", n, err)
+	}
+	c.Close()
+	if _, err := c.Read(nil); !errors.Is(err, net.ErrClosed) {
+		t.Fatalf("an empty Read after Close: %v; want net.ErrClosed", err)
+	}
 }
