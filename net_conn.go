@@ -189,13 +189,20 @@ func (c *NetConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write writes all of b. When it writes less, the error says why.
-func (c *NetConn) Write(b []byte) (int, error) {
-	n, err := c.sock.Write(b)
+// Write writes all of b. When it writes less, the error says why. Nothing to
+// write is a system call all the same, which says what is wrong with the
+// connection.
+func (c *NetConn) Write(b []byte) (n int, err error) {
+	if len(b) == 0 {
+		n, err = c.sock.Send([]byte{}, 0)
+		if e, ok := err.(*socket.Error); ok {
+			e.Op = "write" // as net has it
+		}
+	} else {
+		n, err = c.sock.Write(b)
+	}
 	if err != nil {
 		err = c.failed("write", err)
-	} else if len(b) == 0 {
-		err = c.open("write")
 	}
 	return n, err
 }

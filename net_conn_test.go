@@ -167,6 +167,13 @@ var errorCases = []errorCase{
 	onConn("read nothing", func(c, _ net.Conn) error { _, err := c.Read(nil); return err }),
 	onConn("write closed", func(c, _ net.Conn) error { c.Close(); _, err := c.Write([]byte("x")); return err }),
 	onConn("write nothing closed", func(c, _ net.Conn) error { c.Close(); _, err := c.Write(nil); return err }),
+	onConn("write nothing", func(c, _ net.Conn) error { _, err := c.Write(nil); return err }),
+	onConn("write nothing late", func(c, _ net.Conn) error { c.SetWriteDeadline(longAgo); _, err := c.Write(nil); return err }),
+	onConn("write nothing after CloseWrite", func(c, _ net.Conn) error {
+		c.(interface{ CloseWrite() error }).CloseWrite()
+		_, err := c.Write(nil)
+		return err
+	}),
 	onConn("close twice", func(c, _ net.Conn) error { c.Close(); return c.Close() }),
 	onConn("deadline of closed", func(c, _ net.Conn) error { c.Close(); return c.SetDeadline(longAgo) }),
 	onConn("read late", func(c, _ net.Conn) error { c.SetReadDeadline(longAgo); _, err := c.Read(make([]byte, 1)); return err }),
