@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -232,8 +233,13 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 	shutdowns := c.shutdowns.Load()
 	var first syscall.Errno // what the kernel's blocking call says when its time is up
 	var retry backoff
+	ask := true
 	for {
-		errno := connect(c.reg.FD(), &sa)
+		errno := unix.EALREADY
+		if ask {
+			errno = connect(c.reg.FD(), &sa)
+		}
+		ask = true
 		var err error
 		switch {
 		case errno == 0,
@@ -275,7 +281,17 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 				c.remote.set(to)
 				return nil
 			}
-			return pending(c.reg.FD(), unix.ECONNABORTED)
+			if errno := pending(c.reg.FD(), 0); errno != 0 || !connecting(c.reg.FD()) {
+				return cmp.Or(errno, unix.ECONNABORTED)
+			}
+			ask = false // it has not come to it yet, and will have us look
 		}
 	}
+}
+
+// connecting reports whether a connection over TCP is being made.
+func connecting(fd int) bool {
+	const synSent = 2 // include/net/tcp_states.h
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err == nil && info.State == synSent
 }

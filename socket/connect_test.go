@@ -189,6 +189,23 @@ func TestShutdownDuringConnect(t *testing.T) {
 	put(t, s, "x")
 }
 
+// A connect that is woken for another reason, just before Shutdown gets to the
+// kernel, waits for what that makes of it.
+func TestConnectLooksTooEarlyForShutdown(t *testing.T) {
+	l := fullListener(t, Inet)
+	s := unconnected(t, Inet)
+	connecting := blocked(t, "ConnectAddr", func() error { return s.ConnectAddr(l.LocalAddr()) })
+	s.core.shutdowns.Add(1) // as Shutdown begins
+	for range 10 {
+		s.core.reg.Doubt()
+		parked(t, "ConnectAddr", 1)
+		require.Empty(t, connecting)
+	}
+	require.NoError(t, s.Shutdown(unix.SHUT_WR))
+	err := soon(t, connecting)
+	require.True(t, isErrno(err, unix.ECONNRESET), "%v", err)
+}
+
 // A connect that is just established when Shutdown comes has succeeded; what
 // is shut down is the connection. Whatever is first, they agree.
 func TestShutdownJustAfterConnect(t *testing.T) {
