@@ -437,9 +437,10 @@ func TestUnixPathIsUnlinkedAsNetDoes(t *testing.T) {
 			require.Error(t, l.Close())
 			require.FileExists(t, path)
 		}
-		l, err := f.Listen("unix", "@weir-test-abstract")
+		name := fmt.Sprintf("@weir-test-abstract-%d", os.Getpid())
+		l, err := f.Listen("unix", name)
 		require.NoError(t, err)
-		require.Equal(t, "@weir-test-abstract", l.Addr().String())
+		require.Equal(t, name, l.Addr().String())
 		require.NoError(t, l.Close())
 	})
 	s := pathSocket(t, filepath.Join(t.TempDir(), "s"))

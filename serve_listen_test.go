@@ -3,6 +3,7 @@ package weir_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net"
@@ -75,7 +76,7 @@ func TestServeNetworks(t *testing.T) {
 
 func TestServeSeveralListeners(t *testing.T) {
 	srv := &weir.Server{Events: weir.Events{Data: echo}}
-	addrs := []socket.Addr{serve(t, srv), serve(t, srv), serveOn(t, srv, "unix", t.TempDir()+"/s"), serveOn(t, srv, "unix", "@weir-"+t.Name())}
+	addrs := []socket.Addr{serve(t, srv), serve(t, srv), serveOn(t, srv, "unix", t.TempDir()+"/s"), serveOn(t, srv, "unix", fmt.Sprintf("@weir-%s-%d", t.Name(), os.Getpid()))}
 	for _, addr := range addrs {
 		c := client(t, addr)
 		send(t, c, "x")

@@ -2,7 +2,9 @@ package socket
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -147,7 +149,7 @@ func TestBlockedSocketIsNotCollected(t *testing.T) {
 		var result chan error
 		var to Addr
 		func() {
-			l, err := New(Unix, Stream, 0, Filename("@weir-collected"))
+			l, err := New(Unix, Stream, 0, Filename(fmt.Sprintf("@weir-collected-%d", os.Getpid())))
 			require.NoError(t, err)
 			require.NoError(t, l.Listen(1))
 			to = l.LocalAddr()

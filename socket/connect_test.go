@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -230,7 +231,7 @@ func TestShutdownJustAfterConnect(t *testing.T) {
 }
 
 func TestUnixConnectWaitsForTheBacklog(t *testing.T) {
-	for name, path := range map[string]string{"path": filepath.Join(t.TempDir(), "socket"), "abstract": "@weir-backlog"} {
+	for name, path := range map[string]string{"path": filepath.Join(t.TempDir(), "socket"), "abstract": fmt.Sprintf("@weir-backlog-%d", os.Getpid())} {
 		t.Run(name, func(t *testing.T) {
 			l, err := New(Unix, Stream, 0, Filename(path))
 			require.NoError(t, err)
