@@ -194,7 +194,7 @@ func (c *NetConn) Read(b []byte) (int, error) {
 // connection.
 func (c *NetConn) Write(b []byte) (n int, err error) {
 	if len(b) == 0 {
-		n, err = c.sock.Send([]byte{}, 0)
+		n, err = c.sock.Send(some(b), 0)
 		if e, ok := err.(*socket.Error); ok {
 			e.Op = "write" // as net has it
 		}

@@ -28,8 +28,11 @@ const unreceived = -1 << 31
 // for buffers of up to 16 KiB. If it is not done, the caller goes on as after
 // Wait.
 func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
-	if c.Timeout != 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive || r.limits.Load() != nil {
-		return r.receiveBounded(c, buf)
+	if c.Timeout < 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
+		return 0, 0, false, r.Wait(Read, c)
+	}
+	if c.Timeout > 0 || r.limits.Load() != nil {
+		return r.receiveLocking(c, buf)
 	}
 	// Without a deadline there is no need for the lock. All of this is one
 	// function, for a goroutine that comes back from its wait pays for every
@@ -45,7 +48,7 @@ func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno,
 		s := r.state.Load()
 		if s&(stateClosed|Read.of(readyBit)|Read.interrupted()) != 0 || s&Read.watched() == 0 {
 			w.reception.buf = nil
-			return r.receiveBounded(c, buf) // there is something to see to before
+			return r.receiveLocking(c, buf) // there is something to see to before
 		}
 		if r.state.CompareAndSwap(s, s|stateReceiving) {
 			break
@@ -66,11 +69,8 @@ func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno,
 	return n, errno, done, err
 }
 
-// receiveBounded is Receive of a call that may have a deadline.
-func (r *Registration) receiveBounded(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
-	if c.Timeout < 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
-		return 0, 0, false, r.Wait(Read, c)
-	}
+// receiveLocking is Receive that parks as other calls do, with the lock.
+func (r *Registration) receiveLocking(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
 	w := waiters.Get().(*waiter)
 	w.deadline = c.fix(r.loop)
 	w.reception = reception{&buf[0], int32(len(buf)), unreceived}

@@ -59,7 +59,9 @@ func (s *Socket) recvFull(msgs []Message, flags int) (n int, err error) {
 	}
 	h := takeHeaders(s.core)
 	defer h.free()
-	for n < len(msgs) && !(n > 0 && s.core.owes()) {
+	// What a part of a message left behind is the next call's, and no more comes
+	// before it.
+	for n < len(msgs) && !(h.after && s.core.owes()) {
 		m := msgs[n] // it stays as it is if nothing comes
 		m.forget()
 		if m.N, err = s.recvMsg(h, &m, flags); err != nil {

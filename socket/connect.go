@@ -233,7 +233,7 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 	shutdowns := c.shutdowns.Load()
 	var first syscall.Errno // what the kernel's blocking call says when its time is up
 	var retry backoff
-	ask := true
+	ask := true // how it goes; not where a Shutdown may come before connect(2)
 	for {
 		errno := unix.EALREADY
 		if ask {

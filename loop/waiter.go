@@ -1,0 +1,98 @@
+package loop
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// A waiter is one parked goroutine. Whoever takes it off the Registration,
+// under its lock, must wake it; so it is woken exactly once.
+type waiter struct {
+	parker
+	next     *waiter
+	deadline int64         // on the loop's clock; 0 for none
+	cause    error         // why it was woken; nil for what it waited for
+	backlog  *atomic.Int64 // counts it from being woken until it runs; or nil
+	reception
+}
+
+var waiters = sync.Pool{New: func() any { return newWaiter() }}
+
+func newWaiter() *waiter {
+	w := new(waiter)
+	w.init()
+	return w
+}
+
+// A ring is a first-in first-out list of waiters: the last one, whose next is
+// the first. An empty one takes a word.
+type ring struct{ last *waiter }
+
+func (q *ring) push(w *waiter, cause error) {
+	w.cause = cause
+	if q.last == nil {
+		w.next = w
+	} else {
+		w.next, q.last.next = q.last.next, w
+	}
+	q.last = w
+}
+
+func (q *ring) pop() *waiter {
+	if q.last == nil {
+		return nil
+	}
+	w := q.last.next
+	if w == q.last {
+		q.last = nil
+	} else {
+		q.last.next = w.next
+	}
+	w.next = nil
+	return w
+}
+
+// move takes those off that match and pushes them to another ring.
+func (q *ring) move(to *ring, cause error, match func(*waiter) bool) {
+	var keep ring
+	for w := q.pop(); w != nil; w = q.pop() {
+		if match(w) {
+			to.push(w, cause)
+		} else {
+			keep.push(w, nil)
+		}
+	}
+	*q = keep
+}
+
+// wake wakes all of the list and says how many. The loop has them counted.
+func (q *ring) wake(backlog *atomic.Int64) (n int) {
+	for w := q.pop(); w != nil; w = q.pop() {
+		w.wake(backlog)
+		n++
+	}
+	return n
+}
+
+// wake wakes the goroutine, which is no longer on any list.
+func (w *waiter) wake(backlog *atomic.Int64) {
+	if w.backlog = backlog; backlog != nil {
+		backlog.Add(1)
+	}
+	w.unpark()
+}
+
+// sleep parks the goroutine until w is woken, and returns why.
+func (w *waiter) sleep() error {
+	w.park()
+	return w.resume()
+}
+
+// resume is what a goroutine that was woken does first.
+func (w *waiter) resume() error {
+	if w.backlog != nil {
+		w.backlog.Add(-1)
+		w.backlog = nil
+	}
+	return w.cause
+}
