@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -206,7 +207,7 @@ func TestStress(t *testing.T) {
 	var writers, rest sync.WaitGroup
 	selector := newSelector(t)
 	for range conns {
-		a, b := pair(t, socket.Stream)
+		a, b := weirtest.Pair(t, socket.Stream)
 		all = append(all, a)
 		require.NoError(t, selector.Register(a, weir.Readable, nil))
 		writers.Go(func() {
@@ -277,7 +278,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	a, peer := quickTCP(t)
 	defer a.Close()
 	defer peer.Close()
-	idle, _ := pair(t, socket.Stream)
+	idle, _ := weirtest.Pair(t, socket.Stream)
 	selector := newSelector(t)
 	require.NoError(t, selector.Register(a, weir.Readable, nil))
 	go func() {

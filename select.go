@@ -1,21 +1,19 @@
-// Package weir serves, dials and waits for many sockets on event loops.
+// Package weir waits for many sockets at once: Select for the sockets of one
+// call, Selector for a set that stays the same from call to call.
 //
-//   - A Server serves connections by callbacks on their loops, or by a blocking
-//     handler that has a goroutine only while there is something to read.
-//   - Listen, ListenPacket, Dial and their types are Go's net interfaces over
-//     Weir's sockets: a program changes to them by its import.
-//   - Select waits for many sockets at once, and a Selector for a set that stays
-//     the same from call to call.
-//
-// Select and Selector report what select(2) would, and mostly without asking the kernel: the
-// event loops know already. A socket with input that was read ahead is
-// readable, whatever the kernel has. What is reported as ready will not wait,
-// unless another goroutine is faster.
+// Both report what select(2) would report, mostly without a system call: the event
+// loops have the answer already. A socket with input in its buffer is readable,
+// whatever the kernel has. A call on a socket that is reported as ready does not
+// wait, unless another goroutine takes the input or the room first.
 //
 //	ready, err := weir.Select([]weir.Selectable{a, b}, nil, nil, time.Second)
 //	for _, s := range ready.Read {
 //		n, err := s.(*socket.Socket).Recv(buf, 0)
 //	}
+//
+// The sockets themselves are in package socket. Package server serves connections
+// by callbacks or by blocking handlers, and package net is Go's net over these
+// sockets.
 package weir
 
 import (
@@ -115,7 +113,7 @@ func (ready *Set) Select(ctx context.Context, want Set, timeout time.Duration) (
 type call struct {
 	want, ready [3][]Selectable
 	found       []found
-	poll        poll
+	inquiry     loop.Inquiry
 	hooks       []loop.Hook
 	gate        *loop.Gate
 }
@@ -124,7 +122,7 @@ type call struct {
 type found struct {
 	list     int32
 	index    int32
-	question int32 // of the poll; -1 if there is no doubt
+	question int32 // of the inquiry; -1 if there is no doubt
 }
 
 var calls = sync.Pool{New: func() any { return &call{gate: loop.NewGate()} }}
@@ -208,7 +206,7 @@ func (c *call) scan(thorough bool) (n int, err error) {
 	for list := range c.want {
 		entries += len(c.want[list])
 		if err = c.look(list); err != nil {
-			c.poll.cancel()
+			c.inquiry.Cancel()
 			return 0, err
 		}
 	}
@@ -216,7 +214,7 @@ func (c *call) scan(thorough bool) (n int, err error) {
 		return 0, nil
 	}
 	if n > 0 {
-		asked := len(c.poll.fds)
+		asked := c.inquiry.Len()
 		if n, err = c.settle(asked); n > 0 || err != nil || !thorough || asked == entries {
 			return n, err
 		}
@@ -225,7 +223,7 @@ func (c *call) scan(thorough bool) (n int, err error) {
 	for list := range c.want {
 		for i, e := range c.want[list] {
 			if err = c.ask(list, i, e.Registration()); err != nil {
-				c.poll.cancel()
+				c.inquiry.Cancel()
 				return 0, err
 			}
 		}
@@ -273,10 +271,10 @@ func (c *call) look(list int) error {
 }
 
 func (c *call) ask(list, i int, r *loop.Registration) error {
-	if err := c.poll.add(r, wants[list]); err != nil {
+	if err := c.inquiry.Add(r, wants[list]); err != nil {
 		return failed(fmt.Sprintf("%s list, index %d", listNames[list], i), err)
 	}
-	c.found = append(c.found, found{int32(list), int32(i), int32(len(c.poll.fds)) - 1})
+	c.found = append(c.found, found{int32(list), int32(i), int32(c.inquiry.Len()) - 1})
 	return nil
 }
 
@@ -284,7 +282,7 @@ func (c *call) ask(list, i int, r *loop.Registration) error {
 // is ready.
 func (c *call) settle(asked int) (n int, err error) {
 	if asked > 0 {
-		if err := c.poll.ask(); err != nil {
+		if err := c.inquiry.Ask(); err != nil {
 			return 0, failed("", err)
 		}
 	}
@@ -292,12 +290,12 @@ func (c *call) settle(asked int) (n int, err error) {
 		e := c.want[f.list][f.index]
 		// What the kernel does not have any more may have been read ahead
 		// since the look.
-		if f.question < 0 || c.poll.holds(int(f.question)) || f.list == readList && e.Buffered() > 0 {
+		if f.question < 0 || c.inquiry.Holds(int(f.question)) || f.list == readList && e.Buffered() > 0 {
 			c.ready[f.list] = append(c.ready[f.list], e)
 			n++
 		}
 	}
-	c.poll.reset()
+	c.inquiry.Reset()
 	return n, nil
 }
 

@@ -11,65 +11,16 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir"
-	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/internal/race"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) {
-	if role := os.Getenv("WEIR_TEST_ROLE"); role != "" {
-		os.Exit(play(role))
-	}
-	code := m.Run()
-	if g, err := loop.Default(); err == nil {
-		g.Close()
-	}
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { weirtest.Main(m) }
 
 type list = []weir.Selectable
-
-// keep has the test close what it opened.
-func keep(t testing.TB, s *socket.Socket, err error) *socket.Socket {
-	t.Helper()
-	require.NoError(t, err)
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
-func pair(t testing.TB, typ socket.Type) (a, b *socket.Socket) {
-	t.Helper()
-	a, b, err := socket.Pair(socket.Unix, typ, 0)
-	require.NoError(t, err)
-	return keep(t, a, nil), keep(t, b, nil)
-}
-
-func newTCP(t testing.TB) *socket.Socket {
-	s, err := socket.New(socket.Inet, socket.Stream, 0)
-	return keep(t, s, err)
-}
-
-func listen(t testing.TB) *socket.Socket {
-	s, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
-	l := keep(t, s, err)
-	require.NoError(t, l.Listen(16))
-	return l
-}
-
-// tcp is a connection over loopback.
-func tcp(t testing.TB) (a, b *socket.Socket) {
-	l := listen(t)
-	a = newTCP(t)
-	require.NoError(t, a.ConnectAddr(l.LocalAddr()))
-	b, err := l.Accept()
-	return a, keep(t, b, err)
-}
 
 // bits are what one of select, poll or Select says of a descriptor.
 type bits struct{ r, w, x bool }
@@ -145,10 +96,10 @@ func dial(t testing.TB, to socket.Addr) net.Conn {
 }
 
 func refused(t testing.TB) *socket.Socket {
-	l := listen(t)
+	l := weirtest.Listen(t)
 	to := l.LocalAddr()
 	require.NoError(t, l.Close())
-	s := newTCP(t)
+	s := weirtest.NewTCP(t)
 	sa := &unix.SockaddrInet4{Port: int(to.Port()), Addr: [4]byte{127, 0, 0, 1}}
 	require.Equal(t, unix.EINPROGRESS, unix.Connect(s.Fd(), sa))
 	return s
@@ -161,10 +112,10 @@ var states = []struct {
 	want string
 	act  func(t testing.TB, s *socket.Socket) // after the loop has begun to watch it
 }{
-	{"unconnected", newTCP, "rw", nil},
-	{"listener, empty", listen, "", nil},
-	{"listener, pending", listen, "r", func(t testing.TB, s *socket.Socket) { dial(t, s.LocalAddr()) }},
-	{"listener, shut down", listen, "rw", func(t testing.TB, s *socket.Socket) { s.Shutdown(unix.SHUT_RDWR) }},
+	{"unconnected", weirtest.NewTCP, "rw", nil},
+	{"listener, empty", weirtest.Listen, "", nil},
+	{"listener, pending", weirtest.Listen, "r", func(t testing.TB, s *socket.Socket) { dial(t, s.LocalAddr()) }},
+	{"listener, shut down", weirtest.Listen, "rw", func(t testing.TB, s *socket.Socket) { s.Shutdown(unix.SHUT_RDWR) }},
 	{"connecting", connecting, "", nil},
 	{"refused", refused, "rw", nil},
 	{"connected", connected, "w", nil},
@@ -206,20 +157,23 @@ func of(t testing.TB, s, peer *socket.Socket) *socket.Socket {
 	return s
 }
 
-func connected(t testing.TB) *socket.Socket { a, b := tcp(t); return of(t, a, b) }
+func connected(t testing.TB) *socket.Socket { a, b := weirtest.TCP(t); return of(t, a, b) }
 func unixDatagram(t testing.TB) *socket.Socket {
-	a, b := pair(t, socket.Dgram)
+	a, b := weirtest.Pair(t, socket.Dgram)
 	return of(t, a, b)
 }
-func unixStream(t testing.TB) *socket.Socket { a, b := pair(t, socket.Stream); return of(t, a, b) }
+func unixStream(t testing.TB) *socket.Socket {
+	a, b := weirtest.Pair(t, socket.Stream)
+	return of(t, a, b)
+}
 func unixSeqpacket(t testing.TB) *socket.Socket {
-	a, b := pair(t, socket.SeqPacket)
+	a, b := weirtest.Pair(t, socket.SeqPacket)
 	return of(t, a, b)
 }
 
 func udp(t testing.TB) *socket.Socket {
 	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"))
-	return keep(t, s, err)
+	return weirtest.Keep(t, s, err)
 }
 
 func udpRefused(t testing.TB) *socket.Socket {
@@ -236,11 +190,11 @@ func udpRefused(t testing.TB) *socket.Socket {
 // connecting is a socket whose SYN stays without an answer: the listener's
 // queue is full.
 func connecting(t testing.TB) *socket.Socket {
-	l := listen(t)
+	l := weirtest.Listen(t)
 	require.NoError(t, l.Listen(0))
 	to := &unix.SockaddrInet4{Port: int(l.LocalAddr().Port()), Addr: [4]byte{127, 0, 0, 1}}
 	for range 8 {
-		s := newTCP(t)
+		s := weirtest.NewTCP(t)
 		if err := unix.Connect(s.Fd(), to); err == unix.EINPROGRESS && kernelPoll(t, s.Fd()) == (bits{}) {
 			return s
 		}
@@ -304,9 +258,9 @@ func parked(t testing.TB, s weir.Selectable, f func() (weir.Set, error)) chan er
 var errTimedOut = errors.New("nothing is ready")
 
 func TestOrderDuplicatesAndSeveralLists(t *testing.T) {
-	a, pa := pair(t, socket.Stream)
-	b, _ := pair(t, socket.Stream)
-	c, pc := pair(t, socket.Stream)
+	a, pa := weirtest.Pair(t, socket.Stream)
+	b, _ := weirtest.Pair(t, socket.Stream)
+	c, pc := weirtest.Pair(t, socket.Stream)
 	pa.Write([]byte("x"))
 	pc.Write([]byte("x"))
 	got, err := weir.Select(list{c, b, a, c}, list{b, a}, list{a}, 0)
@@ -315,8 +269,8 @@ func TestOrderDuplicatesAndSeveralLists(t *testing.T) {
 }
 
 func TestBlockingSelectIsWokenByData(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
-	b, peer := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
+	b, peer := weirtest.Pair(t, socket.Stream)
 	for range 100 {
 		result := parked(t, b, func() (weir.Set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
 		peer.Write([]byte("x"))
@@ -327,7 +281,7 @@ func TestBlockingSelectIsWokenByData(t *testing.T) {
 }
 
 func TestTimeoutsAreNeverEarly(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
 	for _, read := range []list{{a}, nil} {
 		for _, d := range []time.Duration{0, 1, 100 * time.Microsecond, 1500 * time.Microsecond, 30 * time.Millisecond} {
 			start := time.Now()
@@ -342,9 +296,9 @@ func TestTimeoutsAreNeverEarly(t *testing.T) {
 }
 
 func TestBadEntries(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	peer.Write([]byte("x"))
-	closed, _ := pair(t, socket.Stream)
+	closed, _ := weirtest.Pair(t, socket.Stream)
 	require.NoError(t, closed.Close())
 	var typed *socket.Socket
 	var file *weir.File
@@ -369,8 +323,8 @@ func TestBadEntries(t *testing.T) {
 }
 
 func TestCloseEndsSelect(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
-	b, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
+	b, _ := weirtest.Pair(t, socket.Stream)
 	first := parked(t, b, func() (weir.Set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
 	second := parked(t, b, func() (weir.Set, error) { return weir.Select(nil, nil, list{b, a}, time.Hour) })
 	require.NoError(t, b.Close())
@@ -382,7 +336,7 @@ func TestCloseEndsSelect(t *testing.T) {
 }
 
 func TestInterruptAndContextEndSelect(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
 	result := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, time.Hour) })
 	a.Interrupt()
 	require.ErrorIs(t, <-result, unix.EINTR)
@@ -405,7 +359,7 @@ func TestInterruptAndContextEndSelect(t *testing.T) {
 }
 
 func TestBufferedInputIsReadable(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	peer.Write([]byte("a line\nmore"))
 	_, err := a.ReadLine()
 	require.NoError(t, err)
@@ -417,7 +371,7 @@ func TestBufferedInputIsReadable(t *testing.T) {
 }
 
 func TestPushedBackCharacterWakesSelect(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	peer.Write([]byte("x"))
 	_, _, err := a.ReadRune()
 	require.NoError(t, err)
@@ -437,7 +391,7 @@ func TestMoreThan1024Descriptors(t *testing.T) {
 	var all list
 	var last *socket.Socket
 	for range n {
-		a, b := pair(t, socket.Stream)
+		a, b := weirtest.Pair(t, socket.Stream)
 		all = append(all, a)
 		last = b
 	}
@@ -483,7 +437,7 @@ func TestFiles(t *testing.T) {
 	}
 	same()
 	require.Equal(t, "rw", weirSelect(t, plain).String())
-	s, _ := pair(t, socket.Stream)
+	s, _ := weirtest.Pair(t, socket.Stream)
 	result := parked(t, in, func() (weir.Set, error) { return weir.Select(list{s, in}, nil, list{plain}, weir.Forever) })
 	w.Write([]byte("x"))
 	require.NoError(t, <-result)
@@ -504,11 +458,11 @@ func TestFiles(t *testing.T) {
 }
 
 func TestNoAllocation(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("a pool forgets at random under the race detector")
 	}
-	a, _ := pair(t, socket.Stream)
-	b, peer := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
+	b, peer := weirtest.Pair(t, socket.Stream)
 	want := weir.Set{Read: list{a, b}, Write: list{b}}
 	idle := weir.Set{Read: list{a}}
 	var ready weir.Set

@@ -33,7 +33,7 @@ type Selector struct {
 	mu         sync.Mutex // guards what follows; taken before a registration's lock
 	entries    map[Selectable]*entry
 	candidates []*entry // may be ready: all others are not
-	poll       poll
+	inquiry    loop.Inquiry
 	home       *loop.Loop // whose timer ends a Wait
 	closed     bool
 
@@ -53,7 +53,7 @@ type entry struct {
 	candidate bool
 	gone      bool // it is not registered any more
 	is        Interest
-	question  int32 // the first of it in the poll; -1 if there is none
+	question  int32 // the first of it in the inquiry; -1 if there is none
 
 	queued bool // guarded by noticed
 }
@@ -336,8 +336,8 @@ func (s *Selector) collect(into []Ready) ([]Ready, error) {
 	for _, e := range s.candidates {
 		s.look(e)
 	}
-	if len(s.poll.fds) > 0 {
-		if err := s.poll.ask(); err != nil {
+	if s.inquiry.Len() > 0 {
+		if err := s.inquiry.Ask(); err != nil {
 			return into, selectorFailed(opWait, err)
 		}
 	}
@@ -358,7 +358,7 @@ func (s *Selector) collect(into []Ready) ([]Ready, error) {
 	}
 	clear(s.candidates[len(keep):])
 	s.candidates = keep
-	s.poll.reset()
+	s.inquiry.Reset()
 	return into, nil
 }
 
@@ -392,8 +392,8 @@ func (s *Selector) look(e *entry) {
 		case loop.Ready:
 			e.is |= want
 		case loop.Doubtful:
-			if s.poll.add(r, want) == nil && e.question < 0 {
-				e.question = int32(len(s.poll.fds)) - 1
+			if s.inquiry.Add(r, want) == nil && e.question < 0 {
+				e.question = int32(s.inquiry.Len()) - 1
 			}
 		}
 	}
@@ -403,9 +403,13 @@ func (s *Selector) look(e *entry) {
 // questions that follow may be another entry's, of the same socket.
 func (s *Selector) verdict(e *entry) (closed bool) {
 	r := e.what.Registration()
-	for i := e.question; i >= 0 && int(i) < len(s.poll.fds) && s.poll.probes[i].Of() == r; i++ {
-		if s.poll.holds(int(i)) {
-			e.is |= s.poll.wants[i] & e.want
+	for i := int(e.question); i >= 0 && i < s.inquiry.Len(); i++ {
+		about, want := s.inquiry.About(i)
+		if about != r {
+			break
+		}
+		if s.inquiry.Holds(i) {
+			e.is |= want & e.want
 		}
 	}
 	if e.want&Readable != 0 && e.what.Buffered() > 0 {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/internal/race"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -27,8 +29,8 @@ func poll(t testing.TB, s *weir.Selector) []weir.Ready {
 }
 
 func TestSelectorIsLevelTriggered(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
-	idle, _ := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
+	idle, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, "a"))
 	require.NoError(t, s.Register(idle, weir.Readable|weir.Exceptional, "idle"))
@@ -53,7 +55,7 @@ func TestSelectorIsLevelTriggered(t *testing.T) {
 }
 
 func TestSelectorModifyAndUnregister(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, 1))
 	require.ErrorIs(t, s.Register(a, weir.Readable, 1), unix.EEXIST)
@@ -78,7 +80,7 @@ func TestSelectorModifyAndUnregister(t *testing.T) {
 }
 
 func TestSelectorReportsClosedOnce(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, "a"))
 	result := waiting(t, s, context.Background())
@@ -110,25 +112,25 @@ func waiting(t testing.TB, s *weir.Selector, ctx context.Context) chan answer {
 }
 
 func TestSelectorWaitEnds(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	why := errors.New("the user is gone")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	result := waiting(t, s, ctx)
 	cancel(why)
-	got := take(t, result)
+	got := weirtest.Take(t, result)
 	require.ErrorIs(t, got.err, unix.EINTR)
 	require.ErrorIs(t, got.err, why)
 
 	result = waiting(t, s, context.Background())
 	require.NoError(t, s.Register(a, weir.Writable, "late"))
-	require.Equal(t, []weir.Ready{{What: a, Data: "late", Is: weir.Writable}}, take(t, result).ready)
+	require.Equal(t, []weir.Ready{{What: a, Data: "late", Is: weir.Writable}}, weirtest.Take(t, result).ready)
 	require.NoError(t, s.Modify(a, weir.Readable, nil))
 	require.Empty(t, poll(t, s))
 
 	result = waiting(t, s, context.Background())
 	a.Interrupt()
-	require.ErrorIs(t, take(t, result).err, unix.EINTR)
+	require.ErrorIs(t, weirtest.Take(t, result).err, unix.EINTR)
 
 	for _, d := range []time.Duration{1, time.Millisecond, 20 * time.Millisecond} {
 		start := time.Now()
@@ -139,7 +141,7 @@ func TestSelectorWaitEnds(t *testing.T) {
 	}
 	result = waiting(t, s, context.Background())
 	require.NoError(t, s.Close())
-	require.ErrorIs(t, take(t, result).err, unix.EBADF)
+	require.ErrorIs(t, weirtest.Take(t, result).err, unix.EBADF)
 	require.ErrorIs(t, s.Close(), unix.EBADF)
 	require.ErrorIs(t, s.Register(a, weir.Readable, nil), unix.EBADF)
 }
@@ -147,7 +149,7 @@ func TestSelectorWaitEnds(t *testing.T) {
 // An interruption that a wait has not told of, as something was ready, is not the
 // next one's.
 func TestInterruptionIsForWhoWaits(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
 	for range 20 { // a pool need not give back what it has got
@@ -161,7 +163,7 @@ func TestInterruptionIsForWhoWaits(t *testing.T) {
 
 // Input that is read ahead, or pushed back, when the entry is no candidate.
 func TestSelectorFindsBufferedInput(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
 	peer.Write([]byte("x"))
@@ -189,10 +191,10 @@ func TestSelectorFindsBufferedInput(t *testing.T) {
 }
 
 func TestSelectorDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("a pool forgets at random under the race detector")
 	}
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
 	var ready []weir.Ready

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -135,6 +136,18 @@ func (a Addr) Host() string {
 		return a.interfaceName()
 	}
 	return ""
+}
+
+// Path returns the absolute path of a unix socket's file. It is "" for an abstract
+// or unnamed address, and for other families.
+func (a Addr) Path() string {
+	if a.Family() != Unix || a.path == "" || a.path[0] == 0 {
+		return ""
+	}
+	if abs, err := filepath.Abs(a.path); err == nil {
+		return abs
+	}
+	return a.path
 }
 
 // Netlink is the port id and the group mask of a netlink address.
