@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// udpConn is what *net.UDPConn and *weirnet.PacketConn have, as far as programs use
+// udpConn is what *net.UDPConn and *weirnet.UDPConn have, as far as programs use
 // it.
 type udpConn interface {
 	net.Conn
@@ -32,7 +32,7 @@ type udpConn interface {
 
 var (
 	_ udpConn = (*net.UDPConn)(nil)
-	_ udpConn = (*weirnet.PacketConn)(nil)
+	_ udpConn = (*weirnet.UDPConn)(nil)
 )
 
 // All ways to send and to receive, over both faces.
@@ -222,7 +222,7 @@ func TestPacketsByAddrPortAllocateNothing(t *testing.T) {
 	p, err := weirnet.ListenPacket("udp4", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer p.Close()
-	c := p.(*weirnet.PacketConn)
+	c := p.(*weirnet.UDPConn)
 	self := c.LocalAddr().(*net.UDPAddr).AddrPort()
 	buf := make([]byte, 64)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
@@ -240,7 +240,7 @@ func TestPacketConnEmptyReadAfterClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := p.(*weirnet.PacketConn)
+	c := p.(*weirnet.UDPConn)
 	if n, err := c.Read(nil); n != 0 || err != nil {
 		t.Fatalf("an empty Read: %d, %v", n, err)
 	}
