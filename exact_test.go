@@ -42,7 +42,7 @@ func TestInputReadAheadWakesSelect(t *testing.T) {
 			return err == nil && n == len(text)
 		})
 		require.Equal(t, "w", weirSelect(t, a).String())
-		selected := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
+		selected := parked(t, a, func() (set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
 		waited := waiting(t, selector, t.Context())
 		settle(t, a) // they have looked, and sleep
 		_, _, err = a.ReadRune()
