@@ -25,9 +25,9 @@ const (
 
 func pollBits(want loop.Interest) int16 {
 	switch want {
-	case loop.WantRead:
+	case loop.Readable:
 		return selectRead
-	case loop.WantWrite:
+	case loop.Writable:
 		return selectWrite
 	}
 	return selectExcept

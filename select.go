@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"sync"
 	"syscall"
@@ -56,7 +57,7 @@ const (
 
 var listNames = [...]string{"read", "write", "except"}
 
-var wants = [...]loop.Interest{loop.WantRead, loop.WantWrite, loop.WantExcept}
+var wants = [...]loop.Interest{loop.Readable, loop.Writable, loop.Exceptional}
 
 // Forever is a timeout that does not come. So is any negative one.
 const Forever time.Duration = -1
@@ -195,7 +196,7 @@ func (c *call) sleep(until time.Time) error {
 		c.gate.Disarm()
 		return failed("", err)
 	}
-	_ = c.gate.Sleep(group.Pick(), until)
+	_ = c.gate.Sleep(group.Pick(netip.Addr{}), until)
 	return nil
 }
 
@@ -244,7 +245,7 @@ func (c *call) look(list int) error {
 				return missing(list, i)
 			}
 			r = s.Registration()
-			if want == loop.WantRead && s.Buffered() > 0 && r.Look(want) != loop.Gone {
+			if want == loop.Readable && s.Buffered() > 0 && r.Look(want) != loop.Gone {
 				c.found = append(c.found, found{int32(list), int32(i), -1})
 				continue
 			}
@@ -255,7 +256,7 @@ func (c *call) look(list int) error {
 			if r = e.Registration(); r == nil {
 				return missing(list, i)
 			}
-			if want == loop.WantRead && e.Buffered() > 0 && r.Look(want) != loop.Gone {
+			if want == loop.Readable && e.Buffered() > 0 && r.Look(want) != loop.Gone {
 				c.found = append(c.found, found{int32(list), int32(i), -1})
 				continue
 			}
@@ -352,7 +353,7 @@ func interrupted(cause error) error {
 // failed is the error of a registration or of a system call.
 func failed(what string, err error) error {
 	e := &socket.Error{Op: op, Addr: what}
-	if errors.As(err, &e.Errno) {
+	if !errors.Is(err, loop.ErrClosed) && !errors.Is(err, loop.ErrLoopClosed) && errors.As(err, &e.Errno) {
 		return e
 	}
 	e.Errno, e.Err = syscall.Errno(unix.EBADF), err

@@ -3,6 +3,7 @@ package weir
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -16,9 +17,9 @@ import (
 type Interest = loop.Interest
 
 const (
-	Readable    = loop.WantRead   // a read would not wait
-	Writable    = loop.WantWrite  // a write would not wait
-	Exceptional = loop.WantExcept // out-of-band data
+	Readable    = loop.Readable    // a read would not wait
+	Writable    = loop.Writable    // a write would not wait
+	Exceptional = loop.Exceptional // out-of-band data
 )
 
 // A Selector waits for sockets and files that stay the same from call to call:
@@ -312,7 +313,7 @@ func (s *Selector) sleep(g *loop.Gate, until time.Time) error {
 		if err != nil {
 			return selectorFailed(opWait, err)
 		}
-		home = group.Pick()
+		home = group.Pick(netip.Addr{})
 	}
 	if g.Sleep(home, until) != nil {
 		s.mu.Lock()

@@ -575,7 +575,7 @@ func TestServeStress(t *testing.T) {
 	var opens, closes, detached, asked, completed atomic.Int64
 	conns := make(chan *weir.Conn, 1<<14)
 	var sockets sync.Map
-	g, err := loop.NewGroup(2, loop.RoundRobin())
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	random := func(c *weir.Conn, from string) error {

@@ -37,7 +37,7 @@ func (r *Registration) setLimit(d Direction, at int64) {
 //
 // A deadline that is moved under a blocked call counts from then on. While no
 // call has the turn, setting one takes no lock, and arms no timer.
-func (r *Registration) SetDeadline(d Direction, t time.Time) error {
+func (r *Blocking) SetDeadline(d Direction, t time.Time) error {
 	if r.state.Load()&stateClosed != 0 {
 		return r.why()
 	}

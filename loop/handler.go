@@ -23,6 +23,9 @@ type Handler interface {
 	Closed()
 }
 
+// Handled is a Registration that a Handler serves. Loop.Handle fills it in.
+type Handled struct{ Registration }
+
 // Handle puts a non-blocking descriptor on the loop, served by *h, which must
 // not change. It is watched for reading, and for what WatchWrite says. The rest
 // is as with Register; of the Registration's methods, those that wait are not for
@@ -30,8 +33,8 @@ type Handler interface {
 // before it returns.
 //
 // A pointer to the handler keeps the registrations that have none small.
-func (l *Loop) Handle(r *Registration, fd int, h *Handler) error {
-	if err := l.register(r, fd, KeepWritable, h); err != nil {
+func (l *Loop) Handle(r *Handled, fd int, h *Handler) error {
+	if err := l.register(&r.Registration, fd, KeepWritable, h); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -50,7 +53,7 @@ func (l *Loop) Handle(r *Registration, fd int, h *Handler) error {
 
 // WatchWrite has the kernel report that there is room to write, or no longer.
 // Room that there is already is reported too.
-func (r *Registration) WatchWrite(on bool) error {
+func (r *Handled) WatchWrite(on bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -70,7 +73,7 @@ func (r *Registration) WatchWrite(on bool) error {
 
 // Poke has the handler's Ready called in the loop's next turn, once for all
 // pokes until then. Any goroutine may call it.
-func (r *Registration) Poke() {
+func (r *Handled) Poke() {
 	if r.state.Or(statePoked)&(statePoked|stateClosed) != 0 {
 		return
 	}
@@ -98,19 +101,53 @@ func (l *Loop) handlePoked() {
 	}
 	l.poked = append(l.poked[:0], l.poked[n:]...)
 	l.mu.Unlock()
-	for i, r := range batch {
-		batch[i] = nil
+	for next := 0; next < n; {
+		next = l.callPoked(batch, next)
+	}
+}
+
+// callPoked is to handlePoked what deliver is to dispatch.
+func (l *Loop) callPoked(batch []*Registration, from int) (next int) {
+	defer l.survive()
+	for next = from; next < len(batch); {
+		r := batch[next]
+		batch[next] = nil
+		next++
 		if r != nil && r.state.And(^statePoked)&stateClosed == 0 {
-			(*r.handler).Ready(0)
+			r.callReady(0)
 		}
 	}
+	return next
+}
+
+// callReady calls the handler. The caller has deferred survive.
+func (r *Registration) callReady(ev poller.Readiness) {
+	r.loop.calling = true
+	(*r.handler).Ready(ev)
+	r.loop.calling = false
+}
+
+// callExpire calls the handler.
+func (r *Registration) callExpire() {
+	defer r.loop.survive()
+	r.loop.calling = true
+	(*r.handler).Expire()
+	r.loop.calling = false
+}
+
+// callClosed calls the handler.
+func (r *Registration) callClosed() {
+	defer r.loop.survive()
+	r.loop.calling = true
+	(*r.handler).Closed()
+	r.loop.calling = false
 }
 
 // ExpireAt has the handler's Expire called at a time on the loop's clock, Now's,
 // instead of what was set before: never earlier, and later by a tenth of a
 // millisecond plus what the loop is busy with. Zero is never. It is called on
 // the loop's goroutine.
-func (r *Registration) ExpireAt(at time.Duration) {
+func (r *Handled) ExpireAt(at time.Duration) {
 	if at < 0 { // Now and a very long time: the sum has passed the clock's end
 		at = farthest
 	}

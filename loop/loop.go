@@ -1,34 +1,3 @@
-// Package loop runs an event loop: one goroutine that owns an epoll poller, a
-// timing wheel and a queue of posted tasks.
-//
-// A Registration is one descriptor on a loop. It remembers in which directions
-// the descriptor is ready and parks the goroutines that must wait for it, with
-// a deadline. It also counts the calls in progress, so that the descriptor's
-// number is not reused under a call.
-//
-//	l, err := loop.New()
-//	var r loop.Registration
-//	err = l.Register(&r, fd, loop.KeepWritable)
-//	call := loop.Call{Timeout: time.Second}
-//	ready, err := r.Begin(loop.Read, &call)
-//	if err != nil {
-//		return err // and no End
-//	}
-//	n, err := 0, error(unix.EAGAIN)
-//	for first := true; err == unix.EAGAIN; first = false {
-//		if !first || !ready {
-//			if err = r.Wait(loop.Read, &call); err != nil {
-//				break // loop.ErrTimeout, ErrClosed, ErrInterrupted ...
-//			}
-//		}
-//		n, err = unix.Read(r.FD(), buf)
-//	}
-//	r.End(loop.Read, n == len(buf)) // there may be more
-//
-// All methods may be called by any goroutine unless they say otherwise.
-//
-// Calls park by two functions of the Go runtime, linked to by name, as other
-// network stacks do; the build tag weir_portable does without.
 package loop
 
 import (
@@ -37,22 +6,12 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/seed-2334f180/weir/poller"
 	"github.com/seed-2334f180/weir/timers"
-)
-
-// What a blocked call, or a loop asked for something, ends with.
-var (
-	ErrTimeout     = errors.New("the time is up")
-	ErrClosed      = errors.New("the descriptor was closed")
-	ErrInterrupted = errors.New("the call was interrupted")
-	ErrLoopClosed  = errors.New("the event loop is closed")
-	ErrQueueFull   = errors.New("the event loop's task queue is full")
 )
 
 // tick is the resolution of the loop's timers. The wheel costs the same at any;
@@ -66,7 +25,7 @@ type expirer interface{ expire(now int64) }
 
 // A Loop is an event loop. Make one with New; it runs until Close.
 type Loop struct {
-	options options
+	options Options
 	poller  *poller.Poller
 	start   time.Time // tick 0 of the wheel, and the origin of all deadlines
 	done    chan struct{}
@@ -91,7 +50,8 @@ type Loop struct {
 	// lock, after what it tells of, and before asleep is looked at.
 	work atomic.Bool
 
-	mu      sync.Mutex // guards the next five; taken last
+	mu      sync.Mutex // guards the next six; taken last
+	reports []*panicReport
 	table   table
 	tasks   []func()
 	running []func() // taken from tasks, and put off for the next turn
@@ -108,6 +68,7 @@ type Loop struct {
 	expired []*timers.Timer[expirer]
 	spare   []func() // an empty queue, for its memory; guarded by mu
 	taken   []func() // the tasks that are being called; nil in it is what was
+	calling bool     // a handler is being called: see survive
 	more    bool     // due work was left for the next turn
 	now     int64    // the time of the turn; 0 until somebody asks
 
@@ -122,28 +83,25 @@ const never = ^uint64(0)
 // New starts a Loop: a goroutine, and the three descriptors of a Poller. It
 // refuses an option that is out of range, and a strategy that the system does
 // not allow.
-func New(opts ...Option) (*Loop, error) {
-	o, err := collect(opts)
+func New(opts Options) (*Loop, error) {
+	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	p, err := poller.Open(o.strategy)
-	if err != nil && !o.strategySet {
-		p, err = poller.Open(poller.Blocking)
-	}
+	p, err := poller.Open(o.Strategy)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("loop: %w", err)
 	}
-	p.BusyPoll(o.busyPoll)
+	p.BusyPoll(max(o.BusyPoll, 0))
 	l := &Loop{
 		options: o,
 		poller:  p,
 		start:   time.Now(),
 		done:    make(chan struct{}),
 		bound:   never,
-		events:  make([]poller.Event, o.events),
-		batch:   make([]*Registration, o.events),
-		expired: make([]*timers.Timer[expirer], o.expiries),
+		events:  make([]poller.Event, o.Events),
+		batch:   make([]*Registration, o.Events),
+		expired: make([]*timers.Timer[expirer], o.Expiries),
 	}
 	go l.run()
 	return l, nil
@@ -174,9 +132,9 @@ func (l *Loop) Close() error {
 
 // Post has f called on the loop's goroutine, in the order of posting. It must
 // not block: nothing else happens on the loop meanwhile. The queue is bounded
-// (WithTaskQueue): ErrQueueFull. After Close it is ErrLoopClosed, and f is not
+// (Options.TaskQueue): ErrQueueFull. After Close it is ErrLoopClosed, and f is not
 // called.
-func (l *Loop) Post(f func()) error { return l.post(f, l.options.queue) }
+func (l *Loop) Post(f func()) error { return l.post(f, l.options.TaskQueue) }
 
 // PostUnbounded is Post that is never refused because the queue is full. It is
 // for a task that must not be lost, and of which there are only so many: one for
@@ -232,7 +190,7 @@ func (l *Loop) nanos() int64 { return int64(time.Since(l.start)) }
 
 func (l *Loop) run() {
 	defer close(l.done)
-	if l.options.lockThread {
+	if l.options.LockThread {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 	}
@@ -260,7 +218,7 @@ func (l *Loop) fail(err error) {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	if err == errCutShort && l.options.crash {
+	if err == errCutShort && l.options.Crash {
 		return
 	}
 	for _, f := range l.taken {
@@ -342,16 +300,29 @@ func (l *Loop) dispatch(events []poller.Event) {
 	}
 	l.mu.Unlock()
 	wait := l.waits.Load()
-	for i, r := range batch {
+	for next := 0; next < len(batch); {
+		next = l.deliver(events, batch, next, wait)
+	}
+}
+
+// deliver hands out the events from the one of that index on. It returns the
+// index after the last one that it has handed out: a handler that panics ends
+// it early.
+func (l *Loop) deliver(events []poller.Event, batch []*Registration, from int, wait uint64) (next int) {
+	defer l.survive()
+	for next = from; next < len(batch); {
+		r, ev := batch[next], events[next].Ready()
+		batch[next] = nil // a closed registration must be collectable
+		next++
 		if r != nil {
-			r.arrived(events[i].Ready(), wait)
+			r.arrived(ev, wait)
 		}
 		if l.spawned.Load() >= spawnsAtOnce {
 			l.spawned.Store(0)
 			runtime.Gosched()
 		}
-		batch[i] = nil // a closed registration must be collectable
 	}
+	return next
 }
 
 // spawnsAtOnce is how many goroutines the loop starts before it lets them run.
@@ -400,7 +371,7 @@ func (l *Loop) runTasks() (more, open bool) {
 	open = !l.closed
 	now := l.running
 	if open { // the last turn runs them all
-		now = now[:min(len(now), l.options.taskBudget)]
+		now = now[:min(len(now), l.options.Tasks)]
 	}
 	l.running = l.running[len(now):]
 	l.mu.Unlock()
@@ -424,21 +395,6 @@ func (l *Loop) runTasks() (more, open bool) {
 // keepTasks is the capacity of a task queue whose memory is used again.
 const keepTasks = 1024
 
-// protect calls f and survives its panic.
-func (l *Loop) protect(f func()) {
-	if l.options.crash {
-		f()
-		return
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			l.panics.Add(1)
-			l.options.report(v, debug.Stack())
-		}
-	}()
-	f()
-}
-
 // release ends everything that hangs on the loop. It also runs when a task
 // panicked and is to crash the program, which then goes on crashing.
 func (l *Loop) release() {
@@ -448,7 +404,7 @@ func (l *Loop) release() {
 	l.mu.Unlock()
 	for _, r := range left {
 		if r.shut(ErrLoopClosed, true) == nil && r.handler != nil {
-			(*r.handler).Closed()
+			r.callClosed()
 		}
 	}
 	if err := l.poller.Close(); l.fatal == nil {

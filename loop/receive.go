@@ -27,8 +27,8 @@ const unreceived = -1 << 31
 // other, which suits the processor's caches better than both in turn. It does so
 // for buffers of up to 16 KiB. If it is not done, the caller goes on as after
 // Wait.
-func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
-	if c.Timeout < 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
+func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
+	if c.Timeout == 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
 		return 0, 0, false, r.Wait(Read, c)
 	}
 	if c.Timeout > 0 || r.limits.Load() != nil {
@@ -70,7 +70,7 @@ func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno,
 }
 
 // receiveLocking is Receive that parks as other calls do, with the lock.
-func (r *Registration) receiveLocking(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
+func (r *Blocking) receiveLocking(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
 	w := waiters.Get().(*waiter)
 	w.deadline = c.fix(r.loop)
 	w.reception = reception{&buf[0], int32(len(buf)), unreceived}

@@ -158,7 +158,7 @@ func (r *Registration) closedFor() error {
 func (r *Registration) Close() error { return r.shut(ErrClosed, false) }
 
 // Abandon is Close that does not wait whatever SO_LINGER says.
-func (r *Registration) Abandon() error { return r.shut(ErrClosed, true) }
+func (r *Blocking) Abandon() error { return r.shut(ErrClosed, true) }
 
 func (r *Registration) shut(reason error, aside bool) error {
 	// Under the lock, so that whoever sees the bit, and asks why, is told.
@@ -249,118 +249,15 @@ const (
 	watchWrite = watchRead | poller.Writable
 )
 
-// arrived takes in an event, on the loop's goroutine. It came from the loop's
-// wait of that number, which is the latest.
-func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
-	const attention = stateProbed | stateObserved | parkedBit | parkedBit<<4 | stateReceiving
-	drop := ev&poller.Writable != 0 && r.edges == DropWritable
-	for {
-		s := r.state.Load()
-		if s&stateHandled != 0 {
-			if s&stateClosed == 0 { // by the handler of an event before, in the same turn
-				(*r.handler).Ready(ev)
-			}
-			return
-		}
-		if s&attention == stateReceiving && !drop {
-			next := r.absorb(s, ev, wait)
-			came := next&Read.of(readyBit) != 0
-			if came {
-				next &^= usedByReceiver()
-			}
-			if !r.state.CompareAndSwap(s, next) {
-				continue
-			}
-			if came {
-				r.receiver.receive(r.fd)
-				r.receiver.wake(&r.loop.backlog)
-			}
-			return
-		}
-		if s&attention != 0 || drop {
-			break
-		}
-		if r.state.CompareAndSwap(s, r.absorb(s, ev, wait)) {
-			return
-		}
-	}
-	r.mu.Lock()
-	for {
-		s := r.state.Load()
-		if r.state.CompareAndSwap(s, r.absorb(s, ev, wait)&^stateProbed) {
-			// Writability that nobody waited for, and that will be reported
-			// again, is not listened to.
-			drop = drop && s&Write.of(parkedBit) == 0
-			break
-		}
-	}
-	r.arrivals.Add(1) // after the probed bit was cleared: whoever set it has read less
-	list := r.alert(wanted(ev))
-	if drop && r.interest&poller.Writable != 0 && !r.observed(WantWrite) {
-		less := r.interest &^ poller.Writable
-		r.state.And(^Write.watched())
-		if err := r.loop.poller.Modify(int(r.fd), r.key, less); err == nil {
-			r.interest = less
-		}
-	}
-	r.mu.Unlock()
-	list.wake(&r.loop.backlog)
-}
-
-// absorb is the state after an event. Its marks are certain only if no call has
-// the turn or has ended since the wait began: the kernel looked at the
-// descriptor at some time during the wait. An error is not certain to stay: the
-// next call, in whatever direction, takes it.
-func (r *Registration) absorb(s uint64, ev poller.Readiness, wait uint64) uint64 {
-	s |= stateBits(ev)
-	if r.shared || ev&(poller.Failed|poller.HungUp) != 0 {
-		return s
-	}
-	settled := func(d Direction) bool {
-		return s&d.of(heldBit) == 0 && s>>d.stampShift()&stampMask != wait&stampMask
-	}
-	if ev&poller.Readable != 0 && s&stateUrgent == 0 && settled(Read) {
-		s |= Read.sure()
-	}
-	if ev&poller.Writable != 0 && r.edges == KeepWritable && settled(Write) {
-		s |= Write.sure()
-	}
-	return s
-}
-
-// alert takes the waiters off whose direction may be ready, and tells the
-// observers. The caller holds the lock, has set the marks, and wakes the list.
-func (r *Registration) alert(want Interest) (list ring) {
-	for _, d := range [...]Direction{Read, Write} {
-		if w := r.parked[d]; w != nil && r.state.Load()&(d.of(parkedBit)|d.of(readyBit)) == d.of(parkedBit)|d.of(readyBit) {
-			// The waiter is about to try: the mark is its to use up.
-			r.parked[d] = nil
-			r.state.And(^(d.of(readyBit) | d.of(parkedBit) | d.sure()))
-			if w.buf != nil {
-				w.receive(r.fd)
-			}
-			list.push(w, nil)
-		}
-	}
-	for s := r.state.Load(); s&stateReceiving != 0 && s&Read.of(readyBit) != 0; s = r.state.Load() {
-		if r.state.CompareAndSwap(s, s&^usedByReceiver()) {
-			r.receiver.receive(r.fd)
-			list.push(r.receiver, nil)
-		}
-	}
-	r.notify(want, NoticeReady)
-	return list
-}
-
 // Broken reports whether the kernel has said that the peer will send no more,
 // or that the descriptor failed. It stays so: data may still be queued, and
 // the rest is for a system call to say.
-func (r *Registration) Broken() bool { return r.state.Load()&stateBroken != 0 }
+func (r *Blocking) Broken() bool { return r.state.Load()&stateBroken != 0 }
 
 // Urgent reports whether out-of-band data ever arrived, as far as a call has
 // waited. On such a stream a short read may end at the urgent mark, and does
 // not mean that nothing is left.
-func (r *Registration) Urgent() bool { return r.state.Load()&stateUrgent != 0 }
+func (r *Blocking) Urgent() bool { return r.state.Load()&stateUrgent != 0 }
 
 // String is for debugging.
 func (r *Registration) String() string {

@@ -53,7 +53,7 @@ const (
 	stateProbed   uint64 = 1 << 16
 
 	stateHandled uint64 = 1 << 31
-	statePoked   uint64 = 1 << 7 // of a handled one: the handler is to be called
+	statePoked   uint64 = 1 << 33 // of a handled one: the handler is to be called
 
 	readyBit  uint64 = 1 << 4 // a system call may succeed; clear: it would say EAGAIN
 	heldBit   uint64 = 1 << 5 // a call has the turn
@@ -62,7 +62,7 @@ const (
 
 	stateReceiving uint64 = 1 << 32
 
-	oneCall   uint64 = 1 << 33
+	oneCall   uint64 = 1 << 34
 	callsMask uint64 = ^(oneCall - 1)
 
 	stampMask uint64 = 1<<6 - 1
@@ -111,13 +111,13 @@ func stateBits(ev poller.Readiness) (set uint64) {
 func wanted(ev poller.Readiness) (want Interest) {
 	set := stateBits(ev)
 	if set&Read.of(readyBit) != 0 {
-		want |= WantRead
+		want |= Readable
 	}
 	if set&Write.of(readyBit) != 0 {
-		want |= WantWrite
+		want |= Writable
 	}
 	if ev&poller.Priority != 0 {
-		want |= WantExcept
+		want |= Exceptional
 	}
 	return want
 }
