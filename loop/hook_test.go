@@ -2,7 +2,6 @@ package loop_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/poller"
@@ -149,31 +148,4 @@ func TestWatchOfWhatNeverWaits(t *testing.T) {
 		require.Equal(t, loop.Ready, r.Look(want))
 	}
 	require.Equal(t, loop.Unready, r.Look(loop.Exceptional))
-}
-
-// A gate sleeps until its time, never shorter, or until it is woken; then its
-// timer is no more. Who was woken by the loop counts until it runs.
-func TestGateSleeps(t *testing.T) {
-	l := newLoop(t, loop.Options{})
-	g := loop.NewGate()
-	for _, d := range []time.Duration{time.Nanosecond, 3 * time.Millisecond} {
-		g.Arm()
-		began := time.Now()
-		require.NoError(t, g.Sleep(l, began.Add(d)))
-		require.GreaterOrEqual(t, time.Since(began), d)
-		waitFor(t, func() bool { return l.Backlog() == 0 })
-	}
-	for _, end := range []func() error{
-		func() error { return g.Sleep(l, time.Now().Add(time.Hour)) },
-		func() error { g.Disarm(); return nil },
-	} {
-		g.Arm()
-		g.Wake(l)
-		require.Equal(t, 1, l.Backlog())
-		g.Wake(l)
-		require.Equal(t, 1, l.Backlog(), "it is woken already")
-		require.NoError(t, end())
-		require.Zero(t, l.Backlog())
-		require.Zero(t, l.Timers())
-	}
 }

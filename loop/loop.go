@@ -58,9 +58,11 @@ type Loop struct {
 	poked   []uint64 // keys of registrations whose handlers are to be called
 	closed  bool
 
-	timerMu sync.Mutex // guards the next two; may be taken under a Registration's lock
-	wheel   timers.Wheel[expirer]
-	bound   uint64 // the tick at which the loop means to end its sleep
+	timerMu   sync.Mutex // guards the next four; may be taken under a Registration's lock
+	wheel     timers.Wheel[expirer]
+	bound     uint64 // the tick at which the loop means to end its sleep
+	gates     *Gate  // those that a goroutine sleeps in
+	gatesOpen bool   // the loop is closed: nobody may sleep in a gate of it
 
 	// The loop goroutine's own: buffers of one turn.
 	events  []poller.Event
@@ -407,6 +409,7 @@ func (l *Loop) release() {
 			r.callClosed()
 		}
 	}
+	l.openGates()
 	if err := l.poller.Close(); l.fatal == nil {
 		l.fatal = err
 	}

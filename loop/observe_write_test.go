@@ -2,7 +2,6 @@ package loop_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
@@ -49,27 +48,4 @@ func TestCallInProgressIsInDoubt(t *testing.T) {
 	require.Equal(t, loop.Unready, r.Look(loop.Readable))
 	call(t, r, loop.Write, false)
 	require.Equal(t, loop.Doubtful, r.Look(loop.Writable), "nobody listens for it")
-}
-
-// What was left of one use of a gate does not disturb the next.
-func TestGateIsReused(t *testing.T) {
-	g := loop.NewGate()
-	for range 3 {
-		g.Wake(nil) // nobody has armed it
-		g.Arm()
-		g.Wake(nil)
-		g.Wake(nil)
-		g.Disarm()
-		g.Arm()
-		g.Disarm()
-	}
-	l := newLoop(t, loop.Options{})
-	g.Arm()
-	g.Interrupt()
-	require.NoError(t, g.Sleep(l, time.Time{}))
-	require.True(t, g.Interrupted())
-	require.False(t, g.Interrupted())
-	g.Arm()
-	require.NoError(t, l.Close())
-	require.ErrorIs(t, g.Sleep(l, time.Time{}), loop.ErrLoopClosed)
 }
