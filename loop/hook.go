@@ -1,23 +1,24 @@
 package loop
 
-// A Notice is why an observer is called.
+// A Notice is the reason for which an observer is called.
 type Notice uint8
 
 const (
-	NoticeReady       Notice = iota // a condition that it wants may hold
+	NoticeReady       Notice = iota // a condition of its interest may hold
 	NoticeClosed                    // the Registration was closed
 	NoticeInterrupted               // Interrupt was called
 )
 
-// An Observer is told of what happens to a registration that it does not have
-// the turn of. Notify is called under the Registration's lock: it must neither
-// block nor call back.
+// An Observer learns what happens to a registration, without having the turn of
+// it. Notify is called under the Registration's lock, on any goroutine: it must not
+// block, and must not call methods of the Registration or the Hook, except Hook.Loop.
 type Observer interface {
 	Notify(h *Hook, n Notice)
 }
 
-// A Hook is what hangs an observer on a Registration. It takes nothing from
-// who waits in a call: both are told. A Hook is reused after Unhang.
+// A Hook hangs an observer on a Registration. An event wakes the waiting calls and
+// tells the observers, too. A Hook may be hung again after Unhang. Its methods are
+// for one goroutine at a time.
 type Hook struct {
 	To   Observer
 	want Interest
@@ -26,11 +27,12 @@ type Hook struct {
 	prev *Hook
 }
 
-// Loop is the loop of the registration that h hangs on.
+// Loop returns the loop of the registration that h hangs on.
 func (h *Hook) Loop() *Loop { return h.reg.loop }
 
-// Hang hangs the hook on r. From then on its observer is told of every event
-// that concerns the interest; what happened before is for Look to say.
+// Hang hangs the hook on r. From then on the observer is told of every event that
+// concerns the interest. Call Look after Hang for what happened before. The errors
+// are ErrClosed, ErrLoopClosed, and those of epoll_ctl(2).
 func (h *Hook) Hang(r *Registration, want Interest) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,7 +53,7 @@ func (h *Hook) Hang(r *Registration, want Interest) error {
 	return nil
 }
 
-// Change gives a hook that hangs another interest.
+// Change gives another interest to a hook that hangs. The errors are Hang's.
 func (h *Hook) Change(want Interest) error {
 	r := h.reg
 	r.mu.Lock()
@@ -66,7 +68,8 @@ func (h *Hook) Change(want Interest) error {
 	return nil
 }
 
-// Unhang takes the hook off. Its observer is not called any more.
+// Unhang takes the hook off. When it returns, the observer is not called any more.
+// Unhang of a hook that does not hang does nothing.
 func (h *Hook) Unhang() {
 	r := h.reg
 	if r == nil {
@@ -85,7 +88,7 @@ func (h *Hook) Unhang() {
 	h.reg, h.next, h.prev = nil, nil, nil
 }
 
-// watchFor watches what the interest needs. The caller holds the lock.
+// watchFor has the kernel watch what the interest needs. The caller holds the lock.
 func (r *Registration) watchFor(want Interest) error {
 	if want&(Readable|Exceptional) != 0 {
 		if err := r.watch(Read); err != nil {
@@ -98,7 +101,8 @@ func (r *Registration) watchFor(want Interest) error {
 	return nil
 }
 
-// observed reports whether a hook wants any of it. The caller holds the lock.
+// observed reports whether a hook wants any condition of want. The caller holds the
+// lock.
 func (r *Registration) observed(want Interest) bool {
 	for h := r.hooks; h != nil; h = h.next {
 		if h.want&want != 0 {
@@ -108,7 +112,8 @@ func (r *Registration) observed(want Interest) bool {
 	return false
 }
 
-// notify tells the observers, and how many. The caller holds the lock.
+// notify tells the observers that want to know, and returns how many it has told.
+// The caller holds the lock.
 func (r *Registration) notify(want Interest, n Notice) (told int) {
 	for h := r.hooks; h != nil; h = h.next {
 		if n != NoticeReady || h.want&want != 0 {
@@ -119,8 +124,8 @@ func (r *Registration) notify(want Interest, n Notice) (told int) {
 	return told
 }
 
-// Stir tells the observers of a direction to look again, for readiness that is
-// not the descriptor's: input that was read ahead.
+// Stir tells the observers of a condition to look again, because of readiness that
+// the kernel does not have: input that was read ahead.
 func (r *Blocking) Stir(want Interest) {
 	if r.state.Load()&stateObserved == 0 {
 		return
@@ -130,7 +135,8 @@ func (r *Blocking) Stir(want Interest) {
 	r.mu.Unlock()
 }
 
-// Observers are those that hang on the loop's registrations, in no order.
+// Observers returns the observers that hang on the loop's registrations, in no
+// order.
 func (l *Loop) Observers() (all []Observer) {
 	l.mu.Lock()
 	regs := l.table.all()
@@ -145,7 +151,7 @@ func (l *Loop) Observers() (all []Observer) {
 	return all
 }
 
-// Observers is how many hooks hang on r.
+// Observers returns how many hooks hang on r.
 func (r *Registration) Observers() (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

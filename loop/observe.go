@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Interest is a set of conditions that select(2) knows.
+// An Interest is a set of conditions to wait for: those of select(2).
 type Interest uint8
 
 const (
@@ -15,17 +15,18 @@ const (
 	Exceptional                      // out-of-band data
 )
 
-// A Look is what is known of a condition without asking the kernel.
+// A Look is what the loop knows of a condition without asking the kernel.
 type Look uint8
 
 const (
-	Unready  Look = iota // it does not hold, unless an event says so that nobody has taken yet
+	Unready  Look = iota // it does not hold, unless an event is on its way to the loop
 	Ready                // it holds
 	Doubtful             // only the kernel can tell
 	Gone                 // the Registration is closed
 )
 
-// Look says what is known of one condition. It takes no lock and asks nobody.
+// Look returns what is known of one condition. It takes no lock and makes no
+// system call.
 func (r *Registration) Look(want Interest) Look {
 	s := r.state.Load()
 	d := Read
@@ -46,7 +47,7 @@ func (r *Registration) Look(want Interest) Look {
 	case s&d.of(readyBit) != 0, s&d.watched() == 0:
 		return Doubtful
 	case s&(d.of(heldBit)|d.of(parkedBit)) == d.of(heldBit) && (d == Write || s&stateReceiving == 0):
-		return Doubtful // a call has used the mark up and is not through
+		return Doubtful // a call has used the mark up and has not ended
 	}
 	return Unready
 }
@@ -107,9 +108,9 @@ func (p Probe) Disprove(want Interest) {
 	p.Done()
 }
 
-// Watch has the kernel report the readiness for reading, and, where that is
-// free, for writing, before anybody waits. A descriptor that the kernel does
-// not watch because it never waits, such as a regular file's, is ready for ever.
+// Watch has the kernel report the readiness for reading before anybody waits. A
+// descriptor that epoll refuses (EPERM), such as a regular file's, never makes a
+// call wait: both its directions are ready for ever.
 func (r *Registration) Watch() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -127,13 +128,13 @@ func (r *Registration) Watch() error {
 	return err
 }
 
-// Share says that other holders of the open file may use up its readiness: no
-// mark of it is certain. It is called before Register.
+// Share says that other holders of the open file may use its readiness up, so that
+// no mark is ever sure. Call it before Register.
 func (r *Registration) Share() { r.shared = true }
 
-// Doubt says that a system call may have changed the readiness in a way that
-// events do not tell, as shutdown(2) and setting an option may. Calls that wait
-// try again, and the next ones try first.
+// Doubt says that a system call, such as shutdown(2) or setsockopt(2), may have
+// changed the readiness without an event. The calls that wait try again, the next
+// calls try before they wait, and the observers are told.
 func (r *Registration) Doubt() {
 	r.mu.Lock()
 	r.arrivals.Add(1)
@@ -150,7 +151,7 @@ func (r *Registration) Doubt() {
 	list.wake(nil)
 }
 
-// Unsure says that a call without the turn may have used readiness up.
+// Unsure says that a call which did not have the turn may have used readiness up.
 func (r *Blocking) Unsure() {
 	for {
 		s := r.state.Load()
@@ -160,9 +161,10 @@ func (r *Blocking) Unsure() {
 	}
 }
 
-// stamp notes in a state that a call on the direction has ended now: events
-// from the wait that the loop is in, or whose events it is handing out, may
-// tell of what that call has used up.
+// stamp returns the state with the note that a call of the direction ends now, and
+// with its mark no longer sure. Events of the loop's present wait, which is in
+// progress or whose events are being handed out, may be older than the end of the
+// call.
 func (r *Registration) stamp(s uint64, d Direction) uint64 {
 	return s&^(d.sure()|stampMask<<d.stampShift()) | r.loop.waits.Load()&stampMask<<d.stampShift()
 }

@@ -2,15 +2,16 @@ package loop
 
 import "github.com/seed-2334f180/weir/poller"
 
-// arrived takes in an event, on the loop's goroutine. It came from the loop's
-// wait of that number, which is the latest.
+// arrived takes in an event, on the loop's goroutine: it sets the marks, wakes the
+// waiters and tells the observers. wait is the number of the loop's wait that the
+// event came from, which is the latest.
 func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 	const attention = stateProbed | stateObserved | parkedBit | parkedBit<<4 | stateReceiving
 	drop := ev&poller.Writable != 0 && r.edges == DropWritable
 	for {
 		s := r.state.Load()
 		if s&stateHandled != 0 {
-			if s&stateClosed == 0 { // by the handler of an event before, in the same turn
+			if s&stateClosed == 0 { // a handler may have closed it earlier in the turn
 				r.callReady(ev)
 			}
 			return
@@ -41,13 +42,13 @@ func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 	for {
 		s := r.state.Load()
 		if r.state.CompareAndSwap(s, r.absorb(s, ev, wait)&^stateProbed) {
-			// Writability that nobody waited for, and that will be reported
-			// again, is not listened to.
+			// If nobody waits for writability, the kernel is no longer asked for
+			// it: it would report each packet that leaves.
 			drop = drop && s&Write.of(parkedBit) == 0
 			break
 		}
 	}
-	r.arrivals.Add(1) // after the probed bit was cleared: whoever set it has read less
+	r.arrivals.Add(1) // after the probed bit was cleared: the probe that had set it read a smaller number
 	list := r.alert(wanted(ev))
 	if drop && r.interest&poller.Writable != 0 && !r.observed(Writable) {
 		less := r.interest &^ poller.Writable
@@ -60,10 +61,11 @@ func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 	list.wake(&r.loop.backlog)
 }
 
-// absorb is the state after an event. Its marks are certain only if no call has
-// the turn or has ended since the wait began: the kernel looked at the
-// descriptor at some time during the wait. An error is not certain to stay: the
-// next call, in whatever direction, takes it.
+// absorb returns the state after an event. A mark becomes sure only if no call has
+// the turn, and none has ended since the wait began: the kernel looked at the
+// descriptor at some time during the wait, so a call that ended in it may have used
+// the readiness up. An error does not make a mark sure, because the next call in
+// either direction takes the error.
 func (r *Registration) absorb(s uint64, ev poller.Readiness, wait uint64) uint64 {
 	s |= stateBits(ev)
 	if r.shared || ev&(poller.Failed|poller.HungUp) != 0 {
@@ -81,12 +83,13 @@ func (r *Registration) absorb(s uint64, ev poller.Readiness, wait uint64) uint64
 	return s
 }
 
-// alert takes the waiters off whose direction may be ready, and tells the
-// observers. The caller holds the lock, has set the marks, and wakes the list.
+// alert removes the waiters whose direction is marked as ready, and tells the
+// observers. The caller holds the lock, has set the marks, and must wake the
+// returned list.
 func (r *Registration) alert(want Interest) (list ring) {
 	for _, d := range [...]Direction{Read, Write} {
 		if w := r.parked[d]; w != nil && r.state.Load()&(d.of(parkedBit)|d.of(readyBit)) == d.of(parkedBit)|d.of(readyBit) {
-			// The waiter is about to try: the mark is its to use up.
+			// The waiter makes its system call next, and so uses the mark up.
 			r.parked[d] = nil
 			r.state.And(^(d.of(readyBit) | d.of(parkedBit) | d.sure()))
 			if w.buf != nil {

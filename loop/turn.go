@@ -36,9 +36,9 @@ type Call struct {
 	deadline int64 // of all waits; 0 until the first of them fixes it
 }
 
-// CancelError is the error of a call that its context has ended. It hides the
-// cause from errors.Is no more than Unwrap says, but a caller can tell from its
-// type that the cause is the program's, and not the kernel's or the loop's.
+// CancelError is the error of a call that its context has ended. The cause comes
+// from the program and may be any error, even an errno; the type tells it from an
+// error of the kernel or of the loop.
 type CancelError struct{ Cause error }
 
 // Error returns the cause's text.
@@ -49,8 +49,8 @@ func (e *CancelError) Unwrap() error { return e.Cause }
 
 func cancelled(ctx context.Context) error { return &CancelError{context.Cause(ctx)} }
 
-// fix starts the call's clock. It is called before the first wait, not when
-// the call begins: a call that need not wait does not look at the clock.
+// fix returns the deadline of all the call's waits; 0 is none. The first wait fixes
+// it, and not Begin, so that a call that does not wait does not read the clock.
 func (c *Call) fix(l *Loop) int64 {
 	if c.deadline == 0 && c.Timeout > 0 {
 		c.deadline = max(l.after(c.Timeout), 1)
@@ -58,12 +58,13 @@ func (c *Call) fix(l *Loop) int64 {
 	return c.deadline
 }
 
-// Begin starts a call that may wait: it counts the call in and takes the
-// direction's turn, queueing for it while another call has it. It reports
-// whether a system call is worth trying; if not, it would say EAGAIN, and Wait
-// comes first. After an error the call is over; else End must follow. The errors
-// are ErrClosed, ErrLoopClosed, and those that end the wait for the turn:
-// ErrTimeout, ErrInterrupted and *CancelError.
+// Begin starts a call that may wait: it keeps the descriptor open until End, and
+// takes the direction's turn, for which it queues while another call has it. It
+// reports whether a system call is worth trying; if not, the system call would
+// return EAGAIN, so call Wait first. After an error the call is over; otherwise End
+// must follow. The errors are ErrClosed, ErrLoopClosed, a *CancelError if the
+// context is done already, ErrTimeout if the direction's deadline has passed, and
+// what ends the wait for the turn: ErrTimeout, ErrInterrupted, a *CancelError.
 func (r *Blocking) Begin(d Direction, c *Call) (ready bool, err error) {
 	held, mark, sure := d.of(heldBit), d.of(readyBit), d.sure()
 	done := c.Context != nil && c.Context.Err() != nil
@@ -81,8 +82,8 @@ func (r *Blocking) Begin(d Direction, c *Call) (ready bool, err error) {
 		if s&held != 0 {
 			return r.queueUp(d, c)
 		}
-		// The mark is cleared before the system call: an edge that arrives
-		// during the call sets it again.
+		// The mark is cleared before the system call, so that an edge which
+		// arrives during the system call sets it again.
 		if r.state.CompareAndSwap(s, (s|held)&^(mark|sure)+oneCall) {
 			return s&mark != 0, nil
 		}
@@ -130,14 +131,14 @@ func (r *Blocking) queueUp(d Direction, c *Call) (ready bool, err error) {
 		r.Done()
 		return false, err
 	}
-	// The turn was handed over with its held bit set.
+	// End has handed the turn over: the held bit is still set.
 	mark := d.of(readyBit)
 	return r.state.And(^(mark|d.sure()))&mark != 0, nil
 }
 
-// End finishes a call that began with Begin, and hands the turn to the next in
-// the queue. The caller says whether more may be had without waiting, by what
-// its last system call returned.
+// End finishes a call that began with Begin, and hands the turn to the next call in
+// the queue. more says whether another system call may succeed without waiting, as
+// far as the result of the last one tells.
 func (r *Blocking) End(d Direction, more bool) {
 	held, queued := d.of(heldBit)|d.interrupted(), d.of(queuedBit)
 	var mark uint64

@@ -5,13 +5,12 @@ import (
 	"time"
 )
 
-// Wait parks the call until its direction may be ready; then the system call
-// should be tried again. Or until the time is up (ErrTimeout), the Registration
-// or the loop is closed (ErrClosed, ErrLoopClosed), the call is interrupted
-// (ErrInterrupted) or its context done (*CancelError); then End must still follow.
-// What the kernel will not watch gives epoll_ctl(2)'s error, such as EPERM.
-// Readiness that arrived since the call's last system call began makes it return
-// at once.
+// Wait parks the call until its direction may be ready, and returns nil; then try
+// the system call again. It returns at once if an event has come since the call's
+// last system call began. The errors are ErrTimeout when the call's time or the
+// direction's deadline is over, ErrClosed and ErrLoopClosed, ErrInterrupted, a
+// *CancelError when the context is done, and epoll_ctl(2)'s error, such as EPERM,
+// for a descriptor that the kernel does not watch. End must follow all the same.
 func (r *Blocking) Wait(d Direction, c *Call) error {
 	if c.Timeout == 0 {
 		return ErrTimeout
@@ -19,15 +18,15 @@ func (r *Blocking) Wait(d Direction, c *Call) error {
 	return r.park(d, c, c.fix(r.loop), true)
 }
 
-// WaitAtMost is Wait that returns nil after a time as well, for readiness that
-// the kernel reports only in part.
+// WaitAtMost is Wait, but also returns nil when the time most is over. It is for
+// readiness of which the kernel reports only a part.
 func (r *Blocking) WaitAtMost(d Direction, c *Call, most time.Duration) error {
 	return r.parkFor(d, c, most, true)
 }
 
-// Pause parks the call for a time, whatever the readiness, for conditions that
-// the kernel does not report. It ends early as Wait does, but not by events;
-// nil means that the pause is over and the call's own time is not.
+// Pause parks the call for a time, and returns nil when it is over. It is for
+// conditions that the kernel does not report: events do not end a Pause. What else
+// ends a Wait ends a Pause, with the same error.
 func (r *Blocking) Pause(d Direction, c *Call, pause time.Duration) error {
 	return r.parkFor(d, c, pause, false)
 }
@@ -46,10 +45,10 @@ func (r *Blocking) parkFor(d Direction, c *Call, most time.Duration, events bool
 	return nil
 }
 
-// Await parks the call while f runs in a goroutine of its own, and returns nil
-// when f has returned. When the wait ends for another reason, as Wait's may,
-// the context given to f is cancelled, and f is left behind. A call that may not
-// wait does not call it.
+// Await parks the call while f runs in a goroutine of its own, and returns nil when
+// f has returned. What else ends a Wait ends Await, with the same error; Await then
+// cancels f's context and does not wait for f. A call that does not wait returns
+// ErrTimeout without calling f.
 func (r *Blocking) Await(d Direction, c *Call, f func(context.Context)) error {
 	if c.Timeout == 0 {
 		return ErrTimeout
@@ -58,11 +57,11 @@ func (r *Blocking) Await(d Direction, c *Call, f func(context.Context)) error {
 	if parent == nil {
 		parent = context.Background()
 	}
-	// The call's context ends the wait, and so f's. If it ended f's at once, f
-	// might return first, and its failure be taken for the reason.
+	// f's context is not derived from the call's: f might then return before the
+	// wait ends, and its failure would be taken for the reason.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	defer cancel()
-	// Not from the pool: f's goroutine may look for it after the wait.
+	// Not from the pool: f's goroutine may look for the waiter after the wait.
 	w := newWaiter()
 	w.deadline = c.fix(r.loop)
 	if parked, err := r.hang(d, w, false); !parked {
@@ -90,13 +89,13 @@ func (r *Blocking) park(d Direction, c *Call, deadline int64, events bool) error
 	return err
 }
 
-// hang makes w the one that waits for readiness. Without events it is passed
-// by when the direction becomes ready. It reports false if there is nothing to
-// wait for: the direction is ready, or err says what is wrong.
+// hang makes w the direction's waiter for readiness; without events, readiness does
+// not wake it. It returns false if the call must not park: because the direction is
+// ready, when err is nil, or because of err.
 func (r *Blocking) hang(d Direction, w *waiter, events bool) (parked bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state.Load()&stateClosed != 0 { // what is not watched any more stays so
+	if r.state.Load()&stateClosed != 0 { // else watch would add it to the epoll set again
 		return false, r.closedFor()
 	}
 	if events {
@@ -130,7 +129,8 @@ func (r *Blocking) hang(d Direction, w *waiter, events bool) (parked bool, err e
 	return true, nil
 }
 
-// rest parks the goroutine until its pooled waiter is woken, and returns why.
+// rest parks the goroutine until its waiter, which comes from the pool, is woken,
+// and returns the reason.
 func (r *Blocking) rest(w *waiter, c *Call) error {
 	cause, free := r.sleep(w, c.Context)
 	if free {
@@ -139,8 +139,8 @@ func (r *Blocking) rest(w *waiter, c *Call) error {
 	return cause
 }
 
-// sleep parks the goroutine until w is woken. It says whether nobody else
-// knows w any more.
+// sleep parks the goroutine until w is woken, and returns the reason. free reports
+// whether no other goroutine can still look for w.
 func (r *Blocking) sleep(w *waiter, ctx context.Context) (cause error, free bool) {
 	if ctx == nil {
 		return w.sleep(), true
@@ -153,12 +153,13 @@ func (r *Blocking) sleep(w *waiter, ctx context.Context) (cause error, free bool
 }
 
 // Interrupt ends every wait that is in progress, in both directions, with
-// ErrInterrupted, tells the observers, and reports how many all these were. A
-// call that has the turn and is between two waits is not spared: its next one
-// fails so. Nothing else changes, and a closed Registration has none.
+// ErrInterrupted, and tells the observers. It returns how many waits it has ended
+// and how many observers it has told. If a call has the turn and is between two
+// waits, its next wait fails with ErrInterrupted. On a closed Registration Interrupt
+// does nothing.
 func (r *Registration) Interrupt() int {
 	r.mu.Lock()
-	if r.state.Load()&stateClosed != 0 { // its observers have been told of that
+	if r.state.Load()&stateClosed != 0 { // Close has told the observers
 		r.mu.Unlock()
 		return 0
 	}
@@ -184,8 +185,8 @@ func (r *Registration) end(cause error, w *waiter) {
 	list.wake(nil)
 }
 
-// take removes the waiters that match. The caller holds the lock, and must
-// wake them.
+// take removes the waiters that match, gives them the cause, and returns them. The
+// caller holds the lock, and must wake them.
 func (r *Registration) take(cause error, match func(Direction, *waiter) bool) (list ring) {
 	for s := r.state.Load(); s&stateReceiving != 0 && match(Read, r.receiver); s = r.state.Load() {
 		if r.state.CompareAndSwap(s, s&^stateReceiving) {
@@ -213,10 +214,10 @@ func (r *Registration) takeAll(cause error) ring {
 	return r.take(cause, func(Direction, *waiter) bool { return true })
 }
 
-// arm sees to it that the timer expires no later than the deadline. It is not
-// moved when it would expire earlier: it then finds nobody due, and is set
-// again for who waits by then. So steady traffic under a long timeout leaves
-// the wheel alone. The caller holds the lock.
+// arm has the timer expire no later than the deadline; 0 is none. A timer that
+// expires earlier is not moved: it then finds no waiter due, and expire arms it for
+// those that wait by then. So calls that follow one another under a long timeout
+// seldom touch the wheel. The caller holds the lock.
 func (r *Registration) arm(deadline int64) {
 	if deadline == 0 || r.deadline != 0 && r.deadline <= deadline {
 		return
@@ -225,7 +226,8 @@ func (r *Registration) arm(deadline int64) {
 	r.loop.schedule(&r.timer, deadline)
 }
 
-// expire wakes the waiters whose time is up and sets the timer for the rest.
+// expire wakes the waiters whose time is over, and arms the timer for the others.
+// It calls the handler of a Registration that has one.
 func (r *Registration) expire(now int64) {
 	r.mu.Lock()
 	if r.state.Load()&stateClosed != 0 {
@@ -233,7 +235,7 @@ func (r *Registration) expire(now int64) {
 		return
 	}
 	if r.handler != nil {
-		// Another's Expire may have moved it, in the same turn.
+		// Another handler's Expire may have moved the time in the same turn.
 		due := r.deadline != 0 && r.deadline <= now
 		if due {
 			r.deadline = 0
