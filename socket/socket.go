@@ -3,6 +3,7 @@ package socket
 import (
 	"context"
 	"io"
+	"net/netip"
 	"runtime"
 	"sync/atomic"
 
@@ -25,7 +26,7 @@ type Socket struct {
 // core is what a socket is. The loop holds it, and handles point to it; it
 // points to no handle, or a forgotten one would never be collected.
 type core struct {
-	reg loop.Registration
+	reg loop.Blocking
 
 	recvTimeout timeout
 	sendTimeout timeout
@@ -138,11 +139,11 @@ func adopt(op string, fd int, c *core) (*Socket, error) {
 
 // attach is adopt that leaves the descriptor alone when it fails.
 func attach(fd int, c *core) (*Socket, error) {
-	if err := c.register(c.group.Pick(), fd); err != nil {
+	if err := c.register(c.group.Pick(netip.Addr{}), fd); err != nil {
 		return nil, err
 	}
 	s := &Socket{core: c}
-	runtime.AddCleanup(s, func(r *loop.Registration) { r.Abandon() }, &c.reg)
+	runtime.AddCleanup(s, func(r *loop.Blocking) { r.Abandon() }, &c.reg)
 	return s, nil
 }
 
@@ -155,7 +156,7 @@ func (c *core) register(l *loop.Loop, fd int) error {
 	if c.family != Inet && c.family != Inet6 && c.family != Unix {
 		c.reg.Share() // how exact its events are is not known
 	}
-	return l.Register(&c.reg, fd, edges)
+	return l.Register(&c.reg.Registration, fd, edges)
 }
 
 // stream reports whether the socket carries a stream of bytes: then a read of
@@ -207,7 +208,7 @@ func (s *Socket) Fd() int {
 
 // Registration is what the loop knows of the socket. It is for weir.Select, and
 // belongs to the socket: it must not be closed.
-func (s *Socket) Registration() *loop.Registration { return &s.core.reg }
+func (s *Socket) Registration() *loop.Registration { return &s.core.reg.Registration }
 
 // Family is the socket's address family.
 func (s *Socket) Family() Family { return s.core.family }
