@@ -83,7 +83,7 @@ func (lc *ListenConfig) ListenSocket(ctx context.Context, network, address strin
 		backlog = -1 // the kernel takes what it has
 	}
 	if err := s.Listen(backlog); err != nil {
-		if path := pathOf(at); path != "" {
+		if path := at.Path(); path != "" {
 			_ = unix.Unlink(path) // before the close, as Listener.Close does
 		}
 		s.Close()

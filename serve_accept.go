@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -213,7 +212,7 @@ func (s *Server) Listen(network, address string) (bound socket.Addr, err error) 
 		for _, ls := range opened { // those that are not served
 			ls.Close()
 		}
-		if path := pathOf(bound); err != nil && path != "" {
+		if path := bound.Path(); err != nil && path != "" {
 			_ = os.Remove(path)
 		}
 	}()
@@ -411,7 +410,7 @@ func (s *Server) add(e *engine, ls *socket.Socket, unlink bool) error {
 	l := &listener{eng: e, family: ls.Family(), addr: ls.LocalAddr()}
 	l.self = l
 	if unlink {
-		l.path = pathOf(l.addr)
+		l.path = l.addr.Path()
 	}
 	fd, _, err := ls.Release()
 	if err != nil {
@@ -446,19 +445,6 @@ func (s *Server) unlisten(l *listener) {
 	if path != "" {
 		_ = os.Remove(path) // somebody else may have
 	}
-}
-
-// pathOf is the file of a unix socket's address, or "" when that has none. It
-// is absolute: the program may go elsewhere.
-func pathOf(a socket.Addr) string {
-	path := a.Host()
-	if a.Family() != socket.Unix || path == "" || path[0] == '@' {
-		return ""
-	}
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
 }
 
 // Addrs is the addresses that the server listens at, in the order of Listen or
