@@ -238,24 +238,21 @@ func (d *dial) connectOnce(ctx context.Context, to socket.Addr) (*socket.Socket,
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	opts := []socket.Option{socket.Prepare(func(fd int) error { return d.prepare(fd, to) })}
+	cfg := socket.Config{Group: d.Group, Prepare: func(fd int) error { return d.prepare(fd, to) }}
 	if d.LocalAddr != nil {
 		local, err := socketAddr(to.Family(), d.LocalAddr)
 		if err != nil {
 			return nil, err
 		}
-		opts = append(opts, socket.Bind(local))
+		cfg.Bind = local
 	}
-	if d.Group != nil {
-		opts = append(opts, socket.Group(d.Group))
-	}
-	s, err := socket.New(to.Family(), d.typ, 0, opts...)
+	s, err := cfg.New(to.Family(), d.typ, 0)
 	if err != nil {
 		return nil, err
 	}
 	view := s
 	if ctx.Done() != nil {
-		view = s.With(ctx)
+		view = s.WithContext(ctx)
 	}
 	if err := view.ConnectAddr(to); err != nil {
 		s.Close()

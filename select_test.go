@@ -56,7 +56,7 @@ func newTCP(t testing.TB) *socket.Socket {
 }
 
 func listen(t testing.TB) *socket.Socket {
-	s, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	l := keep(t, s, err)
 	require.NoError(t, l.Listen(16))
 	return l
@@ -218,7 +218,7 @@ func unixSeqpacket(t testing.TB) *socket.Socket {
 }
 
 func udp(t testing.TB) *socket.Socket {
-	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"))
+	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Dgram, 0)
 	return keep(t, s, err)
 }
 

@@ -267,7 +267,7 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	ls, err := socket.Resume(fd, nil, socket.Group(s.group))
+	ls, err := socket.Config{Group: s.group}.Resume(fd, nil)
 	if err != nil {
 		unix.Close(fd)
 		return nil, err

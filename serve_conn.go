@@ -512,7 +512,7 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	if err != nil {
 		return nil, &socket.Error{Op: "detach", Errno: unix.EBUSY, Err: err}
 	}
-	s, err := socket.Resume(fd, e.unread, socket.Group(e.srv.group))
+	s, err := socket.Config{Group: e.srv.group}.Resume(fd, e.unread)
 	if err != nil {
 		unix.Close(fd)
 	}

@@ -15,7 +15,7 @@ import (
 // Accept takes the next connection of a listening socket: accept(2). It waits
 // for one, within the receive timeout (EAGAIN). The new socket has the family,
 // type, protocol, group, MaxString and MaxLine of the listening one; an inet or
-// inet6 one inherits its timeouts and SO_RCVLOWAT, too. It has no context (With)
+// inet6 one inherits its timeouts and SO_RCVLOWAT, too. It has no context (WithContext)
 // and its remote address is the peer's. A socket
 // that does not listen, or was shut down, gives EINVAL. EMFILE and ENFILE are
 // the caller's to handle: the connection stays in the queue, so a server should

@@ -396,14 +396,14 @@ func seqPeer(t *testing.T, e end) int {
 }
 
 func udpPair(t *testing.T) (a, b *Socket) {
-	a = open(t, Inet, Dgram, Address("127.0.0.1"))
-	b = open(t, Inet, Dgram, Address("127.0.0.1"))
+	a = open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
+	b = open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	return a, b
 }
 
 func TestRecvFromRemembersTheSender(t *testing.T) {
 	a, b := udpPair(t)
-	c := open(t, Inet, Dgram, Address("127.0.0.1"))
+	c := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	require.False(t, b.RemoteAddr().IsValid())
 	buf := make([]byte, 16)
 	for _, from := range []*Socket{a, c, a} {
@@ -425,8 +425,8 @@ func TestRecvFromRemembersTheSender(t *testing.T) {
 
 func TestRecvFromOnUnixNamesThePath(t *testing.T) {
 	dir := t.TempDir()
-	a := open(t, Unix, Dgram, Filename(filepath.Join(dir, "a")))
-	b := open(t, Unix, Dgram, Filename(filepath.Join(dir, "b")))
+	a := open(t, Unix, Dgram, Config{Filename: filepath.Join(dir, "a")})
+	b := open(t, Unix, Dgram, Config{Filename: filepath.Join(dir, "b")})
 	n, err := a.SendTo([]byte("x"), filepath.Join(dir, "b"), "", 0)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
@@ -473,7 +473,7 @@ func TestSendToLooksUpNames(t *testing.T) {
 
 // The look-up is under the send timeout, and can be interrupted.
 func TestSendToNameIsTimed(t *testing.T) {
-	silent := open(t, Inet, Dgram, Address("127.0.0.1")) // a name server that says nothing
+	silent := open(t, Inet, Dgram, Config{Address: "127.0.0.1"}) // a name server that says nothing
 	old := net.DefaultResolver
 	asked := make(chan struct{}, 100) // by each look-up, once it has found the resolver
 	defer func() { net.DefaultResolver = old }()
@@ -524,7 +524,7 @@ func TestBlockedRecvFromGetsTheDatagram(t *testing.T) {
 func TestBlockedUnixDatagramGoesOn(t *testing.T) {
 	for _, connected := range []bool{true, false} {
 		t.Run(fmt.Sprint("connected ", connected), func(t *testing.T) {
-			peer := open(t, Unix, Dgram, Bind(abstract()))
+			peer := open(t, Unix, Dgram, Config{Bind: abstract()})
 			s := open(t, Unix, Dgram)
 			var to *Addr
 			if connected {
@@ -561,7 +561,7 @@ func TestBlockedUnixDatagramGoesOn(t *testing.T) {
 }
 
 func TestCloseEndsABlockedSendByAddress(t *testing.T) {
-	peer := open(t, Unix, Dgram, Bind(abstract()))
+	peer := open(t, Unix, Dgram, Config{Bind: abstract()})
 	to := peer.LocalAddr()
 	s := open(t, Unix, Dgram)
 	fill(t, weirEnd{s}, &to)
@@ -608,12 +608,12 @@ func TestZeroReads(t *testing.T) {
 
 // Receivers of one socket are each told their own sender.
 func TestRecvFromByMany(t *testing.T) {
-	s := open(t, Inet, Dgram, Address("127.0.0.1"))
+	s := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	require.NoError(t, s.SetRecvTimeout(10*time.Second))
 	const senders, each = 4, 50
 	var wg sync.WaitGroup
 	for range senders {
-		from := open(t, Inet, Dgram, Address("127.0.0.1"))
+		from := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 		text := []byte(from.LocalAddr().String())
 		wg.Go(func() {
 			for range each {
@@ -641,7 +641,7 @@ func TestDatagramsAllocateNothing(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	a, b := udpPair(t)
-	c := open(t, Inet, Dgram, Address("127.0.0.1"))
+	c := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	to := b.LocalAddr()
 	host, port := to.Host(), strconv.Itoa(to.Port())
 	buf := make([]byte, 16)

@@ -349,7 +349,7 @@ func TestEOF(t *testing.T) {
 		{"interrupted", Stream, func(s, peer *Socket) error {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			return recv(s.With(ctx))
+			return recv(s.WithContext(ctx))
 		}, unix.EINTR, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -379,9 +379,11 @@ func TestEOF(t *testing.T) {
 }
 
 // tcpInputPair is a TCP connection whose ends are a and b.
-func tcpInputPair(t *testing.T, opts ...Option) (a, b *Socket) {
+func tcpInputPair(t *testing.T, cfg ...Config) (a, b *Socket) {
 	t.Helper()
-	listener, err := New(Inet, Stream, 0, append(opts, Address("127.0.0.1"))...)
+	local := only(cfg)
+	local.Address = "127.0.0.1"
+	listener, err := local.New(Inet, Stream, 0)
 	require.NoError(t, err)
 	defer listener.Close()
 	require.NoError(t, listener.Listen(1))
@@ -639,11 +641,11 @@ func TestMessagesAreWhole(t *testing.T) {
 }
 
 func TestSizeOptions(t *testing.T) {
-	for _, bad := range []Option{MaxString(0), MaxString(-1), MaxString(1<<28 + 1), MaxLine(0), MaxLine(-5)} {
-		_, err := New(Inet, Stream, 0, bad)
+	for _, bad := range []Config{{MaxString: -1}, {MaxString: 1<<28 + 1}, {MaxLine: -5}, {MaxLine: 1<<28 + 1}} {
+		_, err := bad.New(Inet, Stream, 0)
 		require.ErrorIs(t, err, unix.EINVAL)
 	}
-	s, peer := tcpInputPair(t, MaxString(10), MaxLine(20)) // accepted sockets inherit
+	s, peer := tcpInputPair(t, Config{MaxString: 10, MaxLine: 20}) // accepted sockets inherit
 	put(t, peer, strings.Repeat("x", 15))
 	buf := make([]byte, 15)
 	_, err := s.Recv(buf, unix.MSG_PEEK|unix.MSG_WAITALL)

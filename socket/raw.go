@@ -105,15 +105,20 @@ func Accepted(fd int, family Family, group *loop.Group, on *loop.Loop) (Socket, 
 	return Socket{core: c}, nil
 }
 
-// Resume is Adopt of a descriptor that nobody else has, such as Release gives,
-// together with the input that was read ahead.
-func Resume(fd int, input []byte, opts ...Option) (*Socket, error) {
+// Resume makes a Socket, on the default group, of what Release returned: a
+// non-blocking descriptor that nothing else uses, and the input that was read
+// ahead. Otherwise it is as Adopt.
+func Resume(fd int, input []byte) (*Socket, error) { return Config{}.Resume(fd, input) }
+
+// Resume makes a Socket as the function Resume does. The fields of the Config
+// mean what they mean for New.
+func (cfg Config) Resume(fd int, input []byte) (*Socket, error) {
 	const op = "resume"
-	c, o, err := examine(op, fd, opts)
+	c, err := cfg.examine(op, fd)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.prepare(fd, c.family); err != nil {
+	if err := cfg.prepare(fd, c.family); err != nil {
 		return nil, err
 	}
 	if len(input) > 0 {
