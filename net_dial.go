@@ -228,7 +228,7 @@ func (d *dial) connect(ctx context.Context, to socket.Addr) (*socket.Socket, err
 		if !d.tcp() || d.from().Port() != 0 || s.LocalAddr() != s.RemoteAddr() {
 			return s, nil
 		}
-		_ = s.Setsockopt(nil, "SO_LINGER", []int{1, 0}) // or the port would be taken for a minute
+		_ = s.SetLinger(0) // or the port would be taken for a minute
 		s.Close()
 	}
 	return nil, d.cause(&socket.Error{Op: "connect", Errno: unix.ECONNREFUSED})

@@ -174,3 +174,15 @@ func TestAddrUnmap(t *testing.T) {
 		require.Equal(t, a, a.Unmap())
 	}
 }
+
+func TestAddrFromSockaddr(t *testing.T) {
+	for _, want := range []Addr{loopback(), UnixAddr("@x"), UnixAddr("/x"), NetlinkAddr(1, 2)} {
+		var sa sockaddr
+		require.NoError(t, sa.encode(want))
+		require.Equal(t, want, AddrFromSockaddr(&sa.Raw, sa.Len))
+	}
+	var none unix.RawSockaddrAny
+	require.False(t, AddrFromSockaddr(&none, 0).IsValid())
+	none.Addr.Family = unix.AF_UNIX
+	require.NotPanics(t, func() { AddrFromSockaddr(&none, 1<<31) })
+}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -391,7 +392,7 @@ func TestSegments(t *testing.T) {
 }
 
 func TestBatchesAllocateNothing(t *testing.T) {
-	if racing {
+	if sys.Racing {
 		t.Skip("the race detector allocates")
 	}
 	a, b := udpPair(t)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -121,7 +122,7 @@ func TestBlockedSocketIsNotCollected(t *testing.T) {
 		"Write":    {func(s *Socket) error { _, err := s.Write(make([]byte, 1<<20)); return err }, nil},
 		"waitTurn": {func(s *Socket) error {
 			return s.wait(loop.Read, 0, func(fd int) (bool, unix.Errno) {
-				_, errno := recvfrom(fd, make([]byte, 1), 0, nil)
+				_, errno := sys.Recvfrom(fd, make([]byte, 1), 0, nil)
 				return true, errno
 			})
 		}, func(t *testing.T, peer *Socket) { put(t, peer, "x") }},

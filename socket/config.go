@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -200,7 +201,7 @@ func bindTo(fd int, a Addr) error {
 	if err := sa.encode(a); err != nil {
 		return badAddr("bind", a.String(), err)
 	}
-	if errno := bind(fd, &sa); errno != 0 {
+	if errno := sys.Bind(fd, (*sys.Sockaddr)(&sa)); errno != 0 {
 		return fail("bind", a.String(), errno)
 	}
 	return nil

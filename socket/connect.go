@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +28,7 @@ func (s *Socket) Accept() (*Socket, error) {
 	fd := -1
 	err := s.wait(loop.Read, c.recvTimeout.get(), func(listener int) (bool, syscall.Errno) {
 		var errno syscall.Errno
-		fd, errno = accept(listener, &from)
+		fd, errno = sys.Accept(listener, (*sys.Sockaddr)(&from))
 		return true, errno
 	})
 	if err == nil && fd < 0 {
@@ -237,7 +238,7 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 	for {
 		errno := unix.EALREADY
 		if ask {
-			errno = connect(c.reg.FD(), &sa)
+			errno = sys.Connect(c.reg.FD(), (*sys.Sockaddr)(&sa))
 		}
 		ask = true
 		var err error
@@ -261,7 +262,7 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 			if call.Timeout < 0 { // nor would the kernel look again
 				return &Error{Errno: first, Err: err}
 			}
-			switch errno := connect(c.reg.FD(), &sa); errno {
+			switch errno := sys.Connect(c.reg.FD(), (*sys.Sockaddr)(&sa)); errno {
 			case 0: // at the last moment
 				c.remote.set(to)
 				return nil
@@ -277,7 +278,7 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 		if c.shutdowns.Load() != shutdowns && c.family != Unix {
 			// Shutdown has ended it, and another connect(2) would begin anew;
 			// unless it came just after the connection did.
-			if _, errno := sockname(unix.SYS_GETPEERNAME, c.reg.FD()); errno == 0 {
+			if _, errno := peerAddr(c.reg.FD()); errno == 0 {
 				c.remote.set(to)
 				return nil
 			}

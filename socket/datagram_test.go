@@ -17,6 +17,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -51,7 +52,7 @@ func (e kernelEnd) recvFrom(buf []byte, flags int) (int, error) {
 	var n uintptr
 	var errno unix.Errno
 	unsignalled(func() {
-		n, _, errno = unix.Syscall6(unix.SYS_RECVFROM, uintptr(e), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
+		n, _, errno = unix.Syscall6(unix.SYS_RECVFROM, uintptr(e), uintptr(sys.Pointer(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
 	})
 	if errno != 0 {
 		return 0, errno
@@ -65,12 +66,12 @@ func (e kernelEnd) sendTo(buf []byte, flags int, to *Addr) (int, error) {
 		if err := sa.encode(*to); err != nil {
 			return 0, err
 		}
-		name = unsafe.Pointer(&sa.raw)
+		name = unsafe.Pointer(&sa.Raw)
 	}
 	var n uintptr
 	var errno unix.Errno
 	unsignalled(func() {
-		n, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(e), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags|unix.MSG_NOSIGNAL), uintptr(name), uintptr(sa.len))
+		n, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(e), uintptr(sys.Pointer(buf)), uintptr(len(buf)), uintptr(flags|unix.MSG_NOSIGNAL), uintptr(name), uintptr(sa.Len))
 	})
 	if errno != 0 {
 		return 0, errno
@@ -82,7 +83,7 @@ const short = 100 * time.Millisecond
 
 // fdAddr is the address that a descriptor is bound to.
 func fdAddr(t *testing.T, fd int) Addr {
-	a, errno := sockname(unix.SYS_GETSOCKNAME, fd)
+	a, errno := localAddr(fd)
 	require.Zero(t, errno)
 	return a
 }
@@ -102,7 +103,7 @@ func fdSocket(t *testing.T, family Family, typ Type, a ...Addr) int {
 func fdConnect(t *testing.T, fd int, to Addr) {
 	var sa sockaddr
 	require.NoError(t, sa.encode(to))
-	require.Zero(t, connect(fd, &sa))
+	require.Zero(t, sys.Connect(fd, (*sys.Sockaddr)(&sa)))
 }
 
 var names int
@@ -637,7 +638,7 @@ func TestRecvFromByMany(t *testing.T) {
 }
 
 func TestDatagramsAllocateNothing(t *testing.T) {
-	if racing {
+	if sys.Racing {
 		t.Skip("the race detector allocates")
 	}
 	a, b := udpPair(t)

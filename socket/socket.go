@@ -5,7 +5,9 @@ import (
 	"io"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -246,7 +248,7 @@ func (s *Socket) Type() Type { return s.core.typ }
 // LocalAddr is the address that the socket is bound to: getsockname(2). It is
 // the zero Addr of a closed socket.
 func (s *Socket) LocalAddr() Addr {
-	a, _ := s.address(unix.SYS_GETSOCKNAME)
+	a, _ := s.address(localAddr)
 	return a
 }
 
@@ -257,17 +259,17 @@ func (s *Socket) RemoteAddr() Addr {
 	if a := s.core.remote.get(); a.IsValid() {
 		return a
 	}
-	a, _ := s.address(unix.SYS_GETPEERNAME)
+	a, _ := s.address(peerAddr)
 	return a
 }
 
-func (s *Socket) address(trap uintptr) (Addr, error) {
+func (s *Socket) address(of func(fd int) (Addr, syscall.Errno)) (Addr, error) {
 	defer runtime.KeepAlive(s)
 	if err := s.core.reg.Use(); err != nil {
 		return Addr{}, err
 	}
 	defer s.core.reg.Done()
-	a, errno := sockname(trap, s.core.reg.FD())
+	a, errno := of(s.core.reg.FD())
 	if errno != 0 {
 		return Addr{}, errno
 	}
@@ -328,6 +330,14 @@ func (s *Socket) SetNoDelay(on bool) error {
 	return s.control("setsockopt", "TCP_NODELAY", func(fd int) error {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, v)
 	})
+}
+
+// SetLinger sets SO_LINGER, which says what Close does with data that is not yet
+// sent or acknowledged. If seconds is below 0, the default, the kernel sends it in
+// the background. If it is 0, the kernel drops it, and a TCP connection is reset. If
+// it is above 0, Close waits for as long at most. See socket(7).
+func (s *Socket) SetLinger(seconds int) error {
+	return s.control("setsockopt", "SO_LINGER", func(fd int) error { return sys.SetLinger(fd, seconds) })
 }
 
 var _ io.Closer = (*Socket)(nil)

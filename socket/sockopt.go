@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -222,14 +223,14 @@ func (o *option) get(fd int) ([]byte, error) {
 }
 
 func setsockopt(fd, level, number int, data []byte) syscall.Errno {
-	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(start(data)), uintptr(len(data)), 0)
+	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(sys.Pointer(data)), uintptr(len(data)), 0)
 	return errno
 }
 
 // getsockopt asks for n bytes (of a filter: instructions), for which buf must
 // have room, and returns how many there are.
 func getsockopt(fd, level, number int, buf []byte, n uint32) (int, syscall.Errno) {
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(start(buf)), uintptr(unsafe.Pointer(&n)), 0)
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(sys.Pointer(buf)), uintptr(unsafe.Pointer(&n)), 0)
 	return int(n), errno
 }
 

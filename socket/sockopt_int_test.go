@@ -50,3 +50,15 @@ func TestSockoptIntRefuses(t *testing.T) {
 	_, err = s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_KEEPALIVE)
 	require.ErrorIs(t, err, unix.EBADF)
 }
+
+func TestSetLinger(t *testing.T) {
+	s := newTCP(t)
+	for seconds, want := range map[int][]int{5: {1, 5}, 0: {1, 0}, -1: {0, 0}} {
+		require.NoError(t, s.SetLinger(seconds))
+		v, err := s.Getsockopt(nil, "SO_LINGER")
+		require.NoError(t, err)
+		require.Equal(t, want, v)
+	}
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, s.SetLinger(0), unix.EBADF)
+}
