@@ -245,7 +245,7 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 		switch {
 		case errno == 0,
 			errno == unix.EISCONN && first != 0 && c.family != Unix: // Shutdown has finished it
-			c.remote.set(to)
+			c.connected(to)
 			return nil
 		case errno == unix.EINPROGRESS, errno == unix.EALREADY && c.family != Unix:
 			err = c.reg.Wait(loop.Write, call)
@@ -264,7 +264,7 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 			}
 			switch errno := sys.Connect(c.reg.FD(), (*sys.Sockaddr)(&sa)); errno {
 			case 0: // at the last moment
-				c.remote.set(to)
+				c.connected(to)
 				return nil
 			case unix.EALREADY, unix.EINPROGRESS, unix.EAGAIN:
 				return &Error{Errno: first, Err: err}
@@ -279,7 +279,7 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 			// Shutdown has ended it, and another connect(2) would begin anew;
 			// unless it came just after the connection did.
 			if _, errno := peerAddr(c.reg.FD()); errno == 0 {
-				c.remote.set(to)
+				c.connected(to)
 				return nil
 			}
 			if errno := pending(c.reg.FD(), 0); errno != 0 || !connecting(c.reg.FD()) {
@@ -288,6 +288,13 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 			ask = false // it has not come to it yet, and will have us look
 		}
 	}
+}
+
+// connected notes that a connect has succeeded. The end of a connection before
+// this one no longer counts.
+func (c *core) connected(to Addr) {
+	c.remote.set(to)
+	c.atEnd.Store(false)
 }
 
 // connecting reports whether a connection over TCP is being made.

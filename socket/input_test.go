@@ -345,6 +345,14 @@ func TestEOF(t *testing.T) {
 		}, unix.EAGAIN, false},
 		{"seqpacket's end", SeqPacket, func(s, peer *Socket) error { peer.Close(); _, _, err := s.ReadRune(); return err }, io.EOF, true},
 		{"a broken pipe", Stream, func(s, peer *Socket) error { s.Shutdown(unix.SHUT_WR); _, err := s.Write(buf); return err }, unix.EPIPE, false},
+		{"a pipe that the peer broke", Stream, func(s, peer *Socket) error { peer.Close(); _, err := s.Write(buf); return err }, unix.EPIPE, true},
+		{"a pipe that the peer broke, with input left", Stream, func(s, peer *Socket) error {
+			put(t, peer, "x")
+			peer.Close()
+			_, err := s.Write(buf)
+			return err
+		}, unix.EPIPE, false},
+		{"a pipe that the peer does not read", Stream, func(s, peer *Socket) error { peer.Shutdown(unix.SHUT_RD); _, err := s.Write(buf); return err }, unix.EPIPE, false},
 		{"closed", Stream, func(s, peer *Socket) error { s.Close(); return recv(s) }, unix.EBADF, true},
 		{"interrupted", Stream, func(s, peer *Socket) error {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -364,6 +372,29 @@ func TestEOF(t *testing.T) {
 			require.False(t, errors.Is(err, io.EOF) && errors.Is(err, unix.EAGAIN))
 		})
 	}
+	t.Run("a reset that a send is told of", func(t *testing.T) {
+		s, peer := tcpInputPair(t)
+		put(t, s, "unread")
+		require.NoError(t, peer.SetLinger(0))
+		require.NoError(t, peer.Close())
+		require.Eventually(t, func() bool { return polled(s.Fd(), unix.POLLHUP) }, 10*time.Second, time.Millisecond)
+		_, err := s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_ERROR) // takes ECONNRESET away
+		require.NoError(t, err)
+		require.False(t, s.EOF())
+		_, err = s.Write(buf)
+		require.ErrorIs(t, err, unix.EPIPE)
+		require.True(t, s.EOF())
+	})
+	t.Run("before a connection, and after", func(t *testing.T) {
+		l := listening(t, Inet, 1)
+		s := unconnected(t, Inet)
+		_, err := s.Write(buf)
+		require.ErrorIs(t, err, unix.EPIPE)
+		require.False(t, s.EOF())
+		s.core.atEnd.Store(true)
+		require.NoError(t, s.ConnectAddr(l.LocalAddr()))
+		require.False(t, s.EOF())
+	})
 	t.Run("a character pushed back", func(t *testing.T) {
 		s, peer := inputPair(t, Stream)
 		put(t, peer, "a")
@@ -580,7 +611,6 @@ func TestReadersTakeTurns(t *testing.T) {
 func TestBufferedReadKeepsReadiness(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	sized(s, 4, 0)
-	require.NoError(t, s.SetRecvTimeout(10*time.Second))
 	all := make(chan string)
 	go func() {
 		var got []rune

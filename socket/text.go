@@ -270,19 +270,41 @@ func (c *core) failed(op, addr string, err error) error {
 		c.atEnd.Store(true)
 		return err
 	}
-	if errno, ok := err.(syscall.Errno); ok && fatal(errno) && (c.stream() || c.typ == SeqPacket) {
+	if errno, ok := err.(syscall.Errno); ok && c.fatal(errno) {
 		c.atEnd.Store(true)
 	}
 	return fail(op, addr, err)
 }
 
-// fatal reports whether a connection is of no more use after an error. EPIPE is
-// not among them: who has shut down the sending side may still receive.
-func fatal(errno syscall.Errno) bool {
+// fatal reports whether a connection is of no more use after an error.
+func (c *core) fatal(errno syscall.Errno) bool {
+	if !c.stream() && c.typ != SeqPacket {
+		return false
+	}
 	switch errno {
 	case unix.ECONNRESET, unix.ECONNABORTED, unix.ENETRESET, unix.ETIMEDOUT,
 		unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ENETDOWN, unix.EIO:
 		return true
+	case unix.EPIPE:
+		return c.broken()
 	}
 	return false
+}
+
+// broken reports whether EPIPE is the end of a connection. It is not if only the
+// sending side is shut, because the peer may still send; nor if there is input
+// left; nor if there has been no connection yet.
+func (c *core) broken() bool {
+	if c.reg.Use() != nil {
+		return false
+	}
+	defer c.reg.Done()
+	fd := c.reg.FD()
+	return polled(fd, unix.POLLHUP) && queued(fd) == 0 && (c.family == Unix || hasConnected(fd))
+}
+
+// hasConnected reports whether TCP has had an answer from a peer.
+func hasConnected(fd int) bool {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err != nil || info.Segs_in > 0
 }
