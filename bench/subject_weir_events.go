@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/server"
 	"github.com/seed-2334f180/weir/socket"
 )
 
@@ -14,8 +14,8 @@ var weirEventsSubject = subject{
 }
 
 func serveEchoWeirEvents(_ int, ready func(addr string) error) error {
-	return runWeirServer("tcp4", ready, &weir.Server{Loops: 1, Events: weir.Events{
-		Data: func(c *weir.Conn) error {
+	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Events: server.Events{
+		Data: func(c *server.Conn) error {
 			_, err := c.Write(c.Next(-1))
 			return err
 		},
@@ -26,8 +26,8 @@ func serveEchoWeirEvents(_ int, ready func(addr string) error) error {
 // returns.
 func servePipelineWeirEvents(_ int, ready func(addr string) error) error {
 	var answer []byte // the loop's: Write copies it
-	return runWeirServer("tcp4", ready, &weir.Server{Loops: 1, Events: weir.Events{
-		Data: func(c *weir.Conn) error {
+	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Events: server.Events{
+		Data: func(c *server.Conn) error {
 			for {
 				header := c.Peek(frameHeader)
 				if header == nil {
@@ -51,13 +51,13 @@ func servePipelineWeirEvents(_ int, ready func(addr string) error) error {
 }
 
 func serveUDPWeirEvents(_ int, ready func(addr string) error) error {
-	return runWeirServer("udp4", ready, &weir.Server{Loops: 1, Events: weir.Events{
-		Packet: func(l *weir.PacketListener, p []byte, from socket.Addr) { l.SendTo(p, from) },
+	return runWeirServer("udp4", ready, &server.Server{Loops: 1, Events: server.Events{
+		Packet: func(l *server.PacketListener, p []byte, from socket.Addr) { l.SendTo(p, from) },
 	}})
 }
 
 // runWeirServer serves on a free port until the process ends.
-func runWeirServer(network string, ready func(addr string) error, srv *weir.Server) error {
+func runWeirServer(network string, ready func(addr string) error, srv *server.Server) error {
 	addr, err := srv.Listen(network, "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -711,7 +712,7 @@ func TestDump(t *testing.T) {
 }
 
 func TestNoAllocation(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	s, peer := inputPair(t, Stream)
