@@ -173,7 +173,7 @@ func measureFinds(order findOrder, answer answerFunc) error {
 
 // connectedSockets is n sockets, an even number: both ends of connections.
 func connectedSockets(n int) ([]*socket.Socket, error) {
-	l, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	l, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	if err != nil {
 		return nil, err
 	}

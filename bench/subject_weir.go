@@ -30,7 +30,7 @@ func servePipelineWeir(size int, ready func(addr string) error) error {
 
 // serveWeir serves each connection in a goroutine, and closes it afterwards.
 func serveWeir(ready func(addr string) error, serve func(*socket.Socket)) error {
-	listener, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	listener, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func serveUDPWeirBatch(size int, ready func(addr string) error) error {
 
 // datagramWeir is a socket on a free port, of which ready has been told.
 func datagramWeir(ready func(addr string) error) (*socket.Socket, error) {
-	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"))
+	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Dgram, 0)
 	if err != nil {
 		return nil, err
 	}
