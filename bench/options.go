@@ -9,31 +9,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-type options struct {
-	suites   []string
-	subjects []string
-	conns    []int         // none: each suite has its own
-	sizes    []int         // of messages, in bytes; none: each suite has its own
-	dur      time.Duration // of one measured window
-	reps     int           // rounds
-	json     string        // file, "" for none
-}
-
-const (
-	maxConns = 1 << 20
-	maxSize  = 16 << 20
-	maxDur   = time.Hour
-	maxReps  = 10000
+	"github.com/seed-2334f180/weir/bench/machine"
+	"github.com/seed-2334f180/weir/bench/subjects"
+	"github.com/seed-2334f180/weir/bench/suites"
 )
 
 // parseOptions reads the command line. Help goes to out; an error names the flag and the value.
-func parseOptions(args []string, out io.Writer) (options, error) {
+func parseOptions(args []string, out io.Writer) (suites.Options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
 	suiteList := fs.String("suite", "echo", "suites to run, a comma-separated `list`, or all")
-	subjectList := fs.String("subjects", strings.Join(usualSubjects(), ","),
+	subjectList := fs.String("subjects", strings.Join(subjects.Usual(), ","),
 		"subjects to measure, a comma-separated `list`, or all")
 	connList := fs.String("conns", "", "numbers of connections, a comma-separated `list`, instead of a suite's own")
 	sizeList := fs.String("size", "", "bytes in a message, a comma-separated `list`, instead of a suite's own")
@@ -45,54 +32,47 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 		if errors.Is(err, flag.ErrHelp) {
 			printHelp(fs, out)
 		}
-		return options{}, err
+		return suites.Options{}, err
 	}
 	if fs.NArg() > 0 {
-		return options{}, fmt.Errorf("%q: there are no arguments beside the flags (-h shows them)", fs.Arg(0))
+		return suites.Options{}, fmt.Errorf("%q: there are no arguments beside the flags (-h shows them)", fs.Arg(0))
 	}
 
-	opts := options{dur: *dur, reps: *reps, json: *jsonFile}
+	opts := suites.Options{Dur: *dur, Reps: *reps, Json: *jsonFile}
 	var err error
-	if opts.suites, err = nameList("suite", *suiteList, suiteNames(), func(s string) error { _, err := findSuite(s); return err }); err != nil {
-		return options{}, err
+	if opts.Suites, err = nameList("suite", *suiteList, suites.Names(), func(s string) error { _, err := suites.Find(s); return err }); err != nil {
+		return suites.Options{}, err
 	}
-	if opts.subjects, err = nameList("subjects", *subjectList, subjectNames(), func(s string) error { _, err := findSubject(s); return err }); err != nil {
-		return options{}, err
+	if opts.Subjects, err = nameList("subjects", *subjectList, subjects.Names(), func(s string) error { _, err := subjects.Find(s); return err }); err != nil {
+		return suites.Options{}, err
 	}
-	if opts.conns, err = numberList("conns", *connList, func(n int) error {
-		if err := within("conns", n, 1, maxConns); err != nil {
+	if opts.Conns, err = numberList("conns", *connList, func(n int) error {
+		if err := suites.Within("conns", n, 1, suites.MaxConns); err != nil {
 			return err
 		}
-		if err := filesAllowed(n); err != nil {
+		if err := machine.FilesAllowed(n); err != nil {
 			return fmt.Errorf("-conns: %w", err)
 		}
 		return nil
 	}); err != nil {
-		return options{}, err
+		return suites.Options{}, err
 	}
-	if opts.sizes, err = numberList("size", *sizeList, func(n int) error {
-		for _, name := range opts.suites {
-			if s, err := findSuite(name); err != nil {
+	if opts.Sizes, err = numberList("size", *sizeList, func(n int) error {
+		for _, name := range opts.Suites {
+			if s, err := suites.Find(name); err != nil {
 				return err
-			} else if err := s.sizeAllowed(n); err != nil {
+			} else if err := s.SizeAllowed(n); err != nil {
 				return err
 			}
 		}
-		return within("size", n, 1, maxSize)
+		return suites.Within("size", n, 1, suites.MaxSize)
 	}); err != nil {
-		return options{}, err
+		return suites.Options{}, err
 	}
 	return opts, errors.Join(
-		within("dur", *dur, time.Millisecond, maxDur),
-		within("reps", *reps, 1, maxReps),
+		suites.Within("dur", *dur, time.Millisecond, suites.MaxDur),
+		suites.Within("reps", *reps, 1, suites.MaxReps),
 	)
-}
-
-func within[T int | time.Duration](name string, value, least, most T) error {
-	if value < least || value > most {
-		return fmt.Errorf("-%s %v: want %v to %v", name, value, least, most)
-	}
-	return nil
 }
 
 // nameList splits a comma-separated list, keeping the user's order and each name once. "all"
@@ -135,27 +115,18 @@ func numberList(flagName, list string, allowed func(int) error) ([]int, error) {
 	return numbers, nil
 }
 
-// filesAllowed tells whether a process may have so many connections.
-func filesAllowed(conns int) error {
-	if limit, err := hardFileLimit(); err == nil && limit < uint64(conns+spareFiles) {
-		return fmt.Errorf("%d connections need %d descriptors, and the hard limit (ulimit -Hn) is %d",
-			conns, conns+spareFiles, limit)
-	}
-	return nil
-}
-
 func printHelp(fs *flag.FlagSet, out io.Writer) {
 	fmt.Fprint(out, "Bench measures Weir beside its peers.\n\nusage: go run ./bench [flags]\n\nSuites (-suite):\n")
-	for _, s := range suites {
-		fmt.Fprintf(out, "  %-10s %s%s\n", s.name, s.about, s.ownSettings())
+	for _, s := range suites.All {
+		fmt.Fprintf(out, "  %-10s %s%s\n", s.Name, s.About, ownSettings(s))
 	}
 	fmt.Fprint(out, "\nSubjects (-subjects):\n")
-	for _, s := range subjects {
-		about := s.about
-		if s.byRequest {
+	for _, s := range subjects.All {
+		about := s.About
+		if s.ByRequest {
 			about += " (only when asked for)"
 		}
-		fmt.Fprintf(out, "  %-10s %s\n", s.name, about)
+		fmt.Fprintf(out, "  %-10s %s\n", s.Name, about)
 	}
 	fmt.Fprint(out, "\nFlags:\n")
 	fs.SetOutput(out)
@@ -163,13 +134,13 @@ func printHelp(fs *flag.FlagSet, out io.Writer) {
 }
 
 // ownSettings are what -conns and -size replace.
-func (s suite) ownSettings() string {
+func ownSettings(s suites.Suite) string {
 	var settings []string
-	if len(s.conns) > 0 {
-		settings = append(settings, "-conns "+numbers(s.conns))
+	if len(s.Conns) > 0 {
+		settings = append(settings, "-conns "+numbers(s.Conns))
 	}
-	if len(s.sizes) > 0 {
-		settings = append(settings, "-size "+numbers(s.sizes))
+	if len(s.Sizes) > 0 {
+		settings = append(settings, "-size "+numbers(s.Sizes))
 	}
 	if settings == nil {
 		return ""

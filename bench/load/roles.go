@@ -1,0 +1,13 @@
+package load
+
+import (
+	"github.com/seed-2334f180/weir/bench/child"
+)
+
+// Roles are the load generators.
+var Roles = map[string]child.Role{
+	"echo-load":  generating(openStreams),
+	"churn-load": generating(openChurn),
+	"udp-load":   generating(openDatagrams),
+	"idle-load":  child.Ordered(idle),
+}
