@@ -4,23 +4,23 @@
 // and the table shows the median of the ratios with the least and the greatest, so that a reader
 // sees how much of a difference is noise.
 //
-// 	go run ./bench                             the main table, under a minute
-// 	go run ./bench -h                          suites, subjects, flags
-// 	go run ./bench -suite churn -subjects raw,net,gnet,weir,nbio
-// 	go run ./bench -suite all -json all.jsonl   some minutes
+//	go run ./bench                             the main table, under a minute
+//	go run ./bench -h                          suites, subjects, flags
+//	go run ./bench -suite churn -subjects raw,net,gnet,weir,nbio
+//	go run ./bench -suite all -json all.jsonl   some minutes
 //
 // The packages below this one, from the top down:
 //
-// 	suites     what is measured: a table for each question
-// 	scripts    the processes of the interp suite: Lua and Lisp
-// 	finders    the processes of the select suite: find the ready one of many sockets
-// 	load       the load generators
-// 	subjects   what is compared: the same servers on Weir and on its peers
-// 	report     tables for people, JSON lines for programs
-// 	measure    rounds, medians, ratios
-// 	child      processes with a role
-// 	machine    cores, processor time, memory, descriptors
-// 	wire       what the generators and the servers both speak: frames, batches of datagrams
+//	suites     what is measured: a table for each question
+//	scripts    the processes of the interp suite: Lua and Lisp
+//	finders    the processes of the select suite: find the ready one of many sockets
+//	load       the load generators
+//	subjects   what is compared: the same servers on Weir and on its peers
+//	report     tables for people, JSON lines for programs
+//	measure    rounds, medians, ratios
+//	child      processes with a role
+//	machine    cores, processor time, memory, descriptors
+//	wire       what the generators and the servers both speak: frames, batches of datagrams
 //
 // A new suite is a file in suites and a line in suites.All; a new subject is a file in subjects
 // and a line in subjects.All.

@@ -19,14 +19,33 @@ import (
 func parseOptions(args []string, out io.Writer) (suites.Options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
-	suiteList := fs.String("suite", "echo", "suites to run, a comma-separated `list`, or all")
+	var opts suites.Options
+	own := &opts.Settings
+	var parsers []func() error // of the flags that are lists
+	list := func(name, what string, parse func(list string) error) {
+		text := fs.String(name, "", what+", a comma-separated `list`, instead of a suite's own")
+		parsers = append(parsers, func() error {
+			if *text == "" {
+				return nil
+			}
+			return parse(*text)
+		})
+	}
+	suiteList := fs.String("suite", "", "suites to run, a comma-separated `list`, or all (default "+strings.Join(suites.Usual, ",")+", the latter with few settings)")
 	subjectList := fs.String("subjects", strings.Join(subjects.Usual(), ","),
 		"subjects to measure, a comma-separated `list`, or all")
-	connList := fs.String("conns", "", "numbers of connections, a comma-separated `list`, instead of a suite's own")
-	sizeList := fs.String("size", "", "bytes in a message, a comma-separated `list`, instead of a suite's own")
-	dur := fs.Duration("dur", 300*time.Millisecond, "length of one measured window, a `duration`")
-	reps := fs.Int("reps", 5, "`rounds`: how often each subject is measured")
-	jsonFile := fs.String("json", "", "write the results to this `file` too, one JSON object a line")
+	list("conns", "numbers of connections", numbersTo(&own.Conns, "conns", suites.MaxConns, machine.FilesAllowed))
+	list("size", "bytes in a message (http: in an answer)", numbersTo(&own.Sizes, "size", suites.MaxSize, nil))
+	list("procs", "GOMAXPROCS of the server", numbersTo(&own.Procs, "procs", suites.MaxProcs, nil))
+	list("rates", "requests per second", numbersTo(&own.Rates, "rates", suites.MaxRate, nil))
+	list("pin", "server and load generator on cores of their own, or sharing all: "+strings.Join(suites.Pins, " or "), wordsTo(&own.Pins, "pin", suites.Pins))
+	list("beside", "what else runs: "+strings.Join(suites.Besides(), ", "), wordsTo(&own.Beside, "beside", suites.Besides()))
+	list("web", "kinds of HTTP: "+strings.Join(suites.WebKinds(), ", "), wordsTo(&own.Web, "web", suites.WebKinds()))
+	list("work", "computation for each request, as durations", worksTo(&own.Works))
+	fs.IntVar(&opts.Open, "open", 0, "`per cent` of net's greatest rate to offer, whether or not answers come; 0 is as fast as answers come (ordinary, neighbours)")
+	fs.DurationVar(&opts.Dur, "dur", 300*time.Millisecond, "length of one measured window, a `duration`")
+	fs.IntVar(&opts.Reps, "reps", 5, "`rounds`: how often each subject is measured")
+	fs.StringVar(&opts.JSON, "json", "", "write the results to this `file` too, one JSON object a line")
 
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -37,41 +56,53 @@ func parseOptions(args []string, out io.Writer) (suites.Options, error) {
 	if fs.NArg() > 0 {
 		return suites.Options{}, fmt.Errorf("%q: there are no arguments beside the flags (-h shows them)", fs.Arg(0))
 	}
+	for _, parse := range parsers {
+		if err := parse(); err != nil {
+			return suites.Options{}, err
+		}
+	}
+	if err := choose(&opts, fs, *suiteList, *subjectList); err != nil {
+		return suites.Options{}, err
+	}
+	if err := check(opts); err != nil {
+		return suites.Options{}, err
+	}
+	return opts, nil
+}
 
-	opts := suites.Options{Dur: *dur, Reps: *reps, Json: *jsonFile}
-	var err error
-	if opts.Suites, err = nameList("suite", *suiteList, suites.Names(), func(s string) error { _, err := suites.Find(s); return err }); err != nil {
-		return suites.Options{}, err
+// choose fills in the suites and the subjects. Without -suite, the usual suites run briefly.
+func choose(opts *suites.Options, fs *flag.FlagSet, suiteList, subjectList string) (err error) {
+	named := false
+	fs.Visit(func(f *flag.Flag) { named = named || f.Name == "suite" })
+	if named {
+		opts.Suites, err = nameList("suite", suiteList, suites.Names(), func(s string) error { _, err := suites.Find(s); return err })
+	} else {
+		opts.Suites, opts.Brief = suites.Usual, true
 	}
-	if opts.Subjects, err = nameList("subjects", *subjectList, subjects.Names(), func(s string) error { _, err := subjects.Find(s); return err }); err != nil {
-		return suites.Options{}, err
+	if err != nil {
+		return err
 	}
-	if opts.Conns, err = numberList("conns", *connList, func(n int) error {
-		if err := suites.Within("conns", n, 1, suites.MaxConns); err != nil {
+	opts.Subjects, err = nameList("subjects", subjectList, subjects.Names(), func(s string) error { _, err := subjects.Find(s); return err })
+	return err
+}
+
+// check returns an error for a value that is out of bounds.
+func check(opts suites.Options) error {
+	for _, name := range opts.Suites {
+		s, err := suites.Find(name)
+		if err != nil {
 			return err
 		}
-		if err := machine.FilesAllowed(n); err != nil {
-			return fmt.Errorf("-conns: %w", err)
-		}
-		return nil
-	}); err != nil {
-		return suites.Options{}, err
-	}
-	if opts.Sizes, err = numberList("size", *sizeList, func(n int) error {
-		for _, name := range opts.Suites {
-			if s, err := suites.Find(name); err != nil {
-				return err
-			} else if err := s.SizeAllowed(n); err != nil {
+		for _, size := range opts.Settings.Sizes {
+			if err := s.SizeAllowed(size); err != nil {
 				return err
 			}
 		}
-		return suites.Within("size", n, 1, suites.MaxSize)
-	}); err != nil {
-		return suites.Options{}, err
 	}
-	return opts, errors.Join(
-		suites.Within("dur", *dur, time.Millisecond, suites.MaxDur),
-		suites.Within("reps", *reps, 1, suites.MaxReps),
+	return errors.Join(
+		suites.Within("dur", opts.Dur, time.Millisecond, suites.MaxDur),
+		suites.Within("reps", opts.Reps, 1, suites.MaxReps),
+		suites.Within("open", opts.Open, 0, suites.MaxOpen),
 	)
 }
 
@@ -94,25 +125,63 @@ func nameList(flagName, list string, all []string, known func(string) error) ([]
 	return names, nil
 }
 
-// numberList splits a comma-separated list likewise. An empty one has none.
-func numberList(flagName, list string, allowed func(int) error) ([]int, error) {
-	if list == "" {
-		return nil, nil
+// numbersTo returns the parser of a flag that is a list of whole numbers from 1 to most. It
+// keeps the user's order and each number once.
+func numbersTo(to *[]int, flagName string, most int, allowed func(int) error) func(string) error {
+	return func(list string) error {
+		*to = nil
+		for field := range strings.SplitSeq(list, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(field))
+			if err != nil {
+				return fmt.Errorf("-%s %q: not a whole number", flagName, field)
+			}
+			if err := suites.Within(flagName, n, 1, most); err != nil {
+				return err
+			}
+			if allowed != nil {
+				if err := allowed(n); err != nil {
+					return fmt.Errorf("-%s: %w", flagName, err)
+				}
+			}
+			if !slices.Contains(*to, n) {
+				*to = append(*to, n)
+			}
+		}
+		return nil
 	}
-	var numbers []int
-	for field := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(field))
-		if err != nil {
-			return nil, fmt.Errorf("-%s %q: not a whole number", flagName, field)
-		}
-		if err := allowed(n); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(numbers, n) {
-			numbers = append(numbers, n)
-		}
+}
+
+// wordsTo returns the parser of a flag that is a list of some words.
+func wordsTo(to *[]string, flagName string, words []string) func(string) error {
+	return func(list string) (err error) {
+		*to, err = nameList(flagName, list, words, func(word string) error {
+			if !slices.Contains(words, word) {
+				return errors.New("there are " + strings.Join(words, ", "))
+			}
+			return nil
+		})
+		return err
 	}
-	return numbers, nil
+}
+
+// worksTo returns the parser of a flag that is a list of durations, which may be 0.
+func worksTo(to *[]time.Duration) func(string) error {
+	return func(list string) error {
+		*to = nil
+		for field := range strings.SplitSeq(list, ",") {
+			d, err := time.ParseDuration(strings.TrimSpace(field))
+			if err != nil {
+				return fmt.Errorf("-work %q: not a duration", field)
+			}
+			if err := suites.Within("work", d, 0, suites.MaxWork); err != nil {
+				return err
+			}
+			if !slices.Contains(*to, d) {
+				*to = append(*to, d)
+			}
+		}
+		return nil
+	}
 }
 
 func printHelp(fs *flag.FlagSet, out io.Writer) {
@@ -133,25 +202,32 @@ func printHelp(fs *flag.FlagSet, out io.Writer) {
 	fs.PrintDefaults()
 }
 
-// ownSettings are what -conns and -size replace.
+// ownSettings shows what a suite goes through, as the flags that say the same.
 func ownSettings(s suites.Suite) string {
 	var settings []string
-	if len(s.Conns) > 0 {
-		settings = append(settings, "-conns "+numbers(s.Conns))
+	add := func(flagName string, list string) {
+		if list != "" {
+			settings = append(settings, "-"+flagName+" "+list)
+		}
 	}
-	if len(s.Sizes) > 0 {
-		settings = append(settings, "-size "+numbers(s.Sizes))
-	}
+	add("procs", joined(s.Procs))
+	add("pin", joined(s.Pins))
+	add("beside", joined(s.Beside))
+	add("work", joined(s.Works))
+	add("rates", joined(s.Rates))
+	add("web", joined(s.Web))
+	add("conns", joined(s.Conns))
+	add("size", joined(s.Sizes))
 	if settings == nil {
 		return ""
 	}
 	return "\n             " + strings.Join(settings, " ")
 }
 
-func numbers(list []int) string {
+func joined[T any](list []T) string {
 	var words []string
-	for _, n := range list {
-		words = append(words, strconv.Itoa(n))
+	for _, v := range list {
+		words = append(words, fmt.Sprint(v))
 	}
 	return strings.Join(words, ",")
 }

@@ -16,7 +16,8 @@ func TestDefaults(t *testing.T) {
 	opts, err := parseOptions(nil, io.Discard)
 	require.NoError(t, err)
 	require.Equal(t, suites.Options{
-		Suites:   []string{"echo"},
+		Suites:   []string{"echo", "ordinary"},
+		Brief:    true,
 		Subjects: subjects.Usual(),
 		Dur:      300 * time.Millisecond,
 		Reps:     5,
@@ -39,11 +40,10 @@ func TestFlags(t *testing.T) {
 	require.Equal(t, suites.Options{
 		Suites:   []string{"timeouts", "echo"},
 		Subjects: []string{"net", "gnet"},
-		Conns:    []int{7, 8},
-		Sizes:    []int{1, 300},
+		Settings: suites.Settings{Conns: []int{7, 8}, Sizes: []int{1, 300}},
 		Dur:      20 * time.Millisecond,
 		Reps:     2,
-		Json:     "x.jsonl",
+		JSON:     "x.jsonl",
 	}, opts)
 }
 

@@ -87,9 +87,12 @@ func runRole(name string, roles map[string]Role) int {
 	return 0
 }
 
-// A Place is where a child runs: its core, and how many threads at once run its Go code (0 is
-// the runtime's default).
-type Place struct{ Core, Threads int }
+// A Place is where and how a child runs.
+type Place struct {
+	Cores   []int          // that it may use; nil is any
+	Threads int            // GOMAXPROCS; 0 is the runtime's default
+	Quota   *machine.Quota // of processor time; nil is none
+}
 
 // A Process is a running process with a role.
 type Process struct {
@@ -124,8 +127,13 @@ func Start(ctx context.Context, where Place, role string, order any) (*Process, 
 		return nil, err
 	}
 	c.answers = json.NewDecoder(stdout)
-	if err := pinned(where.Core, c.cmd.Start); err != nil {
+	if err := pinned(where.Cores, c.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", role, err)
+	}
+	if where.Quota != nil { // the child waits for its order meanwhile
+		if err := where.Quota.Add(c.Pid()); err != nil {
+			return nil, c.failed(err)
+		}
 	}
 	if err := json.NewEncoder(c.stdin).Encode(order); err != nil {
 		return nil, c.failed(err)
@@ -133,21 +141,23 @@ func Start(ctx context.Context, where Place, role string, order any) (*Process, 
 	return c, nil
 }
 
-// pinned calls start on a thread that may run on one core only. A process inherits that from
+// pinned calls start on a thread that may use these cores only. A process inherits that from
 // the thread that makes it, before it has threads of its own, so none of those can escape.
-func pinned(core int, start func() error) error {
-	if core == machine.Anywhere {
+func pinned(cores []int, start func() error) error {
+	if cores == nil {
 		return start()
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var before, one unix.CPUSet
+	var before, only unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return os.NewSyscallError("sched_getaffinity", err)
 	}
-	one.Set(core)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return fmt.Errorf("core %d: %w", core, os.NewSyscallError("sched_setaffinity", err))
+	for _, core := range cores {
+		only.Set(core)
+	}
+	if err := unix.SchedSetaffinity(0, &only); err != nil {
+		return fmt.Errorf("cores %v: %w", cores, os.NewSyscallError("sched_setaffinity", err))
 	}
 	err := start()
 	return errors.Join(err, os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(0, &before)))

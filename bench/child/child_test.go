@@ -26,11 +26,11 @@ func TestMain(m *testing.M) {
 
 func TestChildIsPinned(t *testing.T) {
 	cores, _ := machine.ChooseCores()
-	if cores.Server == machine.Anywhere {
+	if cores.Server == nil {
 		t.Skip("this machine has no two cores to choose from")
 	}
-	for _, core := range []int{cores.Server, cores.Load} {
-		c, err := child.Start(benchtest.Context(t), child.Place{Core: core, Threads: 1}, "echo-server", subjects.Order{Subject: "net", Size: 1})
+	for _, core := range []int{cores.Server[0], cores.Load[0]} {
+		c, err := child.Start(benchtest.Context(t), child.Place{Cores: []int{core}, Threads: 1}, "echo-server", subjects.Order{Subject: "net", Size: 1})
 		require.NoError(t, err)
 		var at subjects.Listening
 		require.NoError(t, c.Answer(&at))
@@ -48,7 +48,7 @@ func TestChildIsPinned(t *testing.T) {
 
 // beParent is a role that has a server as a child of its own.
 func beParent(_ noOrder, answer child.Answer) error {
-	c, err := child.Start(context.Background(), child.Place{Core: machine.Anywhere, Threads: 1}, "echo-server", subjects.Order{Subject: "raw", Size: 1})
+	c, err := child.Start(context.Background(), child.Place{Threads: 1}, "echo-server", subjects.Order{Subject: "raw", Size: 1})
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func beParent(_ noOrder, answer child.Answer) error {
 }
 
 func TestServerDiesWithAKilledParent(t *testing.T) {
-	parent, err := child.Start(benchtest.Context(t), child.Place{Core: machine.Anywhere, Threads: 0}, "test-parent", noOrder{})
+	parent, err := child.Start(benchtest.Context(t), child.Place{}, "test-parent", noOrder{})
 	require.NoError(t, err)
 	var at subjects.Listening
 	require.NoError(t, parent.Answer(&at))
@@ -85,10 +85,10 @@ func TestServerDiesWithAKilledParent(t *testing.T) {
 }
 
 func TestChildTellsWhatIsWrong(t *testing.T) {
-	_, err := child.Ask[subjects.Listening](benchtest.Context(t), child.Place{Core: machine.Anywhere, Threads: 1}, "echo-server", subjects.Order{Subject: "kernel", Size: 1})
+	_, err := child.Ask[subjects.Listening](benchtest.Context(t), child.Place{Threads: 1}, "echo-server", subjects.Order{Subject: "kernel", Size: 1})
 	require.EqualError(t, err, `echo-server: subject "kernel" has no echo server`)
 
-	_, err = child.Ask[subjects.Listening](benchtest.Context(t), child.Place{Core: machine.Anywhere, Threads: 1}, "juggler", noOrder{})
+	_, err = child.Ask[subjects.Listening](benchtest.Context(t), child.Place{Threads: 1}, "juggler", noOrder{})
 	require.ErrorContains(t, err, "no such role")
 	benchtest.NoChildren(t)
 }

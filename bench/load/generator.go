@@ -28,13 +28,20 @@ type Order struct {
 	WarmUp    time.Duration // not counted
 	Window    time.Duration // counted
 	Patience  time.Duration // with an answer that is still out
+	Rate      float64       // requests per second to send (paced-load)
 }
 
+// A Result is what a generator counted within the window.
 type Result struct {
-	Requests int64 // messages that were answered within the window
+	Requests int64 // messages that were answered
 	machine.Usage
-	P50, P99 time.Duration // of a burst, or a datagram
+	P50, P99, P999 time.Duration // of a burst, or a datagram
+	Late           time.Duration // 99 of 100 requests left no later than this after they were due (paced-load)
+	Behind         int64         // requests that were due when the window ended, and had not left (paced-load)
 }
+
+// longest is the greatest latency that a generator tells apart from greater ones.
+const longest = time.Minute
 
 // openGroup is how many connections are opened before each of them has had an answer: fewer
 // than a server's backlog, and more than one can be waiting to be accepted.
@@ -89,6 +96,7 @@ type generator struct {
 	inFlight  int                     // bursts, or datagrams
 	requests  int64                   // messages that were answered
 	latencies *hdrhistogram.Histogram // nanoseconds
+	pace      *pace                   // nil: a request follows an answer
 }
 
 func newGenerator(order Order) (*generator, error) {
@@ -101,7 +109,7 @@ func newGenerator(order Order) (*generator, error) {
 		epoll:     epoll,
 		events:    make([]unix.EpollEvent, 512),
 		epoch:     time.Now(),
-		latencies: hdrhistogram.New(1, int64(time.Minute), 3),
+		latencies: hdrhistogram.New(1, int64(longest), 3),
 	}, nil
 }
 
@@ -140,6 +148,9 @@ func (g *generator) run() (Result, error) {
 func (g *generator) window() (Result, error) {
 	g.latencies.Reset()
 	g.requests = 0
+	if g.pace != nil {
+		g.pace.late.Reset()
+	}
 	old := int64(g.inFlight)
 	begin, err := machine.Read(g.order.ServerPID, g.epoch)
 	if err != nil {
@@ -161,12 +172,18 @@ func (g *generator) window() (Result, error) {
 		return Result{}, err
 	}
 	g.now = end.At
-	return Result{
+	result := Result{
 		Requests: g.requests,
 		Usage:    begin.Until(end),
 		P50:      time.Duration(g.latencies.ValueAtPercentile(50)),
 		P99:      time.Duration(g.latencies.ValueAtPercentile(99)),
-	}, nil
+		P999:     time.Duration(g.latencies.ValueAtPercentile(99.9)),
+	}
+	if g.pace != nil {
+		result.Late = time.Duration(g.pace.late.ValueAtPercentile(99))
+		result.Behind = g.pace.behind
+	}
+	return result, nil
 }
 
 // drain sends nothing new and waits for what is in flight: a connection that was forgotten by
@@ -197,8 +214,10 @@ func (g *generator) serveUntil(end time.Duration) error {
 
 // turn waits for events, until end at the latest, and serves them.
 func (g *generator) turn(end time.Duration) error {
-	wait := (end - g.now + time.Millisecond - 1) / time.Millisecond
-	n, errno := wire.EpollWait(g.epoll, g.events, int(wait))
+	n, errno, err := g.wait(end)
+	if err != nil {
+		return err
+	}
 	if errno != 0 && errno != unix.EINTR {
 		return os.NewSyscallError("epoll_pwait", errno)
 	}
@@ -214,6 +233,22 @@ func (g *generator) turn(end time.Duration) error {
 	return g.traffic.flush()
 }
 
+// wait waits for events until end, or until the next request is due.
+func (g *generator) wait(end time.Duration) (int, unix.Errno, error) {
+	if g.pace == nil || g.stopping {
+		wait := (end - g.now + time.Millisecond - 1) / time.Millisecond
+		n, errno := wire.EpollWait(g.epoll, g.events, int(wait))
+		return n, errno, nil
+	}
+	g.readClock()
+	next, err := g.pace.sendDue()
+	if err != nil {
+		return 0, 0, err
+	}
+	n, errno := wire.EpollWaitExact(g.epoll, g.events, max(0, min(end, next)-g.now))
+	return n, errno, nil
+}
+
 // sent counts a burst that is sent, at the time of the last look at the clock.
 func (g *generator) sent() (at time.Duration) {
 	g.inFlight++
@@ -225,7 +260,7 @@ func (g *generator) answered(sent time.Duration, messages int) error {
 	g.readClock()
 	g.inFlight--
 	g.requests += int64(messages)
-	return g.latencies.RecordValue(int64(g.now - sent))
+	return g.latencies.RecordValue(int64(min(g.now-sent, longest)))
 }
 
 func (g *generator) readClock() { g.now = time.Since(g.epoch) }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/seed-2334f180/weir/bench/benchtest"
 	"github.com/seed-2334f180/weir/bench/child"
-	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/subjects"
 	"github.com/seed-2334f180/weir/bench/subjects/wrong"
 	"github.com/stretchr/testify/require"
@@ -20,7 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 // alone is a place for a server or a generator with one thread.
-var alone = child.Place{Core: machine.Anywhere, Threads: 1}
+var alone = child.Place{Threads: 1}
 
 func TestGeneratorNoticesARefusingServer(t *testing.T) {
 	_, err := child.Ask[Result](benchtest.Context(t), alone, "echo-load", Order{

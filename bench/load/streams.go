@@ -30,7 +30,12 @@ type stream struct {
 	seq     uint32        // of the burst in flight
 	sent    int           // bytes of it
 	got     int           // bytes of it that came back
-	started time.Duration // when it was sent, or the connection begun (churn)
+	started time.Duration // when it was sent, or due (paced), or the connection begun (churn)
+
+	// With a pace:
+	request int64 // number of the next request
+	busy    bool  // one is in flight
+	behind  int64 // requests that were due meanwhile
 }
 
 // openStreams opens the connections. Each has had an answer when it returns.
@@ -147,6 +152,10 @@ func bindSource(fd, index int) error {
 }
 
 func (s *streams) start() error {
+	if s.pace != nil {
+		s.pace.start()
+		return nil
+	}
 	for i := range s.conns {
 		if err := s.begin(&s.conns[i]); err != nil {
 			return err
@@ -159,6 +168,9 @@ func (s *streams) start() error {
 func (s *streams) begin(c *stream) (err error) {
 	c.seq++
 	c.sent, c.got, c.started = 0, 0, s.generator.sent()
+	if s.pace != nil {
+		c.started = s.pace.due(c)
+	}
 	if s.churn {
 		if c.fd, err = s.connect(c.index); err != nil {
 			return fmt.Errorf("connection %d, number %d: %w", c.index, c.seq, err)
@@ -239,7 +251,7 @@ func (s *streams) transfer(c *stream) error {
 	if err := s.answered(c.started, s.order.Burst); err != nil {
 		return err
 	}
-	if !s.stopping {
+	if !s.stopping && (s.pace == nil || s.pace.next(c)) {
 		s.due = append(s.due, c)
 	}
 	return nil

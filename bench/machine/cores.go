@@ -9,23 +9,50 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Anywhere is the core of a process that is not pinned.
-const Anywhere = -1
+// Cores says which cores a server and its load generator may use. Nil is any core.
+type Cores struct{ Server, Load []int }
 
-// Cores are the two that the measured process and its load generator have to themselves.
-type Cores struct{ Server, Load int }
-
-// ChooseCores takes the first core that this process may use and the next that does not share
-// its execution units. The notices say where the machine does not allow that.
+// ChooseCores gives the server one core and the load generator another. It takes the first core
+// that this process may use, and the next that does not share the first one's execution units.
+// The notices say where the machine does not allow that.
 func ChooseCores() (Cores, []string) {
-	refused := Cores{Anywhere, Anywhere}
-	var allowed unix.CPUSet
-	err := unix.SchedGetaffinity(0, &allowed)
-	if err == nil {
-		err = unix.SchedSetaffinity(0, &allowed) // changes nothing, but tells if it may
-	}
+	list, err := allowedCores()
 	if err != nil {
-		return refused, []string{fmt.Sprintf("processes cannot be pinned to cores (%v): expect more noise", err)}
+		return Cores{}, []string{fmt.Sprintf("processes cannot be pinned to cores (%v): expect more noise", err)}
+	}
+	if len(list) < 2 {
+		return Cores{}, []string{"there is one core only: server and load generator share it, " +
+			"so req/s includes the generator's work; CPU per request does not"}
+	}
+	for _, cpu := range list[1:] {
+		if !siblings(list[0], cpu) {
+			return Cores{list[:1], []int{cpu}}, nil
+		}
+	}
+	return Cores{list[:1], list[1:2]}, []string{fmt.Sprintf(
+		"cores %d and %d are threads of one physical core: each slows the other", list[0], list[1])}
+}
+
+// Apart gives the server up to n cores, and the load generator a core that the server does not
+// use. Where that is impossible, both may use any core.
+func Apart(n int) Cores {
+	list, err := allowedCores()
+	if err != nil || len(list) < 2 {
+		return Cores{}
+	}
+	last := len(list) - 1
+	return Cores{list[:min(n, last)], list[last:]}
+}
+
+// allowedCores lists the cores that this process may use. The error says why this process may
+// not choose among them.
+func allowedCores() ([]int, error) {
+	var allowed unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return nil, err
+	}
+	if err := unix.SchedSetaffinity(0, &allowed); err != nil { // changes nothing, but tells whether it may
+		return nil, err
 	}
 	var list []int
 	for cpu := range len(allowed) * 64 {
@@ -33,17 +60,7 @@ func ChooseCores() (Cores, []string) {
 			list = append(list, cpu)
 		}
 	}
-	if len(list) < 2 {
-		return refused, []string{"there is one core only: server and load generator share it, " +
-			"so req/s includes the generator's work; CPU per request does not"}
-	}
-	for _, cpu := range list[1:] {
-		if !siblings(list[0], cpu) {
-			return Cores{list[0], cpu}, nil
-		}
-	}
-	return Cores{list[0], list[1]}, []string{fmt.Sprintf(
-		"cores %d and %d are threads of one physical core: each slows the other", list[0], list[1])}
+	return list, nil
 }
 
 // siblings tells whether two processors are threads of the same physical core.

@@ -65,12 +65,23 @@ type Outcome struct {
 	Rounds []Round
 }
 
+// Figure returns a metric of a subject over the rounds.
 func (o Outcome) Figure(subject, metric string) Spread {
 	values := make([]float64, len(o.Rounds))
 	for i, r := range o.Rounds {
 		values[i] = r[subject][metric]
 	}
 	return SpreadOf(values)
+}
+
+// Has tells whether each round has the figure.
+func (o Outcome) Has(subject, metric string) bool {
+	for _, r := range o.Rounds {
+		if _, ok := r[subject][metric]; !ok {
+			return false
+		}
+	}
+	return len(o.Rounds) > 0
 }
 
 // Ratio divides round by round, and only then takes the median: what slows the machine for a

@@ -41,6 +41,9 @@ func WriteLines(out io.Writer, suite string, t Table, outcomes []measure.Outcome
 				continue
 			}
 			for _, subject := range o.Trial.Subjects {
+				if !o.Has(subject, m.Name) {
+					continue
+				}
 				s := o.Figure(subject, m.Name)
 				line := FigureLine{suite, o.Trial.Name, subject, m.Name, s.Median, s.Min, s.Max, len(o.Rounds)}
 				if err := lines.Encode(line); err != nil {
@@ -53,6 +56,9 @@ func WriteLines(out io.Writer, suite string, t Table, outcomes []measure.Outcome
 				continue
 			}
 			for _, p := range t.Pairs {
+				if !o.Has(p.Subject, m.Name) || !o.Has(p.Peer, m.Name) {
+					continue
+				}
 				r := o.Ratio(p.Subject, p.Peer, m.Name)
 				line := ratioLine{suite, o.Trial.Name, p.Subject, p.Peer, m.Name, r.Median, r.Min, r.Max, len(o.Rounds)}
 				if err := lines.Encode(line); err != nil {

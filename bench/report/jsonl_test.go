@@ -12,9 +12,9 @@ import (
 func TestLines(t *testing.T) {
 	tab := Table{
 		Metrics: []Metric{
-			{"speed", "speed", Whole, InTable, InJSON},
-			{"hidden", "", Whole, Nowhere, Nowhere},
-			{"plain", "", Whole, InJSON, Nowhere},
+			{Name: "speed", Heading: "speed", Format: Whole, Display: InTable, Compare: InJSON},
+			{Name: "hidden", Heading: "", Format: Whole, Display: Nowhere, Compare: Nowhere},
+			{Name: "plain", Heading: "", Format: Whole, Display: InJSON, Compare: Nowhere},
 		},
 		Pairs: []Pair{{"a", "b", "vs b"}},
 	}

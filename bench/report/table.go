@@ -28,6 +28,9 @@ type Metric struct {
 	Format  func(float64) string
 	Display Display
 	Compare Display // of its ratios
+
+	Ratio  string   // before the heading of its ratios, where several metrics have some: "CPU "
+	Beside []string // peers of the ratios in the table; nil: all
 }
 
 // A Display says where a figure goes. A ratio to a figure that may be zero goes nowhere.

@@ -10,18 +10,18 @@ import (
 	"github.com/seed-2334f180/weir/bench/measure"
 )
 
-// A column is a metric, or the ratios of one under a heading.
+// A column is a metric, or the ratios of one to the peers of the pairs with a heading.
 type column struct {
 	metric  Metric
 	heading string
-	ratio   bool
+	pairs   string // heading of the pairs; "" for the metric itself
 }
 
 func (t Table) columns() []column {
 	var columns []column
 	for _, m := range t.Metrics {
 		if m.Display == InTable {
-			columns = append(columns, column{m, m.Heading, false})
+			columns = append(columns, column{metric: m, heading: m.Heading})
 		}
 	}
 	for _, m := range t.Metrics {
@@ -29,8 +29,11 @@ func (t Table) columns() []column {
 			continue
 		}
 		for _, p := range t.Pairs {
-			c := column{m, p.Heading, true}
-			if !slices.ContainsFunc(columns, func(d column) bool { return d.ratio && d.heading == c.heading }) {
+			if m.Beside != nil && !slices.Contains(m.Beside, p.Peer) {
+				continue
+			}
+			c := column{m, m.Ratio + p.Heading, p.Heading}
+			if !slices.ContainsFunc(columns, func(d column) bool { return d.pairs != "" && d.heading == c.heading }) {
 				columns = append(columns, c)
 			}
 		}
@@ -84,11 +87,11 @@ func alignments(columns int) []pretty.ColumnConfig {
 }
 
 func (t Table) cell(o measure.Outcome, subject string, c column) string {
-	if !c.ratio {
+	if c.pairs == "" {
 		return c.metric.Format(o.Figure(subject, c.metric.Name).Median)
 	}
 	for _, p := range t.Pairs {
-		if p.Subject == subject && p.Heading == c.heading {
+		if p.Subject == subject && p.Heading == c.pairs {
 			r := o.Ratio(p.Subject, p.Peer, c.metric.Name)
 			return fmt.Sprintf("%.2f (%.2f–%.2f)", r.Median, r.Min, r.Max)
 		}

@@ -3,6 +3,7 @@ package subjects
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/panjf2000/gnet/v2"
 	"github.com/panjf2000/gnet/v2/pkg/pool/goroutine"
@@ -16,24 +17,31 @@ var gnetSubject = Subject{
 	ServeEcho:     serveEchoGnet,
 	ServePipeline: servePipelineGnet,
 	ServeUDP:      serveUDPGnet,
+	ServeOrdinary: serveOrdinaryGnet,
 }
 
 func serveEchoGnet(size int, ready func(addr string) error) error {
-	return serveGnet("tcp4", size, ready, echoGnet)
+	return serveGnet(1, "tcp4", size, ready, echoGnet)
 }
 
 func servePipelineGnet(size int, ready func(addr string) error) error {
-	return serveGnet("tcp4", size, ready, framesGnet())
+	return serveGnet(1, "tcp4", size, ready, framesGnet())
 }
 
 func serveUDPGnet(size int, ready func(addr string) error) error {
-	return serveGnet("udp4", size, ready, echoGnet)
+	return serveGnet(1, "udp4", size, ready, echoGnet)
 }
 
-func serveGnet(network string, size int, ready func(addr string) error, traffic func(gnet.Conn) error) error {
+func serveOrdinaryGnet(task Task, ready func(addr string) error) error {
+	return serveGnet(runtime.GOMAXPROCS(0), "tcp4", task.Size, ready, func(c gnet.Conn) error {
+		Compute(task.Steps)
+		return echoGnet(c)
+	})
+}
+
+func serveGnet(loops int, network string, size int, ready func(addr string) error, traffic func(gnet.Conn) error) error {
 	options := []gnet.Option{
-		gnet.WithNumEventLoop(1),
-		gnet.WithMulticore(false),
+		gnet.WithNumEventLoop(loops), // its own choice would be the number of cores
 		gnet.WithTCPNoDelay(gnet.TCPNoDelay),
 		gnet.WithLogger(silence{}),
 	}
@@ -136,7 +144,7 @@ var gnetEachSubject = Subject{
 
 func servePipelineGnetEach(size int, ready func(addr string) error) error {
 	var answer []byte // the event loop's: gnet copies what the kernel does not take
-	return serveGnet("tcp4", size, ready, func(c gnet.Conn) error {
+	return serveGnet(1, "tcp4", size, ready, func(c gnet.Conn) error {
 		for c.InboundBuffered() >= wire.HeaderSize {
 			header, err := c.Peek(wire.HeaderSize)
 			if err != nil {

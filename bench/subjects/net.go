@@ -2,6 +2,7 @@ package subjects
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -16,12 +17,15 @@ var netSubject = Subject{
 	ServeEcho:     ServeEchoNet,
 	ServePipeline: servePipelineNet,
 	ServeUDP:      serveUDPNet,
+	ServeOrdinary: serveOrdinaryNet,
+	Dial:          func(addr string) (io.ReadWriteCloser, error) { return net.Dial("tcp4", addr) },
+	Listen:        func() (net.Listener, error) { return net.Listen("tcp4", "127.0.0.1:0") },
 	NewWaiter:     newNetWaiter,
 	NewInlet:      newNetInlet,
 }
 
 func ServeEchoNet(size int, ready func(addr string) error) error {
-	return serveNet(ready, func(conn net.Conn) { echoNet(conn, make([]byte, wire.Buffer(size))) })
+	return serveNet(ready, func(conn net.Conn) { echoNet(conn, make([]byte, wire.Buffer(size)), 0) })
 }
 
 func servePipelineNet(size int, ready func(addr string) error) error {
@@ -51,12 +55,18 @@ func serveNet(ready func(addr string) error, serve func(net.Conn)) error {
 	}
 }
 
-func echoNet(conn net.Conn, buf []byte) {
+func serveOrdinaryNet(task Task, ready func(addr string) error) error {
+	return serveNet(ready, func(conn net.Conn) { echoNet(conn, make([]byte, wire.Buffer(task.Size)), task.Steps) })
+}
+
+// echoNet computes for each message that it sends back.
+func echoNet(conn net.Conn, buf []byte, steps int) {
 	for {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return
 		}
+		Compute(steps)
 		if _, err := conn.Write(buf[:n]); err != nil {
 			return
 		}

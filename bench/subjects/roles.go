@@ -9,6 +9,7 @@ var Roles = map[string]child.Role{
 	"echo-server":     serving("echo", func(s Subject) ServeFunc { return s.ServeEcho }),
 	"pipeline-server": serving("pipeline", func(s Subject) ServeFunc { return s.ServePipeline }),
 	"udp-server":      serving("udp", func(s Subject) ServeFunc { return s.ServeUDP }),
+	"ordinary-server": child.Ordered(serveOrdinary),
 	"wait":            child.Ordered(measureWaits),
 	"receive":         child.Ordered(measureReceives),
 }

@@ -12,11 +12,21 @@ import (
 // the process ends. Messages are of size bytes.
 type ServeFunc func(size int, ready func(addr string) error) error
 
+// An Order tells a child which subject's server to be.
 type Order struct {
 	Subject string
-	Size    int
+	Size    int // of a message
+	Steps   int // of Compute for each message (ordinary-server)
 }
 
+// A Task is what an ordinary server has to do. It reads messages that arrive in one piece, so a
+// size of more than a few hundred bytes makes no sense.
+type Task struct {
+	Size  int // of a message, in bytes
+	Steps int // of Compute for each message
+}
+
+// Listening is a server's answer: the address that it listens on.
 type Listening struct{ Addr string }
 
 // serving makes a role of an ability of the subjects.
@@ -28,7 +38,7 @@ func serving(what string, ability func(Subject) ServeFunc) child.Role {
 		}
 		serve := ability(s)
 		if serve == nil {
-			return fmt.Errorf("subject %q has no %s server", s.Name, what)
+			return noServer(s, what)
 		}
 		if err := machine.RaiseFileLimit(); err != nil {
 			return err
@@ -37,7 +47,26 @@ func serving(what string, ability func(Subject) ServeFunc) child.Role {
 	})
 }
 
-// StartServer starts a subject's server and returns its address. The caller must call stop.
+// serveOrdinary is the role of a child that is an ordinary server.
+func serveOrdinary(order Order, answer child.Answer) error {
+	s, err := Find(order.Subject)
+	if err != nil {
+		return err
+	}
+	if s.ServeOrdinary == nil {
+		return noServer(s, "ordinary")
+	}
+	if err := machine.RaiseFileLimit(); err != nil {
+		return err
+	}
+	return s.ServeOrdinary(Task{order.Size, order.Steps}, func(addr string) error { return answer(Listening{addr}) })
+}
+
+func noServer(s Subject, what string) error {
+	return fmt.Errorf("subject %q has no %s server", s.Name, what)
+}
+
+// StartServer starts a subject's server and returns its address. The caller must call Stop.
 func StartServer(ctx context.Context, where child.Place, role string, order Order) (*child.Process, string, error) {
 	server, err := child.Start(ctx, where, role, order)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/seed-2334f180/weir/bench/benchtest"
 	"github.com/seed-2334f180/weir/bench/child"
-	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/subjects"
 	"github.com/seed-2334f180/weir/bench/subjects/wrong"
 	"github.com/stretchr/testify/require"
@@ -23,7 +22,7 @@ func TestMain(m *testing.M) {
 // A server that never yields must go as well: the raw one holds its thread for ever.
 func TestServersEndWithTheirInput(t *testing.T) {
 	for _, name := range subjects.Able(wrong.Real(), func(s subjects.Subject) bool { return s.ServeEcho != nil }) {
-		c, err := child.Start(benchtest.Context(t), child.Place{Core: machine.Anywhere, Threads: 1}, "echo-server", subjects.Order{Subject: name, Size: 1})
+		c, err := child.Start(benchtest.Context(t), child.Place{Threads: 1}, "echo-server", subjects.Order{Subject: name, Size: 1})
 		require.NoError(t, err)
 		var at subjects.Listening
 		require.NoError(t, c.Answer(&at))
@@ -43,7 +42,7 @@ func TestNoLibraryTicks(t *testing.T) {
 
 func TestWaitsOfEverySubject(t *testing.T) {
 	for _, name := range subjects.Able(wrong.Real(), func(s subjects.Subject) bool { return s.NewWaiter != nil }) {
-		got, err := child.Ask[subjects.WaitResult](benchtest.Context(t), child.Place{Core: machine.Anywhere}, "wait",
+		got, err := child.Ask[subjects.WaitResult](benchtest.Context(t), child.Place{}, "wait",
 			subjects.WaitOrder{Subject: name, Timeout: 10 * time.Millisecond, Window: 50 * time.Millisecond})
 		require.NoError(t, err)
 		require.Zero(t, got.Early, name)

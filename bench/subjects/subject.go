@@ -7,6 +7,8 @@ package subjects
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"time"
 )
 
@@ -16,24 +18,34 @@ type Subject struct {
 	Name  string
 	About string // one line, for -h
 
-	// byRequest subjects are measured only when -subjects names them, or says "all".
+	// ByRequest subjects are measured only when -subjects names them, or says "all".
 	ByRequest bool
 
-	// serveEcho sends back what it receives on every TCP connection, with TCP_NODELAY set. A
+	// ServeEcho sends back what it receives on every TCP connection, with TCP_NODELAY set. A
 	// connection that has a buffer makes a message fit.
 	ServeEcho ServeFunc
 
-	// servePipeline answers the frames (frame.go) that it receives on every TCP connection,
+	// ServePipeline answers the frames (package wire) that it receives on every TCP connection,
 	// with TCP_NODELAY set, one by one and in their order.
 	ServePipeline ServeFunc
 
-	// serveUDP sends each datagram back to where it came from.
+	// ServeUDP sends each datagram back to where it came from.
 	ServeUDP ServeFunc
 
-	// newWaiter makes a receive on a silent socket, with a timeout.
+	// ServeOrdinary does the same as an ordinary program does it: with as many loops as the
+	// runtime has processors, and with a computation for each message.
+	ServeOrdinary func(task Task, ready func(addr string) error) error
+
+	// Dial connects over TCP, with TCP_NODELAY set.
+	Dial func(addr string) (io.ReadWriteCloser, error)
+
+	// Listen listens on a free port of 127.0.0.1, for packages that take a net.Listener.
+	Listen func() (net.Listener, error)
+
+	// NewWaiter makes a receive on a silent socket, with a timeout.
 	NewWaiter func(timeout time.Duration) (*Waiter, error)
 
-	// newInlet makes a socket to fill and to receive from; timeout 0 means none.
+	// NewInlet makes a socket to fill and to receive from; timeout 0 means none.
 	NewInlet func(timeout time.Duration) (*Inlet, error)
 }
 

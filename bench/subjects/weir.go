@@ -2,9 +2,12 @@ package subjects
 
 import (
 	"errors"
+	"io"
+	"net"
 	"os"
 	"time"
 
+	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/bench/wire"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
@@ -16,6 +19,9 @@ var weirSubject = Subject{
 	ServeEcho:     serveEchoWeir,
 	ServePipeline: servePipelineWeir,
 	ServeUDP:      serveUDPWeir,
+	ServeOrdinary: serveOrdinaryWeir,
+	Dial:          dialWeir,
+	Listen:        func() (net.Listener, error) { return weir.Listen("tcp4", "127.0.0.1:0") },
 	NewWaiter:     newWeirWaiter,
 	NewInlet:      newWeirInlet,
 }
@@ -24,7 +30,7 @@ var weirSubject = Subject{
 const BusyPoll = loop.DefaultBusyPoll
 
 func serveEchoWeir(size int, ready func(addr string) error) error {
-	return serveWeir(ready, func(conn *socket.Socket) { echoWeir(conn, make([]byte, wire.Buffer(size))) })
+	return serveWeir(ready, func(conn *socket.Socket) { echoWeir(conn, make([]byte, wire.Buffer(size)), 0) })
 }
 
 func servePipelineWeir(size int, ready func(addr string) error) error {
@@ -60,12 +66,34 @@ func serveWeir(ready func(addr string) error, serve func(*socket.Socket)) error 
 	}
 }
 
-func echoWeir(conn *socket.Socket, buf []byte) {
+func serveOrdinaryWeir(task Task, ready func(addr string) error) error {
+	return serveWeir(ready, func(conn *socket.Socket) { echoWeir(conn, make([]byte, wire.Buffer(task.Size)), task.Steps) })
+}
+
+func dialWeir(addr string) (io.ReadWriteCloser, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	s, err := socket.New(socket.Inet, socket.Stream, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.Connect(host, port), s.SetNoDelay(true)); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// echoWeir computes for each message that it sends back.
+func echoWeir(conn *socket.Socket, buf []byte, steps int) {
 	for {
 		n, err := conn.Recv(buf, 0)
 		if err != nil {
 			return
 		}
+		Compute(steps)
 		if _, err := conn.Write(buf[:n]); err != nil {
 			return
 		}

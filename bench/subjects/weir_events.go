@@ -12,11 +12,22 @@ var weirEventsSubject = Subject{
 	ServeEcho:     serveEchoWeirEvents,
 	ServePipeline: servePipelineWeirEvents,
 	ServeUDP:      serveUDPWeirEvents,
+	ServeOrdinary: serveOrdinaryWeirEvents,
 }
 
 func serveEchoWeirEvents(_ int, ready func(addr string) error) error {
 	return runWeirServer("tcp4", ready, &weir.Server{Loops: 1, Events: weir.Events{
 		Data: func(c *weir.Conn) error {
+			_, err := c.Write(c.Next(-1))
+			return err
+		},
+	}})
+}
+
+func serveOrdinaryWeirEvents(task Task, ready func(addr string) error) error {
+	return runWeirServer("tcp4", ready, &weir.Server{Events: weir.Events{
+		Data: func(c *weir.Conn) error {
+			Compute(task.Steps)
 			_, err := c.Write(c.Next(-1))
 			return err
 		},

@@ -12,11 +12,10 @@ import (
 
 // The bulk suite: echo with messages that no socket buffer holds, in bytes.
 var bulkSuite = Suite{
-	Name:   "bulk",
-	About:  "large messages there and back over TCP, in bytes per second",
-	Conns:  []int{2, 8},
-	Sizes:  []int{64 << 10, 1 << 20},
-	tables: bulkTables,
+	Name:     "bulk",
+	About:    "large messages there and back over TCP, in bytes per second",
+	Settings: Settings{Conns: []int{2, 8}, Sizes: []int{64 << 10, 1 << 20}},
+	tables:   bulkTables,
 }
 
 const (
@@ -24,7 +23,7 @@ const (
 	cpuPerMib = "cpu_us_per_mib"
 )
 
-func bulkTables(e env) []report.Table {
+func bulkTables(e env) ([]report.Table, error) {
 	names := subjects.Able(e.Subjects, func(s subjects.Subject) bool { return s.ServeEcho != nil })
 	t := report.Table{
 		Title:   fmt.Sprintf("bulk: large messages there and back over TCP on 127.0.0.1, %s of %v", report.Counted(e.Reps, "round"), e.Dur),
@@ -50,5 +49,5 @@ func bulkTables(e env) []report.Table {
 			return s
 		}))
 	}
-	return []report.Table{t}
+	return []report.Table{t}, nil
 }

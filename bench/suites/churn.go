@@ -12,11 +12,10 @@ import (
 
 // The churn suite: connections that make one request and end. Each is replaced at once.
 var churnSuite = Suite{
-	Name:   "churn",
-	About:  "connect, one request, close: connections per second",
-	Conns:  []int{1, 64},
-	Sizes:  []int{128},
-	tables: churnTables,
+	Name:     "churn",
+	About:    "connect, one request, close: connections per second",
+	Settings: Settings{Conns: []int{1, 64}, Sizes: []int{128}},
+	tables:   churnTables,
 }
 
 const (
@@ -24,7 +23,7 @@ const (
 	cpuPerConn = "cpu_us_per_conn"
 )
 
-func churnTables(e env) []report.Table {
+func churnTables(e env) ([]report.Table, error) {
 	names := subjects.Able(e.Subjects, func(s subjects.Subject) bool { return s.ServeEcho != nil })
 	t := report.Table{
 		Title: fmt.Sprintf("churn: TCP connections on 127.0.0.1 with one message of %s each, %s of %v",
@@ -51,5 +50,5 @@ func churnTables(e env) []report.Table {
 			return s
 		}))
 	}
-	return []report.Table{t}
+	return []report.Table{t}, nil
 }

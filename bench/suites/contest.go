@@ -1,6 +1,7 @@
 package suites
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,7 +23,23 @@ type contest struct {
 	size         int // of a message
 	burst        int // messages that a connection sends at once
 	framed       bool
+
+	// Of a contest outside the laboratory:
+	setup
+	steps  int           // of computation for each message
+	rate   float64       // messages per second to send; 0: as fast as answers come
+	window time.Duration // 0: the user's
 }
+
+// A setup is where a server and a generator run.
+type setup struct {
+	cores machine.Cores
+	procs int            // GOMAXPROCS of the server
+	quota *machine.Quota // of the server; nil: none
+}
+
+// laboratory is the setup of the suites that give the server a core of its own.
+func laboratory(e env) setup { return setup{cores: e.cores, procs: 1} }
 
 // patience is how long a generator waits for an answer that is out.
 const patience = 5 * time.Second
@@ -30,12 +47,14 @@ const patience = 5 * time.Second
 // measure runs one subject's server and a generator against it, both newly started: no
 // subject inherits the heap or the threads of an earlier run.
 func (c contest) measure(ctx context.Context, e env, name string) (load.Result, error) {
-	server, addr, err := subjects.StartServer(ctx, child.Place{Core: e.cores.Server, Threads: 1}, c.server, subjects.Order{Subject: name, Size: c.size})
+	server, addr, err := subjects.StartServer(ctx,
+		child.Place{Cores: c.cores.Server, Threads: c.procs, Quota: c.quota}, c.server,
+		subjects.Order{Subject: name, Size: c.size, Steps: c.steps})
 	if err != nil {
 		return load.Result{}, fmt.Errorf("%s: %w", name, err)
 	}
 	defer server.Stop() //nolint:errcheck // it is measured already: how it ends does not matter
-	got, err := child.Ask[load.Result](ctx, child.Place{Core: e.cores.Load, Threads: 1}, c.load, load.Order{
+	got, err := child.Ask[load.Result](ctx, child.Place{Cores: c.cores.Load, Threads: 1}, c.load, load.Order{
 		Addr:      addr,
 		ServerPID: server.Pid(),
 		Conns:     c.conns,
@@ -43,8 +62,9 @@ func (c contest) measure(ctx context.Context, e env, name string) (load.Result, 
 		Burst:     c.burst,
 		Framed:    c.framed,
 		WarmUp:    e.Dur / 5,
-		Window:    e.Dur,
+		Window:    cmp.Or(c.window, e.Dur),
 		Patience:  patience,
+		Rate:      c.rate,
 	})
 	if err != nil {
 		return load.Result{}, fmt.Errorf("%s: %w", name, err)
@@ -83,6 +103,7 @@ const (
 	cpuPerReq   = "cpu_us_per_req"
 	latencyP50  = "p50_us"
 	latencyP99  = "p99_us"
+	latencyP999 = "p999_us"
 	serverBusy  = "server_busy"
 	loadBusy    = "load_busy"
 	disturbance = "disturbance"
@@ -90,12 +111,13 @@ const (
 
 func sampleOf(r load.Result) measure.Sample {
 	return measure.Sample{
-		reqPerSec:  float64(r.Requests) / r.Elapsed.Seconds(),
-		cpuPerReq:  microseconds(r.ServerCPU) / float64(r.Requests),
-		latencyP50: microseconds(r.P50),
-		latencyP99: microseconds(r.P99),
-		serverBusy: r.ServerCPU.Seconds() / r.Elapsed.Seconds(),
-		loadBusy:   r.LoadCPU.Seconds() / r.Elapsed.Seconds(),
+		reqPerSec:   float64(r.Requests) / r.Elapsed.Seconds(),
+		cpuPerReq:   microseconds(r.ServerCPU) / float64(r.Requests),
+		latencyP50:  microseconds(r.P50),
+		latencyP99:  microseconds(r.P99),
+		latencyP999: microseconds(r.P999),
+		serverBusy:  r.ServerCPU.Seconds() / r.Elapsed.Seconds(),
+		loadBusy:    r.LoadCPU.Seconds() / r.Elapsed.Seconds(),
 
 		disturbance: r.Queued.Seconds() / r.Elapsed.Seconds(),
 	}
@@ -114,7 +136,7 @@ var busyMetrics = []report.Metric{
 // are of.
 func contestLegend(e env, rate string, own ...string) []string {
 	where := "The server has one core to itself (GOMAXPROCS=1), the load generator another."
-	if e.cores.Server == machine.Anywhere {
+	if e.cores.Server == nil {
 		where = "Server and load generator have GOMAXPROCS=1 each, but are not pinned to cores of their own."
 	}
 	return slices.Concat([]string{where}, own, []string{
@@ -153,6 +175,7 @@ func reviewContest(outcomes []measure.Outcome) (notes []string, _ error) {
 // connsBySize are the settings of a suite that goes through numbers of connections and sizes
 // of messages: one size after the other.
 func connsBySize(e env, c contest) (all []contest) {
+	c.setup = laboratory(e)
 	for _, size := range e.Sizes {
 		for _, conns := range e.Conns {
 			c.conns, c.size = conns, size

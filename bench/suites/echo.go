@@ -11,14 +11,15 @@ import (
 // The echo suite: every connection sends a message, waits until all of it has come back, and
 // sends the next.
 var echoSuite = Suite{
-	Name:   "echo",
-	About:  "request and answer over TCP, one message in flight per connection",
-	Conns:  []int{1, 50, 1000},
-	Sizes:  []int{128},
-	tables: echoTables,
+	Name:     "echo",
+	About:    "request and answer over TCP, one message in flight per connection",
+	Settings: Settings{Conns: []int{1, 50, 1000}, Sizes: []int{128}},
+	tables:   echoTables,
 }
 
-func echoTables(e env) []report.Table {
+func echoTables(e env) ([]report.Table, error) { return []report.Table{echoTable(e)}, nil }
+
+func echoTable(e env) report.Table {
 	names := subjects.Able(e.Subjects, func(s subjects.Subject) bool { return s.ServeEcho != nil })
 	t := report.Table{
 		Title: fmt.Sprintf("echo: messages of %s there and back over TCP on 127.0.0.1, %s of %v",
@@ -42,5 +43,5 @@ func echoTables(e env) []report.Table {
 	for _, c := range connsBySize(e, contest{server: "echo-server", load: "echo-load", burst: 1}) {
 		t.Trials = append(t.Trials, c.trial(e, c.label(e), names, sampleOf))
 	}
-	return []report.Table{t}
+	return t
 }

@@ -14,11 +14,10 @@ import (
 
 // The idle suite: what a connection costs that has been used once and is silent since.
 var idleSuite = Suite{
-	Name:   "idle",
-	About:  "the server's memory for connections that are silent",
-	Conns:  []int{15000},
-	Sizes:  []int{128},
-	tables: idleTables,
+	Name:     "idle",
+	About:    "the server's memory for connections that are silent",
+	Settings: Settings{Conns: []int{15000}, Sizes: []int{128}},
+	tables:   idleTables,
 }
 
 const (
@@ -31,7 +30,7 @@ const (
 // it needs once, it has then.
 const idleFirst = 64
 
-func idleTables(e env) []report.Table {
+func idleTables(e env) ([]report.Table, error) {
 	names := subjects.Able(e.Subjects, func(s subjects.Subject) bool { return s.ServeEcho != nil })
 	t := report.Table{
 		Title: fmt.Sprintf("idle: bytes of the server for each silent TCP connection, after one message of %s, %s",
@@ -64,7 +63,7 @@ func idleTables(e env) []report.Table {
 			}),
 		})
 	}
-	return []report.Table{t}
+	return []report.Table{t}, nil
 }
 
 // A footprint is what a server has.
@@ -87,7 +86,7 @@ func footprintOf(server *child.Process) (f footprint, err error) {
 }
 
 func (c contest) measureIdle(ctx context.Context, e env, name string) (measure.Sample, error) {
-	server, addr, err := subjects.StartServer(ctx, child.Place{Core: e.cores.Server, Threads: 1}, c.server, subjects.Order{Subject: name, Size: c.size})
+	server, addr, err := subjects.StartServer(ctx, child.Place{Cores: e.cores.Server, Threads: 1}, c.server, subjects.Order{Subject: name, Size: c.size})
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +127,7 @@ func (c contest) growth(before, after footprint) (measure.Sample, error) {
 
 // connectIdle starts a process that has connections, all of which have had an answer.
 func (c contest) connectIdle(ctx context.Context, e env, addr string, conns int) (*child.Process, error) {
-	load, err := child.Start(ctx, child.Place{Core: e.cores.Load, Threads: 1}, c.load, load.Order{
+	load, err := child.Start(ctx, child.Place{Cores: e.cores.Load, Threads: 1}, c.load, load.Order{
 		Addr: addr, Conns: conns, Size: c.size, Burst: c.burst, Patience: patience,
 	})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // A connection of net has a goroutine, whose stack takes two kilobytes, and a buffer.
 func TestIdleOfEverySubject(t *testing.T) {
-	opts := Options{Suites: []string{"idle"}, Subjects: wrong.Real(), Conns: []int{300}, Sizes: []int{4096}, Reps: 1}
+	opts := Options{Suites: []string{"idle"}, Subjects: wrong.Real(), Settings: Settings{Conns: []int{300}, Sizes: []int{4096}}, Reps: 1}
 	shown, heaps := runSuite(t, opts, heapPerConn)
 	serving := subjects.Able(wrong.Real(), func(s subjects.Subject) bool { return s.ServeEcho != nil })
 	for _, name := range serving {

@@ -15,20 +15,19 @@ import (
 // The interp suite: the same Lua script on Weir, by way of gopher-lua, and on
 // LuaSocket in C. It compares two interpreters as much as two libraries.
 var interpSuite = Suite{
-	Name:   "interp",
-	About:  "Lua scripts: select over many sockets, an echo server, beside LuaSocket in C; calls in Lisp",
-	Conns:  []int{100},
-	Sizes:  []int{128},
-	tables: interpTables,
+	Name:     "interp",
+	About:    "Lua scripts: select over many sockets, an echo server, beside LuaSocket in C; calls in Lisp",
+	Settings: Settings{Conns: []int{100}, Sizes: []int{128}},
+	tables:   interpTables,
 }
 
 var luaSelectSizes = []int{10, 100, 1000} // beyond that, select(2) of LuaSocket ends
 
-func interpTables(e env) []report.Table {
+func interpTables(e env) ([]report.Table, error) {
 	names, notes := scripts.For(e.Subjects)
 	what := "weir-lua: gopher-lua with Weir's module for it. With a context, as the program weir-lua has it, gopher-lua asks that before each instruction. " +
 		scripts.LuaProgram + ": PUC Lua with LuaSocket, both in C."
-	return []report.Table{luaSelectTable(e, names, what, notes), luaEchoTable(e, names, what, notes), lispTable(e)}
+	return []report.Table{luaSelectTable(e, names, what, notes), luaEchoTable(e, names, what, notes), lispTable(e)}, nil
 }
 
 func luaSelectTable(e env, names []string, what string, notes []string) report.Table {
@@ -49,7 +48,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 			Label:    strconv.Itoa(n),
 			Subjects: names,
 			Measure: measure.InTurn(func(ctx context.Context, name string) (measure.Sample, error) {
-				took, err := child.Ask[scripts.SelectResult](ctx, child.Place{Core: e.cores.Server, Threads: 1}, "lua-select", scripts.SelectOrder{Interpreter: name, Sockets: n, Window: e.Dur})
+				took, err := child.Ask[scripts.SelectResult](ctx, child.Place{Cores: e.cores.Server, Threads: 1}, "lua-select", scripts.SelectOrder{Interpreter: name, Sockets: n, Window: e.Dur})
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", name, err)
 				}
@@ -62,7 +61,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 
 // luaEchoTable is that of the echo suite, with a script for a server.
 func luaEchoTable(e env, names []string, what string, notes []string) report.Table {
-	t := echoTables(e)[0]
+	t := echoTable(e)
 	t.Title = fmt.Sprintf("interp: an echo server on socket.select, messages of %s, %s of %v", eachSize(e.Sizes), report.Counted(e.Reps, "round"), e.Dur)
 	t.Pairs = report.PairsWith(names, scripts.LuaProgram)
 	t.Legend = slices.Concat([]string{what}, t.Legend, notes)

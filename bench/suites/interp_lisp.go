@@ -36,7 +36,7 @@ func lispTable(e env) report.Table {
 			Subjects: names,
 			Measure: func(ctx context.Context, _ []string, turnTo func(string)) (measure.Round, error) {
 				turnTo(lispSubject)
-				got, err := child.Ask[scripts.LispResult](ctx, child.Place{Core: e.cores.Server, Threads: 1}, "lisp-calls", scripts.LispOrder{Call: i, Window: e.Dur})
+				got, err := child.Ask[scripts.LispResult](ctx, child.Place{Cores: e.cores.Server, Threads: 1}, "lisp-calls", scripts.LispOrder{Call: i, Window: e.Dur})
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", c.Label, err)
 				}

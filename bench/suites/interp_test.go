@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed-2334f180/weir/bench/benchtest"
 	"github.com/seed-2334f180/weir/bench/child"
-	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/measure"
 	"github.com/seed-2334f180/weir/bench/scripts"
 	"github.com/stretchr/testify/require"
@@ -22,7 +21,8 @@ func TestInterpSuiteOfEverySubject(t *testing.T) {
 		t.Logf("without the peer: %v", err)
 	}
 	e.Dur = 20 * time.Millisecond
-	tables := interpSuite.tables(e)
+	tables, err := interpSuite.tables(e)
+	require.NoError(t, err)
 	for _, tab := range tables {
 		tr := tab.Trials[0]
 		o, err := tr.Rounds(benchtest.Context(t), 1, &measure.Progress{})
@@ -36,9 +36,9 @@ func TestInterpSuiteOfEverySubject(t *testing.T) {
 }
 
 func TestInterpSuiteTellsWhatAScriptRaised(t *testing.T) {
-	_, err := child.Ask[scripts.SelectResult](benchtest.Context(t), child.Place{Core: machine.Anywhere, Threads: 1}, "lua-select", scripts.SelectOrder{Interpreter: "weir-lua", Sockets: 0, Window: 0})
+	_, err := child.Ask[scripts.SelectResult](benchtest.Context(t), child.Place{Threads: 1}, "lua-select", scripts.SelectOrder{Interpreter: "weir-lua", Sockets: 0, Window: 0})
 	require.ErrorContains(t, err, "script:")
-	_, err = child.Ask[scripts.SelectResult](benchtest.Context(t), child.Place{Core: machine.Anywhere, Threads: 1}, "lua-select", scripts.SelectOrder{Interpreter: "perl", Sockets: 2, Window: 0})
+	_, err = child.Ask[scripts.SelectResult](benchtest.Context(t), child.Place{Threads: 1}, "lua-select", scripts.SelectOrder{Interpreter: "perl", Sockets: 2, Window: 0})
 	require.ErrorContains(t, err, `"perl": no such interpreter`)
 	benchtest.NoChildren(t)
 }

@@ -13,19 +13,18 @@ import (
 // the answers to all of them, and sends the next. The server handles each request on its own
 // (frame.go); a good one sends the answers to a burst with one write.
 var pipelineSuite = Suite{
-	Name:   "pipeline",
-	About:  fmt.Sprintf("%d framed requests at once per connection, over TCP", pipelined),
-	Conns:  []int{1, 50},
-	Sizes:  []int{64},
-	least:  wire.HeaderSize,
-	most:   1 << 20,
-	tables: pipelineTables,
+	Name:     "pipeline",
+	About:    fmt.Sprintf("%d framed requests at once per connection, over TCP", pipelined),
+	Settings: Settings{Conns: []int{1, 50}, Sizes: []int{64}},
+	least:    wire.HeaderSize,
+	most:     1 << 20,
+	tables:   pipelineTables,
 }
 
 // pipelined is how many requests a connection has in flight.
 const pipelined = 16
 
-func pipelineTables(e env) []report.Table {
+func pipelineTables(e env) ([]report.Table, error) {
 	names := subjects.Able(e.Subjects, func(s subjects.Subject) bool { return s.ServePipeline != nil })
 	t := report.Table{
 		Title: fmt.Sprintf("pipeline: %d requests of %s at once over TCP on 127.0.0.1, %s of %v",
@@ -49,5 +48,5 @@ func pipelineTables(e env) []report.Table {
 	for _, c := range connsBySize(e, contest{server: "pipeline-server", load: "echo-load", burst: pipelined, framed: true}) {
 		t.Trials = append(t.Trials, c.trial(e, c.label(e), names, sampleOf))
 	}
-	return []report.Table{t}
+	return []report.Table{t}, nil
 }

@@ -16,20 +16,21 @@ import (
 // Run runs the suites one after the other, and shows each when it is whole.
 func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 	var lines io.Writer = io.Discard
-	if opts.Json != "" {
+	if opts.JSON != "" {
 		// Opened before the first measurement: a bad path is better known now than in a minute.
-		file, err := os.Create(opts.Json)
+		file, err := os.Create(opts.JSON)
 		if err != nil {
 			return fmt.Errorf("-json: %w", err)
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
 		lines = file
 	}
+	note := func(format string, args ...any) { fmt.Fprintf(errOut, "bench: note: "+format+"\n", args...) }
 	cores, notices := machine.ChooseCores()
 	for _, notice := range notices {
-		fmt.Fprintln(errOut, "bench: note:", notice)
+		note("%s", notice)
 	}
-	e := env{Options: opts, cores: cores}
+	e := env{Options: opts, cores: cores, note: note}
 
 	// Nor is a minute spent on tables that nobody will see.
 	if _, err := fmt.Fprintln(out, report.Machine()); err != nil {
@@ -41,49 +42,56 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 		if err != nil {
 			return err
 		}
-		own, notices := e.of(s)
-		for _, notice := range notices {
-			fmt.Fprintln(errOut, "bench: note:", notice)
-		}
-		results, err := s.measure(ctx, own, errOut)
+		results, err := s.measure(ctx, e.of(s), errOut)
 		if errors.Is(err, errNothing) && len(opts.Suites) > 1 {
-			fmt.Fprintf(errOut, "bench: note: suite %s: %v: left out\n", s.Name, err)
+			note("suite %s: %v: left out", s.Name, err)
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("suite %s: %w", s.Name, err)
 		}
-		for _, r := range results {
-			var notes []string
-			if r.table.Review != nil {
-				var failure error
-				notes, failure = r.table.Review(r.outcomes)
-				failures = append(failures, failure)
-			}
-			var text bytes.Buffer
-			r.table.Render(&text, r.outcomes, notes)
-			if _, err := out.Write(text.Bytes()); err != nil {
-				return fmt.Errorf("results: %w", err)
-			}
-			if err := report.WriteLines(lines, s.Name, r.table, r.outcomes); err != nil {
-				return fmt.Errorf("-json: %w", err)
-			}
+		failure, err := s.show(results, out, lines)
+		if err != nil {
+			return err
 		}
+		failures = append(failures, failure)
 	}
 	return errors.Join(failures...)
 }
 
-// A tableResult is a table with the outcomes of its trials.
-type tableResult struct {
-	table    report.Table
-	outcomes []measure.Outcome
+// show writes the tables, and then the summary. The failure is what a table's review found; it
+// does not keep the next suite from running.
+func (s Suite) show(results []report.Result, out, lines io.Writer) (failure, err error) {
+	var text bytes.Buffer
+	for _, r := range results {
+		var notes []string
+		if r.Table.Review != nil {
+			var found error
+			notes, found = r.Table.Review(r.Outcomes)
+			failure = errors.Join(failure, found)
+		}
+		r.Table.Render(&text, r.Outcomes, notes)
+		if err := report.WriteLines(lines, s.Name, r.Table, r.Outcomes); err != nil {
+			return failure, fmt.Errorf("-json: %w", err)
+		}
+	}
+	if s.criteria != nil {
+		report.Summarize(&text, s.Name, s.criteria, results)
+	}
+	if _, err := out.Write(text.Bytes()); err != nil {
+		return failure, fmt.Errorf("results: %w", err)
+	}
+	return failure, nil
 }
 
 // errNothing is an error of a suite that was asked for by itself. Among several it is left out.
 var errNothing = errors.New("none of the chosen subjects takes part in it")
 
-func (s Suite) measure(ctx context.Context, e env, errOut *os.File) ([]tableResult, error) {
-	tables := s.tables(e)
+func (s Suite) measure(ctx context.Context, e env, errOut *os.File) ([]report.Result, error) {
+	tables, err := s.tables(e)
+	if err != nil {
+		return nil, err
+	}
 	steps := 0
 	for _, t := range tables {
 		for _, tr := range t.Trials {
@@ -98,9 +106,9 @@ func (s Suite) measure(ctx context.Context, e env, errOut *os.File) ([]tableResu
 	bar := measure.NewProgress(errOut, steps)
 	defer bar.Close()
 
-	var results []tableResult
+	var results []report.Result
 	for _, t := range tables {
-		r := tableResult{table: t}
+		r := report.Result{Table: t}
 		for _, tr := range t.Trials {
 			if len(tr.Subjects) == 0 {
 				continue
@@ -109,9 +117,9 @@ func (s Suite) measure(ctx context.Context, e env, errOut *os.File) ([]tableResu
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", tr.Name, err)
 			}
-			r.outcomes = append(r.outcomes, o)
+			r.Outcomes = append(r.Outcomes, o)
 		}
-		if len(r.outcomes) > 0 {
+		if len(r.Outcomes) > 0 {
 			results = append(results, r)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // runSuite returns what is printed, and the medians of one metric.
 func runSuite(t *testing.T, opts Options, metric string) (shown string, medians []float64) {
 	t.Helper()
-	opts.Json = filepath.Join(t.TempDir(), "out.jsonl")
+	opts.JSON = filepath.Join(t.TempDir(), "out.jsonl")
 	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	require.NoError(t, err)
 	defer out.Close()
@@ -26,7 +26,7 @@ func runSuite(t *testing.T, opts Options, metric string) (shown string, medians 
 
 	text, err := os.ReadFile(out.Name())
 	require.NoError(t, err)
-	lines, err := os.ReadFile(opts.Json)
+	lines, err := os.ReadFile(opts.JSON)
 	require.NoError(t, err)
 	for decoder := json.NewDecoder(bytes.NewReader(lines)); ; {
 		var line struct {
@@ -51,7 +51,7 @@ func TestSuiteWithoutSubjects(t *testing.T) {
 	defer null.Close()
 	require.EqualError(t, Run(benchtest.Context(t), opts, null, null), "suite udp: none of the chosen subjects takes part in it")
 
-	opts.Suites, opts.Conns = []string{"udp", "echo"}, []int{1}
+	opts.Suites, opts.Settings.Conns = []string{"udp", "echo"}, []int{1}
 	shown, rates := runSuite(t, opts, reqPerSec)
 	require.Contains(t, shown, "note: suite udp: none of the chosen subjects takes part in it: left out")
 	require.Len(t, rates, 1)

@@ -13,16 +13,15 @@ import (
 // The scale suite: echo with more and more connections, all of them active. What a request
 // costs should not depend on how many others there are.
 var scaleSuite = Suite{
-	Name:   "scale",
-	About:  "echo from few to many active connections: how the cost of a request grows",
-	Conns:  []int{10, 100, 1000, 10000},
-	Sizes:  []int{128},
-	tables: scaleTables,
+	Name:     "scale",
+	About:    "echo from few to many active connections: how the cost of a request grows",
+	Settings: Settings{Conns: []int{10, 100, 1000, 10000}, Sizes: []int{128}},
+	tables:   scaleTables,
 }
 
 const growth = "growth"
 
-func scaleTables(e env) []report.Table {
+func scaleTables(e env) ([]report.Table, error) {
 	names := subjects.Able(e.Subjects, func(s subjects.Subject) bool { return s.ServeEcho != nil })
 	conns := slices.Sorted(slices.Values(e.Conns))
 	few, many := conns[0], conns[len(conns)-1]
@@ -51,7 +50,7 @@ func scaleTables(e env) []report.Table {
 			Measure: measure.InTurn(func(ctx context.Context, name string) (measure.Sample, error) {
 				s := measure.Sample{}
 				for _, n := range conns {
-					got, err := contest{server: "echo-server", load: "echo-load", conns: n, size: size, burst: 1}.measure(ctx, e, name)
+					got, err := contest{server: "echo-server", load: "echo-load", conns: n, size: size, burst: 1, setup: laboratory(e)}.measure(ctx, e, name)
 					if err != nil {
 						return nil, fmt.Errorf("%d connections: %w", n, err)
 					}
@@ -63,7 +62,7 @@ func scaleTables(e env) []report.Table {
 			}),
 		})
 	}
-	return []report.Table{t}
+	return []report.Table{t}, nil
 }
 
 // at names a metric at a number of connections.

@@ -18,12 +18,12 @@ import (
 var selectSuite = Suite{
 	Name:  "select",
 	About: "Select and Selector over many sockets, beside poll, select and epoll on the same descriptors",
-	tables: func(e env) []report.Table {
+	tables: func(e env) ([]report.Table, error) {
 		return []report.Table{
 			findTable(e, finders.One, "one ready, marks certain", "weir: Select, which knows from the loop's events what is ready."),
 			findTable(e, finders.Doubtful, "one ready, all marks doubtful", "Before each call, every socket is made to look as if its state had changed without an event: Select must ask the kernel about all of them."),
 			findTable(e, finders.Woken, "none ready, one becomes so", "The time from the write, made by another thread a while after the call began, to the end of the call."),
-		}
+		}, nil
 	},
 }
 
@@ -54,9 +54,9 @@ func findTable(e env, mode, title, legend string) report.Table {
 			Subjects: names,
 			Measure: func(ctx context.Context, order []string, turnTo func(string)) (measure.Round, error) {
 				turnTo("all in turn")
-				where := child.Place{Core: machine.Anywhere}
+				where := child.Place{}
 				if mode != finders.Woken {
-					where = child.Place{Core: e.cores.Server, Threads: 1}
+					where = child.Place{Cores: e.cores.Server, Threads: 1}
 				}
 				got, err := child.Ask[finders.Result](ctx, where, "select", finders.Order{Names: order, Mode: mode, Sockets: n, Window: e.Dur})
 				if err != nil {

@@ -12,7 +12,9 @@ import (
 func TestSelectSuiteOfEverySubject(t *testing.T) {
 	e := testEnv("weir", "kernel")
 	e.Dur = time.Millisecond
-	for _, tab := range selectSuite.tables(e) {
+	tables, err := selectSuite.tables(e)
+	require.NoError(t, err)
+	for _, tab := range tables {
 		tr := tab.Trials[0]
 		o, err := tr.Rounds(benchtest.Context(t), 1, &measure.Progress{})
 		require.NoError(t, err)

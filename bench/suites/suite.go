@@ -5,6 +5,7 @@ package suites
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/report"
@@ -12,13 +13,16 @@ import (
 
 // A Suite answers one question with one or more tables.
 type Suite struct {
-	Name   string
-	About  string // one line, for -h
-	Conns  []int  // numbers of connections without -conns; none: it has no use for them
-	Sizes  []int  // of messages in bytes, without -size; none: it has no use for them
-	least  int    // bytes that a message may have
-	most   int    // 0: maxSize
-	tables func(env) []report.Table
+	Name  string
+	About string // one line, for -h
+
+	Settings          // what the suite goes through unless the user says otherwise
+	Brief    Settings // the same for a brief run; what is empty is as in a full one
+
+	least    int // bytes that a message may have
+	most     int // 0: MaxSize
+	tables   func(env) ([]report.Table, error)
+	criteria []report.Criterion // for a summary below the tables; nil: no summary
 }
 
 // SizeAllowed tells whether messages of that size make sense to the suite.
@@ -39,26 +43,30 @@ func (s Suite) SizeAllowed(size int) error {
 // An env is what the suites are given: the user's wishes and the machine's cores.
 type env struct {
 	Options
-	cores machine.Cores
+	Settings // the user's, and where they are empty the suite's
+	cores    machine.Cores
+	note     func(format string, args ...any) // tells the user what is left out, and why
 }
 
-// of fills in what the user left to the suite. The notices name what this machine does not
-// allow, and so is left out.
-func (e env) of(s Suite) (_ env, notices []string) {
-	if len(e.Sizes) == 0 {
-		e.Sizes = s.Sizes
+// of fills in what the user left to the suite. It leaves out, and says so, what this machine
+// does not allow.
+func (e env) of(s Suite) env {
+	own := s.Settings
+	if e.Brief {
+		own = s.Brief.or(s.Settings)
 	}
-	if len(e.Conns) > 0 {
-		return e, nil
+	e.Settings = e.Options.Settings.or(own)
+	if len(e.Options.Settings.Conns) > 0 {
+		return e // the flag was checked
 	}
-	for _, n := range s.Conns {
-		if err := machine.FilesAllowed(n); err != nil {
-			notices = append(notices, fmt.Sprintf("suite %s: %v: left out", s.Name, err))
-			continue
+	e.Conns = slices.DeleteFunc(e.Conns, func(n int) bool {
+		err := machine.FilesAllowed(n)
+		if err != nil {
+			e.note("suite %s: %v: left out", s.Name, err)
 		}
-		e.Conns = append(e.Conns, n)
-	}
-	return e, notices
+		return err != nil
+	})
+	return e
 }
 
 // peers are the subjects that the others are set beside.

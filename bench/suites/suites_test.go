@@ -20,8 +20,9 @@ func TestMain(m *testing.M) {
 func testEnv(names ...string) env {
 	cores, _ := machine.ChooseCores()
 	return env{
-		Options: Options{Subjects: names, Conns: []int{1, 8}, Sizes: []int{128}, Dur: 20 * time.Millisecond, Reps: 1},
-		cores:   cores,
+		Options:  Options{Subjects: names, Dur: 20 * time.Millisecond, Reps: 1},
+		Settings: Settings{Conns: []int{1, 8}, Sizes: []int{128}},
+		cores:    cores,
 	}
 }
 
@@ -36,7 +37,7 @@ func TestEchoOfLargeMessages(t *testing.T) {
 }
 
 func echoContest(conns, size int) contest {
-	return contest{server: "echo-server", load: "echo-load", conns: conns, size: size, burst: 1}
+	return contest{server: "echo-server", load: "echo-load", conns: conns, size: size, burst: 1, setup: setup{procs: 1}}
 }
 
 // Every subject takes part, works, and is shown and written.
@@ -60,7 +61,7 @@ func TestSuitesOfEverySubject(t *testing.T) {
 		{"udp", nil, []int{8}, func(s subjects.Subject) bool { return s.ServeUDP != nil }, reqPerSec, len(udpSettings), "weir-batch"},
 	} {
 		t.Run(c.suite, func(t *testing.T) {
-			opts := Options{Suites: []string{c.suite}, Subjects: wrong.Real(), Conns: c.conns, Sizes: c.sizes, Dur: 10 * time.Millisecond, Reps: 1}
+			opts := Options{Suites: []string{c.suite}, Subjects: wrong.Real(), Settings: Settings{Conns: c.conns, Sizes: c.sizes}, Dur: 10 * time.Millisecond, Reps: 1}
 			shown, values := runSuite(t, opts, c.metric)
 			serving := subjects.Able(wrong.Real(), c.can)
 			require.Contains(t, serving, c.alsoPresent)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/bench/child"
-	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/measure"
 	"github.com/seed-2334f180/weir/bench/report"
 	"github.com/seed-2334f180/weir/bench/subjects"
@@ -18,12 +17,12 @@ import (
 // The timeouts suite: how exactly a receive with SO_RCVTIMEO ends, and what a timeout costs
 // the receives that never need it.
 var timeoutsSuite = Suite{
-	Name:  "timeouts",
-	About: "how late a receive times out, and what a timeout costs a receive that finds data",
-	Sizes: []int{128},
-	most:  subjects.Filled,
-	tables: func(e env) []report.Table {
-		return []report.Table{waitTable(e), receiveTable(e)}
+	Name:     "timeouts",
+	About:    "how late a receive times out, and what a timeout costs a receive that finds data",
+	Settings: Settings{Sizes: []int{128}},
+	most:     subjects.Filled,
+	tables: func(e env) ([]report.Table, error) {
+		return []report.Table{waitTable(e), receiveTable(e)}, nil
 	},
 }
 
@@ -64,7 +63,7 @@ func waitTable(e env) report.Table {
 			Label:    timeout.String(),
 			Subjects: names,
 			Measure: measure.InTurn(func(ctx context.Context, name string) (measure.Sample, error) {
-				result, err := child.Ask[subjects.WaitResult](ctx, child.Place{Core: machine.Anywhere}, "wait", subjects.WaitOrder{Subject: name, Timeout: timeout, Window: e.Dur})
+				result, err := child.Ask[subjects.WaitResult](ctx, child.Place{}, "wait", subjects.WaitOrder{Subject: name, Timeout: timeout, Window: e.Dur})
 				return waitSample(result), err
 			}),
 		})
@@ -155,7 +154,7 @@ func reviewReceives(outcomes []measure.Outcome) (notes []string, _ error) {
 }
 
 func measureCost(ctx context.Context, e env, size int, order []string) (measure.Round, error) {
-	got, err := child.Ask[subjects.ReceiveResult](ctx, child.Place{Core: e.cores.Server, Threads: 1}, "receive", subjects.ReceiveOrder{Names: order, Size: size, Window: e.Dur})
+	got, err := child.Ask[subjects.ReceiveResult](ctx, child.Place{Cores: e.cores.Server, Threads: 1}, "receive", subjects.ReceiveOrder{Names: order, Size: size, Window: e.Dur})
 	if err != nil {
 		return nil, err
 	}

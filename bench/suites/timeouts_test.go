@@ -38,7 +38,9 @@ func TestEarlyIsAnError(t *testing.T) {
 func TestTimeoutsSuiteOfOnePeer(t *testing.T) {
 	e := testEnv("net")
 	e.Dur = 5 * time.Millisecond
-	for _, tab := range timeoutsSuite.tables(e) {
+	tables, err := timeoutsSuite.tables(e)
+	require.NoError(t, err)
+	for _, tab := range tables {
 		for _, tr := range tab.Trials {
 			o, err := tr.Rounds(benchtest.Context(t), 1, &measure.Progress{})
 			require.NoError(t, err)

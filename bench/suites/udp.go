@@ -11,12 +11,12 @@ import (
 
 // The udp suite: datagrams there and back, one at a time and in bursts.
 var udpSuite = Suite{
-	Name:   "udp",
-	About:  "datagrams there and back, received and sent singly and in batches",
-	Sizes:  []int{128},
-	least:  8,    // a datagram is known by its stamp
-	most:   1400, // so many of all bursts fit the smallest of usual receive buffers
-	tables: udpTables,
+	Name:     "udp",
+	About:    "datagrams there and back, received and sent singly and in batches",
+	Settings: Settings{Sizes: []int{128}},
+	least:    8,    // a datagram is known by its stamp
+	most:     1400, // so many of all bursts fit the smallest of usual receive buffers
+	tables:   udpTables,
 }
 
 // udpSettings are clients, each with a socket of its own, and datagrams that each has in
@@ -27,7 +27,7 @@ var udpSettings = []struct{ clients, burst int }{{1, 1}, {4, 1}, {4, 16}}
 // batches tells the subjects that are to be set beside raw-batch.
 func batches(s subjects.Subject) bool { return strings.HasSuffix(s.Name, "-batch") }
 
-func udpTables(e env) []report.Table {
+func udpTables(e env) ([]report.Table, error) {
 	names := subjects.Able(e.Subjects, func(s subjects.Subject) bool { return s.ServeUDP != nil })
 	t := report.Table{
 		Title: fmt.Sprintf("udp: datagrams of %s there and back on 127.0.0.1, %s of %v",
@@ -49,7 +49,7 @@ func udpTables(e env) []report.Table {
 	}
 	for _, size := range e.Sizes {
 		for _, s := range udpSettings {
-			c := contest{server: "udp-server", load: "udp-load", conns: s.clients, burst: s.burst, size: size}
+			c := contest{server: "udp-server", load: "udp-load", conns: s.clients, burst: s.burst, size: size, setup: laboratory(e)}
 			label := fmt.Sprintf("%d × %d", s.clients, s.burst)
 			if len(e.Sizes) > 1 {
 				label += ", " + report.Bytes(size)
@@ -57,5 +57,5 @@ func udpTables(e env) []report.Table {
 			t.Trials = append(t.Trials, c.trial(e, label, names, sampleOf))
 		}
 	}
-	return []report.Table{t}
+	return []report.Table{t}, nil
 }

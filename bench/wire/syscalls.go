@@ -2,6 +2,7 @@ package wire
 
 import (
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,18 @@ func Recv(fd int, p []byte) (int, unix.Errno) {
 
 func Send(fd int, p []byte) (int, unix.Errno) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), errno
+}
+
+// EpollWaitExact waits for at most the given time, which is exact to the timer slack of the
+// thread. A kernel before 5.11 rounds it down to milliseconds.
+func EpollWaitExact(fd int, events []unix.EpollEvent, timeout time.Duration) (int, unix.Errno) {
+	limit := unix.NsecToTimespec(int64(timeout))
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd),
+		uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(&limit)), 0, 0)
+	if errno == unix.ENOSYS {
+		return EpollWait(fd, events, int(timeout/time.Millisecond))
+	}
 	return int(n), errno
 }
 
