@@ -328,9 +328,7 @@ func (d *dial) connectWith(ctx context.Context, to net.Addr, proto socket.Protoc
 			return s, nil
 		}
 		// Without this the port would be taken for a minute.
-		_ = control(s, func(fd int) error {
-			return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-		})
+		_ = s.SetLinger(0)
 		s.Close()
 	}
 	return nil, failed
@@ -351,7 +349,7 @@ func (d *dial) connectOnce(ctx context.Context, to net.Addr, proto socket.Protoc
 	}
 	view := s
 	if ctx.Done() != nil {
-		view = s.With(ctx)
+		view = s.WithContext(ctx)
 	}
 	if err := view.ConnectAddr(at); err != nil {
 		s.Close()

@@ -75,12 +75,10 @@ type opening struct {
 // program's Control, and bound.
 func (o *opening) open() (*socket.Socket, error) {
 	family, v6only := o.family(o.local, o.remote, o.listen)
-	prepare := socket.Prepare(func(fd int) error { return o.prepare(fd, family, v6only) })
-	opts := []socket.Option{prepare}
-	if o.group != nil {
-		opts = append(opts, socket.Group(o.group))
-	}
-	return socket.New(family, o.typ, o.proto, opts...)
+	return socket.Config{
+		Group:   o.group,
+		Prepare: func(fd int) error { return o.prepare(fd, family, v6only) },
+	}.New(family, o.typ, o.proto)
 }
 
 func (o *opening) prepare(fd int, family socket.Family, v6only bool) error {

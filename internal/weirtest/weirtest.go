@@ -57,7 +57,7 @@ func NewTCP(t testing.TB) *socket.Socket {
 // Listen returns a TCP socket that listens on a free port of 127.0.0.1.
 func Listen(t testing.TB) *socket.Socket {
 	t.Helper()
-	s, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	l := Keep(t, s, err)
 	require.NoError(t, l.Listen(16))
 	return l
