@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/lookup"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -389,56 +390,15 @@ func (t transport) suitable(ips []netip.Addr, port int, host string) ([]netip.Ad
 	return to, nil
 }
 
-// lookUpTraced is lookUp that tells the hooks in the context of a look-up.
+// lookUpTraced finds a host's addresses in one family or, with the suffix "", in
+// both. It tells the hooks in the context of the look-up.
 func lookUpTraced(ctx context.Context, r *net.Resolver, suffix, host string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{ip}, nil
 	}
 	trace := traceOf(ctx)
 	trace.dnsStart(host)
-	ips, err := lookUp(untraced{ctx}, r, suffix, host)
+	ips, err := lookup.NetIP(untraced{ctx}, r, "ip"+suffix, host)
 	trace.dnsDone(ips, err)
-	return ips, err
-}
-
-// lookUp finds a host's addresses, with their zones, in one family or, with the
-// suffix "", in both.
-func lookUp(ctx context.Context, r *net.Resolver, suffix, host string) ([]netip.Addr, error) {
-	if suffix == "" {
-		return lookUpAll(ctx, r, host)
-	}
-	ips, err := r.LookupNetIP(ctx, "ip"+suffix, host)
-	if err != nil {
-		return nil, err
-	}
-	for i, ip := range ips {
-		// LookupNetIP drops zones; only those of hosts(5) have any.
-		if ip.Is6() && ip.IsLinkLocalUnicast() && ip.Zone() == "" {
-			if zoned, err := lookUpAll(ctx, r, host); err == nil {
-				ips[i] = zonedLike(ip, zoned)
-			}
-		}
-	}
-	return ips, nil
-}
-
-// zonedLike returns that of some addresses that is ip but for its zone.
-func zonedLike(ip netip.Addr, zoned []netip.Addr) netip.Addr {
-	for _, z := range zoned {
-		if z.WithZone("") == ip {
-			return z
-		}
-	}
-	return ip
-}
-
-func lookUpAll(ctx context.Context, r *net.Resolver, host string) ([]netip.Addr, error) {
-	all, err := r.LookupIPAddr(ctx, host)
-	ips := make([]netip.Addr, 0, len(all))
-	for _, a := range all {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok {
-			ips = append(ips, ip.Unmap().WithZone(a.Zone))
-		}
-	}
 	return ips, err
 }

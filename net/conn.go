@@ -124,7 +124,7 @@ func (c *conn) Close() error {
 	if !c.ok() {
 		return syscall.EINVAL
 	}
-	return c.wrap("close", c.sock.Close())
+	return c.wrap("close", c.sock.CloseWait())
 }
 
 // LocalAddr implements net.Conn.

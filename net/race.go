@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/lookup"
 	"github.com/seed-2334f180/weir/socket"
 )
 
@@ -24,7 +25,7 @@ type race struct {
 	*dial
 	port     int
 	trace    *trace
-	lookups  chan lookup
+	lookups  chan lookedUp
 	finishes chan finish
 	working  sync.WaitGroup
 
@@ -48,7 +49,7 @@ const (
 	ipv4
 )
 
-type lookup struct {
+type lookedUp struct {
 	family int
 	ips    []netip.Addr
 	err    error
@@ -63,7 +64,7 @@ type finish struct {
 // race connects to the first of a host's addresses that answers. When it
 // returns, all that it has begun has ended.
 func (d *dial) race(host string, port int) (*socket.Socket, error) {
-	r := &race{dial: d, port: port, trace: traceOf(d.given), lookups: make(chan lookup, 2), finishes: make(chan finish)}
+	r := &race{dial: d, port: port, trace: traceOf(d.given), lookups: make(chan lookedUp, 2), finishes: make(chan finish)}
 	ctx, cancel := context.WithCancel(d.ctx)
 	r.lookUp(ctx, host)
 	s := r.run(ctx)
@@ -84,8 +85,8 @@ func (r *race) lookUp(ctx context.Context, host string) {
 		}
 		r.asking[family] = true
 		r.working.Go(func() {
-			ips, err := lookUp(untraced{ctx}, r.resolver(), suffix, host)
-			r.lookups <- lookup{family, ips, err}
+			ips, err := lookup.NetIP(untraced{ctx}, r.resolver(), "ip"+suffix, host)
+			r.lookups <- lookedUp{family, ips, err}
 		})
 	}
 }
@@ -140,7 +141,7 @@ func (r *race) delay() time.Duration {
 }
 
 // take takes in the result of a look-up.
-func (r *race) take(l lookup) {
+func (r *race) take(l lookedUp) {
 	r.asking[l.family] = false
 	if l.err != nil {
 		r.notFound = append(r.notFound, l.err)

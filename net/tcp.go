@@ -164,7 +164,7 @@ func (l *TCPListener) Close() error {
 	if !l.ok() {
 		return syscall.EINVAL
 	}
-	return l.end.wrapLocal("close", l.end.sock.Close())
+	return l.end.wrapLocal("close", l.end.sock.CloseWait())
 }
 
 // Addr implements net.Listener.

@@ -178,7 +178,7 @@ func (l *UnixListener) Close() error {
 			_ = unix.Unlink(l.path) // the program may have unlinked it
 		}
 	})
-	return l.end.wrapLocal("close", l.end.sock.Close())
+	return l.end.wrapLocal("close", l.end.sock.CloseWait())
 }
 
 // Addr implements net.Listener.
