@@ -166,6 +166,12 @@ func inetOf(a net.Addr) inetAddr {
 // v4 reports whether an IPv4 socket can use the address. No address counts.
 func (a inetAddr) v4() bool { return len(a.ip) <= net.IPv4len || a.ip.To4() != nil }
 
+// matches reports whether the address has the family of ip.
+func (a inetAddr) matches(ip netip.Addr) bool {
+	own, ok := netip.AddrFromSlice(a.ip)
+	return ok && own.Unmap().Is4() == ip.Unmap().Is4()
+}
+
 func (a inetAddr) wildcard() bool { return a.ip == nil || a.ip.IsUnspecified() }
 
 // in returns the address for a socket of a family: an IPv6 socket has the mapped

@@ -245,7 +245,7 @@ func (d *dial) usable(found []netip.AddrPort) (to []net.Addr, err error) {
 	from := inetOf(d.local)
 	for _, a := range found {
 		ip := a.Addr()
-		if from.wildcard() || !ip.IsValid() || ip.IsUnspecified() || from.v4() == ip.Is4() {
+		if from.wildcard() || !ip.IsValid() || ip.IsUnspecified() || from.matches(ip) {
 			to = append(to, d.addr(a))
 		}
 	}

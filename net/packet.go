@@ -116,7 +116,7 @@ func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 		n, err = c.sock.SendToAddr(some(b), to, 0)
 	}
 	if err != nil {
-		err = opError("write", c.network, c.local, addrPortAddr{addr}, err)
+		err = opError("write", c.network, c.local, addrPortUDPAddr{addr}, err)
 	}
 	return n, err
 }
@@ -131,10 +131,10 @@ func (c *UDPConn) toAddrPort(addr netip.AddrPort) (socket.Addr, error) {
 	return addrPortIn(c.sock.Family(), addr)
 }
 
-// An addrPortAddr is an AddrPort in an error.
-type addrPortAddr struct{ netip.AddrPort }
+// An addrPortUDPAddr is an AddrPort in an error.
+type addrPortUDPAddr struct{ netip.AddrPort }
 
-func (addrPortAddr) Network() string { return "udp" }
+func (addrPortUDPAddr) Network() string { return "udp" }
 
 // WriteMsgUDP sends a datagram with control messages: sendmsg(2). The address is
 // nil if, and only if, the UDPConn is connected.
@@ -169,7 +169,7 @@ func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oo
 		n, oobn, err = c.writeMsg(b, oob, to)
 	}
 	if err != nil {
-		err = opError("write", c.network, c.local, addrPortAddr{addr}, err)
+		err = opError("write", c.network, c.local, addrPortUDPAddr{addr}, err)
 	}
 	return n, oobn, err
 }
