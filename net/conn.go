@@ -282,12 +282,11 @@ func (*rawListener) Write(func(uintptr) bool) error { return syscall.EINVAL }
 // Closing the connection closes the socket. A socket of another family is an
 // error, and stays open.
 func NewConn(s *socket.Socket) (net.Conn, error) {
-	return connOf(s, networkOf(s))
+	return connOf(s, newConn(s, networkOf(s)))
 }
 
-// connOf makes the connection of a socket that was opened for a network.
-func connOf(s *socket.Socket, network string) (net.Conn, error) {
-	c := newConn(s, network)
+// connOf makes the connection type of a socket.
+func connOf(s *socket.Socket, c conn) (net.Conn, error) {
 	switch s.Family() {
 	case socket.Unix:
 		return &UnixConn{c}, nil
@@ -301,7 +300,7 @@ func connOf(s *socket.Socket, network string) (net.Conn, error) {
 			return &IPConn{c}, nil
 		}
 	}
-	return nil, &net.OpError{Op: "conn", Net: network, Err: errNotNet}
+	return nil, &net.OpError{Op: "conn", Net: c.network, Err: errNotNet}
 }
 
 var errNotNet = errors.New("a socket of this family and type has no type in package net")

@@ -92,7 +92,17 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		return nil, err
 	}
 	t, _ := parseNetwork(network)
-	return connOf(s, t.network)
+	return connOf(s, dialed(s, t.network))
+}
+
+// dialed makes the conn of a socket that Dial has opened. The kernel does not
+// call a datagram socket connected whose peer's port is 0.
+func dialed(s *socket.Socket, network string) conn {
+	c := newConn(s, network)
+	if c.remote == nil {
+		c.remote = netAddr(s, s.RemoteAddr())
+	}
+	return c
 }
 
 // DialSocket is DialContext for programs that use the socket itself.
@@ -266,7 +276,7 @@ func (d *dial) inTurn(addrs []net.Addr) (*socket.Socket, error) {
 			return s, nil
 		}
 		if first == nil {
-			first = d.failed(to, err)
+			first = err
 		}
 		if d.ctx.Err() != nil {
 			break
@@ -289,11 +299,14 @@ func part(ctx context.Context, left int) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, each)
 }
 
-// connect connects to one address.
+// connect connects to one address. Its error is a *net.OpError.
 func (d *dial) connect(ctx context.Context, to net.Addr) (*socket.Socket, error) {
 	t := traceOf(d.given)
 	t.connectStart(d.network, to)
 	s, err := d.connectBest(ctx, to)
+	if err != nil {
+		err = d.failed(to, err)
+	}
 	t.connectDone(d.network, to, err)
 	return s, err
 }

@@ -53,7 +53,7 @@ func (d *Dialer) DialUnix(ctx context.Context, network string, laddr, raddr *net
 	if err != nil {
 		return nil, opError("dial", network, optional(laddr), optional(raddr), err)
 	}
-	return &UnixConn{newConn(s, network)}, nil
+	return &UnixConn{dialed(s, network)}, nil
 }
 
 func (d *Dialer) dialTCP(ctx context.Context, network string, laddr, raddr *net.TCPAddr) (*TCPConn, error) {
@@ -61,7 +61,7 @@ func (d *Dialer) dialTCP(ctx context.Context, network string, laddr, raddr *net.
 	if err != nil {
 		return nil, opError("dial", network, optional(laddr), optional(raddr), err)
 	}
-	return &TCPConn{newConn(s, network)}, nil
+	return &TCPConn{dialed(s, network)}, nil
 }
 
 func (d *Dialer) dialUDP(ctx context.Context, network string, laddr, raddr *net.UDPAddr) (*UDPConn, error) {
@@ -69,7 +69,7 @@ func (d *Dialer) dialUDP(ctx context.Context, network string, laddr, raddr *net.
 	if err != nil {
 		return nil, opError("dial", network, optional(laddr), optional(raddr), err)
 	}
-	return &UDPConn{newConn(s, network)}, nil
+	return &UDPConn{dialed(s, network)}, nil
 }
 
 func (d *Dialer) dialIP(ctx context.Context, network string, laddr, raddr *net.IPAddr) (*IPConn, error) {
@@ -78,7 +78,7 @@ func (d *Dialer) dialIP(ctx context.Context, network string, laddr, raddr *net.I
 		return nil, opError("dial", network, optional(laddr), optional(raddr), err)
 	}
 	t, _ := parseNetwork(network)
-	return &IPConn{newConn(s, t.network)}, nil
+	return &IPConn{dialed(s, t.network)}, nil
 }
 
 // connectPair opens a socket at one address and connects it to another. Each may

@@ -41,7 +41,7 @@ type race struct {
 // An attempt is one to connect to an address. Its error is nil while it runs.
 type attempt struct {
 	to  net.Addr
-	err error
+	err error // a *net.OpError
 }
 
 const (
@@ -203,7 +203,7 @@ func (r *race) end() {
 	for f := range r.finishes {
 		if f.err == nil {
 			f.socket.Close()
-			f.err = ended(r.ctx)
+			f.err = r.failed(r.tried[f.attempt].to, ended(r.ctx))
 		}
 		r.tried[f.attempt].err = f.err
 	}
@@ -217,7 +217,7 @@ func (r *race) end() {
 // that was tried first.
 func (r *race) verdict(host string) error {
 	if len(r.tried) > 0 {
-		return r.failed(r.tried[0].to, r.tried[0].err)
+		return r.tried[0].err
 	}
 	for _, to := range slices.Concat(r.ready[:]...) {
 		return r.failed(to, ended(r.ctx))
