@@ -226,7 +226,7 @@ const maxPath = len(unix.RawSockaddrUnix{}.Path)
 
 // unixIn returns a unix socket's address. A name that is too long is EINVAL.
 func unixIn(a *net.UnixAddr) (socket.Addr, error) {
-	if n := len(a.Name); n > maxPath || n == maxPath && a.Name[0] != '@' {
+	if n := len(a.Name); n > maxPath || n == maxPath && a.Name[0] != '@' && a.Name[0] != 0 {
 		return socket.Addr{}, syscall.EINVAL
 	}
 	name := a.Name
@@ -292,15 +292,15 @@ func (z *zoneNames) known(name string) bool {
 }
 
 // sockaddrOf is an address in the form of bind(2).
-func sockaddrOf(a socket.Addr) unix.Sockaddr {
+func sockaddrOf(a socket.Addr) syscall.Sockaddr {
 	switch a.Family() {
 	case socket.Inet:
-		return &unix.SockaddrInet4{Port: a.Port(), Addr: a.AddrPort().Addr().As4()}
+		return &syscall.SockaddrInet4{Port: a.Port(), Addr: a.AddrPort().Addr().As4()}
 	case socket.Inet6:
 		ip := a.AddrPort().Addr()
-		return &unix.SockaddrInet6{Port: a.Port(), Addr: ip.As16(), ZoneId: zoneIndex(ip.Zone())}
+		return &syscall.SockaddrInet6{Port: a.Port(), Addr: ip.As16(), ZoneId: zoneIndex(ip.Zone())}
 	}
-	return &unix.SockaddrUnix{Name: a.Host()}
+	return &syscall.SockaddrUnix{Name: a.Host()}
 }
 
 // addrOf is the address that a system call returned; the zero Addr for another

@@ -110,7 +110,7 @@ func (o *opening) prepare(fd int, family socket.Family, v6only bool) error {
 	}
 	at, err := addrIn(family, local)
 	if err == nil {
-		err = unix.Bind(fd, sockaddrOf(at))
+		err = syscall.Bind(fd, sockaddrOf(at)) // x/sys refuses the longest abstract name
 	}
 	return syscallError("bind", err)
 }

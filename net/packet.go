@@ -16,7 +16,7 @@ type UDPConn struct{ conn }
 
 // ReadFrom implements net.PacketConn.
 func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
-	n, from, err := c.ReadFromUDP(b)
+	n, from, err := c.readFromUDP(b, &net.UDPAddr{})
 	if from == nil {
 		return n, nil, err
 	}
@@ -25,11 +25,18 @@ func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // ReadFromUDP is ReadFrom with the address's own type.
 func (c *UDPConn) ReadFromUDP(b []byte) (int, *net.UDPAddr, error) {
+	// The compiler puts this function into its caller, whose stack then has room
+	// for the UDPAddr if it does not live longer.
+	return c.readFromUDP(b, &net.UDPAddr{})
+}
+
+func (c *UDPConn) readFromUDP(b []byte, addr *net.UDPAddr) (int, *net.UDPAddr, error) {
 	n, from, err := c.ReadFromUDPAddrPort(b)
 	if err != nil {
 		return n, nil, err
 	}
-	return n, net.UDPAddrFromAddrPort(from), nil
+	*addr = net.UDPAddr{IP: from.Addr().AsSlice(), Port: int(from.Port()), Zone: from.Addr().Zone()}
+	return n, addr, nil
 }
 
 // ReadFromUDPAddrPort is ReadFrom that allocates nothing. An IPv4 sender has an
