@@ -41,7 +41,7 @@ func (o *overlay) write() (string, error) {
 // net/http is Weir's, and no test is changed but for its import.
 func buildHTTP(goroot, work, binary string, race bool) error {
 	o := &overlay{make(map[string]string), work}
-	if err := o.addWeir(goroot); err != nil {
+	if err := o.addWeir(goroot, race); err != nil {
 		return err
 	}
 	importOfNet := regexp.MustCompile(`(?m)^\t"net"$`)
@@ -89,9 +89,12 @@ const loopsStay = `if stack == "" || strings.Contains(stack, "created by weir/lo
 
 // addWeir puts the packages that Weir's net needs below weir in the standard
 // library.
-func (o *overlay) addWeir(goroot string) error {
-	args := []string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,Standard", "./net"}
-	list := exec.Command("go", args...)
+func (o *overlay) addWeir(goroot string, race bool) error {
+	args := []string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,Standard"}
+	if race {
+		args = append(args, "-race") // some files are for it alone
+	}
+	list := exec.Command("go", append(args, "./net")...)
 	list.Stderr = os.Stderr
 	out, err := list.Output()
 	if err != nil {
