@@ -84,3 +84,29 @@ func (r *Registration) Probe() (probe, error) { return r.probe() }
 func (p probe) Done()                  { p.done() }
 func (p probe) Disprove(want Interest) { p.disprove(want) }
 func (p probe) FD() int                { return int(p.r.fd) }
+
+// SetAlone has calls on r wait alone, as after many events of r and no other.
+func (r *Blocking) SetAlone() { r.loop.alone.Store(r.key) }
+
+// MayWaitAlone reports whether the next call on r is to wait alone.
+func (r *Blocking) MayWaitAlone() bool { return r.loop.alone.Load() == r.key }
+
+// Watched reports whether the descriptor is in the epoll set.
+func (r *Registration) Watched() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.interest != 0
+}
+
+// Seats returns how many seats are taken.
+func Seats() (n int) {
+	for i := range seats.all {
+		if seats.all[i].taken.Load() {
+			n++
+		}
+	}
+	return n
+}
+
+// AloneAfter is the number of events that make a registration the only busy one.
+const AloneAfter = aloneAfter

@@ -46,6 +46,9 @@ type Loop struct {
 	// waits is the number of the present or last wait: see Registration.stamp.
 	waits atomic.Uint64
 
+	// alone is the key of the only registration that has had events lately, or nobody.
+	alone atomic.Uint64
+
 	// work says that there may be tasks or pokes, or that the loop is being closed.
 	// So a turn without any of these takes no lock to find out. It is set under the
 	// lock, after what it announces was stored, and before asleep is read.
@@ -73,6 +76,8 @@ type Loop struct {
 	taken   []func() // the tasks of this turn; those that were called are nil
 	calling bool     // a handler is being called: see survive
 	more    bool     // due work was left for the next turn
+	lastKey uint64   // of the last event
+	streak  int      // how many events before it had the same key
 	now     int64    // the time of the turn; 0 until Now is called
 
 	turns  atomic.Uint64
@@ -96,6 +101,7 @@ func New(opts Options) (*Loop, error) {
 		return nil, fmt.Errorf("loop: %w", err)
 	}
 	p.BusyPoll(max(o.BusyPoll, 0))
+	p.Hold(o.Hold)
 	l := &Loop{
 		options: o,
 		poller:  p,
@@ -106,6 +112,7 @@ func New(opts Options) (*Loop, error) {
 		batch:   make([]*Registration, o.Events),
 		expired: make([]*timers.Timer[expirer], o.Expiries),
 	}
+	l.alone.Store(nobody)
 	go l.run()
 	return l, nil
 }
@@ -258,7 +265,7 @@ func (l *Loop) turn() bool {
 	if !open && moreTasks {
 		return true // they were posted before the end
 	}
-	if open && l.backlog.Load() > 0 {
+	if open && l.backlog.Load() > 0 && l.poller.Holds() {
 		// Let the woken goroutines run before the next poll: by then their
 		// peers may have answered, and one poll finds many events.
 		runtime.Gosched()
@@ -271,7 +278,7 @@ func (l *Loop) deadline() time.Time {
 	// asleep is set before the look: whoever stores work after the look finds it set,
 	// and wakes the loop.
 	l.asleep.Store(true)
-	if l.more || l.backlog.Load() > 0 {
+	if l.more || l.backlog.Load() > 0 && l.poller.Holds() {
 		return l.start // long past: Wait polls, and does not hold the thread
 	}
 	if l.work.Load() {
@@ -294,6 +301,7 @@ func (l *Loop) dispatch(events []poller.Event) {
 	if len(events) == 0 {
 		return
 	}
+	l.solo(events)
 	batch := l.batch[:len(events)]
 	l.mu.Lock()
 	for i := range events {

@@ -34,6 +34,7 @@ func onBoth(t *testing.T, test func(t *testing.T, l *loop.Loop)) {
 	for _, s := range []poller.Strategy{poller.Parked, poller.Blocking} {
 		t.Run(s.String(), func(t *testing.T) { test(t, newLoop(t, loop.Options{Strategy: s})) })
 	}
+	t.Run("holding", func(t *testing.T) { test(t, newLoop(t, loop.Options{Hold: poller.HoldAlways})) })
 	t.Run("locked", func(t *testing.T) {
 		test(t, newLoop(t, loop.Options{Strategy: poller.Blocking, LockThread: true}))
 	})
@@ -167,7 +168,7 @@ func TestTaskQueueIsBoundedOverTurns(t *testing.T) {
 
 // A loop that may poll for long shows so by the processor time that it takes.
 func TestBusyPoll(t *testing.T) {
-	l, err := loop.New(loop.Options{BusyPoll: time.Minute})
+	l, err := loop.New(loop.Options{BusyPoll: time.Minute, Hold: poller.HoldAlways})
 	require.NoError(t, err)
 	used := func() time.Duration {
 		var u unix.Rusage

@@ -58,7 +58,7 @@ func TestReceiveIsDoneByTheLoop(t *testing.T) {
 // Nothing is received for a call that has not asked for it, though its waiter may
 // be one that has served Receive.
 func TestWaitReceivesNothing(t *testing.T) {
-	l := newLoop(t, loop.Options{})
+	l := newLoop(t, loop.Options{NoAlone: true})
 	r, peer := register(t, l)
 	buf := make([]byte, 8)
 	for range 20 {

@@ -129,6 +129,7 @@ type sleeper interface {
 // A Poller is an epoll instance with a way to wake its waiter.
 type Poller struct {
 	sleeper sleeper
+	holding atomic.Int32 // a Hold
 	spinner spinner
 	alarm   alarm
 	epfd    int
@@ -167,7 +168,7 @@ func Open(strategy Strategy) (*Poller, error) {
 	p.sleeper = &blocking{epfd: epfd, spinner: &p.spinner}
 	if strategy == Parked {
 		p.spinner.yield = true // it may be on a locked thread otherwise, which is dear to yield
-		if p.sleeper, err = newParked(epfd, &p.alarm, &p.spinner); err != nil {
+		if p.sleeper, err = newParked(epfd, &p.holding, &p.alarm, &p.spinner); err != nil {
 			return nil, err
 		}
 	}
@@ -183,6 +184,31 @@ func Open(strategy Strategy) (*Poller, error) {
 // three come meanwhile. It is for the goroutine that calls Wait, or before the
 // first. The default is 0, not at all.
 func (p *Poller) BusyPoll(d time.Duration) { p.spinner.most = d }
+
+// A Hold says whether a Wait of the Parked strategy may keep its P for a while, to
+// poll or to block in epoll_wait(2), before it parks.
+type Hold int
+
+const (
+	// HoldAuto lets a Wait keep its P while the scheduler has no other.
+	HoldAuto Hold = iota
+	// HoldAlways is for a program that has its processors to itself and whose
+	// events come from other processes.
+	HoldAlways
+	// HoldNever parks at once.
+	HoldNever
+)
+
+// Hold sets whether a Wait may keep its P. The default is HoldAuto. The Blocking
+// strategy does not park, and always polls as BusyPoll says.
+func (p *Poller) Hold(h Hold) { p.holding.Store(int32(h)) }
+
+// Holds reports whether a Wait may keep its P now. It is for the goroutine that calls
+// Wait.
+func (p *Poller) Holds() bool {
+	x, parks := p.sleeper.(*parked)
+	return !parks || x.mayHold()
+}
 
 // watchOwn adds the descriptors by which a wait is ended. Being edge-triggered,
 // they need never be read: each write, and each expiry, is an edge of its own.
