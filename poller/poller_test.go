@@ -31,7 +31,7 @@ func onBoth(t *testing.T, test func(t *testing.T, p *poller.Poller)) {
 	}
 }
 
-// pair is two ends of a non-blocking stream.
+// pair returns the two ends of a non-blocking stream.
 func pair(t *testing.T) (a, b int) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func soon() time.Time { return time.Now().Add(5 * time.Second) }
 func TestReportsKeyAndReadiness(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		a, b := pair(t)
-		for _, key := range []uint64{0, 1, 1 << 31, 1<<63 + 12345, poller.FirstReservedKey - 1} {
+		for _, key := range []uint64{0, 1, 1 << 31, 1<<63 + 12345, math.MaxUint64 - 2} {
 			require.NoError(t, p.Add(a, key, poller.Readable|poller.PeerClosed))
 			write(t, b, "x")
 			events := make([]poller.Event, 4)
@@ -135,8 +135,8 @@ func TestPrecision(t *testing.T) {
 	})
 }
 
-// A later wait must not end at a deadline that an earlier one left behind, nor
-// sleep past its own.
+// A Wait does not end at the deadline of an earlier Wait, and does not sleep past its
+// own.
 func TestDeadlinesFollowEachOther(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		events := make([]poller.Event, 1)
@@ -220,7 +220,7 @@ func TestWakesAreCoalesced(t *testing.T) {
 	})
 }
 
-// No wake may be lost: each is answered before the next is made.
+// No Wake is lost. Each one is made after the one before it has ended a Wait.
 func TestWakeIsNeverLost(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		const rounds = 5000
@@ -379,7 +379,7 @@ func TestManyDescriptorsInSmallBatches(t *testing.T) {
 	})
 }
 
-// A wait goes on when a signal interrupts it.
+// A Wait that a signal interrupts goes on.
 func TestSignalsDoNotEndWait(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		var tid atomic.Int64
@@ -466,7 +466,7 @@ func TestBadInput(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		a, _ := pair(t)
 		require.ErrorIs(t, p.Add(-1, 1, poller.Readable), unix.EBADF)
-		require.ErrorContains(t, p.Add(a, poller.FirstReservedKey, poller.Readable), "reserved")
+		require.ErrorContains(t, p.Add(a, math.MaxUint64-1, poller.Readable), "reserved")
 		require.ErrorContains(t, p.Add(a, 1, poller.HungUp), "HUP cannot be asked for")
 		require.NoError(t, p.Add(a, 1, poller.Readable))
 		require.ErrorIs(t, p.Add(a, 1, poller.Readable), unix.EEXIST)
@@ -488,7 +488,7 @@ func TestReadinessNames(t *testing.T) {
 	require.Equal(t, "0x0", poller.Readiness(0).String())
 }
 
-// Lingering ends: a parked Wait holds no thread, though it has just been busy.
+// A linger ends: after it a parked Wait holds no thread, even if it has just been busy.
 func TestParkedWaitHoldsNoThread(t *testing.T) {
 	p, err := poller.Open(poller.Parked)
 	require.NoError(t, err)
