@@ -537,3 +537,15 @@ func TestHastenToThePast(t *testing.T) {
 		}
 	})
 }
+
+// Automatic parks where Parked can be opened, and blocks elsewhere.
+func TestAutomatic(t *testing.T) {
+	p, err := poller.Open(poller.Automatic)
+	require.NoError(t, err)
+	require.NoError(t, p.Wake())
+	n, err := p.Wait(make([]poller.Event, 1), time.Time{})
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.NoError(t, p.Close())
+	require.Equal(t, "automatic", poller.Automatic.String())
+}
