@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -29,7 +30,7 @@ func soon(t testing.TB, result chan error) error {
 // is there is no event.
 func TestInputReadAheadWakesSelect(t *testing.T) {
 	const text = "xyz"
-	a, peer := tcp(t)
+	a, peer := weirtest.TCP(t)
 	require.NoError(t, a.Setsockopt("socket", "SO_RCVLOWAT", 100))
 	selector := newSelector(t)
 	require.NoError(t, selector.Register(a, weir.Readable, nil))
@@ -41,7 +42,7 @@ func TestInputReadAheadWakesSelect(t *testing.T) {
 			return err == nil && n == len(text)
 		})
 		require.Equal(t, "w", weirSelect(t, a).String())
-		selected := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
+		selected := parked(t, a, func() (set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
 		waited := waiting(t, selector, t.Context())
 		settle(t, a) // they have looked, and sleep
 		_, _, err = a.ReadRune()
@@ -71,7 +72,7 @@ func (r *reader) Buffered() int {
 // Between the look at the buffer and the kernel's answer input may move from
 // the one to the other. It is not overlooked.
 func TestInputReadAheadDuringTheLook(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	for _, before := range []bool{false, true} {
 		if before {
 			watched(t, a)
@@ -95,8 +96,8 @@ func TestLastLookIsExact(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"), socket.Group(g))
-	b := keep(t, s, err)
+	s, err := socket.Config{Address: "127.0.0.1", Group: g}.New(socket.Inet, socket.Dgram, 0)
+	b := weirtest.Keep(t, s, err)
 	watched(t, b)
 	busy, free := make(chan struct{}), make(chan struct{})
 	require.NoError(t, g.Loops()[0].Post(func() { close(busy); <-free }))
@@ -105,7 +106,7 @@ func TestLastLookIsExact(t *testing.T) {
 	_, err = udp(t).SendToAddr([]byte("x"), b.LocalAddr(), 0)
 	require.NoError(t, err)
 	waitFor(t, func() bool { return kernelPoll(t, b.Fd()).r })
-	a, _ := pair(t, socket.Stream) // on a loop that can end the wait
+	a, _ := weirtest.Pair(t, socket.Stream) // on a loop that can end the wait
 	for _, d := range []time.Duration{0, time.Millisecond} {
 		require.Equal(t, loop.Unready, b.Registration().Look(loop.Readable))
 		got, err := weir.Select(list{a, b}, nil, nil, d)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -71,7 +72,7 @@ func TestSelectAgreesWithPoll(t *testing.T) {
 }
 
 func quickTCP(t testing.TB) (a, b *socket.Socket) {
-	l, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	l, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	require.NoError(t, err)
 	defer l.Close()
 	require.NoError(t, l.Listen(1))
@@ -161,7 +162,7 @@ func truths(t testing.TB, ends []*end) (all truth) {
 	return all
 }
 
-func check(rt *rapid.T, ends []*end, is truth, got weir.Set) {
+func check(rt *rapid.T, ends []*end, is truth, got set) {
 	for i, e := range ends {
 		for j, l := range []list{got.Read, got.Write, got.Except} {
 			for _, s := range l {
@@ -182,15 +183,15 @@ func (e *end) exact(t testing.TB, rt *rapid.T) {
 	}
 }
 
-func setOf(ready []weir.Ready) (set weir.Set) {
+func setOf(ready []weir.Event) (set set) {
 	for _, r := range ready {
-		if r.Is&weir.Readable != 0 {
+		if r.Ready&weir.Readable != 0 {
 			set.Read = append(set.Read, r.What)
 		}
-		if r.Is&weir.Writable != 0 {
+		if r.Ready&weir.Writable != 0 {
 			set.Write = append(set.Write, r.What)
 		}
-		if r.Is&weir.Exceptional != 0 {
+		if r.Ready&weir.Exceptional != 0 {
 			set.Except = append(set.Except, r.What)
 		}
 	}
@@ -206,7 +207,7 @@ func TestStress(t *testing.T) {
 	var writers, rest sync.WaitGroup
 	selector := newSelector(t)
 	for range conns {
-		a, b := pair(t, socket.Stream)
+		a, b := weirtest.Pair(t, socket.Stream)
 		all = append(all, a)
 		require.NoError(t, selector.Register(a, weir.Readable, nil))
 		writers.Go(func() {
@@ -277,7 +278,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	a, peer := quickTCP(t)
 	defer a.Close()
 	defer peer.Close()
-	idle, _ := pair(t, socket.Stream)
+	idle, _ := weirtest.Pair(t, socket.Stream)
 	selector := newSelector(t)
 	require.NoError(t, selector.Register(a, weir.Readable, nil))
 	go func() {

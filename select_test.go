@@ -11,65 +11,18 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir"
-	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/internal/race"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) {
-	if role := os.Getenv("WEIR_TEST_ROLE"); role != "" {
-		os.Exit(play(role))
-	}
-	code := m.Run()
-	if g, err := loop.Default(); err == nil {
-		g.Close()
-	}
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { weirtest.Main(m) }
 
 type list = []weir.Selectable
 
-// keep has the test close what it opened.
-func keep(t testing.TB, s *socket.Socket, err error) *socket.Socket {
-	t.Helper()
-	require.NoError(t, err)
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
-func pair(t testing.TB, typ socket.Type) (a, b *socket.Socket) {
-	t.Helper()
-	a, b, err := socket.Pair(socket.Unix, typ, 0)
-	require.NoError(t, err)
-	return keep(t, a, nil), keep(t, b, nil)
-}
-
-func newTCP(t testing.TB) *socket.Socket {
-	s, err := socket.New(socket.Inet, socket.Stream, 0)
-	return keep(t, s, err)
-}
-
-func listen(t testing.TB) *socket.Socket {
-	s, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
-	l := keep(t, s, err)
-	require.NoError(t, l.Listen(16))
-	return l
-}
-
-// tcp is a connection over loopback.
-func tcp(t testing.TB) (a, b *socket.Socket) {
-	l := listen(t)
-	a = newTCP(t)
-	require.NoError(t, a.ConnectAddr(l.LocalAddr()))
-	b, err := l.Accept()
-	return a, keep(t, b, err)
-}
+type set = weir.Set[weir.Selectable]
 
 // bits are what one of select, poll or Select says of a descriptor.
 type bits struct{ r, w, x bool }
@@ -145,10 +98,10 @@ func dial(t testing.TB, to socket.Addr) net.Conn {
 }
 
 func refused(t testing.TB) *socket.Socket {
-	l := listen(t)
+	l := weirtest.Listen(t)
 	to := l.LocalAddr()
 	require.NoError(t, l.Close())
-	s := newTCP(t)
+	s := weirtest.NewTCP(t)
 	sa := &unix.SockaddrInet4{Port: int(to.Port()), Addr: [4]byte{127, 0, 0, 1}}
 	require.Equal(t, unix.EINPROGRESS, unix.Connect(s.Fd(), sa))
 	return s
@@ -161,10 +114,10 @@ var states = []struct {
 	want string
 	act  func(t testing.TB, s *socket.Socket) // after the loop has begun to watch it
 }{
-	{"unconnected", newTCP, "rw", nil},
-	{"listener, empty", listen, "", nil},
-	{"listener, pending", listen, "r", func(t testing.TB, s *socket.Socket) { dial(t, s.LocalAddr()) }},
-	{"listener, shut down", listen, "rw", func(t testing.TB, s *socket.Socket) { s.Shutdown(unix.SHUT_RDWR) }},
+	{"unconnected", weirtest.NewTCP, "rw", nil},
+	{"listener, empty", weirtest.Listen, "", nil},
+	{"listener, pending", weirtest.Listen, "r", func(t testing.TB, s *socket.Socket) { dial(t, s.LocalAddr()) }},
+	{"listener, shut down", weirtest.Listen, "rw", func(t testing.TB, s *socket.Socket) { s.Shutdown(unix.SHUT_RDWR) }},
 	{"connecting", connecting, "", nil},
 	{"refused", refused, "rw", nil},
 	{"connected", connected, "w", nil},
@@ -206,20 +159,23 @@ func of(t testing.TB, s, peer *socket.Socket) *socket.Socket {
 	return s
 }
 
-func connected(t testing.TB) *socket.Socket { a, b := tcp(t); return of(t, a, b) }
+func connected(t testing.TB) *socket.Socket { a, b := weirtest.TCP(t); return of(t, a, b) }
 func unixDatagram(t testing.TB) *socket.Socket {
-	a, b := pair(t, socket.Dgram)
+	a, b := weirtest.Pair(t, socket.Dgram)
 	return of(t, a, b)
 }
-func unixStream(t testing.TB) *socket.Socket { a, b := pair(t, socket.Stream); return of(t, a, b) }
+func unixStream(t testing.TB) *socket.Socket {
+	a, b := weirtest.Pair(t, socket.Stream)
+	return of(t, a, b)
+}
 func unixSeqpacket(t testing.TB) *socket.Socket {
-	a, b := pair(t, socket.SeqPacket)
+	a, b := weirtest.Pair(t, socket.SeqPacket)
 	return of(t, a, b)
 }
 
 func udp(t testing.TB) *socket.Socket {
-	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"))
-	return keep(t, s, err)
+	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Dgram, 0)
+	return weirtest.Keep(t, s, err)
 }
 
 func udpRefused(t testing.TB) *socket.Socket {
@@ -236,11 +192,11 @@ func udpRefused(t testing.TB) *socket.Socket {
 // connecting is a socket whose SYN stays without an answer: the listener's
 // queue is full.
 func connecting(t testing.TB) *socket.Socket {
-	l := listen(t)
+	l := weirtest.Listen(t)
 	require.NoError(t, l.Listen(0))
 	to := &unix.SockaddrInet4{Port: int(l.LocalAddr().Port()), Addr: [4]byte{127, 0, 0, 1}}
 	for range 8 {
-		s := newTCP(t)
+		s := weirtest.NewTCP(t)
 		if err := unix.Connect(s.Fd(), to); err == unix.EINPROGRESS && kernelPoll(t, s.Fd()) == (bits{}) {
 			return s
 		}
@@ -287,7 +243,7 @@ func waitFor(t testing.TB, cond func() bool) {
 }
 
 // parked starts a Select and returns when it hangs on s.
-func parked(t testing.TB, s weir.Selectable, f func() (weir.Set, error)) chan error {
+func parked(t testing.TB, s weir.Selectable, f func() (set, error)) chan error {
 	before := s.Registration().Observers()
 	result := make(chan error, 1)
 	go func() {
@@ -304,21 +260,21 @@ func parked(t testing.TB, s weir.Selectable, f func() (weir.Set, error)) chan er
 var errTimedOut = errors.New("nothing is ready")
 
 func TestOrderDuplicatesAndSeveralLists(t *testing.T) {
-	a, pa := pair(t, socket.Stream)
-	b, _ := pair(t, socket.Stream)
-	c, pc := pair(t, socket.Stream)
+	a, pa := weirtest.Pair(t, socket.Stream)
+	b, _ := weirtest.Pair(t, socket.Stream)
+	c, pc := weirtest.Pair(t, socket.Stream)
 	pa.Write([]byte("x"))
 	pc.Write([]byte("x"))
 	got, err := weir.Select(list{c, b, a, c}, list{b, a}, list{a}, 0)
 	require.NoError(t, err)
-	require.Equal(t, weir.Set{Read: list{c, a, c}, Write: list{b, a}}, got)
+	require.Equal(t, set{Read: list{c, a, c}, Write: list{b, a}}, got)
 }
 
 func TestBlockingSelectIsWokenByData(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
-	b, peer := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
+	b, peer := weirtest.Pair(t, socket.Stream)
 	for range 100 {
-		result := parked(t, b, func() (weir.Set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
+		result := parked(t, b, func() (set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
 		peer.Write([]byte("x"))
 		require.NoError(t, <-result)
 		_, err := b.Recv(make([]byte, 8), 0)
@@ -327,7 +283,7 @@ func TestBlockingSelectIsWokenByData(t *testing.T) {
 }
 
 func TestTimeoutsAreNeverEarly(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
 	for _, read := range []list{{a}, nil} {
 		for _, d := range []time.Duration{0, 1, 100 * time.Microsecond, 1500 * time.Microsecond, 30 * time.Millisecond} {
 			start := time.Now()
@@ -342,22 +298,22 @@ func TestTimeoutsAreNeverEarly(t *testing.T) {
 }
 
 func TestBadEntries(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	peer.Write([]byte("x"))
-	closed, _ := pair(t, socket.Stream)
+	closed, _ := weirtest.Pair(t, socket.Stream)
 	require.NoError(t, closed.Close())
 	var typed *socket.Socket
 	var file *weir.File
 	for _, c := range []struct {
-		want  weir.Set
+		want  set
 		errno error
 		says  string
 	}{
-		{weir.Set{Read: list{a, nil}}, unix.EINVAL, "read list, index 1"},
-		{weir.Set{Read: list{a}, Write: list{typed}}, unix.EINVAL, "write list, index 0"},
-		{weir.Set{Read: list{file, a}}, unix.EINVAL, "read list, index 0"},
-		{weir.Set{Read: list{a}, Except: list{closed}}, unix.EBADF, "except list, index 0"},
-		{weir.Set{Read: list{a, closed}}, unix.EBADF, "read list, index 1"},
+		{set{Read: list{a, nil}}, unix.EINVAL, "read list, index 1"},
+		{set{Read: list{a}, Write: list{typed}}, unix.EINVAL, "write list, index 0"},
+		{set{Read: list{file, a}}, unix.EINVAL, "read list, index 0"},
+		{set{Read: list{a}, Except: list{closed}}, unix.EBADF, "except list, index 0"},
+		{set{Read: list{a, closed}}, unix.EBADF, "read list, index 1"},
 	} {
 		got, err := weir.Select(c.want.Read, c.want.Write, c.want.Except, weir.Forever)
 		require.ErrorIs(t, err, c.errno)
@@ -369,10 +325,10 @@ func TestBadEntries(t *testing.T) {
 }
 
 func TestCloseEndsSelect(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
-	b, _ := pair(t, socket.Stream)
-	first := parked(t, b, func() (weir.Set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
-	second := parked(t, b, func() (weir.Set, error) { return weir.Select(nil, nil, list{b, a}, time.Hour) })
+	a, _ := weirtest.Pair(t, socket.Stream)
+	b, _ := weirtest.Pair(t, socket.Stream)
+	first := parked(t, b, func() (set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
+	second := parked(t, b, func() (set, error) { return weir.Select(nil, nil, list{b, a}, time.Hour) })
 	require.NoError(t, b.Close())
 	require.ErrorIs(t, <-first, unix.EBADF)
 	require.ErrorIs(t, <-second, unix.EBADF)
@@ -382,14 +338,16 @@ func TestCloseEndsSelect(t *testing.T) {
 }
 
 func TestInterruptAndContextEndSelect(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
-	result := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, time.Hour) })
+	a, _ := weirtest.Pair(t, socket.Stream)
+	result := parked(t, a, func() (set, error) { return weir.Select(list{a}, nil, nil, time.Hour) })
 	a.Interrupt()
 	require.ErrorIs(t, <-result, unix.EINTR)
 
 	why := errors.New("the user is gone")
 	ctx, cancel := context.WithCancelCause(context.Background())
-	result = parked(t, a, func() (weir.Set, error) { return weir.SelectContext(ctx, list{a}, nil, nil, time.Hour) })
+	result = parked(t, a, func() (set, error) {
+		return weir.SelectContext(ctx, list{a}, nil, nil, time.Hour)
+	})
 	cancel(why)
 	err := <-result
 	require.ErrorIs(t, err, unix.EINTR)
@@ -399,13 +357,13 @@ func TestInterruptAndContextEndSelect(t *testing.T) {
 
 	ctx, cancel = context.WithCancelCause(context.Background())
 	asleep := make(chan error, 1)
-	go func() { _, err := weir.SelectContext(ctx, nil, nil, nil, weir.Forever); asleep <- err }()
+	go func() { _, err := weir.SelectContext(ctx, list(nil), nil, nil, weir.Forever); asleep <- err }()
 	cancel(why)
 	require.ErrorIs(t, <-asleep, why)
 }
 
 func TestBufferedInputIsReadable(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	peer.Write([]byte("a line\nmore"))
 	_, err := a.ReadLine()
 	require.NoError(t, err)
@@ -417,11 +375,11 @@ func TestBufferedInputIsReadable(t *testing.T) {
 }
 
 func TestPushedBackCharacterWakesSelect(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	peer.Write([]byte("x"))
 	_, _, err := a.ReadRune()
 	require.NoError(t, err)
-	result := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
+	result := parked(t, a, func() (set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
 	settle(t, a)
 	require.NoError(t, a.UnreadRune())
 	require.NoError(t, soon(t, result))
@@ -437,14 +395,14 @@ func TestMoreThan1024Descriptors(t *testing.T) {
 	var all list
 	var last *socket.Socket
 	for range n {
-		a, b := pair(t, socket.Stream)
+		a, b := weirtest.Pair(t, socket.Stream)
 		all = append(all, a)
 		last = b
 	}
 	got, err := weir.Select(all, nil, nil, 0)
 	require.NoError(t, err)
 	require.Empty(t, got.Read)
-	result := parked(t, all[n-1], func() (weir.Set, error) { return weir.Select(all, nil, nil, weir.Forever) })
+	result := parked(t, all[n-1], func() (set, error) { return weir.Select(all, nil, nil, weir.Forever) })
 	last.Write([]byte("x"))
 	require.NoError(t, <-result)
 	got, err = weir.Select(all, all, nil, 0)
@@ -483,8 +441,10 @@ func TestFiles(t *testing.T) {
 	}
 	same()
 	require.Equal(t, "rw", weirSelect(t, plain).String())
-	s, _ := pair(t, socket.Stream)
-	result := parked(t, in, func() (weir.Set, error) { return weir.Select(list{s, in}, nil, list{plain}, weir.Forever) })
+	s, _ := weirtest.Pair(t, socket.Stream)
+	result := parked(t, in, func() (set, error) {
+		return weir.Select(list{s, in}, nil, list{plain}, weir.Forever)
+	})
 	w.Write([]byte("x"))
 	require.NoError(t, <-result)
 	same()
@@ -492,7 +452,7 @@ func TestFiles(t *testing.T) {
 	same()
 	unix.Write(event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	same()
-	result = parked(t, in, func() (weir.Set, error) { return weir.Select(list{in}, nil, nil, weir.Forever) })
+	result = parked(t, in, func() (set, error) { return weir.Select(list{in}, nil, nil, weir.Forever) })
 	require.NoError(t, out.Close()) // the duplicate keeps the pipe open
 	w.Close()
 	require.NoError(t, <-result)
@@ -504,34 +464,60 @@ func TestFiles(t *testing.T) {
 }
 
 func TestNoAllocation(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("a pool forgets at random under the race detector")
 	}
-	a, _ := pair(t, socket.Stream)
-	b, peer := pair(t, socket.Stream)
-	want := weir.Set{Read: list{a, b}, Write: list{b}}
-	idle := weir.Set{Read: list{a}}
-	var ready weir.Set
-	ctx := context.Background()
+	a, _ := weirtest.Pair(t, socket.Stream)
+	b, peer := weirtest.Pair(t, socket.Stream)
 	peer.Write([]byte("x"))
+	selectAllocatesNothing(t, list{a, b})
+	selectAllocatesNothing(t, []*socket.Socket{a, b})
+	selectAllocatesNothing(t, []wrapped{{a}, {b}})
+}
+
+// selectAllocatesNothing selects over two entries of which the second is ready.
+func selectAllocatesNothing[S weir.Selectable](t *testing.T, all []S) {
+	want := weir.Set[S]{Read: all, Write: all[1:]}
+	idle := weir.Set[S]{Read: all[:1]}
+	var ready weir.Set[S]
+	ctx := context.Background()
 	for _, c := range []struct {
-		want    weir.Set
+		want    weir.Set[S]
 		timeout time.Duration
 		n       int
 	}{{want, 0, 2}, {want, weir.Forever, 2}, {idle, 0, 0}, {idle, time.Microsecond, 0}} {
 		require.Zero(t, testing.AllocsPerRun(100, func() {
-			n, err := ready.Select(ctx, c.want, c.timeout)
+			n, err := weir.SelectInto(ctx, &ready, c.want, c.timeout)
 			if n != c.n || err != nil {
 				t.Error(n, err)
 			}
-		}))
+		}), "%T", all)
 	}
+}
+
+// wrapped is a program's own type around a Socket.
+type wrapped struct{ *socket.Socket }
+
+// The entries of the lists have one type, and so has the result.
+func TestSelectKeepsTheType(t *testing.T) {
+	a, _ := weirtest.Pair(t, socket.Stream)
+	b, peer := weirtest.Pair(t, socket.Stream)
+	peer.Write([]byte("x"))
+	sockets, err := weir.Select([]*socket.Socket{a, b}, []*socket.Socket{a}, nil, 0)
+	require.NoError(t, err)
+	require.Equal(t, weir.Set[*socket.Socket]{Read: []*socket.Socket{b}, Write: []*socket.Socket{a}}, sockets)
+	own, err := weir.Select([]wrapped{{a}, {b}}, nil, nil, weir.Forever)
+	require.NoError(t, err)
+	require.Equal(t, weir.Set[wrapped]{Read: []wrapped{{b}}}, own)
+	_, err = weir.Select([]*socket.Socket{a, nil}, nil, nil, 0)
+	require.ErrorIs(t, err, unix.EINVAL)
+	require.ErrorContains(t, err, "read list, index 1")
 }
 
 // A nil context is none, as it is for a socket, and no panic.
 func TestNilContextIsNone(t *testing.T) {
 	var none context.Context
-	ready, err := weir.SelectContext(none, nil, nil, nil, 0)
+	ready, err := weir.SelectContext(none, list(nil), nil, nil, 0)
 	require.NoError(t, err)
 	require.Empty(t, ready.Read)
 	s := weir.NewSelector()

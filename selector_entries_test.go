@@ -9,6 +9,7 @@ import (
 	"weak"
 
 	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -16,8 +17,8 @@ import (
 )
 
 func TestSelectorRefuses(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
-	closed, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
+	closed, _ := weirtest.Pair(t, socket.Stream)
 	s, ended := newSelector(t), weir.NewSelector()
 	require.NoError(t, s.Register(closed, weir.Readable, nil))
 	require.NoError(t, closed.Close()) // of which no Wait has told yet
@@ -52,13 +53,13 @@ func TestSelectorRefuses(t *testing.T) {
 // What was ready before is not reported again: not what is unregistered, nor
 // what the caller's slice held.
 func TestSelectorForgetsWhatWasReady(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
-	b, _ := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
+	b, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
 	require.NoError(t, s.Register(b, weir.Writable, nil))
 	peer.Write([]byte("x"))
-	var ready []weir.Ready
+	var ready []weir.Event
 	waitFor(t, func() bool {
 		var err error
 		ready, err = s.Wait(context.Background(), weir.Forever, ready)
@@ -68,12 +69,12 @@ func TestSelectorForgetsWhatWasReady(t *testing.T) {
 	require.NoError(t, s.Unregister(a))
 	ready, err := s.Wait(context.Background(), 0, ready)
 	require.NoError(t, err)
-	require.Equal(t, []weir.Ready{{What: b, Is: weir.Writable}}, ready)
+	require.Equal(t, []weir.Event{{What: b, Ready: weir.Writable}}, ready)
 }
 
 // Events that nobody asks for take no memory, however many there are.
 func TestSelectorQueueIsBounded(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
 	buf := make([]byte, 1)
@@ -136,11 +137,11 @@ func TestSelectorKeepsNothingBack(t *testing.T) {
 
 // What the kernel is asked about in several ways at once is told in all of them.
 func TestSelectorTellsAllThatIsSo(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	f, err := weir.Watch(a.Fd()) // of which nothing is certain
 	require.NoError(t, err)
 	defer f.Close()
-	b, _ := pair(t, socket.Stream)
+	b, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(f, weir.Readable|weir.Writable|weir.Exceptional, nil))
 	require.NoError(t, s.Register(b, weir.Readable|weir.Writable, nil))
@@ -148,7 +149,7 @@ func TestSelectorTellsAllThatIsSo(t *testing.T) {
 	settle(t, f)
 	is := map[weir.Selectable]weir.Interest{}
 	for _, r := range poll(t, s) {
-		is[r.What] = r.Is
+		is[r.What] = r.Ready
 	}
 	require.Equal(t, map[weir.Selectable]weir.Interest{f: weir.Readable | weir.Writable, b: weir.Writable}, is)
 }
@@ -156,7 +157,7 @@ func TestSelectorTellsAllThatIsSo(t *testing.T) {
 // Waits that have ended are told of nothing any more, in whatever order they
 // end.
 func TestSelectorForgetsItsWaits(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
 	var cancels []context.CancelFunc
@@ -182,8 +183,8 @@ func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	a, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"), socket.Group(g))
-	keep(t, a, err)
+	a, err := socket.Config{Address: "127.0.0.1", Group: g}.New(socket.Inet, socket.Dgram, 0)
+	weirtest.Keep(t, a, err)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
 	require.Empty(t, poll(t, s))
@@ -216,15 +217,15 @@ func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
 
 // A socket and a view of it are two entries: each is told what it asked for.
 func TestSelectorKeepsTwoHandlesOfASocketApart(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
-	view := a.With(context.Background())
+	a, peer := weirtest.Pair(t, socket.Stream)
+	view := a.WithContext(context.Background())
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, "reads"))
 	require.NoError(t, s.Register(view, weir.Writable, "writes"))
 	told := func() map[any]weir.Interest {
 		is := make(map[any]weir.Interest)
 		for _, r := range poll(t, s) {
-			is[r.Data] = r.Is
+			is[r.Data] = r.Ready
 		}
 		return is
 	}
@@ -232,7 +233,7 @@ func TestSelectorKeepsTwoHandlesOfASocketApart(t *testing.T) {
 	_, err := peer.WriteString("x")
 	require.NoError(t, err)
 	for {
-		got, err := s.Wait(context.Background(), patience, nil)
+		got, err := s.Wait(context.Background(), weirtest.Patience, nil)
 		require.NoError(t, err)
 		if len(got) == 2 {
 			break

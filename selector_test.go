@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/internal/race"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -19,7 +21,7 @@ func newSelector(t testing.TB) *weir.Selector {
 }
 
 // poll is what a Selector says now; the loops have taken in all there was.
-func poll(t testing.TB, s *weir.Selector) []weir.Ready {
+func poll(t testing.TB, s *weir.Selector) []weir.Event {
 	t.Helper()
 	got, err := s.Wait(context.Background(), 0, nil)
 	require.NoError(t, err)
@@ -27,8 +29,8 @@ func poll(t testing.TB, s *weir.Selector) []weir.Ready {
 }
 
 func TestSelectorIsLevelTriggered(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
-	idle, _ := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
+	idle, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, "a"))
 	require.NoError(t, s.Register(idle, weir.Readable|weir.Exceptional, "idle"))
@@ -37,7 +39,7 @@ func TestSelectorIsLevelTriggered(t *testing.T) {
 	for range 3 {
 		got, err := s.Wait(context.Background(), 10*time.Second, nil)
 		require.NoError(t, err)
-		require.Equal(t, []weir.Ready{{What: a, Data: "a", Is: weir.Readable}}, got)
+		require.Equal(t, []weir.Event{{What: a, Data: "a", Ready: weir.Readable}}, got)
 	}
 	buf := make([]byte, 1)
 	for left := range 2 {
@@ -53,16 +55,16 @@ func TestSelectorIsLevelTriggered(t *testing.T) {
 }
 
 func TestSelectorModifyAndUnregister(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, 1))
 	require.ErrorIs(t, s.Register(a, weir.Readable, 1), unix.EEXIST)
 	require.Empty(t, poll(t, s))
 	require.NoError(t, s.Modify(a, weir.Writable|weir.Readable, 2))
-	require.Equal(t, []weir.Ready{{What: a, Data: 2, Is: weir.Writable}}, poll(t, s))
+	require.Equal(t, []weir.Event{{What: a, Data: 2, Ready: weir.Writable}}, poll(t, s))
 	peer.Write([]byte("x"))
 	settle(t, a)
-	require.Equal(t, []weir.Ready{{What: a, Data: 2, Is: weir.Writable | weir.Readable}}, poll(t, s))
+	require.Equal(t, []weir.Event{{What: a, Data: 2, Ready: weir.Writable | weir.Readable}}, poll(t, s))
 	require.NoError(t, s.Modify(a, weir.Exceptional, 3))
 	require.Empty(t, poll(t, s))
 	require.Equal(t, 1, s.Len())
@@ -74,23 +76,23 @@ func TestSelectorModifyAndUnregister(t *testing.T) {
 	require.ErrorIs(t, s.Register((*socket.Socket)(nil), weir.Readable, nil), unix.EINVAL)
 	require.Zero(t, a.Registration().Observers())
 	require.NoError(t, s.Register(a, weir.Readable, 4))
-	require.Equal(t, []weir.Ready{{What: a, Data: 4, Is: weir.Readable}}, poll(t, s))
+	require.Equal(t, []weir.Event{{What: a, Data: 4, Ready: weir.Readable}}, poll(t, s))
 }
 
 func TestSelectorReportsClosedOnce(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, "a"))
 	result := waiting(t, s, context.Background())
 	require.NoError(t, a.Close())
-	require.Equal(t, answer{[]weir.Ready{{What: a, Data: "a", Closed: true}}, nil}, <-result)
+	require.Equal(t, answer{[]weir.Event{{What: a, Data: "a", Closed: true}}, nil}, <-result)
 	require.Empty(t, poll(t, s))
 	require.Zero(t, s.Len())
 	require.ErrorIs(t, s.Register(a, weir.Readable, nil), unix.EBADF)
 }
 
 type answer struct {
-	ready []weir.Ready
+	ready []weir.Event
 	err   error
 }
 
@@ -110,25 +112,25 @@ func waiting(t testing.TB, s *weir.Selector, ctx context.Context) chan answer {
 }
 
 func TestSelectorWaitEnds(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	why := errors.New("the user is gone")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	result := waiting(t, s, ctx)
 	cancel(why)
-	got := take(t, result)
+	got := weirtest.Take(t, result)
 	require.ErrorIs(t, got.err, unix.EINTR)
 	require.ErrorIs(t, got.err, why)
 
 	result = waiting(t, s, context.Background())
 	require.NoError(t, s.Register(a, weir.Writable, "late"))
-	require.Equal(t, []weir.Ready{{What: a, Data: "late", Is: weir.Writable}}, take(t, result).ready)
+	require.Equal(t, []weir.Event{{What: a, Data: "late", Ready: weir.Writable}}, weirtest.Take(t, result).ready)
 	require.NoError(t, s.Modify(a, weir.Readable, nil))
 	require.Empty(t, poll(t, s))
 
 	result = waiting(t, s, context.Background())
 	a.Interrupt()
-	require.ErrorIs(t, take(t, result).err, unix.EINTR)
+	require.ErrorIs(t, weirtest.Take(t, result).err, unix.EINTR)
 
 	for _, d := range []time.Duration{1, time.Millisecond, 20 * time.Millisecond} {
 		start := time.Now()
@@ -139,7 +141,7 @@ func TestSelectorWaitEnds(t *testing.T) {
 	}
 	result = waiting(t, s, context.Background())
 	require.NoError(t, s.Close())
-	require.ErrorIs(t, take(t, result).err, unix.EBADF)
+	require.ErrorIs(t, weirtest.Take(t, result).err, unix.EBADF)
 	require.ErrorIs(t, s.Close(), unix.EBADF)
 	require.ErrorIs(t, s.Register(a, weir.Readable, nil), unix.EBADF)
 }
@@ -147,7 +149,7 @@ func TestSelectorWaitEnds(t *testing.T) {
 // An interruption that a wait has not told of, as something was ready, is not the
 // next one's.
 func TestInterruptionIsForWhoWaits(t *testing.T) {
-	a, _ := pair(t, socket.Stream)
+	a, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
 	for range 20 { // a pool need not give back what it has got
@@ -161,7 +163,7 @@ func TestInterruptionIsForWhoWaits(t *testing.T) {
 
 // Input that is read ahead, or pushed back, when the entry is no candidate.
 func TestSelectorFindsBufferedInput(t *testing.T) {
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
 	peer.Write([]byte("x"))
@@ -189,13 +191,13 @@ func TestSelectorFindsBufferedInput(t *testing.T) {
 }
 
 func TestSelectorDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("a pool forgets at random under the race detector")
 	}
-	a, peer := pair(t, socket.Stream)
+	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
-	var ready []weir.Ready
+	var ready []weir.Event
 	buf := make([]byte, 1)
 	ctx := context.Background()
 	require.Zero(t, testing.AllocsPerRun(100, func() {

@@ -77,3 +77,10 @@ func (r *Registration) Unbounded() bool { return r.state.Load()&stateReceiving !
 
 // Marked reports whether the mark for reading is set.
 func (r *Registration) Marked() bool { return r.state.Load()&Read.of(readyBit) != 0 }
+
+// Probe and its methods are what an Inquiry does with one question.
+func (r *Registration) Probe() (probe, error) { return r.probe() }
+
+func (p probe) Done()                  { p.done() }
+func (p probe) Disprove(want Interest) { p.disprove(want) }
+func (p probe) FD() int                { return int(p.r.fd) }

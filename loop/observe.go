@@ -52,62 +52,6 @@ func (r *Registration) Look(want Interest) Look {
 	return Unready
 }
 
-// A Probe is a question to the kernel in progress.
-type Probe struct {
-	r        *Registration
-	arrivals uint32
-}
-
-// Probe counts a call in, as Use does, that is going to ask the kernel, with
-// poll(2), about the descriptor's readiness. Done or Disprove must follow.
-func (r *Registration) Probe() (Probe, error) {
-	for {
-		// Read before the probed bit is set: the event that clears it, after
-		// which none is counted, must itself be counted as one that came since.
-		arrivals := r.arrivals.Load()
-		s := r.state.Load()
-		if s&stateClosed != 0 {
-			return Probe{}, r.why()
-		}
-		if r.state.CompareAndSwap(s, (s|stateProbed)+oneCall) {
-			return Probe{r, arrivals}, nil
-		}
-	}
-}
-
-// FD is the descriptor to ask about.
-func (p Probe) FD() int { return int(p.r.fd) }
-
-// Of is the Registration.
-func (p Probe) Of() *Registration { return p.r }
-
-// Done ends the probe.
-func (p Probe) Done() { p.r.release() }
-
-// Disprove ends a probe in which the kernel said that the condition does not
-// hold. That uses the ready mark up, unless an event has come since: the event
-// may be younger than the answer.
-func (p Probe) Disprove(want Interest) {
-	r := p.r
-	r.mu.Lock()
-	if s := r.state.Load(); want != Exceptional && s&stateClosed == 0 {
-		d := Read
-		if want == Writable {
-			d = Write
-		}
-		if r.arrivals.Load() == p.arrivals {
-			r.state.And(^(d.of(readyBit) | d.sure()))
-		}
-		if d == Read || r.edges == KeepWritable {
-			// From now on its events say what would have to be asked. If it
-			// fails, the kernel is asked again.
-			_ = r.watch(d)
-		}
-	}
-	r.mu.Unlock()
-	p.Done()
-}
-
 // Watch has the kernel report the readiness for reading before anybody waits. A
 // descriptor that epoll refuses (EPERM), such as a regular file's, never makes a
 // call wait: both its directions are ready for ever.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -135,6 +136,29 @@ func (a Addr) Host() string {
 		return a.interfaceName()
 	}
 	return ""
+}
+
+// Path returns the file of a unix socket's address, as an absolute path: a
+// relative one is taken from the current directory. It is "" for an unnamed
+// socket, for an abstract name, and for other families.
+func (a Addr) Path() string {
+	if a.Family() != Unix || a.path == "" || a.path[0] == 0 {
+		return ""
+	}
+	if abs, err := filepath.Abs(a.path); err == nil {
+		return abs
+	}
+	return a.path
+}
+
+// Unmap returns the IPv4 address that an IPv6 address maps, with the same port:
+// 127.0.0.1 for ::ffff:127.0.0.1. The kernel gives such addresses to an inet6
+// socket whose peer uses IPv4. Any other address is returned as it is.
+func (a Addr) Unmap() Addr {
+	if !a.ip.Is4In6() {
+		return a
+	}
+	return AddrFrom(netip.AddrPortFrom(a.ip.Unmap(), uint16(a.port)))
 }
 
 // Netlink is the port id and the group mask of a netlink address.

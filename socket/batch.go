@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"strconv"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -171,43 +170,4 @@ func (h *headers) sent(msgs []Message, from, k int) (next int) {
 		}
 	}
 	return from + k
-}
-
-// GSO has the kernel cut what is sent on a udp socket into datagrams of size
-// bytes, 1 to 65535 (UDP_SEGMENT): one call then sends up to 64 of them. A
-// Message's Segment does so for one message. See udp(7).
-func GSO(size int) Option {
-	return func(o *options) error {
-		if size < 1 || size > 0xffff {
-			return invalid("setsockopt", "UDP_SEGMENT "+strconv.Itoa(size), unix.EINVAL, "a segment has 1 to 65535 bytes")
-		}
-		o.segment = size
-		return nil
-	}
-}
-
-// GRO lets the kernel join datagrams of one sender and size that arrive
-// together on a udp socket (UDP_GRO): RecvMsg and RecvBatch then tell the size
-// in Segment, and want buffers of 64 KiB. See udp(7).
-func GRO() Option {
-	return func(o *options) error { o.gro = true; return nil }
-}
-
-// offload sets what GSO and GRO ask for.
-func (o *options) offload(fd int) error {
-	set := func(name string, option, value int) error {
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_UDP, option, value); err != nil {
-			return fail("setsockopt", name, err)
-		}
-		return nil
-	}
-	if o.segment != 0 {
-		if err := set("UDP_SEGMENT", unix.UDP_SEGMENT, o.segment); err != nil {
-			return err
-		}
-	}
-	if o.gro {
-		return set("UDP_GRO", unix.UDP_GRO, 1)
-	}
-	return nil
 }

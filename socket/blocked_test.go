@@ -151,14 +151,16 @@ func soon[T any](t *testing.T, result <-chan T) (v T) {
 var abstractNames atomic.Int64
 
 // listening is a listener at an address of the kernel's choice.
-func listening(t *testing.T, family Family, backlog int, opts ...Option) *Socket {
+func listening(t *testing.T, family Family, backlog int, cfg ...Config) *Socket {
 	t.Helper()
-	if family == Unix {
-		opts = append(opts, Filename(fmt.Sprintf("@weir-%d-%d", os.Getpid(), abstractNames.Add(1))))
-	} else {
-		opts = append([]Option{Address("127.0.0.1")}, opts...)
+	local := only(cfg)
+	switch {
+	case family == Unix:
+		local.Filename = fmt.Sprintf("@weir-%d-%d", os.Getpid(), abstractNames.Add(1))
+	case local.Address == "":
+		local.Address = "127.0.0.1"
 	}
-	l, err := New(family, Stream, 0, opts...)
+	l, err := local.New(family, Stream, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	require.NoError(t, l.Listen(backlog))
@@ -167,9 +169,9 @@ func listening(t *testing.T, family Family, backlog int, opts ...Option) *Socket
 
 // fullListener has no room for another connection: a TCP one does not answer,
 // a unix one says EAGAIN.
-func fullListener(t *testing.T, family Family, opts ...Option) *Socket {
+func fullListener(t *testing.T, family Family, cfg ...Config) *Socket {
 	t.Helper()
-	l := listening(t, family, 0, opts...)
+	l := listening(t, family, 0, cfg...)
 	connectedTo(t, l)
 	return l
 }

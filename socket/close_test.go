@@ -43,12 +43,12 @@ func TestCloseWakesEveryBlockedCall(t *testing.T) {
 func TestLoopCloseIsAClose(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
-	l := listening(t, Unix, 1, Group(g))
+	l := listening(t, Unix, 1, Config{Group: g})
 	accepting := blocked(t, "Accept", func() error { _, err := l.Accept(); return err })
-	client := connectedTo(t, listening(t, Inet, 1, Group(g))) // of the default group
+	client := connectedTo(t, listening(t, Inet, 1, Config{Group: g})) // of the default group
 	require.NoError(t, g.Close())
 	requireClosed(t, soon(t, accepting))
-	_, err = New(Inet, Stream, 0, Group(g))
+	_, err = Config{Group: g}.New(Inet, Stream, 0)
 	requireClosed(t, err)
 	_, err = client.Recv(make([]byte, 1), 0)
 	require.Error(t, err, "its listener went")
@@ -59,12 +59,12 @@ func TestLoopCloseIsAClose(t *testing.T) {
 // a socket waits; a loop that ends, and the garbage collector, do not.
 func TestCloseAndLinger(t *testing.T) {
 	// stuffed has sent more than its peer takes.
-	stuffed := func(t *testing.T, seconds int, opts ...Option) *Socket {
-		l, err := New(Inet, Stream, 0, Address("127.0.0.1"))
+	stuffed := func(t *testing.T, seconds int, cfg ...Config) *Socket {
+		l, err := Config{Address: "127.0.0.1"}.New(Inet, Stream, 0)
 		require.NoError(t, err)
 		defer l.Close()
 		require.NoError(t, l.Listen(1))
-		s := open(t, Inet, Stream, opts...)
+		s := open(t, Inet, Stream, cfg...)
 		require.NoError(t, s.ConnectAddr(l.LocalAddr()))
 		peer, err := l.Accept()
 		require.NoError(t, err)
@@ -85,7 +85,7 @@ func TestCloseAndLinger(t *testing.T) {
 		group, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 		require.NoError(t, err)
 		for range 3 {
-			stuffed(t, long, Group(group))
+			stuffed(t, long, Config{Group: group})
 		}
 		require.NoError(t, group.Close())
 	})
@@ -286,7 +286,7 @@ func TestEndsCollide(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		result := make(chan error, 2)
 		for range 2 {
-			go func() { _, err := s.With(ctx).Recv(make([]byte, 1), 0); result <- err }()
+			go func() { _, err := s.WithContext(ctx).Recv(make([]byte, 1), 0); result <- err }()
 		}
 		var all sync.WaitGroup
 		for _, end := range []func(){cancel, s.Interrupt, func() { s.Close() }, func() { peer.Send([]byte{1}, 0) }} {

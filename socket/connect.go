@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +16,7 @@ import (
 // Accept takes the next connection of a listening socket: accept(2). It waits
 // for one, within the receive timeout (EAGAIN). The new socket has the family,
 // type, protocol, group, MaxString and MaxLine of the listening one; an inet or
-// inet6 one inherits its timeouts and SO_RCVLOWAT, too. It has no context (With)
+// inet6 one inherits its timeouts and SO_RCVLOWAT, too. It has no context (WithContext)
 // and its remote address is the peer's. A socket
 // that does not listen, or was shut down, gives EINVAL. EMFILE and ENFILE are
 // the caller's to handle: the connection stays in the queue, so a server should
@@ -27,7 +28,7 @@ func (s *Socket) Accept() (*Socket, error) {
 	fd := -1
 	err := s.wait(loop.Read, c.recvTimeout.get(), func(listener int) (bool, syscall.Errno) {
 		var errno syscall.Errno
-		fd, errno = accept(listener, &from)
+		fd, errno = sys.Accept(listener, (*sys.Sockaddr)(&from))
 		return true, errno
 	})
 	if err == nil && fd < 0 {
@@ -237,14 +238,14 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 	for {
 		errno := unix.EALREADY
 		if ask {
-			errno = connect(c.reg.FD(), &sa)
+			errno = sys.Connect(c.reg.FD(), (*sys.Sockaddr)(&sa))
 		}
 		ask = true
 		var err error
 		switch {
 		case errno == 0,
 			errno == unix.EISCONN && first != 0 && c.family != Unix: // Shutdown has finished it
-			c.remote.set(to)
+			c.connected(to)
 			return nil
 		case errno == unix.EINPROGRESS, errno == unix.EALREADY && c.family != Unix:
 			err = c.reg.Wait(loop.Write, call)
@@ -261,9 +262,9 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 			if call.Timeout == loop.NoWait { // nor would the kernel look again
 				return &Error{Errno: first, Err: err}
 			}
-			switch errno := connect(c.reg.FD(), &sa); errno {
+			switch errno := sys.Connect(c.reg.FD(), (*sys.Sockaddr)(&sa)); errno {
 			case 0: // at the last moment
-				c.remote.set(to)
+				c.connected(to)
 				return nil
 			case unix.EALREADY, unix.EINPROGRESS, unix.EAGAIN:
 				return &Error{Errno: first, Err: err}
@@ -277,8 +278,8 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 		if c.shutdowns.Load() != shutdowns && c.family != Unix {
 			// Shutdown has ended it, and another connect(2) would begin anew;
 			// unless it came just after the connection did.
-			if _, errno := sockname(unix.SYS_GETPEERNAME, c.reg.FD()); errno == 0 {
-				c.remote.set(to)
+			if _, errno := peerAddr(c.reg.FD()); errno == 0 {
+				c.connected(to)
 				return nil
 			}
 			if errno := pending(c.reg.FD(), 0); errno != 0 || !connecting(c.reg.FD()) {
@@ -287,6 +288,13 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 			ask = false // it has not come to it yet, and will have us look
 		}
 	}
+}
+
+// connected notes that a connect has succeeded. The end of a connection before
+// this one no longer counts.
+func (c *core) connected(to Addr) {
+	c.remote.set(to)
+	c.atEnd.Store(false)
 }
 
 // connecting reports whether a connection over TCP is being made.

@@ -25,7 +25,7 @@
 // MSG_DONTWAIT, options, Shutdown, ClearInput, UnreadRune, Close.
 //
 // Close ends every call that is blocked on the socket, Interrupt does so and
-// leaves the socket open, and a context ends the calls of one view (With). The
+// leaves the socket open, and a context ends the calls of one view (WithContext). The
 // number of a closed descriptor is reused only when the last call on it has
 // returned.
 //
@@ -73,7 +73,7 @@
 // neighbours, are here:
 //
 //	class              Go                  source
-//	make-instance      New                 socket(2), bind(2)
+//	make-instance      New, Config.New     socket(2), bind(2)
 //	  (constructor)
 //	destroy-instance   Close               close(2)
 //	  (destructor)
@@ -116,7 +116,7 @@
 //
 //   - Close wakes the calls that are blocked on the socket (EBADF). The kernel
 //     leaves them hanging.
-//   - EINTR comes from Interrupt and With, and never from a signal. Nor is there
+//   - EINTR comes from Interrupt and WithContext, and never from a signal. Nor is there
 //     a SIGPIPE, but for the case that ReadFrom names.
 //   - A timeout is kept to the nanosecond, not rounded up to the kernel's clock
 //     tick. SetRecvTimeout and SetSendTimeout refuse every negative one (EDOM);

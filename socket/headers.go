@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -88,8 +89,8 @@ func (h *headers) receive(msgs []Message) {
 	h.control = slices.Grow(h.control[:0], len(msgs)*h.space)
 	for i := range msgs {
 		hdr := &h.msgs[i].Hdr
-		h.names[i].raw.Addr.Family = unix.AF_UNSPEC // if the kernel writes none
-		hdr.Name = (*byte)(unsafe.Pointer(&h.names[i].raw))
+		h.names[i].Raw.Addr.Family = unix.AF_UNSPEC // if the kernel writes none
+		hdr.Name = (*byte)(unsafe.Pointer(&h.names[i].Raw))
 		hdr.Namelen = unix.SizeofSockaddrAny
 		control := msgs[i].Control
 		if len(control) == 0 && h.space != 0 {
@@ -106,14 +107,14 @@ func (h *headers) told(msgs []Message) {
 		m, hdr := &msgs[i], &h.msgs[i].Hdr
 		m.N = int(h.msgs[i].Len)
 		m.Flags = int(hdr.Flags) &^ unix.MSG_CMSG_CLOEXEC
-		h.names[i].len = hdr.Namelen
+		h.names[i].Len = hdr.Namelen
 		m.Addr = h.names[i].decode()
 		m.Segment, m.ControlLen = 0, 0
 		control := h.controlOf(i)
 		if len(control) == 0 {
 			continue
 		}
-		raceReceived(control)
+		sys.RaceReceived(control)
 		if len(m.Control) > 0 {
 			m.ControlLen = len(control)
 		}
@@ -150,8 +151,8 @@ func (h *headers) send(msgs []Message) error {
 			if err := h.names[i].encode(m.Addr); err != nil {
 				return badAddr("", m.Addr.String(), err)
 			}
-			hdr.Name = (*byte)(unsafe.Pointer(&h.names[i].raw))
-			hdr.Namelen = h.names[i].len
+			hdr.Name = (*byte)(unsafe.Pointer(&h.names[i].Raw))
+			hdr.Namelen = h.names[i].Len
 		}
 		control := m.Control
 		if m.Segment != 0 {
@@ -161,7 +162,7 @@ func (h *headers) send(msgs []Message) error {
 			control = h.withSegment(m)
 		}
 		if len(control) > 0 {
-			raceSent(control)
+			sys.RaceSent(control)
 			hdr.Control = unsafe.SliceData(control)
 			hdr.SetControllen(len(control))
 		}
@@ -243,7 +244,7 @@ func (h *headers) call(trap uintptr, fd int, hdr unsafe.Pointer, flags int) (int
 	var n uintptr
 	var errno syscall.Errno
 	for {
-		if h.bytes < bigCopy {
+		if h.bytes < sys.BigCopy {
 			n, _, errno = unix.RawSyscall(trap, uintptr(fd), uintptr(hdr), uintptr(flags))
 		} else {
 			n, _, errno = unix.Syscall(trap, uintptr(fd), uintptr(hdr), uintptr(flags))
@@ -287,28 +288,28 @@ func (h *headers) callBatch(trap uintptr, fd, from, flags int) (int, syscall.Err
 // raceReceived tells the race detector what the kernel wrote to the buffers of
 // n messages from one on, raceSending what it will read from all from one on.
 func (h *headers) raceReceived(from, n int) {
-	if !racing {
+	if !sys.Racing {
 		return
 	}
-	raceReceived(nil)
+	sys.RaceReceived(nil)
 	for i := from; i < from+n; i++ {
 		left := int(h.msgs[i].Len) // beyond the buffers, with MSG_TRUNC
 		for _, iov := range unsafe.Slice(h.msgs[i].Hdr.Iov, h.msgs[i].Hdr.Iovlen) {
 			k := min(left, int(iov.Len))
-			raceReceived(unsafe.Slice(iov.Base, k))
+			sys.RaceReceived(unsafe.Slice(iov.Base, k))
 			left -= k
 		}
 	}
 }
 
 func (h *headers) raceSending(from int) {
-	if !racing {
+	if !sys.Racing {
 		return
 	}
-	raceSending()
+	sys.RaceSending()
 	for i := from; i < len(h.msgs); i++ {
 		for _, iov := range unsafe.Slice(h.msgs[i].Hdr.Iov, h.msgs[i].Hdr.Iovlen) {
-			raceSent(unsafe.Slice(iov.Base, iov.Len))
+			sys.RaceSent(unsafe.Slice(iov.Base, iov.Len))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -11,7 +12,7 @@ import (
 // An idle stream socket takes at most 400 bytes of heap, and so does one that
 // has read a line and given its buffer back.
 func TestIdleSocketsAreSmall(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector's memory counts too")
 	}
 	const most, wanted = 400, 10_000

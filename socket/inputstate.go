@@ -82,9 +82,11 @@ func (c *core) setBack(on bool) bool {
 	return true
 }
 
-// EOF reports that nothing more will come: a read found the end of the stream,
-// or the connection broke, and no input is buffered; or the socket is closed. A
-// timeout, or an empty datagram, is no end.
+// EOF reports whether nothing more will come: a read has found the end of the
+// stream, or a call was told that the connection is broken, and no input is
+// buffered; or the socket is closed. EPIPE tells so unless only the sending side is
+// shut or there is input left. A timeout or an empty datagram is not an end. EOF
+// asks the kernel nothing.
 func (s *Socket) EOF() bool {
 	if err := s.control("eof", "", func(int) error { return nil }); err != nil {
 		return true

@@ -4,6 +4,7 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -111,7 +112,7 @@ func (s *Socket) recv(buf []byte, flags int, from *sockaddr) (int, error) {
 	}
 	if c.immediate(flags) {
 		return s.onceRecv(flags, func(fd int) (int, syscall.Errno) {
-			return recvfrom(fd, buf, flags|unix.MSG_DONTWAIT, from)
+			return sys.Recvfrom(fd, buf, flags|unix.MSG_DONTWAIT, (*sys.Sockaddr)(from))
 		})
 	}
 	return s.recvInto(buf, flags, from, c.past(flags, false))
@@ -125,7 +126,7 @@ func (s *Socket) recvInto(buf []byte, flags int, from *sockaddr, t turn) (int, e
 			return s.recvWithin(buf, target, flags, from, t)
 		}
 		return s.recvAtLeast(target, flags, t, func(fd, done, flags int) (int, bool, syscall.Errno) {
-			n, errno := recvfrom(fd, buf[done:], flags, from)
+			n, errno := sys.Recvfrom(fd, buf[done:], flags, (*sys.Sockaddr)(from))
 			return n, false, errno
 		})
 	}
@@ -135,7 +136,7 @@ func (s *Socket) recvInto(buf []byte, flags int, from *sockaddr, t turn) (int, e
 			return true, 0 // one wait is all that TCP makes for nothing
 		}
 		var errno syscall.Errno
-		n, errno = recvfrom(fd, buf, flags, from)
+		n, errno = sys.Recvfrom(fd, buf, flags, (*sys.Sockaddr)(from))
 		return c.leftover(n, len(buf), flags), errno
 	})
 	return n, err
@@ -233,7 +234,7 @@ func (s *Socket) send(buf []byte, flags int, to *sockaddr) (int, error) {
 		return 0, err
 	}
 	if flags&unix.MSG_DONTWAIT != 0 {
-		return s.once(func(fd int) (int, syscall.Errno) { return sendto(fd, buf, flags, to) })
+		return s.once(func(fd int) (int, syscall.Errno) { return sys.Sendto(fd, buf, flags, (*sys.Sockaddr)(to)) })
 	}
 	total := 0
 	if to != nil && c.opens(flags) {
@@ -259,7 +260,7 @@ func (c *core) sendRest(fd int, buf []byte, total *int, flags int, to *sockaddr,
 	if c.brokenMidway(fd, *total) {
 		return true, unix.EPIPE
 	}
-	n, errno := sendto(fd, buf[*total:], flags, to)
+	n, errno := sys.Sendto(fd, buf[*total:], flags, (*sys.Sockaddr)(to))
 	*total += n
 	if errno == 0 && *total < len(buf) && c.stream() {
 		return false, unix.EAGAIN // the kernel took what it had room for

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -50,10 +51,10 @@ func (s *Socket) recvAs(op string, buf []byte, flags int) (n int, err error) {
 			break
 		}
 		if done {
-			raceReceived(buf[:n])
+			sys.RaceReceived(buf[:n])
 		} else {
 			// At the end of the time too: what came at the last moment counts.
-			n, errno = recvfrom(c.reg.FD(), buf, 0, nil)
+			n, errno = sys.Recvfrom(c.reg.FD(), buf, 0, nil)
 		}
 		if errno == 0 {
 			more, err = c.leftover(n, len(buf), 0), nil
@@ -84,7 +85,7 @@ func (s *Socket) recvAs(op string, buf []byte, flags int) (n int, err error) {
 func (c *core) recvOn(call *loop.Call, buf []byte) (n int, more bool, err error) {
 	more, err = c.attempt(loop.Read, call, false, turn{}, func(fd int, _ bool) (bool, syscall.Errno) {
 		var errno syscall.Errno
-		n, errno = recvfrom(fd, buf, 0, nil)
+		n, errno = sys.Recvfrom(fd, buf, 0, nil)
 		return c.leftover(n, len(buf), 0), errno
 	})
 	return n, more, err
@@ -114,7 +115,7 @@ func (s *Socket) sendAs(op string, buf []byte, flags int) (n int, err error) {
 	more := true
 	var errno syscall.Errno
 	if ready {
-		n, errno = sendto(c.reg.FD(), buf, 0, nil)
+		n, errno = sys.Sendto(c.reg.FD(), buf, 0, nil)
 	}
 	switch {
 	case !ready, errno == unix.EAGAIN, errno == 0 && n < len(buf):

@@ -135,7 +135,7 @@ func TestDuplicateOfAClosedSocket(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	l := listening(t, Unix, 1, Group(g))
+	l := listening(t, Unix, 1, Config{Group: g})
 	peer := connectedTo(t, l)
 	s, err := l.Accept()
 	require.NoError(t, err)
@@ -148,7 +148,7 @@ func TestDuplicateOfAClosedSocket(t *testing.T) {
 	defer unix.Close(dup)
 	require.NoError(t, s.Close())
 
-	next, err := New(Unix, Stream, 0, Group(g))
+	next, err := Config{Group: g}.New(Unix, Stream, 0)
 	require.NoError(t, err)
 	defer next.Close()
 	require.Equal(t, number, next.Fd(), "the least that is free")

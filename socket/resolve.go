@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/lookup"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,16 +25,7 @@ func lookupIP(ctx context.Context, family Family, host string) ([]netip.Addr, er
 	if family == Inet6 {
 		network = "ip6"
 	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
-	if err != nil {
-		return nil, err
-	}
-	for i, ip := range ips {
-		if family == Inet {
-			ips[i] = ip.Unmap()
-		}
-	}
-	return ips, nil
+	return lookup.NetIP(ctx, nil, network, host)
 }
 
 // lookupPort finds the port of a service: a number, a name of services(5), or

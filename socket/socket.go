@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -52,19 +54,23 @@ type core struct {
 	proto  Protocol
 }
 
-// New makes a socket: socket(2), and bind(2) if an option gives a local
-// address. Numbers that the kernel does not know give its errors, such as
-// EAFNOSUPPORT, EPROTONOSUPPORT or EINVAL; so does a bind, such as EADDRINUSE. An
-// option that is wrong, or for another family, is EINVAL, and so is a type with
-// flags.
-func New(family Family, typ Type, protocol Protocol, opts ...Option) (*Socket, error) {
+// New makes a socket that is not bound, on the default group: socket(2). The
+// kernel refuses numbers that it does not know, with errors such as EAFNOSUPPORT,
+// EPROTONOSUPPORT or EINVAL. A type with flags is EINVAL.
+func New(family Family, typ Type, protocol Protocol) (*Socket, error) {
+	return Config{}.New(family, typ, protocol)
+}
+
+// New makes a socket as the function New does, and binds it if the Config has a
+// local address: bind(2), which may be refused with errors such as EADDRINUSE. A
+// field that is wrong, or is for another family, is EINVAL.
+func (cfg Config) New(family Family, typ Type, protocol Protocol) (*Socket, error) {
 	const op = "socket"
 	what := family.String() + " " + typ.String()
-	o, err := collect(family, opts)
-	if err != nil {
+	if err := cfg.check(family); err != nil {
 		return nil, err
 	}
-	group, err := o.home()
+	group, err := cfg.group()
 	if err != nil {
 		return nil, fail(op, what, err)
 	}
@@ -75,15 +81,15 @@ func New(family Family, typ Type, protocol Protocol, opts ...Option) (*Socket, e
 	if err != nil {
 		return nil, fail(op, what, err)
 	}
-	if err := o.prepare(fd, family); err != nil {
+	if err := cfg.prepare(fd, family); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
 	c := &core{group: group, family: family, typ: typ, proto: protocol}
-	c.sizeInput(o.maxString, o.maxLine)
+	c.sizeInput(int32(cfg.MaxString), int32(cfg.MaxLine))
 	s, err := attach(fd, c)
 	if err != nil {
-		o.unbind()
+		cfg.unbind()
 		unix.Close(fd)
 		return nil, fail(op, "", err)
 	}
@@ -91,14 +97,26 @@ func New(family Family, typ Type, protocol Protocol, opts ...Option) (*Socket, e
 }
 
 // Pair makes two connected sockets, on the default group: socketpair(2). The
-// family is Unix; others mostly are EOPNOTSUPP.
+// family is Unix; for most others the kernel says EOPNOTSUPP.
 func Pair(family Family, typ Type, protocol Protocol) (a, b *Socket, err error) {
+	return Config{}.Pair(family, typ, protocol)
+}
+
+// Pair makes two connected sockets as the function Pair does. A local address is
+// EINVAL, because the sockets are connected already.
+func (cfg Config) Pair(family Family, typ Type, protocol Protocol) (a, b *Socket, err error) {
 	const op = "socketpair"
 	what := family.String() + " " + typ.String()
+	if err := cfg.check(family); err != nil {
+		return nil, nil, err
+	}
+	if cfg.binds() {
+		return nil, nil, invalid(op, what, unix.EINVAL, "a pair has no local address")
+	}
 	if err := typ.plain(op, what); err != nil {
 		return nil, nil, err
 	}
-	group, err := loop.Default()
+	group, err := cfg.group()
 	if err != nil {
 		return nil, nil, fail(op, what, err)
 	}
@@ -106,15 +124,27 @@ func Pair(family Family, typ Type, protocol Protocol) (a, b *Socket, err error) 
 	if err != nil {
 		return nil, nil, fail(op, what, err)
 	}
-	if a, err = adopt(op, fds[0], &core{group: group, family: family, typ: typ, proto: protocol}); err != nil {
-		unix.Close(fds[1])
-		return nil, nil, err
+	var ends [2]*Socket
+	for i, fd := range fds {
+		c := &core{group: group, family: family, typ: typ, proto: protocol}
+		c.sizeInput(int32(cfg.MaxString), int32(cfg.MaxLine))
+		err := cfg.prepare(fd, family)
+		if err == nil {
+			if ends[i], err = attach(fd, c); err != nil {
+				err = fail(op, "", err)
+			}
+		}
+		if err != nil {
+			for _, fd := range fds[i:] {
+				unix.Close(fd)
+			}
+			if i == 1 {
+				ends[0].Close()
+			}
+			return nil, nil, err
+		}
 	}
-	if b, err = adopt(op, fds[1], &core{group: group, family: family, typ: typ, proto: protocol}); err != nil {
-		a.Close()
-		return nil, nil, err
-	}
-	return a, b, nil
+	return ends[0], ends[1], nil
 }
 
 // plain refuses the flags that socket(2) takes together with a type: they are
@@ -163,11 +193,11 @@ func (c *core) register(l *loop.Loop, fd int) error {
 // nothing is the end, and a short read leaves nothing behind.
 func (c *core) stream() bool { return c.typ == Stream }
 
-// With returns a view of s: the same socket, but the calls made through the
-// view return EINTR, and the context's cause, when ctx is done. A call that
-// need not wait is not affected unless ctx is done before; one that cannot wait
-// (MSG_DONTWAIT, options, Shutdown, Close) is never. A nil ctx is none.
-func (s *Socket) With(ctx context.Context) *Socket {
+// WithContext returns a view of s: the same socket, but calls made through the
+// view return EINTR, and the context's cause, when ctx is done. A call that need
+// not wait fails only if ctx is done before it begins. A call that cannot wait
+// (MSG_DONTWAIT, options, Shutdown, Close) ignores ctx. A nil ctx means none.
+func (s *Socket) WithContext(ctx context.Context) *Socket {
 	return &Socket{core: s.core, ctx: ctx, parent: s}
 }
 
@@ -219,7 +249,7 @@ func (s *Socket) Type() Type { return s.core.typ }
 // LocalAddr is the address that the socket is bound to: getsockname(2). It is
 // the zero Addr of a closed socket.
 func (s *Socket) LocalAddr() Addr {
-	a, _ := s.address(unix.SYS_GETSOCKNAME)
+	a, _ := s.address(localAddr)
 	return a
 }
 
@@ -230,17 +260,17 @@ func (s *Socket) RemoteAddr() Addr {
 	if a := s.core.remote.get(); a.IsValid() {
 		return a
 	}
-	a, _ := s.address(unix.SYS_GETPEERNAME)
+	a, _ := s.address(peerAddr)
 	return a
 }
 
-func (s *Socket) address(trap uintptr) (Addr, error) {
+func (s *Socket) address(of func(fd int) (Addr, syscall.Errno)) (Addr, error) {
 	defer runtime.KeepAlive(s)
 	if err := s.core.reg.Use(); err != nil {
 		return Addr{}, err
 	}
 	defer s.core.reg.Done()
-	a, errno := sockname(trap, s.core.reg.FD())
+	a, errno := of(s.core.reg.FD())
 	if errno != 0 {
 		return Addr{}, errno
 	}
@@ -301,6 +331,14 @@ func (s *Socket) SetNoDelay(on bool) error {
 	return s.control("setsockopt", "TCP_NODELAY", func(fd int) error {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, v)
 	})
+}
+
+// SetLinger sets SO_LINGER, which says what Close does with data that is not yet
+// sent or acknowledged. If seconds is below 0, the default, the kernel sends it in
+// the background. If it is 0, the kernel drops it, and a TCP connection is reset. If
+// it is above 0, Close waits for as long at most. See socket(7).
+func (s *Socket) SetLinger(seconds int) error {
+	return s.control("setsockopt", "SO_LINGER", func(fd int) error { return sys.SetLinger(fd, seconds) })
 }
 
 var _ io.Closer = (*Socket)(nil)

@@ -210,7 +210,7 @@ func putSockaddr(b []byte, item any) error {
 	if err := sa.encode(AddrFrom(netip.AddrPortFrom(ip, 0))); err != nil {
 		return err
 	}
-	copy(b, unsafe.Slice((*byte)(unsafe.Pointer(&sa.raw)), sa.len))
+	copy(b, unsafe.Slice((*byte)(unsafe.Pointer(&sa.Raw)), sa.Len))
 	return nil
 }
 

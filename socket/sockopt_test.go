@@ -142,7 +142,7 @@ func sockoptSockets(t *testing.T, level string) (sockets []*Socket) {
 // tcpPair is a connection over loopback.
 func tcpPair(t *testing.T) (client, server *Socket) {
 	t.Helper()
-	l, err := New(Inet, Stream, 0, Address("127.0.0.1"))
+	l, err := Config{Address: "127.0.0.1"}.New(Inet, Stream, 0)
 	require.NoError(t, err)
 	defer l.Close()
 	require.NoError(t, l.Listen(1))

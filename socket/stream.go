@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -242,7 +243,7 @@ func (s *Socket) spliceIn(most int) (p *pipe, n int, err error) {
 		}
 		var errno syscall.Errno
 		n, errno = splice(fd, p.in, most)
-		raceReceived(nil)
+		sys.RaceReceived(nil)
 		if n == 0 {
 			p.free()
 			p = nil
@@ -258,7 +259,7 @@ func (s *Socket) spliceOut(p *pipe, n int) (sent int, err error) {
 		if err := s.core.takeOwed(); err != nil {
 			return sent, err
 		}
-		raceSending()
+		sys.RaceSending()
 		err = s.wait(loop.Write, s.core.sendTimeout.get(), func(fd int) (bool, syscall.Errno) {
 			k, errno := splice(p.out, fd, n-sent)
 			sent += k
@@ -399,7 +400,7 @@ func (s *Socket) writev(bufs [][]byte) (total int, err error) {
 
 // sendfile is sendfile(2), from the file's offset on, which it moves.
 func sendfile(to, from, most int) (int, syscall.Errno) {
-	raceSending()
+	sys.RaceSending()
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_SENDFILE, uintptr(to), uintptr(from), 0, uintptr(most), 0, 0)
 		if errno == 0 {

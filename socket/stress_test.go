@@ -50,7 +50,7 @@ var tasks = []task{
 	{"context", func(s *Socket, _ Addr) error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 		defer cancel()
-		_, err := s.With(ctx).Recv(make([]byte, 16), 0)
+		_, err := s.WithContext(ctx).Recv(make([]byte, 16), 0)
 		return err
 	}},
 	{"shutdown", func(s *Socket, _ Addr) error { return s.Shutdown(rand.IntN(3)) }},

@@ -115,22 +115,28 @@ func (s *Socket) ReadString() (string, error) {
 
 // ReadLine returns the next line, without the newline, or the carriage return
 // and newline, that end it. The last line of a stream or message may lack them:
-// then EOF already says true, and the next call returns io.EOF. When its time
-// is up, or it is interrupted, nothing is lost: what came stays buffered.
+// then EOF already says true, and the next call returns io.EOF. A timeout
+// (EAGAIN) or an interruption (EINTR) loses nothing: what came stays buffered.
 //
-// A line may have max bytes (default: MaxLine) before its newline. A longer one
-// is refused with EMSGSIZE, and stays buffered as far as it was read: for Fread
-// or ReadString to take, or ReadLine with a greater max. The buffer grows to
-// twice max at most.
-func (s *Socket) ReadLine(max ...int) (string, error) {
-	const op = "read-line"
-	bound := 0
-	switch {
-	case len(max) > 1, len(max) == 1 && (max[0] < 1 || max[0] > greatestSize):
-		return "", invalid(op, fmt.Sprint(max), unix.EINVAL, "one size, from 1 to 2^28")
-	case len(max) == 1:
-		bound = max[0]
+// A line may have MaxLine bytes before its newline. A longer one is EMSGSIZE,
+// and stays buffered as far as it was read: for Fread or ReadString to take, or
+// ReadLineMax with a greater maximum. The buffer grows to twice the maximum at
+// most.
+func (s *Socket) ReadLine() (string, error) { return s.readLine(0) }
+
+// ReadLineMax reads a line as ReadLine does, of at most max bytes, 1 to 2^28,
+// whatever MaxLine is. Another max is EINVAL.
+func (s *Socket) ReadLineMax(max int) (string, error) {
+	if max < 1 || max > greatestSize {
+		return "", invalid(opReadLine, strconv.Itoa(max), unix.EINVAL, "a size is 1 to 2^28 bytes")
 	}
+	return s.readLine(max)
+}
+
+const opReadLine = "read-line"
+
+// readLine reads a line of at most bound bytes, or MaxLine bytes if bound is 0.
+func (s *Socket) readLine(bound int) (string, error) {
 	whole := !s.core.stream()
 	var line string
 	var long error
@@ -145,7 +151,7 @@ func (s *Socket) ReadLine(max ...int) (string, error) {
 		}
 		switch {
 		case n > bound:
-			long = invalid(op, "", unix.EMSGSIZE, "a line of more than "+strconv.Itoa(bound)+" bytes; it stays in the buffer")
+			long = invalid(opReadLine, "", unix.EMSGSIZE, "a line of more than "+strconv.Itoa(bound)+" bytes; it stays in the buffer")
 			return true
 		case end == 1:
 			line = string(bytes.TrimSuffix(data[:n], []byte{'\r'}))
@@ -158,7 +164,7 @@ func (s *Socket) ReadLine(max ...int) (string, error) {
 		return true
 	}, nil)
 	if err != nil {
-		return "", s.core.failed(op, "", err)
+		return "", s.core.failed(opReadLine, "", err)
 	}
 	return line, long
 }
@@ -264,19 +270,41 @@ func (c *core) failed(op, addr string, err error) error {
 		c.atEnd.Store(true)
 		return err
 	}
-	if errno, ok := err.(syscall.Errno); ok && fatal(errno) && (c.stream() || c.typ == SeqPacket) {
+	if errno, ok := err.(syscall.Errno); ok && c.fatal(errno) {
 		c.atEnd.Store(true)
 	}
 	return fail(op, addr, err)
 }
 
-// fatal reports whether a connection is of no more use after an error. EPIPE is
-// not among them: who has shut down the sending side may still receive.
-func fatal(errno syscall.Errno) bool {
+// fatal reports whether a connection is of no more use after an error.
+func (c *core) fatal(errno syscall.Errno) bool {
+	if !c.stream() && c.typ != SeqPacket {
+		return false
+	}
 	switch errno {
 	case unix.ECONNRESET, unix.ECONNABORTED, unix.ENETRESET, unix.ETIMEDOUT,
 		unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ENETDOWN, unix.EIO:
 		return true
+	case unix.EPIPE:
+		return c.broken()
 	}
 	return false
+}
+
+// broken reports whether EPIPE is the end of a connection. It is not if only the
+// sending side is shut, because the peer may still send; nor if there is input
+// left; nor if there has been no connection yet.
+func (c *core) broken() bool {
+	if c.reg.Use() != nil {
+		return false
+	}
+	defer c.reg.Done()
+	fd := c.reg.FD()
+	return polled(fd, unix.POLLHUP) && queued(fd) == 0 && (c.family == Unix || hasConnected(fd))
+}
+
+// hasConnected reports whether TCP has had an answer from a peer.
+func hasConnected(fd int) bool {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err != nil || info.Segs_in > 0
 }

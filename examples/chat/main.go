@@ -64,7 +64,7 @@ func run(opts options) error {
 
 // handOver has a successor accept the connections from now on. It is the
 // program that is found under the name of this one, which may be a newer one.
-func handOver(s *server) error {
+func handOver(s *service) error {
 	path, err := os.Executable()
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func handOver(s *server) error {
 	return cmd.Process.Release()
 }
 
-func stop(s *server, notice string) error {
+func stop(s *service, notice string) error {
 	slog.Info("stopping", "members", s.Stats().Conns, "grace", s.options.grace)
 	s.room.stop(notice)
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.grace)

@@ -9,14 +9,14 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
 )
 
 // A member is somebody who is connected. It belongs to its loop, but for the
 // name, which changes under the room's lock.
 type member struct {
-	conn  *weir.Conn
+	conn  *server.Conn
 	hub   *hub
 	nick  string
 	heard time.Duration // when it last sent something
@@ -39,7 +39,7 @@ func (m *member) send(batch []byte, lines int) {
 		m.left += lines
 		return
 	}
-	if _, err := m.conn.Write(batch); err == nil || !errors.Is(err, weir.ErrOutputFull) {
+	if _, err := m.conn.Write(batch); err == nil || !errors.Is(err, server.ErrOutputFull) {
 		return // all other errors end the connection
 	}
 	for line := range bytes.Lines(batch) {

@@ -6,8 +6,8 @@ import (
 	"sort"
 	"sync"
 
-	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
 )
 
 // A room is where everybody is. Its lock is held for as long as it takes to put
@@ -17,7 +17,7 @@ type room struct {
 	nicks    map[string]*member
 	guests   int // so far
 	hubs     map[*loop.Loop]*hub
-	waiting  []*weir.Conn // who said more than the loops have delivered
+	waiting  []*server.Conn // who said more than the loops have delivered
 	stopping bool
 }
 
@@ -50,7 +50,7 @@ func newRoom(loops []*loop.Loop) *room {
 }
 
 // enter makes c a member, with a name to begin with. It is called on its loop.
-func (r *room) enter(c *weir.Conn) *member {
+func (r *room) enter(c *server.Conn) *member {
 	h := r.hubs[c.Loop()]
 	m := &member{conn: c, hub: h}
 	h.deliver() // what was said before is not for m

@@ -14,7 +14,7 @@ import (
 )
 
 // joining starts a server on some loops, and connects to it.
-func joining(t *testing.T, loops int) (*server, net.Conn) {
+func joining(t *testing.T, loops int) (*service, net.Conn) {
 	t.Helper()
 	group, err := loop.NewGroup(loops, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)

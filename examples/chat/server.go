@@ -6,21 +6,21 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
 )
 
-type server struct {
-	weir.Server
+type service struct {
+	server.Server
 	options options
 	room    *room
 }
 
-func newServer(opts options, group *loop.Group) *server {
-	s := &server{options: opts, room: newRoom(group.Loops())}
-	s.Server = weir.Server{
+func newServer(opts options, group *loop.Group) *service {
+	s := &service{options: opts, room: newRoom(group.Loops())}
+	s.Server = server.Server{
 		Group: group,
-		Events: weir.Events{
+		Events: server.Events{
 			Open: s.open, Data: s.data, End: s.end, Pressure: s.pressure, Close: s.closed,
 		},
 		MaxConns: opts.max,
@@ -33,12 +33,12 @@ func newServer(opts options, group *loop.Group) *server {
 		// The kernel queues, too. It would take megabytes.
 		SendBuffer: opts.queue,
 		// When the server stops, the grace period ends all lingering first.
-		Timeouts: weir.Timeouts{Write: opts.write, Linger: opts.grace + time.Second},
+		Timeouts: server.Timeouts{Write: opts.write, Linger: opts.grace + time.Second},
 	}
 	return s
 }
 
-func (s *server) open(c *weir.Conn) error {
+func (s *service) open(c *server.Conn) error {
 	m := s.room.enter(c)
 	c.User = m
 	m.reply("welcome, %s; /help tells what you can do", m.nick)
@@ -54,7 +54,7 @@ func (s *server) open(c *weir.Conn) error {
 
 // silent is called when a member may have been silent for too long. The timer
 // is not set again with every line: it finds out by itself.
-func (s *server) silent(m *member) {
+func (s *service) silent(m *member) {
 	rest := m.heard + s.options.idle - m.conn.Loop().Now()
 	if rest > 0 {
 		m.idle.Reset(rest)
@@ -65,7 +65,7 @@ func (s *server) silent(m *member) {
 	m.conn.Close()
 }
 
-func (s *server) data(c *weir.Conn) error {
+func (s *service) data(c *server.Conn) error {
 	m := c.User.(*member)
 	m.heard = c.Loop().Now()
 	m.take(s.options.line)
@@ -73,7 +73,7 @@ func (s *server) data(c *weir.Conn) error {
 }
 
 // end is called when a client has said all. The last line may lack its end.
-func (s *server) end(c *weir.Conn) error {
+func (s *service) end(c *server.Conn) error {
 	m := c.User.(*member)
 	if last := c.Next(-1); len(last) > 0 && !m.long {
 		m.line(last)
@@ -84,13 +84,13 @@ func (s *server) end(c *weir.Conn) error {
 }
 
 // pressure tells a slow reader what was left out, when there is room again.
-func (s *server) pressure(c *weir.Conn, on bool) {
+func (s *service) pressure(c *server.Conn, on bool) {
 	if m := c.User.(*member); !on && m.left > 0 {
 		m.tellLeft()
 	}
 }
 
-func (s *server) closed(c *weir.Conn, err error) {
+func (s *service) closed(c *server.Conn, err error) {
 	m, entered := c.User.(*member)
 	if !entered {
 		return
@@ -98,7 +98,7 @@ func (s *server) closed(c *weir.Conn, err error) {
 	if m.idle != nil {
 		m.idle.Stop()
 	}
-	var late *weir.TimeoutError
+	var late *server.TimeoutError
 	switch {
 	case errors.As(err, &late) && late.Of == "write":
 		m.why = ": did not read for " + s.options.write.String()

@@ -17,8 +17,8 @@ import (
 	"net/http"
 	"os/signal"
 
-	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/examples/internal/cli"
+	weirnet "github.com/seed-2334f180/weir/net"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,7 +31,7 @@ func run(opts options) error {
 		return fmt.Errorf("-root %s: %w", opts.root, err)
 	}
 	defer site.Close()
-	listener, err := weir.Listen("tcp", opts.address)
+	listener, err := weirnet.Listen("tcp", opts.address)
 	if err != nil {
 		return fmt.Errorf("-address %s: %w", opts.address, err)
 	}

@@ -8,14 +8,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
 )
 
 // A server is the store and those who talk to it. Every loop has a worker, and
 // any of them may use any key.
-type server struct {
-	weir.Server
+type service struct {
+	server.Server
 	options options
 	db      *store
 	workers map[*loop.Loop]*worker
@@ -35,8 +35,8 @@ const (
 	readAhead = 64 << 10
 )
 
-func newServer(opts options, group *loop.Group) *server {
-	s := &server{
+func newServer(opts options, group *loop.Group) *service {
+	s := &service{
 		options: opts,
 		db:      newStore(int64(opts.memory), group.Loops()),
 		workers: make(map[*loop.Loop]*worker),
@@ -47,9 +47,9 @@ func newServer(opts options, group *loop.Group) *server {
 	for _, l := range group.Loops() {
 		s.workers[l] = &worker{srv: s, db: s.db, maxReply: maxReply}
 	}
-	s.Server = weir.Server{
+	s.Server = server.Server{
 		Group:     group,
-		Events:    weir.Events{Open: s.open, Data: s.data, Close: s.closed},
+		Events:    server.Events{Open: s.open, Data: s.data, Close: s.closed},
 		MaxConns:  opts.max,
 		HighWater: highWater,
 		// Data looks at what is queued between two bursts of replies, each of
@@ -59,12 +59,12 @@ func newServer(opts options, group *loop.Group) *server {
 		// is in may have doubled, and the rest be requests that wait.
 		MaxInput: 2*int(opts.request) + readAhead,
 		// When the server stops, the grace period ends all lingering first.
-		Timeouts: weir.Timeouts{Idle: opts.idle, Write: opts.write, Linger: opts.grace + time.Second},
+		Timeouts: server.Timeouts{Idle: opts.idle, Write: opts.write, Linger: opts.grace + time.Second},
 	}
 	return s
 }
 
-func (s *server) open(c *weir.Conn) error {
+func (s *service) open(c *server.Conn) error {
 	c.User = &client{
 		parser: parser{limit: int(s.options.request)},
 		worker: s.workers[c.Loop()],
@@ -75,7 +75,7 @@ func (s *server) open(c *weir.Conn) error {
 // data executes the requests that have arrived. The replies of all of them
 // leave together. While a client does not take its replies its requests wait:
 // what is left unread is presented again when few are queued.
-func (s *server) data(c *weir.Conn) error {
+func (s *service) data(c *server.Conn) error {
 	cl := c.User.(*client)
 	w := cl.worker
 	for {
@@ -102,7 +102,7 @@ func (s *server) data(c *weir.Conn) error {
 }
 
 // closed logs what is not a client's ordinary end.
-func (s *server) closed(c *weir.Conn, err error) {
+func (s *service) closed(c *server.Conn, err error) {
 	if err != nil && err != io.EOF {
 		slog.Info("connection broken", "peer", c.RemoteAddr(), "err", err)
 	}

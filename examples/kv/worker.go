@@ -8,7 +8,7 @@ import (
 
 // A worker executes the requests of one loop's connections.
 type worker struct {
-	srv      *server
+	srv      *service
 	db       *store
 	maxReply int // bytes of one reply
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 )
@@ -245,7 +246,7 @@ func TestMemoryIsCounted(t *testing.T) {
 
 // What is counted is about what it really takes.
 func TestMemoryIsWhatItTakes(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector takes more")
 	}
 	for _, command := range []string{"SET key:%06d vvvvvvvvvvvvvvvv", "SET key:%06d vvvvvvvvvvvvvvvv EX 1000"} {
@@ -268,7 +269,7 @@ func TestMemoryIsWhatItTakes(t *testing.T) {
 
 // Requests that store nothing new allocate nothing.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	b := newBench(t, 1<<20)

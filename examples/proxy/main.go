@@ -14,8 +14,8 @@ import (
 	"fmt"
 	"os/signal"
 
-	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/examples/internal/cli"
+	weirnet "github.com/seed-2334f180/weir/net"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,7 +24,7 @@ func main() { cli.Main("proxy", parseOptions, run) }
 // run serves until a signal says stop.
 func run(opts options) error {
 	// Accepted connections inherit TCP_NODELAY and keep-alive.
-	listener, err := new(weir.ListenConfig).ListenSocket(context.Background(), "tcp", opts.address)
+	listener, err := new(weirnet.ListenConfig).ListenSocket(context.Background(), "tcp", opts.address)
 	if err != nil {
 		return fmt.Errorf("-address %s: %w", opts.address, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed-2334f180/weir"
+	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +16,7 @@ import (
 // A proxy serves its clients.
 type proxy struct {
 	options
-	dialer weir.Dialer
+	dialer weirnet.Dialer
 	slots  chan struct{} // one is taken by each client
 
 	// ctx ends what is in progress when the grace period is over.
@@ -28,7 +28,7 @@ type proxy struct {
 func newProxy(opts options) *proxy {
 	p := &proxy{
 		options: opts,
-		dialer:  weir.Dialer{Timeout: opts.connect},
+		dialer:  weirnet.Dialer{Timeout: opts.connect},
 		slots:   make(chan struct{}, opts.max),
 	}
 	p.ctx, p.abort = context.WithCancel(context.Background())
@@ -37,7 +37,7 @@ func newProxy(opts options) *proxy {
 
 // serve accepts clients until the context is done, while there are slots.
 func (p *proxy) serve(ctx context.Context, listener *socket.Socket) error {
-	listener = listener.With(ctx) // Accept then ends with the context
+	listener = listener.WithContext(ctx) // Accept then ends with the context
 	pausing := false
 	for {
 		select {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/stretchr/testify/require"
 	glua "github.com/yuin/gopher-lua"
 )
@@ -120,7 +121,7 @@ func moduleOf(t *testing.T, s *script) *module {
 // In a loop over the same sockets, select makes its two tables and nothing
 // else.
 func TestSelectAllocatesItsResultsOnly(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	s := newScript(t)

@@ -58,7 +58,7 @@ func (h *handle) bounded(L *glua.LState, wait time.Duration, last *time.Duration
 		*last = wait
 	}
 	if ctx := L.Context(); ctx != nil && wait != 0 {
-		return h.socket.With(ctx), nil
+		return h.socket.WithContext(ctx), nil
 	}
 	return h.socket, nil
 }

@@ -1,0 +1,3 @@
+// Package race tells tests whether the race detector is on. It makes a program
+// slower and its memory larger.
+package race

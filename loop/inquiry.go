@@ -1,0 +1,161 @@
+package loop
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// An Inquiry asks the kernel about many descriptors at once, by poll(2) with a
+// zero timeout. Each question counts as a call on its Registration, so that the
+// descriptor stays open until Ask or Cancel. The zero Inquiry has no questions.
+// One goroutine uses an Inquiry at a time.
+type Inquiry struct {
+	fds    []unix.PollFd
+	probes []probe
+	wants  []Interest
+}
+
+// What select(2) makes of poll(2)'s bits. RDHUP comes with IN.
+const (
+	selectRead   = unix.POLLIN | unix.POLLHUP | unix.POLLERR
+	selectWrite  = unix.POLLOUT | unix.POLLERR
+	selectExcept = unix.POLLPRI
+)
+
+func pollBits(want Interest) int16 {
+	switch want {
+	case Readable:
+		return selectRead
+	case Writable:
+		return selectWrite
+	}
+	return selectExcept
+}
+
+// Add adds the question whether r is ready in the way wanted, which is one of
+// the three. A closed r gives the reason for its end.
+func (q *Inquiry) Add(r *Registration, want Interest) error {
+	p, err := r.probe()
+	if err != nil {
+		return err
+	}
+	q.fds = append(q.fds, unix.PollFd{Fd: r.fd, Events: pollBits(want)})
+	q.probes = append(q.probes, p)
+	q.wants = append(q.wants, want)
+	return nil
+}
+
+// bigPoll is how many descriptors take long enough to let the scheduler know.
+const bigPoll = 64
+
+// Ask asks the kernel. Holds has the answers afterwards, until Reset. An error
+// of poll(2) leaves no questions.
+func (q *Inquiry) Ask() error {
+	// Poll refuses more descriptors than the process may open (RLIMIT_NOFILE,
+	// 1024 by custom); one that is in several lists counts as often.
+	const most = 1024
+	for i := 0; i < len(q.fds); i += most {
+		if errno := ppoll(q.fds[i:min(i+most, len(q.fds))]); errno != 0 {
+			q.Cancel()
+			return errno
+		}
+	}
+	for i := range q.probes {
+		if q.Holds(i) {
+			q.probes[i].done()
+		} else {
+			q.probes[i].disprove(q.wants[i])
+		}
+	}
+	return nil
+}
+
+func ppoll(fds []unix.PollFd) (errno syscall.Errno) {
+	var zero unix.Timespec
+	for {
+		if len(fds) <= bigPoll {
+			_, _, errno = syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+		} else {
+			_, _, errno = unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+		}
+		if errno != unix.EINTR {
+			return errno
+		}
+	}
+}
+
+// Holds returns the answer to question i, in the order of Add from 0.
+func (q *Inquiry) Holds(i int) bool { return q.fds[i].Revents&pollBits(q.wants[i]) != 0 }
+
+// Len returns the number of questions.
+func (q *Inquiry) Len() int { return len(q.fds) }
+
+// About returns what question i is about.
+func (q *Inquiry) About(i int) (*Registration, Interest) { return q.probes[i].r, q.wants[i] }
+
+// Cancel drops the questions without asking the kernel. It is for an Inquiry
+// whose Ask has not been called.
+func (q *Inquiry) Cancel() {
+	for i := range q.probes {
+		q.probes[i].done()
+	}
+	q.Reset()
+}
+
+// Reset drops the questions that Ask has answered.
+func (q *Inquiry) Reset() {
+	clear(q.probes) // a closed registration must be collectable
+	q.fds, q.probes, q.wants = q.fds[:0], q.probes[:0], q.wants[:0]
+}
+
+// A probe is one question that the kernel is being asked.
+type probe struct {
+	r        *Registration
+	arrivals uint32 // events that r had taken in when the probe began
+}
+
+// probe counts a call in, as Use does, for a question to poll(2) about the
+// descriptor. The caller calls done or disprove afterwards.
+func (r *Registration) probe() (probe, error) {
+	for {
+		// Read before the probed bit is set: the event that clears it, after
+		// which none is counted, must itself be counted as one that came since.
+		arrivals := r.arrivals.Load()
+		s := r.state.Load()
+		if s&stateClosed != 0 {
+			return probe{}, r.why()
+		}
+		if r.state.CompareAndSwap(s, (s|stateProbed)+oneCall) {
+			return probe{r, arrivals}, nil
+		}
+	}
+}
+
+// done ends the probe.
+func (p probe) done() { p.r.release() }
+
+// disprove ends a probe after the kernel said that the condition does not hold.
+// That clears the ready mark, unless an event has come since the probe began:
+// the event may be younger than the answer.
+func (p probe) disprove(want Interest) {
+	r := p.r
+	r.mu.Lock()
+	if s := r.state.Load(); want != Exceptional && s&stateClosed == 0 {
+		d := Read
+		if want == Writable {
+			d = Write
+		}
+		if r.arrivals.Load() == p.arrivals {
+			r.state.And(^(d.of(readyBit) | d.sure()))
+		}
+		if d == Read || r.edges == KeepWritable {
+			// From now on its events say what would have to be asked. If it
+			// fails, the kernel is asked again.
+			_ = r.watch(d)
+		}
+	}
+	r.mu.Unlock()
+	p.done()
+}

@@ -1,0 +1,3 @@
+// Package net is Go's net interfaces over Weir's sockets: Listen, ListenPacket,
+// Dial and their types.
+package net

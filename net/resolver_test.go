@@ -1,0 +1,112 @@
+package net_test
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// A zone is what a name server knows: by name and type, the addresses. A name
+// that is not in it does not exist.
+type zone map[string]map[dnsmessage.Type]records
+
+// Records are a list of addresses. They are told when the gate, if there is one,
+// is closed.
+type records struct {
+	ips  []string
+	gate <-chan struct{}
+	told func() // if not nil, it is called when they have been told
+}
+
+func (z zone) host(name string, a, aaaa records) zone {
+	z[name+"."] = map[dnsmessage.Type]records{dnsmessage.TypeA: a, dnsmessage.TypeAAAA: aaaa}
+	return z
+}
+
+func ips(list ...string) records { return records{ips: list} }
+
+// resolver asks the zone, and nobody else.
+func (z zone) resolver(t *testing.T) *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		mine, yours := net.Pipe() // no PacketConn: messages have a length in front, as over TCP
+		go func() {
+			defer yours.Close()
+			if err := z.serve(ctx, yours); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		}()
+		return mine, nil
+	}}
+}
+
+// serve answers one query.
+func (z zone) serve(ctx context.Context, c net.Conn) error {
+	var size uint16
+	if err := binary.Read(c, binary.BigEndian, &size); err != nil {
+		return err
+	}
+	query := make([]byte, size)
+	if _, err := io.ReadFull(c, query); err != nil {
+		return err
+	}
+	var m dnsmessage.Message
+	if err := m.Unpack(query); err != nil {
+		return err
+	}
+	q := m.Questions[0]
+	m.Response, m.RecursionAvailable = true, true
+	m.Additionals = nil
+	types, known := z[q.Name.String()]
+	if !known {
+		m.RCode = dnsmessage.RCodeNameError
+	}
+	if gate := types[q.Type].gate; gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	for _, text := range types[q.Type].ips {
+		m.Answers = append(m.Answers, record(q, netip.MustParseAddr(text)))
+	}
+	response, err := m.Pack()
+	if err != nil {
+		return err
+	}
+	_, err = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(response))), response...))
+	if told := types[q.Type].told; told != nil {
+		told()
+	}
+	if ctx.Err() != nil {
+		return nil // nobody listens any more
+	}
+	return err
+}
+
+func record(q dnsmessage.Question, ip netip.Addr) dnsmessage.Resource {
+	r := dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60}}
+	if ip.Is4() {
+		r.Body = &dnsmessage.AResource{A: ip.As4()}
+	} else {
+		r.Body = &dnsmessage.AAAAResource{AAAA: ip.As16()}
+	}
+	return r
+}
+
+func TestResolverOfTheTests(t *testing.T) {
+	r := zone{}.host("two.test", ips("192.0.2.1", "192.0.2.2"), ips("2001:db8::1")).resolver(t)
+	for network, want := range map[string]int{"ip4": 2, "ip6": 1, "ip": 3} {
+		got, err := r.LookupNetIP(t.Context(), network, "two.test.")
+		require.NoError(t, err)
+		require.Len(t, got, want)
+	}
+	_, err := r.LookupNetIP(t.Context(), "ip", "none.test.")
+	require.ErrorContains(t, err, "no such host")
+}

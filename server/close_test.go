@@ -1,0 +1,709 @@
+package server_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestServeCloseSendsFirstWhatIsQueued(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
+		over, closing := ended()
+		big := make([]byte, 2<<20)
+		for i := range big {
+			big[i] = byte(rand.Int())
+		}
+		addr := listen(&server.Server{SendBuffer: 64 << 10, Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{
+			Data: func(c *server.Conn) error {
+				c.Next(-1)
+				_, err := c.Write(big)
+				c.Close()
+				if _, err := c.WriteString("more"); !errors.Is(err, net.ErrClosed) {
+					panic("written after Close")
+				}
+				return err
+			},
+			Close: closing,
+		}})
+		c := client(t, addr)
+		send(t, c, "x")
+		require.Empty(t, over, "it is not taken yet")
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.Equal(t, sha256.Sum256(big), sha256.Sum256(got))
+		require.NoError(t, weirtest.Take(t, over))
+	})
+}
+
+// What the kernel has of a connection whose input is not read dies with it: a
+// reset overtakes it. So a Close waits for the peer's end then, wherever it
+// comes from.
+func TestServeCloseDoesNotTakeAwayWhatWasSent(t *testing.T) {
+	last := strings.Repeat("last words", 100_000)
+	for _, where := range []struct {
+		name string
+		data func(c *server.Conn) error
+	}{
+		{"before anything was read", nil},
+		{"with some left", func(c *server.Conn) error {
+			c.Next(1)
+			_, err := c.WriteString(last)
+			c.Close()
+			return err
+		}},
+		{"while more is on its way", func(c *server.Conn) error {
+			c.Next(-1)
+			done := c.User.(chan chan struct{})
+			more := make(chan struct{})
+			done <- more
+			<-more // the peer has sent again, and the loop does not know
+			_, err := c.WriteString(last)
+			c.Close()
+			return err
+		}},
+		{"paused", func(c *server.Conn) error {
+			c.Next(-1)
+			c.PauseRead()
+			_, err := c.WriteString(last)
+			c.Close()
+			return err
+		}},
+	} {
+		t.Run(where.name, func(t *testing.T) {
+			over, closing := ended()
+			held := make(chan chan struct{}, 1)
+			sent := make(chan struct{})
+			events := server.Events{
+				Open: func(c *server.Conn) error {
+					c.User = held
+					if where.data == nil {
+						<-sent
+						_, err := c.WriteString(last)
+						c.Close()
+						return err
+					}
+					return nil
+				},
+				Data:  where.data,
+				Close: closing,
+			}
+			if events.Data == nil {
+				events.Data = func(*server.Conn) error { panic("not called") }
+			}
+			srv := &server.Server{Events: events, Timeouts: server.Timeouts{Linger: time.Hour}}
+			c := client(t, serve(t, srv))
+			send(t, c, "request")
+			if where.data == nil {
+				close(sent)
+			}
+			if strings.HasPrefix(where.name, "while") {
+				more := weirtest.Take(t, held)
+				send(t, c, "request")
+				close(more)
+			}
+			if where.name == "paused" {
+				send(t, c, "request") // it is not known whether it arrives before or after
+			}
+			expect(t, c, last)
+			expectEnd(t, c)
+			if where.name != "paused" {
+				require.Empty(t, over, "it waits for the peer's end")
+			}
+			require.NoError(t, c.Close())
+			require.NoError(t, weirtest.Take(t, over))
+		})
+	}
+}
+
+func TestServeCloseWithNothingUnreadIsAtOnce(t *testing.T) {
+	over, closing := ended()
+	addr := serve(t, &server.Server{Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{
+		Open:  func(c *server.Conn) error { _, err := c.WriteString("hello"); c.Close(); return err },
+		Data:  echo,
+		Close: closing,
+	}})
+	c := client(t, addr)
+	require.NoError(t, weirtest.Take(t, over), "without the peer")
+	expect(t, c, "hello")
+	expectEnd(t, c)
+}
+
+func TestServeAbortResets(t *testing.T) {
+	for _, queued := range []bool{false, true} {
+		conns, open := opened()
+		over, closing := ended()
+		addr := serve(t, &server.Server{Events: server.Events{Open: open, Data: echo, Close: closing}})
+		c := client(t, addr)
+		conn := weirtest.Take(t, conns)
+		if queued {
+			stuffed(t, conn, 1<<20)
+		}
+		conn.Abort()
+		require.Equal(t, server.ErrAborted, weirtest.Take(t, over))
+		if queued {
+			_, err := io.Copy(io.Discard, c)
+			require.Error(t, err)
+		} else {
+			expectReset(t, c)
+		}
+	}
+}
+
+// Who gives up on a queue has the peer see that it does not have all.
+func TestServePartOfTheOutputIsNoEnd(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	addr := serve(t, &server.Server{SendBuffer: 16 << 10, Timeouts: server.Timeouts{Linger: 20 * time.Millisecond}, Events: server.Events{
+		Open: open, Data: echo, Close: closing,
+	}})
+	c := client(t, addr)
+	conn := weirtest.Take(t, conns)
+	stuffed(t, conn, 1<<20)
+	conn.Close()
+	var timeout *server.TimeoutError
+	require.ErrorAs(t, weirtest.Take(t, over), &timeout)
+	require.Equal(t, "linger", timeout.Of)
+	_, err := io.Copy(io.Discard, c)
+	require.Error(t, err)
+}
+
+func TestServeCloseAndAbortMayComeAgain(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	srv := &server.Server{Events: server.Events{Open: open, Data: echo, Close: closing}}
+	client(t, serve(t, srv))
+	conn := weirtest.Take(t, conns)
+	conn.Close()
+	conn.Close()
+	conn.Abort()
+	weirtest.Take(t, over)
+	conn.Close()
+	conn.Abort()
+	conn.Wake()
+	conn.PauseRead()
+	conn.ResumeRead()
+	turned(t, conn)
+	require.Empty(t, over)
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+}
+
+// The kernel tells of input once. What comes while reading is paused is read
+// afterwards, without another word from it.
+func TestServePauseAndResume(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
+		conns, open := opened()
+		data := make(chan string, 16)
+		ends := make(chan bool, 1)
+		addr := listen(&server.Server{Events: server.Events{
+			Open: open,
+			Data: func(c *server.Conn) error { data <- string(c.Next(-1)); return nil },
+			End:  func(c *server.Conn) error { ends <- true; c.Close(); return nil },
+		}})
+		c := client(t, addr)
+		conn := weirtest.Take(t, conns)
+		for range 3 {
+			conn.PauseRead()
+			turned(t, conn)
+			send(t, c, "one")
+			turned(t, conn)
+			send(t, c, "two")
+			turned(t, conn)
+			require.Empty(t, data)
+			conn.ResumeRead()
+			require.Equal(t, "onetwo", weirtest.Take(t, data))
+			conn.ResumeRead() // it may come again
+		}
+		conn.PauseRead()
+		turned(t, conn)
+		send(t, c, "three")
+		require.NoError(t, c.(interface{ CloseWrite() error }).CloseWrite())
+		turned(t, conn)
+		require.Empty(t, data)
+		require.Empty(t, ends)
+		conn.ResumeRead()
+		require.Equal(t, "three", weirtest.Take(t, data))
+		weirtest.Take(t, ends)
+	})
+}
+
+func TestServePausedConnectionNoticesAReset(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	addr := serve(t, &server.Server{Events: server.Events{Open: open, Data: echo, Close: closing}})
+	c := client(t, addr)
+	conn := weirtest.Take(t, conns)
+	conn.PauseRead()
+	turned(t, conn)
+	require.NoError(t, c.(*net.TCPConn).SetLinger(0))
+	require.NoError(t, c.Close())
+	require.ErrorIs(t, weirtest.Take(t, over), unix.ECONNRESET)
+}
+
+func TestServePauseInDataTakesEffectAtOnce(t *testing.T) {
+	data := make(chan int, 16)
+	conns, open := opened()
+	addr := serve(t, &server.Server{Events: server.Events{
+		Open: open,
+		Data: func(c *server.Conn) error { c.PauseRead(); data <- len(c.Next(-1)); return nil },
+	}})
+	c := client(t, addr)
+	conn := weirtest.Take(t, conns)
+	conn.PauseRead()
+	turned(t, conn)
+	big := strings.Repeat("x", 4<<20)
+	go func() { _, _ = io.WriteString(c, big) }()
+	for got := 0; got < len(big); {
+		conn.ResumeRead()
+		n := weirtest.Take(t, data)
+		require.LessOrEqual(t, n, 1<<20, "one receive")
+		turned(t, conn)
+		require.Empty(t, data)
+		got += n
+	}
+}
+
+func TestServeChunkGivesOthersTheirTurn(t *testing.T) {
+	conns, open := opened()
+	var turn uint64
+	var inTurn, most int
+	seen := make(chan int, 1)
+	total := 0
+	addr := serve(t, &server.Server{Loops: 1, Chunk: 100 << 10, Events: server.Events{
+		Open: open,
+		Data: func(c *server.Conn) error {
+			if now := c.Loop().Turns(); now != turn {
+				turn, inTurn = now, 0
+			}
+			n := len(c.Next(-1))
+			inTurn += n
+			most = max(most, inTurn)
+			if total += n; total == 4<<20 {
+				seen <- most
+			}
+			return nil
+		},
+	}})
+	c := client(t, addr)
+	conn := weirtest.Take(t, conns)
+	conn.PauseRead() // until the kernel is full of it
+	sent := make(chan error, 1)
+	go func() { _, err := c.Write(make([]byte, 4<<20)); sent <- err }()
+	turned(t, conn)
+	conn.ResumeRead()
+	require.NoError(t, weirtest.Take(t, sent))
+	// Before and after the others in one turn, and the last receive goes beyond.
+	require.LessOrEqual(t, weirtest.Take(t, seen), 2*(100<<10+64<<10))
+}
+
+func TestServeDetach(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
+		for _, where := range []string{"data", "wake", "end"} {
+			t.Run(where, func(t *testing.T) {
+				conns, open := opened()
+				got := make(chan *socket.Socket, 1)
+				detach := func(c *server.Conn) error {
+					if _, err := c.WriteString("+"); err != nil {
+						return err
+					}
+					s, err := c.Detach()
+					if err != nil {
+						return err
+					}
+					if _, err := c.WriteString("no"); !errors.Is(err, net.ErrClosed) {
+						panic("written after Detach")
+					}
+					if _, err := c.Detach(); !errors.Is(err, net.ErrClosed) {
+						panic("detached twice")
+					}
+					got <- s
+					return nil
+				}
+				srv := &server.Server{Events: server.Events{
+					Open: open,
+					Data: func(c *server.Conn) error {
+						if where == "data" && c.Buffered() > 5 || where == "wake" && c.User != nil {
+							if where == "data" {
+								c.Next(1)
+							}
+							return detach(c)
+						}
+						return nil
+					},
+					End: func(c *server.Conn) error {
+						if where == "end" {
+							return detach(c)
+						}
+						c.Close()
+						return nil
+					},
+					Close: func(*server.Conn, error) { panic("called") },
+				}}
+				addr := listen(srv)
+				c := client(t, addr)
+				conn := weirtest.Take(t, conns)
+				onLoop(t, conn, func() {
+					_, err := conn.Detach()
+					require.ErrorContains(t, err, "outside")
+				})
+				send(t, c, "hello")
+				turned(t, conn)
+				want := "hello"
+				switch where {
+				case "data":
+					send(t, c, "world")
+					want = "elloworld"
+				case "wake":
+					onLoop(t, conn, func() { conn.User = true })
+					conn.Wake()
+				case "end":
+					require.NoError(t, c.(interface{ CloseWrite() error }).CloseWrite())
+				}
+				s := weirtest.Keep(t, weirtest.Take(t, got), nil)
+				expect(t, c, "+")
+				buf := make([]byte, len(want))
+				_, err := io.ReadFull(s, buf)
+				require.NoError(t, err)
+				require.Equal(t, want, string(buf))
+				_, err = s.WriteString("from the socket")
+				require.NoError(t, err)
+				expect(t, c, "from the socket")
+				if where != "end" {
+					send(t, c, "to the socket")
+					buf = make([]byte, len("to the socket"))
+					_, err = io.ReadFull(s, buf)
+					require.NoError(t, err)
+					require.Equal(t, "to the socket", string(buf))
+				}
+				weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+				require.NoError(t, s.Close())
+			})
+		}
+	})
+}
+
+func TestServeDetachWithOutputQueuedIsRefused(t *testing.T) {
+	conns, open := opened()
+	result := make(chan error, 1)
+	addr := serve(t, &server.Server{Events: server.Events{Open: open, Data: func(c *server.Conn) error {
+		c.Next(-1)
+		_, err := c.Detach()
+		result <- err
+		return nil
+	}}})
+	c := client(t, addr)
+	conn := weirtest.Take(t, conns)
+	written := stuffed(t, conn, 100)
+	conn.Wake()
+	err := weirtest.Take(t, result)
+	require.ErrorContains(t, err, "queued")
+	_, err = io.CopyN(io.Discard, c, int64(written))
+	require.NoError(t, err, "it goes on")
+}
+
+// Pressure's end finds the queue empty, and what was left unread goes along.
+func TestServeDetachInPressureTakesTheInput(t *testing.T) {
+	conns, open := opened()
+	got, told := make(chan *socket.Socket, 1), make(chan bool, 16)
+	addr := serve(t, &server.Server{HighWater: 1, Events: server.Events{
+		Open: open,
+		Data: func(c *server.Conn) error { return nil },
+		Pressure: func(c *server.Conn, on bool) {
+			if on {
+				told <- true
+			} else if s, err := c.Detach(); err == nil {
+				got <- s
+			}
+		},
+	}})
+	c := client(t, addr)
+	conn := weirtest.Take(t, conns)
+	send(t, c, "left")
+	turned(t, conn)
+	written := stuffed(t, conn, 100)
+	weirtest.Take(t, told)
+	_, err := io.CopyN(io.Discard, c, int64(written))
+	require.NoError(t, err)
+	s := weirtest.Keep(t, weirtest.Take(t, got), nil)
+	buf := make([]byte, 4)
+	_, err = io.ReadFull(s, buf)
+	require.NoError(t, err)
+	require.Equal(t, "left", string(buf))
+}
+
+func TestServeAttach(t *testing.T) {
+	for _, how := range []string{"data", "detach in open"} {
+		t.Run(how, func(t *testing.T) {
+			got := make(chan string, 16)
+			users := make(chan any, 1)
+			detached := make(chan *socket.Socket, 1)
+			over, closing := ended()
+			srv := &server.Server{Events: server.Events{
+				Open: func(c *server.Conn) error {
+					users <- c.User
+					if how == "data" {
+						return nil
+					}
+					s, err := c.Detach()
+					detached <- s
+					return err
+				},
+				Data:  func(c *server.Conn) error { got <- string(c.Next(-1)); _, err := c.WriteString("ok"); return err },
+				Close: closing,
+			}}
+			t.Cleanup(func() { srv.Close() })
+			a, b := weirtest.Pair(t, socket.Stream)
+			_, err := b.WriteString("line\nread ahead")
+			require.NoError(t, err)
+			line, err := a.ReadLine()
+			require.NoError(t, err)
+			require.Equal(t, "line", line)
+			require.NotZero(t, a.Buffered())
+			require.NoError(t, srv.Attach(a, "the user"))
+			require.Equal(t, "the user", weirtest.Take(t, users))
+			_, err = a.Write([]byte("x"))
+			require.ErrorIs(t, err, net.ErrClosed, "it is the server's")
+			if how == "data" {
+				require.Equal(t, "read ahead", weirtest.Take(t, got))
+				_, err = b.WriteString("more")
+				require.NoError(t, err)
+				require.Equal(t, "more", weirtest.Take(t, got))
+				expect(t, b, "okok")
+				require.NoError(t, b.Close())
+				require.Equal(t, io.EOF, weirtest.Take(t, over))
+				return
+			}
+			s := weirtest.Keep(t, weirtest.Take(t, detached), nil)
+			buf := make([]byte, len("read ahead"))
+			_, err = io.ReadFull(s, buf)
+			require.NoError(t, err)
+			require.Equal(t, "read ahead", string(buf))
+			require.Zero(t, srv.Stats().Conns)
+		})
+	}
+}
+
+// A receive from a unix stream ends behind descriptors, however much follows.
+func TestServeReadsOnBehindDescriptors(t *testing.T) {
+	both := make(chan struct{})
+	got := ""
+	srv := &server.Server{Events: server.Events{Data: func(c *server.Conn) error {
+		if got += string(c.Next(-1)); got == "abcdef" {
+			close(both)
+		}
+		return nil
+	}}}
+	t.Cleanup(func() { srv.Close() })
+	a, b := weirtest.Pair(t, socket.Stream)
+	_, err := b.SendMsg(&socket.Message{Buffers: [][]byte{[]byte("abc")}, Control: unix.UnixRights(b.Fd())}, 0)
+	require.NoError(t, err)
+	_, err = b.WriteString("def")
+	require.NoError(t, err)
+	require.NoError(t, srv.Attach(a, nil))
+	weirtest.Take(t, both)
+}
+
+// What was read ahead is not presented after a Close, even while its output
+// takes long.
+func TestServeCloseInOpenLeavesTheInputOfAttachAlone(t *testing.T) {
+	const size = 1 << 20 // more than the kernel takes at once
+	var presented atomic.Int64
+	over, closing := ended()
+	srv := &server.Server{Events: server.Events{
+		Open: func(c *server.Conn) error {
+			_, err := c.Write(make([]byte, size))
+			c.Close()
+			return err
+		},
+		Data:  func(c *server.Conn) error { presented.Add(1); return nil },
+		Close: closing,
+	}}
+	t.Cleanup(func() { srv.Close() })
+	a, b := weirtest.Pair(t, socket.Stream)
+	_, err := b.WriteString("line\nread ahead")
+	require.NoError(t, err)
+	_, err = a.ReadLine()
+	require.NoError(t, err)
+	require.NotZero(t, a.Buffered())
+	require.NoError(t, srv.Attach(a, nil))
+	require.NoError(t, b.SetRecvTimeout(weirtest.Patience))
+	got, err := io.ReadAll(b)
+	require.NoError(t, err)
+	require.Len(t, got, size)
+	require.NoError(t, weirtest.Take(t, over))
+	require.Zero(t, presented.Load())
+}
+
+func TestServeAttachRefuses(t *testing.T) {
+	srv := &server.Server{Events: server.Events{Data: echo}}
+	require.ErrorContains(t, srv.Attach(nil, nil), "nil")
+	a, _ := weirtest.Pair(t, socket.Dgram)
+	require.ErrorContains(t, srv.Attach(a, nil), "not a stream")
+	_, err := a.Write([]byte("still the caller's"))
+	require.NoError(t, err)
+	s, other := weirtest.Pair(t, socket.Stream)
+	reading := make(chan error, 1)
+	go func() { _, err := s.Read(make([]byte, 1)); reading <- err }()
+	weirtest.Eventually(t, func() bool {
+		err := srv.Attach(s, nil) // the reader may not have begun
+		return err != nil
+	}, "a call is in progress")
+	_, _ = other.WriteString("x")
+	weirtest.Take(t, reading)
+	require.NoError(t, srv.Close())
+	a, _ = weirtest.Pair(t, socket.Stream)
+	require.ErrorIs(t, srv.Attach(a, nil), server.ErrServerClosed)
+	_, err = a.Write([]byte("still the caller's"))
+	require.NoError(t, err)
+}
+
+// All that can be done to connections is done to them at once, by callbacks and
+// goroutines, while peers come and go. In the end everything balances.
+func TestServeStress(t *testing.T) {
+	var opens, closes, detached, asked, completed atomic.Int64
+	conns := make(chan *server.Conn, 1<<14)
+	var sockets sync.Map
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	random := func(c *server.Conn, from string) error {
+		switch rand.IntN(14) {
+		case 0:
+			_, _ = c.Write([]byte("write"))
+		case 1:
+			_, _ = c.WriteString("string")
+		case 2:
+			_, _ = c.Writev([][]byte{[]byte("wri"), []byte("tev")})
+		case 3:
+			asked.Add(1)
+			if c.WriteAsync(make([]byte, rand.IntN(100_000)), func(error) { completed.Add(1) }) != nil {
+				asked.Add(-1)
+			}
+		case 4:
+			_, _ = c.Write(make([]byte, rand.IntN(300_000)))
+		case 5:
+			c.PauseRead()
+		case 6, 7:
+			c.ResumeRead()
+		case 8:
+			c.Wake()
+		case 9:
+			if rand.IntN(10) == 0 {
+				c.Close()
+			}
+		case 10:
+			if rand.IntN(20) == 0 {
+				c.Abort()
+			}
+		case 11:
+			_, _, _ = c.Queued(), c.LocalAddr(), c.RemoteAddr()
+		case 12:
+			if from == "callback" && rand.IntN(20) == 0 {
+				if s, err := c.Detach(); err == nil {
+					detached.Add(1)
+					sockets.Store(s, true)
+				}
+			}
+			if from == "callback" {
+				_ = c.SetTimeouts(server.Timeouts{Idle: time.Duration(1+rand.IntN(1000)) * time.Millisecond, Read: time.Second, Write: time.Second, Linger: 100 * time.Millisecond})
+			}
+		case 13:
+			if from == "callback" && rand.IntN(50) == 0 {
+				panic("on purpose")
+			}
+			if from == "callback" && rand.IntN(50) == 0 {
+				return io.ErrUnexpectedEOF
+			}
+		}
+		return nil
+	}
+	srv := &server.Server{Group: g, MaxConns: 16, HighWater: 100 << 10, MaxOutput: 1 << 20, Balance: server.LeastConnections, SendBuffer: 32 << 10,
+		Timeouts: server.Timeouts{Idle: time.Second, Read: time.Second, Write: time.Second, Linger: 100 * time.Millisecond},
+		Events: server.Events{
+			Open: func(c *server.Conn) error { opens.Add(1); conns <- c; return random(c, "callback") },
+			Data: func(c *server.Conn) error {
+				c.Discard(rand.IntN(c.Buffered() + 2))
+				return random(c, "callback")
+			},
+			End:      func(c *server.Conn) error { c.Close(); return random(c, "callback") },
+			Pressure: func(c *server.Conn, on bool) { _ = random(c, "callback") },
+			Close:    func(c *server.Conn, err error) { closes.Add(1); _ = random(c, "closed") },
+		}}
+	addr := serve(t, srv)
+	stop := make(chan struct{})
+	var tasks sync.WaitGroup
+	for range 8 {
+		tasks.Go(func() { // peers
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				c, err := net.Dial("tcp", addr.String())
+				if err != nil {
+					continue
+				}
+				_ = c.SetDeadline(time.Now().Add(time.Duration(1+rand.IntN(5)) * time.Millisecond))
+				var both sync.WaitGroup
+				both.Go(func() { _, _ = c.Write(make([]byte, rand.IntN(300_000))) })
+				both.Go(func() { _, _ = io.CopyN(io.Discard, c, rand.Int64N(500_000)) })
+				both.Wait()
+				switch rand.IntN(3) {
+				case 0:
+					_ = c.(*net.TCPConn).SetLinger(0)
+				case 1:
+					_ = c.(*net.TCPConn).CloseWrite()
+					_, _ = io.Copy(io.Discard, c)
+				}
+				c.Close()
+			}
+		})
+		tasks.Go(func() { // goroutines of the program
+			for {
+				select {
+				case <-stop:
+					return
+				case c := <-conns:
+					for range rand.IntN(50) {
+						_ = random(c, "goroutine")
+					}
+					select {
+					case conns <- c:
+					default:
+					}
+				}
+			}
+		})
+	}
+	time.Sleep(*stressTime)
+	close(stop)
+	tasks.Wait()
+	require.NotZero(t, closes.Load())
+	if rand.IntN(2) == 0 {
+		require.NoError(t, srv.Close())
+	} else {
+		require.NoError(t, srv.Shutdown(t.Context()))
+	}
+	require.Zero(t, srv.Stats().Conns)
+	require.Equal(t, opens.Load(), closes.Load()+detached.Load(), "each that was opened is closed once, or detached")
+	require.Equal(t, asked.Load(), completed.Load(), "each completion is called once")
+	sockets.Range(func(s, _ any) bool { s.(*socket.Socket).Close(); return true })
+	for _, l := range g.Loops() {
+		weirtest.Eventually(t, func() bool { return l.Registered() == 0 }, "nothing is left on the loops")
+	}
+	t.Logf("%d connections, %d detached, %d completions, %d panics", opens.Load(), detached.Load(), completed.Load(), srv.Stats().Panics)
+}

@@ -1,0 +1,209 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestServeMaxConnsLeavesTheRestInTheBacklog(t *testing.T) {
+	conns, open := opened()
+	srv := &server.Server{MaxConns: 2, Events: server.Events{Open: open, Data: echo}}
+	addr := serve(t, srv)
+	first, second := client(t, addr), client(t, addr)
+	conn := weirtest.Take(t, conns)
+	weirtest.Take(t, conns)
+	third, fourth := client(t, addr), client(t, addr)
+	send(t, third, "third")
+	send(t, fourth, "fourth")
+	turned(t, conn)
+	require.Empty(t, conns)
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2 }, "the others wait")
+	for _, c := range []struct {
+		goes, comes net.Conn
+		text        string
+	}{{first, third, "third"}, {second, fourth, "fourth"}} {
+		require.NoError(t, c.goes.Close())
+		weirtest.Take(t, conns)
+		expect(t, c.comes, c.text)
+	}
+	require.EqualValues(t, 4, srv.Stats().Accepted)
+
+	a, b := weirtest.Pair(t, socket.Stream)
+	require.NoError(t, srv.Attach(a, nil), "it is not refused")
+	_, err := b.WriteString("attached")
+	require.NoError(t, err)
+	expect(t, b, "attached")
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 3 }, "but it counts")
+	fifth := client(t, addr)
+	send(t, fifth, "fifth")
+	require.NoError(t, third.Close())
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2 }, "one has gone")
+	weirtest.Take(t, conns) // the attached one's
+	require.Empty(t, conns, "and there are still two")
+	require.NoError(t, fourth.Close())
+	expect(t, fifth, "fifth")
+}
+
+// Several listeners on several loops compete for very few places, which must
+// never stay free while somebody waits in a backlog.
+func TestServeMaxConnsLosesNoWakeUp(t *testing.T) {
+	for _, max := range []int{1, 3} {
+		for _, handle := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d conns, blocking %v", max, handle), func(t *testing.T) {
+				var open, most atomic.Int64
+				count := func(by int64) {
+					n := open.Add(by)
+					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+					}
+				}
+				srv := &server.Server{Loops: 4, MaxConns: max, ReusePort: true}
+				if handle {
+					srv.Handle = func(s *socket.Socket) error {
+						count(1)
+						defer count(-1)
+						if err := lines(s); err != nil {
+							return err
+						}
+						return io.EOF
+					}
+				} else {
+					srv.Events = server.Events{
+						Open:  func(*server.Conn) error { count(1); return nil },
+						Data:  func(c *server.Conn) error { _, err := c.Write(c.Next(-1)); c.Close(); return err },
+						Close: func(*server.Conn, error) { count(-1) },
+					}
+				}
+				addrs := []socket.Addr{serve(t, srv), serveOn(t, srv, "unix", t.TempDir()+"/s")}
+				var tasks sync.WaitGroup
+				var failed atomic.Pointer[error]
+				for i := range 16 {
+					tasks.Go(func() {
+						addr := addrs[btoi(i%4 == 0)]
+						for n := range 25 {
+							err := func() error {
+								c, err := net.Dial(map[bool]string{true: "unix", false: "tcp"}[i%4 == 0], addr.String())
+								if err != nil {
+									return err
+								}
+								defer c.Close()
+								_ = c.SetDeadline(time.Now().Add(weirtest.Patience))
+								if n%5 == 4 { // it goes away without a word
+									return nil
+								}
+								if _, err := io.WriteString(c, "x\n"); err != nil {
+									return err
+								}
+								_, err = io.ReadFull(c, make([]byte, 2))
+								return err
+							}()
+							if err != nil {
+								failed.Store(&err)
+								return
+							}
+						}
+					})
+				}
+				tasks.Wait()
+				if err := failed.Load(); err != nil {
+					require.NoError(t, *err)
+				}
+				require.LessOrEqual(t, most.Load(), int64(max))
+				weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "all are counted out")
+			})
+		}
+	}
+}
+
+// Without a descriptor for it, a connection stays in the backlog. The server
+// says so once, does next to nothing, and goes on when there are descriptors.
+func TestServeWithoutDescriptors(t *testing.T) {
+	if os.Getenv("WEIR_TEST_EMFILE") == "" {
+		cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^TestServeWithoutDescriptors$")
+		cmd.Env = append(os.Environ(), "WEIR_TEST_EMFILE=1", noDelay)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), "--- PASS")
+		return
+	}
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	var log journal
+	conns, open := opened()
+	srv := &server.Server{Log: log.logger(), Group: g, Events: server.Events{Open: open, Data: echo}}
+	addr := serve(t, srv)
+	connect := func() func() {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		t.Cleanup(func() { unix.Close(fd) })
+		return func() {
+			require.NoError(t, unix.Connect(fd, &unix.SockaddrInet4{Port: addr.Port(), Addr: [4]byte{127, 0, 0, 1}}))
+		}
+	}
+	var limit, none syscall.Rlimit // syscall's, which a program that is started would not inherit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	none = limit
+	none.Cur = 3
+	for episode := range 2 {
+		first, second := connect(), connect()
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none))
+		turns := g.Loops()[0].Turns()
+		begin := time.Now()
+		first()
+		weirtest.Eventually(t, func() bool { return srv.Stats().Starved == uint64(episode+1) }, "it is counted")
+		time.Sleep(200 * time.Millisecond)
+		second()
+		time.Sleep(200 * time.Millisecond)
+		// The pauses are 10, 20, 40 ... ms, and the second connection is an event.
+		spent := time.Since(begin)
+		pauses := uint64(1)
+		for d := 10 * time.Millisecond; d < spent; d *= 2 {
+			pauses++
+		}
+		require.LessOrEqual(t, g.Loops()[0].Turns()-turns, 2*pauses+4)
+		require.Equal(t, episode+1, log.count("accepting pauses"))
+		require.EqualValues(t, episode+1, srv.Stats().Starved)
+		require.Empty(t, conns)
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+		weirtest.Take(t, conns)
+		// The accept after the last one must have found the backlog empty, or it
+		// would fail by the next limit, and the lack of descriptors go on.
+		turned(t, weirtest.Take(t, conns))
+		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2*(episode+1) }, "both are served")
+	}
+}
+
+func TestServeSurvivesWhoIsGoneBeforeTheAccept(t *testing.T) {
+	conns, open := opened()
+	srv := &server.Server{Loops: 1, Events: server.Events{Open: open, Data: echo}}
+	addr := serve(t, srv)
+	client(t, addr)
+	conn := weirtest.Take(t, conns)
+	onLoop(t, conn, func() {
+		for range 10 {
+			c, err := net.Dial("tcp", addr.String())
+			require.NoError(t, err)
+			require.NoError(t, c.(*net.TCPConn).SetLinger(0))
+			require.NoError(t, c.Close())
+		}
+	})
+	c := client(t, addr)
+	send(t, c, "x")
+	expect(t, c, "x")
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2 }, "they are counted out")
+}

@@ -1,0 +1,231 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// echoPackets sends back what comes.
+func echoPackets(l *server.PacketListener, p []byte, from socket.Addr) { l.SendTo(p, from) }
+
+func udpClient(t testing.TB, to socket.Addr) *net.UDPConn {
+	t.Helper()
+	c, err := net.Dial("udp", to.String())
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(weirtest.Patience)))
+	return c.(*net.UDPConn)
+}
+
+func TestServePackets(t *testing.T) {
+	for _, test := range []struct{ network, address string }{
+		{"udp4", "127.0.0.1:0"}, {"udp6", "[::1]:0"}, {"udp", "localhost:0"},
+	} {
+		t.Run(test.network, func(t *testing.T) {
+			if l, err := net.ListenPacket(test.network, test.address); err == nil {
+				l.Close()
+			} else {
+				t.Skip(err)
+			}
+			srv := &server.Server{RecvBuffer: 1 << 20, Events: server.Events{Packet: echoPackets}}
+			c := udpClient(t, serveOn(t, srv, test.network, test.address))
+			buf := make([]byte, 1<<16)
+			for _, size := range []int{0, 1, 1000, 9000, 65507, 3} {
+				p := bytes.Repeat([]byte{byte(size)}, size)
+				_, err := c.Write(p)
+				require.NoError(t, err)
+				n, err := c.Read(buf)
+				require.NoError(t, err)
+				require.Equal(t, p, append([]byte{}, buf[:n]...))
+			}
+			require.Zero(t, srv.Stats().Conns)
+		})
+	}
+}
+
+func TestServePacketsInBatches(t *testing.T) {
+	const n = 300 // more than a batch
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	srv := &server.Server{Group: g, RecvBuffer: 1 << 20, Events: server.Events{Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
+		require.Equal(t, l.LocalAddr().String(), l.Socket().LocalAddr().String())
+		l.SendTo(p, from)
+		for i := range p {
+			p[i] = 0xff // it was copied
+		}
+		l.SendTo([]byte("twice"), from)
+	}}}
+	c := udpClient(t, serveOn(t, srv, "udp4", "127.0.0.1:0"))
+	require.NoError(t, c.SetReadBuffer(4<<20))
+	held, release := make(chan struct{}), make(chan struct{})
+	require.NoError(t, g.Loops()[0].Post(func() { close(held); <-release }))
+	weirtest.Take(t, held)
+	const window = 100 // of what loopback's buffers hold for certain
+	buf := make([]byte, 100)
+	for from := 0; from < n; from += window {
+		for i := range window {
+			_, err := c.Write(binary.BigEndian.AppendUint32(nil, uint32(from+i)))
+			require.NoError(t, err)
+		}
+		if from == 0 {
+			close(release)
+		}
+		for i := range window {
+			k, err := c.Read(buf)
+			require.NoError(t, err)
+			require.EqualValues(t, from+i, binary.BigEndian.Uint32(buf[:k]))
+			k, err = c.Read(buf)
+			require.NoError(t, err)
+			require.Equal(t, "twice", string(buf[:k]))
+		}
+	}
+}
+
+// An answer that comes later, from a posted function, does not wait for another
+// datagram.
+func TestServePacketsAreSentByWhatIsPosted(t *testing.T) {
+	srv := &server.Server{Events: server.Events{Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
+		if string(p) == "panic" {
+			panic("on purpose")
+		}
+		_ = l.Socket().Registration().Loop().Post(func() {
+			l.SendTo([]byte("one"), from)
+			l.SendTo([]byte("two"), from)
+		})
+	}}}
+	c := udpClient(t, serveOn(t, srv, "udp4", "127.0.0.1:0"))
+	send(t, c, "panic") // of which nothing is left
+	for range 3 {
+		send(t, c, "x")
+		expect(t, c, "one")
+		expect(t, c, "two")
+	}
+}
+
+// Nobody listens where the answer goes: the kernel tells of it in the next
+// call, and nothing else comes of it.
+func TestServePacketsSurviveErrors(t *testing.T) {
+	var log journal
+	srv := &server.Server{Log: log.logger(), Events: server.Events{Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
+		nobody, err := socket.ParseAddr(socket.Inet, "127.0.0.1:1")
+		if err != nil {
+			panic(err)
+		}
+		for range 100 { // more than one batch
+			l.SendTo(p, nobody)
+		}
+		if string(p) == "panic" {
+			l.SendTo([]byte("before"), from)
+			panic("on purpose")
+		}
+		l.SendTo(make([]byte, 70_000), from) // too long for any datagram
+		l.SendTo(p, socket.Addr{})
+		l.SendTo(p, from)
+	}}}
+	addr := serveOn(t, srv, "udp4", "127.0.0.1:0")
+	c := udpClient(t, addr)
+	buf := make([]byte, 100)
+	for i := range 10 {
+		text := fmt.Sprint("text", i)
+		send(t, c, text)
+		n, err := c.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, text, string(buf[:n]))
+	}
+	send(t, c, "panic")
+	n, err := c.Read(buf)
+	require.NoError(t, err)
+	require.Equal(t, "before", string(buf[:n]))
+	require.EqualValues(t, 1, srv.Stats().Panics)
+	require.Equal(t, 1, log.count("on purpose"))
+}
+
+// A unix socket whose peer does not read takes no more: what was queued waits,
+// nothing is received meanwhile, and all goes on when there is room.
+func TestServePacketsWaitForRoom(t *testing.T) {
+	a, b := weirtest.Pair(t, socket.Dgram)
+	var received atomic.Int64
+	srv := &server.Server{Events: server.Events{Packet: func(l *server.PacketListener, p []byte, _ socket.Addr) {
+		received.Add(1)
+		l.SendTo(p, socket.Addr{})
+		l.SendTo(p, socket.Addr{})
+	}}}
+	t.Cleanup(func() { srv.Close() })
+	require.NoError(t, srv.ListenOn(a))
+	const n = 400
+	sent := make(chan error, 1)
+	go func() {
+		for i := range n {
+			if _, err := b.Send(binary.BigEndian.AppendUint32(nil, uint32(i)), 0); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- nil
+	}()
+	// It stands still long before all are received.
+	var stood int64 = -1
+	weirtest.Eventually(t, func() bool {
+		before := received.Load()
+		time.Sleep(20 * time.Millisecond)
+		stood = received.Load()
+		return stood > 0 && stood == before
+	}, "it stops")
+	require.Less(t, stood, int64(n))
+	got := map[uint32]int{}
+	buf := make([]byte, 100)
+	last := uint32(0)
+	require.NoError(t, b.SetRecvTimeout(weirtest.Patience))
+	for last < n-1 {
+		k, err := b.Recv(buf, 0)
+		require.NoError(t, err)
+		i := binary.BigEndian.Uint32(buf[:k])
+		require.GreaterOrEqual(t, i, last, "in order")
+		last = i
+		got[i]++
+	}
+	require.NoError(t, weirtest.Take(t, sent))
+	for i, times := range got {
+		require.LessOrEqual(t, times, 2, "datagram %d", i)
+	}
+}
+
+func TestServePacketsOnEachLoop(t *testing.T) {
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	var listeners [2]atomic.Pointer[server.PacketListener]
+	srv := &server.Server{Group: g, ReusePort: true, Events: server.Events{Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
+		if !listeners[0].CompareAndSwap(nil, l) && listeners[0].Load() != l {
+			listeners[1].Store(l)
+		}
+		l.SendTo(p, from)
+	}}}
+	addr := serveOn(t, srv, "udp4", "127.0.0.1:0")
+	for range 64 {
+		c := udpClient(t, addr)
+		send(t, c, "x")
+		expect(t, c, "x")
+	}
+	require.NotNil(t, listeners[1].Load(), "both loops get some")
+	require.NoError(t, srv.Shutdown(t.Context()))
+	require.Zero(t, g.Loops()[0].Registered()+g.Loops()[1].Registered())
+	c := udpClient(t, addr)
+	_, _ = c.Write([]byte(strings.Repeat("x", 10)))
+	_, err = c.Read(make([]byte, 10))
+	require.ErrorIs(t, err, unix.ECONNREFUSED)
+}

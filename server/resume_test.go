@@ -1,0 +1,56 @@
+package server
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// resumes serves with Data, and sends 20 bytes at once, which Data takes a part
+// of at a time. The peer gets as much for each of them.
+func resumes(t *testing.T, each int, data func(c *Conn) error) {
+	t.Helper()
+	const count = 20
+	srv := &Server{Loops: 1, Events: Events{Data: data}}
+	addr, err := srv.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	c, err := net.Dial("tcp", addr.String())
+	require.NoError(t, err)
+	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = c.Write(make([]byte, count))
+	require.NoError(t, err)
+	_, err = io.CopyN(io.Discard, c, int64(count*each))
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	require.NoError(t, srv.Close())
+}
+
+// What Data leaves while too much is queued is presented when it no longer is,
+// though nothing more arrives.
+func TestDataGoesOnAfterPressure(t *testing.T) {
+	reply := make([]byte, 1<<20)
+	resumes(t, len(reply), func(c *Conn) error {
+		if c.Queued() > c.Server().HighWater {
+			t.Error("Data is called under pressure")
+		}
+		for c.Queued() <= c.Server().HighWater && c.Discard(1) == 1 {
+			if _, err := c.Write(reply); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// What Data leaves when it pauses is presented after ResumeRead.
+func TestDataGoesOnAfterPause(t *testing.T) {
+	resumes(t, 1, func(c *Conn) error {
+		c.PauseRead()
+		go c.ResumeRead()
+		_, err := c.Write(c.Next(1))
+		return err
+	})
+}

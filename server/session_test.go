@@ -1,0 +1,543 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"weak"
+
+	"github.com/seed-2334f180/weir/internal/race"
+	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// lines answers one line a call.
+func lines(s *socket.Socket) error {
+	line, err := s.ReadLine()
+	if err != nil {
+		return err
+	}
+	_, err = s.WriteString("<" + line + ">")
+	return err
+}
+
+func TestHandleServesRequests(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
+		var calls atomic.Int64
+		srv := &server.Server{Handle: func(s *socket.Socket) error {
+			calls.Add(1)
+			return lines(s)
+		}}
+		c := client(t, listen(srv))
+		for range 10 {
+			send(t, c, "hello\n")
+			expect(t, c, "<hello>")
+		}
+		require.EqualValues(t, 10, calls.Load())
+		send(t, c, "a\nb\nc\nd")
+		expect(t, c, "<a><b><c>") // of one receive: the rest is read ahead
+		send(t, c, "e\n")
+		expect(t, c, "<de>")
+		require.NoError(t, c.Close())
+		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
+	})
+}
+
+func TestHandleIsCalledAgainForWhatItDidNotRead(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
+		c := client(t, listen(&server.Server{Handle: func(s *socket.Socket) error {
+			buf := make([]byte, 3)
+			n, err := s.Recv(buf, 0)
+			if err != nil {
+				return err
+			}
+			_, err = s.Send(append(buf[:n], '|'), 0)
+			return err
+		}}))
+		for range 3 {
+			send(t, c, "0123456789")
+			expect(t, c, "012|345|678|9|")
+		}
+	})
+}
+
+// Between requests a connection has neither a goroutine nor a buffer.
+func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
+	const n = 300
+	started := make(chan struct{}, n)
+	srv := &server.Server{Loops: 1, Handle: func(s *socket.Socket) error {
+		started <- struct{}{}
+		return lines(s)
+	}}
+	addr := serve(t, srv)
+	fds := make([]int, n) // net would have its own memory
+	heap := func() uint64 {
+		var m runtime.MemStats
+		for range 3 { // pools let go in the second
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	request := func(fd int) {
+		_, err := unix.Write(fd, []byte("x\n"))
+		require.NoError(t, err)
+		<-started
+		buf := make([]byte, 3)
+		k, err := unix.Read(fd, buf)
+		require.NoError(t, err)
+		require.Equal(t, "<x>", string(buf[:k]))
+	}
+	goroutines, memory := 0, uint64(0)
+	for i := range fds {
+		if i == 50 { // by then all that is shared has been made
+			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == i }, "they are served")
+			goroutines, memory = runtime.NumGoroutine(), heap()
+		}
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		defer unix.Close(fd)
+		require.NoError(t, unix.Connect(fd, &unix.SockaddrInet4{Port: addr.Port(), Addr: [4]byte{127, 0, 0, 1}}))
+		fds[i] = fd
+		request(fd)
+	}
+	// Eventually would have goroutines of its own.
+	for begin := time.Now(); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+		require.Less(t, time.Since(begin), weirtest.Patience, "%d goroutines are left", runtime.NumGoroutine()-goroutines)
+	}
+	if !race.Enabled { // which has its own memory, too
+		per := (int64(heap()) - int64(memory)) / (n - 50)
+		t.Logf("%d bytes of heap for each", per)
+		require.Less(t, per, int64(2048))
+	}
+	request(fds[0])
+	request(fds[n-1])
+}
+
+// An event may be of input that was read before the loop got to the event.
+func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	holding, release := make(chan struct{}), make(chan struct{})
+	events := &server.Server{Group: g, Events: server.Events{Data: func(c *server.Conn) error {
+		if string(c.Next(-1)) == "hold" {
+			close(holding)
+			<-release
+		}
+		return nil
+	}}}
+	var calls atomic.Int64
+	inHandler, goOn := make(chan struct{}, 8), make(chan struct{})
+	blocking := &server.Server{Group: g, Handle: func(s *socket.Socket) error {
+		calls.Add(1)
+		if err := lines(s); err != nil {
+			return err
+		}
+		inHandler <- struct{}{}
+		<-goOn
+		buf := make([]byte, 10)
+		n, err := s.Recv(buf, unix.MSG_DONTWAIT) // without the loop, which is held up
+		if err != nil {
+			return err
+		}
+		_, err = s.Send(buf[:n], 0)
+		return err
+	}}
+	hold, c := client(t, serve(t, events)), client(t, serve(t, blocking))
+	send(t, c, "one\n")
+	weirtest.Take(t, inHandler)
+	expect(t, c, "<one>")
+	// Both events come in one turn, and the first one's callback holds it up.
+	posted := make(chan struct{})
+	require.NoError(t, g.Loops()[0].Post(func() {
+		send(t, hold, "hold")
+		send(t, c, "two\n")
+		close(posted)
+	}))
+	weirtest.Take(t, posted)
+	weirtest.Take(t, holding)
+	letGo := sync.OnceFunc(func() { close(release) })
+	defer letGo()
+	close(goOn)
+	expect(t, c, "two\n")
+	for begin := time.Now(); time.Since(begin) < 10*time.Millisecond; { // until it is idle
+		runtime.Gosched()
+	}
+	letGo()
+	done := make(chan struct{})
+	require.NoError(t, g.Loops()[0].Post(func() { close(done) }))
+	weirtest.Take(t, done)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	require.NoError(t, blocking.Shutdown(ctx), "nobody waits for another line")
+	require.EqualValues(t, 1, calls.Load())
+}
+
+func TestHandleErrorsCloseAndAreLogged(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		do   func(*socket.Socket) error
+		log  string
+	}{
+		{"eof", func(*socket.Socket) error { return io.EOF }, ""},
+		{"own", func(*socket.Socket) error { return errors.New("what the log is told") }, "what the log is told"},
+		{"panic", func(*socket.Socket) error { panic("on purpose") }, "on purpose"},
+		{"closed", func(s *socket.Socket) error { return s.Close() }, ""},
+		{"closed, then used", func(s *socket.Socket) error {
+			if err := s.Close(); err != nil {
+				return err
+			}
+			_, err := s.Write([]byte("x"))
+			return err
+		}, ""},
+		{"reset", func(*socket.Socket) error { return unix.ECONNRESET }, ""},
+		{"goexit", func(*socket.Socket) error { runtime.Goexit(); return nil }, ""},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			var log journal
+			srv := &server.Server{Log: log.logger(), Handle: func(s *socket.Socket) error {
+				if _, err := s.ReadLine(); err != nil {
+					return err
+				}
+				return end.do(s)
+			}}
+			c := client(t, serve(t, srv))
+			send(t, c, "x\n")
+			expectEnd(t, c)
+			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+			if end.log == "" {
+				require.Empty(t, log.all())
+			} else {
+				require.NotZero(t, log.count(end.log))
+			}
+			require.EqualValues(t, btoi(end.name == "panic"), srv.Stats().Panics)
+		})
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Who has sent more than the handler wanted gets all that it wrote, and an end
+// that is not a reset.
+func TestHandleClosesInGoodOrder(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
+		const size = 1 << 20
+		srv := &server.Server{SendBuffer: 4 << 20, Handle: func(s *socket.Socket) error {
+			if _, err := s.ReadLine(); err != nil {
+				return err
+			}
+			if _, err := s.Write(make([]byte, size)); err != nil {
+				return err
+			}
+			return io.EOF
+		}}
+		c := client(t, listen(srv))
+		send(t, c, "request\n"+strings.Repeat("more\n", 20<<10)) // than is read ahead
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.Len(t, got, size)
+		require.NoError(t, c.Close())
+		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "the connection is counted out")
+	})
+}
+
+// The program has kept a Socket, and closes it when nobody serves it.
+func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
+	sockets := make(chan *socket.Socket, 1)
+	srv := &server.Server{Handle: func(s *socket.Socket) error {
+		if err := lines(s); err != nil {
+			return err
+		}
+		sockets <- s
+		return nil
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	expect(t, c, "<x>")
+	s := weirtest.Take(t, sockets)
+	weirtest.Eventually(t, func() bool { return s.Registration().Observers() == 1 }, "it is idle")
+	require.NoError(t, s.Close())
+	expectEnd(t, c)
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+}
+
+func TestHandleReceiveTimeout(t *testing.T) {
+	const limit = 30 * time.Millisecond
+	var log journal
+	got := make(chan error, 1)
+	took := make(chan time.Duration, 1)
+	srv := &server.Server{Log: log.logger(), Timeouts: server.Timeouts{Read: limit, Write: time.Hour}, Handle: func(s *socket.Socket) error {
+		begin := time.Now()
+		_, err := s.ReadLine()
+		took <- time.Since(begin)
+		got <- err
+		if d := s.SendTimeout(); d != time.Hour {
+			return errors.New("the send timeout is " + d.String())
+		}
+		return err
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "no end of the line")
+	require.GreaterOrEqual(t, weirtest.Take(t, took), limit)
+	var timeout net.Error
+	require.ErrorAs(t, weirtest.Take(t, got), &timeout)
+	require.True(t, timeout.Timeout())
+	expectEnd(t, c)
+	weirtest.Eventually(t, func() bool { return log.count("handler ended") == 1 }, "it is logged")
+	require.Zero(t, log.count("the send timeout is"))
+}
+
+func TestHandleIdleTimeouts(t *testing.T) {
+	const limit = 40 * time.Millisecond
+	for _, of := range []struct {
+		name     string
+		timeouts server.Timeouts
+		requests int
+	}{
+		{"first byte", server.Timeouts{FirstByte: limit}, 0},
+		{"first byte before idle", server.Timeouts{FirstByte: limit, Idle: time.Hour}, 0},
+		{"idle before first byte", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 0},
+		{"idle", server.Timeouts{Idle: limit}, 0},
+		{"idle after a request", server.Timeouts{Idle: limit}, 1},
+		{"idle after many", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 5},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			srv := &server.Server{Timeouts: of.timeouts, Handle: lines}
+			begin := time.Now()
+			c := client(t, serve(t, srv))
+			for range of.requests {
+				time.Sleep(limit / 3) // steady traffic
+				begin = time.Now()
+				send(t, c, "x\n")
+				expect(t, c, "<x>")
+			}
+			expectEnd(t, c)
+			took := time.Since(begin)
+			require.GreaterOrEqual(t, took, limit)
+			require.Less(t, took, limit+5*time.Second)
+			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+		})
+	}
+}
+
+// The idle time of a handler that has run for longer begins when it returns.
+func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
+	const limit = 20 * time.Millisecond
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	struck := make(chan struct{})
+	srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handle: func(s *socket.Socket) error {
+		// The session's timer was set before this one.
+		if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(struck) }); err != nil {
+			return err
+		}
+		<-struck
+		return lines(s)
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	expect(t, c, "<x>")
+	expectEnd(t, c)
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+}
+
+// A timeout far away does not keep the memory of a connection that has ended.
+func TestHandleForgetsWhoHasEnded(t *testing.T) {
+	sockets := make(chan weak.Pointer[socket.Socket], 1)
+	srv := &server.Server{Timeouts: server.Timeouts{Idle: time.Hour}, Handle: func(s *socket.Socket) error {
+		sockets <- weak.Make(s)
+		_, err := s.ReadLine()
+		if err != nil {
+			return err
+		}
+		return io.EOF
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	s := weirtest.Take(t, sockets)
+	expectEnd(t, c)
+	weirtest.Eventually(t, func() bool { runtime.GC(); return s.Value() == nil }, "it is collected")
+}
+
+// Close ends a handler that waits for input, whoever has the loops.
+func TestHandleCloseEndsACall(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	running, ended := make(chan struct{}), make(chan error, 1)
+	srv := &server.Server{Group: g, Handle: func(s *socket.Socket) error {
+		if _, err := s.ReadLine(); err != nil {
+			return err
+		}
+		close(running)
+		_, err := s.ReadLine()
+		ended <- err
+		return err
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	weirtest.Take(t, running)
+	require.NoError(t, srv.Close())
+	require.ErrorIs(t, weirtest.Take(t, ended), net.ErrClosed)
+	expectReset(t, c)
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
+}
+
+// The goroutine of a session that is due runs in the loop's turn, and not when
+// the loop gets to sleep. With one processor, nothing else decides when.
+func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	l := g.Loops()[0]
+	awake := make(chan bool, 1)
+	addr := serve(t, &server.Server{Group: g, Handle: func(s *socket.Socket) error {
+		_, busy := l.Busy()
+		awake <- busy
+		return lines(s)
+	}})
+	var c net.Conn
+	sent := make(chan struct{})
+	require.NoError(t, l.Post(func() { // so that it is accepted with its request
+		c = client(t, addr)
+		send(t, c, "one\n")
+		close(sent)
+	}))
+	weirtest.Take(t, sent)
+	require.True(t, weirtest.Take(t, awake), "it begins at once")
+	expect(t, c, "<one>")
+	weirtest.Eventually(t, func() bool { _, busy := l.Busy(); return !busy }, "the loop sleeps")
+	send(t, c, "two\n")
+	require.True(t, weirtest.Take(t, awake), "it goes on at once")
+	expect(t, c, "<two>")
+}
+
+// FirstByte has no business with who has sent something, however long it is
+// silent then.
+func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	release := make(chan struct{})
+	srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond}, Handle: func(s *socket.Socket) error {
+		err := lines(s)
+		<-release
+		return err
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	expect(t, c, "<x>")
+	time.Sleep(50 * time.Millisecond) // it runs
+	close(release)
+	weirtest.Eventually(t, func() bool {
+		before := g.Loops()[0].Turns()
+		time.Sleep(30 * time.Millisecond)
+		return g.Loops()[0].Turns() == before
+	},
+		"nothing more is done")
+	send(t, c, "y\n")
+	expect(t, c, "<y>")
+}
+
+func TestHandleShutdown(t *testing.T) {
+	running, release := make(chan struct{}, 1), make(chan struct{})
+	srv := &server.Server{Handle: func(s *socket.Socket) error {
+		line, err := s.ReadLine()
+		if err != nil {
+			return err
+		}
+		if line == "slow" {
+			running <- struct{}{}
+			<-release
+		}
+		_, err = s.WriteString("<" + line + ">")
+		return err
+	}}
+	addr := serve(t, srv)
+	idle, slow := client(t, addr), client(t, addr)
+	send(t, idle, "x\n")
+	expect(t, idle, "<x>")
+	send(t, slow, "slow\nnext\n")
+	weirtest.Take(t, running)
+	down := make(chan error, 1)
+	go func() { down <- srv.Shutdown(context.Background()) }()
+	expectEnd(t, idle)
+	require.Empty(t, down, "it waits for the other")
+	close(release)
+	expect(t, slow, "<slow><next>")
+	expectEnd(t, slow)
+	require.NoError(t, weirtest.Take(t, down))
+	_, err := net.Dial("tcp", addr.String())
+	require.ErrorIs(t, err, unix.ECONNREFUSED)
+}
+
+func TestHandleShutdownAtTheDeadline(t *testing.T) {
+	running := make(chan struct{}, 1)
+	ended := make(chan error, 1)
+	srv := &server.Server{Handle: func(s *socket.Socket) error {
+		running <- struct{}{}
+		for {
+			if _, err := s.ReadLine(); err != nil {
+				ended <- err
+				return err
+			}
+		}
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	weirtest.Take(t, running)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, srv.Shutdown(ctx), context.DeadlineExceeded)
+	require.ErrorIs(t, weirtest.Take(t, ended), net.ErrClosed)
+	expectReset(t, c)
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
+}
+
+func TestHandleAttach(t *testing.T) {
+	srv := &server.Server{Handle: lines}
+	t.Cleanup(func() { srv.Close() })
+	a, b := weirtest.Pair(t, socket.Stream)
+	_, err := b.WriteString("one\ntwo\nthree\n")
+	require.NoError(t, err)
+	_, err = a.ReadLine()
+	require.NoError(t, err)
+	require.NoError(t, srv.Attach(a, nil))
+	expect(t, b, "<two><three>")
+	_, err = b.WriteString("four\n")
+	require.NoError(t, err)
+	expect(t, b, "<four>")
+	require.Equal(t, 1, srv.Stats().Conns)
+
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	defer unix.Close(fds[1])
+	adopted, err := socket.Adopt(fds[0])
+	require.NoError(t, err)
+	require.NoError(t, srv.Attach(adopted, nil))
+	_, err = unix.Write(fds[1], []byte("x\n"))
+	require.NoError(t, err)
+	buf := make([]byte, 8)
+	n, err := unix.Read(fds[1], buf)
+	require.NoError(t, err)
+	require.Equal(t, "<x>", string(buf[:n]))
+}

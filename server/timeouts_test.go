@@ -1,0 +1,480 @@
+package server_test
+
+import (
+	"errors"
+	"io"
+	"math"
+	"net"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+const short = 40 * time.Millisecond
+
+// struck checks why a connection has ended, and when.
+func struck(t *testing.T, over chan error, of string, begin time.Time) {
+	t.Helper()
+	err := weirtest.Take(t, over)
+	took := time.Since(begin)
+	var timeout *server.TimeoutError
+	require.ErrorAs(t, err, &timeout)
+	require.Equal(t, server.TimeoutError{Of: of, After: short}, *timeout)
+	require.GreaterOrEqual(t, took, short, "never early")
+	require.Less(t, took, short+5*time.Second)
+}
+
+func TestServeTimeoutError(t *testing.T) {
+	var err error = &server.TimeoutError{Of: "idle", After: time.Second}
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.ErrorIs(t, err, unix.ETIMEDOUT)
+	require.False(t, errors.Is(err, io.EOF))
+	var timeout interface{ Timeout() bool }
+	require.ErrorAs(t, err, &timeout)
+	require.True(t, timeout.Timeout())
+	require.ErrorContains(t, err, "idle")
+	require.ErrorContains(t, err, "1s")
+}
+
+func TestServeTimeouts(t *testing.T) {
+	for _, test := range []struct {
+		of       string
+		timeouts server.Timeouts
+		do       func(t *testing.T, c net.Conn, conn *server.Conn) time.Time // when the time begins, or before
+	}{
+		{"first byte", server.Timeouts{FirstByte: short, Idle: time.Hour}, nil},
+		{"idle", server.Timeouts{Idle: short}, nil},
+		{"idle", server.Timeouts{FirstByte: short, Idle: short}, func(t *testing.T, c net.Conn, _ *server.Conn) (begin time.Time) {
+			for range 5 { // steady traffic
+				begin = time.Now()
+				send(t, c, "whole.")
+				expect(t, c, "whole.")
+				time.Sleep(short / 3)
+			}
+			return begin
+		}},
+		{"read", server.Timeouts{Read: short}, func(t *testing.T, c net.Conn, _ *server.Conn) time.Time {
+			send(t, c, "whole.")
+			expect(t, c, "whole.")
+			time.Sleep(2 * short) // between requests it does not run
+			begin := time.Now()
+			send(t, c, "part")
+			return begin
+		}},
+		{"read", server.Timeouts{Read: short, Idle: math.MaxInt64}, func(t *testing.T, c net.Conn, _ *server.Conn) time.Time {
+			begin := time.Now()
+			send(t, c, "part")
+			return begin
+		}},
+		{"write", server.Timeouts{Write: short}, func(t *testing.T, c net.Conn, conn *server.Conn) time.Time {
+			time.Sleep(2 * short)
+			begin := time.Now()
+			stuffed(t, conn, 1<<20)
+			return begin
+		}},
+		{"linger", server.Timeouts{Linger: short}, func(t *testing.T, c net.Conn, conn *server.Conn) time.Time {
+			stuffed(t, conn, 1<<20)
+			time.Sleep(2 * short)
+			begin := time.Now()
+			conn.Close()
+			return begin
+		}},
+		{"linger", server.Timeouts{Linger: short, Idle: time.Hour}, func(t *testing.T, c net.Conn, conn *server.Conn) time.Time {
+			conn.PauseRead()
+			turned(t, conn)
+			send(t, c, "unread")
+			begin := time.Now()
+			conn.Close()
+			expectEnd(t, c)
+			return begin
+		}},
+	} {
+		for _, own := range []bool{false, true} {
+			name := test.of
+			if own {
+				name += " of its own"
+			}
+			t.Run(name, func(t *testing.T) {
+				conns := make(chan *server.Conn, 1)
+				over, closing := ended()
+				srv := &server.Server{SendBuffer: 16 << 10, Timeouts: test.timeouts, Events: server.Events{
+					Open: func(c *server.Conn) error {
+						if own {
+							if err := c.SetTimeouts(test.timeouts); err != nil {
+								return err
+							}
+						}
+						conns <- c
+						return nil
+					},
+					Data: func(c *server.Conn) error {
+						if in := c.Peek(-1); len(in) > 0 && in[len(in)-1] == '.' {
+							return echo(c)
+						}
+						return nil
+					},
+					Close: closing,
+				}}
+				if own {
+					srv.Timeouts = server.Timeouts{FirstByte: time.Hour, Idle: time.Hour, Read: time.Hour, Write: time.Hour, Linger: time.Hour}
+				}
+				addr := serve(t, srv)
+				begin := time.Now()
+				c := client(t, addr)
+				conn := weirtest.Take(t, conns)
+				if test.do != nil {
+					begin = test.do(t, c, conn)
+				}
+				struck(t, over, test.of, begin)
+			})
+		}
+	}
+}
+
+// A pooled queue knows nothing of the connection that had it before.
+func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // for the pool to be one
+	conns, open := opened()
+	over, closing := ended()
+	srv := &server.Server{Loops: 1, Timeouts: server.Timeouts{Write: short}, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	addr := serveOn(t, srv, "unix", t.TempDir()+"/s")
+	c := client(t, addr)
+	conn := weirtest.Take(t, conns)
+	for range 3 {
+		begin := time.Now()
+		n := stuffed(t, conn, 300<<10)
+		_, err := io.CopyN(io.Discard, c, int64(n))
+		if err != nil || len(over) > 0 {
+			require.GreaterOrEqual(t, time.Since(begin), short, "never early")
+			t.Skip("the machine is too slow")
+		}
+		weirtest.Eventually(t, func() bool { return conn.Queued() == 0 }, "all is taken")
+		time.Sleep(2 * short)
+	}
+	begin := time.Now()
+	stuffed(t, conn, 300<<10)
+	struck(t, over, "write", begin)
+}
+
+// Who takes some of the output again and again is not struck, however long it
+// takes.
+func TestServeWriteTimeoutCountsFromProgress(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	srv := &server.Server{Timeouts: server.Timeouts{Write: 200 * time.Millisecond}, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	c := client(t, serveOn(t, srv, "unix", t.TempDir()+"/s"))
+	conn := weirtest.Take(t, conns)
+	written := stuffed(t, conn, 4<<20)
+	begin := time.Now()
+	for time.Since(begin) < 500*time.Millisecond {
+		n, err := io.CopyN(io.Discard, c, 130<<10)
+		require.NoError(t, err)
+		written -= int(n)
+		time.Sleep(20 * time.Millisecond)
+	}
+	_, err := io.CopyN(io.Discard, c, int64(written))
+	require.NoError(t, err)
+	require.Empty(t, over)
+}
+
+// The read timeout is for what is left: it begins anew when Data takes some,
+// and does not when it only sees more of the same.
+func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
+	over, closing := ended()
+	addr := serve(t, &server.Server{Timeouts: server.Timeouts{Read: short}, Events: server.Events{
+		Data: func(c *server.Conn) error { // frames of 10 bytes
+			for c.Next(10) != nil {
+			}
+			return nil
+		},
+		Close: closing,
+	}})
+	stream := client(t, addr)
+	var gap time.Duration // the longest between two sends
+	last := time.Now()
+	for begin := last; time.Since(begin) < 5*short && len(over) == 0; time.Sleep(short / 8) {
+		send(t, stream, "12345678901") // not at a frame's end
+		gap, last = max(gap, time.Since(last)), time.Now()
+	}
+	if len(over) > 0 {
+		require.Greater(t, max(gap, time.Since(last)), short/2, "it was struck while it sent")
+		t.Skip("the machine is too slow")
+	}
+	require.NoError(t, stream.Close())
+	require.Equal(t, io.EOF, weirtest.Take(t, over))
+
+	drip := client(t, addr)
+	begin := time.Now()
+	for range 9 {
+		if _, err := drip.Write([]byte("x")); err != nil {
+			break
+		}
+		time.Sleep(short / 4)
+	}
+	struck(t, over, "read", begin)
+}
+
+// Silence is not counted while the server does not listen.
+func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	addr := serve(t, &server.Server{Timeouts: server.Timeouts{Idle: short, Read: short, FirstByte: short}, Events: server.Events{
+		Open:  func(c *server.Conn) error { c.PauseRead(); return open(c) },
+		Data:  func(c *server.Conn) error { return nil },
+		Close: closing,
+	}})
+	c := client(t, addr)
+	conn := weirtest.Take(t, conns)
+	time.Sleep(3 * short)
+	require.Empty(t, over)
+	begin := time.Now()
+	conn.ResumeRead()
+	struck(t, over, "first byte", begin)
+	expectEnd(t, c)
+
+	c = client(t, addr)
+	conn = weirtest.Take(t, conns)
+	begin = time.Now()
+	conn.ResumeRead()
+	send(t, c, "x")
+	turned(t, conn)
+	conn.PauseRead()
+	if turned(t, conn); len(over) > 0 {
+		t.Skip("the machine is too slow")
+	}
+	time.Sleep(3 * short)
+	if len(over) > 0 {
+		require.GreaterOrEqual(t, time.Since(begin), short)
+		require.Empty(t, over)
+	}
+	begin = time.Now()
+	conn.ResumeRead()
+	var timeout *server.TimeoutError
+	require.ErrorAs(t, weirtest.Take(t, over), &timeout)
+	require.GreaterOrEqual(t, time.Since(begin), short)
+}
+
+// A pause that is over before any time was up counts as well.
+func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
+	const part = short / 2
+	for _, of := range []struct {
+		name     string
+		timeouts server.Timeouts
+		input    string
+	}{
+		{"first byte", server.Timeouts{FirstByte: short}, ""},
+		{"idle", server.Timeouts{Idle: short}, ""},
+		{"read", server.Timeouts{Read: short}, "a part"},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			conns, open := opened()
+			over, closing := ended()
+			addr := serve(t, &server.Server{Timeouts: of.timeouts, Events: server.Events{
+				Open: func(c *server.Conn) error {
+					if of.input == "" {
+						c.PauseRead()
+						return open(c)
+					}
+					return nil
+				},
+				Data: func(c *server.Conn) error {
+					if c.User != nil { // it is presented again
+						return nil
+					}
+					c.User = "seen"
+					c.PauseRead()
+					return open(c)
+				},
+				Close: closing,
+			}})
+			send(t, client(t, addr), of.input)
+			conn := weirtest.Take(t, conns)
+			time.Sleep(part)
+			begin := time.Now()
+			conn.ResumeRead()
+			struck(t, over, of.name, begin)
+		})
+	}
+	t.Run("high water", func(t *testing.T) {
+		const size = 8 << 20 // more than the kernel takes
+		over, closing := ended()
+		c := client(t, serve(t, &server.Server{Timeouts: server.Timeouts{Idle: short}, Events: server.Events{
+			Open:  func(c *server.Conn) error { _, err := c.Write(make([]byte, size)); return err },
+			Data:  echo,
+			Close: closing,
+		}}))
+		expect(t, c, "\x00") // it is written
+		time.Sleep(part)
+		begin := time.Now()
+		_, err := io.CopyN(io.Discard, c, size-1)
+		require.NoError(t, err)
+		struck(t, over, "idle", begin)
+	})
+}
+
+// The loop is held up before and after the receive: the time counts from the
+// receive.
+func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
+	conns, open := opened()
+	over, closing := ended()
+	received := make(chan time.Time, 16)
+	addr := serve(t, &server.Server{Loops: 1, Timeouts: server.Timeouts{Idle: short}, Events: server.Events{
+		Open: open,
+		Data: func(c *server.Conn) error {
+			switch string(c.Next(-1)) {
+			case "slow":
+				time.Sleep(short / 2)
+			case "watched":
+				received <- time.Now()
+			}
+			return nil
+		},
+		Close: closing,
+	}})
+	slow, watched := client(t, addr), client(t, addr)
+	first := weirtest.Take(t, conns)
+	weirtest.Take(t, conns)
+	onLoop(t, first, func() { // both are in the next turn
+		send(t, slow, "slow")
+		send(t, watched, "watched")
+	})
+	begin := weirtest.Take(t, received)
+	for range 2 {
+		require.Error(t, weirtest.Take(t, over))
+	}
+	n, err := watched.Read(make([]byte, 1))
+	require.Zero(t, n)
+	require.Equal(t, io.EOF, err)
+	require.GreaterOrEqual(t, time.Since(begin), short-time.Millisecond)
+}
+
+// The loop is busy until a time is up, and what the peer does meanwhile is in no
+// event yet when the timer strikes: it counts.
+func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
+	const limit = 200 * time.Millisecond
+	data := func(c *server.Conn) error {
+		if in := c.Peek(-1); in[len(in)-1] == '.' {
+			return echo(c)
+		}
+		return nil
+	}
+	for _, test := range []struct {
+		of       string
+		timeouts server.Timeouts
+		handle   bool
+		first    string // what the peer sends before
+		late     string // and in the last moment; or else it reads
+	}{
+		{"first byte", server.Timeouts{FirstByte: limit}, false, "", "whole."},
+		{"idle", server.Timeouts{Idle: limit}, false, "", "whole."},
+		{"read", server.Timeouts{Read: limit}, false, "part", "rest."},
+		{"write", server.Timeouts{Write: limit}, false, "", ""},
+		{"handle", server.Timeouts{Idle: limit}, true, "", "x\n"},
+	} {
+		t.Run(test.of, func(t *testing.T) {
+			g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+			require.NoError(t, err)
+			defer g.Close()
+			conns, open := opened()
+			srv := &server.Server{Group: g, SendBuffer: 16 << 10, Timeouts: test.timeouts}
+			if test.handle {
+				srv.Handle = lines
+			} else {
+				srv.Events = server.Events{Open: open, Data: data}
+			}
+			addr := serveOn(t, srv, "unix", t.TempDir()+"/s")
+			begin := time.Now()
+			c := client(t, addr)
+			weirtest.Eventually(t, func() bool { return srv.Stats().Accepted == 1 }, "it is accepted")
+			var conn *server.Conn
+			if !test.handle {
+				conn = weirtest.Take(t, conns)
+			}
+			if test.first != "" {
+				send(t, c, test.first)
+				turned(t, conn)
+			}
+			written := 0
+			if test.late == "" {
+				written = stuffed(t, conn, 1<<20)
+				turned(t, conn)
+			}
+			read, sent, slow := int64(0), make(chan error, 1), false
+			require.NoError(t, g.Loops()[0].Post(func() {
+				slow = time.Since(begin) > limit
+				// It is in one turn with the timeout, after the look for events.
+				_, err := g.Loops()[0].AfterFunc(0, func() {
+					var err error
+					if test.late == "" {
+						read, err = io.CopyN(io.Discard, c, 64<<10)
+					} else {
+						_, err = io.WriteString(c, test.late)
+					}
+					sent <- err
+				})
+				if err != nil {
+					sent <- err
+				}
+				time.Sleep(limit + limit/4) // what is measured, not a synchronisation
+			}))
+			err = weirtest.Take(t, sent)
+			if slow {
+				t.Skip("the machine is too slow")
+			}
+			require.NoError(t, err)
+			switch {
+			case test.handle:
+				expect(t, c, "<x>")
+			case test.late == "":
+				_, err = io.CopyN(io.Discard, c, int64(written)-read)
+				require.NoError(t, err)
+			default:
+				expect(t, c, test.first+test.late)
+			}
+		})
+	}
+}
+
+// A connection that lingers (SO_LINGER) while it is closed holds nobody up.
+func TestServeDoesNotLinger(t *testing.T) {
+	over, closing := ended()
+	srv := &server.Server{Loops: 1, Timeouts: server.Timeouts{Idle: short}, Events: server.Events{
+		Data: func(c *server.Conn) error {
+			c.Discard(c.Buffered())
+			err := c.Control(func(fd int) error {
+				return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 20})
+			})
+			if err != nil {
+				return err
+			}
+			_, err = c.Write(make([]byte, 128<<10)) // the kernel has it then, and not the peer
+			return err
+		},
+		Close: closing,
+	}}
+	addr := serve(t, srv)
+	c, err := net.Dial("tcp", addr.String())
+	require.NoError(t, err)
+	defer c.Close() // a reset, for much is unread: the end of what lingers
+	require.NoError(t, c.(*net.TCPConn).SetReadBuffer(4096))
+	send(t, c, "x")
+	var timeout *server.TimeoutError
+	require.ErrorAs(t, weirtest.Take(t, over), &timeout)
+}
+
+func TestServeSetTimeoutsRefuses(t *testing.T) {
+	conns, open := opened()
+	addr := serve(t, &server.Server{Events: server.Events{Open: open, Data: echo}})
+	client(t, addr)
+	conn := weirtest.Take(t, conns)
+	onLoop(t, conn, func() {
+		require.ErrorContains(t, conn.SetTimeouts(server.Timeouts{Idle: -1}), "Timeouts.Idle")
+	})
+}

@@ -1,0 +1,68 @@
+package server_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/server"
+	"github.com/stretchr/testify/require"
+)
+
+// stallsHere is a callback that does what it must not.
+func stallsHere(release chan struct{}) { <-release }
+
+func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
+	const limit = 20 * time.Millisecond
+	var log journal
+	release := make(chan struct{})
+	srv := &server.Server{Loops: 2, StallAfter: limit, Log: log.logger(), Events: server.Events{Data: func(c *server.Conn) error {
+		if c.Peek(1)[0] == 's' {
+			stallsHere(release)
+		}
+		return echo(c)
+	}}}
+	addr := serve(t, srv)
+	letGo := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(letGo)
+	c := client(t, addr)
+	for stalls := 1; stalls <= 2; stalls++ {
+		send(t, c, "s")
+		begin := time.Now()
+		weirtest.Eventually(t, func() bool { return srv.Stats().Stalls == uint64(stalls) }, "it is counted")
+		require.GreaterOrEqual(t, time.Since(begin), limit/2, "not before its time, but for what it was late to begin")
+		time.Sleep(5 * limit)
+		require.EqualValues(t, stalls, srv.Stats().Stalls, "once")
+		var told []string
+		for _, line := range log.all() {
+			if strings.Contains(line, "held up") {
+				told = append(told, line)
+			}
+		}
+		require.Len(t, told, stalls)
+		require.Contains(t, told[stalls-1], "stallsHere")
+		require.Contains(t, told[stalls-1], "for=")
+		release <- struct{}{}
+		expect(t, c, "s")
+		weirtest.Eventually(t, func() bool { return log.count("turns again") == stalls }, "the end is told")
+	}
+}
+
+// Neither who sleeps nor who is busy is held up.
+func TestWatchdogIsSilent(t *testing.T) {
+	const limit = 200 * time.Millisecond
+	var log journal
+	srv := &server.Server{Loops: 2, StallAfter: limit, Log: log.logger(), Events: server.Events{Data: echo}}
+	addr := serve(t, srv)
+	time.Sleep(2 * limit)
+	c := client(t, addr)
+	for begin := time.Now(); time.Since(begin) < 2*limit; {
+		send(t, c, "x")
+		expect(t, c, "x")
+	}
+	time.Sleep(2 * limit)
+	require.Zero(t, srv.Stats().Stalls)
+	require.Empty(t, log.all())
+}
