@@ -53,6 +53,7 @@
 //   - handler: the callbacks of a Handled registration.
 //   - hook: hangs an observer on a registration, which then tells the observer of
 //     its events.
+//   - inquiry: asks the kernel about many registrations at once.
 //   - interest: a set of conditions that somebody wants to know of: Readable,
 //     Writable, Exceptional. They are select(2)'s conditions, and the root
 //     package's Select has them from here.
@@ -62,7 +63,7 @@
 //     succeed; while it is clear the call would return EAGAIN. An event sets the
 //     mark, and a call clears it before its system call.
 //   - poke: asks for one call of a handler in the loop's next turn.
-//   - probe: one question to the kernel, by poll(2), in progress.
+//   - probe: one question of an inquiry that is in progress.
 //   - readiness: epoll's own bits, asked for or reported: poller.Readiness, with
 //     poller.Readable and so on. A registration translates them into marks.
 //   - receiver: the call that waits in Receive. The loop makes its system call.
