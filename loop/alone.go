@@ -119,8 +119,8 @@ func (l *Loop) solo(events []poller.Event) {
 	}
 }
 
-// nobody is no registration's key.
-const nobody = poller.FirstReservedKey
+// nobody is no registration's key: a table has fewer slots.
+const nobody = ^uint64(0)
 
 // receiveAlone is Receive for a call that waits alone. It returns ok false, and has
 // done nothing, if the call must not.

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the scheduler does not poll is closed, as it was given away.
+// newParked closes a descriptor that the scheduler does not poll.
 func TestParkedRefused(t *testing.T) {
 	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	require.NoError(t, err)
