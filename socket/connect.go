@@ -18,18 +18,19 @@ import (
 // type, protocol, group, MaxString and MaxLine of the listening one; an inet or
 // inet6 one inherits its timeouts and SO_RCVLOWAT, too. It has no context (WithContext)
 // and its remote address is the peer's. A socket
-// that does not listen, or was shut down, gives EINVAL. EMFILE and ENFILE are
-// the caller's to handle: the connection stays in the queue, so a server should
-// pause before it calls again.
+// that does not listen, or was shut down, gives EINVAL. On EMFILE and ENFILE the
+// connection stays in the queue, and the caller should pause before it calls
+// again; Accept has already collected the sockets that the program has forgotten.
 func (s *Socket) Accept() (*Socket, error) {
 	const op = "accept"
 	c := s.core
 	var from sockaddr
 	fd := -1
 	err := s.wait(loop.Read, c.recvTimeout.get(), func(listener int) (bool, syscall.Errno) {
-		var errno syscall.Errno
-		fd, errno = sys.Accept(listener, (*sys.Sockaddr)(&from))
-		return true, errno
+		return true, withDescriptor(func() (errno syscall.Errno) {
+			fd, errno = sys.Accept(listener, (*sys.Sockaddr)(&from))
+			return errno
+		})
 	})
 	if err == nil && fd < 0 {
 		err = unix.EINVAL // shut down

@@ -94,6 +94,12 @@ func fail(op, addr string, err error) error {
 	return e
 }
 
+// errnoOf returns the errno that a function of x/sys gave.
+func errnoOf(err error) syscall.Errno {
+	errno, _ := err.(syscall.Errno)
+	return errno
+}
+
 // invalid is the error of an argument that no system call would take.
 func invalid(op, value string, errno syscall.Errno, why string) error {
 	return &Error{Op: op, Addr: value, Errno: errno, Err: errors.New(why)}

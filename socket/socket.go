@@ -55,7 +55,9 @@ type core struct {
 
 // New makes a socket that is not bound, on the default group: socket(2). The
 // kernel refuses numbers that it does not know, with errors such as EAFNOSUPPORT,
-// EPROTONOSUPPORT or EINVAL. A type with flags is EINVAL.
+// EPROTONOSUPPORT or EINVAL. A type with flags is EINVAL. If the process has no
+// descriptor left (EMFILE, ENFILE), New first collects the sockets that the
+// program has forgotten, and tries again.
 func New(family Family, typ Type, protocol Protocol) (*Socket, error) {
 	return Config{}.New(family, typ, protocol)
 }
@@ -76,9 +78,14 @@ func (cfg Config) New(family Family, typ Type, protocol Protocol) (*Socket, erro
 	if err := typ.plain(op, what); err != nil {
 		return nil, err
 	}
-	fd, err := unix.Socket(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
-	if err != nil {
-		return nil, fail(op, what, err)
+	var fd int
+	errno := withDescriptor(func() syscall.Errno {
+		var err error
+		fd, err = unix.Socket(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
+		return errnoOf(err)
+	})
+	if errno != 0 {
+		return nil, fail(op, what, errno)
 	}
 	if err := cfg.prepare(fd, family); err != nil {
 		unix.Close(fd)
@@ -119,9 +126,14 @@ func (cfg Config) Pair(family Family, typ Type, protocol Protocol) (a, b *Socket
 	if err != nil {
 		return nil, nil, fail(op, what, err)
 	}
-	fds, err := unix.Socketpair(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
-	if err != nil {
-		return nil, nil, fail(op, what, err)
+	var fds [2]int
+	errno := withDescriptor(func() syscall.Errno {
+		var err error
+		fds, err = unix.Socketpair(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
+		return errnoOf(err)
+	})
+	if errno != 0 {
+		return nil, nil, fail(op, what, errno)
 	}
 	var ends [2]*Socket
 	for i, fd := range fds {
@@ -172,7 +184,7 @@ func attach(fd int, c *core) (*Socket, error) {
 		return nil, err
 	}
 	s := &Socket{core: c}
-	runtime.AddCleanup(s, func(r *loop.Registration) { r.Abandon() }, &c.reg)
+	runtime.AddCleanup(s, forgotten.abandon, &c.reg)
 	return s, nil
 }
 
