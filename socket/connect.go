@@ -224,71 +224,58 @@ func (s *Socket) openTo(call *loop.Call, to Addr, total *int, try sending) error
 }
 
 // connectTo connects to one address. A connect that takes time is finished by
-// calling connect(2) again, which says how it went; reading SO_ERROR instead
-// would take the error from the call that it belongs to.
+// calling connect(2) again, which says how it went. Reading SO_ERROR instead would
+// take the error from the call that it belongs to.
 func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 	c := s.core
 	var sa sockaddr
 	if err := sa.encode(to); err != nil {
 		return badAddr("", "", err)
 	}
-	shutdowns := c.shutdowns.Load()
-	var first syscall.Errno // what the kernel's blocking call says when its time is up
-	var retry backoff
-	ask := true // how it goes; not where a Shutdown may come before connect(2)
-	for {
-		errno := unix.EALREADY
-		if ask {
-			errno = sys.Connect(c.reg.FD(), (*sys.Sockaddr)(&sa))
-		}
-		ask = true
-		var err error
-		switch {
-		case errno == 0,
-			errno == unix.EISCONN && first != 0 && c.family != Unix: // Shutdown has finished it
-			c.connected(to)
-			return nil
-		case errno == unix.EINPROGRESS, errno == unix.EALREADY && c.family != Unix:
-			err = c.reg.Wait(loop.Write, call)
-		case errno == unix.EAGAIN && c.family == Unix:
-			// A full backlog is not pollable.
-			err = retry.pause(&c.reg, loop.Write, call)
-		default:
-			return errno
-		}
-		if first == 0 {
-			first = errno
-		}
-		if err == loop.ErrTimeout {
-			if call.Timeout < 0 { // nor would the kernel look again
-				return &Error{Errno: first, Err: err}
-			}
-			switch errno := sys.Connect(c.reg.FD(), (*sys.Sockaddr)(&sa)); errno {
-			case 0: // at the last moment
-				c.connected(to)
-				return nil
-			case unix.EALREADY, unix.EINPROGRESS, unix.EAGAIN:
-				return &Error{Errno: first, Err: err}
-			default: // asking has taken the failure from the socket
-				return errno
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if c.shutdowns.Load() != shutdowns && c.family != Unix {
-			// Shutdown has ended it, and another connect(2) would begin anew;
-			// unless it came just after the connection did.
-			if _, errno := peerAddr(c.reg.FD()); errno == 0 {
-				c.connected(to)
-				return nil
-			}
-			if errno := pending(c.reg.FD(), 0); errno != 0 || !connecting(c.reg.FD()) {
-				return cmp.Or(errno, unix.ECONNABORTED)
-			}
-			ask = false // it has not come to it yet, and will have us look
-		}
+	sign := readiness
+	if c.family == Unix {
+		sign = patience // a listener with a full backlog reports no event
 	}
+	shutdowns := c.shutdowns.Load()
+	var first syscall.Errno // of the first connect(2): what the kernel says when the time is up
+	_, err := c.attempt(loop.Write, call, true, turn{sign: sign}, func(fd int, waited bool) (bool, syscall.Errno) {
+		switch {
+		case waited && call.Timeout < 0: // the kernel would not look again either
+			return true, unix.EAGAIN
+		case waited && c.family != Unix && c.shutdowns.Load() != shutdowns:
+			return true, afterShutdown(fd)
+		}
+		errno := sys.Connect(fd, (*sys.Sockaddr)(&sa))
+		switch {
+		case errno == unix.EISCONN && first != 0 && c.family != Unix: // a Shutdown has finished it
+			errno = 0
+		case errno == unix.EINPROGRESS, errno == unix.EALREADY && c.family != Unix, errno == unix.EAGAIN && c.family == Unix:
+			first = cmp.Or(first, errno)
+			errno = unix.EAGAIN
+		}
+		return true, errno
+	})
+	switch err {
+	case nil:
+		c.connected(to)
+		return nil
+	case loop.ErrTimeout:
+		return &Error{Errno: first, Err: err}
+	}
+	return err
+}
+
+// afterShutdown says what has become of a connect during which the socket was
+// shut down. Another connect(2) would begin a new connection. EAGAIN means that the
+// Shutdown has not taken effect yet, and that another event will come.
+func afterShutdown(fd int) syscall.Errno {
+	if _, errno := peerAddr(fd); errno == 0 {
+		return 0 // the connection came just before
+	}
+	if errno := pending(fd, 0); errno != 0 || !connecting(fd) {
+		return cmp.Or(errno, unix.ECONNABORTED)
+	}
+	return unix.EAGAIN
 }
 
 // connected notes that a connect has succeeded. The end of a connection before

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-2334f180/weir/loop"
 )
 
-// A rawConn is a Socket for those who make system calls of their own.
+// A rawConn lets a program make system calls of its own on a Socket.
 type rawConn struct{ s *Socket }
 
 var _ syscall.Conn = (*Socket)(nil)
@@ -39,13 +39,16 @@ func (c rawConn) Write(f func(fd uintptr) bool) error {
 	return c.s.raw("raw write", loop.Write, c.s.core.sendTimeout.get(), f)
 }
 
+// raw calls f until it returns true. It does not use attempt, because only f can
+// say that a call is over: on a datagram socket whose read side is shut, attempt
+// would say so.
 func (s *Socket) raw(op string, d loop.Direction, limit time.Duration, f func(fd uintptr) bool) error {
 	defer runtime.KeepAlive(s)
 	reg := &s.core.reg
 	call := loop.Call{Timeout: limit, Context: s.ctx}
 	_, err := reg.Begin(d, &call)
 	if err == nil {
-		defer reg.End(d, true) // what f did is not known, and it may panic
+		defer reg.End(d, true) // f may have left anything, and it may panic
 		for err == nil && !f(uintptr(reg.FD())) {
 			err = reg.Wait(d, &call)
 		}
