@@ -207,13 +207,14 @@ func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 		}
 		return err == nil
 	}
-	var peers []*Socket
+	room := make(chan struct{}, 4*sockets) // bounds how many peers have not noticed their end yet
 	open := func(i, round int) {
+		room <- struct{}{}
 		a, b, err := Pair(Unix, Stream, 0)
 		require.NoError(t, err)
 		tag := byte(1 + (round*sockets+i)%250)
-		peers = append(peers, b)
 		all.Go(func() {
+			defer func() { assert.NoError(t, b.Close()); <-room }()
 			buf := make([]byte, 64)
 			for {
 				if _, err := b.Send([]byte{tag, tag, tag}, 0); err != nil || !check(b, tag, buf) {
@@ -258,9 +259,6 @@ func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 		require.NoError(t, slots[i].Load().Close())
 	}
 	all.Wait()
-	for _, p := range peers {
-		require.NoError(t, p.Close())
-	}
 }
 
 // Nothing that makes a socket leaves its descriptor to a program that is
