@@ -33,12 +33,13 @@ type core struct {
 	sendTimeout timeout
 	lowWater    atomic.Int32 // SO_RCVLOWAT if it was set, else 0
 
-	// owed is an errno that the kernel has given up and nobody has been told
-	// of: a call that had transferred something when it struck returned its
-	// count. The next call reports it, as the kernel would.
+	// owed is an errno that the kernel has given up and that no call has
+	// returned: a call that had transferred something by then returned its
+	// count. The next call returns it, as it would in the kernel.
 	owed atomic.Uint32
 
-	// shutdowns changes with every Shutdown: a connect in progress must know.
+	// shutdowns changes with every Shutdown, so that a connect in progress
+	// notices it.
 	shutdowns atomic.Uint32
 
 	// atEnd says that a read found the end, or that the connection broke.
@@ -213,8 +214,8 @@ func (s *Socket) WithContext(ctx context.Context) *Socket {
 }
 
 // Interrupt ends the calls that are blocked on the socket at this moment, with
-// EINTR, as a signal would. What they have transferred is not lost: a call
-// that has a count returns it. The next call is not affected.
+// EINTR, as a signal would. A call that has already transferred something
+// returns its count instead. Later calls are not affected.
 func (s *Socket) Interrupt() {
 	s.core.reg.Interrupt()
 	runtime.KeepAlive(s)
@@ -234,9 +235,9 @@ func (s *Socket) Close() error {
 	return nil
 }
 
-// Fd is the descriptor, or -1 of a closed socket. It stays the socket's: it
-// is non-blocking, and must not be closed. It is valid until s is closed or
-// forgotten.
+// Fd returns the descriptor, or -1 if the socket is closed. The socket still
+// owns it: it is non-blocking, and must not be closed. It is valid until s is
+// closed or forgotten.
 func (s *Socket) Fd() int {
 	fd := -1
 	if s.core.reg.Use() == nil {
@@ -247,8 +248,8 @@ func (s *Socket) Fd() int {
 	return fd
 }
 
-// Registration is what the loop knows of the socket. It is for weir.Select, and
-// belongs to the socket: it must not be closed.
+// Registration returns the socket's registration with its loop, for Select of
+// package weir. It belongs to the socket: the caller must not close it.
 func (s *Socket) Registration() *loop.Registration { return &s.core.reg }
 
 // Family is the socket's address family.
@@ -257,16 +258,18 @@ func (s *Socket) Family() Family { return s.core.family }
 // Type is the socket's type.
 func (s *Socket) Type() Type { return s.core.typ }
 
-// LocalAddr is the address that the socket is bound to: getsockname(2). It is
-// the zero Addr of a closed socket.
+// LocalAddr returns the address that the socket is bound to: getsockname(2). A
+// closed socket has the zero Addr.
 func (s *Socket) LocalAddr() Addr {
 	a, _ := s.address(localAddr)
 	return a
 }
 
-// RemoteAddr is the peer's address: what Connect resolved, Accept was told, or
-// RecvFrom found last, or else what getpeername(2) says. It is the zero Addr
-// while there is no peer. What a socket was told stays when it is closed.
+// RemoteAddr returns the peer's address: the one that Connect resolved, that
+// Accept was told, or that RecvFrom found last; else what getpeername(2) says.
+// Without a peer it is the zero Addr. What the socket was told stays when it is
+// closed. On an inet6 socket, the address of a peer that uses IPv4 is mapped:
+// see Addr.Unmap.
 func (s *Socket) RemoteAddr() Addr {
 	if a := s.core.remote.get(); a.IsValid() {
 		return a
@@ -314,19 +317,26 @@ func (s *Socket) Shutdown(how int) error {
 			return err
 		}
 		s.core.shutdowns.Add(1) // for one that began meanwhile
-		// The kernel does not report it to those who wait to send on a unix
+		// The kernel reports no event to a call that waits to send on a unix
 		// socket.
 		s.core.reg.Doubt()
 		return nil
 	})
 }
 
-// Listen makes the socket accept connections, and lets backlog of them wait
-// for Accept: listen(2). The kernel takes /proc/sys/net/core/somaxconn for a
-// greater or negative backlog. While it is full, a client's Connect waits, as
-// Linux has it; the ECONNREFUSED that the class names is for other systems. A
-// socket of a type without connections gives EOPNOTSUPP, and an unbound unix one
-// EINVAL.
+// Listen makes the socket accept connections, and lets backlog of them wait for
+// Accept: listen(2). A greater or negative backlog than
+// /proc/sys/net/core/somaxconn counts as that number. A socket of a type
+// without connections gives EOPNOTSUPP, and an unbound unix one EINVAL.
+//
+// Linux lets one connection more than backlog wait. When the queue is full, it
+// refuses nobody with the ECONNREFUSED that the class names. On TCP, the kernel
+// drops the client's request, and the client repeats it, after about one second
+// at first, until there is room or its time is up (EINPROGRESS by the send
+// timeout, ETIMEDOUT by the kernel). On unix, a blocking connect waits for
+// room; Connect here asks again every 1 to 16 ms. With
+// /proc/sys/net/ipv4/tcp_abort_on_overflow, TCP resets the client's connection
+// instead.
 func (s *Socket) Listen(backlog int) error {
 	return s.control("listen", "", func(fd int) error { return unix.Listen(fd, backlog) })
 }
