@@ -98,7 +98,7 @@ func TestFullServerDoesNotCollectAllTheTime(t *testing.T) {
 	require.Equal(t, 2*firstCollectPause, forgotten.pause, "it grows")
 	require.Greater(t, forcedCollections(), before)
 
-	require.NoError(t, kept[0].Close()) // no pause for the one who needs no collection
+	require.NoError(t, kept[0].Close()) // a call that needs no collection does not pause
 	_, err = New(Inet, Stream, 0)
 	require.NoError(t, err)
 	for _, s := range kept[1:] {

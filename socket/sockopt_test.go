@@ -387,8 +387,8 @@ func TestSockoptSizes(t *testing.T) {
 	require.Greater(t, checked, 100)
 }
 
-// sockoptGrows are ints that are the beginning of a struct, for those who ask
-// for more.
+// sockoptGrows are the ints that begin a struct: the kernel returns more of it
+// if it is asked for more bytes.
 var sockoptGrows = map[string]bool{"SO_TIMESTAMPING": true, "SO_TIMESTAMPING_NEW": true, "SO_TIMESTAMPING_OLD": true}
 
 // kindOf is the type of a value by the name that the table gives it.

@@ -128,10 +128,10 @@ func soonClosed(t *testing.T, done chan struct{}, pair []task) {
 	}
 }
 
-// Connections that come and go under traffic, with everything that may happen
-// to them, for as long as the flag says. Each direction carries bytes of its
-// own, one after the other: none is lost, doubled, or another connection's, as
-// long as nobody but the reader takes any.
+// Connections come and go under traffic, with everything that may happen to
+// them, for as long as the flag says. Each direction carries bytes of its own
+// in a known order. As long as only the reader takes any, none is lost, comes
+// twice, or belongs to another connection.
 func TestStress(t *testing.T) {
 	collectAll()
 	before := descriptors(t)

@@ -117,7 +117,7 @@ type world struct {
 	socks   map[string]endpoint
 	sent    []byte            // what the socket's sends have taken
 	targets map[string]target // more of them, by whose they are
-	names   map[string]string // of those who have an address, by its text
+	names   map[string]string // of sockets and peers, by the text of their address
 	token   int               // what messages pass; -1 until it is needed
 }
 
