@@ -129,8 +129,9 @@ func TestReadersAreServedInTheirOrder(t *testing.T) {
 	}
 }
 
-// What keeps a duplicate of the descriptor open after Close does not keep the
-// socket's events coming: not to the loop, nor to who has its number next.
+// A duplicate of the descriptor that stays open after Close delivers no events
+// of the socket: neither to the loop nor to the next socket with the same
+// number.
 func TestDuplicateOfAClosedSocket(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
