@@ -42,7 +42,8 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 		if err != nil {
 			return err
 		}
-		results, err := s.measure(ctx, e.of(s), errOut)
+		own := e.of(s)
+		results, err := s.measure(ctx, own, errOut)
 		if errors.Is(err, errNothing) && len(opts.Suites) > 1 {
 			note("suite %s: %v: left out", s.Name, err)
 			continue
@@ -50,7 +51,7 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 		if err != nil {
 			return fmt.Errorf("suite %s: %w", s.Name, err)
 		}
-		failure, err := s.show(results, out, lines)
+		failure, err := s.show(own, results, out, lines)
 		if err != nil {
 			return err
 		}
@@ -61,7 +62,7 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 
 // show writes the tables, and then the summary. The failure is what a table's review found; it
 // does not keep the next suite from running.
-func (s Suite) show(results []report.Result, out, lines io.Writer) (failure, err error) {
+func (s Suite) show(e env, results []report.Result, out, lines io.Writer) (failure, err error) {
 	var text bytes.Buffer
 	for _, r := range results {
 		var notes []string
@@ -76,7 +77,7 @@ func (s Suite) show(results []report.Result, out, lines io.Writer) (failure, err
 		}
 	}
 	if s.criteria != nil {
-		report.Summarize(&text, s.Name, s.criteria, results)
+		report.Summarize(&text, s.Name, s.criteria(e), results)
 	}
 	if _, err := out.Write(text.Bytes()); err != nil {
 		return failure, fmt.Errorf("results: %w", err)

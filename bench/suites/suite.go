@@ -22,7 +22,7 @@ type Suite struct {
 	least    int // bytes that a message may have
 	most     int // 0: MaxSize
 	tables   func(env) ([]report.Table, error)
-	criteria []report.Criterion // for a summary below the tables; nil: no summary
+	criteria func(env) []report.Criterion // for a summary below the tables; nil: no summary
 }
 
 // SizeAllowed tells whether messages of that size make sense to the suite.

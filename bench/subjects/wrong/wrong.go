@@ -6,13 +6,14 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/seed-2334f180/weir/bench/subjects"
 	"golang.org/x/sys/unix"
 )
 
 var all = []subjects.Subject{
-	corruptSubject, forgetfulSubject, unframedSubject, hoardingSubject, duplicatingSubject, hastySubject, babblingSubject,
+	corruptSubject, forgetfulSubject, unframedSubject, hoardingSubject, duplicatingSubject, hastySubject, babblingSubject, stallingSubject,
 }
 
 // Register adds the wrong subjects to subjects.All. A TestMain calls it before anything else.
@@ -136,6 +137,27 @@ var babblingSubject = subjects.Subject{
 			}
 			_, err := conn.WriteToUDP(p, from)
 			return err
+		})
+	},
+}
+
+// StallAt is the answer before which the subject "stalling" sleeps for Stall.
+const (
+	StallAt = 50
+	Stall   = 100 * time.Millisecond
+)
+
+// stallingSubject keeps the answers of a connection waiting, once.
+var stallingSubject = subjects.Subject{
+	Name:  "stalling",
+	About: "a test's server that sleeps once",
+	ServeEcho: func(size int, ready func(string) error) error {
+		return serveTest(ready, func(conn net.Conn, answer int, p []byte) bool {
+			if answer == StallAt {
+				time.Sleep(Stall)
+			}
+			_, err := conn.Write(p)
+			return err == nil
 		})
 	},
 }
