@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/seed-2334f180/weir/bench/child"
 	"github.com/seed-2334f180/weir/bench/load"
 	"github.com/seed-2334f180/weir/bench/machine"
@@ -123,7 +122,11 @@ func (p *process) measure(addr string) (load.Result, error) {
 	if err := errors.Join(failures...); err != nil {
 		return load.Result{}, err
 	}
-	return sum(clients, begin.Until(end))
+	all := make([]load.Latencies, len(clients))
+	for i, c := range clients {
+		all[i] = c.latencies
+	}
+	return load.Total(all, begin.Until(end))
 }
 
 func waitFor(running *sync.WaitGroup, patience time.Duration) error {
@@ -137,39 +140,17 @@ func waitFor(running *sync.WaitGroup, patience time.Duration) error {
 	}
 }
 
-func sum(clients []*client, usage machine.Usage) (load.Result, error) {
-	all := newLatencies()
-	for _, c := range clients {
-		all.Merge(c.latencies)
-	}
-	if all.TotalCount() == 0 {
-		return load.Result{}, fmt.Errorf("no message came back within %v", usage.Elapsed)
-	}
-	at := func(percent float64) time.Duration { return time.Duration(all.ValueAtPercentile(percent)) }
-	return load.Result{
-		Requests: all.TotalCount(),
-		Usage:    usage,
-		P50:      at(50), P99: at(99), P999: at(99.9),
-	}, nil
-}
-
-// longest is the greatest latency that a client tells apart from greater ones.
-const longest = 10 * time.Second
-
-// newLatencies makes a histogram that is small enough for each client to have one.
-func newLatencies() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(longest), 2) }
-
 // A client sends a message, waits for all of it to come back, and sends the next.
 type client struct {
 	*process
 	conn      io.ReadWriteCloser
 	number    int
 	send, got []byte
-	latencies *hdrhistogram.Histogram // nanoseconds, of the window
+	latencies load.Latencies // of the window
 }
 
 func newClient(p *process, conn io.ReadWriteCloser, number int) *client {
-	c := &client{process: p, conn: conn, number: number, send: make([]byte, p.order.Size), got: make([]byte, p.order.Size), latencies: newLatencies()}
+	c := &client{process: p, conn: conn, number: number, send: make([]byte, p.order.Size), got: make([]byte, p.order.Size), latencies: load.NewLatencies()}
 	for i := range c.send {
 		c.send[i] = byte(i*7 + number)
 	}
@@ -189,7 +170,7 @@ func (c *client) run() error {
 		if phase != window || c.phase.Load() != window {
 			continue
 		}
-		if err := c.latencies.RecordValue(int64(min(time.Since(start), longest))); err != nil {
+		if err := c.latencies.Count(time.Since(start)); err != nil {
 			return err
 		}
 	}

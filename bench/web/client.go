@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/seed-2334f180/weir/bench/child"
 	"github.com/seed-2334f180/weir/bench/load"
 	"github.com/seed-2334f180/weir/bench/machine"
@@ -37,9 +36,6 @@ const (
 	window
 	over
 )
-
-// longest is the greatest latency that a client tells apart from greater ones.
-const longest = 10 * time.Second
 
 // ask is the role of the built-in client: a goroutine for each connection, on Go's net.
 func ask(visit Visit, answer child.Answer) error {
@@ -72,10 +68,10 @@ func (v Visit) request() []byte {
 func (v *visitor) run() (load.Result, error) {
 	var running sync.WaitGroup
 	failures := make([]error, v.Conns)
-	latencies := make([]*hdrhistogram.Histogram, v.Conns)
+	latencies := make([]load.Latencies, v.Conns)
 	answered := make(chan struct{}, v.Conns) // each connection's first
 	for i := range v.Conns {
-		latencies[i] = newLatencies()
+		latencies[i] = load.NewLatencies()
 		running.Go(func() {
 			if failures[i] = v.visit(latencies[i], answered); failures[i] != nil {
 				answered <- struct{}{}
@@ -102,21 +98,11 @@ func (v *visitor) run() (load.Result, error) {
 	if err := errors.Join(failures...); err != nil {
 		return load.Result{}, err
 	}
-	all := newLatencies()
-	for _, l := range latencies {
-		all.Merge(l)
-	}
-	if all.TotalCount() == 0 {
-		return load.Result{}, fmt.Errorf("no answer came within %v", v.Window)
-	}
-	at := func(percent float64) time.Duration { return time.Duration(all.ValueAtPercentile(percent)) }
-	return load.Result{Requests: all.TotalCount(), Usage: begin.Until(end), P50: at(50), P99: at(99), P999: at(99.9)}, nil
+	return load.Total(latencies, begin.Until(end))
 }
 
-func newLatencies() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(longest), 2) }
-
 // visit asks again and again, on one connection or on one after the other.
-func (v *visitor) visit(latencies *hdrhistogram.Histogram, answered chan<- struct{}) error {
+func (v *visitor) visit(latencies load.Latencies, answered chan<- struct{}) error {
 	var conn net.Conn
 	var reader *bufio.Reader
 	defer func() {
@@ -148,7 +134,7 @@ func (v *visitor) visit(latencies *hdrhistogram.Histogram, answered chan<- struc
 			answered <- struct{}{}
 		}
 		if phase == window && v.phase.Load() == window {
-			if err := latencies.RecordValue(int64(min(time.Since(start), longest))); err != nil {
+			if err := latencies.Count(time.Since(start)); err != nil {
 				return err
 			}
 		}
