@@ -14,8 +14,8 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// A lispCall is an expression, and the same in Go. It finds the sockets x and y, which are
-// connected, the list all, of which y alone is ready, and the block buf of 64 bytes.
+// A lispCall is a Lisp expression and the same call in Go. Both use the connected sockets x and
+// y, the list all, of which only y is ready, and buf, a block of 64 bytes.
 type lispCall struct {
 	Label string
 	text  string
@@ -50,26 +50,27 @@ var LispCalls = []lispCall{
 
 const (
 	lispSockets   = 1000
-	lispBatch     = 64 // calls between two looks at the clock
+	lispBatch     = 64 // calls between two readings of the clock
 	lispReadyCall = "(select all)"
 )
 
+// A LispOrder names a call to measure.
 type LispOrder struct {
 	Call   int           // of lispCalls
 	Window time.Duration // for each side
 }
 
-type LispResult struct{ Lisp, Go float64 } // nanoseconds
+// A LispResult has the median nanoseconds of a call.
+type LispResult struct{ Lisp, Go float64 }
 
-// A lispBed is what the calls work on.
+// A lispBed has what the calls work on.
 type lispBed struct {
 	x, y *socket.Socket
 	all  []weir.Selectable
 	buf  []byte
 }
 
-// measureLisp is the role of a process that makes one call again and again, by turns in Lisp
-// and in Go.
+// measureLisp is a role: the process makes one call again and again, by turns in Lisp and in Go.
 func measureLisp(order LispOrder, answer child.Answer) error {
 	if err := machine.RaiseFileLimit(); err != nil {
 		return err

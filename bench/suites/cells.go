@@ -15,8 +15,7 @@ import (
 	"github.com/seed-2334f180/weir/bench/subjects"
 )
 
-// The suites of ordinary use: servers with several processors, on shared cores, whose handlers
-// compute, beside other programs. They share what is here.
+// This file has what the suites of ordinary use share: ordinary, neighbours and pace.
 
 // Where the server and the load generator run.
 const (
@@ -27,7 +26,7 @@ const (
 // Pins lists what Settings.Pins may contain.
 var Pins = []string{PinApart, PinShared}
 
-// ordinaryPeers are the subjects that the others are set beside in these suites.
+// The peers of these suites.
 const (
 	ordinaryPeer = "net"
 	eventsPeer   = "gnet"
@@ -42,7 +41,7 @@ type cell struct {
 	beside beside
 	size   int
 	rate   int // requests per second; 0: as fast as answers come
-	open   int // per cent of net's greatest rate; 0: not
+	open   int // per cent of net's greatest rate; 0: as fast as answers come
 }
 
 // name is the "case" of the JSON lines.
@@ -61,7 +60,8 @@ func (c cell) name() string {
 	return strings.Join(parts, ",")
 }
 
-// trial has the subjects take part in the cell.
+// trial makes the trial of the cell. steps is the number of steps of the computation in a
+// microsecond.
 func (c cell) trial(e env, label string, names []string, steps float64) measure.Trial {
 	var offered float64 // of an open loop: the same in all rounds
 	return measure.Trial{
@@ -110,7 +110,7 @@ func (c contest) saturation(ctx context.Context, e env, name string) (float64, e
 	return measure.SpreadOf(rates).Median, nil
 }
 
-// begin makes the surroundings of a round, and returns what undoes them.
+// begin sets up what a round needs, and returns the function that removes it.
 func (c cell) begin(ctx context.Context, e env, steps float64) (_ contest, end func() error, err error) {
 	contest := contest{
 		server: "ordinary-server",
@@ -126,7 +126,7 @@ func (c cell) begin(ctx context.Context, e env, steps float64) (_ contest, end f
 	}
 	if c.rate > 0 {
 		contest.load, contest.rate = "paced-load", float64(c.rate)
-		// A window has some requests even at a slow pace.
+		// Even at a slow pace a window has some requests.
 		const least = 10
 		contest.window = max(e.Dur, least*time.Second/time.Duration(c.rate))
 	}
@@ -230,12 +230,12 @@ func reviewCells(outcomes []measure.Outcome) (notes []string, _ error) {
 	return notes, nil
 }
 
-// ordinaryNames are the subjects that take part in these suites. They need the peer.
+// ordinaryNames lists the chosen subjects that take part in these suites.
 func ordinaryNames(e env) []string {
 	return subjects.Able(e.Subjects, func(s subjects.Subject) bool { return s.ServeOrdinary != nil })
 }
 
-// weirNames are the subjects that the criteria of a summary are about.
+// weirNames lists the subjects that the criteria of a summary are about.
 var weirNames = []string{"weir", "weir-events", "weir-ondemand"}
 
 // ordinaryCriteria are what Weir should reach in each cell. At an offered rate all subjects
@@ -255,7 +255,7 @@ func ordinaryCriteria(e env) []report.Criterion {
 	}, criteria...)
 }
 
-// stepsFor calibrates the computation, if any of the settings asks for one.
+// stepsFor measures how many steps of the computation take a microsecond, if a setting needs it.
 func stepsFor(works []time.Duration) float64 {
 	if slices.Max(works) == 0 {
 		return 0

@@ -25,7 +25,7 @@ func lispTable(e env) report.Table {
 		Metrics: []report.Metric{{Name: nsPerCall, Heading: "ns/call", Format: report.Decimals(0), Display: report.InTable, Compare: report.InTable}},
 		Pairs:   report.PairsWith(names, lispInGo),
 		Legend: []string{
-			"Go: the same calls of Weir without an interpreter. The time of a call in Lisp has that of the loop around it, some 200 ns, in it.",
+			"Go: the same calls of Weir without an interpreter. The time of a call in Lisp contains that of the loop around it, about 200 ns.",
 			"vs: this row divided by the peer in the same round: median (least–greatest).",
 		},
 	}

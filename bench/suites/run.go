@@ -17,7 +17,7 @@ import (
 func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 	var lines io.Writer = io.Discard
 	if opts.JSON != "" {
-		// Opened before the first measurement: a bad path is better known now than in a minute.
+		// The file is opened before the first measurement, so that a bad path fails at once.
 		file, err := os.Create(opts.JSON)
 		if err != nil {
 			return fmt.Errorf("-json: %w", err)
@@ -32,7 +32,7 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 	}
 	e := env{Options: opts, cores: cores, note: note}
 
-	// Nor is a minute spent on tables that nobody will see.
+	// An output that cannot be written fails at once, too.
 	if _, err := fmt.Fprintln(out, report.Machine()); err != nil {
 		return fmt.Errorf("results: %w", err)
 	}
@@ -85,7 +85,7 @@ func (s Suite) show(e env, results []report.Result, out, lines io.Writer) (failu
 	return failure, nil
 }
 
-// errNothing is an error of a suite that was asked for by itself. Among several it is left out.
+// errNothing is an error if the user asked for one suite. Among several, that suite is left out.
 var errNothing = errors.New("none of the chosen subjects takes part in it")
 
 func (s Suite) measure(ctx context.Context, e env, errOut *os.File) ([]report.Result, error) {

@@ -25,7 +25,7 @@ type Suite struct {
 	criteria func(env) []report.Criterion // for a summary below the tables; nil: no summary
 }
 
-// SizeAllowed tells whether messages of that size make sense to the suite.
+// SizeAllowed returns an error if the suite cannot use messages of that size, in bytes.
 func (s Suite) SizeAllowed(size int) error {
 	if len(s.Sizes) == 0 {
 		return nil
@@ -40,7 +40,7 @@ func (s Suite) SizeAllowed(size int) error {
 	return nil
 }
 
-// An env is what the suites are given: the user's wishes and the machine's cores.
+// An env is what a suite gets: the wishes of the user, and the cores of the machine.
 type env struct {
 	Options
 	Settings // the user's, and where they are empty the suite's
@@ -69,5 +69,5 @@ func (e env) of(s Suite) env {
 	return e
 }
 
-// peers are the subjects that the others are set beside.
+// peers lists the subjects that the others are compared with.
 var peers = []string{"raw", "net", "gnet"}

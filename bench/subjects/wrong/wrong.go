@@ -26,7 +26,7 @@ func Real() []string {
 	})
 }
 
-// corruptSubject changes the fifth answer of a connection, or of all over UDP.
+// corruptSubject changes the fifth answer of each connection; over UDP, the fifth of all.
 var corruptSubject = subjects.Subject{
 	Name:  "corrupt",
 	About: "a test's server that changes a byte",
@@ -50,7 +50,7 @@ var corruptSubject = subjects.Subject{
 	},
 }
 
-// forgetfulSubject has a few answers for each connection, or for UDP, and then no more.
+// forgetfulSubject gives a few answers on each connection, or over UDP in all, and then no more.
 var forgetfulSubject = subjects.Subject{
 	Name:  "forgetful",
 	About: "a test's server that forgets answers",
