@@ -17,39 +17,40 @@ import (
 // A lispCall is a Lisp expression and the same call in Go. Both use the connected sockets x and
 // y, the list all, of which only y is ready, and buf, a block of 64 bytes.
 type lispCall struct {
-	Label string
-	text  string
-	inGo  func(*lispBed) error
+	Label   string
+	Sockets int // that it needs
+	text    string
+	inGo    func(*lispBed) error
 }
 
+// LispCalls lists the calls that can be measured.
 var LispCalls = []lispCall{
-	{"an empty function", "(f)", func(*lispBed) error { return nil }},
-	{"getsockopt", "(getsockopt x nil 'SO_TYPE)", func(b *lispBed) error {
+	{"an empty function", 2, "(f)", func(*lispBed) error { return nil }},
+	{"getsockopt", 2, "(getsockopt x nil 'SO_TYPE)", func(b *lispBed) error {
 		_, err := b.x.Getsockopt("SOL_SOCKET", "SO_TYPE")
 		return err
 	}},
-	{"send and recv, 64 bytes", "(send x buf) (recv y buf)", func(b *lispBed) error {
+	{"send and recv, 64 bytes", 2, "(send x buf) (recv y buf)", func(b *lispBed) error {
 		if _, err := b.x.Send(b.buf, 0); err != nil {
 			return err
 		}
 		_, err := b.y.Recv(b.buf, 0)
 		return err
 	}},
-	{"write-line and read-line", `(write-line x "a line") (read-line y)`, func(b *lispBed) error {
+	{"write-line and read-line", 2, `(write-line x "a line") (read-line y)`, func(b *lispBed) error {
 		if _, err := b.x.WriteLine("a line"); err != nil {
 			return err
 		}
 		_, err := b.y.ReadLine()
 		return err
 	}},
-	{"select, 1 of 1000 ready", "(select all)", func(b *lispBed) error {
+	{"select, 1 of 1000 ready", 1000, "(select all)", func(b *lispBed) error {
 		_, err := weir.Select(b.all, nil, nil, weir.Forever)
 		return err
 	}},
 }
 
 const (
-	lispSockets   = 1000
 	lispBatch     = 64 // calls between two readings of the clock
 	lispReadyCall = "(select all)"
 )
@@ -112,7 +113,7 @@ func measureLisp(order LispOrder, answer child.Answer) error {
 
 func makeLispBed(ctx context.Context, in *lisp.Interp, c lispCall) (*lispBed, error) {
 	b := &lispBed{buf: make([]byte, 64)}
-	sockets, err := finders.Connected(lispSockets)
+	sockets, err := finders.Connected(c.Sockets)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 			"vs: this row divided by the peer in the same round: median (least–greatest). Below 1 is faster.",
 		}, notes...),
 	}
-	for _, n := range luaSelectSizes {
+	for _, n := range e.fitting("interp", luaSelectSizes) {
 		t.Trials = append(t.Trials, measure.Trial{
 			Name:     fmt.Sprintf("lua-select,n=%d", n),
 			Label:    strconv.Itoa(n),

@@ -5,7 +5,6 @@ package suites
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/report"
@@ -59,14 +58,21 @@ func (e env) of(s Suite) env {
 	if len(e.Options.Settings.Conns) > 0 {
 		return e // the flag was checked
 	}
-	e.Conns = slices.DeleteFunc(e.Conns, func(n int) bool {
-		err := machine.FilesAllowed(n)
-		if err != nil {
-			e.note("suite %s: %v: left out", s.Name, err)
-		}
-		return err != nil
-	})
+	e.Conns = e.fitting(s.Name, e.Conns)
 	return e
+}
+
+// fitting lists those numbers of sockets that a process may have, and tells the user about the
+// others.
+func (e env) fitting(suite string, sockets []int) (fitting []int) {
+	for _, n := range sockets {
+		if err := machine.FilesAllowed(n); err != nil {
+			e.note("suite %s: %v: left out", suite, err)
+			continue
+		}
+		fitting = append(fitting, n)
+	}
+	return fitting
 }
 
 // peers lists the subjects that the others are compared with.

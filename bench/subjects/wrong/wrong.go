@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-2334f180/weir/bench/subjects"
@@ -81,14 +82,19 @@ var unframedSubject = subjects.Subject{
 	ServePipeline: subjects.ServeEchoNet,
 }
 
-// hoardingSubject keeps a duplicate of every connection's descriptor.
+// hoards is how many descriptors the subject "hoarding" keeps: so many are noticed, and a process
+// may have more.
+const hoards = 50
+
+// hoardingSubject keeps a duplicate of the descriptor of its first connections.
 var hoardingSubject = subjects.Subject{
 	Name:  "hoarding",
 	About: "a test's server that does not close",
 	ServeEcho: func(size int, ready func(string) error) error {
+		var kept atomic.Int32
 		return serveTest(ready, func(conn net.Conn, answer int, p []byte) bool {
 			_, err := conn.Write(p)
-			if answer > 1 || err != nil {
+			if answer > 1 || err != nil || kept.Add(1) > hoards {
 				return err == nil
 			}
 			raw, err := conn.(*net.TCPConn).SyscallConn()
