@@ -46,11 +46,10 @@ func Preload(L *glua.LState) error {
 	if !ok {
 		return errors.New("lua preload: the state has no table package.preload; open the package library first")
 	}
-	pcall, err := installProtection(L)
-	if err != nil {
+	if _, err := installProtection(L); err != nil {
 		return err
 	}
-	m := &module{env: L.Env, pcall: pcall}
+	m := &module{env: L.Env, pcall: L.GetGlobal("pcall")}
 	for name, loader := range map[string]glua.LGFunction{
 		"socket":      m.load,
 		"socket.core": m.load,
