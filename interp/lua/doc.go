@@ -14,10 +14,10 @@
 // # States and goroutines
 //
 // One Lua state runs on one goroutine, as gopher-lua has it; different states
-// share nothing. A script that waits costs no thread. When the state has a
-// context (LState.SetContext), its end ends at once whatever the script is
-// blocked in: a call on a socket, select, sleep, or the look-up of a name; and
-// it raises an error there, as it does between two instructions of the script.
+// share nothing. A script that waits costs no thread. The end of a state's
+// context (LState.SetContext) ends whatever the script runs or waits in: a call
+// on a socket, select, sleep, the look-up of a name, or a loop. It raises an
+// error there. Interruptible makes the context that slows a script down least.
 //
 // # Select
 //

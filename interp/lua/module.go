@@ -160,15 +160,11 @@ func sleep(L *glua.LState) int {
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	if ctx := L.Context(); ctx != nil {
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			interrupted(L)
-		}
-		return 0
+	select {
+	case <-timer.C:
+	case <-background(L).Done():
+		over(L)
 	}
-	<-timer.C
 	return 0
 }
 
@@ -186,18 +182,6 @@ func duration(seconds float64) time.Duration {
 }
 
 const forever time.Duration = -1
-
-// interrupted raises the error of a script whose context has ended.
-func interrupted(L *glua.LState) {
-	L.RaiseError("%s", L.Context().Err().Error())
-}
-
-// over raises that error if the context has ended.
-func over(L *glua.LState) {
-	if ctx := L.Context(); ctx != nil && ctx.Err() != nil {
-		interrupted(L)
-	}
-}
 
 // skip drops its first arguments.
 func skip(L *glua.LState) int {
