@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"errors"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -59,6 +58,7 @@ func Preload(L *glua.LState) error {
 		preload.RawSetString(name, L.NewFunction(loader))
 	}
 	installLoaders(L, library)
+	installRepairs(L)
 	return nil
 }
 
@@ -219,40 +219,4 @@ func optString(L *glua.LState, arg int, otherwise string) string {
 		return otherwise
 	}
 	return L.CheckString(arg)
-}
-
-// optNumber is one that is a number, or its text.
-func optNumber(L *glua.LState, arg int, otherwise glua.LNumber) glua.LNumber {
-	if L.Get(arg) == glua.LNil {
-		return otherwise
-	}
-	return checkNumber(L, arg)
-}
-
-// checkNumber is an argument that is a number, or its text.
-func checkNumber(L *glua.LState, arg int) glua.LNumber {
-	n, ok := toNumber(L.Get(arg))
-	if !ok {
-		L.TypeError(arg, glua.LTNumber)
-	}
-	return n
-}
-
-// toNumber is a value that is a number or the text of one, as lua_tonumber has it:
-// with white space around, in decimal or hexadecimal. What gopher-lua takes for
-// numbers are Go's literals, such as 0b1, 017 and 1_0.
-func toNumber(v glua.LValue) (n glua.LNumber, ok bool) {
-	switch v := v.(type) {
-	case glua.LNumber:
-		return v, true
-	case glua.LString:
-		text := strings.ToLower(strings.Trim(string(v), " \t\n\v\f\r"))
-		if strings.HasPrefix(strings.TrimLeft(text, "+-"), "0x") && !strings.Contains(text, "p") {
-			text += "p0" // Go wants an exponent
-		}
-		f, err := strconv.ParseFloat(text, 64)
-		ok = err == nil || errors.Is(err, strconv.ErrRange) // beyond the range it is infinite
-		return glua.LNumber(f), ok && !strings.Contains(text, "_")
-	}
-	return 0, false
 }

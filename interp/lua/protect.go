@@ -88,6 +88,11 @@ func installProtection(L *glua.LState) (*protection, error) {
 	L.SetGlobal("xpcall", L.Get(-4))
 	p.once, p.armed, p.lua = L.CheckFunction(-3), L.CheckFunction(-2), L.CheckFunction(-1)
 	L.Pop(5)
+	for _, main := range []*glua.LFunction{p.once, p.armed} {
+		for i := range main.Proto.DbgCalls {
+			main.Proto.DbgCalls[i].Name = "?" // the name of what they call, in errors
+		}
+	}
 	return p, nil
 }
 
