@@ -439,6 +439,9 @@ func guardMethod(class, method string, e entry) entry {
 			if m, ok := t.in.socketClass.method(method).(*Builtin); ok && (*t.in.socketClass.methods.Load())[method] == Value(m) {
 				return m.call(t, args)
 			}
+			if method != "close" && method != "fileno" { // which do for both
+				return nil, wanted("a file", o)
+			}
 		}
 		return call(t, args)
 	}

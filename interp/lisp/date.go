@@ -35,7 +35,10 @@ func moment(seconds, zone Value) (time.Time, error) {
 		return at, errors.New("a zone has a name")
 	}
 	place, err := time.LoadLocation(name)
-	return at.In(place), err
+	if err != nil {
+		return at, err
+	}
+	return at.In(place), nil
 }
 
 // layouts are the directives of strftime that Go formats.

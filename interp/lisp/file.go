@@ -165,7 +165,9 @@ func (s *fileStream) watch() error {
 	if err != nil {
 		return err
 	}
-	failed := c.Control(func(fd uintptr) { s.watched, err = weir.Watch(int(fd)) })
+	failed := c.Control(func(fd uintptr) {
+		s.watched, err = collecting(func() (*weir.File, error) { return weir.Watch(int(fd)) })
+	})
 	if failed != nil {
 		return failed
 	}

@@ -298,7 +298,7 @@ func recvMsg(t *Thread, args []Value) (Value, error) {
 	for _, fd := range m.Descriptors() {
 		came = append(came, t.adopt(fd))
 	}
-	return ListOf(int64(n), int64(m.Flags), ListOf(came...)), nil
+	return ListOf(int64(n), int64(m.Flags), ListOf(came...), addressOf(m.Addr)), nil
 }
 
 // adopt makes an object of a descriptor: a socket, or else a file.

@@ -38,6 +38,8 @@ func init() { // the functions reach the table, through the compiler
 		"catch-error":      {1, -1, "(catch-error (NAME HANDLER ...) BODY ...)", "evaluates the handler if the body fails. NAME is the error's message then. error-backtrace tells where it was.", specialCatchError},
 		"condition-case":   {2, -1, "(condition-case NAME BODY (CONDITION HANDLER ...) ...)", "evaluates the first handler whose CONDITION is what signal was given, if BODY fails. The condition error is any error. NAME is the list (CONDITION DATA); of an error that is not signal's, DATA is the message.", specialConditionCase},
 		"catch":            {1, -1, "(catch TAG BODY ...)", "returns what throw gives it, if the body or what it calls throws to TAG, and otherwise the value of the body.", specialCatch},
+		"defclass":         {2, -1, "(defclass NAME PARENT [DOCUMENTATION] PROPERTY ...)", "makes a class, a child of PARENT. A PROPERTY is a name, or (NAME VALUE); VALUE is evaluated for each new object.", specialDefclass},
+		"defmethod":        {2, -1, "(defmethod CLASS-METHOD (SELF NAME ...) BODY ...)", "makes a method of a class, which (METHOD OBJECT ...) calls, and the function CLASS-METHOD. The methods constructor and destructor are called by make-instance and destroy-instance.", specialDefmethod},
 		"thread":           {1, -1, "(thread BODY ...)", "evaluates the body in a thread of its own, which is the value.", specialThread},
 		"with-lock":        {1, -1, "(with-lock LOCK BODY ...)", "evaluates the body while no other thread has the lock.", specialWithLock},
 	}

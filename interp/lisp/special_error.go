@@ -98,6 +98,13 @@ func (n *catchErrorNode) eval(t *Thread, f frame) (Value, error) {
 }
 
 func specialConditionCase(c *compiler, args *List, _ bool) (emitter, error) {
+	name := args.head
+	if name == nil {
+		name = &Symbol{name: "nil"} // a variable that nothing can see
+	}
+	if _, err := c.t.in.bindable(name); err != nil {
+		return nil, err
+	}
 	body, err := c.form(args.tail.head, false)
 	if err != nil {
 		return nil, err
@@ -111,10 +118,6 @@ func specialConditionCase(c *compiler, args *List, _ bool) (emitter, error) {
 		condition, ok := clause.head.(*Symbol)
 		if !ok {
 			return nil, wanted("a condition's name", clause.head)
-		}
-		name := args.head
-		if name == nil {
-			name = &Symbol{name: "nil"} // a variable that nothing can see
 		}
 		emit, err := c.handler(name, clause.tail)
 		if err != nil {
