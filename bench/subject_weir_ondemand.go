@@ -18,7 +18,7 @@ func serveEchoWeirOnDemand(size int, ready func(addr string) error) error {
 		buf := make([]byte, echoBuffer(size))
 		return &buf
 	}}
-	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Handle: func(s *socket.Socket) error {
+	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Handler: func(s *socket.Socket) error {
 		buf := buffers.Get().(*[]byte)
 		defer buffers.Put(buf)
 		n, err := s.Recv(*buf, 0)

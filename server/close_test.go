@@ -37,7 +37,7 @@ func TestServeCloseSendsFirstWhatIsQueued(t *testing.T) {
 				}
 				return err
 			},
-			Close: closing,
+			Closed: closing,
 		}})
 		c := client(t, addr)
 		send(t, c, "x")
@@ -98,8 +98,8 @@ func TestServeCloseDoesNotTakeAwayWhatWasSent(t *testing.T) {
 					}
 					return nil
 				},
-				Data:  where.data,
-				Close: closing,
+				Data:   where.data,
+				Closed: closing,
 			}
 			if events.Data == nil {
 				events.Data = func(*server.Conn) error { panic("not called") }
@@ -132,9 +132,9 @@ func TestServeCloseDoesNotTakeAwayWhatWasSent(t *testing.T) {
 func TestServeCloseWithNothingUnreadIsAtOnce(t *testing.T) {
 	over, closing := ended()
 	addr := serve(t, &server.Server{Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{
-		Open:  func(c *server.Conn) error { _, err := c.WriteString("hello"); c.Close(); return err },
-		Data:  echo,
-		Close: closing,
+		Open:   func(c *server.Conn) error { _, err := c.WriteString("hello"); c.Close(); return err },
+		Data:   echo,
+		Closed: closing,
 	}})
 	c := client(t, addr)
 	require.NoError(t, weirtest.Take(t, over), "without the peer")
@@ -146,7 +146,7 @@ func TestServeAbortResets(t *testing.T) {
 	for _, queued := range []bool{false, true} {
 		conns, open := opened()
 		over, closing := ended()
-		addr := serve(t, &server.Server{Events: server.Events{Open: open, Data: echo, Close: closing}})
+		addr := serve(t, &server.Server{Events: server.Events{Open: open, Data: echo, Closed: closing}})
 		c := client(t, addr)
 		conn := weirtest.Take(t, conns)
 		if queued {
@@ -168,7 +168,7 @@ func TestServePartOfTheOutputIsNoEnd(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
 	addr := serve(t, &server.Server{SendBuffer: 16 << 10, Timeouts: server.Timeouts{Linger: 20 * time.Millisecond}, Events: server.Events{
-		Open: open, Data: echo, Close: closing,
+		Open: open, Data: echo, Closed: closing,
 	}})
 	c := client(t, addr)
 	conn := weirtest.Take(t, conns)
@@ -184,7 +184,7 @@ func TestServePartOfTheOutputIsNoEnd(t *testing.T) {
 func TestServeCloseAndAbortMayComeAgain(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	client(t, serve(t, srv))
 	conn := weirtest.Take(t, conns)
 	conn.Close()
@@ -243,7 +243,7 @@ func TestServePauseAndResume(t *testing.T) {
 func TestServePausedConnectionNoticesAReset(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
-	addr := serve(t, &server.Server{Events: server.Events{Open: open, Data: echo, Close: closing}})
+	addr := serve(t, &server.Server{Events: server.Events{Open: open, Data: echo, Closed: closing}})
 	c := client(t, addr)
 	conn := weirtest.Take(t, conns)
 	conn.PauseRead()
@@ -350,7 +350,7 @@ func TestServeDetach(t *testing.T) {
 						c.Close()
 						return nil
 					},
-					Close: func(*server.Conn, error) { panic("called") },
+					Closed: func(*server.Conn, error) { panic("called") },
 				}}
 				addr := listen(srv)
 				c := client(t, addr)
@@ -461,8 +461,8 @@ func TestServeAttach(t *testing.T) {
 					detached <- s
 					return err
 				},
-				Data:  func(c *server.Conn) error { got <- string(c.Next(-1)); _, err := c.WriteString("ok"); return err },
-				Close: closing,
+				Data:   func(c *server.Conn) error { got <- string(c.Next(-1)); _, err := c.WriteString("ok"); return err },
+				Closed: closing,
 			}}
 			t.Cleanup(func() { srv.Close() })
 			a, b := weirtest.Pair(t, socket.Stream)
@@ -528,8 +528,8 @@ func TestServeCloseInOpenLeavesTheInputOfAttachAlone(t *testing.T) {
 			c.Close()
 			return err
 		},
-		Data:  func(c *server.Conn) error { presented.Add(1); return nil },
-		Close: closing,
+		Data:   func(c *server.Conn) error { presented.Add(1); return nil },
+		Closed: closing,
 	}}
 	t.Cleanup(func() { srv.Close() })
 	a, b := weirtest.Pair(t, socket.Stream)
@@ -565,7 +565,7 @@ func TestServeAttachRefuses(t *testing.T) {
 	weirtest.Take(t, reading)
 	require.NoError(t, srv.Close())
 	a, _ = weirtest.Pair(t, socket.Stream)
-	require.ErrorIs(t, srv.Attach(a, nil), server.ErrServerClosed)
+	require.ErrorIs(t, srv.Attach(a, nil), server.ErrClosed)
 	_, err = a.Write([]byte("still the caller's"))
 	require.NoError(t, err)
 }
@@ -640,7 +640,7 @@ func TestServeStress(t *testing.T) {
 			},
 			End:      func(c *server.Conn) error { c.Close(); return random(c, "callback") },
 			Pressure: func(c *server.Conn, on bool) { _ = random(c, "callback") },
-			Close:    func(c *server.Conn, err error) { closes.Add(1); _ = random(c, "closed") },
+			Closed:   func(c *server.Conn, err error) { closes.Add(1); _ = random(c, "closed") },
 		}}
 	addr := serve(t, srv)
 	stop := make(chan struct{})

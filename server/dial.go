@@ -13,8 +13,8 @@ import (
 // go. When it returns the connection, Events.Open has been called or is about
 // to be. A Server needs no listener to Dial. Of one with Handle it is an error.
 func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*Conn, error) {
-	if s.Handle != nil {
-		return nil, errors.New("weir: dial: the server has Handle, and no Events")
+	if s.Handler != nil {
+		return nil, errors.New("server: dial: the server has Handle, and no Events")
 	}
 	if err := s.start(); err != nil {
 		return nil, err
@@ -31,15 +31,15 @@ func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address st
 	err = s.attach(sock, user, func(c *Conn, err error) { ready <- served{c, err} })
 	if err != nil {
 		sock.Close()
-		return nil, fmt.Errorf("weir: dial %s %s: %w", network, address, err)
+		return nil, fmt.Errorf("server: dial %s %s: %w", network, address, err)
 	}
 	select {
 	case x := <-ready:
 		if x.err != nil {
-			return nil, fmt.Errorf("weir: dial %s %s: %w", network, address, x.err)
+			return nil, fmt.Errorf("server: dial %s %s: %w", network, address, x.err)
 		}
 		return x.c, nil
 	case <-s.ended:
-		return nil, ErrServerClosed
+		return nil, ErrClosed
 	}
 }

@@ -31,8 +31,8 @@ func TestDialServesAConnectionByEvents(t *testing.T) {
 			_, err := c.WriteString(c.User.(string))
 			return err
 		},
-		Data:  func(c *server.Conn) error { got <- string(c.Next(-1)); return nil },
-		Close: func(_ *server.Conn, err error) { ended <- err },
+		Data:   func(c *server.Conn) error { got <- string(c.Next(-1)); return nil },
+		Closed: func(_ *server.Conn, err error) { ended <- err },
 	}}
 	defer srv.Close()
 	c, err := srv.Dial(t.Context(), weirnet.Dialer{}, "tcp", listener.Addr().String(), "hello")
@@ -68,9 +68,9 @@ func TestDialFails(t *testing.T) {
 
 	require.NoError(t, srv.Close())
 	_, err = srv.Dial(t.Context(), weirnet.Dialer{}, "tcp", full, nil)
-	require.ErrorIs(t, err, server.ErrServerClosed)
+	require.ErrorIs(t, err, server.ErrClosed)
 
-	blocking := &server.Server{Handle: func(*socket.Socket) error { return nil }}
+	blocking := &server.Server{Handler: func(*socket.Socket) error { return nil }}
 	defer blocking.Close()
 	_, err = blocking.Dial(t.Context(), weirnet.Dialer{}, "tcp", full, nil)
 	require.Error(t, err)

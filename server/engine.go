@@ -66,7 +66,7 @@ func (e *engine) open(a arrival) {
 	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeInetPeer(a.peer)}
 	c.self, c.active = c, e.loop.Elapsed()
 	c.short = c.peer == inetPeer{} // of a unix socket, which does not tell of descriptors
-	err := ErrServerClosed
+	err := ErrClosed
 	if !e.over {
 		err = e.loop.Handle(&c.reg, a.fd, &c.self)
 	}
@@ -80,7 +80,7 @@ func (e *engine) open(a arrival) {
 		if e.over {
 			return
 		}
-		e.srv.Log.Error("weir: a connection could not be served", "peer", a.peer, "error", err)
+		e.srv.Log.Error("server: a connection could not be served", "peer", a.peer, "error", err)
 		return
 	}
 	e.insert(c)
@@ -152,6 +152,6 @@ func (s *Server) guard(f func() error) (err error) {
 // panicked logs a panic.
 func (s *Server) panicked(v any) error {
 	s.counters.panics.Add(1)
-	s.Log.Error("weir: a callback panicked", "panic", v, "stack", string(debug.Stack()))
-	return fmt.Errorf("weir: a callback panicked: %v", v)
+	s.Log.Error("server: a callback panicked", "panic", v, "stack", string(debug.Stack()))
+	return fmt.Errorf("server: a callback panicked: %v", v)
 }

@@ -73,7 +73,7 @@ func TestServeMaxConnsLosesNoWakeUp(t *testing.T) {
 				}
 				srv := &server.Server{Loops: 4, MaxConns: max, ReusePort: true}
 				if handle {
-					srv.Handle = func(s *socket.Socket) error {
+					srv.Handler = func(s *socket.Socket) error {
 						count(1)
 						defer count(-1)
 						if err := lines(s); err != nil {
@@ -83,9 +83,9 @@ func TestServeMaxConnsLosesNoWakeUp(t *testing.T) {
 					}
 				} else {
 					srv.Events = server.Events{
-						Open:  func(*server.Conn) error { count(1); return nil },
-						Data:  func(c *server.Conn) error { _, err := c.Write(c.Next(-1)); c.Close(); return err },
-						Close: func(*server.Conn, error) { count(-1) },
+						Open:   func(*server.Conn) error { count(1); return nil },
+						Data:   func(c *server.Conn) error { _, err := c.Write(c.Next(-1)); c.Close(); return err },
+						Closed: func(*server.Conn, error) { count(-1) },
 					}
 				}
 				addrs := []socket.Addr{serve(t, srv), serveOn(t, srv, "unix", t.TempDir()+"/s")}

@@ -96,7 +96,7 @@ func TestServeUnixPathIsRemovedInTheEnd(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "relative"))
 	_, err := srv.Listen("unix", "relative")
 	require.ErrorIs(t, err, unix.EADDRINUSE)
-	require.EqualError(t, err, "weir: listen unix relative: bind: address already in use")
+	require.EqualError(t, err, "server: listen unix relative: bind: address already in use")
 	require.FileExists(t, filepath.Join(dir, "relative"), "it is the other listener's")
 	t.Chdir("/")
 	require.NoError(t, srv.Close())
@@ -144,10 +144,10 @@ func TestServeListenOnRefuses(t *testing.T) {
 	require.ErrorIs(t, srv.ListenOn(closed), net.ErrClosed)
 	require.NoError(t, srv.Close())
 	late := weirtest.Listen(t)
-	require.ErrorIs(t, srv.ListenOn(late), server.ErrServerClosed)
+	require.ErrorIs(t, srv.ListenOn(late), server.ErrClosed)
 	require.ErrorIs(t, late.Close(), net.ErrClosed, "it was the server's, which has closed it")
 	late, _ = weirtest.Pair(t, socket.Dgram)
-	require.ErrorIs(t, srv.ListenOn(late), server.ErrServerClosed)
+	require.ErrorIs(t, srv.ListenOn(late), server.ErrClosed)
 	require.ErrorIs(t, late.Close(), net.ErrClosed)
 }
 
@@ -155,7 +155,7 @@ func TestServeListenOnRefuses(t *testing.T) {
 func TestServeListenOnThatBootCloses(t *testing.T) {
 	srv := &server.Server{Events: server.Events{Data: echo, Boot: func(s *server.Server) error { return s.Close() }}}
 	ls := weirtest.Listen(t)
-	require.ErrorIs(t, srv.ListenOn(ls), server.ErrServerClosed)
+	require.ErrorIs(t, srv.ListenOn(ls), server.ErrClosed)
 	require.ErrorIs(t, ls.Close(), net.ErrClosed)
 }
 
@@ -192,9 +192,9 @@ func TestServeRefusesBadConfiguration(t *testing.T) {
 		{"Timeouts.Write", &server.Server{Timeouts: server.Timeouts{Write: -1}}},
 		{"Timeouts.Linger", &server.Server{Timeouts: server.Timeouts{Linger: -1}}},
 		{"Events.Every", &server.Server{Events: server.Events{Tick: func(*loop.Loop) {}}}},
-		{"Server.Handle and Server.Events.Data", &server.Server{Handle: handle, Events: server.Events{Data: echo}}},
-		{"Server.Handle", &server.Server{Handle: handle, Events: server.Events{Open: echo}}},
-		{"Server.Handle", &server.Server{Handle: handle, Events: server.Events{Close: func(*server.Conn, error) {}}}},
+		{"Server.Handler and Server.Events.Data", &server.Server{Handler: handle, Events: server.Events{Data: echo}}},
+		{"Server.Handler", &server.Server{Handler: handle, Events: server.Events{Open: echo}}},
+		{"Server.Handler", &server.Server{Handler: handle, Events: server.Events{Closed: func(*server.Conn, error) {}}}},
 		{"Server.Loops", &server.Server{Group: g, Loops: 1}},
 		{"Server.LockThread", &server.Server{Group: g, LockThread: true}},
 		{"Server.Group", &server.Server{Group: &loop.Group{}}},
@@ -217,11 +217,11 @@ func TestZeroServer(t *testing.T) {
 	var srv server.Server
 	require.Zero(t, srv.Stats())
 	require.NoError(t, srv.Close())
-	require.ErrorIs(t, srv.Close(), server.ErrServerClosed)
-	require.ErrorIs(t, srv.Shutdown(t.Context()), server.ErrServerClosed)
-	require.ErrorIs(t, srv.Wait(), server.ErrServerClosed)
+	require.ErrorIs(t, srv.Close(), server.ErrClosed)
+	require.ErrorIs(t, srv.Shutdown(t.Context()), server.ErrClosed)
+	require.ErrorIs(t, srv.Wait(), server.ErrClosed)
 	_, err := srv.Listen("tcp", "127.0.0.1:0")
-	require.ErrorIs(t, err, server.ErrServerClosed)
+	require.ErrorIs(t, err, server.ErrClosed)
 
 	// A connection that nobody reads is nevertheless one.
 	srv2 := &server.Server{MaxInput: 10, Log: slog.New(slog.DiscardHandler)}
@@ -233,7 +233,7 @@ func TestZeroServer(t *testing.T) {
 	require.Error(t, err)
 	var none context.Context
 	require.NoError(t, srv2.Shutdown(none))
-	require.ErrorIs(t, srv2.ListenAndServe("tcp", "127.0.0.1:0"), server.ErrServerClosed)
+	require.ErrorIs(t, srv2.ListenAndServe("tcp", "127.0.0.1:0"), server.ErrClosed)
 }
 
 func TestServeBoot(t *testing.T) {
@@ -292,14 +292,14 @@ func TestServeBootRefuses(t *testing.T) {
 		{"shutdown", func(s *server.Server) error { return s.Shutdown(t.Context()) }, "closed"},
 	} {
 		t.Run(boot.name, func(t *testing.T) {
-			srv := &server.Server{Log: slog.New(slog.DiscardHandler), Events: server.Events{Data: echo, Boot: boot.f, Shutdown: func(*server.Server) { panic("called") }}}
+			srv := &server.Server{Log: slog.New(slog.DiscardHandler), Events: server.Events{Data: echo, Boot: boot.f, Stopped: func(*server.Server) { panic("called") }}}
 			for range 2 {
 				_, err := srv.Listen("tcp", "127.0.0.1:0")
 				require.ErrorContains(t, err, boot.want)
 				require.ErrorContains(t, srv.Wait(), boot.want)
 			}
 			if err := srv.Close(); err != nil {
-				require.ErrorIs(t, err, server.ErrServerClosed)
+				require.ErrorIs(t, err, server.ErrClosed)
 			}
 		})
 	}

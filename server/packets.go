@@ -45,11 +45,11 @@ func (s *Server) addPackets(e *engine, sock *socket.Socket) error {
 		p.in[i].Buffers = [][]byte{memory[i*largestUDP : (i+1)*largestUDP]}
 		p.out[i].Buffers = [][]byte{nil}
 	}
-	p.turn, p.hook.To = p.drain, p
+	p.turn, p.hook.To = p.drain, packetObserver{p}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != serving {
-		return ErrServerClosed
+		return ErrClosed
 	}
 	if err := p.hook.Hang(sock.Registration(), loop.WantRead); err != nil {
 		return err
@@ -90,10 +90,14 @@ func (p *PacketListener) SendTo(b []byte, to socket.Addr) {
 	}
 }
 
-// Notify is for the loop.
-func (p *PacketListener) Notify(_ *loop.Hook, n loop.Notice) {
+// A packetObserver is a PacketListener as its loop sees it.
+type packetObserver struct{ p *PacketListener }
+
+// Notify is called by the loop when there may be something to receive, or room
+// to send.
+func (o packetObserver) Notify(_ *loop.Hook, n loop.Notice) {
 	if n == loop.NoticeReady {
-		p.schedule()
+		o.p.schedule()
 	}
 }
 

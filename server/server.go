@@ -18,11 +18,11 @@ import (
 
 // A Server serves connections, and datagrams, on the loops of a Group. Its
 // fields are set before the first method is called, and not changed afterwards;
-// their zero values are good defaults, but for one of Events and Handle. All
+// their zero values are good defaults, but for one of Events and Handler. All
 // methods may be called by any goroutine.
 //
-//	srv := &weir.Server{Events: weir.Events{
-//		Data: func(c *weir.Conn) error {
+//	srv := &server.Server{Events: server.Events{
+//		Data: func(c *server.Conn) error {
 //			_, err := c.Write(c.Next(-1))
 //			return err
 //		},
@@ -36,13 +36,13 @@ type Server struct {
 	// Events are called on the connection's loop, and must not block.
 	Events Events
 
-	// Handle, instead of Events.Data, serves a connection in plain blocking
+	// Handler, instead of Events.Data, serves a connection in plain blocking
 	// code. It is called on a goroutine of its own when there is something to
 	// read, and returns when it has dealt with that; until there is more, the
 	// connection then has no goroutine. An error closes the connection, as
 	// Conn.Close does, and is told to the log unless it is io.EOF or a closed or
 	// reset connection's. Of the Events those of connections are not called.
-	Handle func(s *socket.Socket) error
+	Handler func(s *socket.Socket) error
 
 	// Group is the loops to serve on. They are the caller's to close, after the
 	// Server. Nil is a group of the Server's own, of Loops loops, or of one per
@@ -153,22 +153,22 @@ type Events struct {
 	// looks of the loop, as writes of other goroutines may, is not told.
 	Pressure func(c *Conn, on bool)
 
-	// Close is the last callback of a connection, after the descriptor has
+	// Closed is the last callback of a connection, after the descriptor has
 	// been closed; if output is lost with it, the peer of a TCP connection sees
 	// a reset. The error says why: nil after Conn.Close, io.EOF when the
 	// peer has ended it, ErrAborted after Conn.Abort, or what a callback
 	// returned, a timeout, a system call's.
-	Close func(c *Conn, err error)
+	Closed func(c *Conn, err error)
 
 	// Packet is called with each datagram that a udp listener receives. It is
 	// valid until the callback returns.
 	Packet func(l *PacketListener, p []byte, from socket.Addr)
 
 	// Boot is called before anything is served; an error keeps the server from
-	// it. Of the server's methods it may call Close and Stats. Shutdown is
+	// it. Of the server's methods it may call Close and Stats. Stopped is
 	// called when the last connection is gone, or when Close ends them.
-	Boot     func(s *Server) error
-	Shutdown func(s *Server)
+	Boot    func(s *Server) error
+	Stopped func(s *Server)
 
 	// Tick is called on each loop, again and again with Every between, at
 	// least a millisecond.
@@ -185,21 +185,13 @@ const (
 	SourceHash                      // by the peer's IP address: the same goes to the same loop
 )
 
-// Why connections end, or are refused something.
-var (
-	ErrInputFull    = errors.New("weir: the input is full: too much was left unread")
-	ErrOutputFull   = errors.New("weir: the output is full: the peer takes it too slowly")
-	ErrAborted      = errors.New("weir: the connection was aborted")
-	ErrServerClosed = errors.New("weir: the server is closed")
-)
-
 // start makes the engines, once.
 func (s *Server) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.state == booting {
 		if s.booter == goroutine() {
-			return errors.New("weir: Server.Events.Boot calls the server, which does not serve yet")
+			return errors.New("server: Server.Events.Boot calls the server, which does not serve yet")
 		}
 		booted := s.booted
 		s.mu.Unlock()
@@ -212,7 +204,7 @@ func (s *Server) start() error {
 	case s.state == serving:
 		return nil
 	case s.state != fresh:
-		return ErrServerClosed
+		return ErrClosed
 	}
 	if err := s.check(); err != nil {
 		return err
@@ -248,11 +240,11 @@ func (s *Server) boot() error {
 	s.mu.Lock()
 	close(s.booted)
 	if s.state == closed {
-		return ErrServerClosed
+		return ErrClosed
 	}
 	s.state = fresh
 	if err != nil {
-		s.failure = fmt.Errorf("weir: boot: %w", err)
+		s.failure = fmt.Errorf("server: boot: %w", err)
 	}
 	return s.failure
 }
@@ -260,7 +252,7 @@ func (s *Server) boot() error {
 // check refuses what makes no sense, and fills in the defaults.
 func (s *Server) check() error {
 	wrong := func(field string, value any, why string) error {
-		return fmt.Errorf("weir: Server.%s is %v: %s", field, value, why)
+		return fmt.Errorf("server: Server.%s is %v: %s", field, value, why)
 	}
 	for _, f := range []struct {
 		name  string
@@ -289,10 +281,10 @@ func (s *Server) check() error {
 	s.KeepAlive = cmp.Or(s.KeepAlive, 15*time.Second)
 	s.Log = cmp.Or(s.Log, slog.Default())
 	switch {
-	case s.Handle != nil && s.Events.Data != nil:
-		return errors.New("weir: Server.Handle and Server.Events.Data are both set")
-	case s.Handle != nil && (s.Events.Open != nil || s.Events.End != nil || s.Events.Pressure != nil || s.Events.Close != nil):
-		return errors.New("weir: Server.Handle serves connections without Server.Events.Open, End, Pressure and Close")
+	case s.Handler != nil && s.Events.Data != nil:
+		return errors.New("server: Server.Handler and Server.Events.Data are both set")
+	case s.Handler != nil && (s.Events.Open != nil || s.Events.End != nil || s.Events.Pressure != nil || s.Events.Closed != nil):
+		return errors.New("server: Server.Handler serves connections without Server.Events.Open, End, Pressure and Closed")
 	case s.LowWater > s.HighWater:
 		return wrong("LowWater", s.LowWater, "it is above HighWater")
 	case s.MaxOutput < s.HighWater:
@@ -306,9 +298,9 @@ func (s *Server) check() error {
 	case s.Events.Tick != nil && s.Events.Every < time.Millisecond:
 		return wrong("Events.Every", s.Events.Every, "it is a millisecond at least")
 	case s.Group != nil && len(s.Group.Loops()) == 0:
-		return errors.New("weir: Server.Group has no loops")
+		return errors.New("server: Server.Group has no loops")
 	case s.Group != nil && (s.Loops != 0 || s.LockThread):
-		return errors.New("weir: Server.Loops and Server.LockThread are for a Server without a Group")
+		return errors.New("server: Server.Loops and Server.LockThread are for a Server without a Group")
 	}
 	return nil
 }
@@ -330,7 +322,7 @@ func (s *Server) makeGroup() error {
 	n := cmp.Or(s.Loops, runtime.GOMAXPROCS(0))
 	g, err := loop.NewGroup(n, loop.RoundRobin(), opts...)
 	if err != nil {
-		return fmt.Errorf("weir: %w", err)
+		return fmt.Errorf("server: %w", err)
 	}
 	s.group, s.ownGroup = g, true
 	return nil
@@ -345,14 +337,14 @@ func (s *Server) ListenAndServe(network, address string) error {
 }
 
 // Wait returns when the server has ended, by Shutdown or Close:
-// ErrServerClosed.
+// ErrClosed.
 func (s *Server) Wait() error {
-	if err := s.start(); err != nil && err != ErrServerClosed {
+	if err := s.start(); err != nil && err != ErrClosed {
 		return err
 	}
 	s.mu.Lock()
 	ended := s.ended
 	s.mu.Unlock()
 	<-ended
-	return ErrServerClosed
+	return ErrClosed
 }

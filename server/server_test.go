@@ -37,7 +37,7 @@ func TestEchoEvents(t *testing.T) {
 }
 
 func TestEchoHandle(t *testing.T) {
-	srv := &Server{Handle: func(s *socket.Socket) error {
+	srv := &Server{Handler: func(s *socket.Socket) error {
 		line, err := s.ReadLine()
 		if err != nil {
 			return err
@@ -109,7 +109,7 @@ func TestWriteAsyncThatFailsDoesNotCallDone(t *testing.T) {
 	require.ErrorIs(t, failed, net.ErrClosed)
 	require.Equal(t, queued, c.Queued())
 	require.NoError(t, srv.Close())
-	require.ErrorIs(t, <-first, ErrServerClosed)
+	require.ErrorIs(t, <-first, ErrClosed)
 	require.Zero(t, called.Load())
 }
 
@@ -182,7 +182,7 @@ func TestWhoComesAfterCloseIsClosed(t *testing.T) {
 // line, comes back as a read of the peer.
 func handled(t *testing.T, timeouts Timeouts) (srv *Server, x *session, peer net.Conn) {
 	t.Helper()
-	srv = &Server{Timeouts: timeouts, Handle: func(s *socket.Socket) error {
+	srv = &Server{Timeouts: timeouts, Handler: func(s *socket.Socket) error {
 		line, err := s.ReadLine()
 		if err == nil {
 			_, err = s.WriteString(line + "\n")

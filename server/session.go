@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A session is a connection that Server.Handle serves. While it has nothing to
+// A session is a connection that Server.Handler serves. While it has nothing to
 // read it has no goroutine: it hangs on its Socket as an observer.
 type session struct {
 	sock     socket.Socket
@@ -65,7 +65,7 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 	if err != nil {
 		unix.Close(fd)
 		e.gone()
-		s.Log.Error("weir: a connection could not be served", "peer", from, "error", err)
+		s.Log.Error("server: a connection could not be served", "peer", from, "error", err)
 		return
 	}
 	if x := (&session{sock: sock}); s.handle(x, e) {
@@ -171,7 +171,7 @@ func (x *session) call() (err error) {
 			x.end(nil)
 		}
 	}()
-	err = x.patience.eng.srv.Handle(&x.sock)
+	err = x.patience.eng.srv.Handler(&x.sock)
 	returned = true
 	return err
 }
@@ -187,7 +187,7 @@ func (x *session) end(why error) {
 	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE),
 		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
 	default:
-		x.patience.eng.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
+		x.patience.eng.srv.Log.Error("server: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
 	}
 	if !x.leave() {
 		_ = x.sock.Close() // unless the handler has

@@ -8,7 +8,7 @@ import "context"
 // still write to each other, all are closed as with Conn.Close; one of Handle is
 // closed when that returns, or at once if it has nothing to read. Shutdown
 // returns when all are gone. When ctx is done first, it aborts the rest and
-// returns the context's cause; when Close is called first, ErrServerClosed, as on
+// returns the context's cause; when Close is called first, ErrClosed, as on
 // a server that is ending already. It must not be called by a callback, for which
 // it waits.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -16,7 +16,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	if !s.drain() {
-		return ErrServerClosed
+		return ErrClosed
 	}
 	for _, e := range s.engines {
 		e.do(e.catchUp)
@@ -35,7 +35,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case <-s.hurry:
-			err = ErrServerClosed
+			err = ErrClosed
 		}
 	}
 	if failed := s.end(); err == nil {
@@ -45,9 +45,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // Close ends the server at once: connections are reset, whatever is queued for
-// them, and also those that a Shutdown waits for. It returns when their Close
+// them, and also those that a Shutdown waits for. It returns when their Closed
 // callbacks have returned, and so must not be called by one. A second Close
-// returns ErrServerClosed.
+// returns ErrClosed.
 func (s *Server) Close() error {
 	switch {
 	case s.unborn():
@@ -58,7 +58,7 @@ func (s *Server) Close() error {
 	s.mu.Lock()
 	if s.state == closed {
 		s.mu.Unlock()
-		return ErrServerClosed
+		return ErrClosed
 	}
 	if !s.hurried {
 		s.hurried = true
@@ -174,7 +174,7 @@ func (s *Server) end() error {
 	if s.watchdog != nil {
 		s.watchdog.stop()
 	}
-	if f := s.Events.Shutdown; f != nil {
+	if f := s.Events.Stopped; f != nil {
 		_ = s.guard(func() error { f(s); return nil })
 	}
 	err := s.dropGroup()
@@ -192,7 +192,7 @@ func (e *engine) abort() {
 	for e.conns != nil {
 		c := e.conns
 		c.reset()
-		c.finish(ErrServerClosed)
+		c.finish(ErrClosed)
 	}
 }
 

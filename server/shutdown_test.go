@@ -28,7 +28,7 @@ func TestShutdownServesTheBacklog(t *testing.T) {
 		defer g.Close()
 		srv := &server.Server{Group: g}
 		if handle {
-			srv.Handle = lines
+			srv.Handler = lines
 		} else {
 			srv.Events.Data = func(c *server.Conn) error {
 				hold.Store(c)
@@ -71,8 +71,8 @@ func TestShutdownAnswersAndSendsWhatIsQueued(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
 	downs := make(chan bool, 8)
-	srv := &server.Server{SendBuffer: 64 << 10, Events: server.Events{Open: open, Data: echo, Close: closing, Shutdown: func(s *server.Server) {
-		downs <- errors.Is(s.Close(), server.ErrServerClosed)
+	srv := &server.Server{SendBuffer: 64 << 10, Events: server.Events{Open: open, Data: echo, Closed: closing, Stopped: func(s *server.Server) {
+		downs <- errors.Is(s.Close(), server.ErrClosed)
 	}}}
 	addr := serve(t, srv)
 	asks, takes, idle := client(t, addr), client(t, addr), client(t, addr)
@@ -108,13 +108,13 @@ func TestShutdownAnswersAndSendsWhatIsQueued(t *testing.T) {
 	for range 3 {
 		require.NoError(t, weirtest.Take(t, over))
 	}
-	require.ErrorIs(t, srv.Wait(), server.ErrServerClosed)
+	require.ErrorIs(t, srv.Wait(), server.ErrClosed)
 }
 
 func TestShutdownAtItsDeadline(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	c := client(t, serve(t, srv))
 	stuffed(t, weirtest.Take(t, conns), 1<<20)
 	why := errors.New("long enough")
@@ -124,7 +124,7 @@ func TestShutdownAtItsDeadline(t *testing.T) {
 	require.Empty(t, down)
 	cancel(why)
 	require.Equal(t, why, weirtest.Take(t, down))
-	require.Equal(t, server.ErrServerClosed, weirtest.Take(t, over))
+	require.Equal(t, server.ErrClosed, weirtest.Take(t, over))
 	_, err := io.Copy(io.Discard, c)
 	require.ErrorIs(t, err, unix.ECONNRESET)
 }
@@ -132,16 +132,16 @@ func TestShutdownAtItsDeadline(t *testing.T) {
 func TestCloseHurriesAShutdown(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	c := client(t, serve(t, srv))
 	stuffed(t, weirtest.Take(t, conns), 1<<20)
 	down := make(chan error, 1)
 	go func() { down <- srv.Shutdown(context.Background()) }()
-	weirtest.Eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == server.ErrServerClosed }, "it has begun")
-	require.ErrorIs(t, srv.Shutdown(context.Background()), server.ErrServerClosed)
+	weirtest.Eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == server.ErrClosed }, "it has begun")
+	require.ErrorIs(t, srv.Shutdown(context.Background()), server.ErrClosed)
 	require.NoError(t, srv.Close())
-	require.Equal(t, server.ErrServerClosed, weirtest.Take(t, over))
-	require.Equal(t, server.ErrServerClosed, weirtest.Take(t, down))
+	require.Equal(t, server.ErrClosed, weirtest.Take(t, over))
+	require.Equal(t, server.ErrClosed, weirtest.Take(t, down))
 	_, err := io.Copy(io.Discard, c)
 	require.Error(t, err)
 }
@@ -152,7 +152,7 @@ func TestCloseResets(t *testing.T) {
 		conns, open := opened()
 		over, closing := ended()
 		downs := make(chan int, 8)
-		srv := &server.Server{Loops: 2, Events: server.Events{Open: open, Data: echo, Close: closing, Shutdown: func(s *server.Server) { downs <- s.Stats().Conns; panic("on purpose") }}}
+		srv := &server.Server{Loops: 2, Events: server.Events{Open: open, Data: echo, Closed: closing, Stopped: func(s *server.Server) { downs <- s.Stats().Conns; panic("on purpose") }}}
 		if !own {
 			var err error
 			g, err = loop.NewGroup(2, loop.RoundRobin())
@@ -178,17 +178,17 @@ func TestCloseResets(t *testing.T) {
 			if err := weirtest.Take(t, errs); err == nil {
 				none++
 			} else {
-				require.ErrorIs(t, err, server.ErrServerClosed)
+				require.ErrorIs(t, err, server.ErrClosed)
 			}
 		}
 		require.NotZero(t, none)
 		for _, c := range clients {
 			expectReset(t, c)
-			require.Equal(t, server.ErrServerClosed, weirtest.Take(t, over))
+			require.Equal(t, server.ErrClosed, weirtest.Take(t, over))
 		}
 		require.Zero(t, weirtest.Take(t, downs))
 		require.Empty(t, downs)
-		require.ErrorIs(t, srv.Wait(), server.ErrServerClosed)
+		require.ErrorIs(t, srv.Wait(), server.ErrClosed)
 		for _, l := range loops {
 			err := l.Post(func() {})
 			if own {
@@ -207,7 +207,7 @@ func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
 	path := t.TempDir() + "/s"
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Group: g, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Group: g, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	addr := serveOn(t, srv, "unix", path)
 	c, d := client(t, addr), client(t, addr)
 	conn := weirtest.Take(t, conns)
@@ -233,7 +233,7 @@ func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
 
 	g, err = loop.NewGroup(1, loop.RoundRobin())
 	require.NoError(t, err)
-	blocking := &server.Server{Group: g, Handle: lines}
+	blocking := &server.Server{Group: g, Handler: lines}
 	c = client(t, serve(t, blocking))
 	send(t, c, "x\n")
 	expect(t, c, "<x>")
@@ -298,13 +298,13 @@ func TestServeCloseSurvivesTheEndOfAFullLoop(t *testing.T) {
 	g := jammable(t, 1)
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Group: g, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Group: g, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	client(t, serve(t, srv))
 	weirtest.Take(t, conns)
 	free := jam(t, g.Loops()[0])
 	down := make(chan error, 1)
 	go func() { down <- srv.Close() }()
-	weirtest.Eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == server.ErrServerClosed }, "it has begun")
+	weirtest.Eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == server.ErrClosed }, "it has begun")
 	time.Sleep(10 * time.Millisecond) // either way it must hold; this way Close waits already
 	closed := make(chan error, 1)
 	go func() { closed <- g.Close() }()
@@ -324,7 +324,7 @@ func TestServeCloseWaitsForAGroupThatEnds(t *testing.T) {
 	srv := &server.Server{Group: g, Events: server.Events{
 		Open: open,
 		Data: echo,
-		Close: func(*server.Conn, error) {
+		Closed: func(*server.Conn, error) {
 			close(entered)
 			select {
 			case <-shut:
@@ -332,7 +332,7 @@ func TestServeCloseWaitsForAGroupThatEnds(t *testing.T) {
 			}
 			calls.add("close")
 		},
-		Shutdown: func(*server.Server) { calls.add("shutdown"); close(shut) },
+		Stopped: func(*server.Server) { calls.add("shutdown"); close(shut) },
 	}}
 	client(t, serve(t, srv))
 	weirtest.Take(t, conns)
@@ -380,7 +380,7 @@ func TestServerLeavesNoDescriptor(t *testing.T) {
 		func() *server.Server {
 			return &server.Server{Events: server.Events{Data: echo, Packet: func(*server.PacketListener, []byte, socket.Addr) {}}}
 		},
-		func() *server.Server { return &server.Server{Handle: lines} },
+		func() *server.Server { return &server.Server{Handler: lines} },
 		func() *server.Server {
 			return &server.Server{MaxConns: 3, ReusePort: true, Events: server.Events{Data: echo}}
 		},

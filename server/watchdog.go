@@ -62,7 +62,7 @@ func (w *watchdog) look(l *watched, i int, now time.Time) {
 	turn, busy := w.srv.engines[i].loop.Busy()
 	if !busy || turn != l.turn || l.since.IsZero() {
 		if l.told {
-			w.srv.Log.Warn("weir: an event loop turns again", "loop", i, "after", now.Sub(l.since))
+			w.srv.Log.Warn("server: an event loop turns again", "loop", i, "after", now.Sub(l.since))
 		}
 		l.turn, l.since, l.told = turn, now, false
 		return
@@ -70,7 +70,7 @@ func (w *watchdog) look(l *watched, i int, now time.Time) {
 	if held := now.Sub(l.since); held >= w.srv.StallAfter && !l.told {
 		l.told = true
 		w.srv.counters.stalls.Add(1)
-		w.srv.Log.Warn("weir: an event loop is held up", "loop", i, "for", held, "stack", stackOf(l.id.Load()))
+		w.srv.Log.Warn("server: an event loop is held up", "loop", i, "for", held, "stack", stackOf(l.id.Load()))
 	}
 }
 
