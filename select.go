@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"sync"
 	"syscall"
@@ -193,7 +194,7 @@ func (c *call) sleep(until time.Time) error {
 		c.gate.Disarm()
 		return failed("", err)
 	}
-	_ = c.gate.Sleep(group.Pick(), until)
+	_ = c.gate.Sleep(group.Pick(netip.Addr{}), until)
 	return nil
 }
 

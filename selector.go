@@ -3,6 +3,7 @@ package weir
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -312,7 +313,7 @@ func (s *Selector) sleep(g *loop.Gate, until time.Time) error {
 		if err != nil {
 			return selectorFailed(opWait, err)
 		}
-		home = group.Pick()
+		home = group.Pick(netip.Addr{})
 	}
 	if g.Sleep(home, until) != nil {
 		s.mu.Lock()

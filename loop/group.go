@@ -3,36 +3,11 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
 )
-
-// A Policy says which of a group's loops gets a new descriptor. It is called
-// by any goroutine, concurrently; loops is never empty and must not be
-// changed.
-type Policy func(loops []*Loop) *Loop
-
-// RoundRobin takes the loops in turn.
-func RoundRobin() Policy {
-	var next atomic.Uint64
-	return func(loops []*Loop) *Loop {
-		return loops[(next.Add(1)-1)%uint64(len(loops))]
-	}
-}
-
-// LeastRegistered takes the loop with the fewest registrations.
-func LeastRegistered() Policy {
-	return func(loops []*Loop) *Loop {
-		best, fewest := loops[0], loops[0].Registered()
-		for _, l := range loops[1:] {
-			if n := l.Registered(); n < fewest {
-				best, fewest = l, n
-			}
-		}
-		return best
-	}
-}
 
 // A Group is a fixed number of loops that share the descriptors.
 type Group struct {
@@ -41,14 +16,14 @@ type Group struct {
 	closed atomic.Bool
 }
 
-// NewGroup starts n loops with the same options, n being at least 1. The policy
-// must not be nil.
+// NewGroup starts n loops with the same options; n is at least 1. A nil policy
+// is RoundRobin.
 func NewGroup(n int, policy Policy, opts ...Option) (*Group, error) {
 	if n < 1 {
 		return nil, fmt.Errorf("loop: group of %d loops: at least 1 is needed", n)
 	}
 	if policy == nil {
-		return nil, errors.New("loop: group: the policy is nil")
+		policy = RoundRobin()
 	}
 	g := &Group{policy: policy}
 	for range n {
@@ -61,9 +36,15 @@ func NewGroup(n int, policy Policy, opts ...Option) (*Group, error) {
 	return g, nil
 }
 
-// Pick is the loop that the next descriptor should go to. A closed group still
-// has one, whose Register fails.
-func (g *Group) Pick() *Loop { return g.policy(g.loops) }
+// Pick returns the loop that the policy chooses for a new descriptor with that
+// peer; the zero Addr is for a descriptor without one. A closed group still
+// returns a loop, whose Register fails.
+func (g *Group) Pick(peer netip.Addr) *Loop {
+	if l := g.policy(g.loops, peer); l != nil {
+		return l
+	}
+	return g.loops[0]
+}
 
 // Loops is the group's loops. The slice must not be changed.
 func (g *Group) Loops() []*Loop { return g.loops }

@@ -111,6 +111,8 @@ type Loop struct {
 	more    bool     // due work was left for the next turn
 	now     int64    // the time of the turn; 0 until somebody asks
 
+	expected atomic.Int64 // descriptors on their way to the loop: see Expect
+
 	turns  atomic.Uint64
 	fatal  error
 	panics atomic.Uint64

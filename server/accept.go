@@ -1,7 +1,6 @@
 package server
 
 import (
-	"hash/maphash"
 	"syscall"
 	"time"
 
@@ -71,7 +70,7 @@ func (l *listener) accept() (more bool) {
 		}
 		l.pause = 0
 		s.counters.accepted.Add(1)
-		s.serve(l.eng, fd, l.family, from)
+		s.serve(l.eng, fd, l.family, from.Unmap())
 	}
 	l.reg.Poke() // the others' turn
 	return true
@@ -119,10 +118,7 @@ func (s *Server) admit(l *listener) bool {
 }
 
 // gone counts a connection of the engine out.
-func (e *engine) gone() {
-	e.load.Add(-1)
-	e.srv.gone()
-}
+func (e *engine) gone() { e.srv.gone() }
 
 // gone counts a connection out.
 func (s *Server) gone() {
@@ -143,43 +139,35 @@ func (s *Server) gone() {
 	}
 }
 
-// serve gives a connection that was accepted and counted in to a loop.
+// serve gives a connection that was accepted and counted to a loop.
 func (s *Server) serve(from *engine, fd int, family socket.Family, peer socket.Addr) {
 	e := from
-	if !s.ReusePort && len(s.engines) > 1 {
+	if !s.ReusePort {
 		e = s.pick(peer)
 	}
-	e.load.Add(1)
 	switch {
 	case s.Handler != nil:
 		e.begin(fd, family, peer, from)
 	case e == from:
 		e.open(arrival{fd: fd, peer: peer})
 	default:
-		if err := e.post(func() { e.open(arrival{fd: fd, peer: peer}) }); err != nil { // that loop was closed
-			unix.Close(fd)
-			e.gone()
-		}
+		e.send(arrival{fd: fd, peer: peer})
 	}
 }
 
-var hashSeed = maphash.MakeSeed()
-
-// pick is the loop for a new connection.
-func (s *Server) pick(peer socket.Addr) *engine {
-	switch s.Balance {
-	case LeastConnections:
-		least := s.engines[0]
-		for _, e := range s.engines[1:] {
-			if e.load.Load() < least.load.Load() {
-				least = e
-			}
-		}
-		return least
-	case SourceHash:
-		if ip := peer.AddrPort().Addr(); ip.IsValid() {
-			return s.engines[maphash.Comparable(hashSeed, ip)%uint64(len(s.engines))]
-		}
+// send gives an arrival to the engine's loop from another goroutine. If that
+// loop was closed, it closes the descriptor and returns false.
+func (e *engine) send(a arrival) bool {
+	e.loop.Expect(1)
+	err := e.post(func() {
+		e.loop.Expect(-1)
+		e.open(a)
+	})
+	if err != nil {
+		e.loop.Expect(-1)
+		unix.Close(a.fd)
+		e.srv.gone()
+		return false
 	}
-	return s.engines[s.turn.Add(1)%uint64(len(s.engines))]
+	return true
 }

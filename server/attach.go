@@ -29,7 +29,7 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 	if sock.Type() != socket.Stream {
 		return &socket.Error{Op: "attach", Addr: sock.Type().String(), Errno: unix.EPROTOTYPE, Err: errors.New("it is not a stream")}
 	}
-	peer := sock.RemoteAddr()
+	peer := sock.RemoteAddr().Unmap()
 	if !s.enter() {
 		return ErrClosed
 	}
@@ -41,12 +41,7 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
-	e := s.pick(peer)
-	e.load.Add(1)
-	a := arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}
-	if err := e.post(func() { e.open(a) }); err != nil { // the group was closed
-		unix.Close(fd)
-		e.gone()
+	if !s.pick(peer).send(arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}) {
 		return ErrClosed
 	}
 	return nil
@@ -65,14 +60,10 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
-	for _, e := range s.engines {
-		if e.loop == moved.Registration().Loop() {
-			e.load.Add(1)
-			// The handle is a view, which keeps moved from being collected.
-			if x := (&session{sock: *moved.With(context.Background())}); s.handle(x, e) {
-				go x.run()
-			}
-		}
+	// The handle is a view, which keeps moved from being collected.
+	x := &session{sock: *moved.With(context.Background())}
+	if s.handle(x, s.engineOn(moved.Registration().Loop())) {
+		go x.run()
 	}
 	return nil
 }

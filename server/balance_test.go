@@ -43,7 +43,7 @@ func TestServeRoundRobin(t *testing.T) {
 
 func TestServeLeastConnections(t *testing.T) {
 	conns, open := opened()
-	srv := &server.Server{Loops: 3, Balance: server.LeastConnections, Events: server.Events{Open: open, Data: echo}}
+	srv := &server.Server{Loops: 3, Policy: loop.LeastRegistered(), Events: server.Events{Open: open, Data: echo}}
 	addr := serve(t, srv)
 	client(t, addr)
 	first := weirtest.Take(t, conns)
@@ -56,7 +56,7 @@ func TestServeLeastConnections(t *testing.T) {
 	all, by := spread(t, conns, 29)
 	by[first.Loop()]++
 	for _, n := range by {
-		require.Equal(t, 10, n)
+		require.InDelta(t, 10, n, 1, "one of the loops has the listener, too")
 	}
 	left := 30
 	for _, c := range append(all, first) {
@@ -66,16 +66,16 @@ func TestServeLeastConnections(t *testing.T) {
 		}
 	}
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == left }, "they go")
-	for range 10 {
+	for range 8 {
 		client(t, addr)
 	}
-	_, by = spread(t, conns, 10)
-	require.Equal(t, map[*loop.Loop]int{first.Loop(): 10}, by)
+	_, by = spread(t, conns, 8)
+	require.Equal(t, map[*loop.Loop]int{first.Loop(): 8}, by)
 }
 
 func TestServeSourceHash(t *testing.T) {
 	conns, open := opened()
-	addr := serve(t, &server.Server{Loops: 2, Balance: server.SourceHash, Events: server.Events{Open: open, Data: echo}})
+	addr := serve(t, &server.Server{Loops: 2, Policy: loop.SourceHash(), Events: server.Events{Open: open, Data: echo}})
 	used := map[*loop.Loop]int{}
 	for i := range 32 {
 		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i))}}
@@ -153,12 +153,13 @@ func TestServeSocketOptions(t *testing.T) {
 			{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 			{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15},
 			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9},
 		}},
 		{"other", &server.Server{Delay: true, KeepAlive: 1001 * time.Millisecond, RecvBuffer: 20_000, SendBuffer: 30_000}, []option{
 			{unix.IPPROTO_TCP, unix.TCP_NODELAY, 0},
 			{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 			{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 2},
-			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 2},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15}, // as with Go's net
 			{unix.SOL_SOCKET, unix.SO_RCVBUF, 40_000}, // the kernel doubles it
 			{unix.SOL_SOCKET, unix.SO_SNDBUF, 60_000},
 		}},

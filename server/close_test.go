@@ -576,7 +576,7 @@ func TestServeStress(t *testing.T) {
 	var opens, closes, detached, asked, completed atomic.Int64
 	conns := make(chan *server.Conn, 1<<14)
 	var sockets sync.Map
-	g, err := loop.NewGroup(2, loop.RoundRobin())
+	g, err := loop.NewGroup(2, loop.LeastRegistered())
 	require.NoError(t, err)
 	defer g.Close()
 	random := func(c *server.Conn, from string) error {
@@ -630,7 +630,7 @@ func TestServeStress(t *testing.T) {
 		}
 		return nil
 	}
-	srv := &server.Server{Group: g, MaxConns: 16, HighWater: 100 << 10, MaxOutput: 1 << 20, Balance: server.LeastConnections, SendBuffer: 32 << 10,
+	srv := &server.Server{Group: g, MaxConns: 16, HighWater: 100 << 10, MaxOutput: 1 << 20, SendBuffer: 32 << 10,
 		Timeouts: server.Timeouts{Idle: time.Second, Read: time.Second, Write: time.Second, Linger: 100 * time.Millisecond},
 		Events: server.Events{
 			Open: func(c *server.Conn) error { opens.Add(1); conns <- c; return random(c, "callback") },

@@ -3,7 +3,6 @@ package server
 import (
 	"fmt"
 	"runtime/debug"
-	"sync/atomic"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
@@ -23,7 +22,6 @@ const (
 type engine struct {
 	srv  *Server
 	loop *loop.Loop
-	load atomic.Int64 // connections, with those on their way
 
 	conns    *Conn // all of them, newest first
 	draining bool

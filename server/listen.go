@@ -5,24 +5,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
+	"github.com/seed-2334f180/weir/loop"
+	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// Listen opens a listener and serves it from then on. The network is "tcp",
-// "tcp4", "tcp6" or "unix"; or "udp", "udp4" or "udp6", for Events.Packet. The
-// address is as net.Listen has it: a host, which may be empty for all of this
-// machine's addresses, and a port, of which 0 is a free one; or a path, which
-// must not exist, and is removed in the end. Listen returns the address that it
-// is bound to.
+// Listen opens a listener and serves it from then on. It returns the address
+// that the listener is bound to.
+//
+// The network is "tcp", "tcp4", "tcp6" or "unix"; or, for Events.Packet, "udp",
+// "udp4" or "udp6". The address is that of net.Listen: a host and a port, where
+// an empty host means all addresses of the machine and port 0 a free port; or a
+// path, which must not exist and which the server removes when it ends. A path
+// that begins with "@" is an abstract name: unix(7).
 func (s *Server) Listen(network, address string) (bound socket.Addr, err error) {
 	if err := s.start(); err != nil {
 		return socket.Addr{}, err
@@ -43,17 +45,14 @@ func (s *Server) Listen(network, address string) (bound socket.Addr, err error) 
 	for range engines {
 		ls, err := s.openListener(network, address)
 		if err != nil {
-			if errors.As(err, new(*net.OpError)) { // it says where
-				return socket.Addr{}, fmt.Errorf("server: %w", err)
-			}
-			return socket.Addr{}, fmt.Errorf("server: listen %s %s: %w", network, address, err)
+			return socket.Addr{}, listenFailed(network, address, err)
 		}
 		opened = append(opened, ls)
 		bound = ls.LocalAddr()
 		if network != "unix" {
 			_, port, _ := net.SplitHostPort(bound.String())
 			host, _, _ := net.SplitHostPort(address)
-			address = net.JoinHostPort(host, port) // that the others bind, too
+			address = net.JoinHostPort(host, port) // the others bind the same port
 		}
 	}
 	for _, e := range engines {
@@ -65,112 +64,78 @@ func (s *Server) Listen(network, address string) (bound socket.Addr, err error) 
 	return bound, nil
 }
 
-// openListener makes a listening socket, or one for datagrams. Names and
-// addresses are net's business, and so it is net that opens it; a duplicate of
-// its descriptor is ours.
+// listenFailed returns err with the network and the address before it, once.
+func listenFailed(network, address string, err error) error {
+	if errors.As(err, new(*net.OpError)) { // it names them
+		return fmt.Errorf("server: %w", err)
+	}
+	return fmt.Errorf("server: listen %s %s: %w", network, address, err)
+}
+
+// openListener opens a socket that listens, or a bound one for datagrams, with
+// the server's options.
 func (s *Server) openListener(network, address string) (*socket.Socket, error) {
-	config := net.ListenConfig{KeepAlive: -1, Control: s.prepare}
-	config.SetMultipathTCP(false)
-	var opened io.Closer
-	var err error
+	config := s.listenConfig()
 	switch network {
-	case "tcp", "tcp4", "tcp6":
-		opened, err = config.Listen(context.Background(), network, address)
-	case "unix":
-		opened, err = config.Listen(context.Background(), network, address)
+	case "tcp", "tcp4", "tcp6", "unix":
+		return config.ListenSocket(context.Background(), network, address)
 	case "udp", "udp4", "udp6":
-		opened, err = config.ListenPacket(context.Background(), network, address)
-	default:
-		return nil, net.UnknownNetworkError(network)
+		return config.ListenPacketSocket(context.Background(), network, address)
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer opened.Close()
-	fd, err := duplicate(opened.(syscall.Conn))
-	if err != nil {
-		return nil, err
-	}
-	ls, err := socket.Resume(fd, nil, socket.Group(s.group))
-	if err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	if ls.Type() == socket.Stream {
-		err = ls.Listen(s.Backlog)
-	}
-	if err != nil {
-		ls.Close()
-		return nil, err
-	}
-	if l, ok := opened.(*net.UnixListener); ok {
-		l.SetUnlinkOnClose(false) // only now, for a failure is to leave no path
-	}
-	return ls, nil
+	return nil, net.UnknownNetworkError(network)
 }
 
-// prepare sets the options of a listener, before it is bound.
-func (s *Server) prepare(network, _ string, conn syscall.RawConn) (err error) {
-	failed := conn.Control(func(fd uintptr) {
-		if s.ReusePort && !strings.HasPrefix(network, "unix") {
-			if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
-				err = os.NewSyscallError("setsockopt", err)
-				return
-			}
-		}
-		err = s.tune(int(fd))
-	})
-	return cmp.Or(failed, err)
+// listenConfig returns the options of a listener as package net has them, plus a
+// function for those that it does not have.
+func (s *Server) listenConfig() *weirnet.ListenConfig {
+	return &weirnet.ListenConfig{
+		KeepAlive: s.KeepAlive,
+		Backlog:   s.Backlog,
+		Group:     s.group,
+		Control: func(network, _ string, conn syscall.RawConn) (err error) {
+			failed := conn.Control(func(fd uintptr) {
+				if s.ReusePort && !strings.HasPrefix(network, "unix") {
+					err = setInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+				}
+				if err == nil {
+					err = s.tune(int(fd), strings.HasPrefix(network, "tcp"))
+				}
+			})
+			return cmp.Or(failed, err)
+		},
+	}
 }
 
-// tune sets the options of a listener that the connections which it accepts
-// inherit.
-func (s *Server) tune(fd int) error {
-	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
-	if err != nil {
-		return os.NewSyscallError("getsockopt", err)
-	}
-	tcp := protocol == unix.IPPROTO_TCP
-	seconds := max(int((s.KeepAlive+time.Second-1)/time.Second), 1)
+// tune sets the server's own options of a listener. Accepted connections inherit
+// them.
+func (s *Server) tune(fd int, tcp bool) error {
 	for _, o := range []struct {
 		wanted             bool
 		level, name, value int
 	}{
 		{s.RecvBuffer > 0, unix.SOL_SOCKET, unix.SO_RCVBUF, s.RecvBuffer},
 		{s.SendBuffer > 0, unix.SOL_SOCKET, unix.SO_SNDBUF, s.SendBuffer},
-		{tcp && !s.Delay, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		{tcp && s.KeepAlive > 0, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{tcp && s.KeepAlive > 0, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds},
-		{tcp && s.KeepAlive > 0, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds},
+		{tcp && s.Delay, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0},
 	} {
 		if !o.wanted {
 			continue
 		}
-		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
-			return os.NewSyscallError("setsockopt", err)
+		if err := setInt(fd, o.level, o.name, o.value); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// duplicate is a second descriptor of an open file.
-func duplicate(c syscall.Conn) (dup int, err error) {
-	conn, err := c.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	failed := conn.Control(func(fd uintptr) {
-		dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	if err = cmp.Or(failed, err); err != nil {
-		return -1, os.NewSyscallError("fcntl", err)
-	}
-	return dup, nil
+// setInt is setsockopt(2).
+func setInt(fd, level, name, value int) error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, name, value))
 }
 
-// ListenOn serves a socket that was made otherwise: one that listens, or, for
-// Events.Packet, one that is bound. The server owns it from then on.
-// With an error it is still the caller's, unless that is ErrClosed.
+// ListenOn serves a socket that the program has made: one that listens, or, for
+// Events.Packet, one that is bound. The server owns the socket from then on, and
+// sets its options on it. If ListenOn returns an error, the caller still owns the
+// socket, unless the error is ErrClosed.
 func (s *Server) ListenOn(ls *socket.Socket) error {
 	if ls == nil {
 		return errors.New("server: listen: the socket is nil")
@@ -188,31 +153,38 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 	return err
 }
 
-// checkOther prepares a socket that was made otherwise, and says why it cannot be
-// served.
+// checkOther sets the options of a socket that the server has not opened. It
+// returns an error if the socket cannot be served.
 func (s *Server) checkOther(ls *socket.Socket) error {
 	if err := s.serves(ls.Type()); err != nil {
 		return err
 	}
+	if err := s.listenConfig().Tune(ls); err != nil {
+		return fmt.Errorf("server: listen: %w", err)
+	}
 	if ls.Registration().Use() != nil {
 		return fmt.Errorf("server: %w", connClosed("listen"))
 	}
+	defer ls.Registration().Done()
 	fd := ls.Registration().FD()
-	err := s.tune(fd)
+	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err == nil {
+		err = s.tune(fd, protocol == unix.IPPROTO_TCP)
+	}
 	if err == nil && ls.Type() != socket.Dgram {
 		var listens int
 		if listens, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 0 {
 			err = &socket.Error{Op: "listen", Addr: ls.LocalAddr().String(), Errno: unix.EINVAL, Err: errors.New("the socket does not listen")}
 		}
 	}
-	ls.Registration().Done()
 	if err != nil {
 		return fmt.Errorf("server: listen: %w", err)
 	}
 	return nil
 }
 
-// serves says whether there is a callback for what sockets of a type bring.
+// serves returns an error if no callback is set for what a socket of the type
+// brings.
 func (s *Server) serves(t socket.Type) error {
 	switch {
 	case t == socket.Dgram && s.Events.Packet == nil:
@@ -223,7 +195,8 @@ func (s *Server) serves(t socket.Type) error {
 	return nil
 }
 
-// add serves a listening socket on an engine.
+// add serves a listening socket on an engine. With unlink, the listener removes
+// the path of its unix socket in the end.
 func (s *Server) add(e *engine, ls *socket.Socket, unlink bool) error {
 	if err := s.serves(ls.Type()); err != nil {
 		return err
@@ -246,7 +219,7 @@ func (s *Server) add(e *engine, ls *socket.Socket, unlink bool) error {
 		unix.Close(fd)
 		return ErrClosed
 	}
-	l.pending = true // whoever connected before
+	l.pending = true // clients may have connected before
 	if err := e.loop.Handle(&l.reg, fd, &l.self); err != nil {
 		unix.Close(fd)
 		return fmt.Errorf("server: listen: %w", err)
@@ -258,26 +231,23 @@ func (s *Server) add(e *engine, ls *socket.Socket, unlink bool) error {
 // unlisten forgets a listener.
 func (s *Server) unlisten(l *listener) {
 	s.mu.Lock()
-	for i, x := range s.listeners {
-		if x == l {
-			s.listeners = append(s.listeners[:i], s.listeners[i+1:]...)
-			break
-		}
+	if i := slices.Index(s.listeners, l); i >= 0 {
+		s.listeners = slices.Delete(s.listeners, i, i+1)
 	}
 	path := l.path
 	s.mu.Unlock()
 	if path != "" {
-		_ = os.Remove(path) // somebody else may have
+		_ = os.Remove(path) // another process may have removed it
 	}
 }
 
-// Addrs is the addresses that the server listens at, in the order of Listen or
-// Inherit. A closed server has none.
+// Addrs returns the addresses that the server listens at, in the order of Listen
+// and Inherit. A closed server has none.
 func (s *Server) Addrs() (list []socket.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.listeners {
-		if !slices.Contains(list, l.addr) { // each loop has its own, with ReusePort
+		if !slices.Contains(list, l.addr) { // with ReusePort each loop has its own
 			list = append(list, l.addr)
 		}
 	}
@@ -285,4 +255,23 @@ func (s *Server) Addrs() (list []socket.Addr) {
 		list = append(list, p.LocalAddr())
 	}
 	return list
+}
+
+// pick returns the engine for a new connection with that peer.
+func (s *Server) pick(peer socket.Addr) *engine {
+	if len(s.engines) == 1 {
+		return s.engines[0]
+	}
+	return s.engineOn(s.group.Pick(peer.AddrPort().Addr()))
+}
+
+// engineOn returns the engine of a loop. A policy may choose a loop that is not
+// of the group: then it is the first engine.
+func (s *Server) engineOn(l *loop.Loop) *engine {
+	for _, e := range s.engines {
+		if e.loop == l {
+			return e
+		}
+	}
+	return s.engines[0]
 }

@@ -181,8 +181,6 @@ func TestServeRefusesBadConfiguration(t *testing.T) {
 		{"Server.MaxOutput", &server.Server{HighWater: 10, MaxOutput: 9}},
 		{"Server.RecvBuffer", &server.Server{RecvBuffer: -1}},
 		{"Server.SendBuffer", &server.Server{SendBuffer: math.MaxInt32 + 1}},
-		{"Server.Balance is 3", &server.Server{Balance: 3}},
-		{"Server.Balance", &server.Server{Balance: -1}},
 		{"Server.KeepAlive", &server.Server{KeepAlive: 10 * time.Hour}},
 		{"Server.StallAfter", &server.Server{StallAfter: -1}},
 		{"Server.StallAfter", &server.Server{StallAfter: time.Microsecond}},
@@ -196,7 +194,8 @@ func TestServeRefusesBadConfiguration(t *testing.T) {
 		{"Server.Handler", &server.Server{Handler: handle, Events: server.Events{Open: echo}}},
 		{"Server.Handler", &server.Server{Handler: handle, Events: server.Events{Closed: func(*server.Conn, error) {}}}},
 		{"Server.Loops", &server.Server{Group: g, Loops: 1}},
-		{"Server.LockThread", &server.Server{Group: g, LockThread: true}},
+		{"LockThread", &server.Server{Group: g, LockThread: true}},
+		{"Policy", &server.Server{Group: g, Policy: loop.SourceHash()}},
 		{"Server.Group", &server.Server{Group: &loop.Group{}}},
 	} {
 		t.Run(test.want, func(t *testing.T) {

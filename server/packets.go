@@ -117,7 +117,7 @@ func (p *PacketListener) drain() {
 		n, err := p.sock.RecvBatch(p.in, unix.MSG_DONTWAIT)
 		for i := range p.in[:n] {
 			m := &p.in[i]
-			p.call(m.Buffers[0][:min(m.N, largestUDP)], m.Addr)
+			p.call(m.Buffers[0][:min(m.N, largestUDP)], m.Addr.Unmap())
 		}
 		if !p.flush() {
 			return

@@ -52,10 +52,11 @@ type Server struct {
 	// LockThread keeps each of the Server's own loops on a thread of its own,
 	// which blocks in epoll_wait(2).
 	LockThread bool
-	// Balance says which loop gets a new connection.
-	Balance Balance
+	// Policy chooses the loop of each new connection among the Server's own
+	// loops. Nil is loop.RoundRobin. A Group has its own Policy.
+	Policy loop.Policy
 	// ReusePort gives each loop listeners of its own, among which the kernel
-	// spreads the connections (SO_REUSEPORT); Balance is not used then.
+	// spreads the connections (SO_REUSEPORT). No Policy is used for them.
 	ReusePort bool
 
 	// MaxConns is how many connections there may be at a time. Further ones
@@ -114,7 +115,6 @@ type Server struct {
 	waiting  atomic.Bool   // listeners wait for a connection to go
 	hurry    chan struct{} // closed by Close, for a Shutdown in progress
 	idle     chan struct{} // told when the last connection has gone
-	turn     atomic.Uint64 // of round robin
 	conns    atomic.Int64  // open ones
 	retiring atomic.Bool   // sessions that become idle end
 	aborting atomic.Bool   // sessions that begin end
@@ -175,15 +175,6 @@ type Events struct {
 	Tick  func(l *loop.Loop)
 	Every time.Duration
 }
-
-// Balance is how new connections are spread over the loops.
-type Balance int
-
-const (
-	RoundRobin       Balance = iota // in turn
-	LeastConnections                // to the loop that has the fewest
-	SourceHash                      // by the peer's IP address: the same goes to the same loop
-)
 
 // start makes the engines, once.
 func (s *Server) start() error {
@@ -278,7 +269,6 @@ func (s *Server) check() error {
 	s.HighWater = cmp.Or(s.HighWater, 64<<10)
 	s.LowWater = cmp.Or(s.LowWater, s.HighWater/2)
 	s.MaxOutput = cmp.Or(s.MaxOutput, 16<<20)
-	s.KeepAlive = cmp.Or(s.KeepAlive, 15*time.Second)
 	s.Log = cmp.Or(s.Log, slog.Default())
 	switch {
 	case s.Handler != nil && s.Events.Data != nil:
@@ -291,16 +281,14 @@ func (s *Server) check() error {
 		return wrong("MaxOutput", s.MaxOutput, "it is below HighWater")
 	case s.KeepAlive > longestKeepAlive:
 		return wrong("KeepAlive", s.KeepAlive, "the most is "+longestKeepAlive.String())
-	case s.Balance < RoundRobin || s.Balance > SourceHash:
-		return wrong("Balance", int(s.Balance), "there is no such")
 	case s.StallAfter < 0 || s.StallAfter > 0 && s.StallAfter < time.Millisecond:
 		return wrong("StallAfter", s.StallAfter, "it is 0, or a millisecond at least")
 	case s.Events.Tick != nil && s.Events.Every < time.Millisecond:
 		return wrong("Events.Every", s.Events.Every, "it is a millisecond at least")
 	case s.Group != nil && len(s.Group.Loops()) == 0:
 		return errors.New("server: Server.Group has no loops")
-	case s.Group != nil && (s.Loops != 0 || s.LockThread):
-		return errors.New("server: Server.Loops and Server.LockThread are for a Server without a Group")
+	case s.Group != nil && (s.Loops != 0 || s.LockThread || s.Policy != nil):
+		return errors.New("server: Server.Loops, LockThread and Policy are for a Server without a Group")
 	}
 	return nil
 }
@@ -320,7 +308,7 @@ func (s *Server) makeGroup() error {
 		opts = append(opts, loop.WithLockedThread(), loop.WithStrategy(poller.Blocking))
 	}
 	n := cmp.Or(s.Loops, runtime.GOMAXPROCS(0))
-	g, err := loop.NewGroup(n, loop.RoundRobin(), opts...)
+	g, err := loop.NewGroup(n, s.Policy, opts...)
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}

@@ -64,7 +64,7 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 	sock, err := socket.Accepted(fd, family, s.group, e.loop)
 	if err != nil {
 		unix.Close(fd)
-		e.gone()
+		e.srv.gone()
 		s.Log.Error("server: a connection could not be served", "peer", from, "error", err)
 		return
 	}
@@ -191,7 +191,7 @@ func (x *session) end(why error) {
 	}
 	if !x.leave() {
 		_ = x.sock.Close() // unless the handler has
-		x.patience.eng.gone()
+		x.patience.eng.srv.gone()
 	}
 }
 
@@ -210,7 +210,7 @@ func (x *session) leave() bool {
 	}
 	if e.post(func() { e.open(arrival{fd: fd, peer: peer, close: true}) }) != nil { // the loop was closed
 		unix.Close(fd)
-		e.gone()
+		e.srv.gone()
 	}
 	return true
 }

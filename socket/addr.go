@@ -150,6 +150,16 @@ func (a Addr) Path() string {
 	return a.path
 }
 
+// Unmap returns the IPv4 address that an IPv6 address maps, with the same port:
+// 127.0.0.1 for ::ffff:127.0.0.1. The kernel gives such addresses to an inet6
+// socket whose peer uses IPv4. Any other address is returned as it is.
+func (a Addr) Unmap() Addr {
+	if !a.ip.Is4In6() {
+		return a
+	}
+	return AddrFrom(netip.AddrPortFrom(a.ip.Unmap(), uint16(a.port)))
+}
+
 // Netlink is the port id and the group mask of a netlink address.
 func (a Addr) Netlink() (port, groups uint32) {
 	if a.Family() != Netlink {

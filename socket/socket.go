@@ -3,6 +3,7 @@ package socket
 import (
 	"context"
 	"io"
+	"net/netip"
 	"runtime"
 	"sync/atomic"
 
@@ -138,7 +139,7 @@ func adopt(op string, fd int, c *core) (*Socket, error) {
 
 // attach is adopt that leaves the descriptor alone when it fails.
 func attach(fd int, c *core) (*Socket, error) {
-	if err := c.register(c.group.Pick(), fd); err != nil {
+	if err := c.register(c.group.Pick(netip.Addr{}), fd); err != nil {
 		return nil, err
 	}
 	s := &Socket{core: c}
