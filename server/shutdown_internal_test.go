@@ -1,12 +1,16 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 )
 
@@ -70,4 +74,69 @@ func TestShutdownPresentsBeforeItCloses(t *testing.T) {
 	require.Equal(t, "passed on", string(buf[:n]))
 	require.NoError(t, <-over)
 	require.Empty(t, srv.Addrs())
+}
+
+// What the kernel has is presented when a server ends, though no event has told of
+// it yet, and though it is more than a turn may take.
+func TestCatchUpAsksTheKernel(t *testing.T) {
+	var got []byte
+	srv := &Server{Loops: 1, Chunk: 10, Events: Events{Data: func(c *Conn) error {
+		got = append(got, c.Next(-1)...)
+		return nil
+	}}}
+	c, peer := attached(t, srv)
+	want := bytes.Repeat([]byte("0123456789"), 20)
+	c.eng.do(func() {
+		if _, err := peer.Write(want); err != nil {
+			panic(err)
+		}
+		c.eng.catchUp()
+		want = append(want, got...)
+	})
+	require.Equal(t, want[:200], want[200:])
+}
+
+// A connection that was counted in, and gets to its loop when that has closed all
+// the others for Shutdown, is served and closed.
+func TestWhoComesDuringShutdownIsClosed(t *testing.T) {
+	srv := &Server{Loops: 1, Events: Events{Data: func(c *Conn) error {
+		_, err := c.Write(c.Next(-1))
+		return err
+	}}}
+	c, peer := attached(t, srv)
+	c.eng.do(c.eng.retire)
+	_, err := peer.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	a, late, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer late.Close()
+	_, err = late.WriteString("hello")
+	require.NoError(t, err)
+	require.NoError(t, srv.Attach(a, nil))
+	require.NoError(t, late.SetRecvTimeout(20*time.Second))
+	got, err := io.ReadAll(late)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(got))
+}
+
+// A connection that was counted in, and gets to its loop when the server is closed,
+// is closed, too.
+func TestWhoComesAfterCloseIsClosed(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin())
+	require.NoError(t, err)
+	defer g.Close()
+	srv := &Server{Group: g, Events: Events{Data: func(*Conn) error { return nil }}}
+	c, _ := attached(t, srv)
+	require.True(t, srv.enter())
+	a, late, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer late.Close()
+	fd, _, err := a.Release()
+	require.NoError(t, err)
+	require.NoError(t, srv.Close())
+	c.eng.do(func() { c.eng.open(arrival{fd: fd}) })
+	require.NoError(t, late.SetRecvTimeout(20*time.Second))
+	_, err = late.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	require.EqualValues(t, 0, srv.conns.Load())
 }

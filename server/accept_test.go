@@ -20,6 +20,100 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// spread is how many of the next n connections each loop gets.
+func spread(t testing.TB, conns chan *server.Conn, n int) (all []*server.Conn, by map[*loop.Loop]int) {
+	t.Helper()
+	by = map[*loop.Loop]int{}
+	for range n {
+		c := weirtest.Take(t, conns)
+		all = append(all, c)
+		by[c.Loop()]++
+	}
+	return all, by
+}
+
+func TestServeRoundRobin(t *testing.T) {
+	conns, open := opened()
+	addr := serve(t, &server.Server{Loops: 4, Events: server.Events{Open: open, Data: echo}})
+	for range 12 {
+		client(t, addr)
+	}
+	_, by := spread(t, conns, 12)
+	require.Len(t, by, 4)
+	for _, n := range by {
+		require.Equal(t, 3, n)
+	}
+}
+
+func TestServeLeastConnections(t *testing.T) {
+	conns, open := opened()
+	srv := &server.Server{Loops: 3, Policy: loop.LeastRegistered(), Events: server.Events{Open: open, Data: echo}}
+	addr := serve(t, srv)
+	client(t, addr)
+	first := weirtest.Take(t, conns)
+	// All of a burst are accepted in one turn, before any is served.
+	onLoop(t, first, func() {
+		for range 29 {
+			client(t, addr)
+		}
+	})
+	all, by := spread(t, conns, 29)
+	by[first.Loop()]++
+	for _, n := range by {
+		require.InDelta(t, 10, n, 1, "one of the loops has the listener, too")
+	}
+	left := 30
+	for _, c := range append(all, first) {
+		if c.Loop() == first.Loop() {
+			c.Abort()
+			left--
+		}
+	}
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == left }, "they go")
+	for range 8 {
+		client(t, addr)
+	}
+	_, by = spread(t, conns, 8)
+	require.Equal(t, map[*loop.Loop]int{first.Loop(): 8}, by)
+}
+
+func TestServeSourceHash(t *testing.T) {
+	conns, open := opened()
+	addr := serve(t, &server.Server{Loops: 2, Policy: loop.SourceHash(), Events: server.Events{Open: open, Data: echo}})
+	used := map[*loop.Loop]int{}
+	for i := range 32 {
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i))}}
+		for range 3 {
+			c, err := from.Dial("tcp", addr.String())
+			require.NoError(t, err)
+			defer c.Close()
+		}
+		_, by := spread(t, conns, 3)
+		require.Len(t, by, 1, "one address, one loop")
+		for l := range by {
+			used[l]++
+		}
+	}
+	require.Len(t, used, 2, "32 addresses, both loops")
+}
+
+func TestServeReusePort(t *testing.T) {
+	conns, open := opened()
+	g, err := loop.NewGroup(2, loop.RoundRobin())
+	require.NoError(t, err)
+	defer g.Close()
+	srv := &server.Server{Group: g, ReusePort: true, Events: server.Events{Open: open, Data: echo}}
+	addr := serve(t, srv)
+	for _, l := range g.Loops() {
+		require.Equal(t, 1, l.Registered(), "a listener on each")
+	}
+	for range 64 {
+		client(t, addr)
+	}
+	_, by := spread(t, conns, 64)
+	require.Len(t, by, 2)
+}
+
 func TestServeMaxConnsLeavesTheRestInTheBacklog(t *testing.T) {
 	conns, open := opened()
 	srv := &server.Server{MaxConns: 2, Events: server.Events{Open: open, Data: echo}}
