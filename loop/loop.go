@@ -37,7 +37,6 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,11 +90,12 @@ type Loop struct {
 	// lock, after what it tells of, and before asleep is looked at.
 	work atomic.Bool
 
-	mu      sync.Mutex // guards the next five; taken last
+	mu      sync.Mutex // guards the next six; taken last
 	table   table
 	tasks   []func()
 	running []func() // taken from tasks, and put off for the next turn
 	poked   []uint64 // keys of registrations whose handlers are to be called
+	reports []*panicReport
 	closed  bool
 
 	timerMu sync.Mutex // guards the next two; may be taken under a Registration's lock
@@ -432,13 +432,7 @@ func (l *Loop) protect(f func()) {
 		f()
 		return
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			l.panics.Add(1)
-			l.options.report(v, debug.Stack())
-		}
-	}()
-	f()
+	Protect(l.reported, f)
 }
 
 // release ends everything that hangs on the loop. It also runs when a task

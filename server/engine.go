@@ -1,9 +1,6 @@
 package server
 
 import (
-	"fmt"
-	"runtime/debug"
-
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -125,31 +122,4 @@ func (e *engine) remove(c *Conn) {
 		e.conns = c.next
 	}
 	c.next, c.prev = nil, nil
-}
-
-// guard calls f, and makes its panic an error.
-func (e *engine) guard(c *Conn, f func(*Conn) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = e.srv.panicked(v)
-		}
-	}()
-	return f(c)
-}
-
-// guard calls f, and makes its panic an error.
-func (s *Server) guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = s.panicked(v)
-		}
-	}()
-	return f()
-}
-
-// panicked logs a panic.
-func (s *Server) panicked(v any) error {
-	s.counters.panics.Add(1)
-	s.Log.Error("server: a callback panicked", "panic", v, "stack", string(debug.Stack()))
-	return fmt.Errorf("server: a callback panicked: %v", v)
 }

@@ -205,3 +205,23 @@ func TestServeSocketOptions(t *testing.T) {
 		}
 	}
 }
+
+// A listener for both families shows IPv4 clients as such.
+func TestServeDualStackUnmaps(t *testing.T) {
+	senders := make(chan socket.Addr, 1)
+	conns, open := opened()
+	srv := &server.Server{Events: server.Events{Open: open, Data: echo, Packet: func(_ *server.PacketListener, _ []byte, from socket.Addr) { senders <- from }}}
+	tcp, udp := serveOn(t, srv, "tcp", ":0"), serveOn(t, srv, "udp", ":0")
+	if tcp.Family() != socket.Inet6 {
+		t.Skip("no IPv6 on this machine: there are no dual-stack listeners")
+	}
+	c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", tcp.Port()))
+	require.NoError(t, err)
+	defer c.Close()
+	require.Equal(t, c.LocalAddr().String(), weirtest.Take(t, conns).RemoteAddr().String())
+	u, err := net.Dial("udp", fmt.Sprint("127.0.0.1:", udp.Port()))
+	require.NoError(t, err)
+	defer u.Close()
+	send(t, u, "x")
+	require.Equal(t, u.LocalAddr().String(), weirtest.Take(t, senders).String())
+}

@@ -111,6 +111,8 @@ type Server struct {
 	handed    bool          // a successor has the listeners, too
 	ended     chan struct{} // closed when all is over
 
+	panicReports []func() // each ends the reports of a loop's panics
+
 	group    *loop.Group
 	waiting  atomic.Bool   // listeners wait for a connection to go
 	hurry    chan struct{} // closed by Close, for a Shutdown in progress
@@ -210,6 +212,7 @@ func (s *Server) start() error {
 	}
 	for _, l := range s.group.Loops() {
 		s.engines = append(s.engines, newEngine(s, l))
+		s.reportPanics(l)
 	}
 	s.state = serving
 	s.startTicks()

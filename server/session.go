@@ -131,7 +131,28 @@ func (x *session) run() {
 		if !x.rest() {
 			return
 		}
+		if x.atEnd() {
+			x.end(nil)
+			return
+		}
 	}
+}
+
+// atEnd reports whether nothing is left to read but the end of the stream, or an
+// error. Without this look a handler that returns nil there would be called
+// again and again.
+func (x *session) atEnd() bool {
+	if x.sock.Buffered() > 0 {
+		return false
+	}
+	reg := x.sock.Registration()
+	if reg.Use() != nil {
+		return true
+	}
+	defer reg.Done()
+	var b [1]byte
+	n, errno := socket.RawRecv(reg.FD(), b[:], unix.MSG_PEEK)
+	return n == 0 && errno != unix.EAGAIN
 }
 
 // rest makes the session idle, unless it is over or there is something to read.

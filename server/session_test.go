@@ -72,6 +72,26 @@ func TestHandleIsCalledAgainForWhatItDidNotRead(t *testing.T) {
 	})
 }
 
+// A handler that takes the end of the stream for a pause is not called for ever.
+func TestHandleThatReturnsNilAtTheEnd(t *testing.T) {
+	for name, handler := range map[string]func(*socket.Socket) error{
+		"reads":        func(s *socket.Socket) error { _, _ = s.Recv(make([]byte, 10), 0); return nil },
+		"reads ahead":  func(s *socket.Socket) error { _, _ = s.ReadString(); return nil },
+		"reads a byte": func(s *socket.Socket) error { _, _ = s.Recv(make([]byte, 1), 0); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int64
+			srv := &server.Server{Handler: func(s *socket.Socket) error { calls.Add(1); return handler(s) }}
+			c := client(t, serve(t, srv))
+			send(t, c, "hello")
+			require.NoError(t, c.(*net.TCPConn).CloseWrite())
+			expectEnd(t, c)
+			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
+			require.LessOrEqual(t, calls.Load(), int64(6))
+		})
+	}
+}
+
 // Between requests a connection has neither a goroutine nor a buffer.
 func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 	const n = 300

@@ -178,6 +178,9 @@ func (s *Server) end() error {
 		_ = s.guard(func() error { f(s); return nil })
 	}
 	err := s.dropGroup()
+	for _, stop := range s.panicReports {
+		stop()
+	}
 	close(s.ended)
 	return err
 }
@@ -223,12 +226,7 @@ func (s *Server) startTicks() {
 	}
 	for _, e := range s.engines {
 		_ = e.post(func() { // on a closed loop nothing is served either
-			e.tick, _ = e.loop.AfterFunc(s.Events.Every, func() {
-				defer func() {
-					if v := recover(); v != nil {
-						_ = s.panicked(v)
-					}
-				}()
+			e.tick, _ = e.loop.AfterFunc(s.Events.Every, func() { // the loop reports its panic
 				if e.tick != nil {
 					e.tick.Reset(s.Events.Every)
 					f(e.loop)
