@@ -25,13 +25,13 @@ func ExampleSelect() {
 	defer idle.Close()
 
 	client.WriteLine("hello")
-	ready, err := weir.Select([]weir.Selectable{a, b}, nil, nil, weir.Forever)
+	ready, err := weir.Select([]*socket.Socket{a, b}, nil, nil, weir.Forever)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, s := range ready.Read {
-		line, err := s.(*socket.Socket).ReadLine()
-		fmt.Println(s == weir.Selectable(a), line, err)
+		line, err := s.ReadLine()
+		fmt.Println(s == a, line, err)
 	}
 	// Output: true hello <nil>
 }

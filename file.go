@@ -9,17 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A File is any descriptor, for Select to wait for: a pipe, a terminal, an
-// eventfd, timerfd or signalfd, standard input, a foreign socket. A regular file
-// is always ready to be read and written, as select(2) has it.
+// A File lets Select wait for any descriptor: a pipe, a terminal, an eventfd,
+// timerfd or signalfd, standard input, a socket that Weir did not make. A regular
+// file is always ready for reading and writing, as for select(2).
 type File struct{ reg *loop.Registration }
 
 var _ Selectable = (*File)(nil)
 
-// Watch makes a File of a descriptor, which stays the caller's: its number,
-// its flags and what is read from it are not touched. The File has a duplicate,
-// so it must be closed as well, before or after; until then the other end of a
-// pipe does not see that it was closed. A File that the program forgets is closed.
+// Watch returns a File for a descriptor. The descriptor stays the caller's: Watch
+// does not change its flags, and nothing reads from it. The File holds a duplicate.
+// The program closes both, in any order; until both are closed, the other end of a
+// pipe does not see the end. When the garbage collector frees a File, its duplicate
+// is closed.
 func Watch(fd int) (*File, error) {
 	group, err := loop.Default()
 	if err != nil {
@@ -49,7 +50,7 @@ func watchFailed(err error) error {
 	return e
 }
 
-// Registration is for Select. A nil File has none.
+// Registration is for Select. It returns nil for a nil File.
 func (f *File) Registration() *loop.Registration {
 	if f == nil {
 		return nil
@@ -57,17 +58,17 @@ func (f *File) Registration() *loop.Registration {
 	return f.reg
 }
 
-// Buffered is 0: nothing is read ahead.
+// Buffered returns 0: a File has no input buffer.
 func (f *File) Buffered() int { return 0 }
 
-// Interrupt ends each Select that waits for the file at this moment, with EINTR.
+// Interrupt ends each Select that waits for the file now, with EINTR.
 func (f *File) Interrupt() {
 	f.reg.Interrupt()
 	runtime.KeepAlive(f)
 }
 
-// Close ends the watch; each Select on the file returns EBADF. The descriptor
-// that Watch was given stays open. A second Close returns EBADF.
+// Close closes the duplicate. Each Select on the file returns EBADF. The
+// descriptor given to Watch stays open. A second Close returns EBADF.
 func (f *File) Close() error {
 	err := f.reg.Close()
 	runtime.KeepAlive(f)

@@ -102,7 +102,7 @@ func TestSelectOnSignalfd(t *testing.T) {
 	}
 	same("")
 	for range 3 {
-		result := parked(t, f, func() (weir.Set, error) { return weir.Select(list{f}, nil, nil, weir.Forever) })
+		result := parked(t, f, func() (set, error) { return weir.Select(list{f}, nil, nil, weir.Forever) })
 		signal()
 		require.NoError(t, soon(t, result))
 		same("r")

@@ -162,7 +162,7 @@ func truths(t testing.TB, ends []*end) (all truth) {
 	return all
 }
 
-func check(rt *rapid.T, ends []*end, is truth, got weir.Set) {
+func check(rt *rapid.T, ends []*end, is truth, got set) {
 	for i, e := range ends {
 		for j, l := range []list{got.Read, got.Write, got.Except} {
 			for _, s := range l {
@@ -183,15 +183,15 @@ func (e *end) exact(t testing.TB, rt *rapid.T) {
 	}
 }
 
-func setOf(ready []weir.Ready) (set weir.Set) {
+func setOf(ready []weir.Event) (set set) {
 	for _, r := range ready {
-		if r.Is&weir.Readable != 0 {
+		if r.Ready&weir.Readable != 0 {
 			set.Read = append(set.Read, r.What)
 		}
-		if r.Is&weir.Writable != 0 {
+		if r.Ready&weir.Writable != 0 {
 			set.Write = append(set.Write, r.What)
 		}
-		if r.Is&weir.Exceptional != 0 {
+		if r.Ready&weir.Exceptional != 0 {
 			set.Except = append(set.Except, r.What)
 		}
 	}

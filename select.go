@@ -6,9 +6,9 @@
 // whatever the kernel has. A call on a socket that is reported as ready does not
 // wait, unless another goroutine takes the input or the room first.
 //
-//	ready, err := weir.Select([]weir.Selectable{a, b}, nil, nil, time.Second)
+//	ready, err := weir.Select([]*socket.Socket{a, b}, nil, nil, time.Second)
 //	for _, s := range ready.Read {
-//		n, err := s.(*socket.Socket).Recv(buf, 0)
+//		n, err := s.Recv(buf, 0)
 //	}
 //
 // The sockets themselves are in package socket. Package server serves connections
@@ -31,13 +31,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Selectable is what Select can wait for: a *socket.Socket, a *File, or a
-// type of your own around one of them.
+// A Selectable is something that Select can wait for: a *socket.Socket, a *File, or
+// a type of your own around one of them.
 type Selectable interface {
-	// Registration is what a loop knows of the descriptor.
+	// Registration returns the loop's record of the descriptor.
 	Registration() *loop.Registration
-	// Buffered is how many bytes were read ahead. If there are any, it is
-	// readable.
+	// Buffered returns how many bytes of input the program holds already. If it
+	// is above 0, a read does not wait.
 	Buffered() int
 }
 
@@ -45,7 +45,7 @@ var _ Selectable = (*socket.Socket)(nil)
 
 // A Set is three lists: what to wait for, or what is ready. Except is for
 // out-of-band data.
-type Set struct{ Read, Write, Except []Selectable }
+type Set[S Selectable] struct{ Read, Write, Except []S }
 
 const (
 	readList = iota
@@ -55,55 +55,59 @@ const (
 
 var listNames = [...]string{"read", "write", "except"}
 
-var wants = [...]loop.Interest{loop.WantRead, loop.WantWrite, loop.WantExcept}
+var wants = [...]loop.Interest{loop.Readable, loop.Writable, loop.Exceptional}
 
-// Forever is a timeout that does not come. So is any negative one.
+// Forever is a timeout that never ends. Every negative timeout means the same.
 const Forever time.Duration = -1
 
-// Select waits until one of the lists has something ready, and returns all
-// that is, in the order of the lists: select(2). What is in several lists, or
-// several times in one, is reported as often. With a timeout of 0 it polls; a
-// negative one is for ever. With three empty lists it sleeps. SO_RCVTIMEO and
-// SO_SNDTIMEO do not matter to it.
+// Select waits until an entry of one of the lists is ready, and returns all that
+// are ready, in the order of the lists: select(2). An entry that stands in several
+// lists, or several times in one, is reported as often. A timeout of 0 does not
+// wait, and a negative one waits without a bound. With three empty lists Select
+// sleeps. SO_RCVTIMEO and SO_SNDTIMEO have no effect on it.
 //
-// When the time is up the result is empty and there is no error. Errors are of
-// type *socket.Error, and then nothing is reported: EINVAL for a nil in a list;
-// EBADF for a closed socket, also one that is closed while Select waits for it;
-// EINTR when Interrupt was called on one of them.
+// The entries have one type: []*socket.Socket, []*File, or []Selectable for a mix.
+//
+// When the timeout ends, the result is empty and there is no error. Errors are of
+// type *socket.Error, and the result is empty then: EINVAL for a nil entry; EBADF
+// for a closed one, also for one that is closed while Select waits; EINTR when
+// Interrupt is called on an entry.
 //
 // Any number of calls may wait for the same socket, beside others that are
-// blocked in reading it. The lists must not be changed meanwhile.
-func Select(read, write, except []Selectable, timeout time.Duration) (Set, error) {
+// blocked in reading it. The caller must not change the lists meanwhile.
+func Select[S Selectable](read, write, except []S, timeout time.Duration) (Set[S], error) {
 	return SelectContext(context.Background(), read, write, except, timeout)
 }
 
-// SelectContext is Select; when ctx is done it returns EINTR and the context's
-// cause. A nil ctx is none.
-func SelectContext(ctx context.Context, read, write, except []Selectable, timeout time.Duration) (Set, error) {
-	var ready Set
-	_, err := ready.Select(ctx, Set{read, write, except}, timeout)
+// SelectContext is Select that also ends when ctx is done: it returns EINTR and
+// the context's cause. A nil ctx never ends.
+func SelectContext[S Selectable](ctx context.Context, read, write, except []S, timeout time.Duration) (Set[S], error) {
+	var ready Set[S]
+	_, err := SelectInto(ctx, &ready, Set[S]{read, write, except}, timeout)
 	return ready, err
 }
 
-// Select is SelectContext, and stores what is ready in the lists that ready
-// has, which it overwrites. It returns how many entries they have together.
-// With lists of enough capacity and a context that is never done, it allocates
-// nothing.
-func (ready *Set) Select(ctx context.Context, want Set, timeout time.Duration) (n int, err error) {
+// SelectInto is SelectContext that stores the result in the lists of ready, which
+// it overwrites, and returns how many entries these have together. If the lists
+// have enough capacity and ctx can never end, it allocates nothing. The lists of
+// want must have other memory.
+func SelectInto[S Selectable](ctx context.Context, ready *Set[S], want Set[S], timeout time.Duration) (n int, err error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	c := calls.Get().(*call)
-	c.want = [...][]Selectable{want.Read, want.Write, want.Except}
-	c.ready = [...][]Selectable{ready.Read[:0], ready.Write[:0], ready.Except[:0]}
-	n, err = c.run(ctx, timeout)
-	if err != nil {
-		n = 0
-		for i := range c.ready {
-			c.ready[i] = c.ready[i][:0]
-		}
+	from := [...][]S{want.Read, want.Write, want.Except}
+	to := [...][]S{ready.Read[:0], ready.Write[:0], ready.Except[:0]}
+	for i := range from {
+		hold(&c.want[i], from[i])
 	}
-	ready.Read, ready.Write, ready.Except = c.ready[readList], c.ready[writeList], c.ready[exceptList]
+	if err = c.run(ctx, timeout); err == nil {
+		for _, f := range c.found {
+			to[f.list] = append(to[f.list], from[f.list][f.index])
+		}
+		n = len(c.found)
+	}
+	ready.Read, ready.Write, ready.Except = to[readList], to[writeList], to[exceptList]
 	c.clear()
 	calls.Put(c)
 	runtime.KeepAlive(want)
@@ -112,11 +116,11 @@ func (ready *Set) Select(ctx context.Context, want Set, timeout time.Duration) (
 
 // A call is one Select in progress.
 type call struct {
-	want, ready [3][]Selectable
-	found       []found
-	inquiry     loop.Inquiry
-	hooks       []loop.Hook
-	gate        *loop.Gate
+	want    [3]entries
+	found   []found
+	inquiry loop.Inquiry
+	hooks   []loop.Hook
+	gate    *loop.Gate
 }
 
 // A found entry is ready, or may be.
@@ -128,17 +132,54 @@ type found struct {
 
 var calls = sync.Pool{New: func() any { return &call{gate: loop.NewGate()} }}
 
-// clear forgets all that must be collectable.
-func (c *call) clear() {
-	c.want, c.ready = [3][]Selectable{}, [3][]Selectable{}
+// entries are one list of a Select, in one of two forms. The usual type has a
+// form of its own, so that nothing is copied and its methods are called directly.
+type entries struct {
+	sockets []*socket.Socket
+	others  []Selectable
+	copied  []Selectable // the memory of others, if they had another type
 }
 
-func (c *call) run(ctx context.Context, timeout time.Duration) (n int, err error) {
-	if ctx.Err() != nil {
-		return 0, interrupted(context.Cause(ctx))
+func hold[S Selectable](e *entries, list []S) {
+	switch known := any(list).(type) {
+	case []*socket.Socket:
+		e.sockets = known
+	case []Selectable:
+		e.others = known
+	default:
+		for _, s := range list {
+			e.copied = append(e.copied, s)
+		}
+		e.others = e.copied
 	}
-	if n, err = c.scan(timeout == 0); n > 0 || err != nil || timeout == 0 {
-		return n, err
+}
+
+func (e *entries) len() int { return len(e.sockets) + len(e.others) }
+
+func (e *entries) at(i int) Selectable {
+	if e.sockets != nil {
+		return e.sockets[i]
+	}
+	return e.others[i]
+}
+
+// clear drops the references, so that the entries can be collected.
+func (c *call) clear() {
+	for i := range c.want {
+		e := &c.want[i]
+		clear(e.copied)
+		*e = entries{copied: e.copied[:0]}
+	}
+	c.found = c.found[:0]
+}
+
+// run leaves in found what is ready.
+func (c *call) run(ctx context.Context, timeout time.Duration) error {
+	if ctx.Err() != nil {
+		return interrupted(context.Cause(ctx))
+	}
+	if err := c.scan(timeout == 0); len(c.found) > 0 || err != nil || timeout == 0 {
+		return err
 	}
 	var until time.Time
 	if timeout > 0 {
@@ -149,22 +190,22 @@ func (c *call) run(ctx context.Context, timeout time.Duration) (n int, err error
 		defer stop()
 	}
 	c.gate.Interrupted()
-	c.gate.Arm() // before the first hook, which may have something to tell
+	c.gate.Arm() // before the first hook, which may notify at once
 	defer c.unhang()
 	if err := c.hang(); err != nil {
 		c.gate.Disarm()
-		return 0, err
+		return err
 	}
 	return c.wait(ctx, until)
 }
 
-// wait looks and sleeps in turn, hung on everything.
-func (c *call) wait(ctx context.Context, until time.Time) (n int, err error) {
+// wait scans and sleeps in turn, while the hooks hang on all entries.
+func (c *call) wait(ctx context.Context, until time.Time) error {
 	for {
 		over := !until.IsZero() && !time.Now().Before(until)
-		n, err = c.scan(over)
+		err := c.scan(over)
 		switch {
-		case n > 0 || err != nil || over:
+		case len(c.found) > 0 || err != nil || over:
 		case c.gate.Interrupted():
 			err = interrupted(loop.ErrInterrupted)
 		case ctx.Err() != nil:
@@ -174,21 +215,21 @@ func (c *call) wait(ctx context.Context, until time.Time) (n int, err error) {
 				c.gate.Arm()
 				continue
 			}
-			return 0, err // asleep or not, the gate is open
+			return err // sleep has disarmed the gate
 		}
 		c.gate.Disarm()
-		return n, err
+		return err
 	}
 }
 
-// sleep is for the loop of the first entry to end, by an event or the time. If
-// that loop is closed, the next scan finds the entry closed.
+// sleep returns after an event or when the time is up. The loop of the first entry
+// keeps the time. If that loop is closed, the next scan finds the entry closed.
 func (c *call) sleep(until time.Time) error {
 	if len(c.hooks) > 0 {
 		_ = c.gate.Sleep(c.hooks[0].Loop(), until)
 		return nil
 	}
-	// The group may be closed meanwhile; then the next one goes on.
+	// If the group is closed meanwhile, Default makes another one next time.
 	group, err := loop.Default()
 	if err != nil {
 		c.gate.Disarm()
@@ -198,77 +239,95 @@ func (c *call) sleep(until time.Time) error {
 	return nil
 }
 
-// scan finds what is ready, and says how many. When it is thorough, it does so
-// exactly, if need be by asking the kernel about everything; otherwise it may
-// find nothing although an event is on its way to a loop.
-func (c *call) scan(thorough bool) (n int, err error) {
-	entries := 0
+// scan leaves in found what is ready. A thorough scan is exact: if the loops know
+// of nothing, it asks the kernel about every entry. Another scan may find nothing
+// while an event is on its way to a loop.
+func (c *call) scan(thorough bool) error {
+	all := 0
 	c.found = c.found[:0]
 	for list := range c.want {
-		entries += len(c.want[list])
-		if err = c.look(list); err != nil {
-			c.inquiry.Cancel()
-			return 0, err
+		all += c.want[list].len()
+		if err := c.look(list); err != nil {
+			return c.drop(err)
 		}
 	}
-	if n = len(c.found); n == 0 && !thorough {
-		return 0, nil
+	if len(c.found) == 0 && !thorough {
+		return nil
 	}
-	if n > 0 {
+	if len(c.found) > 0 {
 		asked := c.inquiry.Len()
-		if n, err = c.settle(asked); n > 0 || err != nil || !thorough || asked == entries {
-			return n, err
+		if err := c.settle(); len(c.found) > 0 || err != nil || !thorough || asked == all {
+			return err
 		}
 	}
-	c.found = c.found[:0]
 	for list := range c.want {
-		for i, e := range c.want[list] {
-			if err = c.ask(list, i, e.Registration()); err != nil {
-				c.inquiry.Cancel()
-				return 0, err
+		e := &c.want[list]
+		for i := range e.len() {
+			if err := c.ask(list, i, e.at(i).Registration()); err != nil {
+				return c.drop(err)
 			}
 		}
 	}
-	return c.settle(entries)
+	return c.settle()
 }
 
-// look goes through a list and puts down what is ready and what the kernel has
-// to be asked about.
+// drop ends a scan that fails.
+func (c *call) drop(err error) error {
+	c.inquiry.Cancel()
+	c.found = c.found[:0]
+	return err
+}
+
+// isNil reports whether what holds a nil pointer to a Socket.
+func isNil(what Selectable) bool {
+	s, ok := what.(*socket.Socket)
+	return ok && s == nil
+}
+
+// look notes each entry of a list that is ready, and asks about each that may be.
 func (c *call) look(list int) error {
-	want := wants[list]
-	for i, e := range c.want[list] {
-		var r *loop.Registration
-		if s, ok := e.(*socket.Socket); ok { // the usual case, which the compiler can see through
-			if s == nil {
-				return missing(list, i)
-			}
-			r = s.Registration()
-			if want == loop.WantRead && s.Buffered() > 0 && r.Look(want) != loop.Gone {
-				c.found = append(c.found, found{int32(list), int32(i), -1})
-				continue
-			}
-		} else {
-			if e == nil {
-				return missing(list, i)
-			}
-			if r = e.Registration(); r == nil {
-				return missing(list, i)
-			}
-			if want == loop.WantRead && e.Buffered() > 0 && r.Look(want) != loop.Gone {
-				c.found = append(c.found, found{int32(list), int32(i), -1})
-				continue
-			}
+	e, want := &c.want[list], wants[list]
+	for i, s := range e.sockets {
+		if s == nil {
+			return missing(list, i)
 		}
-		switch r.Look(want) {
-		case loop.Ready:
-			c.found = append(c.found, found{int32(list), int32(i), -1})
-		case loop.Doubtful, loop.Gone: // of the second, ask says why
-			if err := c.ask(list, i, r); err != nil {
-				return err
-			}
+		r := s.Registration()
+		is := r.Look(want)
+		buffered := want == loop.Readable && s.Buffered() > 0
+		if is == loop.Unready && !buffered {
+			continue
+		}
+		if err := c.note(list, i, r, is, buffered); err != nil {
+			return err
+		}
+	}
+	for i, s := range e.others {
+		if s == nil || isNil(s) {
+			return missing(list, i)
+		}
+		r := s.Registration()
+		if r == nil {
+			return missing(list, i)
+		}
+		is := r.Look(want)
+		buffered := want == loop.Readable && s.Buffered() > 0
+		if is == loop.Unready && !buffered {
+			continue
+		}
+		if err := c.note(list, i, r, is, buffered); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// note puts down an entry that is ready, and asks about one that may be.
+func (c *call) note(list, i int, r *loop.Registration, is loop.Look, buffered bool) error {
+	if is == loop.Ready || buffered && is != loop.Gone {
+		c.found = append(c.found, found{int32(list), int32(i), -1})
+		return nil
+	}
+	return c.ask(list, i, r) // it is in doubt; or it is gone, and ask returns why
 }
 
 func (c *call) ask(list, i int, r *loop.Registration) error {
@@ -279,39 +338,44 @@ func (c *call) ask(list, i int, r *loop.Registration) error {
 	return nil
 }
 
-// settle asks the kernel about what is in doubt, and moves to the results what
-// is ready.
-func (c *call) settle(asked int) (n int, err error) {
-	if asked > 0 {
+// settle asks the kernel about what is in doubt, and keeps in found what is ready.
+func (c *call) settle() error {
+	if c.inquiry.Len() > 0 {
 		if err := c.inquiry.Ask(); err != nil {
-			return 0, failed("", err)
+			c.found = c.found[:0]
+			return failed("", err)
 		}
 	}
+	ready := c.found[:0]
 	for _, f := range c.found {
-		e := c.want[f.list][f.index]
-		// What the kernel does not have any more may have been read ahead
-		// since the look.
-		if f.question < 0 || c.inquiry.Holds(int(f.question)) || f.list == readList && e.Buffered() > 0 {
-			c.ready[f.list] = append(c.ready[f.list], e)
-			n++
+		// Another goroutine may have read input into the buffer since the look:
+		// then the kernel does not have it any more, and the buffer has.
+		if f.question < 0 || c.inquiry.Holds(int(f.question)) ||
+			f.list == readList && c.want[readList].at(int(f.index)).Buffered() > 0 {
+			ready = append(ready, f)
 		}
 	}
+	c.found = ready
 	c.inquiry.Reset()
-	return n, nil
+	return nil
 }
 
 // hang has every event wake the call.
 func (c *call) hang() error {
-	total := len(c.want[readList]) + len(c.want[writeList]) + len(c.want[exceptList])
+	total := 0
+	for list := range c.want {
+		total += c.want[list].len()
+	}
 	if cap(c.hooks) < total {
 		c.hooks = make([]loop.Hook, 0, total)
 	}
 	for list := range c.want {
-		for i, e := range c.want[list] {
+		e := &c.want[list]
+		for i := range e.len() {
 			c.hooks = c.hooks[:len(c.hooks)+1]
 			h := &c.hooks[len(c.hooks)-1]
 			h.To = c
-			if err := h.Hang(e.Registration(), wants[list]); err != nil {
+			if err := h.Hang(e.at(i).Registration(), wants[list]); err != nil {
 				return failed(fmt.Sprintf("%s list, index %d", listNames[list], i), err)
 			}
 		}
@@ -326,7 +390,7 @@ func (c *call) unhang() {
 	c.hooks = c.hooks[:0]
 }
 
-// Notify is called by the hooks.
+// Notify is for the hooks.
 func (c *call) Notify(h *loop.Hook, n loop.Notice) {
 	switch n {
 	case loop.NoticeReady:
@@ -341,7 +405,7 @@ func (c *call) Notify(h *loop.Hook, n loop.Notice) {
 const op = "select"
 
 func missing(list, i int) error {
-	return &socket.Error{Op: op, Addr: fmt.Sprintf("%s list, index %d", listNames[list], i), Errno: unix.EINVAL, Err: errors.New("there is none")}
+	return &socket.Error{Op: op, Addr: fmt.Sprintf("%s list, index %d", listNames[list], i), Errno: unix.EINVAL, Err: errors.New("the entry is nil")}
 }
 
 func interrupted(cause error) error {
@@ -351,7 +415,7 @@ func interrupted(cause error) error {
 // failed is the error of a registration or of a system call.
 func failed(what string, err error) error {
 	e := &socket.Error{Op: op, Addr: what}
-	if errors.As(err, &e.Errno) {
+	if !errors.Is(err, loop.ErrClosed) && !errors.Is(err, loop.ErrLoopClosed) && errors.As(err, &e.Errno) {
 		return e
 	}
 	e.Errno, e.Err = syscall.Errno(unix.EBADF), err

@@ -22,6 +22,8 @@ func TestMain(m *testing.M) { weirtest.Main(m) }
 
 type list = []weir.Selectable
 
+type set = weir.Set[weir.Selectable]
+
 // bits are what one of select, poll or Select says of a descriptor.
 type bits struct{ r, w, x bool }
 
@@ -241,7 +243,7 @@ func waitFor(t testing.TB, cond func() bool) {
 }
 
 // parked starts a Select and returns when it hangs on s.
-func parked(t testing.TB, s weir.Selectable, f func() (weir.Set, error)) chan error {
+func parked(t testing.TB, s weir.Selectable, f func() (set, error)) chan error {
 	before := s.Registration().Observers()
 	result := make(chan error, 1)
 	go func() {
@@ -265,14 +267,14 @@ func TestOrderDuplicatesAndSeveralLists(t *testing.T) {
 	pc.Write([]byte("x"))
 	got, err := weir.Select(list{c, b, a, c}, list{b, a}, list{a}, 0)
 	require.NoError(t, err)
-	require.Equal(t, weir.Set{Read: list{c, a, c}, Write: list{b, a}}, got)
+	require.Equal(t, set{Read: list{c, a, c}, Write: list{b, a}}, got)
 }
 
 func TestBlockingSelectIsWokenByData(t *testing.T) {
 	a, _ := weirtest.Pair(t, socket.Stream)
 	b, peer := weirtest.Pair(t, socket.Stream)
 	for range 100 {
-		result := parked(t, b, func() (weir.Set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
+		result := parked(t, b, func() (set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
 		peer.Write([]byte("x"))
 		require.NoError(t, <-result)
 		_, err := b.Recv(make([]byte, 8), 0)
@@ -303,15 +305,15 @@ func TestBadEntries(t *testing.T) {
 	var typed *socket.Socket
 	var file *weir.File
 	for _, c := range []struct {
-		want  weir.Set
+		want  set
 		errno error
 		says  string
 	}{
-		{weir.Set{Read: list{a, nil}}, unix.EINVAL, "read list, index 1"},
-		{weir.Set{Read: list{a}, Write: list{typed}}, unix.EINVAL, "write list, index 0"},
-		{weir.Set{Read: list{file, a}}, unix.EINVAL, "read list, index 0"},
-		{weir.Set{Read: list{a}, Except: list{closed}}, unix.EBADF, "except list, index 0"},
-		{weir.Set{Read: list{a, closed}}, unix.EBADF, "read list, index 1"},
+		{set{Read: list{a, nil}}, unix.EINVAL, "read list, index 1"},
+		{set{Read: list{a}, Write: list{typed}}, unix.EINVAL, "write list, index 0"},
+		{set{Read: list{file, a}}, unix.EINVAL, "read list, index 0"},
+		{set{Read: list{a}, Except: list{closed}}, unix.EBADF, "except list, index 0"},
+		{set{Read: list{a, closed}}, unix.EBADF, "read list, index 1"},
 	} {
 		got, err := weir.Select(c.want.Read, c.want.Write, c.want.Except, weir.Forever)
 		require.ErrorIs(t, err, c.errno)
@@ -325,8 +327,8 @@ func TestBadEntries(t *testing.T) {
 func TestCloseEndsSelect(t *testing.T) {
 	a, _ := weirtest.Pair(t, socket.Stream)
 	b, _ := weirtest.Pair(t, socket.Stream)
-	first := parked(t, b, func() (weir.Set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
-	second := parked(t, b, func() (weir.Set, error) { return weir.Select(nil, nil, list{b, a}, time.Hour) })
+	first := parked(t, b, func() (set, error) { return weir.Select(list{a, b}, nil, nil, weir.Forever) })
+	second := parked(t, b, func() (set, error) { return weir.Select(nil, nil, list{b, a}, time.Hour) })
 	require.NoError(t, b.Close())
 	require.ErrorIs(t, <-first, unix.EBADF)
 	require.ErrorIs(t, <-second, unix.EBADF)
@@ -337,13 +339,15 @@ func TestCloseEndsSelect(t *testing.T) {
 
 func TestInterruptAndContextEndSelect(t *testing.T) {
 	a, _ := weirtest.Pair(t, socket.Stream)
-	result := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, time.Hour) })
+	result := parked(t, a, func() (set, error) { return weir.Select(list{a}, nil, nil, time.Hour) })
 	a.Interrupt()
 	require.ErrorIs(t, <-result, unix.EINTR)
 
 	why := errors.New("the user is gone")
 	ctx, cancel := context.WithCancelCause(context.Background())
-	result = parked(t, a, func() (weir.Set, error) { return weir.SelectContext(ctx, list{a}, nil, nil, time.Hour) })
+	result = parked(t, a, func() (set, error) {
+		return weir.SelectContext(ctx, list{a}, nil, nil, time.Hour)
+	})
 	cancel(why)
 	err := <-result
 	require.ErrorIs(t, err, unix.EINTR)
@@ -353,7 +357,7 @@ func TestInterruptAndContextEndSelect(t *testing.T) {
 
 	ctx, cancel = context.WithCancelCause(context.Background())
 	asleep := make(chan error, 1)
-	go func() { _, err := weir.SelectContext(ctx, nil, nil, nil, weir.Forever); asleep <- err }()
+	go func() { _, err := weir.SelectContext(ctx, list(nil), nil, nil, weir.Forever); asleep <- err }()
 	cancel(why)
 	require.ErrorIs(t, <-asleep, why)
 }
@@ -375,7 +379,7 @@ func TestPushedBackCharacterWakesSelect(t *testing.T) {
 	peer.Write([]byte("x"))
 	_, _, err := a.ReadRune()
 	require.NoError(t, err)
-	result := parked(t, a, func() (weir.Set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
+	result := parked(t, a, func() (set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
 	settle(t, a)
 	require.NoError(t, a.UnreadRune())
 	require.NoError(t, soon(t, result))
@@ -398,7 +402,7 @@ func TestMoreThan1024Descriptors(t *testing.T) {
 	got, err := weir.Select(all, nil, nil, 0)
 	require.NoError(t, err)
 	require.Empty(t, got.Read)
-	result := parked(t, all[n-1], func() (weir.Set, error) { return weir.Select(all, nil, nil, weir.Forever) })
+	result := parked(t, all[n-1], func() (set, error) { return weir.Select(all, nil, nil, weir.Forever) })
 	last.Write([]byte("x"))
 	require.NoError(t, <-result)
 	got, err = weir.Select(all, all, nil, 0)
@@ -438,7 +442,9 @@ func TestFiles(t *testing.T) {
 	same()
 	require.Equal(t, "rw", weirSelect(t, plain).String())
 	s, _ := weirtest.Pair(t, socket.Stream)
-	result := parked(t, in, func() (weir.Set, error) { return weir.Select(list{s, in}, nil, list{plain}, weir.Forever) })
+	result := parked(t, in, func() (set, error) {
+		return weir.Select(list{s, in}, nil, list{plain}, weir.Forever)
+	})
 	w.Write([]byte("x"))
 	require.NoError(t, <-result)
 	same()
@@ -446,7 +452,7 @@ func TestFiles(t *testing.T) {
 	same()
 	unix.Write(event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	same()
-	result = parked(t, in, func() (weir.Set, error) { return weir.Select(list{in}, nil, nil, weir.Forever) })
+	result = parked(t, in, func() (set, error) { return weir.Select(list{in}, nil, nil, weir.Forever) })
 	require.NoError(t, out.Close()) // the duplicate keeps the pipe open
 	w.Close()
 	require.NoError(t, <-result)
@@ -463,29 +469,55 @@ func TestNoAllocation(t *testing.T) {
 	}
 	a, _ := weirtest.Pair(t, socket.Stream)
 	b, peer := weirtest.Pair(t, socket.Stream)
-	want := weir.Set{Read: list{a, b}, Write: list{b}}
-	idle := weir.Set{Read: list{a}}
-	var ready weir.Set
-	ctx := context.Background()
 	peer.Write([]byte("x"))
+	selectAllocatesNothing(t, list{a, b})
+	selectAllocatesNothing(t, []*socket.Socket{a, b})
+	selectAllocatesNothing(t, []wrapped{{a}, {b}})
+}
+
+// selectAllocatesNothing selects over two entries of which the second is ready.
+func selectAllocatesNothing[S weir.Selectable](t *testing.T, all []S) {
+	want := weir.Set[S]{Read: all, Write: all[1:]}
+	idle := weir.Set[S]{Read: all[:1]}
+	var ready weir.Set[S]
+	ctx := context.Background()
 	for _, c := range []struct {
-		want    weir.Set
+		want    weir.Set[S]
 		timeout time.Duration
 		n       int
 	}{{want, 0, 2}, {want, weir.Forever, 2}, {idle, 0, 0}, {idle, time.Microsecond, 0}} {
 		require.Zero(t, testing.AllocsPerRun(100, func() {
-			n, err := ready.Select(ctx, c.want, c.timeout)
+			n, err := weir.SelectInto(ctx, &ready, c.want, c.timeout)
 			if n != c.n || err != nil {
 				t.Error(n, err)
 			}
-		}))
+		}), "%T", all)
 	}
+}
+
+// wrapped is a program's own type around a Socket.
+type wrapped struct{ *socket.Socket }
+
+// The entries of the lists have one type, and so has the result.
+func TestSelectKeepsTheType(t *testing.T) {
+	a, _ := weirtest.Pair(t, socket.Stream)
+	b, peer := weirtest.Pair(t, socket.Stream)
+	peer.Write([]byte("x"))
+	sockets, err := weir.Select([]*socket.Socket{a, b}, []*socket.Socket{a}, nil, 0)
+	require.NoError(t, err)
+	require.Equal(t, weir.Set[*socket.Socket]{Read: []*socket.Socket{b}, Write: []*socket.Socket{a}}, sockets)
+	own, err := weir.Select([]wrapped{{a}, {b}}, nil, nil, weir.Forever)
+	require.NoError(t, err)
+	require.Equal(t, weir.Set[wrapped]{Read: []wrapped{{b}}}, own)
+	_, err = weir.Select([]*socket.Socket{a, nil}, nil, nil, 0)
+	require.ErrorIs(t, err, unix.EINVAL)
+	require.ErrorContains(t, err, "read list, index 1")
 }
 
 // A nil context is none, as it is for a socket, and no panic.
 func TestNilContextIsNone(t *testing.T) {
 	var none context.Context
-	ready, err := weir.SelectContext(none, nil, nil, nil, 0)
+	ready, err := weir.SelectContext(none, list(nil), nil, nil, 0)
 	require.NoError(t, err)
 	require.Empty(t, ready.Read)
 	s := weir.NewSelector()

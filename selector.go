@@ -3,6 +3,7 @@ package weir
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -13,37 +14,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Interest is what a Selector waits for, or what is so.
+// An Interest is one or more of the three kinds of readiness.
 type Interest = loop.Interest
 
 const (
-	Readable    = loop.WantRead   // a read would not wait
-	Writable    = loop.WantWrite  // a write would not wait
-	Exceptional = loop.WantExcept // out-of-band data
+	Readable    = loop.Readable    // a read does not wait
+	Writable    = loop.Writable    // a write does not wait
+	Exceptional = loop.Exceptional // out-of-band data has arrived
 )
 
-// A Selector waits for sockets and files that stay the same from call to call:
-// each is registered once, and a Wait costs as much as there is ready, however
-// many are registered. It is level-triggered, as Select is: what is not read is
-// reported again.
+// A Selector waits for sockets and files that stay the same from call to call. The
+// program registers each once. The cost of a Wait grows with the number of entries
+// that are ready, not with the number that are registered. A Selector is
+// level-triggered, as Select is: it reports input again until the program reads it.
 //
-// All methods may be called by any goroutine at any time. What is registered
-// while another goroutine waits is waited for at once. A Selector keeps what is
-// registered from being collected.
+// Any goroutine may call any method at any time. A Wait in progress includes what
+// another goroutine registers meanwhile. A Selector keeps what is registered from
+// being collected.
 type Selector struct {
 	mu         sync.Mutex // guards what follows; taken before a registration's lock
 	entries    map[Selectable]*entry
-	candidates []*entry // may be ready: all others are not
+	candidates []*entry // those that may be ready; all others are not
 	inquiry    loop.Inquiry
-	home       *loop.Loop // whose timer ends a Wait
+	home       *loop.Loop // keeps the time of a Wait
 	closed     bool
 
 	noticed sync.Mutex // guards what follows; taken under a registration's lock
-	queue   []*entry   // to become candidates
+	queue   []*entry   // entries that the next collect makes candidates
 	gates   []*loop.Gate
 }
 
-// An entry is what is registered.
+// An entry is one registered socket or file.
 type entry struct {
 	selector *Selector
 	what     Selectable
@@ -52,24 +53,24 @@ type entry struct {
 	hook     loop.Hook
 
 	candidate bool
-	gone      bool // it is not registered any more
+	gone      bool // no longer registered
 	is        Interest
-	question  int32 // the first of it in the inquiry; -1 if there is none
+	question  int32 // its first question in the inquiry; -1 if there is none
 
 	queued bool // guarded by noticed
 }
 
-// A Ready is something registered and what it is ready for.
-type Ready struct {
-	What Selectable
-	Data any // what Register was given
-	Is   Interest
-	// Closed says that it has been closed, and so is not registered any more.
-	// It is reported once.
+// An Event says what a registered socket or file is ready for.
+type Event struct {
+	What  Selectable
+	Data  any // the data given to Register or Modify
+	Ready Interest
+	// Closed reports that What was closed. It is not registered any more. A
+	// Selector reports this once.
 	Closed bool
 }
 
-// NewSelector makes a Selector with nothing registered.
+// NewSelector returns a Selector with nothing registered.
 func NewSelector() *Selector { return &Selector{entries: make(map[Selectable]*entry)} }
 
 const (
@@ -89,12 +90,12 @@ func selectorFailed(op string, err error) error {
 	return e
 }
 
-// Register has the Selector wait for what to be ready in one of the ways
-// wanted, and report it with the data. Errors: EEXIST if it is registered
-// already, EBADF if it or the Selector is closed, EINVAL without what or want.
+// Register makes the Selector wait until what is ready in one of the ways wanted,
+// and report it together with data. Errors: EEXIST if what is registered already,
+// EBADF if it or the Selector is closed, EINVAL for a nil what or an empty want.
 func (s *Selector) Register(what Selectable, want Interest, data any) error {
 	if what == nil || isNil(what) || what.Registration() == nil {
-		return refuse(opRegister, unix.EINVAL, "there is none")
+		return refuse(opRegister, unix.EINVAL, "the entry is nil")
 	}
 	if err := checkInterest(opRegister, want); err != nil {
 		return err
@@ -114,24 +115,19 @@ func (s *Selector) Register(what Selectable, want Interest, data any) error {
 	}
 	s.entries[what] = e
 	s.home = what.Registration().Loop()
-	s.notice(e, loop.NoticeReady, nil) // what it is by now, Wait finds out
+	s.notice(e, loop.NoticeReady, nil) // the next collect looks whether it is ready
 	return nil
-}
-
-func isNil(what Selectable) bool {
-	s, ok := what.(*socket.Socket)
-	return ok && s == nil
 }
 
 func checkInterest(op string, want Interest) error {
 	if want == 0 || want&^(Readable|Writable|Exceptional) != 0 {
-		return refuse(op, unix.EINVAL, "unknown interest, or none")
+		return refuse(op, unix.EINVAL, fmt.Sprintf("interest %#x: it must be one or more of Readable, Writable and Exceptional", uint8(want)))
 	}
 	return nil
 }
 
-// Modify replaces the interest and the data. What is not registered gives
-// ENOENT.
+// Modify replaces the interest and the data of what. If what is not registered,
+// it returns ENOENT.
 func (s *Selector) Modify(what Selectable, want Interest, data any) error {
 	if err := checkInterest(opModify, want); err != nil {
 		return err
@@ -146,11 +142,12 @@ func (s *Selector) Modify(what Selectable, want Interest, data any) error {
 		return selectorFailed(opModify, err)
 	}
 	e.want, e.data = want, data
-	s.notice(e, loop.NoticeReady, nil) // what it is by now, Wait finds out
+	s.notice(e, loop.NoticeReady, nil) // the next collect looks whether it is ready
 	return nil
 }
 
-// Unregister forgets what was registered, or gives ENOENT.
+// Unregister ends the registration of what. If what is not registered, it returns
+// ENOENT.
 func (s *Selector) Unregister(what Selectable) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,15 +159,15 @@ func (s *Selector) Unregister(what Selectable) error {
 	return nil
 }
 
-// Len is how many are registered.
+// Len returns how many sockets and files are registered.
 func (s *Selector) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.entries)
 }
 
-// Close forgets all that was registered. Waits in progress return EBADF. A
-// second Close does, too.
+// Close ends all registrations. Waits in progress return EBADF, and so does a
+// second Close.
 func (s *Selector) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,15 +188,15 @@ func (s *Selector) Close() error {
 	return nil
 }
 
-// remove takes an entry off. If it is a candidate, the next Wait drops it. The
-// caller holds the lock.
+// remove ends a registration. If the entry is a candidate, the next collect drops
+// it. The caller holds the lock.
 func (s *Selector) remove(e *entry) {
 	e.hook.Unhang()
 	e.gone = true
 	delete(s.entries, e.what)
 }
 
-// Notify is called by the hook, under the registration's lock.
+// Notify is for the hook, which calls it under the registration's lock.
 func (e *entry) Notify(h *loop.Hook, n loop.Notice) {
 	var by *loop.Loop
 	if n == loop.NoticeReady {
@@ -224,15 +221,17 @@ func (s *Selector) notice(e *entry, n loop.Notice, by *loop.Loop) {
 	s.noticed.Unlock()
 }
 
-// Wait waits until something is ready, and returns it all, in no certain order,
-// in the memory of into, which it overwrites. With a timeout of 0 it polls; a
-// negative one is for ever. When the time is up the result is empty and there
-// is no error. A poll tells what the loops have taken in: what happened in the
-// last microseconds may be for the next call to tell.
+// Wait waits until something is ready, and returns an Event for everything that
+// is, in no particular order. It overwrites the memory of into for that. A timeout
+// of 0 does not wait, and a negative one waits without a bound. When the timeout
+// ends, the result is empty and there is no error. With a timeout of 0, Wait
+// reports what the loops have taken in: an event of the last microseconds may
+// appear in the next call.
 //
-// Errors: EINTR when ctx is done, with its cause, or when something registered
-// is interrupted; EBADF when the Selector is closed. A nil ctx is none.
-func (s *Selector) Wait(ctx context.Context, timeout time.Duration, into []Ready) ([]Ready, error) {
+// Errors: EINTR with the context's cause when ctx is done; EINTR when Interrupt is
+// called on something registered; EBADF when the Selector is closed. A nil ctx
+// never ends.
+func (s *Selector) Wait(ctx context.Context, timeout time.Duration, into []Event) ([]Event, error) {
 	into = into[:0]
 	if ctx == nil {
 		ctx = context.Background()
@@ -302,8 +301,8 @@ func (s *Selector) leave(g *loop.Gate) {
 	}
 }
 
-// sleep is for a loop that something is registered on to end. Should that be
-// closed, another will do.
+// sleep returns after a notice or when the time is up. The home loop keeps the
+// time. If it is closed, the next sleep uses a loop of the default group.
 func (s *Selector) sleep(g *loop.Gate, until time.Time) error {
 	s.mu.Lock()
 	home := s.home
@@ -325,9 +324,9 @@ func (s *Selector) sleep(g *loop.Gate, until time.Time) error {
 	return nil
 }
 
-// collect looks at the candidates. Those that are ready stay candidates; the
-// others will be noticed again by an event that is younger than this look.
-func (s *Selector) collect(into []Ready) ([]Ready, error) {
+// collect looks at the candidates. Those that are ready stay candidates. An event
+// that comes after this look makes candidates of the others again.
+func (s *Selector) collect(into []Event) ([]Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -349,9 +348,9 @@ func (s *Selector) collect(into []Ready) ([]Ready, error) {
 		case e.gone:
 		case closed:
 			s.remove(e)
-			into = append(into, Ready{e.what, e.data, 0, true})
+			into = append(into, Event{e.what, e.data, 0, true})
 		case e.is != 0:
-			into = append(into, Ready{e.what, e.data, e.is, false})
+			into = append(into, Event{e.what, e.data, e.is, false})
 			keep = append(keep, e)
 			continue
 		}
@@ -363,11 +362,11 @@ func (s *Selector) collect(into []Ready) ([]Ready, error) {
 	return into, nil
 }
 
-// enlist makes candidates of the queue.
+// enlist moves the queue to the candidates.
 func (s *Selector) enlist() {
 	s.noticed.Lock()
 	for i, e := range s.queue {
-		e.queued = false // before the look: what comes after it is queued anew
+		e.queued = false // before the look, so that a later event queues it again
 		s.queue[i] = nil
 		if !e.candidate && !e.gone {
 			e.candidate = true
@@ -378,7 +377,7 @@ func (s *Selector) enlist() {
 	s.noticed.Unlock()
 }
 
-// look finds out what is known of an entry, and leaves the rest to the poll.
+// look takes from the loop what it knows of an entry, and asks about the rest.
 func (s *Selector) look(e *entry) {
 	e.is, e.question = 0, -1
 	if e.gone {
@@ -400,8 +399,8 @@ func (s *Selector) look(e *entry) {
 	}
 }
 
-// verdict adds the kernel's answers, and reports whether it is closed. The
-// questions that follow may be another entry's, of the same socket.
+// verdict adds the kernel's answers to e, and reports whether e is closed. Questions
+// behind those of e may belong to another entry of the same socket.
 func (s *Selector) verdict(e *entry) (closed bool) {
 	r := e.what.Registration()
 	for i := int(e.question); i >= 0 && i < s.inquiry.Len(); i++ {

@@ -59,7 +59,7 @@ func TestSelectorForgetsWhatWasReady(t *testing.T) {
 	require.NoError(t, s.Register(a, weir.Readable, nil))
 	require.NoError(t, s.Register(b, weir.Writable, nil))
 	peer.Write([]byte("x"))
-	var ready []weir.Ready
+	var ready []weir.Event
 	waitFor(t, func() bool {
 		var err error
 		ready, err = s.Wait(context.Background(), weir.Forever, ready)
@@ -69,7 +69,7 @@ func TestSelectorForgetsWhatWasReady(t *testing.T) {
 	require.NoError(t, s.Unregister(a))
 	ready, err := s.Wait(context.Background(), 0, ready)
 	require.NoError(t, err)
-	require.Equal(t, []weir.Ready{{What: b, Is: weir.Writable}}, ready)
+	require.Equal(t, []weir.Event{{What: b, Ready: weir.Writable}}, ready)
 }
 
 // Events that nobody asks for take no memory, however many there are.
@@ -149,7 +149,7 @@ func TestSelectorTellsAllThatIsSo(t *testing.T) {
 	settle(t, f)
 	is := map[weir.Selectable]weir.Interest{}
 	for _, r := range poll(t, s) {
-		is[r.What] = r.Is
+		is[r.What] = r.Ready
 	}
 	require.Equal(t, map[weir.Selectable]weir.Interest{f: weir.Readable | weir.Writable, b: weir.Writable}, is)
 }
@@ -180,7 +180,7 @@ func TestSelectorForgetsItsWaits(t *testing.T) {
 
 // The time of a Wait ends by a loop that something is registered on.
 func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	a, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"), socket.Group(g))
@@ -225,7 +225,7 @@ func TestSelectorKeepsTwoHandlesOfASocketApart(t *testing.T) {
 	told := func() map[any]weir.Interest {
 		is := make(map[any]weir.Interest)
 		for _, r := range poll(t, s) {
-			is[r.Data] = r.Is
+			is[r.Data] = r.Ready
 		}
 		return is
 	}

@@ -21,7 +21,7 @@ func newSelector(t testing.TB) *weir.Selector {
 }
 
 // poll is what a Selector says now; the loops have taken in all there was.
-func poll(t testing.TB, s *weir.Selector) []weir.Ready {
+func poll(t testing.TB, s *weir.Selector) []weir.Event {
 	t.Helper()
 	got, err := s.Wait(context.Background(), 0, nil)
 	require.NoError(t, err)
@@ -39,7 +39,7 @@ func TestSelectorIsLevelTriggered(t *testing.T) {
 	for range 3 {
 		got, err := s.Wait(context.Background(), 10*time.Second, nil)
 		require.NoError(t, err)
-		require.Equal(t, []weir.Ready{{What: a, Data: "a", Is: weir.Readable}}, got)
+		require.Equal(t, []weir.Event{{What: a, Data: "a", Ready: weir.Readable}}, got)
 	}
 	buf := make([]byte, 1)
 	for left := range 2 {
@@ -61,10 +61,10 @@ func TestSelectorModifyAndUnregister(t *testing.T) {
 	require.ErrorIs(t, s.Register(a, weir.Readable, 1), unix.EEXIST)
 	require.Empty(t, poll(t, s))
 	require.NoError(t, s.Modify(a, weir.Writable|weir.Readable, 2))
-	require.Equal(t, []weir.Ready{{What: a, Data: 2, Is: weir.Writable}}, poll(t, s))
+	require.Equal(t, []weir.Event{{What: a, Data: 2, Ready: weir.Writable}}, poll(t, s))
 	peer.Write([]byte("x"))
 	settle(t, a)
-	require.Equal(t, []weir.Ready{{What: a, Data: 2, Is: weir.Writable | weir.Readable}}, poll(t, s))
+	require.Equal(t, []weir.Event{{What: a, Data: 2, Ready: weir.Writable | weir.Readable}}, poll(t, s))
 	require.NoError(t, s.Modify(a, weir.Exceptional, 3))
 	require.Empty(t, poll(t, s))
 	require.Equal(t, 1, s.Len())
@@ -76,7 +76,7 @@ func TestSelectorModifyAndUnregister(t *testing.T) {
 	require.ErrorIs(t, s.Register((*socket.Socket)(nil), weir.Readable, nil), unix.EINVAL)
 	require.Zero(t, a.Registration().Observers())
 	require.NoError(t, s.Register(a, weir.Readable, 4))
-	require.Equal(t, []weir.Ready{{What: a, Data: 4, Is: weir.Readable}}, poll(t, s))
+	require.Equal(t, []weir.Event{{What: a, Data: 4, Ready: weir.Readable}}, poll(t, s))
 }
 
 func TestSelectorReportsClosedOnce(t *testing.T) {
@@ -85,14 +85,14 @@ func TestSelectorReportsClosedOnce(t *testing.T) {
 	require.NoError(t, s.Register(a, weir.Readable, "a"))
 	result := waiting(t, s, context.Background())
 	require.NoError(t, a.Close())
-	require.Equal(t, answer{[]weir.Ready{{What: a, Data: "a", Closed: true}}, nil}, <-result)
+	require.Equal(t, answer{[]weir.Event{{What: a, Data: "a", Closed: true}}, nil}, <-result)
 	require.Empty(t, poll(t, s))
 	require.Zero(t, s.Len())
 	require.ErrorIs(t, s.Register(a, weir.Readable, nil), unix.EBADF)
 }
 
 type answer struct {
-	ready []weir.Ready
+	ready []weir.Event
 	err   error
 }
 
@@ -124,7 +124,7 @@ func TestSelectorWaitEnds(t *testing.T) {
 
 	result = waiting(t, s, context.Background())
 	require.NoError(t, s.Register(a, weir.Writable, "late"))
-	require.Equal(t, []weir.Ready{{What: a, Data: "late", Is: weir.Writable}}, weirtest.Take(t, result).ready)
+	require.Equal(t, []weir.Event{{What: a, Data: "late", Ready: weir.Writable}}, weirtest.Take(t, result).ready)
 	require.NoError(t, s.Modify(a, weir.Readable, nil))
 	require.Empty(t, poll(t, s))
 
@@ -197,7 +197,7 @@ func TestSelectorDoesNotAllocate(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
-	var ready []weir.Ready
+	var ready []weir.Event
 	buf := make([]byte, 1)
 	ctx := context.Background()
 	require.Zero(t, testing.AllocsPerRun(100, func() {

@@ -94,7 +94,7 @@ type lispResult struct{ Lisp, Go float64 } // nanoseconds
 // A lispBed is what the calls work on.
 type lispBed struct {
 	x, y *socket.Socket
-	all  []weir.Selectable
+	all  []*socket.Socket
 	buf  []byte
 }
 

@@ -209,9 +209,8 @@ type bed struct {
 }
 
 func (b *bed) prepare() error {
-	var ready weir.Set
 	// Once with nothing ready, so that the loops watch all, and their events are in.
-	if _, err := ready.Select(context.Background(), weir.Set{Read: selectables(b.sockets)}, 20*time.Millisecond); err != nil {
+	if _, err := weir.Select(b.sockets, nil, nil, 20*time.Millisecond); err != nil {
 		return err
 	}
 	if b.mode == findWoken {
@@ -284,20 +283,13 @@ func one(n int, err error) error {
 	return err
 }
 
-func selectables(sockets []*socket.Socket) (all []weir.Selectable) {
-	for _, s := range sockets {
-		all = append(all, s)
-	}
-	return all
-}
-
 // The finders
 
 func openSelect(sockets []*socket.Socket) (finder, error) {
-	var ready weir.Set
-	want := weir.Set{Read: selectables(sockets)}
+	var ready weir.Set[*socket.Socket]
+	want := weir.Set[*socket.Socket]{Read: sockets}
 	return finder{
-		find:  func() (int, error) { return ready.Select(context.Background(), want, weir.Forever) },
+		find:  func() (int, error) { return weir.SelectInto(context.Background(), &ready, want, weir.Forever) },
 		close: func() {},
 	}, nil
 }
@@ -309,7 +301,7 @@ func openSelector(sockets []*socket.Socket) (finder, error) {
 			return finder{}, err
 		}
 	}
-	var ready []weir.Ready
+	var ready []weir.Event
 	return finder{
 		find: func() (n int, err error) {
 			ready, err = s.Wait(context.Background(), weir.Forever, ready)

@@ -10,7 +10,7 @@ import (
 
 // Descriptors that are on their way to a loop count as registered.
 func TestLeastRegisteredCountsWhatIsExpected(t *testing.T) {
-	g, err := loop.NewGroup(2, loop.LeastRegistered())
+	g, err := loop.NewGroup(2, loop.LeastRegistered(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	first, second := g.Loops()[0], g.Loops()[1]

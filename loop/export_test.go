@@ -49,6 +49,16 @@ func (l *Loop) Timers() int {
 	return l.wheel.Len()
 }
 
+// Gates is how many goroutines sleep in gates of the loop.
+func (l *Loop) Gates() (n int) {
+	l.timerMu.Lock()
+	defer l.timerMu.Unlock()
+	for g := l.gates; g != nil; g = g.next {
+		n++
+	}
+	return n
+}
+
 // Backlog is how many goroutines were woken and have not run since.
 func (l *Loop) Backlog() int { return int(l.backlog.Load()) }
 

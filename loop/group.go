@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// A Group is a fixed number of loops that share the descriptors.
+// A Group is a fixed number of loops. Its Policy spreads descriptors over them.
 type Group struct {
 	loops  []*Loop
 	policy Policy
@@ -18,7 +18,7 @@ type Group struct {
 
 // NewGroup starts n loops with the same options; n is at least 1. A nil policy
 // is RoundRobin.
-func NewGroup(n int, policy Policy, opts ...Option) (*Group, error) {
+func NewGroup(n int, policy Policy, opts Options) (*Group, error) {
 	if n < 1 {
 		return nil, fmt.Errorf("loop: group of %d loops: at least 1 is needed", n)
 	}
@@ -27,7 +27,7 @@ func NewGroup(n int, policy Policy, opts ...Option) (*Group, error) {
 	}
 	g := &Group{policy: policy}
 	for range n {
-		l, err := New(opts...)
+		l, err := New(opts)
 		if err != nil {
 			return nil, errors.Join(err, g.Close())
 		}
@@ -46,11 +46,11 @@ func (g *Group) Pick(peer netip.Addr) *Loop {
 	return g.loops[0]
 }
 
-// Loops is the group's loops. The slice must not be changed.
+// Loops returns the group's loops. The slice must not be changed.
 func (g *Group) Loops() []*Loop { return g.loops }
 
-// Close closes all loops, as Loop.Close does one. A second Close returns
-// ErrLoopClosed, maybe before the first has returned.
+// Close closes all loops, each as Loop.Close does. A second Close returns
+// ErrLoopClosed; it does not wait for the first to return.
 func (g *Group) Close() error {
 	if !g.closed.CompareAndSwap(false, true) {
 		return ErrLoopClosed
@@ -67,17 +67,17 @@ var standard struct {
 	group *Group
 }
 
-// Default is the group that sockets belong to when nothing else is said. It
-// starts when it is first asked for, with one loop per GOMAXPROCS, taken in
-// turn; idle loops cost nothing. A program that wants no goroutine left may
-// close it; the next call starts another.
+// Default returns the group of all sockets that are not told another. The first
+// call starts it, with GOMAXPROCS loops, taken in turn; an idle loop takes no
+// processor time. A program may close the group, to leave no goroutine behind;
+// the next call of Default starts another.
 func Default() (*Group, error) {
 	standard.mu.Lock()
 	defer standard.mu.Unlock()
 	if standard.group != nil && !standard.group.closed.Load() {
 		return standard.group, nil
 	}
-	g, err := NewGroup(runtime.GOMAXPROCS(0), RoundRobin())
+	g, err := NewGroup(runtime.GOMAXPROCS(0), RoundRobin(), Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ type recorder struct {
 	ready   func(poller.Readiness)
 	expired chan time.Duration
 	closed  chan struct{}
-	reg     Registration
+	reg     Handled
 }
 
 func newRecorder(ready func(poller.Readiness)) *recorder {
@@ -52,7 +52,7 @@ func onLoop(t *testing.T, l *Loop, f func()) {
 
 func handlerLoop(t *testing.T) *Loop {
 	t.Helper()
-	l, err := New()
+	l, err := New(Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	return l
@@ -117,7 +117,7 @@ func TestPokesAreCoalescedAndNoneIsLost(t *testing.T) {
 }
 
 func TestPokesBeyondATurnAreKept(t *testing.T) {
-	l, err := New(WithEvents(2))
+	l, err := New(Options{Events: 2})
 	require.NoError(t, err)
 	defer l.Close()
 	const n = 9
@@ -306,9 +306,9 @@ func TestRegisterAfterAClosedLoop(t *testing.T) {
 	gone := handlerLoop(t)
 	require.NoError(t, gone.Close())
 	ours, _ := handlerPair(t)
-	var r Registration
-	require.ErrorIs(t, gone.Register(&r, ours, DropWritable), ErrLoopClosed)
-	require.NoError(t, handlerLoop(t).Register(&r, ours, DropWritable))
+	var r Blocking
+	require.ErrorIs(t, gone.Register(&r.Registration, ours, DropWritable), ErrLoopClosed)
+	require.NoError(t, handlerLoop(t).Register(&r.Registration, ours, DropWritable))
 }
 
 // A time beyond the clock's range is below zero when it has been added to Now's.
@@ -337,10 +337,10 @@ func sleepsFor(l *Loop) time.Duration {
 
 // postponer is a Handler that moves another's time when its own has come.
 type postponer struct {
-	other   *Registration
+	other   *Handled
 	to      func(*Loop) time.Duration
 	expired int
-	reg     Registration
+	reg     Handled
 }
 
 func (*postponer) Ready(poller.Readiness) {}
@@ -413,9 +413,9 @@ func TestReleaseGivesTheDescriptorBackOpen(t *testing.T) {
 func TestReleaseOfACallInProgressIsRefused(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)
-	var r Registration
-	require.NoError(t, l.Register(&r, ours, DropWritable))
-	var call Call
+	var r Blocking
+	require.NoError(t, l.Register(&r.Registration, ours, DropWritable))
+	call := Call{Timeout: Forever}
 	_, err := r.Begin(Read, &call)
 	require.NoError(t, err)
 	ended := make(chan error)
@@ -434,12 +434,12 @@ func TestReleaseOfACallInProgressIsRefused(t *testing.T) {
 }
 
 func TestWaitOnAClosedRegistrationDoesNotWatchAgain(t *testing.T) {
-	l, err := New()
+	l, err := New(Options{})
 	require.NoError(t, err)
 	ours, _ := handlerPair(t)
-	var r Registration
-	require.NoError(t, l.Register(&r, ours, DropWritable))
-	var call Call
+	var r Blocking
+	require.NoError(t, l.Register(&r.Registration, ours, DropWritable))
+	call := Call{Timeout: Forever}
 	_, err = r.Begin(Read, &call)
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
@@ -451,7 +451,7 @@ func TestWaitOnAClosedRegistrationDoesNotWatchAgain(t *testing.T) {
 }
 
 func TestHandlerIsToldThatTheLoopWasClosed(t *testing.T) {
-	l, err := New()
+	l, err := New(Options{})
 	require.NoError(t, err)
 	ours, _ := handlerPair(t)
 	h := newRecorder(func(poller.Readiness) {})
@@ -490,7 +490,7 @@ func TestBusyTellsOfATurnThatDoesNotEnd(t *testing.T) {
 // A loop whose poller fails ends. Who waits for a task that was posted before
 // would wait for ever.
 func TestFailedLoopRunsWhatWasPosted(t *testing.T) {
-	l, err := New()
+	l, err := New(Options{})
 	require.NoError(t, err)
 	ran := false
 	require.NoError(t, l.Post(func() {

@@ -26,9 +26,9 @@ const (
 
 func pollBits(want Interest) int16 {
 	switch want {
-	case WantRead:
+	case Readable:
 		return selectRead
-	case WantWrite:
+	case Writable:
 		return selectWrite
 	}
 	return selectExcept
@@ -142,9 +142,9 @@ func (p probe) done() { p.r.release() }
 func (p probe) disprove(want Interest) {
 	r := p.r
 	r.mu.Lock()
-	if s := r.state.Load(); want != WantExcept && s&stateClosed == 0 {
+	if s := r.state.Load(); want != Exceptional && s&stateClosed == 0 {
 		d := Read
-		if want == WantWrite {
+		if want == Writable {
 			d = Write
 		}
 		if r.arrivals.Load() == p.arrivals {

@@ -2,9 +2,9 @@
 
 package loop
 
-// A parker parks its one goroutine: park returns once for each unpark, of which
-// no two come without a park between them. See park_runtime.go, which this
-// stands in for.
+// A parker parks one goroutine: park returns once for each unpark. Two unparks never
+// come without a park between them. This one is on a channel; see park_runtime.go for
+// the other.
 type parker struct{ token chan struct{} }
 
 func (p *parker) init() { p.token = make(chan struct{}, 1) }

@@ -21,3 +21,6 @@ func TestParkedIsShownAsWaitingForIO(t *testing.T) {
 	p.unpark()
 	<-done
 }
+
+// woken reports whether an unpark waits for its park.
+func (p *parker) woken() bool { return p.state.Load() == unparked }

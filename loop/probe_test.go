@@ -33,7 +33,7 @@ func TestEventsWhileAProbeBegins(t *testing.T) {
 		loop.Until(func() bool { return ended.Load() > i })
 		call(t, r, loop.Read, false) // takes what came
 		r.Arrive(poller.Readable, 1)
-		p.Disprove(loop.WantRead)
+		p.Disprove(loop.Readable)
 		if !call(t, r, loop.Read, false) {
 			lost++
 		}

@@ -17,10 +17,10 @@ import (
 func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)
-	var r Registration
-	require.NoError(t, l.Register(&r, ours, DropWritable))
+	var r Blocking
+	require.NoError(t, l.Register(&r.Registration, ours, DropWritable))
 	ctx, cancel := context.WithCancel(context.Background())
-	call := Call{Context: ctx}
+	call := Call{Timeout: Forever, Context: ctx}
 	_, err := r.Begin(Read, &call)
 	require.NoError(t, err)
 
@@ -34,7 +34,7 @@ func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
 		waited = r.parked[Read]
 		cancel()
 		r.state.Or(Read.of(readyBit))
-		list := r.alert(WantRead)
+		list := r.alert(Readable)
 		list.wake(nil)
 		<-used
 		r.mu.Unlock()
@@ -55,7 +55,7 @@ func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
 // The first deadlines of both directions may be set at once.
 func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 	const rounds = 20_000
-	regs := make([]Registration, rounds)
+	regs := make([]Blocking, rounds)
 	var begun, ended atomic.Int32
 	go func() {
 		for i := range regs {
@@ -80,7 +80,7 @@ func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 	l := handlerLoop(t)
 	const rounds = 10_000
-	regs := make([]Registration, rounds)
+	regs := make([]Blocking, rounds)
 	for i := range regs {
 		r := &regs[i]
 		r.loop, r.timer.Owner, r.interest = l, r, watchRead
@@ -101,7 +101,7 @@ func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 		for i := range regs {
 			begun.Add(1)
 			spend(i % 89)
-			_, _, _, err := regs[i].Receive(&Call{}, buf)
+			_, _, _, err := regs[i].Receive(&Call{Timeout: Forever}, buf)
 			results <- err
 		}
 	}()
@@ -119,11 +119,11 @@ func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 func TestDisproofAfterCloseDoesNotWatch(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)
-	var r Registration
-	require.NoError(t, l.Register(&r, ours, DropWritable))
+	var r Blocking
+	require.NoError(t, l.Register(&r.Registration, ours, DropWritable))
 	p, err := r.Probe()
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
-	p.Disprove(WantRead)
+	p.Disprove(Readable)
 	require.Zero(t, r.interest)
 }

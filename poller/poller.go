@@ -95,18 +95,22 @@ func (e *Event) Ready() Readiness { return Readiness(e.raw.Events) }
 type Strategy int
 
 const (
+	// Automatic is Parked where the system allows it, and Blocking elsewhere.
+	Automatic Strategy = iota
 	// Parked makes the epoll descriptor itself pollable by Go's scheduler:
 	// a waiting goroutine holds no thread, and waking it costs no thread
 	// switch. This is the strategy to prefer.
-	Parked Strategy = iota
+	Parked
 	// Blocking sleeps inside epoll_wait(2) and holds the thread. It suits a
 	// loop locked to its thread, and systems that refuse Parked.
 	Blocking
 )
 
-// String is "parked" or "blocking".
+// String returns "automatic", "parked" or "blocking".
 func (s Strategy) String() string {
 	switch s {
+	case Automatic:
+		return "automatic"
 	case Parked:
 		return "parked"
 	case Blocking:
@@ -141,11 +145,18 @@ type Poller struct {
 	closed  bool
 }
 
-// Open makes a Poller that waits by the strategy given; it takes three
-// descriptors. Parked fails where Go's scheduler will not watch an epoll
+// Open makes a Poller that sleeps by the given strategy. It takes three
+// descriptors. Parked fails where Go's scheduler does not watch an epoll
 // descriptor; Blocking works everywhere.
 func Open(strategy Strategy) (*Poller, error) {
-	if strategy != Parked && strategy != Blocking {
+	switch strategy {
+	case Automatic:
+		if p, err := Open(Parked); err == nil {
+			return p, nil
+		}
+		strategy = Blocking
+	case Parked, Blocking:
+	default:
 		return nil, fmt.Errorf("poller: open: unknown strategy %d", int(strategy))
 	}
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)

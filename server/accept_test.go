@@ -99,7 +99,7 @@ func TestServeSourceHash(t *testing.T) {
 
 func TestServeReusePort(t *testing.T) {
 	conns, open := opened()
-	g, err := loop.NewGroup(2, loop.RoundRobin())
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	srv := &server.Server{Group: g, ReusePort: true, Events: server.Events{Open: open, Data: echo}}
@@ -234,7 +234,7 @@ func TestServeWithoutDescriptors(t *testing.T) {
 		require.Contains(t, string(out), "--- PASS")
 		return
 	}
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	var log journal

@@ -22,7 +22,7 @@ func TestPanicsOfTasksAndTimersAreReported(t *testing.T) {
 		conns, open := opened()
 		srv := &server.Server{Log: log.logger(), Events: server.Events{Open: open, Data: echo}}
 		if !own {
-			g, err := loop.NewGroup(2, loop.RoundRobin())
+			g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 			require.NoError(t, err)
 			defer g.Close()
 			srv.Group = g

@@ -21,7 +21,7 @@ import (
 )
 
 func TestServeRefusesBadConfiguration(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	handle := func(*socket.Socket) error { return nil }
@@ -167,7 +167,7 @@ func TestServeBootRefuses(t *testing.T) {
 
 func TestServeTick(t *testing.T) {
 	const every = 5 * time.Millisecond
-	g, err := loop.NewGroup(2, loop.RoundRobin())
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	ticks := make(chan *loop.Loop, 1024)

@@ -31,7 +31,7 @@ func miss(t *testing.T, x *session, peer net.Conn, line string) {
 	_, err := io.WriteString(peer, line+"\n")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		return x.sock.Registration().Look(loop.WantRead) != loop.Unready
+		return x.sock.Registration().Look(loop.Readable) != loop.Unready
 	}, 20*time.Second, time.Millisecond, "the event comes")
 	turned := make(chan struct{}) // which is through with it then
 	require.NoError(t, x.patience.eng.loop.Post(func() { close(turned) }))

@@ -122,7 +122,7 @@ func TestWhoComesDuringShutdownIsClosed(t *testing.T) {
 // A connection that was counted in, and gets to its loop when the server is closed,
 // is closed, too.
 func TestWhoComesAfterCloseIsClosed(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	srv := &Server{Group: g, Events: Events{Data: func(*Conn) error { return nil }}}

@@ -38,8 +38,8 @@ func (s *Socket) Accept() (*Socket, error) {
 	}
 	child := &core{group: c.group, family: c.family, typ: c.typ, proto: c.proto}
 	if c.family == Inet || c.family == Inet6 { // as the kernel has it
-		child.recvTimeout.set(c.recvTimeout.get())
-		child.sendTimeout.set(c.sendTimeout.get())
+		child.recvTimeout.inherit(&c.recvTimeout)
+		child.sendTimeout.inherit(&c.sendTimeout)
 		child.lowWater.Store(c.lowWater.Load())
 	}
 	child.inheritInput(c)
@@ -258,7 +258,7 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 			first = errno
 		}
 		if err == loop.ErrTimeout {
-			if call.Timeout < 0 { // nor would the kernel look again
+			if call.Timeout == loop.NoWait { // nor would the kernel look again
 				return &Error{Errno: first, Err: err}
 			}
 			switch errno := connect(c.reg.FD(), &sa); errno {

@@ -105,7 +105,7 @@ func (s *Socket) sendToName(buf []byte, host, service string, flags int) (int, e
 		return 0, err
 	}
 	if flags&unix.MSG_DONTWAIT != 0 {
-		call.Timeout = -1 // the look-up had to wait; the sending has not
+		call.Timeout = loop.NoWait // the look-up had to wait; the sending has not
 	}
 	total := 0
 	for _, to := range targets {

@@ -132,7 +132,7 @@ func TestReadersAreServedInTheirOrder(t *testing.T) {
 // What keeps a duplicate of the descriptor open after Close does not keep the
 // socket's events coming: not to the loop, nor to who has its number next.
 func TestDuplicateOfAClosedSocket(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	l := listening(t, Unix, 1, Group(g))

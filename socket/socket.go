@@ -26,7 +26,7 @@ type Socket struct {
 // core is what a socket is. The loop holds it, and handles point to it; it
 // points to no handle, or a forgotten one would never be collected.
 type core struct {
-	reg loop.Registration
+	reg loop.Blocking
 
 	recvTimeout timeout
 	sendTimeout timeout
@@ -143,7 +143,7 @@ func attach(fd int, c *core) (*Socket, error) {
 		return nil, err
 	}
 	s := &Socket{core: c}
-	runtime.AddCleanup(s, func(r *loop.Registration) { r.Abandon() }, &c.reg)
+	runtime.AddCleanup(s, func(r *loop.Blocking) { r.Abandon() }, &c.reg)
 	return s, nil
 }
 
@@ -156,7 +156,7 @@ func (c *core) register(l *loop.Loop, fd int) error {
 	if c.family != Inet && c.family != Inet6 && c.family != Unix {
 		c.reg.Share() // how exact its events are is not known
 	}
-	return l.Register(&c.reg, fd, edges)
+	return l.Register(&c.reg.Registration, fd, edges)
 }
 
 // stream reports whether the socket carries a stream of bytes: then a read of
@@ -208,7 +208,7 @@ func (s *Socket) Fd() int {
 
 // Registration is what the loop knows of the socket. It is for weir.Select, and
 // belongs to the socket: it must not be closed.
-func (s *Socket) Registration() *loop.Registration { return &s.core.reg }
+func (s *Socket) Registration() *loop.Registration { return &s.core.reg.Registration }
 
 // Family is the socket's address family.
 func (s *Socket) Family() Family { return s.core.family }

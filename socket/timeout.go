@@ -14,8 +14,19 @@ import (
 // which setsockopt(2) accepts and reads back as zero, lets no call wait.
 type timeout struct{ d atomic.Int64 }
 
-func (t *timeout) get() time.Duration  { return time.Duration(t.d.Load()) }
-func (t *timeout) set(d time.Duration) { t.d.Store(int64(d)) }
+// get returns the timeout of a call: loop.Forever if none was set.
+func (t *timeout) get() time.Duration {
+	switch d := time.Duration(t.d.Load()); {
+	case d > 0:
+		return d
+	case d == 0:
+		return loop.Forever
+	}
+	return loop.NoWait
+}
+
+func (t *timeout) set(d time.Duration)   { t.d.Store(int64(d)) }
+func (t *timeout) inherit(from *timeout) { t.d.Store(from.d.Load()) }
 
 // SetRecvTimeout bounds the time that a call may wait to receive: SO_RCVTIMEO,
 // for Accept and everything that reads. Zero is no bound, negative is EDOM. The

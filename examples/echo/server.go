@@ -47,13 +47,9 @@ func (s *server) serve(ctx context.Context, listeners []*socket.Socket) error {
 // accept accepts connections while there are slots; the others stay in the
 // backlog.
 func (s *server) accept(ctx context.Context, listeners []*socket.Socket) error {
-	var all []weir.Selectable
-	for _, l := range listeners {
-		all = append(all, l)
-	}
 	pausing := false
 	for {
-		ready, err := weir.SelectContext(ctx, all, nil, nil, weir.Forever)
+		ready, err := weir.SelectContext(ctx, listeners, nil, nil, weir.Forever)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -66,7 +62,7 @@ func (s *server) accept(ctx context.Context, listeners []*socket.Socket) error {
 			case <-ctx.Done():
 				return nil
 			}
-			conn, err := l.(*socket.Socket).Accept()
+			conn, err := l.Accept()
 			if err == nil {
 				pausing = false
 				s.add(conn)

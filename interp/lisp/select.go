@@ -5,7 +5,7 @@ import (
 )
 
 // selectSets is the memory of select, which a thread keeps from call to call.
-type selectSets struct{ want, ready weir.Set }
+type selectSets struct{ want, ready weir.Set[weir.Selectable] }
 
 // selectSockets is (select READ WRITE EXCEPT MILLISECONDS): three lists of
 // sockets and a timeout, of which nil is none. It returns the three lists of
@@ -32,7 +32,7 @@ func selectSockets(t *Thread, args []Value) (Value, error) {
 	if sets.want.Except, err = selectables(sets.want.Except, except); err != nil {
 		return nil, err
 	}
-	n, err := sets.ready.Select(t.ctx, sets.want, timeout)
+	n, err := weir.SelectInto(t.ctx, &sets.ready, sets.want, timeout)
 	if err != nil {
 		return t.failed(err)
 	}
@@ -47,7 +47,7 @@ func selectSockets(t *Thread, args []Value) (Value, error) {
 
 // forget drops the sockets, which may be collected now.
 func (s *selectSets) forget() {
-	for _, set := range []*weir.Set{&s.want, &s.ready} {
+	for _, set := range []*weir.Set[weir.Selectable]{&s.want, &s.ready} {
 		clear(set.Read)
 		clear(set.Write)
 		clear(set.Except)

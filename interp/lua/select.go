@@ -27,11 +27,11 @@ type selection struct {
 	items   []*selectable
 	most    int           // how many the call before had
 	dirty   []glua.LValue // of the first list, in its order
-	ready   []weir.Ready
+	ready   []weir.Event
 	found   []*selectable
 	foreign []*selectable
-	want    weir.Set
-	have    weir.Set
+	want    weir.Set[weir.Selectable]
+	have    weir.Set[weir.Selectable]
 	order   [2][]*selectable // of the entries of want
 }
 
@@ -251,7 +251,7 @@ func (s *selection) wait(ctx context.Context, timeout time.Duration) error {
 				s.forget(e)
 				continue
 			}
-			if e.is = r.Is & e.want; e.is != 0 {
+			if e.is = r.Ready & e.want; e.is != 0 {
 				s.found = append(s.found, e)
 			}
 		}
@@ -353,7 +353,7 @@ func (s *selection) selectOnce(ctx context.Context, timeout time.Duration) error
 	}
 	for {
 		s.lists()
-		_, err := s.have.Select(ctx, s.want, timeout)
+		_, err := weir.SelectInto(ctx, &s.have, s.want, timeout)
 		if err == nil {
 			s.match(s.have.Read, s.want.Read, s.order[0], weir.Readable)
 			s.match(s.have.Write, s.want.Write, s.order[1], weir.Writable)
@@ -410,7 +410,7 @@ func (s *selection) match(ready, list []weir.Selectable, entries []*selectable, 
 }
 
 func (s *selection) clearLists() {
-	for _, set := range []*weir.Set{&s.want, &s.have} {
+	for _, set := range []*weir.Set[weir.Selectable]{&s.want, &s.have} {
 		for _, list := range []*[]weir.Selectable{&set.Read, &set.Write} {
 			clear(*list)
 			*list = (*list)[:0]
