@@ -1,6 +1,7 @@
 package server
 
 import (
+	"os"
 	"syscall"
 	"time"
 
@@ -10,65 +11,81 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A listener accepts on the loop of its engine.
+// A listener accepts connections on the loop of its engine.
 type listener struct {
 	reg    loop.Handled
 	self   loop.Handler
 	eng    *engine
 	family socket.Family
 	addr   socket.Addr
-	path   string // to be removed in the end, or ""; guarded by the server's lock
+	own    bool        // the server has opened the socket, and no other process has it
+	path   string      // the file to remove in the end, or ""; guarded by the server's lock
+	file   os.FileInfo // what the file was when the listener was made
 
-	// The loop's:
-	pending bool          // there may be something to accept
-	starved bool          // there was no descriptor or memory for something that still waits
-	resting bool          // because of that, until the timer strikes
-	pause   time.Duration // how long it rested last; 0 after a success
+	// Only the loop's goroutine uses the rest.
+	pending  bool          // there may be a connection to accept
+	failures int           // accepts that have failed one after the other
+	resting  bool          // nothing is accepted until the timer ends
+	scarce   bool          // descriptors or memory were missing
+	freed    uint64        // Server.freed before the accept that failed
+	pause    time.Duration // how long the latest rest was; 0 after a success
 }
 
 const (
-	// acceptsPerTurn bounds the work of a turn.
+	// acceptsPerTurn is how many connections a listener accepts before the
+	// others on its loop are served.
 	acceptsPerTurn = 64
-	// When there is no descriptor or no memory left, accepting pauses, longer
-	// each time.
-	firstPause   = 10 * time.Millisecond
-	longestPause = time.Second
+
+	// manyFailures is how many accepts may fail one after the other before the
+	// listener rests. A connection that was reset in the backlog may cost one.
+	manyFailures = 16
 )
 
-// Ready is for the loop.
+// A rest grows from firstPause to longestPause. Tests change them.
+var (
+	firstPause   = 10 * time.Millisecond
+	longestPause = 100 * time.Millisecond
+)
+
+// Ready is called by the loop when there may be something to accept, and after
+// a Poke: with room under MaxConns, or with a descriptor that may be free.
 func (l *listener) Ready(ev poller.Readiness) {
 	if ev != 0 {
 		l.pending = true
 	}
+	if l.resting && l.scarce && l.eng.srv.freed.Load() != l.freed {
+		l.resting = false
+	}
 	l.accept()
 }
 
-// Expire is for the loop: a pause is over.
+// Expire is called by the loop when a rest is over.
 func (l *listener) Expire() {
-	l.resting = false
+	l.resting, l.failures = false, 0
 	l.accept()
 }
 
-// Closed is for the loop.
+// Closed is called by the loop when it ends.
 func (l *listener) Closed() { l.eng.srv.unlisten(l) }
 
-// accept accepts what there is, or as much as a turn may take, and says whether
-// it may go on.
+// accept accepts the connections that wait, up to a turn's share. It returns
+// true if more may wait.
 func (l *listener) accept() (more bool) {
 	s := l.eng.srv
 	for range acceptsPerTurn {
 		if !l.pending || l.resting || !s.admit(l) {
 			return false
 		}
+		l.freed = s.freed.Load()
 		fd, from, errno := socket.RawAccept(l.reg.FD())
 		if errno != 0 {
-			s.gone() // another listener may have been refused because of it
-			if !l.refused(errno) {
+			s.uncount() // another listener may have been refused because of it
+			if !l.failed(errno) {
 				return false
 			}
 			continue
 		}
-		l.pause = 0
+		l.works()
 		s.counters.accepted.Add(1)
 		s.serve(l.eng, fd, l.family, from.Unmap())
 	}
@@ -76,66 +93,107 @@ func (l *listener) accept() (more bool) {
 	return true
 }
 
-// refused deals with an accept that failed, and says whether to go on.
-func (l *listener) refused(errno syscall.Errno) bool {
-	s := l.eng.srv
-	switch errno {
-	case unix.EAGAIN:
-		l.pending, l.starved = false, false
-		return false
-	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-		// The connection stays in the backlog. The kernel will not report it
-		// again, so there is nothing to disarm.
-		if !l.starved {
-			l.starved = true
-			s.Log.Error("server: accepting pauses", "listener", l.addr, "error", errno)
-			s.counters.starved.Add(1)
-		}
-		l.resting = true
-		l.pause = min(max(2*l.pause, firstPause), longestPause)
-		l.reg.ExpireAt(l.eng.loop.Now() + l.pause)
-		return false
-	case unix.EBADF, unix.EINVAL, unix.ENOTSOCK, unix.EOPNOTSUPP, unix.EFAULT:
+// failed deals with an accept that failed. It returns true if the next one may
+// succeed.
+//
+// Whatever the error is, the listener does not repeat the call for ever: a
+// security policy may refuse every one, and a lack of descriptors lasts. The
+// connection then stays in the backlog. As the kernel does not report it again,
+// the timer has the listener try again, or the end of another connection has,
+// which makes a descriptor free.
+func (l *listener) failed(errno syscall.Errno) (more bool) {
+	if errno == unix.EAGAIN {
 		l.pending = false
-		s.Log.Error("server: accepting ends", "listener", l.addr, "error", errno)
+		l.works()
 		return false
 	}
-	// The connection's own error, such as ECONNABORTED: accept(2) has them
-	// taken like EAGAIN, but another one may wait.
-	return true
+	l.failures++
+	switch errno {
+	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+		l.scarce = true
+	default:
+		// accept(2) may return an error of the connection that it has taken from
+		// the backlog, such as ECONNABORTED. The next one may be well.
+		if l.failures <= manyFailures {
+			return true
+		}
+		l.scarce = false
+	}
+	l.rest(errno)
+	return false
 }
 
-// admit counts a connection in, or has the listener wait until there is room.
+// rest stops accepting for a while.
+func (l *listener) rest(errno syscall.Errno) {
+	s := l.eng.srv
+	if l.pause == 0 {
+		s.counters.pauses.Add(1)
+		s.Log.Error("server: accepting pauses", "listener", l.addr, "error", errno)
+		s.resting.Add(1)
+	}
+	l.resting = true
+	l.pause = min(max(2*l.pause, firstPause), longestPause)
+	l.reg.ExpireAt(l.eng.loop.Now() + l.pause)
+	if s.freed.Load() != l.freed { // since the accept, and before resting was counted
+		l.reg.Poke()
+	}
+}
+
+// works notes that accepting works, or works again.
+func (l *listener) works() {
+	l.failures = 0
+	if l.pause > 0 {
+		l.pause = 0
+		s := l.eng.srv
+		s.resting.Add(-1)
+		s.Log.Info("server: accepting goes on", "listener", l.addr)
+	}
+}
+
+// admit counts a connection, or has the listener wait until there is room.
 func (s *Server) admit(l *listener) bool {
 	if n := s.conns.Add(1); s.MaxConns == 0 || n <= int64(s.MaxConns) {
 		return true
 	}
-	s.waiting.Store(true) // before the second look, which sees who goes meanwhile
+	s.waiting.Store(true) // before the second look, which sees a connection that ends meanwhile
 	if s.conns.Add(-1) < int64(s.MaxConns) {
 		l.reg.Poke()
 	}
 	return false
 }
 
-// gone counts a connection of the engine out.
-func (e *engine) gone() { e.srv.gone() }
-
-// gone counts a connection out.
-func (s *Server) gone() {
+// uncount takes a connection from the count.
+func (s *Server) uncount() {
 	left := s.conns.Add(-1)
 	if s.MaxConns > 0 && left < int64(s.MaxConns) && s.waiting.Load() {
 		s.waiting.Store(false)
-		s.mu.Lock()
-		for _, l := range s.listeners {
-			l.reg.Poke()
-		}
-		s.mu.Unlock()
+		s.pokeListeners()
 	}
 	if left == 0 {
 		select {
 		case s.idle <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// gone takes a connection of the engine from the count.
+func (e *engine) gone() { e.srv.gone() }
+
+// gone takes a connection from the count whose descriptor was closed.
+func (s *Server) gone() {
+	s.freed.Add(1)
+	if s.resting.Load() > 0 {
+		s.pokeListeners()
+	}
+	s.uncount()
+}
+
+func (s *Server) pokeListeners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		l.reg.Poke()
 	}
 }
 
@@ -170,4 +228,23 @@ func (e *engine) send(a arrival) bool {
 		return false
 	}
 	return true
+}
+
+// pick returns the engine for a new connection with that peer.
+func (s *Server) pick(peer socket.Addr) *engine {
+	if len(s.engines) == 1 {
+		return s.engines[0]
+	}
+	return s.engineOn(s.group.Pick(peer.AddrPort().Addr()))
+}
+
+// engineOn returns the engine of a loop. A policy may choose a loop that is not
+// of the group: then it is the first engine.
+func (s *Server) engineOn(l *loop.Loop) *engine {
+	for _, e := range s.engines {
+		if e.loop == l {
+			return e
+		}
+	}
+	return s.engines[0]
 }

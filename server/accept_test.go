@@ -259,7 +259,7 @@ func TestServeWithoutDescriptors(t *testing.T) {
 		turns := g.Loops()[0].Turns()
 		begin := time.Now()
 		first()
-		weirtest.Eventually(t, func() bool { return srv.Stats().Starved == uint64(episode+1) }, "it is counted")
+		weirtest.Eventually(t, func() bool { return srv.Stats().Pauses == uint64(episode+1) }, "it is counted")
 		time.Sleep(200 * time.Millisecond)
 		second()
 		time.Sleep(200 * time.Millisecond)
@@ -271,7 +271,7 @@ func TestServeWithoutDescriptors(t *testing.T) {
 		}
 		require.LessOrEqual(t, g.Loops()[0].Turns()-turns, 2*pauses+4)
 		require.Equal(t, episode+1, log.count("accepting pauses"))
-		require.EqualValues(t, episode+1, srv.Stats().Starved)
+		require.EqualValues(t, episode+1, srv.Stats().Pauses)
 		require.Empty(t, conns)
 		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
 		weirtest.Take(t, conns)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/seed-2334f180/weir/loop"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -23,8 +22,9 @@ import (
 // The network is "tcp", "tcp4", "tcp6" or "unix"; or, for Events.Packet, "udp",
 // "udp4" or "udp6". The address is that of net.Listen: a host and a port, where
 // an empty host means all addresses of the machine and port 0 a free port; or a
-// path, which must not exist and which the server removes when it ends. A path
-// that begins with "@" is an abstract name: unix(7).
+// path. A path that begins with "@" is an abstract name: unix(7). Other paths
+// must not exist (but see ReplacePath), and the server removes them when it ends
+// (but see KeepPath).
 func (s *Server) Listen(network, address string) (bound socket.Addr, err error) {
 	if err := s.start(); err != nil {
 		return socket.Addr{}, err
@@ -56,7 +56,7 @@ func (s *Server) Listen(network, address string) (bound socket.Addr, err error) 
 		}
 	}
 	for _, e := range engines {
-		if err := s.add(e, opened[0], network == "unix"); err != nil {
+		if err := s.add(e, opened[0], origin{opened: true, path: network == "unix" && !s.KeepPath}); err != nil {
 			return bound, err
 		}
 		opened = opened[1:]
@@ -77,7 +77,15 @@ func listenFailed(network, address string, err error) error {
 func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 	config := s.listenConfig()
 	switch network {
-	case "tcp", "tcp4", "tcp6", "unix":
+	case "unix":
+		listen := func() (*socket.Socket, error) {
+			return config.ListenSocket(context.Background(), network, address)
+		}
+		if s.ReplacePath {
+			return listenReplacing(address, listen)
+		}
+		return listen()
+	case "tcp", "tcp4", "tcp6":
 		return config.ListenSocket(context.Background(), network, address)
 	case "udp", "udp4", "udp6":
 		return config.ListenPacketSocket(context.Background(), network, address)
@@ -145,7 +153,7 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 		err = s.checkOther(ls)
 	}
 	if err == nil {
-		err = s.add(s.pick(socket.Addr{}), ls, false)
+		err = s.add(s.pick(socket.Addr{}), ls, origin{})
 	}
 	if err == ErrClosed {
 		ls.Close() // as the caller will not
@@ -195,19 +203,24 @@ func (s *Server) serves(t socket.Type) error {
 	return nil
 }
 
-// add serves a listening socket on an engine. With unlink, the listener removes
-// the path of its unix socket in the end.
-func (s *Server) add(e *engine, ls *socket.Socket, unlink bool) error {
+// An origin says where a listening socket comes from.
+type origin struct {
+	opened bool // the server has opened it, so no other process has it
+	path   bool // the path of the unix socket is the server's to remove
+}
+
+// add serves a listening socket on an engine.
+func (s *Server) add(e *engine, ls *socket.Socket, from origin) error {
 	if err := s.serves(ls.Type()); err != nil {
 		return err
 	}
 	if ls.Type() == socket.Dgram {
 		return s.addPackets(e, ls)
 	}
-	l := &listener{eng: e, family: ls.Family(), addr: ls.LocalAddr()}
+	l := &listener{eng: e, family: ls.Family(), addr: ls.LocalAddr(), own: from.opened}
 	l.self = l
-	if unlink {
-		l.path = l.addr.Path()
+	if from.path {
+		l.ownPath()
 	}
 	fd, _, err := ls.Release()
 	if err != nil {
@@ -228,17 +241,14 @@ func (s *Server) add(e *engine, ls *socket.Socket, unlink bool) error {
 	return nil
 }
 
-// unlisten forgets a listener.
+// unlisten forgets a listener and removes the path that it owns.
 func (s *Server) unlisten(l *listener) {
 	s.mu.Lock()
 	if i := slices.Index(s.listeners, l); i >= 0 {
 		s.listeners = slices.Delete(s.listeners, i, i+1)
 	}
-	path := l.path
 	s.mu.Unlock()
-	if path != "" {
-		_ = os.Remove(path) // another process may have removed it
-	}
+	l.removePath()
 }
 
 // Addrs returns the addresses that the server listens at, in the order of Listen
@@ -255,23 +265,4 @@ func (s *Server) Addrs() (list []socket.Addr) {
 		list = append(list, p.LocalAddr())
 	}
 	return list
-}
-
-// pick returns the engine for a new connection with that peer.
-func (s *Server) pick(peer socket.Addr) *engine {
-	if len(s.engines) == 1 {
-		return s.engines[0]
-	}
-	return s.engineOn(s.group.Pick(peer.AddrPort().Addr()))
-}
-
-// engineOn returns the engine of a loop. A policy may choose a loop that is not
-// of the group: then it is the first engine.
-func (s *Server) engineOn(l *loop.Loop) *engine {
-	for _, e := range s.engines {
-		if e.loop == l {
-			return e
-		}
-	}
-	return s.engines[0]
 }

@@ -41,8 +41,8 @@ type Server struct {
 	//
 	// An error closes the connection, as Conn.Close does. The Server logs the
 	// error unless it is io.EOF or means that the peer has gone. The end of the
-	// stream ends the connection too: a call then reads io.EOF, and what it
-	// returns does not matter. With a Handler, the callbacks of Events that have
+	// stream ends the connection, too: the last call may read io.EOF, and is the
+	// last even if it returns nil. With a Handler, the callbacks of Events that have
 	// a Conn must be nil.
 	Handler func(s *socket.Socket) error
 
@@ -67,6 +67,11 @@ type Server struct {
 	// Backlog is how many connections may wait at each listener to be accepted:
 	// listen(2). 0 means as many as the system allows.
 	Backlog int
+	// KeepPath leaves the paths of unix listeners when the Server ends. Otherwise
+	// it removes those that Listen has made, unless another process has replaced
+	// them. ReplacePath has Listen replace the path of a unix socket that refuses
+	// connects: that of a server which was killed.
+	KeepPath, ReplacePath bool
 	// Chunk is about how many bytes the Server reads from one connection before
 	// it serves the others on the loop. 0 means 1 MiB.
 	Chunk int
@@ -120,6 +125,8 @@ type Server struct {
 	hurry    chan struct{} // closed by Close, for a Shutdown in progress
 	idle     chan struct{} // gets a value when the last connection has gone
 	conns    atomic.Int64  // open connections
+	freed    atomic.Uint64 // connections whose descriptors were closed
+	resting  atomic.Int64  // listeners that do not accept because accept(2) fails
 	retiring atomic.Bool   // sessions that become idle end
 	aborting atomic.Bool   // sessions that begin end
 	watchdog *watchdog
@@ -227,19 +234,19 @@ func (s *Server) Wait() error {
 type Stats struct {
 	Accepted uint64 // connections that were accepted so far
 	Conns    int    // open connections; for a moment also one that a listener is about to accept
-	Starved  uint64 // pauses of accepting for a lack of descriptors or memory
+	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail again and again
 	Stalls   uint64 // times that the watchdog found a loop held up
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
 }
 
-type counters struct{ accepted, starved, stalls, panics atomic.Uint64 }
+type counters struct{ accepted, pauses, stalls, panics atomic.Uint64 }
 
 // Stats returns what the Server has counted so far.
 func (s *Server) Stats() Stats {
 	return Stats{
 		Accepted: s.counters.accepted.Load(),
 		Conns:    int(s.conns.Load()),
-		Starved:  s.counters.starved.Load(),
+		Pauses:   s.counters.pauses.Load(),
 		Stalls:   s.counters.stalls.Load(),
 		Panics:   s.counters.panics.Load(),
 	}
