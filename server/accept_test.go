@@ -301,3 +301,42 @@ func TestServeSurvivesWhoIsGoneBeforeTheAccept(t *testing.T) {
 	expect(t, c, "x")
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2 }, "they are counted out")
 }
+
+// Whatever accept(2) says for good, the server rests between the attempts, says so
+// once, and ends when it is told to.
+func TestServeAcceptThatIsRefusedForGood(t *testing.T) {
+	for _, errno := range []syscall.Errno{unix.EACCES, unix.EPERM, unix.EOPNOTSUPP, unix.ECONNABORTED, unix.EINVAL} {
+		for _, end := range []string{"Close", "Shutdown"} {
+			t.Run(fmt.Sprintf("%v, %s", unix.ErrnoName(errno), end), func(t *testing.T) {
+				if !inChild(t) {
+					return
+				}
+				g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+				require.NoError(t, err)
+				defer g.Close()
+				var log journal
+				srv := &server.Server{Log: log.logger(), Group: g, Events: server.Events{Data: echo}}
+				addr := serve(t, srv)
+				deny(t, unix.SYS_ACCEPT4, errno)
+				client(t, addr)
+				weirtest.Eventually(t, func() bool { return srv.Stats().Pauses == 1 }, "it is counted")
+				turns := g.Loops()[0].Turns()
+				time.Sleep(300 * time.Millisecond)
+				require.Less(t, g.Loops()[0].Turns()-turns, uint64(40), "the loop rests")
+				client(t, addr) // its event does not end the rest
+				require.EqualValues(t, 1, srv.Stats().Pauses)
+				require.Equal(t, 1, log.count("accepting pauses"))
+				require.Equal(t, 1, log.count(errno.Error()))
+				over := make(chan error, 1)
+				go func() {
+					if end == "Close" {
+						over <- srv.Close()
+					} else {
+						over <- srv.Shutdown(t.Context())
+					}
+				}()
+				require.NoError(t, weirtest.Take(t, over))
+			})
+		}
+	}
+}

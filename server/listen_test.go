@@ -225,3 +225,93 @@ func TestServeDualStackUnmaps(t *testing.T) {
 	send(t, u, "x")
 	require.Equal(t, u.LocalAddr().String(), weirtest.Take(t, senders).String())
 }
+
+// A successor has put its own socket at the path: that one stays.
+func TestServeCloseLeavesASuccessorsPath(t *testing.T) {
+	for _, end := range []func(*server.Server) error{(*server.Server).Close, func(s *server.Server) error { return s.Shutdown(t.Context()) }} {
+		path := filepath.Join(t.TempDir(), "s")
+		old := &server.Server{Events: server.Events{Data: echo}}
+		serveOn(t, old, "unix", path)
+		require.NoError(t, os.Remove(path))
+		successor := &server.Server{Events: server.Events{Data: echo}}
+		addr := serveOn(t, successor, "unix", path)
+		require.NoError(t, end(old))
+		c := client(t, addr)
+		send(t, c, "x")
+		expect(t, c, "x")
+		require.NoError(t, successor.Close())
+		require.NoFileExists(t, path)
+	}
+}
+
+func TestServeKeepPath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	srv := &server.Server{KeepPath: true, Events: server.Events{Data: echo}}
+	serveOn(t, srv, "unix", path)
+	require.NoError(t, srv.Close())
+	require.FileExists(t, path)
+
+	// Nobody listens there any more: it can be replaced.
+	again := &server.Server{Events: server.Events{Data: echo}}
+	defer again.Close()
+	_, err := again.Listen("unix", path)
+	require.ErrorIs(t, err, unix.EADDRINUSE)
+	replacing := &server.Server{ReplacePath: true, Events: server.Events{Data: echo}}
+	c := client(t, serveOn(t, replacing, "unix", path))
+	send(t, c, "x")
+	expect(t, c, "x")
+}
+
+// ReplacePath replaces nothing that is in use, and no other file.
+func TestServeReplacePathRefuses(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, []byte("precious"), 0o600))
+	used := filepath.Join(dir, "used")
+	c := client(t, serveOn(t, &server.Server{Events: server.Events{Data: echo}}, "unix", used))
+	packets, err := net.ListenPacket("unixgram", filepath.Join(dir, "packets"))
+	require.NoError(t, err)
+	defer packets.Close()
+	srv := &server.Server{ReplacePath: true, Events: server.Events{Data: echo}}
+	defer srv.Close()
+	for _, name := range []string{"file", "used", "packets"} {
+		_, err := srv.Listen("unix", filepath.Join(dir, name))
+		require.ErrorIs(t, err, unix.EADDRINUSE, name)
+		require.FileExists(t, filepath.Join(dir, name))
+	}
+	_, err = srv.Listen("unix", filepath.Join(dir, "no", "such"))
+	require.ErrorIs(t, err, unix.ENOENT)
+	require.ErrorContains(t, err, "no/such")
+	send(t, c, "x")
+	expect(t, c, "x")
+}
+
+// Of several servers that replace a stale path at the same time, one wins, and
+// the path stays its own.
+func TestServeReplacePathOfSeveral(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(t.TempDir(), "s")
+		stale := &server.Server{KeepPath: true, Events: server.Events{Data: echo}}
+		serveOn(t, stale, "unix", path)
+		require.NoError(t, stale.Close())
+		won := make(chan *server.Server, 4)
+		for range cap(won) {
+			go func() {
+				srv := &server.Server{Loops: 1, ReplacePath: true, Events: server.Events{Data: echo}}
+				if _, err := srv.Listen("unix", path); err != nil {
+					srv.Close()
+					srv = nil
+				}
+				won <- srv
+			}()
+		}
+		winners := 0
+		for range cap(won) {
+			if srv := weirtest.Take(t, won); srv != nil {
+				winners++
+				defer srv.Close()
+			}
+		}
+		require.Equal(t, 1, winners)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // What a connection has received when Shutdown begins, it may still pass on to
@@ -139,4 +141,53 @@ func TestWhoComesAfterCloseIsClosed(t *testing.T) {
 	_, err = late.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err)
 	require.EqualValues(t, 0, srv.conns.Load())
+}
+
+// While a listener that ends serves its backlog, no client gets into it.
+func TestListenerThatEndsShutsOutNewClients(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = t.TempDir() + "/s"
+			}
+			late := make(chan error, 1)
+			var addr socket.Addr
+			srv := &Server{Loops: 1, KeepPath: true, Events: Events{
+				Open: func(*Conn) error {
+					another, err := net.DialTimeout(network, addr.String(), 100*time.Millisecond)
+					if err == nil {
+						another.Close()
+					}
+					select {
+					case late <- err:
+					default: // it was accepted, too
+					}
+					return nil
+				},
+				Data: func(c *Conn) error { _, err := c.Write(c.Next(-1)); return err },
+			}}
+			defer srv.Close()
+			bound, err := srv.Listen(network, address)
+			require.NoError(t, err)
+			addr = bound
+			var c net.Conn
+			srv.engines[0].do(func() { // the event of the client comes when this is over
+				if c, err = net.Dial(network, addr.String()); err == nil {
+					srv.listeners[0].close(true)
+				}
+			})
+			require.NoError(t, err)
+			defer c.Close()
+			if err := <-late; network == "unix" {
+				require.ErrorIs(t, err, unix.ECONNREFUSED)
+			} else {
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded, "the kernel drops the request")
+			}
+			_, err = c.Write([]byte("x"))
+			require.NoError(t, err)
+			_, err = io.ReadFull(c, make([]byte, 1))
+			require.NoError(t, err, "who was in the backlog is served")
+		})
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -427,6 +428,52 @@ func TestServeShutdownDoesNotWaitForThoseWhoLurk(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), weirtest.Patience)
 			defer cancel()
 			require.NoError(t, srv.Shutdown(ctx))
+		})
+	}
+}
+
+// Clients that connect as Shutdown begins are served, or get a clean end, or are
+// refused: none that has connected is reset.
+func TestShutdownResetsNoClientThatConnects(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			for range 2 {
+				address := "127.0.0.1:0"
+				if network == "unix" {
+					address = t.TempDir() + "/s"
+				}
+				srv := &server.Server{Loops: 2, Events: server.Events{Data: echo}}
+				addr := serveOn(t, srv, network, address)
+				var clients sync.WaitGroup
+				var served atomic.Int64
+				lost := make(chan error, 8)
+				for range cap(lost) {
+					clients.Go(func() {
+						for {
+							c, err := net.DialTimeout(network, addr.String(), weirtest.Patience)
+							if err != nil {
+								if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAGAIN) {
+									lost <- err
+								}
+								return
+							}
+							if _, err = io.WriteString(c, "x"); err == nil {
+								_, err = io.ReadFull(c, make([]byte, 1))
+							}
+							c.Close()
+							if err != nil && err != io.EOF {
+								lost <- err
+								return
+							}
+							served.Add(1)
+						}
+					})
+				}
+				weirtest.Eventually(t, func() bool { return served.Load() > 50 }, "clients come")
+				require.NoError(t, srv.Shutdown(t.Context()))
+				clients.Wait()
+				require.Empty(t, lost)
+			}
 		})
 	}
 }
