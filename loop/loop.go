@@ -79,6 +79,8 @@ type Loop struct {
 	streak  int      // how many events before it had the same key
 	now     int64    // the time of the turn; 0 until Now is called
 
+	expected atomic.Int64 // descriptors on their way to the loop: see Expect
+
 	turns  atomic.Uint64
 	fatal  error
 	panics atomic.Uint64

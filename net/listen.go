@@ -94,6 +94,15 @@ func (lc *ListenConfig) ListenSocket(ctx context.Context, network, address strin
 
 // ListenPacket opens a datagram socket, as the function of that name does.
 func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	s, err := lc.ListenPacketSocket(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return packetConn(s, network), nil
+}
+
+// ListenPacketSocket is ListenPacket for programs that use the socket itself.
+func (lc *ListenConfig) ListenPacketSocket(ctx context.Context, network, address string) (*socket.Socket, error) {
 	t, err := parseNetwork(network)
 	if err == nil && t.typ != socket.Dgram {
 		err = net.UnknownNetworkError(network)
@@ -102,10 +111,24 @@ func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address strin
 		return nil, listenFailed(network, nil, err)
 	}
 	s, _, err := lc.bound(ctx, t, address)
-	if err != nil {
-		return nil, err
-	}
-	return packetConn(s, network), nil
+	return s, err
+}
+
+// Tune sets on a TCP socket that listens already, such as an inherited one, the
+// options that Listen sets for accepted connections to inherit: TCP_NODELAY and
+// keep-alive. It leaves a socket of another protocol alone. A closed socket is
+// net.ErrClosed.
+func (lc *ListenConfig) Tune(s *socket.Socket) error {
+	return control(s, func(fd int) error {
+		protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		if err != nil {
+			return os.NewSyscallError("getsockopt", err)
+		}
+		if protocol != unix.IPPROTO_TCP {
+			return nil
+		}
+		return prepareTCP(fd, lc.KeepAlive, lc.KeepAliveConfig)
+	})
 }
 
 func listenFailed(network string, addr net.Addr, err error) error {

@@ -169,7 +169,7 @@ func (c *Conn) Wake() {
 
 // Close closes the connection when what was written has left, which may take as
 // long as Timeouts.Linger. Nothing is read or written any more. Close does not
-// wait; Events.Close tells when it is done.
+// wait; Events.Closed tells when it is done.
 func (c *Conn) Close() { c.end(closing) }
 
 // Abort closes the connection without regard for what is queued or unread. The
@@ -486,7 +486,7 @@ func (c *Conn) finish(why error) {
 	_ = c.reg.Close() // unless the loop has
 	e.remove(c)
 	out.fail(e, why)
-	if f := e.srv.Events.Close; f != nil {
+	if f := e.srv.Events.Closed; f != nil {
 		e.current, e.unread = c, c.left()
 		_ = e.guard(c, func(c *Conn) error { f(c, why); return nil })
 		e.current, e.unread = nil, nil
@@ -497,11 +497,11 @@ func (c *Conn) finish(why error) {
 
 // Detach takes the connection from the server, without closing it: the Socket
 // has it, with the input that was not read. It is for the connection's
-// callbacks; Events.Close is not called. While output is queued it is EBUSY.
+// callbacks; Events.Closed is not called. While output is queued it is EBUSY.
 func (c *Conn) Detach() (*socket.Socket, error) {
 	e := c.eng
 	if e.current != c {
-		return nil, errors.New("weir: detach: outside of the connection's callbacks")
+		return nil, errors.New("server: detach: outside of the connection's callbacks")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,10 +1,6 @@
 package server
 
 import (
-	"fmt"
-	"runtime/debug"
-	"sync/atomic"
-
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -23,7 +19,6 @@ const (
 type engine struct {
 	srv  *Server
 	loop *loop.Loop
-	load atomic.Int64 // connections, with those on their way
 
 	conns    *Conn // all of them, newest first
 	draining bool
@@ -66,7 +61,7 @@ func (e *engine) open(a arrival) {
 	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeInetPeer(a.peer)}
 	c.self, c.active = c, e.loop.Elapsed()
 	c.short = c.peer == inetPeer{} // of a unix socket, which does not tell of descriptors
-	err := ErrServerClosed
+	err := ErrClosed
 	if !e.over {
 		err = e.loop.Handle(&c.reg, a.fd, &c.self)
 	}
@@ -80,7 +75,7 @@ func (e *engine) open(a arrival) {
 		if e.over {
 			return
 		}
-		e.srv.Log.Error("weir: a connection could not be served", "peer", a.peer, "error", err)
+		e.srv.Log.Error("server: a connection could not be served", "peer", a.peer, "error", err)
 		return
 	}
 	e.insert(c)
@@ -127,31 +122,4 @@ func (e *engine) remove(c *Conn) {
 		e.conns = c.next
 	}
 	c.next, c.prev = nil, nil
-}
-
-// guard calls f, and makes its panic an error.
-func (e *engine) guard(c *Conn, f func(*Conn) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = e.srv.panicked(v)
-		}
-	}()
-	return f(c)
-}
-
-// guard calls f, and makes its panic an error.
-func (s *Server) guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = s.panicked(v)
-		}
-	}()
-	return f()
-}
-
-// panicked logs a panic.
-func (s *Server) panicked(v any) error {
-	s.counters.panics.Add(1)
-	s.Log.Error("weir: a callback panicked", "panic", v, "stack", string(debug.Stack()))
-	return fmt.Errorf("weir: a callback panicked: %v", v)
 }

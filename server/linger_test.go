@@ -28,7 +28,7 @@ func serveOnce(t *testing.T, size int, linger time.Duration) (address string, en
 				c.Close()
 				return err
 			},
-			Close: func(_ *Conn, err error) { ended <- err },
+			Closed: func(_ *Conn, err error) { ended <- err },
 		},
 	}
 	addr, err := srv.Listen("tcp", "127.0.0.1:0")

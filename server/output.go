@@ -101,7 +101,7 @@ func (c *Conn) Writev(bufs [][]byte) (int, error) {
 // called.
 func (c *Conn) WriteAsync(p []byte, done func(error)) error {
 	if done == nil {
-		return fmt.Errorf("weir: write %d bytes: the completion function is nil", len(p))
+		return fmt.Errorf("server: write %d bytes: the completion function is nil", len(p))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -45,7 +45,7 @@ func (t *Timeouts) check() error {
 		{"FirstByte", t.FirstByte}, {"Idle", t.Idle}, {"Read", t.Read}, {"Write", t.Write}, {"Linger", t.Linger},
 	} {
 		if f.value < 0 {
-			return fmt.Errorf("weir: Timeouts.%s is %v: it must not be negative", f.name, f.value)
+			return fmt.Errorf("server: Timeouts.%s is %v: it must not be negative", f.name, f.value)
 		}
 	}
 	if t.Linger == 0 {
@@ -64,7 +64,7 @@ type TimeoutError struct {
 
 // Error says which timeout it was.
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("weir: the connection's %s timeout of %v is over", e.Of, e.After)
+	return fmt.Sprintf("server: the connection's %s timeout of %v is over", e.Of, e.After)
 }
 
 // Timeout is true.

@@ -372,14 +372,14 @@ func TestServeWriteAsyncOfAConnectionThatEnds(t *testing.T) {
 		want error
 	}{
 		{"abort", func(c *server.Conn, _ net.Conn, _ *server.Server) { c.Abort() }, server.ErrAborted},
-		{"server", func(_ *server.Conn, _ net.Conn, srv *server.Server) { srv.Close() }, server.ErrServerClosed},
+		{"server", func(_ *server.Conn, _ net.Conn, srv *server.Server) { srv.Close() }, server.ErrClosed},
 		{"peer", func(_ *server.Conn, p net.Conn, _ *server.Server) { _ = p.(*net.TCPConn).SetLinger(0); p.Close() }, unix.ECONNRESET},
 		{"close", func(c *server.Conn, p net.Conn, _ *server.Server) { c.Close(); _, _ = io.Copy(io.Discard, p) }, nil},
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			conns, open := opened()
 			over, closing := ended()
-			srv := &server.Server{SendBuffer: 16 << 10, Events: server.Events{Open: open, Data: echo, Close: closing}}
+			srv := &server.Server{SendBuffer: 16 << 10, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 			c := client(t, serve(t, srv))
 			conn := weirtest.Take(t, conns)
 			stuffed(t, conn, 1<<20)
@@ -428,7 +428,7 @@ func TestServeWriteFindsThePeerGone(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
 	addr := serve(t, &server.Server{Events: server.Events{
-		Open: open, Close: closing,
+		Open: open, Closed: closing,
 		Data: func(c *server.Conn) error { c.Next(-1); return nil },
 		End:  func(c *server.Conn) error { return nil }, // it stays open
 	}})
