@@ -180,7 +180,7 @@ func TestSelectorForgetsItsWaits(t *testing.T) {
 
 // The time of a Wait ends by a loop that something is registered on.
 func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	a, err := socket.Config{Address: "127.0.0.1", Group: g}.New(socket.Inet, socket.Dgram, 0)

@@ -23,7 +23,7 @@ import (
 
 // A listener accepts on the loop of its engine.
 type listener struct {
-	reg    loop.Registration
+	reg    loop.Handled
 	self   loop.Handler
 	eng    *engine
 	family socket.Family

@@ -26,7 +26,7 @@ type Conn struct {
 	// User is the program's own.
 	User any
 
-	reg  loop.Registration
+	reg  loop.Handled
 	self loop.Handler
 	eng  *engine
 

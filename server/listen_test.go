@@ -160,7 +160,7 @@ func TestServeListenOnThatBootCloses(t *testing.T) {
 }
 
 func TestServeRefusesBadConfiguration(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	handle := func(*socket.Socket) error { return nil }
@@ -307,7 +307,7 @@ func TestServeBootRefuses(t *testing.T) {
 
 func TestServeTick(t *testing.T) {
 	const every = 5 * time.Millisecond
-	g, err := loop.NewGroup(2, loop.RoundRobin())
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	ticks := make(chan *loop.Loop, 1024)

@@ -260,7 +260,7 @@ func (c *Conn) await() error {
 	if c.out.size > 0 {
 		if err := c.reg.WatchWrite(true); err != nil {
 			var errno syscall.Errno
-			if !errors.As(err, &errno) {
+			if errors.Is(err, unix.EBADF) || !errors.As(err, &errno) {
 				return connClosed("write")
 			}
 			return c.fail(errno)

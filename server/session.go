@@ -87,7 +87,7 @@ func (s *Server) handle(x *session, e *engine) (ready bool) {
 	_ = x.sock.SetRecvTimeout(s.Timeouts.Read)
 	_ = x.sock.SetSendTimeout(s.Timeouts.Write)
 	x.state.Store(sessionRunning)
-	if err := x.hook.Hang(x.sock.Registration(), loop.WantRead); err != nil {
+	if err := x.hook.Hang(x.sock.Registration(), loop.Readable); err != nil {
 		x.end(err)
 		return false
 	}
@@ -266,7 +266,7 @@ func (x *session) impatient() {
 
 // readable says whether a read would not wait.
 func readable(r *loop.Registration) (bool, error) {
-	switch r.Look(loop.WantRead) {
+	switch r.Look(loop.Readable) {
 	case loop.Ready:
 		return true, nil
 	case loop.Unready:
@@ -277,7 +277,7 @@ func readable(r *loop.Registration) (bool, error) {
 	q := inquiries.Get().(*loop.Inquiry)
 	defer inquiries.Put(q)
 	defer q.Reset()
-	if q.Add(r, loop.WantRead) != nil {
+	if q.Add(r, loop.Readable) != nil {
 		return false, net.ErrClosed
 	}
 	if err := q.Ask(); err != nil {

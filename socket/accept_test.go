@@ -23,7 +23,7 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 		require.Contains(t, string(out), "--- PASS")
 		return
 	}
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	l := listening(t, Inet, 8, Config{Group: g})

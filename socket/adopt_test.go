@@ -101,7 +101,7 @@ func TestAdoptTakesSizes(t *testing.T) {
 
 // The path that New has made goes with the socket that it cannot make.
 func TestNewThatFailsLeavesNoPath(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	require.NoError(t, g.Close())
 	dir := t.TempDir()

@@ -41,7 +41,7 @@ func TestCloseWakesEveryBlockedCall(t *testing.T) {
 
 // A socket whose loop is closed is closed.
 func TestLoopCloseIsAClose(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	l := listening(t, Unix, 1, Config{Group: g})
 	accepting := blocked(t, "Accept", func() error { _, err := l.Accept(); return err })
@@ -82,7 +82,7 @@ func TestCloseAndLinger(t *testing.T) {
 		require.NoError(t, stuffed(t, long).core.reg.Abandon())
 	})
 	t.Run("the loop", func(t *testing.T) {
-		group, err := loop.NewGroup(1, loop.RoundRobin())
+		group, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 		require.NoError(t, err)
 		for range 3 {
 			stuffed(t, long, Config{Group: group})

@@ -121,7 +121,7 @@ func TestBlockedSocketIsNotCollected(t *testing.T) {
 		"Send":     {func(s *Socket) error { _, err := s.Send(make([]byte, 1<<20), 0); return err }, nil},
 		"Write":    {func(s *Socket) error { _, err := s.Write(make([]byte, 1<<20)); return err }, nil},
 		"waitTurn": {func(s *Socket) error {
-			return s.wait(loop.Read, 0, func(fd int) (bool, unix.Errno) {
+			return s.wait(loop.Read, loop.Forever, func(fd int) (bool, unix.Errno) {
 				_, errno := sys.Recvfrom(fd, make([]byte, 1), 0, nil)
 				return true, errno
 			})

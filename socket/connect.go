@@ -40,8 +40,8 @@ func (s *Socket) Accept() (*Socket, error) {
 	}
 	child := &core{group: c.group, family: c.family, typ: c.typ, proto: c.proto}
 	if c.family == Inet || c.family == Inet6 { // as in the kernel
-		child.recvTimeout.set(c.recvTimeout.get())
-		child.sendTimeout.set(c.sendTimeout.get())
+		child.recvTimeout.inherit(&c.recvTimeout)
+		child.sendTimeout.inherit(&c.sendTimeout)
 		child.lowWater.Store(c.lowWater.Load())
 	}
 	child.inheritInput(c)
@@ -242,7 +242,7 @@ func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 	var first syscall.Errno // of the first connect(2): what the kernel says when the time is up
 	_, err := c.attempt(loop.Write, call, true, turn{sign: sign}, func(fd int, waited bool) (bool, syscall.Errno) {
 		switch {
-		case waited && call.Timeout < 0: // the kernel would not look again either
+		case waited && call.Timeout == loop.NoWait: // the kernel would not look again either
 			return true, unix.EAGAIN
 		case waited && c.family != Unix && c.shutdowns.Load() != shutdowns:
 			return true, afterShutdown(fd)

@@ -106,7 +106,7 @@ func (s *Socket) sendToName(buf []byte, host, service string, flags int) (int, e
 		return 0, err
 	}
 	if flags&unix.MSG_DONTWAIT != 0 {
-		call.Timeout = -1 // only the look-up may wait
+		call.Timeout = loop.NoWait // only the look-up may wait
 	}
 	total := 0
 	for _, to := range targets {

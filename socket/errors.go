@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -34,7 +35,7 @@ func (e *Error) Error() string {
 	}
 	s += ": " + e.Errno.Error()
 	if e.Err != nil {
-		s += " (" + e.Err.Error() + ")"
+		s += " (" + strings.TrimPrefix(e.Err.Error(), "loop: ") + ")"
 	}
 	return s
 }
@@ -77,21 +78,19 @@ func fail(op, addr string, err error) error {
 		return &named
 	}
 	e := &Error{Op: op, Addr: addr}
-	if ended, ok := err.(*loop.Cancelled); ok {
+	if ended, ok := err.(*loop.CancelError); ok {
 		e.Errno, e.Err = unix.EINTR, ended.Cause
 		return e
 	}
-	if errors.As(err, &e.Errno) {
+	if !errors.As(err, &e.Errno) {
+		e.Errno = unix.EINTR
+		e.Err = err
 		return e
 	}
-	e.Err = err
-	switch {
-	case errors.Is(err, loop.ErrTimeout):
-		e.Errno = unix.EAGAIN
-	case errors.Is(err, loop.ErrClosed), errors.Is(err, loop.ErrLoopClosed):
-		e.Errno = unix.EBADF
-	default: // interrupted
-		e.Errno = unix.EINTR
+	for _, known := range [...]error{loop.ErrTimeout, loop.ErrClosed, loop.ErrLoopClosed, loop.ErrInterrupted} {
+		if errors.Is(err, known) { // it says more than its errno
+			e.Err = err
+		}
 	}
 	return e
 }

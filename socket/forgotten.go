@@ -41,7 +41,7 @@ type collector struct {
 }
 
 // abandon closes a socket that is forgotten.
-func (c *collector) abandon(r *loop.Registration) {
+func (c *collector) abandon(r *loop.Blocking) {
 	if r.Abandon() == nil { // else the program has closed it
 		c.closed.Add(1)
 	}

@@ -189,7 +189,7 @@ func (in *input) fill(c *core, fd int) (n int, more bool, errno syscall.Errno) {
 	in.w += int32(n)
 	in.settle()
 	if n > 0 {
-		c.reg.Stir(loop.WantRead) // a Select may have found the kernel's queue empty
+		c.reg.Stir(loop.Readable) // a Select may have found the kernel's queue empty
 	}
 	return n, c.leftover(n, len(free), 0), errno
 }

@@ -74,7 +74,7 @@ func (c *core) setBack(on bool) bool {
 	if on {
 		there := in.unread()
 		if there {
-			c.reg.Stir(loop.WantRead)
+			c.reg.Stir(loop.Readable)
 		}
 		return there
 	}

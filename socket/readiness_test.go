@@ -133,7 +133,7 @@ func TestReadersAreServedInTheirOrder(t *testing.T) {
 // of the socket: neither to the loop nor to the next socket with the same
 // number.
 func TestDuplicateOfAClosedSocket(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	l := listening(t, Unix, 1, Config{Group: g})

@@ -3,6 +3,7 @@ package socket
 import (
 	"context"
 	"io"
+	"net/netip"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -27,7 +28,7 @@ type Socket struct {
 // core is what a socket is. The loop holds it, and handles point to it; it
 // points to no handle, or a forgotten one would never be collected.
 type core struct {
-	reg loop.Registration
+	reg loop.Blocking
 
 	recvTimeout timeout
 	sendTimeout timeout
@@ -181,7 +182,7 @@ func adopt(op string, fd int, c *core) (*Socket, error) {
 
 // attach is adopt that leaves the descriptor alone when it fails.
 func attach(fd int, c *core) (*Socket, error) {
-	if err := c.register(c.group.Pick(), fd); err != nil {
+	if err := c.register(c.group.Pick(netip.Addr{}), fd); err != nil {
 		return nil, err
 	}
 	s := &Socket{core: c}
@@ -198,7 +199,7 @@ func (c *core) register(l *loop.Loop, fd int) error {
 	if c.family != Inet && c.family != Inet6 && c.family != Unix {
 		c.reg.Share() // how exact its events are is not known
 	}
-	return l.Register(&c.reg, fd, edges)
+	return l.Register(&c.reg.Registration, fd, edges)
 }
 
 // stream reports whether the socket carries a stream of bytes: then a read of
@@ -250,7 +251,7 @@ func (s *Socket) Fd() int {
 
 // Registration returns the socket's registration with its loop, for Select of
 // package weir. It belongs to the socket: the caller must not close it.
-func (s *Socket) Registration() *loop.Registration { return &s.core.reg }
+func (s *Socket) Registration() *loop.Registration { return &s.core.reg.Registration }
 
 // Family is the socket's address family.
 func (s *Socket) Family() Family { return s.core.family }

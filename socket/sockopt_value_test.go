@@ -259,7 +259,7 @@ func TestSockoptTimeouts(t *testing.T) {
 			t    *timeout
 		}{{"SO_RCVTIMEO", &s.core.recvTimeout}, {"SO_SNDTIMEO", &s.core.sendTimeout}} {
 			require.NoError(t, s.Setsockopt(nil, o.name, c.set), "%v", c.set)
-			require.Equal(t, c.kept, o.t.get(), "%v", c.set)
+			require.EqualValues(t, c.kept, o.t.d.Load(), "%v", c.set)
 			v, err := s.Getsockopt(nil, o.name+"_NEW")
 			require.NoError(t, err)
 			require.Equal(t, c.get, v, "%v", c.set)

@@ -15,8 +15,19 @@ import (
 // call wait.
 type timeout struct{ d atomic.Int64 }
 
-func (t *timeout) get() time.Duration  { return time.Duration(t.d.Load()) }
-func (t *timeout) set(d time.Duration) { t.d.Store(int64(d)) }
+// get returns the timeout of a call: loop.Forever if none was set.
+func (t *timeout) get() time.Duration {
+	switch d := time.Duration(t.d.Load()); {
+	case d > 0:
+		return d
+	case d == 0:
+		return loop.Forever
+	}
+	return loop.NoWait
+}
+
+func (t *timeout) set(d time.Duration)   { t.d.Store(int64(d)) }
+func (t *timeout) inherit(from *timeout) { t.d.Store(from.d.Load()) }
 
 // SetRecvTimeout sets SO_RCVTIMEO: how long a call may wait to receive. It
 // applies to Accept and every method that reads. Zero means no limit; a

@@ -133,7 +133,7 @@ const (
 	lastRetry  = 16 * time.Millisecond
 )
 
-func (b *backoff) pause(reg *loop.Registration, d loop.Direction, call *loop.Call) error {
+func (b *backoff) pause(reg *loop.Blocking, d loop.Direction, call *loop.Call) error {
 	pause := max(b.next, firstRetry)
 	b.next = min(2*pause, lastRetry)
 	return reg.Pause(d, call, pause)

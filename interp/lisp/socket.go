@@ -73,7 +73,7 @@ func (t *Thread) failed(err error) (Value, error) {
 func message(e *socket.Error) string {
 	text := e.Errno.Error()
 	if e.Err != nil && !e.Timeout() && !errors.Is(e, net.ErrClosed) && e.Err != e.Errno {
-		text += " (" + e.Err.Error() + ")"
+		text += " (" + strings.TrimPrefix(e.Err.Error(), "loop: ") + ")"
 	}
 	return text
 }
