@@ -29,7 +29,7 @@ type Task struct {
 // Listening is a server's answer: the address that it listens on.
 type Listening struct{ Addr string }
 
-// serving makes a role of an ability of the subjects.
+// serving makes the role of a server. ability selects that server of a subject.
 func serving(what string, ability func(Subject) ServeFunc) child.Role {
 	return child.Ordered(func(order Order, answer child.Answer) error {
 		s, err := Find(order.Subject)
@@ -47,7 +47,7 @@ func serving(what string, ability func(Subject) ServeFunc) child.Role {
 	})
 }
 
-// serveOrdinary is the role of a child that is an ordinary server.
+// serveOrdinary is a role: the process is an ordinary server.
 func serveOrdinary(order Order, answer child.Answer) error {
 	s, err := Find(order.Subject)
 	if err != nil {

@@ -23,12 +23,16 @@ var httpSuite = Suite{
 		Conns: []int{1, 10, 100, 1000},
 		Sizes: []int{128, 64 << 10},
 	},
-	tables: httpTables,
-	criteria: []report.Criterion{
+	tables:   httpTables,
+	criteria: httpCriteria,
+}
+
+func httpCriteria(env) []report.Criterion {
+	return []report.Criterion{
 		{Metric: reqPerSec, Subjects: weirNames, Peer: ordinaryPeer, Limit: 1, Heading: "fewer requests than net"},
 		{Metric: cpuPerReq, Subjects: weirNames, Peer: ordinaryPeer, Limit: 1, AtMost: true, Heading: "more CPU per request than net"},
 		{Metric: latencyP99, Subjects: weirNames, Peer: ordinaryPeer, Limit: 1.1, AtMost: true, Heading: "p99 above 1.1 of net"},
-	},
+	}
 }
 
 // A webKind is a way to speak HTTP.

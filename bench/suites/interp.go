@@ -21,7 +21,7 @@ var interpSuite = Suite{
 	tables:   interpTables,
 }
 
-var luaSelectSizes = []int{10, 100, 1000} // beyond that, select(2) of LuaSocket ends
+var luaSelectSizes = []int{10, 100, 1000} // LuaSocket uses select(2), which takes no more
 
 func interpTables(e env) ([]report.Table, error) {
 	names, notes := scripts.For(e.Subjects)
@@ -42,7 +42,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 			"vs: this row divided by the peer in the same round: median (least–greatest). Below 1 is faster.",
 		}, notes...),
 	}
-	for _, n := range luaSelectSizes {
+	for _, n := range e.fitting("interp", luaSelectSizes) {
 		t.Trials = append(t.Trials, measure.Trial{
 			Name:     fmt.Sprintf("lua-select,n=%d", n),
 			Label:    strconv.Itoa(n),
@@ -59,7 +59,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 	return t
 }
 
-// luaEchoTable is that of the echo suite, with a script for a server.
+// luaEchoTable is the table of the echo suite, with a script as the server.
 func luaEchoTable(e env, names []string, what string, notes []string) report.Table {
 	t := echoTable(e)
 	t.Title = fmt.Sprintf("interp: an echo server on socket.select, messages of %s, %s of %v", eachSize(e.Sizes), report.Counted(e.Reps, "round"), e.Dur)

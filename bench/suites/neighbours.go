@@ -57,6 +57,9 @@ func Besides() (names []string) {
 	return names
 }
 
+// quotaLeast is the shortest window with a quota: it contains several of the kernel's periods.
+const quotaLeast = 500 * time.Millisecond
+
 // busyMost bounds a busy program whose parent forgets it.
 const busyMost = 2 * time.Minute
 
@@ -124,6 +127,6 @@ func neighboursTables(e env) ([]report.Table, error) {
 		}
 	}
 	own := append(openLegend(e),
-		"A busy program computes without end in one thread, on any core. A quota lets the server alone use so much time in each tenth of a second, and then stops it until the next: windows of a second or more (-dur) show it well.")
+		"A busy program computes without end in one thread, on any core. A quota lets the server alone use so much time in each tenth of a second, and then stops it until the next. A window with a quota has half a second or more.")
 	return explained(tables, cellLegend(e, own...)), nil
 }
