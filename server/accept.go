@@ -371,7 +371,7 @@ func (s *Server) checkOther(ls *socket.Socket) error {
 		return err
 	}
 	if ls.Registration().Use() != nil {
-		return fmt.Errorf("weir: %w", connClosed("listen"))
+		return fmt.Errorf("weir: %w", errConnClosed("listen"))
 	}
 	fd := ls.Registration().FD()
 	err := s.tune(fd)

@@ -10,29 +10,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readSize is the size of a loop's shared read buffer at first; it grows to
-// Server.Chunk, or half of MaxInput, when it proves to be small. gatherSize is what is gathered of a
-// callback's writes before it is sent.
 const (
-	readSize   = 64 << 10
+	// readSize is the first size of a loop's shared read buffer. The buffer grows up
+	// to Server.Chunk, or half of MaxInput, when receives fill it.
+	readSize = 64 << 10
+	// gatherSize is how many bytes of a callback's writes are gathered before they
+	// are sent.
 	gatherSize = 64 << 10
 )
 
-// An engine is a server's part on one loop. What is not said to be otherwise
-// belongs to the loop's goroutine.
+// An engine is a server's part on one loop. Only the loop's goroutine uses it,
+// except where a field says otherwise.
 type engine struct {
 	srv  *Server
 	loop *loop.Loop
-	load atomic.Int64 // connections, with those on their way
+	load atomic.Int64 // number of connections, and of those that are about to open
 
-	conns    *Conn // all of them, newest first
-	draining bool
-	over     bool
+	conns    *Conn // all connections, newest first
+	draining bool  // Shutdown has closed the connections
+	over     bool  // Close has ended the connections
 	tick     *loop.Timer
 	patience patience // of sessions without timeouts
 
-	buf    []byte // what is received goes here first
-	filled bool   // by the last receive, to its end
+	buf    []byte // receives go here first
+	filled bool   // the last receive has filled its room
 
 	// Of the connection whose callback is running:
 	current *Conn
@@ -46,26 +47,28 @@ func newEngine(s *Server, l *loop.Loop) *engine {
 	return e
 }
 
-// post has f called on the loop, after all that was posted before. The queue's
-// bound is for those who can wait. The error is that the loop was closed; without
-// one, f is called even if the loop is closed then.
+// post makes the loop call f, after everything that was posted before. The bound of
+// the loop's task queue does not apply, because the server posts a bounded number
+// of tasks for each connection. If the loop is closed, post returns an error.
+// Without an error f is called, even if the loop is closed in the meantime.
 func (e *engine) post(f func()) error { return e.loop.PostUnbounded(f) }
 
-// An arrival is a connection that was counted in and is about to be served.
+// An arrival is a connection that is counted already, and is not served yet.
 type arrival struct {
 	fd    int
 	peer  socket.Addr
-	input []byte             // that was read ahead
+	input []byte             // what was read ahead
 	user  any                // for Conn.User
-	tell  func(*Conn, error) // nil if nobody waits for it
-	close bool               // at once
+	tell  func(*Conn, error) // reports the connection or an error; may be nil
+	close bool               // close the connection at once
 }
 
-// open serves an arrival, on the loop. It closes the descriptor when it cannot.
+// open begins to serve an arrival, on the loop. If it cannot, it closes the
+// descriptor.
 func (e *engine) open(a arrival) {
 	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeInetPeer(a.peer)}
-	c.self, c.active = c, e.loop.Elapsed()
-	c.short = c.peer == inetPeer{} // of a unix socket, which does not tell of descriptors
+	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
+	c.shortReads = c.peer.isUnix() // the kernel does not report descriptors, at which a receive stops
 	err := ErrServerClosed
 	if !e.over {
 		err = e.loop.Handle(&c.reg, a.fd, &c.self)
@@ -85,23 +88,23 @@ func (e *engine) open(a arrival) {
 	}
 	e.insert(c)
 	if a.close {
-		c.flags.Store(closing)
+		c.signals.Store(closeAsked)
 	}
 	if a.tell != nil {
 		a.tell(c, nil)
 	}
 	c.rearm()
 	if f := e.srv.Events.Open; f != nil {
-		e.unread = a.input // so that Detach takes it along
+		e.unread = a.input // Detach in Open takes it along
 		err = c.call(f)
 		a.input, e.unread = e.unread, nil
 	}
-	if !c.settle(err) {
+	if !c.drive(err) {
 		return
 	}
-	if len(a.input) > 0 && c.flags.Load()&closing == 0 {
-		c.heard = true
-		if !c.settle(c.data(a.input)) {
+	if len(a.input) > 0 && c.state == stateOpen {
+		c.receivedAny = true
+		if !c.drive(c.data(a.input)) {
 			return
 		}
 	}
@@ -129,27 +132,39 @@ func (e *engine) remove(c *Conn) {
 	c.next, c.prev = nil, nil
 }
 
-// guard calls f, and makes its panic an error.
-func (e *engine) guard(c *Conn, f func(*Conn) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = e.srv.panicked(v)
-		}
-	}()
-	return f(c)
+// call calls a callback of the connection, gathers what it writes, and sends that.
+func (c *Conn) call(f func(*Conn) error) error {
+	e := c.eng
+	e.current = c
+	c.signals.Or(gathering)
+	err := guard(e.srv, c, f)
+	c.mu.Lock()
+	if len(e.gather) > 0 {
+		c.sendGathered()
+	}
+	c.signals.And(^gathering)
+	queued := c.out != nil
+	c.mu.Unlock()
+	e.current = nil
+	if queued {
+		c.rearm()
+	}
+	return err
 }
 
-// guard calls f, and makes its panic an error.
-func (s *Server) guard(f func() error) (err error) {
+// guard calls a function of the program with its argument, and turns a panic into
+// an error. Every call of the server into the program goes through it.
+func guard[T any](s *Server, arg T, f func(T) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = s.panicked(v)
 		}
 	}()
-	return f()
+	return f(arg)
 }
 
-// panicked logs a panic.
+// panicked logs and counts a panic of the program's code, and returns it as an
+// error.
 func (s *Server) panicked(v any) error {
 	s.counters.panics.Add(1)
 	s.Log.Error("weir: a callback panicked", "panic", v, "stack", string(debug.Stack()))

@@ -65,7 +65,7 @@ func (c *Conn) WriteString(s string) (int, error) {
 	if err := c.admit(len(s)); err != nil {
 		return 0, err
 	}
-	if e := c.eng; c.flags.Load()&gathering != 0 && len(e.gather)+len(s) <= gatherSize {
+	if e := c.eng; c.signals.Load()&gathering != 0 && len(e.gather)+len(s) <= gatherSize {
 		e.gather = append(e.gather, s...)
 		return len(s), nil
 	}
@@ -107,7 +107,7 @@ func (c *Conn) WriteAsync(p []byte, done func(error)) error {
 	if err := c.admit(len(p)); err != nil {
 		return err
 	}
-	if c.flags.Load()&gathering != 0 {
+	if c.signals.Load()&gathering != 0 {
 		c.sendGathered()
 	}
 	n, err := c.try(p)
@@ -150,11 +150,11 @@ func (c *Conn) queued() int {
 
 // admit refuses what cannot be written.
 func (c *Conn) admit(n int) error {
-	switch f := c.flags.Load(); {
-	case f&(gone|closing|aborting) != 0:
-		return connClosed("write")
-	case f&failing != 0:
-		return &socket.Error{Op: "write", Errno: syscall.Errno(c.errno)}
+	switch f := c.signals.Load(); {
+	case f&(gone|closeAsked|abortAsked) != 0:
+		return errConnClosed("write")
+	case f&writeFailed != 0:
+		return &socket.Error{Op: "write", Errno: syscall.Errno(c.failure)}
 	case f&gathering != 0 && c.queued()+len(c.eng.gather)+n > c.eng.srv.MaxOutput:
 		c.sendGathered() // the peer may take it
 	}
@@ -165,7 +165,7 @@ func (c *Conn) admit(n int) error {
 }
 
 func (c *Conn) write(p []byte) error {
-	if c.flags.Load()&gathering != 0 {
+	if c.signals.Load()&gathering != 0 {
 		e := c.eng
 		if len(p) < bigWrite && len(e.gather)+len(p) <= gatherSize {
 			e.gather = append(e.gather, p...)
@@ -188,7 +188,7 @@ func (c *Conn) try(p []byte) (int, error) {
 	}
 	// The loop might close the descriptor meanwhile.
 	if err := c.reg.Use(); err != nil {
-		return 0, connClosed("write")
+		return 0, errConnClosed("write")
 	}
 	defer c.reg.Done()
 	n, errno := socket.RawSend(c.reg.FD(), p, 0)
@@ -200,8 +200,8 @@ func (c *Conn) try(p []byte) (int, error) {
 
 // fail has the loop end the connection.
 func (c *Conn) fail(errno syscall.Errno) error {
-	c.errno = uint16(errno)
-	c.flags.Or(failing)
+	c.failure = uint16(errno)
+	c.signals.Or(writeFailed)
 	c.reg.Poke()
 	return &socket.Error{Op: "write", Errno: errno}
 }
@@ -216,7 +216,7 @@ func (c *Conn) sendGathered() {
 	} else {
 		e.gather = p[:0]
 	}
-	if c.flags.Load()&(gone|failing) != 0 {
+	if c.signals.Load()&(gone|writeFailed) != 0 {
 		return
 	}
 	n, err := c.try(p)
@@ -254,18 +254,18 @@ func (c *Conn) queue(p []byte) {
 // await has the loop told when the peer takes more, and sees to the marks.
 func (c *Conn) await() error {
 	if c.out.size > c.eng.srv.HighWater {
-		c.flags.Or(high)
+		c.signals.Or(outputHigh)
 	}
 	if c.out.size > 0 {
 		if err := c.reg.WatchWrite(true); err != nil {
 			var errno syscall.Errno
 			if !errors.As(err, &errno) {
-				return connClosed("write")
+				return errConnClosed("write")
 			}
 			return c.fail(errno)
 		}
 	}
-	if c.flags.Load()&gathering == 0 {
+	if c.signals.Load()&gathering == 0 {
 		c.reg.Poke() // for the timer, and for the handler to be told
 	}
 	return nil
@@ -297,14 +297,14 @@ func (c *Conn) flush() {
 		o.moved = c.eng.loop.Elapsed()
 		o.take(n)
 	}
-	if c.flags.Load()&high != 0 && o.size <= c.eng.srv.LowWater {
-		c.flags.And(^high)
+	if c.signals.Load()&outputHigh != 0 && o.size <= c.eng.srv.LowWater {
+		c.signals.And(^outputHigh)
 	}
 	finished := o.finished
 	o.finished = nil
 	if o.size == 0 && len(o.pieces) == 0 {
 		c.out = nil
-		if c.peer == (inetPeer{}) { // a unix socket
+		if c.peer.isUnix() { // a unix socket
 			// It would be told of every packet that leaves.
 			_ = c.reg.WatchWrite(false)
 		}
@@ -320,12 +320,7 @@ func (c *Conn) flush() {
 
 // completed calls a completion function.
 func (e *engine) completed(done func(error), err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			_ = e.srv.panicked(v)
-		}
-	}()
-	done(err)
+	_ = guard(e.srv, err, func(err error) error { done(err); return nil })
 }
 
 // take removes n bytes, which were sent.
@@ -350,14 +345,20 @@ func (o *output) take(n int) {
 	}
 }
 
-// fail ends an output that will not be sent any more.
-func (o *output) fail(e *engine, why error) {
+// giveUpOutput drops what is queued, and tells the completion functions why.
+func (c *Conn) giveUpOutput(why error) {
+	c.mu.Lock()
+	o := c.out
+	c.out = nil
+	c.signals.And(^outputHigh)
+	c.mu.Unlock()
 	if o == nil {
 		return
 	}
 	if why == nil {
-		why = connClosed("write")
+		why = errConnClosed("write")
 	}
+	e := c.eng
 	for _, done := range o.finished {
 		e.completed(done, nil)
 	}

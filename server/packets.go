@@ -131,14 +131,21 @@ func (p *PacketListener) drain() {
 }
 
 func (p *PacketListener) call(b []byte, from socket.Addr) {
-	defer func() {
-		p.calls = false
-		if v := recover(); v != nil {
-			_ = p.eng.srv.panicked(v)
-		}
-	}()
 	p.calls = true
-	p.eng.srv.Events.Packet(p, b, from)
+	_ = guard(p.eng.srv, packet{p, b, from}, packet.deliver)
+	p.calls = false
+}
+
+// A packet is a datagram on its way to Events.Packet.
+type packet struct {
+	to   *PacketListener
+	data []byte
+	from socket.Addr
+}
+
+func (x packet) deliver() error {
+	x.to.eng.srv.Events.Packet(x.to, x.data, x.from)
+	return nil
 }
 
 // flush sends what is queued, and says whether all of it is gone.

@@ -1,6 +1,10 @@
 package server
 
-import "context"
+import (
+	"context"
+
+	"github.com/seed-2334f180/weir/loop"
+)
 
 // Shutdown ends the server in good order. Nothing more is accepted, but what
 // the backlogs hold, as far as MaxConns admits it, and no successor does. Every
@@ -142,9 +146,9 @@ const mostRounds = 64
 
 // catchUp presents what has been received.
 func (c *Conn) catchUp() {
-	c.pending = true
+	c.readable = true
 	for range mostRounds {
-		if c.read(); !c.pending || c.flags.Load()&(paused|high|closing|gone) != 0 {
+		if c.read(); !c.readable || !c.reads() {
 			break
 		}
 	}
@@ -152,7 +156,7 @@ func (c *Conn) catchUp() {
 
 // retire closes the connection. To close with input unread would take longer.
 func (c *Conn) retire() {
-	if c.catchUp(); c.flags.Load()&gone == 0 {
+	if c.catchUp(); c.state != stateClosed {
 		c.Close()
 	}
 }
@@ -175,7 +179,7 @@ func (s *Server) end() error {
 		s.watchdog.stop()
 	}
 	if f := s.Events.Shutdown; f != nil {
-		_ = s.guard(func() error { f(s); return nil })
+		_ = guard(s, s, func(s *Server) error { f(s); return nil })
 	}
 	err := s.dropGroup()
 	close(s.ended)
@@ -191,7 +195,7 @@ func (e *engine) abort() {
 	}
 	for e.conns != nil {
 		c := e.conns
-		c.reset()
+		resetOnClose(&c.reg)
 		c.finish(ErrServerClosed)
 	}
 }
@@ -224,14 +228,9 @@ func (s *Server) startTicks() {
 	for _, e := range s.engines {
 		_ = e.post(func() { // on a closed loop nothing is served either
 			e.tick, _ = e.loop.AfterFunc(s.Events.Every, func() {
-				defer func() {
-					if v := recover(); v != nil {
-						_ = s.panicked(v)
-					}
-				}()
 				if e.tick != nil {
 					e.tick.Reset(s.Events.Every)
-					f(e.loop)
+					_ = guard(s, e.loop, func(l *loop.Loop) error { f(l); return nil })
 				}
 			})
 		})
