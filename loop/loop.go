@@ -91,11 +91,12 @@ type Loop struct {
 	// lock, after what it tells of, and before asleep is looked at.
 	work atomic.Bool
 
-	mu      sync.Mutex // guards the next five; taken last
+	mu      sync.Mutex // guards the next six; taken last
 	table   table
 	tasks   []func()
 	running []func() // taken from tasks, and put off for the next turn
 	poked   []uint64 // keys of registrations whose handlers are to be called
+	atEnd   []func() // to be called at the end of the turn
 	closed  bool
 
 	timerMu sync.Mutex // guards the next two; may be taken under a Registration's lock
@@ -103,13 +104,14 @@ type Loop struct {
 	bound   uint64 // the tick at which the loop means to end its sleep
 
 	// The loop goroutine's own: buffers of one turn.
-	events  []poller.Event
-	batch   []*Registration
-	expired []*timers.Timer[expirer]
-	spare   []func() // an empty queue, for its memory; guarded by mu
-	taken   []func() // the tasks that are being called; nil in it is what was
-	more    bool     // due work was left for the next turn
-	now     int64    // the time of the turn; 0 until somebody asks
+	events     []poller.Event
+	batch      []*Registration
+	expired    []*timers.Timer[expirer]
+	spare      []func() // an empty queue, for its memory; guarded by mu
+	atEndSpare []func() // an empty queue, for its memory; guarded by mu
+	taken      []func() // the tasks that are being called; nil in it is what was
+	more       bool     // due work was left for the next turn
+	now        int64    // the time of the turn; 0 until somebody asks
 
 	turns  atomic.Uint64
 	fatal  error
@@ -296,6 +298,9 @@ func (l *Loop) turn() bool {
 	if l.work.Load() {
 		moreTasks, open = l.runTasks()
 	}
+	if l.work.Load() {
+		l.runTurnEnd()
+	}
 	l.more = moreTimers || moreTasks
 	if !open && moreTasks {
 		return true // they were posted before the end
@@ -416,9 +421,8 @@ func (l *Loop) runTasks() (more, open bool) {
 	if len(l.running) == 0 && cap(now) <= keepTasks {
 		l.spare = now[:0] // the memory of a burst is not kept
 	}
-	left := len(l.running)+len(l.tasks) > 0
-	l.work.Store(left || len(l.poked) > 0 || l.closed)
-	return left, open
+	l.work.Store(l.hasWork())
+	return len(l.running)+len(l.tasks) > 0, open
 }
 
 // keepTasks is the capacity of a task queue whose memory is used again.

@@ -3,9 +3,10 @@ package server
 import (
 	"errors"
 	"io"
+	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -26,9 +27,12 @@ type Conn struct {
 	eng  *engine
 
 	signals atomic.Uint32
-	failure uint16     // errno of the first write that failed; guarded by mu
-	mu      sync.Mutex // guards failure and out
-	out     *output    // what the kernel has not taken yet; nil for nothing
+
+	failure  uint16     // errno of the first write that failed; guarded by mu
+	sending  sendState  // whether somebody sends, without the lock; guarded by mu
+	gathered uint8      // number of the last callback whose output was sent; guarded by mu
+	mu       sync.Mutex // guards the output
+	out      *output    // what the kernel has not taken yet; nil for nothing; guarded by mu
 
 	// Only the loop's goroutine uses the rest.
 	in       *input        // what Data has left unread; nil for nothing
@@ -77,15 +81,20 @@ const (
 // The signals are what other goroutines ask of the loop, and what a writer tells
 // it. Any goroutine sets them; the loop takes them in, in ready and drive.
 const (
-	paused      uint32 = 1 << iota // PauseRead
-	resumed                        // ResumeRead, or relief of pressure: present what Data has left
-	woken                          // Wake
-	closeAsked                     // Close
-	abortAsked                     // Abort
-	outputHigh                     // more than HighWater is queued, and not yet down to LowWater
-	writeFailed                    // a write has failed with the errno failure
-	gathering                      // a callback of this connection runs: what is written leaves after it
-	gone                           // the connection is closed: writes are refused
+	paused          uint32 = 1 << iota // PauseRead
+	resumed                            // ResumeRead, or relief of pressure: present what Data has left
+	woken                              // Wake
+	closeAsked                         // Close
+	abortAsked                         // Abort
+	outputHigh                         // more than HighWater is queued, and not yet down to LowWater
+	writeFailed                        // a write has failed with the errno failure
+	closeWriteAsked                    // CloseWrite
+	writeEnded                         // CloseWrite is done: the connection's own stream has ended
+	gone                               // the connection is closed: writes are refused
+	ended                              // Events.Close was called
+
+	// callShift is where the number of the callback begins: see call.
+	callShift = 16
 )
 
 // Server returns the server of the connection.
@@ -181,7 +190,8 @@ func (c *Conn) ready(ev poller.Readiness) {
 		}
 	}
 	if ev&(poller.Writable|poller.HungUp|poller.Failed) != 0 || ev == 0 {
-		c.flush()
+		c.flush(ev != 0)
+		c.rearm()
 	}
 	var err error
 	if ev&poller.Failed != 0 && c.signals.Load()&paused != 0 {
@@ -232,7 +242,9 @@ func (c *Conn) drive(err error) bool {
 			switch {
 			case signals&writeFailed != 0:
 				c.state, c.readable = stateBroken, !c.inputEnded
-				c.giveUpOutput(c.writeError())
+				c.signals.And(^outputHigh) // what is queued is dropped
+				c.eng.pressed.Store(false)
+				c.reg.Poke() // flush calls the completions
 			case signals&closeAsked != 0:
 				c.state = stateDraining
 			case c.inputEnded && c.state == stateOpen:
@@ -240,6 +252,11 @@ func (c *Conn) drive(err error) bool {
 				err = c.callEnd()
 			case signals&outputHigh != 0 != c.highReported:
 				err = c.callPressure()
+			case signals&(closeWriteAsked|writeEnded) == closeWriteAsked && !c.unsent():
+				c.signals.Or(writeEnded)
+				_ = unix.Shutdown(c.reg.FD(), unix.SHUT_WR) // it fails only on a dead connection, which ends by itself
+			case c.inputEnded && signals&writeEnded != 0:
+				return c.finish(io.EOF)
 			default:
 				return true
 			}
@@ -255,7 +272,7 @@ func (c *Conn) drive(err error) bool {
 			switch {
 			case signals&writeFailed != 0:
 				return c.finish(c.writeError())
-			case c.Queued() > 0:
+			case c.unsent():
 				c.leave() // the peer has Timeouts.Linger to take it
 				c.rearm()
 				return true
@@ -286,8 +303,9 @@ func (c *Conn) callEnd() error {
 // callPressure tells the program that too much is queued, or no longer. When the
 // pressure is over, Data gets what it has left once more.
 func (c *Conn) callPressure() error {
+	c.eng.pressed.Store(false)
 	if c.highReported = !c.highReported; !c.highReported {
-		c.signals.Or(resumed)
+		c.ask(resumed)
 	}
 	f := c.eng.srv.Events.Pressure
 	if f == nil {
@@ -318,7 +336,7 @@ func (c *Conn) resetWhilePaused() error {
 func (c *Conn) writeError() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return &socket.Error{Op: "send", Errno: syscall.Errno(c.failure)}
+	return c.failed("send")
 }
 
 // mayClose reports whether close(2) loses nothing, in a connection whose output
@@ -369,19 +387,51 @@ func (c *Conn) linger() error {
 	return unix.Shutdown(c.reg.FD(), unix.SHUT_WR)
 }
 
-// finish ends the connection, on its loop, and returns false.
+// unsent reports whether there is output that the kernel has not taken.
+func (c *Conn) unsent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.out.empty() || c.sends()
+}
+
+// finish closes the connection, on its loop, and returns false.
 func (c *Conn) finish(why error) bool {
-	e := c.eng
 	c.state = stateClosed
-	if c.signals.Or(gone)&gone != 0 {
+	signals := c.signals.Or(gone)
+	if signals&gone != 0 {
 		return false
 	}
-	if c.Queued() > 0 {
+	if signals&outputHigh != 0 {
+		c.eng.pressed.Store(false)
+	}
+	c.mu.Lock()
+	if c.out != nil && c.out.size > 0 {
 		resetOnClose(&c.reg) // the peer must not take a part for all
 	}
+	if c.out != nil || c.sends() {
+		c.output().why = why
+	}
+	c.mu.Unlock()
 	_ = c.reg.Close() // the loop may have closed it already
+	c.end(why)
+	return false
+}
+
+// end calls the last callbacks of a closed connection. It calls a number of
+// completions in each turn, and Events.Close after the last one.
+func (c *Conn) end(why error) {
+	e := c.eng
+	if c.hasCompletions(why) {
+		if e.post(func() { c.end(why) }) == nil {
+			return
+		}
+		for c.hasCompletions(why) { // the loop was closed, and has no other work
+		}
+	}
+	if c.hasSender() || c.signals.Or(ended)&ended != 0 {
+		return
+	}
 	e.remove(c)
-	c.giveUpOutput(why)
 	if f := e.srv.Events.Close; f != nil {
 		e.current, e.unread = c, c.left()
 		_ = guard(e.srv, c, func(c *Conn) error { f(c, why); return nil })
@@ -389,13 +439,66 @@ func (c *Conn) finish(why error) bool {
 	}
 	c.drop()
 	e.gone()
+}
+
+// hasCompletions calls completions of a closed connection, as many as a turn may take,
+// or all if the server is over. It returns whether there are more.
+func (c *Conn) hasCompletions(why error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out == nil || c.sending != notSending {
+		return false
+	}
+	if why == nil {
+		why = errConnClosed("write")
+	}
+	most := completionsPerTurn
+	if c.eng.over {
+		most = math.MaxInt
+	}
+	if c.complete(c.out, most, why) {
+		return true
+	}
+	c.out = nil
 	return false
+}
+
+// hasSender reports whether somebody sends at this moment, who calls endLater.
+func (c *Conn) hasSender() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sending != notSending
+}
+
+// abort ends the connection and calls its last callbacks, however many they are.
+func (c *Conn) abort(why error) {
+	resetOnClose(&c.reg)
+	c.finish(why)
+	for c.signals.Load()&ended == 0 {
+		c.end(why) // a sender is about to return from a system call that does not block
+		runtime.Gosched()
+	}
+}
+
+// endLater makes the loop call end. A sender calls it, with the lock, when the
+// connection was closed meanwhile.
+func (c *Conn) endLater() {
+	why := c.out.why
+	if c.eng.post(func() { c.end(why) }) != nil {
+		go func() {
+			_ = c.eng.loop.Close() // which somebody else has called: this waits
+			c.eng.orphans.Lock()
+			defer c.eng.orphans.Unlock()
+			c.end(why)
+		}()
+	}
 }
 
 // Detach takes the connection away from the server without closing it, and returns
 // it as a Socket, together with the input that was not read. Only the connection's
-// callbacks may call it. Events.Close is not called afterwards. While output is
-// queued, Detach returns EBUSY.
+// callbacks may call it. What the callback has written is sent first; completions of
+// WriteAsync are called after the callback. Events.Close is not called afterwards.
+// While output is queued that the kernel does not take, Detach returns EBUSY.
 func (c *Conn) Detach() (*socket.Socket, error) {
 	e := c.eng
 	if e.current != c {
@@ -406,8 +509,11 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	if c.signals.Load()&gone != 0 {
 		return nil, errConnClosed("detach")
 	}
-	c.sendGathered()
-	if c.out != nil {
+	c.queueGathered()
+	if c.out != nil && !c.out.blocked && c.sending == notSending {
+		_ = c.push(math.MaxInt, math.MaxInt) // what fails stays queued
+	}
+	if !c.out.empty() || c.sending != notSending {
 		return nil, &socket.Error{Op: "detach", Errno: unix.EBUSY, Err: errors.New("output is queued")}
 	}
 	fd, err := c.reg.Release()
@@ -420,8 +526,26 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	}
 	c.signals.Or(gone)
 	c.state = stateClosed
+	if o := c.out; o != nil {
+		c.out = nil
+		c.completeLater(o)
+	}
 	e.unread = nil
 	e.remove(c)
 	e.gone()
 	return s, err
+}
+
+// completeLater makes the loop call the completions of a detached connection.
+func (c *Conn) completeLater(o *output) {
+	complete := func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.complete(o, completionsPerTurn, nil) {
+			c.completeLater(o)
+		}
+	}
+	if o.finished.n > 0 && c.eng.post(complete) != nil {
+		go complete() // the loop was closed
+	}
 }

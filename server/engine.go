@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -39,11 +40,23 @@ type engine struct {
 	current *Conn
 	unread  []byte // its input
 	gather  []byte // its output; guarded by its lock
+
+	orphans sync.Mutex // serialises the ends of connections after the loop's end
+
+	pressed atomic.Bool // a connection has more than HighWater queued, and Pressure was not called yet
+
+	// The connections whose output leaves at the end of the turn:
+	turnEnd   func() // flushLate, made once
+	lateMu    sync.Mutex
+	late      []*output // guarded by lateMu
+	lateAsked bool      // the loop will call turnEnd; guarded by lateMu
+	lateNow   []*output // those of this turn's end, and of the next ones
+	lateSpare []*output // the memory of lateNow
 }
 
 func newEngine(s *Server, l *loop.Loop) *engine {
 	e := &engine{srv: s, loop: l, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
-	e.patience.eng = e
+	e.patience.eng, e.turnEnd = e, e.flushLate
 	return e
 }
 
@@ -132,21 +145,48 @@ func (e *engine) remove(c *Conn) {
 	c.next, c.prev = nil, nil
 }
 
-// call calls a callback of the connection, gathers what it writes, and sends that.
+// call calls a callback of the connection, and sends what the callback has written.
+//
+// The number of the call is in the signals. It is odd until everything was sent. It
+// and gathered tell other goroutines whether to gather what they write (gathers), or
+// to queue it behind what is being sent (sends), without the lock during the system
+// call.
 func (c *Conn) call(f func(*Conn) error) error {
 	e := c.eng
 	e.current = c
-	c.signals.Or(gathering)
+	c.signals.Add(1 << callShift)
 	err := guard(e.srv, c, f)
 	c.mu.Lock()
-	if len(e.gather) > 0 {
-		c.sendGathered()
+	signals := c.signals.Load()
+	c.gathered = uint8(signals >> callShift)
+	// What leaves at the turn's end, together with more, or waits for room, stays.
+	flush := c.out != nil && c.sending == notSending && !c.out.scheduled && (!c.out.blocked || c.out.finished.n > 0)
+	blocked := false
+	if p := e.gather; len(p) > 0 && signals&(gone|writeFailed) == 0 {
+		c.mu.Unlock()
+		n, errno := socket.RawSend(c.reg.FD(), p, 0) // the loop does not close it meanwhile
+		if n < len(p) {
+			blocked = true
+			c.mu.Lock()
+			if errno == 0 || errno == unix.EAGAIN {
+				c.output().prepend(p[n:])
+				_ = c.block() // an error ends the connection
+				c.checkHigh()
+			} else {
+				_ = c.fail(errno)
+			}
+			c.mu.Unlock()
+		}
+	} else {
+		c.mu.Unlock()
 	}
-	c.signals.And(^gathering)
-	queued := c.out != nil
-	c.mu.Unlock()
+	e.gather = e.gather[:0]
+	c.signals.Add(1 << callShift)
 	e.current = nil
-	if queued {
+	if flush {
+		c.flush(false)
+	}
+	if flush || blocked {
 		c.rearm()
 	}
 	return err

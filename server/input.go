@@ -29,6 +29,10 @@ func (c *Conn) read() {
 		if !receive(&budget) {
 			return
 		}
+		if c.readable && c.eng.pressed.Load() {
+			c.reg.Poke() // Pressure is called before, so that the program can hold this peer back
+			return
+		}
 	}
 }
 
@@ -54,7 +58,7 @@ func (c *Conn) receive(budget *int) bool {
 		return c.drive(nil)
 	}
 	// A short read has emptied the socket, unless it may stop early.
-	c.readable = n == len(room) || c.shortReads || c.state == stateBroken
+	c.readable = n == len(room) || c.shortReads
 	c.receivedAny = true
 	*budget -= n
 	c.eng.filled = n == len(room)

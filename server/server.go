@@ -188,7 +188,7 @@ const (
 // Why connections end, or are refused something.
 var (
 	ErrInputFull    = errors.New("weir: the input is full: too much was left unread")
-	ErrOutputFull   = errors.New("weir: the output is full: the peer takes it too slowly")
+	ErrOutputFull   = errors.New("server: the output is full: Server.MaxOutput bytes would be queued")
 	ErrAborted      = errors.New("weir: the connection was aborted")
 	ErrServerClosed = errors.New("weir: the server is closed")
 )

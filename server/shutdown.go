@@ -194,9 +194,7 @@ func (e *engine) abort() {
 		e.tick = nil
 	}
 	for e.conns != nil {
-		c := e.conns
-		resetOnClose(&c.reg)
-		c.finish(ErrServerClosed)
+		e.conns.abort(ErrServerClosed)
 	}
 }
 
