@@ -171,7 +171,7 @@ func (s *Server) checkOther(ls *socket.Socket) error {
 		return fmt.Errorf("server: listen: %w", err)
 	}
 	if ls.Registration().Use() != nil {
-		return fmt.Errorf("server: %w", connClosed("listen"))
+		return fmt.Errorf("server: %w", errConnClosed("listen"))
 	}
 	defer ls.Registration().Done()
 	fd := ls.Registration().FD()

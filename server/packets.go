@@ -182,14 +182,21 @@ func (p *PacketListener) works() {
 
 // call calls Packet.
 func (p *PacketListener) call(b []byte, from socket.Addr) {
-	defer func() {
-		p.calling = false
-		if v := recover(); v != nil {
-			_ = p.eng.srv.panicked(v)
-		}
-	}()
 	p.calling = true
-	p.eng.srv.Events.Packet(p, b, from)
+	_ = guard(p.eng.srv, packet{p, b, from}, packet.deliver)
+	p.calling = false
+}
+
+// A packet is a datagram on its way to Events.Packet.
+type packet struct {
+	to   *PacketListener
+	data []byte
+	from socket.Addr
+}
+
+func (x packet) deliver() error {
+	x.to.eng.srv.Events.Packet(x.to, x.data, x.from)
+	return nil
 }
 
 // flush sends what is queued, and returns true if nothing is left.

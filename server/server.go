@@ -196,7 +196,7 @@ func (s *Server) boot() error {
 	}
 	s.state, s.booter, s.booted = booting, goroutine(), make(chan struct{})
 	s.mu.Unlock()
-	err := s.guard(func() error { return f(s) })
+	err := guard(s, s, f)
 	s.mu.Lock()
 	close(s.booted)
 	if s.state == closed {

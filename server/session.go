@@ -188,13 +188,12 @@ func (x *session) idle() (ready bool) {
 func (x *session) call() (err error) {
 	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			err = x.patience.eng.srv.panicked(v)
-		} else if !returned {
+		if !returned {
 			x.end(nil)
 		}
 	}()
-	err = x.patience.eng.srv.Handler(&x.sock)
+	s := x.patience.eng.srv
+	err = guard(s, &x.sock, s.Handler)
 	returned = true
 	return err
 }
@@ -338,7 +337,7 @@ func (s *Server) abortSessions() {
 	s.retiring.Store(true)
 	s.aborting.Store(true) // before the look, for those that begin now
 	for _, x := range s.sessions() {
-		_ = x.sock.SetLinger(0)
+		resetOnClose(x.sock.Registration())
 		if x.claim() {
 			x.end(nil)
 		} else {
