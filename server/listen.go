@@ -96,7 +96,7 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 // listenConfig returns the options of a listener as package net has them, plus a
 // function for those that it does not have.
 func (s *Server) listenConfig() *weirnet.ListenConfig {
-	return &weirnet.ListenConfig{
+	config := &weirnet.ListenConfig{
 		KeepAlive: s.KeepAlive,
 		Backlog:   s.Backlog,
 		Group:     s.group,
@@ -112,6 +112,10 @@ func (s *Server) listenConfig() *weirnet.ListenConfig {
 			return cmp.Or(failed, err)
 		},
 	}
+	// A Multipath TCP socket does not report what the peer has acknowledged
+	// (SIOCOUTQ counts otherwise), on which Conn.Close relies.
+	config.SetMultipathTCP(false)
+	return config
 }
 
 // tune sets the server's own options of a listener. Accepted connections inherit
