@@ -98,6 +98,9 @@ func (c contest) trial(e env, label string, names []string, figures func(load.Re
 	}
 }
 
+// nsPerCall is the metric of the suites that time calls.
+const nsPerCall = "ns_per_call"
+
 // The metrics of a suite that counts requests.
 const (
 	reqPerSec   = "req_per_s"
