@@ -30,6 +30,7 @@ var httpSuite = Suite{
 func httpCriteria(env) []report.Criterion {
 	return []report.Criterion{
 		{Metric: reqPerSec, Subjects: weirNames, Peer: ordinaryPeer, Limit: 1, Heading: "fewer requests than net"},
+		{Metric: reqPerSec, Subjects: weirNames, Peer: ordinaryPeer, Limit: 1.15, Heading: "requests below 1.15 of net", Counted: true},
 		{Metric: cpuPerReq, Subjects: weirNames, Peer: ordinaryPeer, Limit: 1, AtMost: true, Heading: "more CPU per request than net"},
 		{Metric: latencyP99, Subjects: weirNames, Peer: ordinaryPeer, Limit: 1.1, AtMost: true, Heading: "p99 above 1.1 of net"},
 	}
