@@ -93,10 +93,10 @@ func TestInputReadAheadDuringTheLook(t *testing.T) {
 // A poll, and the last look of a Select whose time is up, are exact: they also
 // see what no loop has taken in yet.
 func TestLastLookIsExact(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"), socket.Group(g))
+	s, err := socket.Config{Address: "127.0.0.1", Group: g}.New(socket.Inet, socket.Dgram, 0)
 	b := weirtest.Keep(t, s, err)
 	watched(t, b)
 	busy, free := make(chan struct{}), make(chan struct{})
@@ -108,7 +108,7 @@ func TestLastLookIsExact(t *testing.T) {
 	waitFor(t, func() bool { return kernelPoll(t, b.Fd()).r })
 	a, _ := weirtest.Pair(t, socket.Stream) // on a loop that can end the wait
 	for _, d := range []time.Duration{0, time.Millisecond} {
-		require.Equal(t, loop.Unready, b.Registration().Look(loop.WantRead))
+		require.Equal(t, loop.Unready, b.Registration().Look(loop.Readable))
 		got, err := weir.Select(list{a, b}, nil, nil, d)
 		require.NoError(t, err)
 		require.Equal(t, list{b}, got.Read)

@@ -1,6 +1,7 @@
 package weir
 
 import (
+	"net/netip"
 	"runtime"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -31,7 +32,7 @@ func Watch(fd int) (*File, error) {
 	}
 	f := &File{new(loop.Registration)}
 	f.reg.Share()
-	if err := group.Pick().Register(f.reg, dup, loop.DropWritable); err != nil {
+	if err := group.Pick(netip.Addr{}).Register(f.reg, dup, loop.DropWritable); err != nil {
 		unix.Close(dup)
 		return nil, watchFailed(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"sync"
 	"syscall"
@@ -54,7 +55,7 @@ const (
 
 var listNames = [...]string{"read", "write", "except"}
 
-var wants = [...]loop.Interest{loop.WantRead, loop.WantWrite, loop.WantExcept}
+var wants = [...]loop.Interest{loop.Readable, loop.Writable, loop.Exceptional}
 
 // Forever is a timeout that never ends. Every negative timeout means the same.
 const Forever time.Duration = -1
@@ -234,7 +235,7 @@ func (c *call) sleep(until time.Time) error {
 		c.gate.Disarm()
 		return failed("", err)
 	}
-	_ = c.gate.Sleep(group.Pick(), until)
+	_ = c.gate.Sleep(group.Pick(netip.Addr{}), until)
 	return nil
 }
 
@@ -292,7 +293,7 @@ func (c *call) look(list int) error {
 		}
 		r := s.Registration()
 		is := r.Look(want)
-		buffered := want == loop.WantRead && s.Buffered() > 0
+		buffered := want == loop.Readable && s.Buffered() > 0
 		if is == loop.Unready && !buffered {
 			continue
 		}
@@ -309,7 +310,7 @@ func (c *call) look(list int) error {
 			return missing(list, i)
 		}
 		is := r.Look(want)
-		buffered := want == loop.WantRead && s.Buffered() > 0
+		buffered := want == loop.Readable && s.Buffered() > 0
 		if is == loop.Unready && !buffered {
 			continue
 		}
@@ -414,7 +415,7 @@ func interrupted(cause error) error {
 // failed is the error of a registration or of a system call.
 func failed(what string, err error) error {
 	e := &socket.Error{Op: op, Addr: what}
-	if errors.As(err, &e.Errno) {
+	if !errors.Is(err, loop.ErrClosed) && !errors.Is(err, loop.ErrLoopClosed) && errors.As(err, &e.Errno) {
 		return e
 	}
 	e.Errno, e.Err = syscall.Errno(unix.EBADF), err

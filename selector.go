@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -17,9 +18,9 @@ import (
 type Interest = loop.Interest
 
 const (
-	Readable    = loop.WantRead   // a read does not wait
-	Writable    = loop.WantWrite  // a write does not wait
-	Exceptional = loop.WantExcept // out-of-band data has arrived
+	Readable    = loop.Readable    // a read does not wait
+	Writable    = loop.Writable    // a write does not wait
+	Exceptional = loop.Exceptional // out-of-band data has arrived
 )
 
 // A Selector waits for sockets and files that stay the same from call to call. The
@@ -311,7 +312,7 @@ func (s *Selector) sleep(g *loop.Gate, until time.Time) error {
 		if err != nil {
 			return selectorFailed(opWait, err)
 		}
-		home = group.Pick()
+		home = group.Pick(netip.Addr{})
 	}
 	if g.Sleep(home, until) != nil {
 		s.mu.Lock()

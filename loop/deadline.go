@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// limits are the deadlines of all calls of a direction, on the loop's clock; 0
-// for none. Most registrations never get any.
+// limits are the two directions' deadlines, on the loop's clock; 0 is none. Most
+// registrations have no limits.
 type limits [2]atomic.Int64
 
-// limit is the direction's deadline.
+// limit returns the direction's deadline.
 func (r *Registration) limit(d Direction) int64 {
 	if l := r.limits.Load(); l != nil {
 		return l[d].Load()
@@ -29,20 +29,20 @@ func (r *Registration) setLimit(d Direction, at int64) {
 	l[d].Store(at)
 }
 
-// SetDeadline bounds all calls of a direction by a time: those that wait now,
-// whose waits end with ErrTimeout when it comes, and those that begin later. A
-// call that begins when the time has passed fails at once, whatever is ready.
-// It holds beside a Call's own Timeout until it is set anew; the zero time is no
-// deadline. After Close the error is ErrClosed or ErrLoopClosed.
+// SetDeadline bounds all calls of a direction by a time; the zero time is no bound.
+// When it comes, the calls that wait end with ErrTimeout. A call that begins later
+// fails at once with ErrTimeout, even if the direction is ready. A new deadline holds
+// for the calls that wait already, too. A Call's own Timeout holds beside it. After
+// Close the error is ErrClosed or ErrLoopClosed.
 //
-// A deadline that is moved under a blocked call counts from then on. While no
-// call has the turn, setting one takes no lock, and arms no timer.
-func (r *Registration) SetDeadline(d Direction, t time.Time) error {
+// While no call has the turn, SetDeadline takes no lock and arms no timer.
+func (r *Blocking) SetDeadline(d Direction, t time.Time) error {
 	if r.state.Load()&stateClosed != 0 {
 		return r.why()
 	}
 	r.setLimit(d, r.loop.moment(t))
-	// Stored before looking: a call that has not got the turn yet looks after.
+	// The deadline was stored before this look: a call that takes the turn later
+	// finds it.
 	if r.state.Load()&d.of(heldBit) == 0 {
 		return nil
 	}
@@ -64,13 +64,13 @@ func (r *Registration) overdue(d Direction) bool {
 	return limit != 0 && limit <= r.loop.nanos()
 }
 
-// due is when a waiter's time is up: the call's, or the direction's. It is
-// asked anew each time, as the direction's may be moved.
+// due returns when a waiter's time is over: the earlier of its call's deadline and the
+// direction's, which SetDeadline may have moved since the last look.
 func (r *Registration) due(d Direction, w *waiter) int64 {
 	return earliest(w.deadline, r.limit(d))
 }
 
-// earliest is the earlier of two deadlines, 0 being none.
+// earliest returns the earlier of two deadlines; 0 is none.
 func earliest(a, b int64) int64 {
 	if a == 0 || b != 0 && b < a {
 		return b

@@ -14,12 +14,12 @@ import (
 
 var longAgo = time.Unix(1, 0)
 
-// readCall makes a read that asks for one byte, with no time of its own.
-func readCall(r *loop.Registration) func() error {
-	return func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err }
+// readCall returns a function that reads one byte, without a timeout.
+func readCall(r *loop.Blocking) func() error {
+	return func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err }
 }
 
-// soon is a result that must come now.
+// soon returns a result that must come within a moment.
 func soon[T any](t *testing.T, result chan T) (got T) {
 	t.Helper()
 	select {
@@ -37,16 +37,16 @@ func TestPastDeadlineFailsReadyCallsAtOnce(t *testing.T) {
 		for _, past := range []time.Time{longAgo, time.Now(), time.Now().Add(-time.Hour), time.Now().Round(0)} {
 			require.NoError(t, r.SetDeadline(loop.Read, past))
 			require.ErrorIs(t, readCall(r)(), loop.ErrTimeout)
-			require.NoError(t, write(r, []byte("y"), &loop.Call{}), "the other direction")
+			require.NoError(t, write(r, []byte("y"), &loop.Call{Timeout: loop.Forever}), "the other direction")
 		}
 		require.NoError(t, r.SetDeadline(loop.Read, time.Time{}))
 		require.NoError(t, readCall(r)())
 	})
 }
 
-// A deadline that was to come when it was set has passed when a call begins.
+// A deadline that lay ahead when it was set has passed when a call begins.
 func TestDeadlineThatNobodyWaitedFor(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	unix.Write(peer, []byte("x"))
 	end := time.Now().Add(time.Millisecond)
@@ -74,8 +74,8 @@ func TestDeadlineEndsWaitsAndIsNeverEarly(t *testing.T) {
 	})
 }
 
-// Calls that wait are ended by a deadline set under them: the one that waits for
-// data, and those that wait for its turn.
+// A deadline that is set while calls wait ends them: the call that waits for data,
+// and those that wait for the turn.
 func TestDeadlineMovedUnderBlockedCalls(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		for _, c := range []struct {
@@ -113,7 +113,7 @@ func TestDeadlineMovedUnderBlockedCalls(t *testing.T) {
 }
 
 func TestDeadlineClearedUnderBlockedCall(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	end := time.Now().Add(30 * time.Millisecond)
 	require.NoError(t, r.SetDeadline(loop.Read, end))
@@ -128,23 +128,23 @@ func TestDeadlineClearedUnderBlockedCall(t *testing.T) {
 }
 
 func TestDeadlineOfOneDirection(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	reader := blocked(t, r, readCall(r))
-	_, err := r.Begin(loop.Write, &loop.Call{})
+	_, err := r.Begin(loop.Write, &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, err)
 	require.NoError(t, r.SetDeadline(loop.Write, longAgo))
 	r.End(loop.Write, true)
-	require.ErrorIs(t, write(r, []byte("x"), &loop.Call{}), loop.ErrTimeout)
+	require.ErrorIs(t, write(r, []byte("x"), &loop.Call{Timeout: loop.Forever}), loop.ErrTimeout)
 	require.Equal(t, 1, r.Waiters())
 	unix.Write(peer, []byte("x"))
 	require.NoError(t, soon(t, reader))
 }
 
-// The call that has the turn need not be waiting.
+// A deadline may be set while the call that has the turn does not wait.
 func TestDeadlineSetUnderQueue(t *testing.T) {
-	r, _ := register(t, newLoop(t))
-	_, err := r.Begin(loop.Read, &loop.Call{})
+	r, _ := register(t, newLoop(t, loop.Options{}))
+	_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, err)
 	defer r.End(loop.Read, false)
 	queued := blocked(t, r, readCall(r))
@@ -152,11 +152,11 @@ func TestDeadlineSetUnderQueue(t *testing.T) {
 	require.ErrorIs(t, soon(t, queued), loop.ErrTimeout)
 }
 
-// Who has the turn need not wait for who waits for the turn to time out.
+// A call that waits for the turn times out although the call that has it does not wait.
 func TestDeadlineOfCallThatQueues(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
-	_, err := r.Begin(loop.Read, &loop.Call{})
+	_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, err)
 	defer r.End(loop.Read, false)
 	end := time.Now().Add(20 * time.Millisecond)
@@ -165,9 +165,9 @@ func TestDeadlineOfCallThatQueues(t *testing.T) {
 	require.False(t, time.Now().Before(end))
 }
 
-// Of a call's own time and the direction's, the earlier one ends the call.
+// The earlier of the call's deadline and the direction's ends the call.
 func TestDeadlineBesideTimeout(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	for _, c := range []struct{ timeout, deadline time.Duration }{
 		{20 * time.Millisecond, time.Hour},
 		{time.Hour, 20 * time.Millisecond},
@@ -182,16 +182,15 @@ func TestDeadlineBesideTimeout(t *testing.T) {
 	}
 }
 
-// The parts of a call that wait for something else than readiness keep to the
-// deadline, too, and say that it was that.
+// The deadline ends every kind of wait, and each returns ErrTimeout.
 func TestDeadlineEndsEveryKindOfWait(t *testing.T) {
-	l := newLoop(t)
-	for name, wait := range map[string]func(*loop.Registration, *loop.Call) error{
-		"Pause":      func(r *loop.Registration, c *loop.Call) error { return r.Pause(loop.Read, c, time.Hour) },
-		"WaitAtMost": func(r *loop.Registration, c *loop.Call) error { return r.WaitAtMost(loop.Read, c, time.Hour) },
-		"Await":      func(r *loop.Registration, c *loop.Call) error { return r.Await(loop.Read, c, untilDone) },
-		"Wait":       func(r *loop.Registration, c *loop.Call) error { return r.Wait(loop.Read, c) },
-		"with context": func(r *loop.Registration, c *loop.Call) error {
+	l := newLoop(t, loop.Options{})
+	for name, wait := range map[string]func(*loop.Blocking, *loop.Call) error{
+		"Pause":      func(r *loop.Blocking, c *loop.Call) error { return r.Pause(loop.Read, c, time.Hour) },
+		"WaitAtMost": func(r *loop.Blocking, c *loop.Call) error { return r.WaitAtMost(loop.Read, c, time.Hour) },
+		"Await":      func(r *loop.Blocking, c *loop.Call) error { return r.Await(loop.Read, c, untilDone) },
+		"Wait":       func(r *loop.Blocking, c *loop.Call) error { return r.Wait(loop.Read, c) },
+		"with context": func(r *loop.Blocking, c *loop.Call) error {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			c.Context = ctx
@@ -200,7 +199,7 @@ func TestDeadlineEndsEveryKindOfWait(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _ := register(t, l)
-			call := &loop.Call{}
+			call := &loop.Call{Timeout: loop.Forever}
 			_, err := r.Begin(loop.Read, call)
 			require.NoError(t, err)
 			defer r.End(loop.Read, false)
@@ -220,7 +219,7 @@ func TestDeadlineEndsEveryKindOfWait(t *testing.T) {
 func untilDone(ctx context.Context) { <-ctx.Done() }
 
 func TestDeadlineOfClosedRegistration(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
 	require.NoError(t, r.SetDeadline(loop.Read, longAgo))
 	require.NoError(t, r.Close())
@@ -228,8 +227,8 @@ func TestDeadlineOfClosedRegistration(t *testing.T) {
 	require.ErrorIs(t, readCall(r)(), loop.ErrClosed, "that it is closed goes before")
 }
 
-// Readers, and one who moves the deadline without a pause: whoever sets the last
-// one is obeyed by all who are blocked.
+// One goroutine moves the deadline again and again while others read: the last
+// deadline ends all blocked calls.
 func TestDeadlineMovedWhileCallsComeAndGo(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		r, peer := register(t, l)
@@ -269,13 +268,14 @@ func TestDeadlineMovedWhileCallsComeAndGo(t *testing.T) {
 	})
 }
 
-// That the registration is closed goes before all that ends one call.
+// A closed registration returns ErrClosed, even if a context or a deadline has ended the
+// call, too.
 func TestClosedGoesBeforeCancelled(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	call := &loop.Call{Context: ctx}
+	call := &loop.Call{Timeout: loop.Forever, Context: ctx}
 	_, err := r.Begin(loop.Read, call)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, r.Close())

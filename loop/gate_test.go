@@ -28,7 +28,7 @@ func TestGateSleepsUntilAnyTime(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
-// A gate whose loop was closed is open: nobody wakes who does not sleep.
+// A gate whose loop was closed is open: a Wake leaves nothing for the next Sleep.
 func TestGateIsOpenAfterItsLoopWasClosed(t *testing.T) {
 	l := handlerLoop(t)
 	g := NewGate()
@@ -36,13 +36,13 @@ func TestGateIsOpenAfterItsLoopWasClosed(t *testing.T) {
 	require.NoError(t, l.Close())
 	require.ErrorIs(t, g.Sleep(l, time.Time{}), ErrLoopClosed)
 	g.Wake(nil)
-	require.Empty(t, g.token)
+	require.False(t, g.woken())
 }
 
-// Of two who wake at once only one does; and who was interrupted knows it.
+// Of two calls of Wake at once one counts. A goroutine that Interrupt has woken
+// is told so.
 func TestGateIsWokenOnce(t *testing.T) {
 	g := NewGate()
-	g.token = make(chan struct{}, 2) // a second one does not block
 	const rounds = 20_000
 	var begun, ended atomic.Int32
 	go func() {
@@ -62,13 +62,96 @@ func TestGateIsWokenOnce(t *testing.T) {
 			}
 			g.Wake(nil)
 		} else {
-			Until(func() bool { return len(g.token) > 0 })
+			Until(g.woken)
 			told = g.Interrupted()
 		}
 		Until(func() bool { return ended.Load() > i })
 		require.True(t, told)
 		g.Disarm()
-		require.Empty(t, g.token)
+		require.False(t, g.woken())
 		g.Interrupted()
 	}
+}
+
+// Sleep returns when its time has come, never early, or after a Wake; then no timer is
+// left. A goroutine that the loop has woken is in the backlog until it runs.
+func TestGateSleeps(t *testing.T) {
+	l := handlerLoop(t)
+	g := NewGate()
+	for _, d := range []time.Duration{time.Nanosecond, 3 * time.Millisecond} {
+		g.Arm()
+		began := time.Now()
+		require.NoError(t, g.Sleep(l, began.Add(d)))
+		require.GreaterOrEqual(t, time.Since(began), d)
+		Until(func() bool { return l.Backlog() == 0 })
+	}
+	for _, end := range []func() error{
+		func() error { return g.Sleep(l, time.Now().Add(time.Hour)) },
+		func() error { g.Disarm(); return nil },
+	} {
+		g.Arm()
+		g.Wake(l)
+		require.Equal(t, 1, l.Backlog())
+		g.Wake(l)
+		require.Equal(t, 1, l.Backlog(), "it is woken already")
+		require.NoError(t, end())
+		require.Zero(t, l.Backlog())
+		require.Zero(t, l.Timers())
+	}
+}
+
+// An earlier use of a gate has no effect on the next one.
+func TestGateIsReused(t *testing.T) {
+	g := NewGate()
+	for range 3 {
+		g.Wake(nil) // nobody has armed it
+		g.Arm()
+		g.Wake(nil)
+		g.Wake(nil)
+		g.Disarm()
+		g.Arm()
+		g.Disarm()
+	}
+	l := handlerLoop(t)
+	g.Arm()
+	g.Interrupt()
+	require.NoError(t, g.Sleep(l, time.Time{}))
+	require.True(t, g.Interrupted())
+	require.False(t, g.Interrupted())
+	g.Arm()
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, g.Sleep(l, time.Time{}), ErrLoopClosed)
+}
+
+// Closing the loop wakes every goroutine that sleeps in a gate of it, with a
+// time or without one, and leaves the gates of other loops alone.
+func TestGatesOpenWhenTheLoopIsClosed(t *testing.T) {
+	l, other := handlerLoop(t), handlerLoop(t)
+	const sleepers = 10
+	ended := make(chan error)
+	for i := range sleepers {
+		go func() {
+			g := NewGate()
+			g.Arm()
+			var until time.Time
+			if i%2 == 0 {
+				until = time.Now().Add(time.Hour)
+			}
+			ended <- g.Sleep(l, until)
+		}()
+	}
+	stays := NewGate()
+	stays.Arm()
+	left := make(chan error)
+	go func() { left <- stays.Sleep(other, time.Time{}) }()
+	Until(func() bool { return l.Gates() == sleepers && other.Gates() == 1 })
+	require.NoError(t, l.Close())
+	for range sleepers {
+		require.ErrorIs(t, <-ended, ErrLoopClosed)
+	}
+	require.Zero(t, l.Gates())
+	require.False(t, stays.woken())
+	stays.Wake(nil)
+	require.NoError(t, <-left)
+	require.Zero(t, other.Gates())
 }

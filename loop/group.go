@@ -3,56 +3,31 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
 )
 
-// A Policy says which of a group's loops gets a new descriptor. It is called
-// by any goroutine, concurrently; loops is never empty and must not be
-// changed.
-type Policy func(loops []*Loop) *Loop
-
-// RoundRobin takes the loops in turn.
-func RoundRobin() Policy {
-	var next atomic.Uint64
-	return func(loops []*Loop) *Loop {
-		return loops[(next.Add(1)-1)%uint64(len(loops))]
-	}
-}
-
-// LeastRegistered takes the loop with the fewest registrations.
-func LeastRegistered() Policy {
-	return func(loops []*Loop) *Loop {
-		best, fewest := loops[0], loops[0].Registered()
-		for _, l := range loops[1:] {
-			if n := l.Registered(); n < fewest {
-				best, fewest = l, n
-			}
-		}
-		return best
-	}
-}
-
-// A Group is a fixed number of loops that share the descriptors.
+// A Group is a fixed number of loops. Its Policy spreads descriptors over them.
 type Group struct {
 	loops  []*Loop
 	policy Policy
 	closed atomic.Bool
 }
 
-// NewGroup starts n loops with the same options, n being at least 1. The policy
-// must not be nil.
-func NewGroup(n int, policy Policy, opts ...Option) (*Group, error) {
+// NewGroup starts n loops with the same options; n is at least 1. A nil policy
+// is RoundRobin.
+func NewGroup(n int, policy Policy, opts Options) (*Group, error) {
 	if n < 1 {
 		return nil, fmt.Errorf("loop: group of %d loops: at least 1 is needed", n)
 	}
 	if policy == nil {
-		return nil, errors.New("loop: group: the policy is nil")
+		policy = RoundRobin()
 	}
 	g := &Group{policy: policy}
 	for range n {
-		l, err := New(opts...)
+		l, err := New(opts)
 		if err != nil {
 			return nil, errors.Join(err, g.Close())
 		}
@@ -61,15 +36,21 @@ func NewGroup(n int, policy Policy, opts ...Option) (*Group, error) {
 	return g, nil
 }
 
-// Pick is the loop that the next descriptor should go to. A closed group still
-// has one, whose Register fails.
-func (g *Group) Pick() *Loop { return g.policy(g.loops) }
+// Pick returns the loop that the policy chooses for a new descriptor with that
+// peer; the zero Addr is for a descriptor without one. A closed group still
+// returns a loop, whose Register fails.
+func (g *Group) Pick(peer netip.Addr) *Loop {
+	if l := g.policy(g.loops, peer); l != nil {
+		return l
+	}
+	return g.loops[0]
+}
 
-// Loops is the group's loops. The slice must not be changed.
+// Loops returns the group's loops. The slice must not be changed.
 func (g *Group) Loops() []*Loop { return g.loops }
 
-// Close closes all loops, as Loop.Close does one. A second Close returns
-// ErrLoopClosed, maybe before the first has returned.
+// Close closes all loops, each as Loop.Close does. A second Close returns
+// ErrLoopClosed; it does not wait for the first to return.
 func (g *Group) Close() error {
 	if !g.closed.CompareAndSwap(false, true) {
 		return ErrLoopClosed
@@ -86,17 +67,17 @@ var standard struct {
 	group *Group
 }
 
-// Default is the group that sockets belong to when nothing else is said. It
-// starts when it is first asked for, with one loop per GOMAXPROCS, taken in
-// turn; idle loops cost nothing. A program that wants no goroutine left may
-// close it; the next call starts another.
+// Default returns the group of all sockets that are not told another. The first
+// call starts it, with GOMAXPROCS loops, taken in turn; an idle loop takes no
+// processor time. A program may close the group, to leave no goroutine behind;
+// the next call of Default starts another.
 func Default() (*Group, error) {
 	standard.mu.Lock()
 	defer standard.mu.Unlock()
 	if standard.group != nil && !standard.group.closed.Load() {
 		return standard.group, nil
 	}
-	g, err := NewGroup(runtime.GOMAXPROCS(0), RoundRobin())
+	g, err := NewGroup(runtime.GOMAXPROCS(0), RoundRobin(), Options{})
 	if err != nil {
 		return nil, err
 	}

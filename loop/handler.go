@@ -6,40 +6,44 @@ import (
 	"github.com/seed-2334f180/weir/poller"
 )
 
-// A Handler serves a Registration by callbacks, where nobody waits in calls.
-// All are called on the loop's goroutine, one at a time and without a lock, and
-// must not block. None is called once the Registration is closed, but Closed by
-// the loop itself.
+// A Handler serves a Handled registration by callbacks. The loop calls them on its
+// goroutine, one at a time and without a lock; they must not block. After the
+// registration was closed none is called, except Closed when the loop has closed it.
+// A panic is reported, as that of a task is (Options.PanicReport, Loop.OnPanic), and
+// the registration stays open.
 type Handler interface {
-	// Ready tells what the kernel has reported. Every report comes once, so
-	// the handler goes on until a system call says EAGAIN, or pokes the
-	// Registration to go on in the next turn. After a Poke it is 0.
+	// Ready is called with what the kernel has reported, or with 0 after a Poke.
+	// Each report comes once: the handler makes system calls until one returns
+	// EAGAIN, or pokes the registration to go on in the next turn.
 	Ready(poller.Readiness)
 
-	// Expire tells that the time set with ExpireAt has come.
+	// Expire is called when the time that ExpireAt set has come.
 	Expire()
 
-	// Closed tells that the loop was closed, and the Registration with it.
+	// Closed is called when the loop was closed, and the registration with it.
 	Closed()
 }
 
-// Handle puts a non-blocking descriptor on the loop, served by *h, which must
-// not change. It is watched for reading, and for what WatchWrite says. The rest
-// is as with Register; of the Registration's methods, those that wait are not for
-// it. Unless Handle is called on the loop's goroutine, the handler may be called
-// before it returns.
+// Handled is a Registration that a Handler serves. Loop.Handle fills it in.
+type Handled struct{ Registration }
+
+// Handle puts a non-blocking descriptor on the loop, to be served by *h, which must
+// not change afterwards. The kernel watches it for reading, and for writing as
+// WatchWrite says. Ownership and errors are as with Register. The handler may be
+// called before Handle returns, unless Handle is called on the loop's goroutine.
 //
-// A pointer to the handler keeps the registrations that have none small.
-func (l *Loop) Handle(r *Registration, fd int, h *Handler) error {
-	if err := l.register(r, fd, KeepWritable, h); err != nil {
+// h is a pointer to the interface, so that registrations without a handler are one
+// word smaller.
+func (l *Loop) Handle(r *Handled, fd int, h *Handler) error {
+	if err := l.register(&r.Registration, fd, KeepWritable, h); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	err := r.watch(Read)
 	r.mu.Unlock()
 	if err != nil {
-		// The descriptor stays the caller's, unless the loop was closed
-		// meanwhile, with it, and has told h.
+		// The descriptor stays the caller's. But if the loop was closed meanwhile,
+		// it has closed the descriptor and has called h's Closed.
 		if _, closed := r.Release(); closed != nil {
 			return nil
 		}
@@ -48,9 +52,10 @@ func (l *Loop) Handle(r *Registration, fd int, h *Handler) error {
 	return nil
 }
 
-// WatchWrite has the kernel report that there is room to write, or no longer.
-// Room that there is already is reported too.
-func (r *Registration) WatchWrite(on bool) error {
+// WatchWrite says whether the kernel reports that there is room to write. When it is
+// turned on, room that there is already is reported, too. The errors are ErrClosed,
+// ErrLoopClosed and those of epoll_ctl(2).
+func (r *Handled) WatchWrite(on bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -68,9 +73,9 @@ func (r *Registration) WatchWrite(on bool) error {
 	return nil
 }
 
-// Poke has the handler's Ready called in the loop's next turn, once for all
-// pokes until then. Any goroutine may call it.
-func (r *Registration) Poke() {
+// Poke has the handler's Ready called with 0 in the loop's next turn, once for all
+// pokes until then. Any goroutine may call it. After Close it does nothing.
+func (r *Handled) Poke() {
 	if r.state.Or(statePoked)&(statePoked|stateClosed) != 0 {
 		return
 	}
@@ -79,12 +84,12 @@ func (r *Registration) Poke() {
 	l.poked = append(l.poked, r.key)
 	l.work.Store(true)
 	l.mu.Unlock()
-	// It fails only when the loop is closing, which tells the handler.
+	// An error means that the loop is being closed; it calls Closed.
 	_ = l.wake()
 }
 
-// handlePoked calls the handlers that were poked before this turn, or as many
-// of them as a turn takes events.
+// handlePoked calls the handlers that were poked before this turn, at most
+// Options.Events of them.
 func (l *Loop) handlePoked() {
 	l.mu.Lock()
 	n := min(len(l.poked), len(l.batch))
@@ -98,20 +103,55 @@ func (l *Loop) handlePoked() {
 	}
 	l.poked = append(l.poked[:0], l.poked[n:]...)
 	l.mu.Unlock()
-	for i, r := range batch {
-		batch[i] = nil
-		if r != nil && r.state.And(^statePoked)&stateClosed == 0 {
-			(*r.handler).Ready(0)
-		}
+	for next := 0; next < n; {
+		next = l.callPoked(batch, next)
 	}
 }
 
-// ExpireAt has the handler's Expire called at a time on the loop's clock, Now's,
-// instead of what was set before: never earlier, and later by a tenth of a
-// millisecond plus what the loop is busy with. Zero is never. It is called on
-// the loop's goroutine.
-func (r *Registration) ExpireAt(at time.Duration) {
-	if at < 0 { // Now and a very long time: the sum has passed the clock's end
+// callPoked calls the handlers of the batch from the one of that index on. It returns
+// the index after the last one that it has called: a panic ends it early.
+func (l *Loop) callPoked(batch []*Registration, from int) (next int) {
+	defer l.survive()
+	for next = from; next < len(batch); {
+		r := batch[next]
+		batch[next] = nil
+		next++
+		if r != nil && r.state.And(^statePoked)&stateClosed == 0 {
+			r.callReady(0)
+		}
+	}
+	return next
+}
+
+// callReady calls the handler. The caller has deferred survive.
+func (r *Registration) callReady(ev poller.Readiness) {
+	r.loop.calling = true
+	(*r.handler).Ready(ev)
+	r.loop.calling = false
+}
+
+// callExpire calls the handler.
+func (r *Registration) callExpire() {
+	defer r.loop.survive()
+	r.loop.calling = true
+	(*r.handler).Expire()
+	r.loop.calling = false
+}
+
+// callClosed calls the handler.
+func (r *Registration) callClosed() {
+	defer r.loop.survive()
+	r.loop.calling = true
+	(*r.handler).Closed()
+	r.loop.calling = false
+}
+
+// ExpireAt has the handler's Expire called at a time on the loop's clock, which Now
+// returns, in place of the time that was set before; 0 is never. Expire is never
+// called early; it is late by a tenth of a millisecond at most, plus the time that
+// the loop is busy. Call ExpireAt on the loop's goroutine.
+func (r *Handled) ExpireAt(at time.Duration) {
+	if at < 0 { // Now plus a very long time overflows
 		at = farthest
 	}
 	r.mu.Lock()
@@ -127,8 +167,8 @@ func (r *Registration) ExpireAt(at time.Duration) {
 	r.loop.schedule(&r.timer, r.deadline)
 }
 
-// Now is the time since the loop's start, read once a turn: what happens in one
-// turn happens at the same time. It is for the loop's goroutine alone.
+// Now returns the time since the loop's start. The clock is read once a turn, so Now
+// stays the same during a turn. Call it on the loop's goroutine.
 func (l *Loop) Now() time.Duration {
 	if l.now == 0 {
 		l.now = l.nanos()
@@ -136,11 +176,11 @@ func (l *Loop) Now() time.Duration {
 	return time.Duration(l.now)
 }
 
-// Elapsed is the time since the loop's start, at this moment.
+// Elapsed returns the time since the loop's start. It reads the clock at each call.
 func (l *Loop) Elapsed() time.Duration { return time.Duration(l.nanos()) }
 
-// Busy reports whether the loop is in a turn, and in which: one that stays the
-// same for long means that something blocks the loop.
+// Busy reports whether the loop is in a turn, and the turn's number. If the number
+// stays the same for long while the loop is busy, something blocks the loop.
 func (l *Loop) Busy() (turn uint64, busy bool) {
 	turn = l.turns.Load()
 	return turn, !l.asleep.Load()

@@ -2,7 +2,6 @@ package loop_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/poller"
@@ -10,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// told is what an observer was told since it was asked last.
+// told returns what the observer was told since the last call.
 func (o observer) told() (all []loop.Notice) {
 	for len(o) > 0 {
 		all = append(all, <-o)
@@ -20,8 +19,8 @@ func (o observer) told() (all []loop.Notice) {
 
 var once = []loop.Notice{loop.NoticeReady}
 
-// Whichever hook is taken off, the others stay; and each is told of what it
-// wants and of nothing else.
+// When any hook is taken off, the others stay. Each observer is told of the conditions
+// of its interest alone.
 func TestHooksAreTakenOffInAnyOrder(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
 		r := registerAs(t, loop.KeepWritable, false)
@@ -30,7 +29,7 @@ func TestHooksAreTakenOffInAnyOrder(t *testing.T) {
 		for i := range hooks {
 			seen[i] = make(observer, 100)
 			hooks[i].To = seen[i]
-			require.NoError(t, hooks[i].Hang(r, loop.WantRead))
+			require.NoError(t, hooks[i].Hang(&r.Registration, loop.Readable))
 			require.Same(t, r.Loop(), hooks[i].Loop())
 		}
 		for left, off := range order {
@@ -43,20 +42,20 @@ func TestHooksAreTakenOffInAnyOrder(t *testing.T) {
 			hooks[off].Unhang()
 		}
 		r.Arrive(poller.Readable, 1)
-		r.Stir(loop.WantRead)
+		r.Stir(loop.Readable)
 		for i := range seen {
 			require.Empty(t, seen[i])
 		}
 	}
 }
 
-// A hook that was taken off may be so again.
+// Unhang of a hook that was taken off does nothing.
 func TestHookIsTakenOffTwice(t *testing.T) {
 	r := registerAs(t, loop.KeepWritable, false)
 	seen := make(observer, 100)
 	a, b := &loop.Hook{To: make(observer, 100)}, &loop.Hook{To: seen}
 	for _, h := range []*loop.Hook{a, b} {
-		require.NoError(t, h.Hang(r, loop.WantExcept))
+		require.NoError(t, h.Hang(&r.Registration, loop.Exceptional))
 	}
 	a.Unhang()
 	a.Unhang()
@@ -65,115 +64,88 @@ func TestHookIsTakenOffTwice(t *testing.T) {
 	require.Equal(t, once, seen.told())
 }
 
-// A closed registration has nothing to interrupt, though a hook still hangs on it.
+// Interrupt of a closed registration does nothing, even if a hook still hangs on it.
 func TestInterruptOfClosedRegistration(t *testing.T) {
 	r := registerAs(t, loop.KeepWritable, false)
 	seen := make(observer, 100)
 	h := &loop.Hook{To: seen}
-	require.NoError(t, h.Hang(r, loop.WantExcept))
+	require.NoError(t, h.Hang(&r.Registration, loop.Exceptional))
 	require.NoError(t, r.Close())
 	require.Zero(t, r.Interrupt())
 	require.Equal(t, []loop.Notice{loop.NoticeClosed}, seen.told())
 }
 
-// What is not an event is told as well: a doubt to those of both directions,
-// input that was read ahead to those who want it.
+// Observers are also told of what is not an event: of Doubt, in both directions, and of
+// Stir, if they want the condition.
 func TestObserversOfDoubtAndStir(t *testing.T) {
 	r := registerAs(t, loop.KeepWritable, false)
 	reading, writing := make(observer, 100), make(observer, 100)
 	a, b := &loop.Hook{To: reading}, &loop.Hook{To: writing}
-	require.NoError(t, a.Hang(r, loop.WantRead))
-	require.NoError(t, b.Hang(r, loop.WantWrite))
+	require.NoError(t, a.Hang(&r.Registration, loop.Readable))
+	require.NoError(t, b.Hang(&r.Registration, loop.Writable))
 	defer a.Unhang()
 	defer b.Unhang()
 	settle(t, r.Loop())
 	reading.told()
 	writing.told()
-	r.Stir(loop.WantRead)
+	r.Stir(loop.Readable)
 	require.Equal(t, once, reading.told())
 	require.Empty(t, writing)
 	r.Doubt()
 	require.Equal(t, once, reading.told())
 	require.Equal(t, once, writing.told())
-	require.NoError(t, a.Change(loop.WantExcept))
-	r.Stir(loop.WantRead)
+	require.NoError(t, a.Change(loop.Exceptional))
+	r.Stir(loop.Readable)
 	require.Empty(t, reading)
 }
 
-// A doubt has those try again who wait.
+// Doubt wakes the calls that wait, so that they try again.
 func TestDoubtWakesWaiters(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
 	fill(t, r.FD())
 	for _, d := range []loop.Direction{loop.Read, loop.Write} {
-		woken := blocked(t, r, func() error { return waitOnce(r, d, &loop.Call{}) })
+		woken := blocked(t, r, func() error { return waitOnce(r, d, &loop.Call{Timeout: loop.Forever}) })
 		r.Doubt()
 		require.NoError(t, <-woken)
 	}
 }
 
-// A hook that gets another interest is told of what held before.
+// A hook that gets another interest is told of a condition that holds already.
 func TestChangedHookIsTold(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
 	seen := make(observer, 100)
 	h := &loop.Hook{To: seen}
-	require.NoError(t, h.Hang(r, loop.WantRead))
+	require.NoError(t, h.Hang(&r.Registration, loop.Readable))
 	settle(t, l)
 	require.Empty(t, seen)
 	require.False(t, r.WatchesWrite())
-	require.NoError(t, h.Change(loop.WantWrite))
+	require.NoError(t, h.Change(loop.Writable))
 	waitFor(t, func() bool { return len(seen) > 0 })
 	require.NoError(t, r.Close())
-	require.ErrorIs(t, h.Change(loop.WantRead), loop.ErrClosed)
+	require.ErrorIs(t, h.Change(loop.Readable), loop.ErrClosed)
 	require.ErrorIs(t, r.Watch(), loop.ErrClosed)
 	h.Unhang()
 }
 
-// What the kernel does not watch is ready for ever, and stays so.
+// A file that epoll refuses is ready for ever.
 func TestWatchOfWhatNeverWaits(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	require.NoError(t, err)
-	r := new(loop.Registration)
-	require.NoError(t, l.Register(r, fd, loop.DropWritable))
+	r := new(loop.Blocking)
+	require.NoError(t, l.Register(&r.Registration, fd, loop.DropWritable))
 	defer r.Close()
 	h := &loop.Hook{To: make(observer, 9)}
-	require.ErrorIs(t, h.Hang(r, loop.WantRead), unix.EPERM)
-	require.ErrorIs(t, h.Hang(r, loop.WantWrite), unix.EPERM)
+	require.ErrorIs(t, h.Hang(&r.Registration, loop.Readable), unix.EPERM)
+	require.ErrorIs(t, h.Hang(&r.Registration, loop.Writable), unix.EPERM)
 	require.Zero(t, r.Observers())
 	require.NoError(t, r.Watch())
-	require.NoError(t, h.Hang(r, loop.WantRead|loop.WantWrite))
+	require.NoError(t, h.Hang(&r.Registration, loop.Readable|loop.Writable))
 	defer h.Unhang()
-	for _, want := range []loop.Interest{loop.WantRead, loop.WantWrite} {
+	for _, want := range []loop.Interest{loop.Readable, loop.Writable} {
 		require.Equal(t, loop.Ready, r.Look(want))
 	}
-	require.Equal(t, loop.Unready, r.Look(loop.WantExcept))
-}
-
-// A gate sleeps until its time, never shorter, or until it is woken; then its
-// timer is no more. Who was woken by the loop counts until it runs.
-func TestGateSleeps(t *testing.T) {
-	l := newLoop(t)
-	g := loop.NewGate()
-	for _, d := range []time.Duration{time.Nanosecond, 3 * time.Millisecond} {
-		g.Arm()
-		began := time.Now()
-		require.NoError(t, g.Sleep(l, began.Add(d)))
-		require.GreaterOrEqual(t, time.Since(began), d)
-		waitFor(t, func() bool { return l.Backlog() == 0 })
-	}
-	for _, end := range []func() error{
-		func() error { return g.Sleep(l, time.Now().Add(time.Hour)) },
-		func() error { g.Disarm(); return nil },
-	} {
-		g.Arm()
-		g.Wake(l)
-		require.Equal(t, 1, l.Backlog())
-		g.Wake(l)
-		require.Equal(t, 1, l.Backlog(), "it is woken already")
-		require.NoError(t, end())
-		require.Zero(t, l.Backlog())
-		require.Zero(t, l.Timers())
-	}
+	require.Equal(t, loop.Unready, r.Look(loop.Exceptional))
 }

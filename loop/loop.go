@@ -1,43 +1,10 @@
-// Package loop runs an event loop: one goroutine that owns an epoll poller, a
-// timing wheel and a queue of posted tasks.
-//
-// A Registration is one descriptor on a loop. It remembers in which directions
-// the descriptor is ready and parks the goroutines that must wait for it, with
-// a deadline. It also counts the calls in progress, so that the descriptor's
-// number is not reused under a call.
-//
-//	l, err := loop.New()
-//	var r loop.Registration
-//	err = l.Register(&r, fd, loop.KeepWritable)
-//	call := loop.Call{Timeout: time.Second}
-//	ready, err := r.Begin(loop.Read, &call)
-//	if err != nil {
-//		return err // and no End
-//	}
-//	n, err := 0, error(unix.EAGAIN)
-//	for first := true; err == unix.EAGAIN; first = false {
-//		if !first || !ready {
-//			if err = r.Wait(loop.Read, &call); err != nil {
-//				break // loop.ErrTimeout, ErrClosed, ErrInterrupted ...
-//			}
-//		}
-//		n, err = unix.Read(r.FD(), buf)
-//	}
-//	r.End(loop.Read, n == len(buf)) // there may be more
-//
-// All methods may be called by any goroutine unless they say otherwise.
-//
-// Calls park by two functions of the Go runtime, linked to by name, as other
-// network stacks do; the build tag weir_portable does without.
 package loop
 
 import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,27 +13,19 @@ import (
 	"github.com/seed-2334f180/weir/timers"
 )
 
-// What a blocked call, or a loop asked for something, ends with.
-var (
-	ErrTimeout     = errors.New("the time is up")
-	ErrClosed      = errors.New("the descriptor was closed")
-	ErrInterrupted = errors.New("the call was interrupted")
-	ErrLoopClosed  = errors.New("the event loop is closed")
-	ErrQueueFull   = errors.New("the event loop's task queue is full")
-)
-
-// tick is the resolution of the loop's timers. The wheel costs the same at any;
-// a millisecond would make the median timeout half of one late, for nothing but
-// fewer wake-ups where very many timers do expire.
+// tick is the resolution of the loop's timers. The wheel's cost does not depend on
+// it. With a tick of a millisecond the median timeout would be late by half a
+// millisecond, and all that it would save is wake-ups where very many timers expire.
 const tick = 100 * time.Microsecond
 
-// expirer is what the wheel's timers belong to: expire is called on the loop,
-// at now (nanoseconds since the loop's start), without a lock held.
+// An expirer owns a timer of the wheel. The loop calls expire on its goroutine,
+// without a lock, when the timer has expired; now is the time on the loop's clock, in
+// nanoseconds.
 type expirer interface{ expire(now int64) }
 
 // A Loop is an event loop. Make one with New; it runs until Close.
 type Loop struct {
-	options options
+	options Options
 	poller  *poller.Poller
 	start   time.Time // tick 0 of the wheel, and the origin of all deadlines
 	done    chan struct{}
@@ -75,85 +34,93 @@ type Loop struct {
 	// run since.
 	backlog atomic.Int64
 
-	// spawned counts the goroutines that were started by Spawn since the loop let
-	// them run.
+	// spawned counts the goroutines that Spawn has started since the loop last
+	// yielded to them.
 	spawned atomic.Int32
 
-	// asleep is set while the loop is, or is about to be, in Wait: only then
-	// is it worth waking.
+	// asleep is set while the loop is in the poller's Wait or about to call it: only
+	// then must it be woken.
 	asleep atomic.Bool
 
-	// waits counts the poller's waits, from their beginning: see Registration.stamp.
+	// waits is the number of the present or last wait: see Registration.stamp.
 	waits atomic.Uint64
 
-	// work says that there may be posted tasks, pokes, or the end to see to, so
-	// that a turn without them takes no lock to find out. It is set under the
-	// lock, after what it tells of, and before asleep is looked at.
+	// alone is the key of the only registration that has had events lately, or nobody.
+	alone atomic.Uint64
+
+	// work says that there may be tasks or pokes, or that the loop is being closed.
+	// So a turn without any of these takes no lock to find out. It is set under the
+	// lock, after what it announces was stored, and before asleep is read.
 	work atomic.Bool
 
-	mu      sync.Mutex // guards the next five; taken last
+	mu      sync.Mutex // guards the next six; taken last
+	reports []*panicReport
 	table   table
 	tasks   []func()
 	running []func() // taken from tasks, and put off for the next turn
 	poked   []uint64 // keys of registrations whose handlers are to be called
 	closed  bool
 
-	timerMu sync.Mutex // guards the next two; may be taken under a Registration's lock
-	wheel   timers.Wheel[expirer]
-	bound   uint64 // the tick at which the loop means to end its sleep
+	timerMu   sync.Mutex // guards the next four; may be taken under a Registration's lock
+	wheel     timers.Wheel[expirer]
+	bound     uint64 // the tick at which the loop means to end its sleep
+	gates     *Gate  // those that a goroutine sleeps in
+	gatesOpen bool   // the loop is closed: nobody may sleep in a gate of it
 
-	// The loop goroutine's own: buffers of one turn.
+	// What follows is for the loop's goroutine: the buffers of one turn.
 	events  []poller.Event
 	batch   []*Registration
 	expired []*timers.Timer[expirer]
 	spare   []func() // an empty queue, for its memory; guarded by mu
-	taken   []func() // the tasks that are being called; nil in it is what was
+	taken   []func() // the tasks of this turn; those that were called are nil
+	calling bool     // a handler is being called: see survive
 	more    bool     // due work was left for the next turn
-	now     int64    // the time of the turn; 0 until somebody asks
+	lastKey uint64   // of the last event
+	streak  int      // how many events before it had the same key
+	now     int64    // the time of the turn; 0 until Now is called
 
 	turns  atomic.Uint64
 	fatal  error
 	panics atomic.Uint64
 }
 
-// never is a tick that does not come.
+// never is a tick that never comes.
 const never = ^uint64(0)
 
-// New starts a Loop: a goroutine, and the three descriptors of a Poller. It
-// refuses an option that is out of range, and a strategy that the system does
-// not allow.
-func New(opts ...Option) (*Loop, error) {
-	o, err := collect(opts)
+// New starts a Loop: a goroutine, and the three descriptors of a Poller. The errors
+// are those of an option that is out of range, of a strategy that the system does not
+// allow, and of the system calls that open the descriptors.
+func New(opts Options) (*Loop, error) {
+	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	p, err := poller.Open(o.strategy)
-	if err != nil && !o.strategySet {
-		p, err = poller.Open(poller.Blocking)
-	}
+	p, err := poller.Open(o.Strategy)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("loop: %w", err)
 	}
-	p.BusyPoll(o.busyPoll)
+	p.BusyPoll(max(o.BusyPoll, 0))
+	p.Hold(o.Hold)
 	l := &Loop{
 		options: o,
 		poller:  p,
 		start:   time.Now(),
 		done:    make(chan struct{}),
 		bound:   never,
-		events:  make([]poller.Event, o.events),
-		batch:   make([]*Registration, o.events),
-		expired: make([]*timers.Timer[expirer], o.expiries),
+		events:  make([]poller.Event, o.Events),
+		batch:   make([]*Registration, o.Events),
+		expired: make([]*timers.Timer[expirer], o.Expiries),
 	}
+	l.alone.Store(nobody)
 	go l.run()
 	return l, nil
 }
 
-// Close ends the loop. Every call that waits on one of its registrations
-// returns ErrLoopClosed, their descriptors are closed, tasks already posted
-// are run, timers are dropped. It returns when the loop's goroutine has ended;
-// so a task must not call it (go l.Close() is fine). A second Close returns
-// ErrLoopClosed, and so does the Close of a loop that has failed, with the reason.
+// Close ends the loop: it runs the tasks that were posted, drops the timers, closes
+// the registrations with their descriptors, and lets every call that waits on one
+// return ErrLoopClosed. Close returns when the loop's goroutine has ended, so a task,
+// timer or handler must not call it (go l.Close() is fine). A second Close returns
+// ErrLoopClosed; for a loop that has failed Close returns it with the reason.
 func (l *Loop) Close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -172,38 +139,8 @@ func (l *Loop) Close() error {
 	return errors.Join(err, l.fatal)
 }
 
-// Post has f called on the loop's goroutine, in the order of posting. It must
-// not block: nothing else happens on the loop meanwhile. The queue is bounded
-// (WithTaskQueue): ErrQueueFull. After Close it is ErrLoopClosed, and f is not
-// called.
-func (l *Loop) Post(f func()) error { return l.post(f, l.options.queue) }
-
-// PostUnbounded is Post that is never refused because the queue is full. It is
-// for a task that must not be lost, and of which there are only so many: one for
-// each descriptor, say.
-func (l *Loop) PostUnbounded(f func()) error { return l.post(f, math.MaxInt) }
-
-func (l *Loop) post(f func(), bound int) error {
-	if f == nil {
-		return errors.New("loop: post: the task is nil")
-	}
-	l.mu.Lock()
-	switch {
-	case l.closed:
-		l.mu.Unlock()
-		return ErrLoopClosed
-	case len(l.running)+len(l.tasks) >= bound:
-		l.mu.Unlock()
-		return ErrQueueFull
-	}
-	l.tasks = append(l.tasks, f)
-	l.work.Store(true)
-	l.mu.Unlock()
-	return l.wake()
-}
-
-// wake ends the loop's sleep, if it sleeps. The caller has stored what the
-// loop is to see; the loop sets asleep before it looks.
+// wake ends the loop's sleep, if it sleeps. The caller has stored what the loop is to
+// find; the loop sets asleep before it looks for that.
 func (l *Loop) wake() error {
 	if !l.asleep.Load() {
 		return nil
@@ -211,28 +148,28 @@ func (l *Loop) wake() error {
 	if err := l.poller.Wake(); !errors.Is(err, poller.ErrClosed) {
 		return err
 	}
-	return nil // the loop has ended, and has seen it before
+	return nil // the loop has ended, and has found it before
 }
 
-// Registered is how many registrations the loop has; none when it is closed.
+// Registered returns the number of registrations on the loop; 0 after Close.
 func (l *Loop) Registered() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.table.len()
 }
 
-// Turns is how many times the loop has woken up so far. An idle loop has none.
+// Turns returns how often the loop has woken up so far. An idle loop does not.
 func (l *Loop) Turns() uint64 { return l.turns.Load() }
 
-// Panics is how many panics of tasks and timers were caught so far.
+// Panics returns how many panics of tasks, timers and handlers were reported so far.
 func (l *Loop) Panics() uint64 { return l.panics.Load() }
 
-// nanos is the loop's clock: monotonic nanoseconds since its start.
+// nanos reads the loop's clock: monotonic nanoseconds since the loop's start.
 func (l *Loop) nanos() int64 { return int64(time.Since(l.start)) }
 
 func (l *Loop) run() {
 	defer close(l.done)
-	if l.options.lockThread {
+	if l.options.LockThread {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 	}
@@ -248,19 +185,18 @@ func (l *Loop) run() {
 	orderly = true
 }
 
-// errCutShort is why a loop ends that is not let return from what it has called.
+// errCutShort is the error of a loop whose goroutine was ended by what it had called.
 var errCutShort = errors.New("loop: a task, timer or handler has ended the goroutine, as runtime.Goexit does")
 
-// fail is the end of a loop that cannot go on. What was posted is called all the
-// same, for who has posted it may wait for it; unless it is a panic that ends the
-// program.
+// fail ends a loop that cannot go on. It calls the tasks that were posted, because
+// whoever has posted one may wait for it; but not when a panic ends the program.
 func (l *Loop) fail(err error) {
 	l.fatal = err
 	slog.Error("weir: event loop failed", "error", err)
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	if err == errCutShort && l.options.crash {
+	if err == errCutShort && l.options.Crash {
 		return
 	}
 	for _, f := range l.taken {
@@ -273,9 +209,8 @@ func (l *Loop) fail(err error) {
 	}
 }
 
-// turn is one wake-up of the loop: events, timers, tasks. Each has a budget,
-// so that none of them starves the others. It returns false when the loop is
-// to end.
+// turn is one round of the loop: wait, pokes, events, timers, tasks. Each has a
+// budget, so that none starves the others. It returns false when the loop is to end.
 func (l *Loop) turn() bool {
 	deadline := l.deadline()
 	l.waits.Add(1)
@@ -300,7 +235,7 @@ func (l *Loop) turn() bool {
 	if !open && moreTasks {
 		return true // they were posted before the end
 	}
-	if open && l.backlog.Load() > 0 {
+	if open && l.backlog.Load() > 0 && l.poller.Holds() {
 		// Let the woken goroutines run before the next poll: by then their
 		// peers may have answered, and one poll finds many events.
 		runtime.Gosched()
@@ -308,12 +243,13 @@ func (l *Loop) turn() bool {
 	return open
 }
 
-// deadline is when the next Wait should end.
+// deadline returns when the next Wait is to end.
 func (l *Loop) deadline() time.Time {
-	// Set before looking: who stores work after the look sees it and wakes us.
+	// asleep is set before the look: whoever stores work after the look finds it set,
+	// and wakes the loop.
 	l.asleep.Store(true)
-	if l.more || l.backlog.Load() > 0 {
-		return l.start // long past: just poll, and keep no thread from them
+	if l.more || l.backlog.Load() > 0 && l.poller.Holds() {
+		return l.start // long past: Wait polls, and does not hold the thread
 	}
 	if l.work.Load() {
 		return l.start
@@ -329,12 +265,13 @@ func (l *Loop) deadline() time.Time {
 	return l.at(when)
 }
 
-// dispatch hands each event to its registration. An event of a registration
-// that has been closed meanwhile finds no such key and is dropped.
+// dispatch hands each event to its registration. An event whose registration was
+// closed is dropped: the table has no such key any more.
 func (l *Loop) dispatch(events []poller.Event) {
 	if len(events) == 0 {
 		return
 	}
+	l.solo(events)
 	batch := l.batch[:len(events)]
 	l.mu.Lock()
 	for i := range events {
@@ -342,34 +279,33 @@ func (l *Loop) dispatch(events []poller.Event) {
 	}
 	l.mu.Unlock()
 	wait := l.waits.Load()
-	for i, r := range batch {
+	for next := 0; next < len(batch); {
+		next = l.deliver(events, batch, next, wait)
+	}
+}
+
+// deliver hands out the events from the one of that index on. It returns the
+// index after the last one that it has handed out: a handler that panics ends
+// it early.
+func (l *Loop) deliver(events []poller.Event, batch []*Registration, from int, wait uint64) (next int) {
+	defer l.survive()
+	for next = from; next < len(batch); {
+		r, ev := batch[next], events[next].Ready()
+		batch[next] = nil // a closed registration must be collectable
+		next++
 		if r != nil {
-			r.arrived(events[i].Ready(), wait)
+			r.arrived(ev, wait)
 		}
 		if l.spawned.Load() >= spawnsAtOnce {
 			l.spawned.Store(0)
 			runtime.Gosched()
 		}
-		batch[i] = nil // a closed registration must be collectable
 	}
+	return next
 }
 
-// spawnsAtOnce is how many goroutines the loop starts before it lets them run.
-// They are mostly short: the next ones then get their stacks.
-const spawnsAtOnce = 32
-
-// Spawn starts a goroutine for something that the loop has found to be due. The
-// loop lets it run before it polls again.
-func (l *Loop) Spawn(f func()) {
-	l.spawned.Add(1)
-	l.backlog.Add(1)
-	go func() {
-		l.backlog.Add(-1)
-		f()
-	}()
-}
-
-// expire takes what is due off the wheel and tells the owners.
+// expire takes the timers that are due off the wheel, at most Options.Expiries, and
+// calls their owners.
 func (l *Loop) expire() (more bool) {
 	l.timerMu.Lock()
 	when, ok := l.wheel.Bound()
@@ -390,57 +326,8 @@ func (l *Loop) expire() (more bool) {
 	return more
 }
 
-// runTasks runs posted tasks, at most the budget's number.
-func (l *Loop) runTasks() (more, open bool) {
-	l.mu.Lock()
-	if len(l.running) == 0 {
-		l.running, l.tasks = l.tasks, l.spare
-		l.spare = nil
-	}
-	open = !l.closed
-	now := l.running
-	if open { // the last turn runs them all
-		now = now[:min(len(now), l.options.taskBudget)]
-	}
-	l.running = l.running[len(now):]
-	l.mu.Unlock()
-
-	l.taken = now
-	for i, f := range now {
-		now[i] = nil
-		l.protect(f)
-	}
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.running) == 0 && cap(now) <= keepTasks {
-		l.spare = now[:0] // the memory of a burst is not kept
-	}
-	left := len(l.running)+len(l.tasks) > 0
-	l.work.Store(left || len(l.poked) > 0 || l.closed)
-	return left, open
-}
-
-// keepTasks is the capacity of a task queue whose memory is used again.
-const keepTasks = 1024
-
-// protect calls f and survives its panic.
-func (l *Loop) protect(f func()) {
-	if l.options.crash {
-		f()
-		return
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			l.panics.Add(1)
-			l.options.report(v, debug.Stack())
-		}
-	}()
-	f()
-}
-
-// release ends everything that hangs on the loop. It also runs when a task
-// panicked and is to crash the program, which then goes on crashing.
+// release closes what is on the loop, and the poller. It is deferred, and so also
+// runs while a panic ends the program.
 func (l *Loop) release() {
 	l.mu.Lock()
 	l.closed = true
@@ -448,9 +335,10 @@ func (l *Loop) release() {
 	l.mu.Unlock()
 	for _, r := range left {
 		if r.shut(ErrLoopClosed, true) == nil && r.handler != nil {
-			(*r.handler).Closed()
+			r.callClosed()
 		}
 	}
+	l.openGates()
 	if err := l.poller.Close(); l.fatal == nil {
 		l.fatal = err
 	}

@@ -18,8 +18,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // newLoop starts a loop that the test closes.
-func newLoop(t *testing.T, opts ...loop.Option) *loop.Loop {
-	l, err := loop.New(opts...)
+func newLoop(t *testing.T, opts loop.Options) *loop.Loop {
+	l, err := loop.New(opts)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if err := l.Close(); !errors.Is(err, loop.ErrLoopClosed) {
@@ -29,13 +29,14 @@ func newLoop(t *testing.T, opts ...loop.Option) *loop.Loop {
 	return l
 }
 
-// onBoth runs a test over each wait strategy.
+// onBoth runs a test with each strategy.
 func onBoth(t *testing.T, test func(t *testing.T, l *loop.Loop)) {
 	for _, s := range []poller.Strategy{poller.Parked, poller.Blocking} {
-		t.Run(s.String(), func(t *testing.T) { test(t, newLoop(t, loop.WithStrategy(s))) })
+		t.Run(s.String(), func(t *testing.T) { test(t, newLoop(t, loop.Options{Strategy: s})) })
 	}
+	t.Run("holding", func(t *testing.T) { test(t, newLoop(t, loop.Options{Hold: poller.HoldAlways})) })
 	t.Run("locked", func(t *testing.T) {
-		test(t, newLoop(t, loop.WithStrategy(poller.Blocking), loop.WithLockedThread()))
+		test(t, newLoop(t, loop.Options{Strategy: poller.Blocking, LockThread: true}))
 	})
 }
 
@@ -91,7 +92,7 @@ func TestTasksFromManyGoroutinesAreNotLost(t *testing.T) {
 }
 
 func TestTaskMayPost(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	done := make(chan struct{})
 	var again func(n int) func()
 	again = func(n int) func() {
@@ -110,7 +111,7 @@ func TestTaskMayPost(t *testing.T) {
 }
 
 func TestTaskQueueIsBounded(t *testing.T) {
-	l := newLoop(t, loop.WithTaskQueue(3))
+	l := newLoop(t, loop.Options{TaskQueue: 3})
 	hold, held := make(chan struct{}), make(chan struct{})
 	require.NoError(t, l.Post(func() { close(held); <-hold }))
 	<-held
@@ -123,7 +124,7 @@ func TestTaskQueueIsBounded(t *testing.T) {
 }
 
 func TestPostUnboundedIsInOrderAndNotRefused(t *testing.T) {
-	l := newLoop(t, loop.WithTaskQueue(1))
+	l := newLoop(t, loop.Options{TaskQueue: 1})
 	hold, held := make(chan struct{}), make(chan struct{})
 	require.NoError(t, l.Post(func() { close(held); <-hold }))
 	<-held
@@ -144,9 +145,9 @@ func TestPostUnboundedIsInOrderAndNotRefused(t *testing.T) {
 	require.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, got)
 }
 
-// What a turn has put off for the next counts as well.
+// The tasks that a turn has left for the next one count for the bound, too.
 func TestTaskQueueIsBoundedOverTurns(t *testing.T) {
-	l := newLoop(t, loop.WithTaskQueue(3), loop.WithTasks(1))
+	l := newLoop(t, loop.Options{TaskQueue: 3, Tasks: 1})
 	hold, held := make(chan struct{}), make(chan struct{}, 9)
 	defer close(hold)
 	task := func() { held <- struct{}{}; <-hold }
@@ -165,9 +166,9 @@ func TestTaskQueueIsBoundedOverTurns(t *testing.T) {
 	require.ErrorIs(t, l.Post(func() {}), loop.ErrQueueFull)
 }
 
-// A loop that may poll for long shows so by the processor time that it takes.
+// The processor time that a loop takes shows whether it polls.
 func TestBusyPoll(t *testing.T) {
-	l, err := loop.New(loop.WithBusyPoll(time.Minute))
+	l, err := loop.New(loop.Options{BusyPoll: time.Minute, Hold: poller.HoldAlways})
 	require.NoError(t, err)
 	used := func() time.Duration {
 		var u unix.Rusage
@@ -218,7 +219,7 @@ func TestAfterFuncIsNeverEarly(t *testing.T) {
 	})
 }
 
-// A timer that is due before the loop means to wake up must end its sleep.
+// A timer that is due before the end of the sleep shortens the sleep.
 func TestEarlierTimerEndsSleep(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		late, err := l.AfterFunc(time.Hour, func() {})
@@ -237,7 +238,7 @@ func TestEarlierTimerEndsSleep(t *testing.T) {
 }
 
 func TestTimerStopAndReset(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	fired := make(chan time.Time, 10)
 	start := time.Now()
 	timer, err := l.AfterFunc(time.Hour, func() { fired <- time.Now() })
@@ -251,10 +252,10 @@ func TestTimerStopAndReset(t *testing.T) {
 	require.Empty(t, fired)
 }
 
-// A burst of timers with the same deadline must not hold up tasks: they take
-// turns.
+// A burst of timers with the same deadline does not hold tasks up: both make progress
+// in each turn.
 func TestExpiriesAreBudgeted(t *testing.T) {
-	l := newLoop(t, loop.WithExpiries(10), loop.WithStrategy(poller.Blocking))
+	l := newLoop(t, loop.Options{Expiries: 10, Strategy: poller.Blocking})
 	const count = 1000
 	var fired atomic.Int64
 	between := make(chan int64, 1)
@@ -278,16 +279,16 @@ func TestExpiriesAreBudgeted(t *testing.T) {
 	wg.Wait()
 }
 
-// runtime.Goexit in a task ends the loop, not in silence, and what was posted is
-// called all the same.
+// runtime.Goexit in a task ends the loop: the loop logs that, and still calls the tasks
+// that were posted.
 func TestGoexitEndsTheLoop(t *testing.T) {
-	l := newLoop(t)
-	var r loop.Registration
+	l := newLoop(t, loop.Options{})
+	var r loop.Blocking
 	mine, _ := pair(t)
-	require.NoError(t, l.Register(&r, mine, loop.DropWritable))
+	require.NoError(t, l.Register(&r.Registration, mine, loop.DropWritable))
 	waiting := make(chan error, 1)
 	go func() {
-		var c loop.Call
+		c := loop.Call{Timeout: loop.Forever}
 		_, err := r.Begin(loop.Read, &c)
 		if err == nil {
 			err = r.Wait(loop.Read, &c)
@@ -315,12 +316,12 @@ func TestGoexitEndsTheLoop(t *testing.T) {
 
 func TestPanicIsReportedAndTheLoopGoesOn(t *testing.T) {
 	var reported atomic.Value
-	l := newLoop(t, loop.WithPanicReport(func(v any, stack []byte) {
+	l := newLoop(t, loop.Options{PanicReport: func(v any, stack []byte) {
 		reported.Store(v)
 		if len(stack) == 0 {
 			t.Error("no stack")
 		}
-	}))
+	}})
 	require.NoError(t, l.Post(func() { panic("task") }))
 	settle(t, l)
 	require.Equal(t, "task", reported.Load())
@@ -356,10 +357,10 @@ func TestCloseRunsWhatWasPosted(t *testing.T) {
 	})
 }
 
-// The tasks of a turn's budget, what is left of it, and what was posted while
-// it ran: all came before the end.
+// Close runs all tasks that were posted before: those of the turn, those left for the
+// next one, and those that were posted while the turn ran.
 func TestCloseRunsWhatWasPostedInBetween(t *testing.T) {
-	l := newLoop(t, loop.WithTasks(2))
+	l := newLoop(t, loop.Options{Tasks: 2})
 	var ran atomic.Int64
 	hold, held := make(chan struct{}), make(chan struct{})
 	require.NoError(t, l.Post(func() { close(held); <-hold }))
@@ -385,72 +386,24 @@ func TestCloseRunsWhatWasPostedInBetween(t *testing.T) {
 
 func TestBadOptions(t *testing.T) {
 	for _, c := range []struct {
-		opt  loop.Option
+		opts loop.Options
 		want string
 	}{
-		{loop.WithEvents(0), "events of 0"},
-		{loop.WithBusyPoll(-time.Second), "busy poll of -1s"},
-		{loop.WithExpiries(-1), "expiries of -1"},
-		{loop.WithTasks(0), "tasks of 0"},
-		{loop.WithTaskQueue(0), "task queue of 0"},
-		{loop.WithPanicReport(nil), "panic report is nil"},
-		{nil, "option is nil"},
-		{loop.WithStrategy(77), "unknown strategy 77"},
+		{loop.Options{Events: -1}, "loop: Options.Events is -1"},
+		{loop.Options{Expiries: -1}, "Options.Expiries is -1"},
+		{loop.Options{Tasks: -2}, "Options.Tasks is -2"},
+		{loop.Options{TaskQueue: -1}, "Options.TaskQueue is -1"},
+		{loop.Options{Strategy: 77}, "unknown strategy 77"},
+		{loop.Options{Strategy: -1}, "unknown strategy -1"},
 	} {
-		_, err := loop.New(c.opt)
+		_, err := loop.New(c.opts)
 		require.ErrorContains(t, err, c.want)
 	}
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	require.ErrorContains(t, l.Post(nil), "task is nil")
 	_, err := l.AfterFunc(0, nil)
 	require.ErrorContains(t, err, "function is nil")
 	require.ErrorContains(t, l.Register(new(loop.Registration), -1, loop.KeepWritable), "descriptor -1")
 	r, _ := register(t, l)
-	require.ErrorContains(t, l.Register(r, 0, loop.KeepWritable), "in use")
-}
-
-func TestGroupPolicies(t *testing.T) {
-	g, err := loop.NewGroup(3, loop.RoundRobin())
-	require.NoError(t, err)
-	seen := map[*loop.Loop]int{}
-	for range 9 {
-		seen[g.Pick()]++
-	}
-	require.Len(t, seen, 3)
-	for _, n := range seen {
-		require.Equal(t, 3, n)
-	}
-	require.NoError(t, g.Close())
-	require.ErrorIs(t, g.Close(), loop.ErrLoopClosed)
-
-	g, err = loop.NewGroup(2, loop.LeastRegistered())
-	require.NoError(t, err)
-	defer g.Close()
-	for i := range 6 {
-		l := g.Pick()
-		fd, _ := pair(t)
-		require.NoError(t, l.Register(new(loop.Registration), fd, loop.DropWritable))
-		require.LessOrEqual(t, l.Registered(), i/2+1)
-	}
-
-	_, err = loop.NewGroup(0, loop.RoundRobin())
-	require.ErrorContains(t, err, "group of 0")
-	_, err = loop.NewGroup(1, nil)
-	require.ErrorContains(t, err, "policy is nil")
-	_, err = loop.NewGroup(2, loop.RoundRobin(), loop.WithEvents(0))
-	require.ErrorContains(t, err, "events of 0")
-}
-
-func TestDefaultGroupStartsAgainAfterClose(t *testing.T) {
-	g, err := loop.Default()
-	require.NoError(t, err)
-	again, err := loop.Default()
-	require.NoError(t, err)
-	require.Same(t, g, again)
-	require.Len(t, g.Loops(), runtime.GOMAXPROCS(0))
-	require.NoError(t, g.Close())
-	fresh, err := loop.Default()
-	require.NoError(t, err)
-	require.NotSame(t, g, fresh)
-	require.NoError(t, fresh.Close())
+	require.ErrorContains(t, l.Register(&r.Registration, 0, loop.KeepWritable), "in use")
 }

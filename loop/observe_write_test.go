@@ -2,22 +2,21 @@ package loop_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-// An observer is told each time that a descriptor becomes writable, also where
-// the loop stops listening when nobody waits; and what is not listened to is
+// An observer is told each time that a descriptor becomes writable, also with
+// DropWritable. When nobody waits for writability, the kernel is not asked, and Look is
 // in doubt.
 func TestObserverOfWritability(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	seen := make(observer, 1000)
 	h := &loop.Hook{To: seen}
-	require.NoError(t, h.Hang(r, loop.WantWrite))
+	require.NoError(t, h.Hang(&r.Registration, loop.Writable))
 	for range 3 {
 		fill(t, r.FD())
 		settle(t, l)
@@ -33,43 +32,20 @@ func TestObserverOfWritability(t *testing.T) {
 	waitFor(t, func() bool { return !r.WatchesWrite() })
 	settle(t, l)
 	call(t, r, loop.Write, false)
-	require.Equal(t, loop.Doubtful, r.Look(loop.WantWrite))
+	require.Equal(t, loop.Doubtful, r.Look(loop.Writable))
 }
 
-// A call in progress has used the mark up; only the kernel knows what is left.
+// A call in progress has used the mark up, so only the kernel can tell what is left.
 func TestCallInProgressIsInDoubt(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
 	require.NoError(t, r.Watch())
 	settle(t, l)
-	_, err := r.Begin(loop.Read, &loop.Call{})
+	_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, err)
-	require.Equal(t, loop.Doubtful, r.Look(loop.WantRead))
+	require.Equal(t, loop.Doubtful, r.Look(loop.Readable))
 	r.End(loop.Read, false)
-	require.Equal(t, loop.Unready, r.Look(loop.WantRead))
+	require.Equal(t, loop.Unready, r.Look(loop.Readable))
 	call(t, r, loop.Write, false)
-	require.Equal(t, loop.Doubtful, r.Look(loop.WantWrite), "nobody listens for it")
-}
-
-// What was left of one use of a gate does not disturb the next.
-func TestGateIsReused(t *testing.T) {
-	g := loop.NewGate()
-	for range 3 {
-		g.Wake(nil) // nobody has armed it
-		g.Arm()
-		g.Wake(nil)
-		g.Wake(nil)
-		g.Disarm()
-		g.Arm()
-		g.Disarm()
-	}
-	l := newLoop(t)
-	g.Arm()
-	g.Interrupt()
-	require.NoError(t, g.Sleep(l, time.Time{}))
-	require.True(t, g.Interrupted())
-	require.False(t, g.Interrupted())
-	g.Arm()
-	require.NoError(t, l.Close())
-	require.ErrorIs(t, g.Sleep(l, time.Time{}), loop.ErrLoopClosed)
+	require.Equal(t, loop.Doubtful, r.Look(loop.Writable), "nobody listens for it")
 }

@@ -7,44 +7,61 @@ import (
 	"unsafe"
 )
 
-// A parker parks its one goroutine: park returns once for each unpark, of which
-// no two come without a park between them. The zero parker is ready for use. It
-// must not be copied.
+// A parker parks one goroutine: park returns once for each unpark. Two unparks never
+// come without a park between them. A parker must not be copied.
 //
-// To park and be woken is what a call that waits costs beside its system calls.
-// A channel does it with two locks, and with some 200 bytes of memory that is
-// cold when there are many connections. So this is the scheduler's own pair of
-// functions: the runtime keeps both where they are, and as they are, for those
-// who link to them (https://go.dev/issue/67401). A stack trace shows the
-// goroutine as one of net's: "IO wait". Under the race detector, which has to
-// see who hands over to whom, and with the build tag weir_portable it is a
-// channel.
+// Parking and waking are most of what a call that waits costs beside its system
+// calls. A channel needs two locks for them, and some 200 bytes of memory, which is
+// cold when there are many connections. So the parker calls the scheduler's own
+// functions gopark and goready. The runtime keeps their names and signatures for the
+// programs that link to them (https://go.dev/issue/67401). A stack trace shows the
+// goroutine as it shows one of package net: "IO wait". The race detector must see
+// which goroutine wakes which, so race builds use a channel, and so do builds with
+// the tag weir_portable: see park_portable.go.
 type parker struct {
-	// The goroutine, if it is parked; unparked, if it need not park. Goroutines
-	// are not moved and not freed, so a number will do.
+	// The address of the goroutine while it is parked; unparked after an unpark
+	// that no park has taken yet. The runtime neither moves nor frees a goroutine's
+	// descriptor, so a number is safe.
 	state atomic.Uintptr
 }
 
-const unparked = 1 // no goroutine's
+const (
+	unparked = 1 // not the address of a goroutine
+	seated   = 2 // plus the number of a seat: its thread blocks in ppoll(2)
+)
 
 func (p *parker) init() {}
 
 func (p *parker) park() {
 	if p.state.Load() == 0 {
-		// At once after an unpark that came meanwhile.
+		// If an unpark comes before parkCommit, gopark returns at once.
 		gopark(parkCommit, unsafe.Pointer(&p.state), waitReasonIOWait, traceBlockNet, 1)
 	}
 	p.state.Store(0)
 }
 
 func (p *parker) unpark() {
-	if g := p.state.Swap(unparked); g != 0 {
+	switch g := p.state.Swap(unparked); {
+	case g == 0:
+	case g < seated+maxSeats:
+		seats.all[g-seated].ring()
+	default:
 		goready(g, 1)
 	}
 }
 
-// parkCommit is called on the scheduler's stack when the goroutine no longer
-// runs. If it returns false, the goroutine goes on.
+// sit has unpark ring the seat instead of waking a goroutine. It returns false after
+// an unpark that no park has taken yet.
+func (p *parker) sit(seat int) bool { return p.state.CompareAndSwap(0, seated+uintptr(seat)) }
+
+// rise ends sit. It returns false after an unpark.
+func (p *parker) rise() bool {
+	s := p.state.Load()
+	return s != unparked && p.state.CompareAndSwap(s, 0)
+}
+
+// parkCommit is called on the scheduler's stack when the goroutine has stopped. If it
+// returns false, the goroutine goes on.
 //
 //go:nosplit
 //go:norace

@@ -7,37 +7,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longestReceive bounds what the loop copies for a waiting call at once. Who
-// wants more does it in its own time.
+// longestReceive is the largest buffer, in bytes, that the loop receives into. A
+// call with a larger one makes its own system call, which does not hold the loop up.
 const longestReceive = 16 << 10
 
-// A reception is what the loop receives for a waiter.
+// A reception is the system call that the loop makes for a waiter, and its result.
 type reception struct {
-	buf    *byte // nil: nothing
-	size   int32
-	result int32 // bytes, or an errno below zero, or unreceived
+	buf    *byte // nil if the loop makes none
+	size   int32 // bytes
+	result int32 // bytes received, or an errno, negated, or unreceived
 }
 
 const unreceived = -1 << 31
 
-// Receive is Wait for the read direction that may have the loop make the system
-// call, recv(2) without flags, before it wakes the caller: done says so, and n
-// and errno are then its result. A loop that finds many sockets readable so
-// receives from one after the other, and then the calls go on one after the
-// other, which suits the processor's caches better than both in turn. It does so
-// for buffers of up to 16 KiB. If it is not done, the caller goes on as after
-// Wait.
-func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
-	if c.Timeout < 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
+// Receive is Wait for the read direction, except that the loop may make the system
+// call, recv(2) without flags, before it wakes the caller. Then done is true, and n
+// and errno are the result. If done is false, the caller goes on as after Wait. The
+// loop receives into buffers of up to 16 KiB, for calls without a context. A loop
+// that finds many sockets readable so makes all their system calls, and then the
+// woken goroutines run; that suits the processor's caches better than a system call
+// and a goroutine in turn.
+func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
+	if c.Timeout == 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
 		return 0, 0, false, r.Wait(Read, c)
+	}
+	if r.loop.alone.Load() == r.key {
+		if n, errno, done, err, ok := r.receiveAlone(c, buf); ok {
+			return n, errno, done, err
+		}
 	}
 	if c.Timeout > 0 || r.limits.Load() != nil {
 		return r.receiveLocking(c, buf)
 	}
 	// Without a deadline there is no need for the lock. All of this is one
-	// function, for a goroutine that comes back from its wait pays for every
+	// function, because a goroutine that comes back from its wait pays for every
 	// function that it returns from.
-	w := r.receiver // the turn's holder's alone, but for who clears the bit
+	w := r.receiver // for the call that has the turn; whoever clears the receiving bit uses it, too
 	if w == nil {
 		w = newWaiter()
 		r.receiver = w
@@ -48,15 +53,15 @@ func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno,
 		s := r.state.Load()
 		if s&(stateClosed|Read.of(readyBit)|Read.interrupted()) != 0 || s&Read.watched() == 0 {
 			w.reception.buf = nil
-			return r.receiveLocking(c, buf) // there is something to see to before
+			return r.receiveLocking(c, buf) // hang handles these cases
 		}
 		if r.state.CompareAndSwap(s, s|stateReceiving) {
 			break
 		}
 	}
 	if r.limits.Load() != nil {
-		// A deadline was set since it was looked at. Who set it may have found
-		// nobody to arm the timer for.
+		// A deadline was set since limits was loaded. SetDeadline may have found no
+		// waiter, and so may not have armed the timer.
 		r.mu.Lock()
 		if r.state.Load()&stateReceiving != 0 {
 			r.arm(r.limit(Read))
@@ -69,12 +74,12 @@ func (r *Registration) Receive(c *Call, buf []byte) (n int, errno syscall.Errno,
 	return n, errno, done, err
 }
 
-// receiveLocking is Receive that parks as other calls do, with the lock.
-func (r *Registration) receiveLocking(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
+// receiveLocking is Receive by way of the lock: it parks as other calls do.
+func (r *Blocking) receiveLocking(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
 	w := waiters.Get().(*waiter)
 	w.deadline = c.fix(r.loop)
 	w.reception = reception{&buf[0], int32(len(buf)), unreceived}
-	parked, err := r.hang(Read, w, true)
+	parked, err := r.hang(Read, w, hangWatched)
 	if parked {
 		err = w.sleep()
 	}
@@ -83,8 +88,8 @@ func (r *Registration) receiveLocking(c *Call, buf []byte) (n int, errno syscall
 	return n, errno, done, err
 }
 
-// outcome is what the loop's system call gave, if it has made one. The buffer is
-// forgotten.
+// outcome returns the result of the loop's system call, if it has made one, and
+// forgets the buffer.
 func (c *reception) outcome() (n int, errno syscall.Errno, done bool) {
 	got := c.result
 	c.buf = nil
@@ -97,8 +102,8 @@ func (c *reception) outcome() (n int, errno syscall.Errno, done bool) {
 	return 0, syscall.Errno(-got), true
 }
 
-// receive receives, unless there is nothing. The waiter's call keeps the
-// descriptor open, and nobody else has the turn.
+// receive makes the system call and keeps the result, unless it is EAGAIN. The
+// waiter's call keeps the descriptor open, and no other call has the turn.
 func (c *reception) receive(fd int32) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(c.buf)), uintptr(c.size), 0, 0, 0)
@@ -107,7 +112,7 @@ func (c *reception) receive(fd int32) {
 			c.result = int32(n)
 			return
 		case unix.EINTR:
-		case unix.EAGAIN: // an event of what somebody else has taken: the call looks for itself
+		case unix.EAGAIN: // the event was of data that is gone: the call tries for itself
 			return
 		default:
 			c.result = -int32(errno)

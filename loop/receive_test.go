@@ -17,9 +17,8 @@ type received struct {
 	err   error
 }
 
-// receiving is a call that waits in Receive, and a channel for what that
-// returns. It begins as a call does that has found nothing.
-func receiving(t *testing.T, r *loop.Registration, buf []byte, c *loop.Call) chan received {
+// receiving starts a call that waits in Receive, and returns a channel for its result.
+func receiving(t *testing.T, r *loop.Blocking, buf []byte, c *loop.Call) chan received {
 	t.Helper()
 	result := make(chan received, 1)
 	blocked(t, r, func() error {
@@ -42,27 +41,27 @@ func TestReceiveIsDoneByTheLoop(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		r, peer := register(t, l)
 		buf := make([]byte, 8)
-		result := receiving(t, r, buf, &loop.Call{})
+		result := receiving(t, r, buf, &loop.Call{Timeout: loop.Forever})
 		unix.Write(peer, []byte("hello, world"))
 		require.Equal(t, received{n: 8, done: true}, <-result)
 		require.Equal(t, "hello, w", string(buf))
-		n, err := read(r, buf, &loop.Call{})
+		n, err := read(r, buf, &loop.Call{Timeout: loop.Forever})
 		require.NoError(t, err)
 		require.Equal(t, "orld", string(buf[:n]), "the rest is still there")
-		result = receiving(t, r, buf, &loop.Call{})
+		result = receiving(t, r, buf, &loop.Call{Timeout: loop.Forever})
 		require.NoError(t, unix.Shutdown(peer, unix.SHUT_WR))
 		require.Equal(t, received{done: true}, <-result, "the end")
 	})
 }
 
-// Nothing is received for a call that has not asked for it, though its waiter may
-// be one that has served Receive.
+// The loop receives nothing for a call in Wait, even if its waiter comes from a call in
+// Receive.
 func TestWaitReceivesNothing(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{NoAlone: true})
 	r, peer := register(t, l)
 	buf := make([]byte, 8)
 	for range 20 {
-		result := receiving(t, r, make([]byte, 8), &loop.Call{})
+		result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
 		unix.Write(peer, []byte("first"))
 		require.Equal(t, received{n: 5, done: true}, <-result)
 		second := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{Timeout: 10 * time.Second}); return err })
@@ -73,33 +72,33 @@ func TestWaitReceivesNothing(t *testing.T) {
 }
 
 func TestReceiveTellsOfAnError(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
-	r := new(loop.Registration)
-	require.NoError(t, l.Register(r, fds[0], loop.DropWritable))
+	r := new(loop.Blocking)
+	require.NoError(t, l.Register(&r.Registration, fds[0], loop.DropWritable))
 	defer r.Close()
 	_, err = unix.Write(fds[0], []byte("unread"))
 	require.NoError(t, err)
-	result := receiving(t, r, make([]byte, 8), &loop.Call{})
+	result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, unix.Close(fds[1])) // with data unread, which resets a unix stream
 	require.Equal(t, received{errno: unix.ECONNRESET, done: true}, <-result)
 }
 
-// Two descriptors of one socket are reported in one turn: who comes second finds
-// nothing, and is to look for itself.
+// Two descriptors of one socket are reported in one turn. The loop finds nothing for the
+// second, whose call then tries for itself.
 func TestReceiveFindsNothing(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	fd, peer := pair(t)
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	require.NoError(t, err)
 	var results []chan received
 	for _, fd := range []int{fd, dup} {
-		r := new(loop.Registration)
+		r := new(loop.Blocking)
 		r.Share()
-		require.NoError(t, l.Register(r, fd, loop.DropWritable))
+		require.NoError(t, l.Register(&r.Registration, fd, loop.DropWritable))
 		defer r.Close()
-		results = append(results, receiving(t, r, make([]byte, 8), &loop.Call{}))
+		results = append(results, receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever}))
 	}
 	held, release := make(chan struct{}), make(chan struct{})
 	require.NoError(t, l.Post(func() { close(held); <-release }))
@@ -110,19 +109,19 @@ func TestReceiveFindsNothing(t *testing.T) {
 	require.ElementsMatch(t, []received{{n: 4, done: true}, {}}, got)
 }
 
-// What the loop would copy for too long, or for a call that its context may end,
-// is the caller's.
+// The loop leaves the system call to the caller if the buffer is large, or the call has
+// a context.
 func TestReceiveIsLeftToTheCaller(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	for _, c := range []struct {
 		size int
 		call loop.Call
 		done bool
 	}{
-		{size: 16 << 10, done: true},
-		{size: 16<<10 + 1},
-		{size: 0},
-		{size: 8, call: loop.Call{Context: t.Context()}},
+		{size: 16 << 10, call: loop.Call{Timeout: loop.Forever}, done: true},
+		{size: 16<<10 + 1, call: loop.Call{Timeout: loop.Forever}},
+		{size: 0, call: loop.Call{Timeout: loop.Forever}},
+		{size: 8, call: loop.Call{Timeout: loop.Forever, Context: t.Context()}},
 	} {
 		r, peer := register(t, l)
 		result := receiving(t, r, make([]byte, c.size), &c.call)
@@ -132,20 +131,20 @@ func TestReceiveIsLeftToTheCaller(t *testing.T) {
 		require.Equal(t, c.done, got.done, c.size)
 	}
 	r, _ := register(t, l)
-	_, _, done, err := r.Receive(&loop.Call{Timeout: -1}, make([]byte, 8))
+	_, _, done, err := r.Receive(&loop.Call{Timeout: loop.NoWait}, make([]byte, 8))
 	require.False(t, done)
 	require.Equal(t, loop.ErrTimeout, err)
 }
 
 func TestReceiveEndsOtherwise(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: 5 * time.Millisecond})
 	require.Equal(t, received{err: loop.ErrTimeout}, <-result)
-	result = receiving(t, r, make([]byte, 8), &loop.Call{})
+	result = receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
 	require.Equal(t, 1, r.Interrupt())
 	require.Equal(t, received{err: loop.ErrInterrupted}, <-result)
-	result = receiving(t, r, make([]byte, 8), &loop.Call{})
+	result = receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, r.Close())
 	require.Equal(t, received{err: loop.ErrClosed}, <-result)
 	_, err := unix.Write(peer, []byte("x"))

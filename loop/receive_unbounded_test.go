@@ -9,37 +9,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unbounded is a call that waits in Receive on a descriptor that is watched
-// already, and so without the Registration's lock.
-func unbounded(t *testing.T, r *loop.Registration) chan received {
+// unbounded starts a call that waits in Receive without the Registration's lock: the
+// kernel watches the descriptor already, and the call has no deadline.
+func unbounded(t *testing.T, r *loop.Blocking) chan received {
 	t.Helper()
 	require.NoError(t, r.Watch())
-	result := receiving(t, r, make([]byte, 8), &loop.Call{})
+	result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
 	require.True(t, r.Unbounded())
 	return result
 }
 
-// Whatever can end a wait ends that of Receive without a deadline.
+// Everything that ends a wait ends Receive without a deadline.
 func TestUnboundedReceiveEnds(t *testing.T) {
 	for name, test := range map[string]struct {
-		end  func(t *testing.T, l *loop.Loop, r *loop.Registration, peer int)
+		end  func(t *testing.T, l *loop.Loop, r *loop.Blocking, peer int)
 		want received
 	}{
-		"by data": {func(_ *testing.T, _ *loop.Loop, _ *loop.Registration, peer int) {
+		"by data": {func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
 			unix.Write(peer, []byte("data"))
 		}, received{n: 4, done: true}},
-		"by data that an observer wants, too": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, peer int) {
+		"by data that an observer wants, too": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
 			hook := &loop.Hook{To: make(observer, 100)}
-			require.NoError(t, hook.Hang(r, loop.WantRead))
+			require.NoError(t, hook.Hang(&r.Registration, loop.Readable))
 			t.Cleanup(hook.Unhang)
 			unix.Write(peer, []byte("data"))
 		}, received{n: 4, done: true}},
-		"by data while another call waits for room": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, peer int) {
-			ready, err := r.Begin(loop.Write, &loop.Call{})
+		"by data while another call waits for room": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
+			ready, err := r.Begin(loop.Write, &loop.Call{Timeout: loop.Forever})
 			require.NoError(t, err)
 			require.True(t, ready)
 			fill(t, r.FD())
-			writer := blocked(t, r, func() error { return r.Wait(loop.Write, &loop.Call{}) })
+			writer := blocked(t, r, func() error { return r.Wait(loop.Write, &loop.Call{Timeout: loop.Forever}) })
 			t.Cleanup(func() {
 				require.Equal(t, 1, r.Interrupt())
 				require.Equal(t, loop.ErrInterrupted, soon(t, writer))
@@ -47,22 +47,22 @@ func TestUnboundedReceiveEnds(t *testing.T) {
 			})
 			unix.Write(peer, []byte("data"))
 		}, received{n: 4, done: true}},
-		"by the peer's end": {func(_ *testing.T, _ *loop.Loop, _ *loop.Registration, peer int) {
+		"by the peer's end": {func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
 			unix.Shutdown(peer, unix.SHUT_WR)
 		}, received{done: true}},
-		"by Interrupt": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+		"by Interrupt": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
 			require.Equal(t, 1, r.Interrupt())
 		}, received{err: loop.ErrInterrupted}},
-		"by Close": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+		"by Close": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
 			require.NoError(t, r.Close())
 		}, received{err: loop.ErrClosed}},
-		"by the loop's Close": {func(t *testing.T, l *loop.Loop, _ *loop.Registration, _ int) {
+		"by the loop's Close": {func(t *testing.T, l *loop.Loop, _ *loop.Blocking, _ int) {
 			require.NoError(t, l.Close())
 		}, received{err: loop.ErrLoopClosed}},
-		"by a deadline that is set": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+		"by a deadline that is set": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
 			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(5*time.Millisecond)))
 		}, received{err: loop.ErrTimeout}},
-		"by a deadline that has passed": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+		"by a deadline that has passed": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
 			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(-time.Second)))
 		}, received{err: loop.ErrTimeout}},
 	} {
@@ -70,7 +70,7 @@ func TestUnboundedReceiveEnds(t *testing.T) {
 			onBoth(t, func(t *testing.T, l *loop.Loop) {
 				r, peer := register(t, l)
 				result := unbounded(t, r)
-				require.Equal(t, loop.Unready, r.Look(loop.WantRead))
+				require.Equal(t, loop.Unready, r.Look(loop.Readable))
 				test.end(t, l, r, peer)
 				require.Equal(t, test.want, soon(t, result))
 				require.False(t, r.Unbounded())
@@ -79,9 +79,9 @@ func TestUnboundedReceiveEnds(t *testing.T) {
 	}
 }
 
-// A deadline of the other direction, or one that is far, does not end it.
+// A deadline of the other direction, or one far ahead, does not end Receive.
 func TestUnboundedReceiveGoesOn(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	result := unbounded(t, r)
 	require.NoError(t, r.SetDeadline(loop.Write, time.Now().Add(-time.Second)))
@@ -92,9 +92,9 @@ func TestUnboundedReceiveGoesOn(t *testing.T) {
 	require.Equal(t, received{n: 4, done: true}, <-result)
 }
 
-// Why one call was woken is not told to the next, which has the same waiter.
+// The next call, which has the same waiter, does not get the cause of the one before.
 func TestUnboundedReceiveAfterAnother(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	result := unbounded(t, r)
 	require.Equal(t, 1, r.Interrupt())
@@ -104,19 +104,18 @@ func TestUnboundedReceiveAfterAnother(t *testing.T) {
 	require.Equal(t, received{n: 4, done: true}, soon(t, result))
 }
 
-// What comes just as the call begins to wait is not lost: it has the turn from
-// before, and is to end.
+// What comes just as the call begins to wait is not lost: the call ends.
 func TestNothingIsLostAsReceiveBegins(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	for name, test := range map[string]struct {
-		end  func(r *loop.Registration)
+		end  func(r *loop.Blocking)
 		want error
 	}{
-		"Interrupt":        {func(r *loop.Registration) { r.Interrupt() }, loop.ErrInterrupted},
-		"a deadline":       {func(r *loop.Registration) { r.SetDeadline(loop.Read, time.Now().Add(time.Millisecond)) }, loop.ErrTimeout},
-		"a past deadline":  {func(r *loop.Registration) { r.SetDeadline(loop.Read, time.Now().Add(-time.Second)) }, loop.ErrTimeout},
-		"Close":            {func(r *loop.Registration) { r.Close() }, loop.ErrClosed},
-		"data and its end": {func(r *loop.Registration) { unix.Shutdown(r.FD(), unix.SHUT_RD) }, nil},
+		"Interrupt":        {func(r *loop.Blocking) { r.Interrupt() }, loop.ErrInterrupted},
+		"a deadline":       {func(r *loop.Blocking) { r.SetDeadline(loop.Read, time.Now().Add(time.Millisecond)) }, loop.ErrTimeout},
+		"a past deadline":  {func(r *loop.Blocking) { r.SetDeadline(loop.Read, time.Now().Add(-time.Second)) }, loop.ErrTimeout},
+		"Close":            {func(r *loop.Blocking) { r.Close() }, loop.ErrClosed},
+		"data and its end": {func(r *loop.Blocking) { unix.Shutdown(r.FD(), unix.SHUT_RD) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 300 {
@@ -125,11 +124,11 @@ func TestNothingIsLostAsReceiveBegins(t *testing.T) {
 				began, result := make(chan struct{}), make(chan error, 1)
 				go func() {
 					buf := make([]byte, 8)
-					_, err := r.Begin(loop.Read, &loop.Call{})
+					_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
 					if err == nil {
 						close(began)
 						for done := false; !done && err == nil; {
-							if _, _, done, err = r.Receive(&loop.Call{}, buf); !done && err == nil {
+							if _, _, done, err = r.Receive(&loop.Call{Timeout: loop.Forever}, buf); !done && err == nil {
 								_, errno := unix.Read(r.FD(), buf) // as after Wait
 								done = errno != unix.EAGAIN
 							}
@@ -147,33 +146,33 @@ func TestNothingIsLostAsReceiveBegins(t *testing.T) {
 	}
 }
 
-// What is so before the wait ends it before it begins.
+// What comes before the wait keeps the call from parking.
 func TestReceiveLooksBeforeItWaits(t *testing.T) {
 	for name, test := range map[string]struct {
-		before func(t *testing.T, l *loop.Loop, r *loop.Registration, peer int)
+		before func(t *testing.T, l *loop.Loop, r *loop.Blocking, peer int)
 		want   error
 	}{
-		"interrupted": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+		"interrupted": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
 			require.Zero(t, r.Interrupt(), "no wait is in progress")
 		}, loop.ErrInterrupted},
-		"closed": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, _ int) {
+		"closed": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
 			require.NoError(t, r.Close())
 		}, loop.ErrClosed},
-		"ready": {func(t *testing.T, _ *loop.Loop, r *loop.Registration, peer int) {
+		"ready": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
 			unix.Write(peer, []byte("data"))
 			waitFor(t, r.Marked)
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLoop(t)
+			l := newLoop(t, loop.Options{})
 			r, peer := register(t, l)
 			require.NoError(t, r.Watch())
-			_, err := r.Begin(loop.Read, &loop.Call{})
+			_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
 			require.NoError(t, err)
 			test.before(t, l, r, peer)
 			result := make(chan error, 1)
 			go func() {
-				_, _, _, err := r.Receive(&loop.Call{}, make([]byte, 8))
+				_, _, _, err := r.Receive(&loop.Call{Timeout: loop.Forever}, make([]byte, 8))
 				r.End(loop.Read, true)
 				result <- err
 			}()

@@ -10,57 +10,56 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WriteEdges says what the kernel reports about a descriptor's send side, and
-// so how long the registration listens to it once a writer has waited.
+// WriteEdges says when the kernel reports that a descriptor is writable, and so
+// whether the loop keeps asking for it after a writer has waited.
 type WriteEdges bool
 
 const (
-	// KeepWritable is for descriptors whose writability changes only after a
-	// write was refused (TCP): listening on is free.
+	// KeepWritable is for descriptors that become writable only after a write was
+	// refused (TCP): to keep asking costs nothing.
 	KeepWritable WriteEdges = true
-	// DropWritable is for those that report it with every packet that leaves
-	// (unix sockets, datagrams): the loop stops listening when nobody waits.
+	// DropWritable is for descriptors that the kernel reports as writable with
+	// every packet that leaves (unix sockets, datagrams): the loop stops asking
+	// when nobody waits.
 	DropWritable WriteEdges = false
 )
 
-// A Registration is one descriptor on a loop: what is known of its readiness,
-// who waits for it, and how many calls are using it. It owns the descriptor.
+// A Registration is one descriptor on a loop: its readiness, as far as events have
+// told it, and the number of calls that use it. It owns the descriptor. A program
+// whose own type can be waited for by Select needs nothing more: Register the
+// descriptor, and return the Registration from the type's method of that name.
 //
-// In each direction one call at a time has the turn; others queue for it in
-// the order of their coming. A call begins with Begin, waits with Wait, and
-// ends with End.
-//
-// The zero Registration is for Register to fill in; embed it in what it serves.
-// It must not be copied.
+// Register fills the zero Registration in. Embed it in what it serves. It must not
+// be copied, and serves one descriptor in its life.
 type Registration struct {
-	// What every call touches comes first, to share a cache line.
+	// The fields that every call touches come first, in one cache line.
 	state    atomic.Uint64
 	loop     *Loop
 	mu       sync.Mutex // guards what follows key
 	fd       int32
 	edges    WriteEdges
-	shared   bool // others use the open file, too
+	shared   bool // other holders of the open file may use its readiness up
 	orphan   bool // the loop has closed it
-	aside    bool // who closes it must not wait for close(2)
+	aside    bool // close(2), if it would wait, is called by a goroutine of its own
 	key      uint64
 	limits   atomic.Pointer[limits] // nil until a deadline is set
-	receiver *waiter                // of Receive, once it has waited without a deadline; not guarded: see state.go
-	parked   [2]*waiter             // the turn's holder, waiting for readiness
+	receiver *waiter                // of the calls in Receive without a deadline; not guarded: see state.go
+	parked   [2]*waiter             // the call that has the turn, if it waits
 	deadline int64                  // when timer expires; 0 if it is not scheduled
-	queue    [2]ring                // those who wait for the turn
+	queue    [2]ring                // the calls that wait for the turn
 	timer    timers.Timer[expirer]
 
-	handler  *Handler // serves it instead of calls; nil for none
-	hooks    *Hook    // of who observes it
-	interest poller.Readiness
-	arrivals atomic.Uint32 // events that came while the kernel was being asked; changed under the lock
+	handler  *Handler         // serves it, if not nil
+	hooks    *Hook            // a list
+	interest poller.Readiness // what epoll watches; 0 if the descriptor is not in its set
+	arrivals atomic.Uint32    // counts events and doubts, for probes; changed under the lock
 }
 
-// Register puts a non-blocking descriptor on the loop, in charge of r, which
-// owns it from then on: closing r or the loop closes it. When Register fails,
-// it is still the caller's: a negative one is EBADF, and a closed loop
-// ErrLoopClosed. The kernel is asked to watch it only when a call must wait:
-// what never waits costs nothing more.
+// Register puts a non-blocking descriptor on the loop. From then on r owns the
+// descriptor: closing r or the loop closes it. When Register fails, the descriptor
+// stays the caller's. The error is EBADF for a negative number, and ErrLoopClosed.
+// The kernel begins to watch the descriptor when a call first waits, a hook is
+// hung, or Watch is called; until then it costs no system call.
 func (l *Loop) Register(r *Registration, fd int, edges WriteEdges) error {
 	return l.register(r, fd, edges, nil)
 }
@@ -74,7 +73,7 @@ func (l *Loop) register(r *Registration, fd int, edges WriteEdges, h *Handler) e
 	}
 	r.loop, r.fd, r.edges, r.handler = l, int32(fd), edges, h
 	r.timer.Owner = r
-	// Nothing is known yet, so a first system call is worth trying.
+	// Nothing is known yet, so the first calls try.
 	state := oneCall | Read.of(readyBit) | Write.of(readyBit)
 	if h != nil {
 		state |= stateHandled
@@ -90,16 +89,17 @@ func (l *Loop) register(r *Registration, fd int, edges WriteEdges, h *Handler) e
 	return nil
 }
 
-// FD is the descriptor. It may be used only between Use and Done, or Begin and
-// End: otherwise another goroutine's Close might give the number to another
-// file meanwhile.
+// FD returns the descriptor's number. Use it only between Use and Done, or Begin
+// and End: after Close the kernel may give the number to another file.
 func (r *Registration) FD() int { return int(r.fd) }
 
-// Loop is the loop that the Registration is on, or was.
+// Loop returns the loop that the Registration was put on, also after Close. It is
+// nil before Register.
 func (r *Registration) Loop() *Loop { return r.loop }
 
-// Use counts a call that neither waits nor needs the turn. It returns
-// ErrClosed, or ErrLoopClosed, after Close; else Done must follow.
+// Use begins a call that neither waits nor needs the turn: the descriptor stays
+// open until Done, which must follow. After Close it returns ErrClosed or
+// ErrLoopClosed, and Done must not follow.
 func (r *Registration) Use() error {
 	for {
 		s := r.state.Load()
@@ -112,15 +112,15 @@ func (r *Registration) Use() error {
 	}
 }
 
-// Done ends what Use began.
+// Done ends a call that Use began.
 func (r *Registration) Done() { r.release() }
 
-// release takes one call off the count, and gives back the descriptor with the
-// last of them.
+// release takes one call off the number of calls. The last one closes the
+// descriptor.
 func (r *Registration) release() {
 	if r.state.Add(^(oneCall-1))&callsMask == 0 {
-		// Only the last of all calls gets here, and none can begin: closed is
-		// set, for the open Registration counts as a call.
+		// An open Registration counts as a call, so closed is set, and no other
+		// call can begin.
 		if r.aside && lingers(int(r.fd)) {
 			go unix.Close(int(r.fd))
 			return
@@ -129,14 +129,14 @@ func (r *Registration) release() {
 	}
 }
 
-// lingers reports whether close(2) would wait for what is not sent yet, as it
-// does by SO_LINGER on a non-blocking descriptor, too.
+// lingers reports whether close(2) would wait until the output is sent. With
+// SO_LINGER it does so on a non-blocking descriptor, too.
 func lingers(fd int) bool {
 	v, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
 	return err == nil && v.Onoff != 0 && v.Linger > 0
 }
 
-// why is the error of a call on a closed Registration.
+// why returns the error of a call on a closed Registration.
 func (r *Registration) why() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -151,17 +151,19 @@ func (r *Registration) closedFor() error {
 	return ErrClosed
 }
 
-// Close wakes every call that waits, with ErrClosed, stops watching the
-// descriptor, and closes it when the last call in progress has ended: close(2),
-// which waits if SO_LINGER says so, though not where a Handler serves it, or the
-// loop closes it. A second Close returns ErrClosed.
+// Close wakes every call that waits, with ErrClosed, tells the observers, and
+// takes the descriptor off the loop. The last call in progress, or Close itself,
+// then calls close(2). That waits if SO_LINGER is set, except where a Handler
+// serves the descriptor. A second Close returns ErrClosed, or ErrLoopClosed if the
+// loop was closed first.
 func (r *Registration) Close() error { return r.shut(ErrClosed, false) }
 
-// Abandon is Close that does not wait whatever SO_LINGER says.
-func (r *Registration) Abandon() error { return r.shut(ErrClosed, true) }
+// Abandon is Close that never waits, whatever SO_LINGER says.
+func (r *Blocking) Abandon() error { return r.shut(ErrClosed, true) }
 
 func (r *Registration) shut(reason error, aside bool) error {
-	// Under the lock, so that whoever sees the bit, and asks why, is told.
+	// The bit is set under the lock, so that a call that sees it learns from why
+	// who has closed the Registration.
 	r.mu.Lock()
 	if r.state.Or(stateClosed)&stateClosed != 0 {
 		defer r.mu.Unlock()
@@ -173,8 +175,9 @@ func (r *Registration) shut(reason error, aside bool) error {
 	return nil
 }
 
-// Release takes the descriptor off the loop and gives it to the caller, open;
-// r is closed. While a call is in progress it is EBUSY, and nothing changes.
+// Release closes r without closing the descriptor, which becomes the caller's.
+// While a call is in progress the error is EBUSY, and nothing changes. After Close
+// it is ErrClosed or ErrLoopClosed.
 func (r *Registration) Release() (fd int, err error) {
 	r.mu.Lock()
 	for {
@@ -187,7 +190,7 @@ func (r *Registration) Release() (fd int, err error) {
 			r.mu.Unlock()
 			return -1, unix.EBUSY
 		}
-		// The open Registration's own count stays, so nobody closes it.
+		// The number of calls stays above zero, so that nobody closes it.
 		if r.state.CompareAndSwap(s, s|stateClosed) {
 			r.withdraw(ErrClosed)
 			return int(r.fd), nil
@@ -195,13 +198,13 @@ func (r *Registration) Release() (fd int, err error) {
 	}
 }
 
-// withdraw takes a Registration that has just been marked as closed off the
-// loop, and wakes its waiters. The caller holds the lock, which it gives up.
+// withdraw takes a Registration off the loop whose closed bit was just set, and
+// wakes its waiters. The caller holds the lock; withdraw unlocks it.
 func (r *Registration) withdraw(reason error) {
 	r.orphan = reason == ErrLoopClosed
 	if r.interest != 0 {
-		// Before the descriptor is closed: a duplicate of it would keep the
-		// watch alive. An error means that the poller is gone, watch and all.
+		// This comes before close(2), because a duplicate of the descriptor would
+		// keep it in the epoll set. An error means that the poller is closed.
 		_ = r.loop.poller.Delete(int(r.fd))
 		r.interest = 0
 	}
@@ -219,9 +222,8 @@ func (r *Registration) withdraw(reason error) {
 	woken.wake(nil)
 }
 
-// watch has the kernel report the direction's readiness. What holds already
-// is reported too, so nothing that happened before is missed. The caller holds
-// the lock.
+// watch has the kernel report the direction's readiness, and that which it has
+// already, so that nothing is missed. The caller holds the lock.
 func (r *Registration) watch(d Direction) error {
 	want := watchRead
 	if d == Write {
@@ -243,126 +245,23 @@ func (r *Registration) watch(d Direction) error {
 	return nil
 }
 
-// What the kernel is asked for. Writing alone is never watched.
+// What epoll is asked for. It never watches writing alone.
 const (
 	watchRead  = poller.Readable | poller.PeerClosed | poller.Priority
 	watchWrite = watchRead | poller.Writable
 )
 
-// arrived takes in an event, on the loop's goroutine. It came from the loop's
-// wait of that number, which is the latest.
-func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
-	const attention = stateProbed | stateObserved | parkedBit | parkedBit<<4 | stateReceiving
-	drop := ev&poller.Writable != 0 && r.edges == DropWritable
-	for {
-		s := r.state.Load()
-		if s&stateHandled != 0 {
-			if s&stateClosed == 0 { // by the handler of an event before, in the same turn
-				(*r.handler).Ready(ev)
-			}
-			return
-		}
-		if s&attention == stateReceiving && !drop {
-			next := r.absorb(s, ev, wait)
-			came := next&Read.of(readyBit) != 0
-			if came {
-				next &^= usedByReceiver()
-			}
-			if !r.state.CompareAndSwap(s, next) {
-				continue
-			}
-			if came {
-				r.receiver.receive(r.fd)
-				r.receiver.wake(&r.loop.backlog)
-			}
-			return
-		}
-		if s&attention != 0 || drop {
-			break
-		}
-		if r.state.CompareAndSwap(s, r.absorb(s, ev, wait)) {
-			return
-		}
-	}
-	r.mu.Lock()
-	for {
-		s := r.state.Load()
-		if r.state.CompareAndSwap(s, r.absorb(s, ev, wait)&^stateProbed) {
-			// Writability that nobody waited for, and that will be reported
-			// again, is not listened to.
-			drop = drop && s&Write.of(parkedBit) == 0
-			break
-		}
-	}
-	r.arrivals.Add(1) // after the probed bit was cleared: whoever set it has read less
-	list := r.alert(wanted(ev))
-	if drop && r.interest&poller.Writable != 0 && !r.observed(WantWrite) {
-		less := r.interest &^ poller.Writable
-		r.state.And(^Write.watched())
-		if err := r.loop.poller.Modify(int(r.fd), r.key, less); err == nil {
-			r.interest = less
-		}
-	}
-	r.mu.Unlock()
-	list.wake(&r.loop.backlog)
-}
+// Broken reports whether an event has said that the peer will send no more, or
+// that the descriptor has failed. Data may still be queued: only a system call can
+// tell. Once true it stays true.
+func (r *Blocking) Broken() bool { return r.state.Load()&stateBroken != 0 }
 
-// absorb is the state after an event. Its marks are certain only if no call has
-// the turn or has ended since the wait began: the kernel looked at the
-// descriptor at some time during the wait. An error is not certain to stay: the
-// next call, in whatever direction, takes it.
-func (r *Registration) absorb(s uint64, ev poller.Readiness, wait uint64) uint64 {
-	s |= stateBits(ev)
-	if r.shared || ev&(poller.Failed|poller.HungUp) != 0 {
-		return s
-	}
-	settled := func(d Direction) bool {
-		return s&d.of(heldBit) == 0 && s>>d.stampShift()&stampMask != wait&stampMask
-	}
-	if ev&poller.Readable != 0 && s&stateUrgent == 0 && settled(Read) {
-		s |= Read.sure()
-	}
-	if ev&poller.Writable != 0 && r.edges == KeepWritable && settled(Write) {
-		s |= Write.sure()
-	}
-	return s
-}
+// Urgent reports whether an event has ever told of out-of-band data. On such a
+// stream a short read may end at the urgent mark, so it does not mean that nothing
+// is left.
+func (r *Blocking) Urgent() bool { return r.state.Load()&stateUrgent != 0 }
 
-// alert takes the waiters off whose direction may be ready, and tells the
-// observers. The caller holds the lock, has set the marks, and wakes the list.
-func (r *Registration) alert(want Interest) (list ring) {
-	for _, d := range [...]Direction{Read, Write} {
-		if w := r.parked[d]; w != nil && r.state.Load()&(d.of(parkedBit)|d.of(readyBit)) == d.of(parkedBit)|d.of(readyBit) {
-			// The waiter is about to try: the mark is its to use up.
-			r.parked[d] = nil
-			r.state.And(^(d.of(readyBit) | d.of(parkedBit) | d.sure()))
-			if w.buf != nil {
-				w.receive(r.fd)
-			}
-			list.push(w, nil)
-		}
-	}
-	for s := r.state.Load(); s&stateReceiving != 0 && s&Read.of(readyBit) != 0; s = r.state.Load() {
-		if r.state.CompareAndSwap(s, s&^usedByReceiver()) {
-			r.receiver.receive(r.fd)
-			list.push(r.receiver, nil)
-		}
-	}
-	r.notify(want, NoticeReady)
-	return list
-}
-
-// Broken reports whether the kernel has said that the peer will send no more,
-// or that the descriptor failed. It stays so: data may still be queued, and
-// the rest is for a system call to say.
-func (r *Registration) Broken() bool { return r.state.Load()&stateBroken != 0 }
-
-// Urgent reports whether out-of-band data ever arrived, as far as a call has
-// waited. On such a stream a short read may end at the urgent mark, and does
-// not mean that nothing is left.
-func (r *Registration) Urgent() bool { return r.state.Load()&stateUrgent != 0 }
-
-// String is for debugging.
+// String describes the Registration, for debugging.
 func (r *Registration) String() string {
 	return fmt.Sprintf("registration of fd %d (key %#x, state %#x)", r.fd, r.key, r.state.Load())
 }

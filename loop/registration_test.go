@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair is two ends of a non-blocking stream. The first is the test's to give
-// away; the second is closed by the test.
+// pair returns the two ends of a non-blocking stream. The test gives the first to a
+// registration; the second is closed when the test ends.
 func pair(t *testing.T) (mine, peer int) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
@@ -25,16 +25,16 @@ func pair(t *testing.T) (mine, peer int) {
 	return fds[0], fds[1]
 }
 
-func register(t *testing.T, l *loop.Loop) (r *loop.Registration, peer int) {
+func register(t *testing.T, l *loop.Loop) (r *loop.Blocking, peer int) {
 	fd, peer := pair(t)
-	r = new(loop.Registration)
-	require.NoError(t, l.Register(r, fd, loop.DropWritable))
+	r = new(loop.Blocking)
+	require.NoError(t, l.Register(&r.Registration, fd, loop.DropWritable))
 	t.Cleanup(func() { r.Close() })
 	return r, peer
 }
 
-// read is a blocking read, made as a user of the package would.
-func read(r *loop.Registration, buf []byte, c *loop.Call) (int, error) {
+// read is a blocking read, as a package that uses loop makes it.
+func read(r *loop.Blocking, buf []byte, c *loop.Call) (int, error) {
 	ready, err := r.Begin(loop.Read, c)
 	if err != nil {
 		return 0, err
@@ -56,8 +56,8 @@ func read(r *loop.Registration, buf []byte, c *loop.Call) (int, error) {
 	}
 }
 
-// write is a blocking write of a message that the kernel takes whole.
-func write(r *loop.Registration, msg []byte, c *loop.Call) error {
+// write is a blocking write of a message that the kernel takes as a whole.
+func write(r *loop.Blocking, msg []byte, c *loop.Call) error {
 	ready, err := r.Begin(loop.Write, c)
 	if err != nil {
 		return err
@@ -76,9 +76,9 @@ func write(r *loop.Registration, msg []byte, c *loop.Call) error {
 	}
 }
 
-// blocked starts f and returns when it is parked on r, and a channel for its
+// blocked starts f, waits until it is parked on r, and returns a channel for its
 // result.
-func blocked(t *testing.T, r *loop.Registration, f func() error) chan error {
+func blocked(t *testing.T, r *loop.Blocking, f func() error) chan error {
 	before := r.Waiters()
 	result := make(chan error, 1)
 	go func() { result <- f() }()
@@ -100,7 +100,7 @@ func TestReadWaitsForData(t *testing.T) {
 		r, peer := register(t, l)
 		buf := make([]byte, 8)
 		for range 3 {
-			result := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{}); return err })
+			result := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{Timeout: loop.Forever}); return err })
 			unix.Write(peer, []byte("hello"))
 			require.NoError(t, <-result)
 			require.Equal(t, "hello", string(buf[:5]))
@@ -119,16 +119,15 @@ func TestWaitTimesOutAndNeverEarly(t *testing.T) {
 			require.Less(t, time.Since(start), d+2*time.Second)
 		}
 		start := time.Now()
-		_, err := read(r, make([]byte, 1), &loop.Call{Timeout: -1})
+		_, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.NoWait})
 		require.ErrorIs(t, err, loop.ErrTimeout)
 		require.Less(t, time.Since(start), time.Second)
 	})
 }
 
-// The timer is left where it is when a later deadline comes, and set anew when
-// an earlier one does.
+// A later deadline leaves the timer where it is; an earlier one moves it.
 func TestDeadlinesOfFollowingWaits(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	for _, d := range []time.Duration{10, 60, 20, 40} {
 		result := blocked(t, r, func() error {
@@ -151,7 +150,7 @@ func TestCloseWakesAllWaiters(t *testing.T) {
 		fill(t, r.FD())
 		var results []chan error
 		for range 3 {
-			results = append(results, blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err }))
+			results = append(results, blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err }))
 			results = append(results, blocked(t, r, func() error { return waitOnce(r, loop.Write, &loop.Call{Timeout: time.Hour}) }))
 		}
 		require.NoError(t, r.Close())
@@ -169,7 +168,7 @@ func TestCloseWakesAllWaiters(t *testing.T) {
 }
 
 func TestLoopCloseWakesWaitersAndClosesDescriptors(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: time.Hour}); return err })
 	require.NoError(t, l.Close())
@@ -180,13 +179,12 @@ func TestLoopCloseWakesWaitersAndClosesDescriptors(t *testing.T) {
 	require.ErrorIs(t, r.Use(), loop.ErrLoopClosed)
 }
 
-// The number of a descriptor may not be given to another file while a call
-// still uses it.
+// The number of a descriptor is not given to another file while a call uses it.
 func TestDescriptorOutlivesCloseUntilTheLastCallEnds(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	require.NoError(t, r.Use())
-	_, err := r.Begin(loop.Read, &loop.Call{})
+	_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, err)
 	fd := r.FD()
 	require.NoError(t, r.Close())
@@ -206,106 +204,49 @@ func TestDescriptorOutlivesCloseUntilTheLastCallEnds(t *testing.T) {
 }
 
 func TestInterruptEndsWaitsAndNothingElse(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	require.Zero(t, r.Interrupt(), "nobody waits, and the next wait is not affected")
 	buf := make([]byte, 1)
 	first := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{Timeout: time.Hour}); return err })
-	queued := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{}); return err })
+	queued := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{Timeout: loop.Forever}); return err })
 	require.Equal(t, 2, r.Interrupt())
 	require.ErrorIs(t, <-first, loop.ErrInterrupted)
 	require.ErrorIs(t, <-queued, loop.ErrInterrupted)
 	unix.Write(peer, []byte("x"))
-	_, err := read(r, buf, &loop.Call{})
+	_, err := read(r, buf, &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, err)
 }
 
 func TestContextEndsWait(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	why := errors.New("the user is gone")
 	ctx, cancel := context.WithCancelCause(context.Background())
-	first := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Context: ctx}); return err })
-	queued := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Context: ctx}); return err })
-	other := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+	first := blocked(t, r, func() error {
+		_, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever, Context: ctx})
+		return err
+	})
+	queued := blocked(t, r, func() error {
+		_, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever, Context: ctx})
+		return err
+	})
+	other := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
 	cancel(why)
 	require.ErrorIs(t, <-first, why)
 	require.ErrorIs(t, <-queued, why)
-	_, err := read(r, make([]byte, 1), &loop.Call{Context: ctx})
+	_, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever, Context: ctx})
 	require.ErrorIs(t, err, why)
 	unix.Write(peer, []byte("x"))
 	require.NoError(t, <-other, "the turn went on to who had no context")
 }
 
-// Two readers are served in the order of their coming, each with its own time.
-func TestTurnsAreFirstInFirstOut(t *testing.T) {
-	l := newLoop(t)
-	r, peer := register(t, l)
-	var order []int
-	var mu sync.Mutex
-	var results []chan error
-	for i := range 5 {
-		results = append(results, blocked(t, r, func() error {
-			_, err := read(r, make([]byte, 1), &loop.Call{})
-			mu.Lock()
-			order = append(order, i)
-			mu.Unlock()
-			return err
-		}))
-	}
-	start := time.Now()
-	_, err := read(r, make([]byte, 1), &loop.Call{Timeout: 20 * time.Millisecond})
-	require.ErrorIs(t, err, loop.ErrTimeout, "its time runs in the queue")
-	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
-	for i, c := range results {
-		unix.Write(peer, []byte("x"))
-		require.NoError(t, <-c)
-		mu.Lock()
-		require.Equal(t, i, order[i])
-		mu.Unlock()
-	}
-}
-
-// A call that may not wait does not wait for the turn either.
-func TestTurnIsRefusedToWhoMayNotWait(t *testing.T) {
-	r, _ := register(t, newLoop(t))
-	_, err := r.Begin(loop.Read, &loop.Call{})
-	require.NoError(t, err)
-	defer r.End(loop.Read, false)
-	result := make(chan error, 1)
-	go func() {
-		_, err := r.Begin(loop.Read, &loop.Call{Timeout: -1})
-		result <- err
-	}()
-	waitFor(t, func() bool { return len(result)+r.Waiters() > 0 })
-	require.Zero(t, r.Waiters())
-	require.ErrorIs(t, <-result, loop.ErrTimeout)
-}
-
-// One arrival with data for two readers wakes both: the first hands on the turn
-// and the mark.
-func TestReadyMarkIsHandedOn(t *testing.T) {
-	l := newLoop(t)
-	r, peer := register(t, l)
-	a := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
-	b := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
-	unix.Write(peer, []byte("xy"))
-	require.NoError(t, <-a)
-	require.NoError(t, <-b)
-
-	// And neither of them keeps the descriptor open.
-	require.NoError(t, r.Close())
-	n, err := unix.Read(peer, make([]byte, 1))
-	require.NoError(t, err)
-	require.Zero(t, n)
-}
-
-// The end of a stream that comes together with its last data gives no edge of
-// its own later: the read after a short one must still find it.
+// The end of a stream that comes together with its last data gives no later edge: the
+// read after a short one still finds it.
 func TestEndTogetherWithLastData(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
-	result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+	result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
 	unix.Write(peer, []byte("x"))
 	require.NoError(t, <-result) // the descriptor is watched now
 	done := make(chan struct{})
@@ -325,13 +266,13 @@ func TestEndTogetherWithLastData(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// A stale event must not reach the next registration in the same slot, nor one
-// that got the same descriptor number.
+// A stale event does not reach the next registration in the same slot, nor one with the
+// same descriptor number.
 func TestStaleEventsAreDropped(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	hold, held := make(chan struct{}), make(chan struct{})
 	old, oldPeer := register(t, l)
-	result := blocked(t, old, func() error { _, err := read(old, make([]byte, 1), &loop.Call{}); return err })
+	result := blocked(t, old, func() error { _, err := read(old, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
 	require.NoError(t, l.Post(func() { close(held); <-hold }))
 	<-held
 	unix.Write(oldPeer, []byte("x")) // an event that the loop has not taken yet
@@ -343,7 +284,7 @@ func TestStaleEventsAreDropped(t *testing.T) {
 	require.ErrorIs(t, <-result, loop.ErrClosed)
 	fresh, freshPeer := register(t, l)
 	waiting := blocked(t, fresh, func() error {
-		_, err := fresh.Begin(loop.Read, &loop.Call{})
+		_, err := fresh.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
 		if err == nil {
 			err = fresh.Wait(loop.Read, &loop.Call{Timeout: 50 * time.Millisecond})
 			if err == nil { // the first may be the mark that a new one starts with
@@ -361,36 +302,36 @@ func TestStaleEventsAreDropped(t *testing.T) {
 }
 
 func TestPauseIsNotEndedByEvents(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	unix.Write(peer, []byte("x"))
-	_, err := r.Begin(loop.Write, &loop.Call{})
+	_, err := r.Begin(loop.Write, &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, err)
 	start := time.Now()
-	require.NoError(t, r.Pause(loop.Write, &loop.Call{}, 20*time.Millisecond))
+	require.NoError(t, r.Pause(loop.Write, &loop.Call{Timeout: loop.Forever}, 20*time.Millisecond))
 	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
 	require.ErrorIs(t, r.Pause(loop.Write, &loop.Call{Timeout: 5 * time.Millisecond}, time.Hour), loop.ErrTimeout)
-	require.ErrorIs(t, r.Pause(loop.Write, &loop.Call{Timeout: -1}, time.Hour), loop.ErrTimeout)
+	require.ErrorIs(t, r.Pause(loop.Write, &loop.Call{Timeout: loop.NoWait}, time.Hour), loop.ErrTimeout)
 	r.End(loop.Write, true)
 }
 
 func TestWaitAtMostIsEndedByEventsOrItsTime(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
-	_, err := r.Begin(loop.Read, &loop.Call{})
+	_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, err)
 	start := time.Now()
-	require.NoError(t, r.WaitAtMost(loop.Read, &loop.Call{}, 20*time.Millisecond))
+	require.NoError(t, r.WaitAtMost(loop.Read, &loop.Call{Timeout: loop.Forever}, 20*time.Millisecond))
 	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
 	require.ErrorIs(t, r.WaitAtMost(loop.Read, &loop.Call{Timeout: 5 * time.Millisecond}, time.Hour), loop.ErrTimeout)
-	require.ErrorIs(t, r.WaitAtMost(loop.Read, &loop.Call{Timeout: -1}, time.Hour), loop.ErrTimeout)
+	require.ErrorIs(t, r.WaitAtMost(loop.Read, &loop.Call{Timeout: loop.NoWait}, time.Hour), loop.ErrTimeout)
 	unix.Write(peer, []byte("x"))
-	require.NoError(t, r.WaitAtMost(loop.Read, &loop.Call{}, time.Hour))
+	require.NoError(t, r.WaitAtMost(loop.Read, &loop.Call{Timeout: loop.Forever}, time.Hour))
 	r.End(loop.Read, true)
 }
 
 func TestAwait(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
 	call := &loop.Call{Timeout: 10 * time.Second}
 	_, err := r.Begin(loop.Write, call)
@@ -398,14 +339,14 @@ func TestAwait(t *testing.T) {
 	x := 0
 	require.NoError(t, r.Await(loop.Write, call, func(context.Context) { x = 1 }))
 	require.Equal(t, 1, x)
-	call.Timeout = -1
+	call.Timeout = loop.NoWait
 	require.ErrorIs(t, r.Await(loop.Write, call, func(context.Context) { x = 2 }), loop.ErrTimeout)
 	require.Equal(t, 1, x)
 	r.End(loop.Write, true)
 
 	ended := make(chan struct{})
 	result := blocked(t, r, func() error {
-		call := &loop.Call{}
+		call := &loop.Call{Timeout: loop.Forever}
 		if _, err := r.Begin(loop.Write, call); err != nil {
 			return err
 		}
@@ -417,13 +358,13 @@ func TestAwait(t *testing.T) {
 	<-ended
 }
 
-// A writer that has waited leaves the loop alone when nobody waits any more,
-// although a unix socket reports every packet that leaves.
+// When no writer waits any more, the loop gets no events for writability, although the
+// kernel reports every packet that leaves a unix socket.
 func TestWritabilityThatNobodyWaitsForIsDropped(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	fill(t, r.FD())
-	result := blocked(t, r, func() error { return waitOnce(r, loop.Write, &loop.Call{}) })
+	result := blocked(t, r, func() error { return waitOnce(r, loop.Write, &loop.Call{Timeout: loop.Forever}) })
 	drain(peer)
 	require.NoError(t, <-result)
 	unix.Write(r.FD(), []byte("x"))
@@ -439,13 +380,13 @@ func TestWritabilityThatNobodyWaitsForIsDropped(t *testing.T) {
 	settle(t, l)
 	require.LessOrEqual(t, l.Turns(), before+3)
 	fill(t, r.FD())
-	result = blocked(t, r, func() error { return waitOnce(r, loop.Write, &loop.Call{}) })
+	result = blocked(t, r, func() error { return waitOnce(r, loop.Write, &loop.Call{Timeout: loop.Forever}) })
 	drain(peer)
 	require.NoError(t, <-result, "and listens again when one does")
 }
 
-// waitOnce waits until the direction is ready, from a state in which it is not.
-func waitOnce(r *loop.Registration, d loop.Direction, c *loop.Call) error {
+// waitOnce waits until the direction is ready, and treats it as not ready before.
+func waitOnce(r *loop.Blocking, d loop.Direction, c *loop.Call) error {
 	if _, err := r.Begin(d, c); err != nil {
 		return err
 	}
@@ -472,8 +413,8 @@ func drain(fd int) {
 	}
 }
 
-// Readers, writers, interrupts and a close on many registrations at once: no
-// wake-up is lost, no wait outlives the close.
+// Readers, writers, interrupts and a close on many registrations at once: no wake-up is
+// lost, and no wait outlasts the close.
 func TestStress(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		const conns, messages = 20, 300
@@ -483,8 +424,8 @@ func TestStress(t *testing.T) {
 			r, peer := register(t, l)
 			other, err := unix.Dup(peer)
 			require.NoError(t, err)
-			p := new(loop.Registration)
-			require.NoError(t, l.Register(p, other, loop.DropWritable))
+			p := new(loop.Blocking)
+			require.NoError(t, l.Register(&p.Registration, other, loop.DropWritable))
 			t.Cleanup(func() { p.Close() })
 			for range 3 { // readers in turn
 				wg.Go(func() {
@@ -504,7 +445,7 @@ func TestStress(t *testing.T) {
 			}
 			wg.Go(func() {
 				for i := range messages {
-					if err := write(p, []byte("abcde"), &loop.Call{}); err != nil {
+					if err := write(p, []byte("abcde"), &loop.Call{Timeout: loop.Forever}); err != nil {
 						t.Error(err)
 						return
 					}
@@ -529,13 +470,13 @@ func TestNoDescriptorLeaks(t *testing.T) {
 	}
 	before := count()
 	for range 20 {
-		l, err := loop.New()
+		l, err := loop.New(loop.Options{})
 		require.NoError(t, err)
 		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 		require.NoError(t, err)
-		r := new(loop.Registration)
-		require.NoError(t, l.Register(r, fds[0], loop.KeepWritable))
-		result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+		r := new(loop.Blocking)
+		require.NoError(t, l.Register(&r.Registration, fds[0], loop.KeepWritable))
+		result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
 		require.NoError(t, l.Close())
 		require.Error(t, <-result)
 		unix.Close(fds[1])
@@ -543,10 +484,10 @@ func TestNoDescriptorLeaks(t *testing.T) {
 	require.Equal(t, before, count())
 }
 
-// With WithCrash a panic in a task ends the program, as any panic would.
+// With Options.Crash a panic in a task ends the program, as any panic would.
 func TestCrashOption(t *testing.T) {
 	if os.Getenv("WEIR_TEST_CRASH") != "" {
-		l, _ := loop.New(loop.WithCrash())
+		l, _ := loop.New(loop.Options{Crash: true})
 		l.Post(func() { panic("as loud as it gets") })
 		select {}
 	}
@@ -557,16 +498,16 @@ func TestCrashOption(t *testing.T) {
 	require.Contains(t, string(out), "as loud as it gets")
 }
 
-// When the context is done, that is the reason, and not what f made of it.
+// When the context is done, Await returns the context's cause, not the result of f.
 func TestAwaitEndsByContext(t *testing.T) {
-	l := newLoop(t)
+	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
 	why := errors.New("the user is gone")
 	for range 200 {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		left := make(chan struct{})
 		result := blocked(t, r, func() error {
-			return r.Await(loop.Write, &loop.Call{Context: ctx}, func(ctx context.Context) {
+			return r.Await(loop.Write, &loop.Call{Timeout: loop.Forever, Context: ctx}, func(ctx context.Context) {
 				<-ctx.Done()
 				close(left)
 			})
@@ -577,27 +518,27 @@ func TestAwaitEndsByContext(t *testing.T) {
 	}
 }
 
-// A call that works between two waits when it is interrupted does not wait
-// again. What it need not wait for it gets, and the next call is not affected.
+// A call that is interrupted between two waits does not wait again. It still gets what
+// it need not wait for, and the next call is not affected.
 func TestInterruptBetweenWaits(t *testing.T) {
-	l := newLoop(t)
-	waits := map[string]func(r *loop.Registration, c *loop.Call) error{
-		"wait":  func(r *loop.Registration, c *loop.Call) error { return r.Wait(loop.Read, c) },
-		"pause": func(r *loop.Registration, c *loop.Call) error { return r.Pause(loop.Read, c, time.Hour) },
-		"await": func(r *loop.Registration, c *loop.Call) error {
+	l := newLoop(t, loop.Options{})
+	waits := map[string]func(r *loop.Blocking, c *loop.Call) error{
+		"wait":  func(r *loop.Blocking, c *loop.Call) error { return r.Wait(loop.Read, c) },
+		"pause": func(r *loop.Blocking, c *loop.Call) error { return r.Pause(loop.Read, c, time.Hour) },
+		"await": func(r *loop.Blocking, c *loop.Call) error {
 			return r.Await(loop.Read, c, func(ctx context.Context) { <-ctx.Done() })
 		},
 	}
 	for name, wait := range waits {
 		t.Run(name, func(t *testing.T) {
 			r, peer := register(t, l)
-			call := &loop.Call{}
+			call := &loop.Call{Timeout: loop.Forever}
 			begin := func() {
 				_, err := r.Begin(loop.Read, call)
 				require.NoError(t, err)
 			}
 			begin()
-			queued := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+			queued := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
 			require.Equal(t, 1, r.Interrupt())
 			require.ErrorIs(t, <-queued, loop.ErrInterrupted)
 			require.ErrorIs(t, wait(r, call), loop.ErrInterrupted)
@@ -607,13 +548,13 @@ func TestInterruptBetweenWaits(t *testing.T) {
 			begin()
 			require.Zero(t, r.Interrupt())
 			r.End(loop.Read, false)
-			next := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+			next := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
 			unix.Write(peer, []byte("x"))
 			require.NoError(t, <-next, "it began after")
 
 			begin()
 			r.Interrupt()
-			next = blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+			next = blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
 			r.End(loop.Read, false)
 			waitFor(t, func() bool { return r.Waiters() > 0 }) // it has the turn, and found nothing
 			unix.Write(peer, []byte("x"))
@@ -622,28 +563,28 @@ func TestInterruptBetweenWaits(t *testing.T) {
 	}
 }
 
-// Nor by an event that another call waits for.
+// An event that another call waits for does not end Pause or Await either.
 func TestEventsPassByPauseAndAwait(t *testing.T) {
-	for name, wait := range map[string]func(r *loop.Registration, c *loop.Call, leave chan struct{}) error{
-		"pause": func(r *loop.Registration, c *loop.Call, leave chan struct{}) error {
+	for name, wait := range map[string]func(r *loop.Blocking, c *loop.Call, leave chan struct{}) error{
+		"pause": func(r *loop.Blocking, c *loop.Call, leave chan struct{}) error {
 			return r.Pause(loop.Write, c, time.Hour)
 		},
-		"await": func(r *loop.Registration, c *loop.Call, leave chan struct{}) error {
+		"await": func(r *loop.Blocking, c *loop.Call, leave chan struct{}) error {
 			return r.Await(loop.Write, c, func(context.Context) { <-leave })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, peer := register(t, newLoop(t))
+			r, peer := register(t, newLoop(t, loop.Options{}))
 			leave := make(chan struct{})
 			waiting := blocked(t, r, func() error {
-				call := &loop.Call{}
+				call := &loop.Call{Timeout: loop.Forever}
 				if _, err := r.Begin(loop.Write, call); err != nil {
 					return err
 				}
 				defer r.End(loop.Write, true)
 				return wait(r, call, leave)
 			})
-			reading := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{}); return err })
+			reading := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
 			require.NoError(t, unix.Shutdown(peer, unix.SHUT_RDWR)) // wakes both directions
 			require.NoError(t, <-reading)
 			require.Equal(t, 1, r.Waiters())

@@ -1,8 +1,8 @@
 package loop
 
-// table finds registrations by key: a slot's index and its generation, which
-// changes whenever the slot is given up. An event that was under way when its
-// registration went finds another generation in the slot, and so nothing.
+// A table finds registrations by key: the index of a slot, and the slot's generation,
+// which grows with each registration that leaves the slot. A late event has the
+// generation of a registration that has left, and so finds nothing.
 type table struct {
 	slots []slot
 	free  []uint32

@@ -9,8 +9,8 @@ import (
 	"github.com/seed-2334f180/weir/timers"
 )
 
-// schedule has t expire at the deadline (nanoseconds on the loop's clock) or
-// up to one tick later, and ends the loop's sleep if it would oversleep that.
+// schedule has t expire at the deadline, in nanoseconds on the loop's clock, or up to
+// one tick later. If the loop would sleep for longer, its sleep is shortened.
 func (l *Loop) schedule(t *timers.Timer[expirer], deadline int64) {
 	when := ticksUp(deadline)
 	l.timerMu.Lock()
@@ -21,7 +21,7 @@ func (l *Loop) schedule(t *timers.Timer[expirer], deadline int64) {
 	}
 	l.timerMu.Unlock()
 	if oversleeps && l.asleep.Load() {
-		// It fails only when the loop is closing, which ends all waits anyway.
+		// An error means that the loop is being closed, which ends all waits.
 		_ = l.poller.Hasten(l.at(when))
 	}
 }
@@ -32,16 +32,15 @@ func (l *Loop) cancel(t *timers.Timer[expirer]) bool {
 	return l.wheel.Cancel(t)
 }
 
-// at is the time of a tick.
+// at returns the time of a tick.
 func (l *Loop) at(when uint64) time.Time { return l.start.Add(time.Duration(when) * tick) }
 
-// ticksUp rounds up: a timer is never early.
+// ticksUp returns the first tick that is not before ns, so that no timer is early.
 func ticksUp(ns int64) uint64 {
 	return uint64(ns/int64(tick)) + uint64(min(ns%int64(tick), 1))
 }
 
-// after is the moment d from now on the loop's clock. One that is beyond the
-// clock's range, some 290 years, is at its end.
+// after returns the moment d from now on the loop's clock, and at most farthest.
 func (l *Loop) after(d time.Duration) int64 {
 	now := l.nanos()
 	if int64(d) > farthest-now {
@@ -50,30 +49,33 @@ func (l *Loop) after(d time.Duration) int64 {
 	return now + max(int64(d), 0)
 }
 
-// moment is a time on the loop's clock; 0 of the zero time, else greater.
+// moment returns a time on the loop's clock: 0 for the zero time, and at least 1 for
+// every other.
 func (l *Loop) moment(t time.Time) int64 {
 	switch {
 	case t.IsZero():
 		return 0
-	case t == t.Round(0): // it has no monotonic reading, so now is compared by the wall clock
+	case t == t.Round(0): // it has no monotonic reading: the wall clock tells how far it is
 		return max(l.after(time.Until(t)), 1)
 	}
 	return min(max(int64(t.Sub(l.start)), 1), farthest)
 }
 
-// farthest leaves room for rounding up and for adding the loop's start.
+// farthest is the latest deadline, some 146 years after the loop's start. It leaves
+// room for rounding up and for adding the start.
 const farthest = math.MaxInt64 / 2
 
-// A Timer calls a function on its loop, once.
+// A Timer calls a function on its loop, once for each Reset. Its methods may be
+// called by any goroutine.
 type Timer struct {
 	loop *Loop
 	node timers.Timer[expirer]
 	f    func()
 }
 
-// AfterFunc has f called on the loop's goroutine when d has passed: never
-// earlier, and later by a tenth of a millisecond plus what the loop is busy
-// with. f must not block. A d of zero or less means the next turn. On a closed
+// AfterFunc has f called on the loop's goroutine when d has passed: never early, and
+// late by a tenth of a millisecond at most, plus the time that the loop is busy. f
+// must not block. With a d of zero or less f is called in the next turn. On a closed
 // loop the error is ErrLoopClosed; a loop that is closed later drops the timer.
 func (l *Loop) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 	if f == nil {
@@ -89,21 +91,20 @@ func (l *Loop) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 	return t, nil
 }
 
-// NewTimer makes a timer of f, which must not be nil. It fires when it has been
-// Reset. So f may use the variable that the timer is kept in.
+// NewTimer returns a timer that calls f, which must not be nil. It fires only after a
+// Reset, so that f can use the variable that holds the timer.
 func (l *Loop) NewTimer(f func()) *Timer {
 	t := &Timer{loop: l, f: f}
 	t.node.Owner = t
 	return t
 }
 
-// Stop cancels the timer and reports whether it was still to fire. If not, its
+// Stop cancels the timer and reports whether it was scheduled. If it was not, its
 // function may be running.
 func (t *Timer) Stop() bool { return t.loop.cancel(&t.node) }
 
-// Reset has the timer fire when d has passed from now, whether or not it has
-// fired before, and reports whether it was still to fire. On a closed loop it
-// does not fire.
+// Reset has the timer fire when d has passed from now, whether or not it has fired
+// before, and reports whether it was scheduled. On a closed loop it does not fire.
 func (t *Timer) Reset(d time.Duration) bool {
 	active := t.Stop()
 	t.loop.schedule(&t.node, t.loop.after(d))

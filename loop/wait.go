@@ -5,147 +5,34 @@ import (
 	"time"
 )
 
-// A Call is what one call on a Registration may cost: one budget of time for
-// all of its waits, and a way to end it. The zero Call may wait for ever.
-type Call struct {
-	// Timeout is the longest that the call may wait. Zero is for ever; a
-	// negative one means that the call may not wait at all.
-	Timeout time.Duration
-	// Context, if not nil, ends the call's waits when it is done: their error
-	// is then a *Cancelled.
-	Context context.Context
-
-	deadline int64 // of all waits; 0 until the first of them fixes it
-}
-
-// Cancelled is the error of a call that its context has ended. The cause is the
-// program's and may be anything: kept in here, it is not taken for what the
-// kernel or the loop said of this call.
-type Cancelled struct{ Cause error }
-
-// Error is the cause's text.
-func (e *Cancelled) Error() string { return e.Cause.Error() }
-
-// Unwrap is the cause.
-func (e *Cancelled) Unwrap() error { return e.Cause }
-
-func cancelled(ctx context.Context) error { return &Cancelled{context.Cause(ctx)} }
-
-// fix starts the call's clock. It is called before the first wait, not when
-// the call begins: a call that need not wait does not look at the clock.
-func (c *Call) fix(l *Loop) int64 {
-	if c.deadline == 0 && c.Timeout > 0 {
-		c.deadline = max(l.after(c.Timeout), 1)
-	}
-	return c.deadline
-}
-
-// Begin starts a call that may wait: it counts the call in and takes the
-// direction's turn, queueing for it while another call has it. It reports
-// whether a system call is worth trying; if not, it would say EAGAIN, and Wait
-// comes first. After an error the call is over; else End must follow. The errors
-// are ErrClosed, ErrLoopClosed, and those that end the wait for the turn:
-// ErrTimeout, ErrInterrupted and *Cancelled.
-func (r *Registration) Begin(d Direction, c *Call) (ready bool, err error) {
-	held, mark, sure := d.of(heldBit), d.of(readyBit), d.sure()
-	done := c.Context != nil && c.Context.Err() != nil
-	for {
-		s := r.state.Load()
-		if s&stateClosed != 0 {
-			return false, r.why()
-		}
-		if done {
-			return false, cancelled(c.Context)
-		}
-		if r.overdue(d) {
-			return false, ErrTimeout
-		}
-		if s&held != 0 {
-			return r.queueUp(d, c)
-		}
-		// The mark is cleared before the system call: an edge that arrives
-		// during the call sets it again.
-		if r.state.CompareAndSwap(s, (s|held)&^(mark|sure)+oneCall) {
-			return s&mark != 0, nil
-		}
-	}
-}
-
-// queueUp waits for the turn.
-func (r *Registration) queueUp(d Direction, c *Call) (ready bool, err error) {
-	if err := r.Use(); err != nil {
-		return false, err
-	}
-	if c.Timeout < 0 {
-		r.Done()
-		return false, ErrTimeout
-	}
-	w := waiters.Get().(*waiter)
-	r.mu.Lock()
-	for {
-		s := r.state.Load()
-		if s&stateClosed != 0 {
-			r.mu.Unlock()
-			waiters.Put(w)
-			err := r.why()
-			r.Done()
-			return false, err
-		}
-		if s&d.of(heldBit) == 0 {
-			mark := d.of(readyBit)
-			if !r.state.CompareAndSwap(s, (s|d.of(heldBit))&^(mark|d.sure())) {
-				continue
-			}
-			r.mu.Unlock()
-			waiters.Put(w)
-			return s&mark != 0, nil
-		}
-		if r.state.CompareAndSwap(s, s|d.of(queuedBit)) {
-			break
-		}
-	}
-	w.deadline = c.fix(r.loop)
-	r.queue[d].push(w, nil)
-	r.arm(r.due(d, w))
-	r.mu.Unlock()
-	if err := r.rest(w, c); err != nil {
-		r.Done()
-		return false, err
-	}
-	// The turn was handed over with its held bit set.
-	mark := d.of(readyBit)
-	return r.state.And(^(mark|d.sure()))&mark != 0, nil
-}
-
-// Wait parks the call until its direction may be ready; then the system call
-// should be tried again. Or until the time is up (ErrTimeout), the Registration
-// or the loop is closed (ErrClosed, ErrLoopClosed), the call is interrupted
-// (ErrInterrupted) or its context done (*Cancelled); then End must still follow.
-// What the kernel will not watch gives epoll_ctl(2)'s error, such as EPERM.
-// Readiness that arrived since the call's last system call began makes it return
-// at once.
-func (r *Registration) Wait(d Direction, c *Call) error {
-	if c.Timeout < 0 {
+// Wait parks the call until its direction may be ready, and returns nil; then try
+// the system call again. It returns at once if an event has come since the call's
+// last system call began. The errors are ErrTimeout when the call's time or the
+// direction's deadline is over, ErrClosed and ErrLoopClosed, ErrInterrupted, a
+// *CancelError when the context is done, and epoll_ctl(2)'s error, such as EPERM,
+// for a descriptor that the kernel does not watch. End must follow all the same.
+func (r *Blocking) Wait(d Direction, c *Call) error {
+	if c.Timeout == 0 {
 		return ErrTimeout
 	}
 	return r.park(d, c, c.fix(r.loop), true)
 }
 
-// WaitAtMost is Wait that returns nil after a time as well, for readiness that
-// the kernel reports only in part.
-func (r *Registration) WaitAtMost(d Direction, c *Call, most time.Duration) error {
+// WaitAtMost is Wait, but also returns nil when the time most is over. It is for
+// readiness of which the kernel reports only a part.
+func (r *Blocking) WaitAtMost(d Direction, c *Call, most time.Duration) error {
 	return r.parkFor(d, c, most, true)
 }
 
-// Pause parks the call for a time, whatever the readiness, for conditions that
-// the kernel does not report. It ends early as Wait does, but not by events;
-// nil means that the pause is over and the call's own time is not.
-func (r *Registration) Pause(d Direction, c *Call, pause time.Duration) error {
+// Pause parks the call for a time, and returns nil when it is over. It is for
+// conditions that the kernel does not report: events do not end a Pause. What else
+// ends a Wait ends a Pause, with the same error.
+func (r *Blocking) Pause(d Direction, c *Call, pause time.Duration) error {
 	return r.parkFor(d, c, pause, false)
 }
 
-func (r *Registration) parkFor(d Direction, c *Call, most time.Duration, events bool) error {
-	if c.Timeout < 0 {
+func (r *Blocking) parkFor(d Direction, c *Call, most time.Duration, events bool) error {
+	if c.Timeout == 0 {
 		return ErrTimeout
 	}
 	until := r.loop.after(most)
@@ -158,26 +45,26 @@ func (r *Registration) parkFor(d Direction, c *Call, most time.Duration, events 
 	return nil
 }
 
-// Await parks the call while f runs in a goroutine of its own, and returns nil
-// when f has returned. When the wait ends for another reason, as Wait's may,
-// the context given to f is cancelled, and f is left behind. A call that may not
-// wait does not call it.
-func (r *Registration) Await(d Direction, c *Call, f func(context.Context)) error {
-	if c.Timeout < 0 {
+// Await parks the call while f runs in a goroutine of its own, and returns nil when
+// f has returned. What else ends a Wait ends Await, with the same error; Await then
+// cancels f's context and does not wait for f. A call that does not wait returns
+// ErrTimeout without calling f.
+func (r *Blocking) Await(d Direction, c *Call, f func(context.Context)) error {
+	if c.Timeout == 0 {
 		return ErrTimeout
 	}
 	parent := c.Context
 	if parent == nil {
 		parent = context.Background()
 	}
-	// The call's context ends the wait, and so f's. If it ended f's at once, f
-	// might return first, and its failure be taken for the reason.
+	// f's context is not derived from the call's: f might then return before the
+	// wait ends, and its failure would be taken for the reason.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	defer cancel()
-	// Not from the pool: f's goroutine may look for it after the wait.
+	// Not from the pool: f's goroutine may look for the waiter after the wait.
 	w := newWaiter()
 	w.deadline = c.fix(r.loop)
-	if parked, err := r.hang(d, w, false); !parked {
+	if parked, err := r.hang(d, w, hangWithoutEvents); !parked {
 		return err
 	}
 	go func() {
@@ -188,10 +75,14 @@ func (r *Registration) Await(d Direction, c *Call, f func(context.Context)) erro
 	return cause
 }
 
-func (r *Registration) park(d Direction, c *Call, deadline int64, events bool) error {
+func (r *Blocking) park(d Direction, c *Call, deadline int64, events bool) error {
 	w := waiters.Get().(*waiter)
 	w.deadline = deadline
-	parked, err := r.hang(d, w, events)
+	how := hangWatched
+	if !events {
+		how = hangWithoutEvents
+	}
+	parked, err := r.hang(d, w, how)
 	if parked && c.Context != nil {
 		return r.rest(w, c)
 	}
@@ -202,16 +93,25 @@ func (r *Registration) park(d Direction, c *Call, deadline int64, events bool) e
 	return err
 }
 
-// hang makes w the one that waits for readiness. Without events it is passed
-// by when the direction becomes ready. It reports false if there is nothing to
-// wait for: the direction is ready, or err says what is wrong.
-func (r *Registration) hang(d Direction, w *waiter, events bool) (parked bool, err error) {
+// How a waiter hangs on a Registration.
+type hanging int
+
+const (
+	hangWatched       hanging = iota // the kernel watches the descriptor; readiness wakes the waiter
+	hangUnwatched                    // readiness wakes it if somebody else has the descriptor watched
+	hangWithoutEvents                // readiness does not wake it
+)
+
+// hang makes w the direction's waiter. It returns false if the call must not park: because the direction is
+// ready, when err is nil, or because of err.
+func (r *Blocking) hang(d Direction, w *waiter, how hanging) (parked bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state.Load()&stateClosed != 0 { // what is not watched any more stays so
+	if r.state.Load()&stateClosed != 0 { // else watch would add it to the epoll set again
 		return false, r.closedFor()
 	}
-	if events {
+	events := how != hangWithoutEvents
+	if how == hangWatched {
 		if err := r.watch(d); err != nil {
 			return false, err
 		}
@@ -242,8 +142,9 @@ func (r *Registration) hang(d Direction, w *waiter, events bool) (parked bool, e
 	return true, nil
 }
 
-// rest parks the goroutine until its pooled waiter is woken, and returns why.
-func (r *Registration) rest(w *waiter, c *Call) error {
+// rest parks the goroutine until its waiter, which comes from the pool, is woken,
+// and returns the reason.
+func (r *Blocking) rest(w *waiter, c *Call) error {
 	cause, free := r.sleep(w, c.Context)
 	if free {
 		waiters.Put(w)
@@ -251,9 +152,9 @@ func (r *Registration) rest(w *waiter, c *Call) error {
 	return cause
 }
 
-// sleep parks the goroutine until w is woken. It says whether nobody else
-// knows w any more.
-func (r *Registration) sleep(w *waiter, ctx context.Context) (cause error, free bool) {
+// sleep parks the goroutine until w is woken, and returns the reason. free reports
+// whether no other goroutine can still look for w.
+func (r *Blocking) sleep(w *waiter, ctx context.Context) (cause error, free bool) {
 	if ctx == nil {
 		return w.sleep(), true
 	}
@@ -264,57 +165,14 @@ func (r *Registration) sleep(w *waiter, ctx context.Context) (cause error, free 
 	return cause, stop()
 }
 
-// End finishes a call that began with Begin, and hands the turn to the next in
-// the queue. The caller says whether more may be had without waiting, by what
-// its last system call returned.
-func (r *Registration) End(d Direction, more bool) {
-	held, queued := d.of(heldBit)|d.interrupted(), d.of(queuedBit)
-	var mark uint64
-	if more {
-		mark = d.of(readyBit)
-	}
-	for {
-		s := r.state.Load()
-		if s&queued != 0 {
-			break
-		}
-		if s&callsMask == oneCall { // the last call of a closed descriptor
-			r.release()
-			return
-		}
-		if r.state.CompareAndSwap(s, (r.stamp(s, d)&^held|mark)-oneCall) {
-			return
-		}
-	}
-	r.mu.Lock()
-	next := r.queue[d].pop()
-	gone := d.interrupted()
-	if next == nil {
-		gone = held
-	}
-	if r.queue[d].last == nil {
-		gone |= queued
-	}
-	for {
-		s := r.state.Load()
-		if r.state.CompareAndSwap(s, r.stamp(s, d)&^gone|mark) {
-			break
-		}
-	}
-	r.mu.Unlock()
-	if next != nil {
-		next.unpark()
-	}
-	r.release()
-}
-
 // Interrupt ends every wait that is in progress, in both directions, with
-// ErrInterrupted, tells the observers, and reports how many all these were. A
-// call that has the turn and is between two waits is not spared: its next one
-// fails so. Nothing else changes, and a closed Registration has none.
+// ErrInterrupted, and tells the observers. It returns how many waits it has ended
+// and how many observers it has told. If a call has the turn and is between two
+// waits, its next wait fails with ErrInterrupted. On a closed Registration Interrupt
+// does nothing.
 func (r *Registration) Interrupt() int {
 	r.mu.Lock()
-	if r.state.Load()&stateClosed != 0 { // its observers have been told of that
+	if r.state.Load()&stateClosed != 0 { // Close has told the observers
 		r.mu.Unlock()
 		return 0
 	}
@@ -340,8 +198,8 @@ func (r *Registration) end(cause error, w *waiter) {
 	list.wake(nil)
 }
 
-// take removes the waiters that match. The caller holds the lock, and must
-// wake them.
+// take removes the waiters that match, gives them the cause, and returns them. The
+// caller holds the lock, and must wake them.
 func (r *Registration) take(cause error, match func(Direction, *waiter) bool) (list ring) {
 	for s := r.state.Load(); s&stateReceiving != 0 && match(Read, r.receiver); s = r.state.Load() {
 		if r.state.CompareAndSwap(s, s&^stateReceiving) {
@@ -369,10 +227,10 @@ func (r *Registration) takeAll(cause error) ring {
 	return r.take(cause, func(Direction, *waiter) bool { return true })
 }
 
-// arm sees to it that the timer expires no later than the deadline. It is not
-// moved when it would expire earlier: it then finds nobody due, and is set
-// again for who waits by then. So steady traffic under a long timeout leaves
-// the wheel alone. The caller holds the lock.
+// arm has the timer expire no later than the deadline; 0 is none. A timer that
+// expires earlier is not moved: it then finds no waiter due, and expire arms it for
+// those that wait by then. So calls that follow one another under a long timeout
+// seldom touch the wheel. The caller holds the lock.
 func (r *Registration) arm(deadline int64) {
 	if deadline == 0 || r.deadline != 0 && r.deadline <= deadline {
 		return
@@ -381,7 +239,8 @@ func (r *Registration) arm(deadline int64) {
 	r.loop.schedule(&r.timer, deadline)
 }
 
-// expire wakes the waiters whose time is up and sets the timer for the rest.
+// expire wakes the waiters whose time is over, and arms the timer for the others.
+// It calls the handler of a Registration that has one.
 func (r *Registration) expire(now int64) {
 	r.mu.Lock()
 	if r.state.Load()&stateClosed != 0 {
@@ -389,14 +248,14 @@ func (r *Registration) expire(now int64) {
 		return
 	}
 	if r.handler != nil {
-		// Another's Expire may have moved it, in the same turn.
+		// Another handler's Expire may have moved the time in the same turn.
 		due := r.deadline != 0 && r.deadline <= now
 		if due {
 			r.deadline = 0
 		}
 		r.mu.Unlock()
 		if due {
-			(*r.handler).Expire()
+			r.callExpire()
 		}
 		return
 	}

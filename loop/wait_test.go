@@ -11,16 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Of a call whose context is done just when an event ends its wait, the waiter is
-// not used again: the end of the context is on its way, and would be taken for
-// that of another call.
+// A waiter is not used again if the call's context is done just when an event ends the
+// wait: the context's function is about to look for the waiter, and would end another
+// call.
 func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)
-	var r Registration
-	require.NoError(t, l.Register(&r, ours, DropWritable))
+	var r Blocking
+	require.NoError(t, l.Register(&r.Registration, ours, DropWritable))
 	ctx, cancel := context.WithCancel(context.Background())
-	call := Call{Context: ctx}
+	call := Call{Timeout: Forever, Context: ctx}
 	_, err := r.Begin(Read, &call)
 	require.NoError(t, err)
 
@@ -34,7 +34,7 @@ func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
 		waited = r.parked[Read]
 		cancel()
 		r.state.Or(Read.of(readyBit))
-		list := r.alert(WantRead)
+		list := r.alert(Readable)
 		list.wake(nil)
 		<-used
 		r.mu.Unlock()
@@ -55,7 +55,7 @@ func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
 // The first deadlines of both directions may be set at once.
 func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 	const rounds = 20_000
-	regs := make([]Registration, rounds)
+	regs := make([]Blocking, rounds)
 	var begun, ended atomic.Int32
 	go func() {
 		for i := range regs {
@@ -75,12 +75,12 @@ func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 	}
 }
 
-// The first deadline may be set just as a call in Receive, which has seen none,
-// begins to wait: the call is ended all the same.
+// The first deadline may be set just when a call in Receive, which has found none, begins
+// to wait: it ends the call all the same.
 func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 	l := handlerLoop(t)
 	const rounds = 10_000
-	regs := make([]Registration, rounds)
+	regs := make([]Blocking, rounds)
 	for i := range regs {
 		r := &regs[i]
 		r.loop, r.timer.Owner, r.interest = l, r, watchRead
@@ -101,7 +101,7 @@ func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 		for i := range regs {
 			begun.Add(1)
 			spend(i % 89)
-			_, _, _, err := regs[i].Receive(&Call{}, buf)
+			_, _, _, err := regs[i].Receive(&Call{Timeout: Forever}, buf)
 			results <- err
 		}
 	}()
@@ -115,15 +115,15 @@ func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 	}
 }
 
-// What the kernel answers after the close has nobody watch the descriptor again.
+// An answer of the kernel after the close does not have the descriptor watched again.
 func TestDisproofAfterCloseDoesNotWatch(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)
-	var r Registration
-	require.NoError(t, l.Register(&r, ours, DropWritable))
+	var r Blocking
+	require.NoError(t, l.Register(&r.Registration, ours, DropWritable))
 	p, err := r.Probe()
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
-	p.Disprove(WantRead)
+	p.Disprove(Readable)
 	require.Zero(t, r.interest)
 }

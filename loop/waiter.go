@@ -5,13 +5,13 @@ import (
 	"sync/atomic"
 )
 
-// A waiter is one parked goroutine. Whoever takes it off the Registration,
-// under its lock, must wake it; so it is woken exactly once.
+// A waiter is one parked goroutine. Whoever takes it off the Registration, under the
+// lock, must wake it; so it is woken exactly once.
 type waiter struct {
 	parker
 	next     *waiter
 	deadline int64         // on the loop's clock; 0 for none
-	cause    error         // why it was woken; nil for what it waited for
+	cause    error         // nil if what it waited for has come
 	backlog  *atomic.Int64 // counts it from being woken until it runs; or nil
 	reception
 }
@@ -24,8 +24,8 @@ func newWaiter() *waiter {
 	return w
 }
 
-// A ring is a first-in first-out list of waiters: the last one, whose next is
-// the first. An empty one takes a word.
+// A ring is a first-in, first-out list of waiters. It keeps only the last one, whose
+// next is the first, and so takes one word.
 type ring struct{ last *waiter }
 
 func (q *ring) push(w *waiter, cause error) {
@@ -52,7 +52,7 @@ func (q *ring) pop() *waiter {
 	return w
 }
 
-// move takes those off that match and pushes them to another ring.
+// move moves the waiters that match to another ring, and gives them the cause.
 func (q *ring) move(to *ring, cause error, match func(*waiter) bool) {
 	var keep ring
 	for w := q.pop(); w != nil; w = q.pop() {
@@ -65,7 +65,8 @@ func (q *ring) move(to *ring, cause error, match func(*waiter) bool) {
 	*q = keep
 }
 
-// wake wakes all of the list and says how many. The loop has them counted.
+// wake wakes all waiters of the list and returns how many. If backlog is not nil, they
+// are counted there until they run.
 func (q *ring) wake(backlog *atomic.Int64) (n int) {
 	for w := q.pop(); w != nil; w = q.pop() {
 		w.wake(backlog)
@@ -74,7 +75,7 @@ func (q *ring) wake(backlog *atomic.Int64) (n int) {
 	return n
 }
 
-// wake wakes the goroutine, which is no longer on any list.
+// wake wakes the goroutine. Its waiter is on no list any more.
 func (w *waiter) wake(backlog *atomic.Int64) {
 	if w.backlog = backlog; backlog != nil {
 		backlog.Add(1)
@@ -82,13 +83,14 @@ func (w *waiter) wake(backlog *atomic.Int64) {
 	w.unpark()
 }
 
-// sleep parks the goroutine until w is woken, and returns why.
+// sleep parks the goroutine until w is woken, and returns the cause.
 func (w *waiter) sleep() error {
 	w.park()
 	return w.resume()
 }
 
-// resume is what a goroutine that was woken does first.
+// resume takes the woken goroutine off the backlog, and returns the cause. The
+// goroutine calls it first.
 func (w *waiter) resume() error {
 	if w.backlog != nil {
 		w.backlog.Add(-1)

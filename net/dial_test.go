@@ -55,7 +55,7 @@ func tryHosts(t *testing.T, roles map[string]role) (string, bool) {
 		if strings.Contains(host, ":") {
 			family = socket.Inet6
 		}
-		s, err := socket.New(family, socket.Stream, 0, socket.Address(host), socket.Port(port))
+		s, err := socket.Config{Address: host, Port: port}.New(family, socket.Stream, 0)
 		if errors.Is(err, unix.EADDRINUSE) {
 			for _, s := range opened {
 				s.Close()
@@ -429,7 +429,7 @@ func TestDialClosesTheLosers(t *testing.T) {
 			}
 		})
 	}
-	group, err := loop.NewGroup(1, loop.RoundRobin())
+	group, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer group.Close()
 	resolver := zone{}.host("both.test", ips("127.0.0.2", "127.0.0.3"), ips()).resolver(t)
@@ -579,7 +579,7 @@ func TestDialNeverConnectsWithItself(t *testing.T) {
 }
 
 func TestDialOnAGroup(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	l, err := (&weirnet.ListenConfig{Group: g, Backlog: 5}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -700,7 +700,7 @@ func TestDialWithContextThatIsDone(t *testing.T) {
 // Whenever the time is up, there is a connection or an error, and nothing else.
 func TestDialEndsAtAnyMoment(t *testing.T) {
 	port := hostsAt(t, map[string]role{"127.0.0.2": refuses, "127.0.0.3": accepts})
-	group, err := loop.NewGroup(1, loop.RoundRobin())
+	group, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer group.Close()
 	resolver := zone{}.host("two.test", ips("127.0.0.2", "127.0.0.3"), ips()).resolver(t)

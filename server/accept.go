@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/poller"
 	"github.com/seed-2334f180/weir/socket"
@@ -22,7 +23,7 @@ import (
 
 // A listener accepts on the loop of its engine.
 type listener struct {
-	reg    loop.Registration
+	reg    loop.Handled
 	self   loop.Handler
 	eng    *engine
 	family socket.Family
@@ -70,7 +71,8 @@ func (l *listener) accept() (more bool) {
 		if !l.pending || l.resting || !s.admit(l) {
 			return false
 		}
-		fd, from, errno := socket.RawAccept(l.reg.FD())
+		var from sys.Sockaddr
+		fd, errno := sys.Accept(l.reg.FD(), &from)
 		if errno != 0 {
 			s.gone() // another listener may have been refused because of it
 			if !l.refused(errno) {
@@ -80,7 +82,7 @@ func (l *listener) accept() (more bool) {
 		}
 		l.pause = 0
 		s.counters.accepted.Add(1)
-		s.serve(l.eng, fd, l.family, from)
+		s.serve(l.eng, fd, l.family, socket.AddrFromSockaddr(&from.Raw, from.Len))
 	}
 	l.reg.Poke() // the others' turn
 	return true
@@ -267,7 +269,7 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	ls, err := socket.Resume(fd, nil, socket.Group(s.group))
+	ls, err := socket.Config{Group: s.group}.Resume(fd, nil)
 	if err != nil {
 		unix.Close(fd)
 		return nil, err

@@ -59,7 +59,7 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 		s.gone()
 		return fmt.Errorf("weir: attach: %w", err)
 	}
-	moved, err := socket.Resume(fd, input, socket.Group(s.group))
+	moved, err := socket.Config{Group: s.group}.Resume(fd, input)
 	if err != nil {
 		unix.Close(fd)
 		s.gone()
@@ -69,7 +69,7 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 		if e.loop == moved.Registration().Loop() {
 			e.load.Add(1)
 			// The handle is a view, which keeps moved from being collected.
-			if x := (&session{sock: *moved.With(context.Background())}); s.handle(x, e) {
+			if x := (&session{sock: *moved.WithContext(context.Background())}); s.handle(x, e) {
 				go x.run()
 			}
 		}

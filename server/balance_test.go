@@ -95,7 +95,7 @@ func TestServeSourceHash(t *testing.T) {
 
 func TestServeReusePort(t *testing.T) {
 	conns, open := opened()
-	g, err := loop.NewGroup(2, loop.RoundRobin())
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	srv := &server.Server{Group: g, ReusePort: true, Events: server.Events{Open: open, Data: echo}}

@@ -576,7 +576,7 @@ func TestServeStress(t *testing.T) {
 	var opens, closes, detached, asked, completed atomic.Int64
 	conns := make(chan *server.Conn, 1<<14)
 	var sockets sync.Map
-	g, err := loop.NewGroup(2, loop.RoundRobin())
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	random := func(c *server.Conn, from string) error {

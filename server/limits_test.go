@@ -140,7 +140,7 @@ func TestServeWithoutDescriptors(t *testing.T) {
 		require.Contains(t, string(out), "--- PASS")
 		return
 	}
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	var log journal

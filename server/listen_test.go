@@ -29,7 +29,7 @@ func kept(t *testing.T, host string, port int) bool {
 	if strings.Contains(host, ":") {
 		family = socket.Inet6
 	}
-	s, err := socket.New(family, socket.Stream, 0, socket.Address(host), socket.Port(port))
+	s, err := socket.Config{Address: host, Port: port}.New(family, socket.Stream, 0)
 	if err == nil {
 		t.Cleanup(func() { s.Close() })
 		return true
@@ -160,7 +160,7 @@ func TestServeListenOnThatBootCloses(t *testing.T) {
 }
 
 func TestServeRefusesBadConfiguration(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	handle := func(*socket.Socket) error { return nil }
@@ -307,7 +307,7 @@ func TestServeBootRefuses(t *testing.T) {
 
 func TestServeTick(t *testing.T) {
 	const every = 5 * time.Millisecond
-	g, err := loop.NewGroup(2, loop.RoundRobin())
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	ticks := make(chan *loop.Loop, 1024)

@@ -51,7 +51,7 @@ func (s *Server) addPackets(e *engine, sock *socket.Socket) error {
 	if s.state != serving {
 		return ErrServerClosed
 	}
-	if err := p.hook.Hang(sock.Registration(), loop.WantRead); err != nil {
+	if err := p.hook.Hang(sock.Registration(), loop.Readable); err != nil {
 		return err
 	}
 	s.packets = append(s.packets, p)
@@ -164,7 +164,7 @@ func (p *PacketListener) flush() bool {
 	}
 	if p.wanted {
 		p.wanted = false
-		_ = p.hook.Change(loop.WantRead)
+		_ = p.hook.Change(loop.Readable)
 	}
 	return true
 }
@@ -183,6 +183,6 @@ func (p *PacketListener) keep(sent int) {
 	if !p.wanted {
 		p.wanted = true
 		// On a closed socket, which ends it all.
-		_ = p.hook.Change(loop.WantRead | loop.WantWrite)
+		_ = p.hook.Change(loop.Readable | loop.Writable)
 	}
 }

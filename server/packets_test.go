@@ -58,7 +58,7 @@ func TestServePackets(t *testing.T) {
 
 func TestServePacketsInBatches(t *testing.T) {
 	const n = 300 // more than a batch
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	srv := &server.Server{Group: g, RecvBuffer: 1 << 20, Events: server.Events{Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
@@ -205,7 +205,7 @@ func TestServePacketsWaitForRoom(t *testing.T) {
 }
 
 func TestServePacketsOnEachLoop(t *testing.T) {
-	g, err := loop.NewGroup(2, loop.RoundRobin())
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	var listeners [2]atomic.Pointer[server.PacketListener]

@@ -323,12 +323,12 @@ func (s *Server) makeGroup() error {
 	if s.group = s.Group; s.group != nil {
 		return nil
 	}
-	var opts []loop.Option
+	var opts loop.Options
 	if s.LockThread {
-		opts = append(opts, loop.WithLockedThread(), loop.WithStrategy(poller.Blocking))
+		opts.LockThread, opts.Strategy = true, poller.Blocking
 	}
 	n := cmp.Or(s.Loops, runtime.GOMAXPROCS(0))
-	g, err := loop.NewGroup(n, loop.RoundRobin(), opts...)
+	g, err := loop.NewGroup(n, loop.RoundRobin(), opts)
 	if err != nil {
 		return fmt.Errorf("weir: %w", err)
 	}

@@ -159,7 +159,7 @@ func TestWhoComesDuringShutdownIsClosed(t *testing.T) {
 // A connection that was counted in, and gets to its loop when the server is closed,
 // is closed, too.
 func TestWhoComesAfterCloseIsClosed(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	srv := &Server{Group: g, Events: Events{Data: func(*Conn) error { return nil }}}
@@ -223,7 +223,7 @@ func miss(t *testing.T, x *session, peer net.Conn, line string) {
 	_, err := io.WriteString(peer, line+"\n")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		return x.sock.Registration().Look(loop.WantRead) != loop.Unready
+		return x.sock.Registration().Look(loop.Readable) != loop.Unready
 	}, 20*time.Second, time.Millisecond, "the event comes")
 	turned := make(chan struct{}) // which is through with it then
 	require.NoError(t, x.patience.eng.loop.Post(func() { close(turned) }))

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sockethook"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -61,14 +62,14 @@ func (x *session) release() uint32 {
 // on the loop of the engine that has accepted it.
 func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine) {
 	s := e.srv
-	sock, err := socket.Accepted(fd, family, s.group, e.loop)
-	if err != nil {
+	x := &session{}
+	if err := sockethook.Accepted(&x.sock, fd, int(family), s.group, e.loop); err != nil {
 		unix.Close(fd)
 		e.gone()
 		s.Log.Error("weir: a connection could not be served", "peer", from, "error", err)
 		return
 	}
-	if x := (&session{sock: sock}); s.handle(x, e) {
+	if s.handle(x, e) {
 		accepter.loop.Spawn(x.run)
 	}
 }
@@ -86,7 +87,7 @@ func (s *Server) handle(x *session, e *engine) (ready bool) {
 	_ = x.sock.SetRecvTimeout(s.Timeouts.Read)
 	_ = x.sock.SetSendTimeout(s.Timeouts.Write)
 	x.state.Store(sessionRunning)
-	if err := x.hook.Hang(x.sock.Registration(), loop.WantRead); err != nil {
+	if err := x.hook.Hang(x.sock.Registration(), loop.Readable); err != nil {
 		x.end(err)
 		return false
 	}
@@ -265,7 +266,7 @@ func (x *session) impatient() {
 
 // readable says whether a read would not wait.
 func readable(r *loop.Registration) (bool, error) {
-	switch r.Look(loop.WantRead) {
+	switch r.Look(loop.Readable) {
 	case loop.Ready:
 		return true, nil
 	case loop.Unready:
@@ -276,7 +277,7 @@ func readable(r *loop.Registration) (bool, error) {
 	q := inquiries.Get().(*loop.Inquiry)
 	defer inquiries.Put(q)
 	defer q.Reset()
-	if q.Add(r, loop.WantRead) != nil {
+	if q.Add(r, loop.Readable) != nil {
 		return false, net.ErrClosed
 	}
 	if err := q.Ask(); err != nil {
@@ -315,7 +316,7 @@ func (s *Server) abortSessions() {
 	s.retiring.Store(true)
 	s.aborting.Store(true) // before the look, for those that begin now
 	for _, x := range s.sessions() {
-		_ = x.sock.Setsockopt("SOL_SOCKET", "SO_LINGER", []int{1, 0})
+		_ = x.sock.SetLinger(0)
 		if x.claim() {
 			x.end(nil)
 		} else {

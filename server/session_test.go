@@ -127,7 +127,7 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 
 // An event may be of input that was read before the loop got to the event.
 func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	holding, release := make(chan struct{}), make(chan struct{})
@@ -340,7 +340,7 @@ func TestHandleIdleTimeouts(t *testing.T) {
 // The idle time of a handler that has run for longer begins when it returns.
 func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
 	const limit = 20 * time.Millisecond
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	struck := make(chan struct{})
@@ -379,7 +379,7 @@ func TestHandleForgetsWhoHasEnded(t *testing.T) {
 
 // Close ends a handler that waits for input, whoever has the loops.
 func TestHandleCloseEndsACall(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	running, ended := make(chan struct{}), make(chan error, 1)
@@ -405,7 +405,7 @@ func TestHandleCloseEndsACall(t *testing.T) {
 // the loop gets to sleep. With one processor, nothing else decides when.
 func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	l := g.Loops()[0]
@@ -434,7 +434,7 @@ func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
 // FirstByte has no business with who has sent something, however long it is
 // silent then.
 func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
 	release := make(chan struct{})

@@ -23,7 +23,7 @@ import (
 func TestShutdownServesTheBacklog(t *testing.T) {
 	for _, handle := range []bool{false, true} {
 		var hold atomic.Pointer[server.Conn]
-		g, err := loop.NewGroup(2, loop.RoundRobin())
+		g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 		require.NoError(t, err)
 		defer g.Close()
 		srv := &server.Server{Group: g}
@@ -155,7 +155,7 @@ func TestCloseResets(t *testing.T) {
 		srv := &server.Server{Loops: 2, Events: server.Events{Open: open, Data: echo, Close: closing, Shutdown: func(s *server.Server) { downs <- s.Stats().Conns; panic("on purpose") }}}
 		if !own {
 			var err error
-			g, err = loop.NewGroup(2, loop.RoundRobin())
+			g, err = loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 			require.NoError(t, err)
 			defer g.Close()
 			srv.Group, srv.Loops = g, 0
@@ -202,7 +202,7 @@ func TestCloseResets(t *testing.T) {
 
 // The caller has closed the loops too early.
 func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
-	g, err := loop.NewGroup(2, loop.RoundRobin())
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	path := t.TempDir() + "/s"
 	conns, open := opened()
@@ -231,7 +231,7 @@ func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
 	require.Zero(t, srv.Stats().Conns)
 	require.NoError(t, srv.Shutdown(t.Context()))
 
-	g, err = loop.NewGroup(1, loop.RoundRobin())
+	g, err = loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	blocking := &server.Server{Group: g, Handle: lines}
 	c = client(t, serve(t, blocking))
@@ -260,7 +260,7 @@ func jam(t testing.TB, l *loop.Loop) (free func()) {
 
 func jammable(t testing.TB, n int) *loop.Group {
 	t.Helper()
-	g, err := loop.NewGroup(n, loop.RoundRobin(), loop.WithTaskQueue(1), loop.WithExpiries(1))
+	g, err := loop.NewGroup(n, loop.RoundRobin(), loop.Options{TaskQueue: 1, Expiries: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { g.Close() })
 	return g

@@ -379,7 +379,7 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 		{"handle", server.Timeouts{Idle: limit}, true, "", "x\n"},
 	} {
 		t.Run(test.of, func(t *testing.T) {
-			g, err := loop.NewGroup(1, loop.RoundRobin())
+			g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 			require.NoError(t, err)
 			defer g.Close()
 			conns, open := opened()

@@ -23,10 +23,10 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 		require.Contains(t, string(out), "--- PASS")
 		return
 	}
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	l := listening(t, Inet, 8, Group(g))
+	l := listening(t, Inet, 8, Config{Group: g})
 	accepted := make(chan *Socket, 1)
 	accept := func() error {
 		s, err := l.Accept()

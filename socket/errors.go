@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -26,7 +27,7 @@ type Error struct {
 	Err   error         // what the errno does not say; may be nil
 }
 
-// Error says the operation, the address, and the reason.
+// Error returns the operation, the address, and the reason.
 func (e *Error) Error() string {
 	s := e.Op
 	if e.Addr != "" {
@@ -34,12 +35,12 @@ func (e *Error) Error() string {
 	}
 	s += ": " + e.Errno.Error()
 	if e.Err != nil {
-		s += " (" + e.Err.Error() + ")"
+		s += " (" + strings.TrimPrefix(e.Err.Error(), "loop: ") + ")"
 	}
 	return s
 }
 
-// Unwrap gives the errno and, if there is one, the error behind it.
+// Unwrap returns the errno and, if there is one, the error behind it.
 func (e *Error) Unwrap() []error {
 	if e.Err == nil {
 		return []error{e.Errno}
@@ -50,7 +51,8 @@ func (e *Error) Unwrap() []error {
 // Timeout reports whether the call's time was up.
 func (e *Error) Timeout() bool { return e.Err == loop.ErrTimeout }
 
-// Temporary reports what the errno says of itself. It is here for net.Error.
+// Temporary reports whether the errno, or a timeout, may pass. It makes Error a
+// net.Error.
 func (e *Error) Temporary() bool { return e.Timeout() || e.Errno.Temporary() }
 
 // Is matches the errors by which the standard library knows a timeout and a
@@ -67,34 +69,39 @@ func (e *Error) Is(target error) bool {
 
 var _ net.Error = (*Error)(nil)
 
-// fail makes the error of an operation from what a wait or a system call gave.
+// fail returns the error of an operation, from what a wait or a system call
+// gave.
 func fail(op, addr string, err error) error {
-	if done, ok := err.(*Error); ok { // it knows why, and not in what call
+	if done, ok := err.(*Error); ok { // it has the reason, and lacks the operation
 		named := *done
 		named.Op, named.Addr = op, cmp.Or(addr, done.Addr)
 		return &named
 	}
 	e := &Error{Op: op, Addr: addr}
-	if ended, ok := err.(*loop.Cancelled); ok {
+	if ended, ok := err.(*loop.CancelError); ok {
 		e.Errno, e.Err = unix.EINTR, ended.Cause
 		return e
 	}
-	if errors.As(err, &e.Errno) {
+	if !errors.As(err, &e.Errno) {
+		e.Errno = unix.EINTR
+		e.Err = err
 		return e
 	}
-	e.Err = err
-	switch {
-	case errors.Is(err, loop.ErrTimeout):
-		e.Errno = unix.EAGAIN
-	case errors.Is(err, loop.ErrClosed), errors.Is(err, loop.ErrLoopClosed):
-		e.Errno = unix.EBADF
-	default: // interrupted
-		e.Errno = unix.EINTR
+	for _, known := range [...]error{loop.ErrTimeout, loop.ErrClosed, loop.ErrLoopClosed, loop.ErrInterrupted} {
+		if errors.Is(err, known) { // it says more than its errno
+			e.Err = err
+		}
 	}
 	return e
 }
 
-// invalid is the error of an argument that no system call would take.
+// errnoOf returns the errno that a function of x/sys gave.
+func errnoOf(err error) syscall.Errno {
+	errno, _ := err.(syscall.Errno)
+	return errno
+}
+
+// invalid returns the error of an argument that no system call would take.
 func invalid(op, value string, errno syscall.Errno, why string) error {
 	return &Error{Op: op, Addr: value, Errno: errno, Err: errors.New(why)}
 }

@@ -129,13 +129,14 @@ func TestReadersAreServedInTheirOrder(t *testing.T) {
 	}
 }
 
-// What keeps a duplicate of the descriptor open after Close does not keep the
-// socket's events coming: not to the loop, nor to who has its number next.
+// A duplicate of the descriptor that stays open after Close delivers no events
+// of the socket: neither to the loop nor to the next socket with the same
+// number.
 func TestDuplicateOfAClosedSocket(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin())
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	l := listening(t, Unix, 1, Group(g))
+	l := listening(t, Unix, 1, Config{Group: g})
 	peer := connectedTo(t, l)
 	s, err := l.Accept()
 	require.NoError(t, err)
@@ -148,7 +149,7 @@ func TestDuplicateOfAClosedSocket(t *testing.T) {
 	defer unix.Close(dup)
 	require.NoError(t, s.Close())
 
-	next, err := New(Unix, Stream, 0, Group(g))
+	next, err := Config{Group: g}.New(Unix, Stream, 0)
 	require.NoError(t, err)
 	defer next.Close()
 	require.Equal(t, number, next.Fd(), "the least that is free")

@@ -16,7 +16,7 @@ import (
 // joining starts a server on some loops, and connects to it.
 func joining(t *testing.T, loops int) (*service, net.Conn) {
 	t.Helper()
-	group, err := loop.NewGroup(loops, loop.RoundRobin())
+	group, err := loop.NewGroup(loops, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	s := newServer(options{max: 2, line: 1000, queue: leastQueue, write: time.Minute, grace: time.Minute}, group)
 	t.Cleanup(func() {

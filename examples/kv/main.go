@@ -26,7 +26,7 @@ func main() { cli.Main("kv", parseOptions, run) }
 
 // run serves until a signal says stop.
 func run(opts options) error {
-	group, err := loop.NewGroup(opts.loops, loop.RoundRobin())
+	group, err := loop.NewGroup(opts.loops, loop.RoundRobin(), loop.Options{})
 	if err != nil {
 		return err
 	}

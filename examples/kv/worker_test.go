@@ -22,7 +22,7 @@ type bench struct {
 
 func newBench(t *testing.T, memory size) *bench {
 	t.Helper()
-	group, err := loop.NewGroup(2, loop.RoundRobin())
+	group, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, group.Close()) })
 	s := newServer(options{loops: 2, max: 1, memory: memory, request: testLimit}, group)

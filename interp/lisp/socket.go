@@ -48,7 +48,7 @@ func (s *Socket) String() string {
 }
 
 // bound is the socket, its calls ended by an interruption of the thread.
-func (t *Thread) bound(s *Socket) *socket.Socket { return s.socket.With(t.ctx) }
+func (t *Thread) bound(s *Socket) *socket.Socket { return s.socket.WithContext(t.ctx) }
 
 // failed is what a method returns for an error: nil, and *lastsocketerror* tells
 // why. An error that is no socket's is the program's, and so is an interruption.
@@ -73,7 +73,7 @@ func (t *Thread) failed(err error) (Value, error) {
 func message(e *socket.Error) string {
 	text := e.Errno.Error()
 	if e.Err != nil && !e.Timeout() && !errors.Is(e, net.ErrClosed) && e.Err != e.Errno {
-		text += " (" + e.Err.Error() + ")"
+		text += " (" + strings.TrimPrefix(e.Err.Error(), "loop: ") + ")"
 	}
 	return text
 }
@@ -125,15 +125,15 @@ func makeInstance(t *Thread, args []Value) (Value, error) {
 	if err != nil {
 		return t.failed(err)
 	}
-	maxString, opts, err := t.options(args[4:])
+	cfg, err := t.options(f, args[4:])
 	if err != nil {
 		return nil, err
 	}
-	s, err := socket.New(f, ty, protocol, opts...)
+	s, err := cfg.New(f, ty, protocol)
 	if err != nil {
 		return t.failed(err)
 	}
-	return wrap(s, maxString), nil
+	return wrap(s, cfg.MaxString), nil
 }
 
 // plain is an error as a mistake of the program, not a failure of a socket.
@@ -151,36 +151,43 @@ func protocolArg(v Value) (socket.Protocol, error) {
 }
 
 // options are the keywords of make-instance.
-func (t *Thread) options(args []Value) (maxString int, opts []socket.Option, err error) {
-	maxString = t.in.opts.MaxString
+func (t *Thread) options(family socket.Family, args []Value) (cfg socket.Config, err error) {
+	cfg.MaxString = t.in.opts.MaxString
+	bound := false // to an IP address or port, which may be empty and 0
 	err = keywords(args, map[string]func(Value) error{
 		"maxstring": func(v Value) (err error) {
-			maxString, err = within(v, 1, maxBytes)
+			cfg.MaxString, err = within(v, 1, maxBytes)
 			return err
 		},
-		"filename": func(v Value) error {
-			path, err := arg[string](v)
-			opts = append(opts, socket.Filename(path))
+		"filename": func(v Value) (err error) {
+			cfg.Filename, err = arg[string](v)
+			if err == nil && cfg.Filename == "" {
+				err = errors.New("filename: a file name is needed")
+			}
 			return err
 		},
-		"address": func(v Value) error {
-			host, err := arg[string](v)
-			opts = append(opts, socket.Address(host))
+		"address": func(v Value) (err error) {
+			bound = true
+			cfg.Address, err = arg[string](v)
 			return err
 		},
-		"port": func(v Value) error {
-			port, err := within(v, 0, 65535)
-			opts = append(opts, socket.Port(port))
+		"port": func(v Value) (err error) {
+			bound = true
+			cfg.Port, err = within(v, 0, 65535)
 			return err
 		},
 		"reuseaddress": func(v Value) error {
-			if v != nil {
-				opts = append(opts, socket.ReuseAddress())
-			}
+			cfg.ReuseAddress = v != nil
 			return nil
 		},
 	})
-	return maxString, append(opts, socket.MaxString(maxString)), err
+	if bound && cfg.Address == "" { // all local addresses
+		cfg.Address = "0.0.0.0"
+		if family == socket.Inet6 {
+			cfg.Address = "::"
+		}
+	}
+	return cfg, err
 }
 
 // keywords gives each value to what its keyword stands for.

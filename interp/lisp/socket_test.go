@@ -192,7 +192,7 @@ func TestConnectTimeout(t *testing.T) {
 // fullBacklog is the path of a unix socket to which a connect waits.
 func fullBacklog(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "full")
-	l, err := socket.New(socket.Unix, socket.Stream, 0, socket.Filename(path))
+	l, err := socket.Config{Filename: path}.New(socket.Unix, socket.Stream, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	require.NoError(t, l.Listen(0))

@@ -64,7 +64,7 @@ func (h *handle) bounded(L *glua.LState, wait time.Duration, last *time.Duration
 		return h.socket, nil
 	}
 	if ctx != h.viewContext {
-		h.view, h.viewContext = h.socket.With(ctx), ctx
+		h.view, h.viewContext = h.socket.WithContext(ctx), ctx
 	}
 	return h.view, nil
 }
