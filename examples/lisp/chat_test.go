@@ -11,13 +11,17 @@ import (
 
 func TestChat(t *testing.T) {
 	for name, connect := range clients {
-		t.Run(name, func(t *testing.T) { chat(t, connect) })
+		other := connect
+		if name == "nc" { // it stays when the server has closed the connection
+			other = clients["Go"]
+		}
+		t.Run(name, func(t *testing.T) { chat(t, connect, other) })
 	}
 }
 
-func chat(t *testing.T, connect func(*testing.T, string) *client) {
+func chat(t *testing.T, first, other func(*testing.T, string) *client) {
 	addr := serve(t, "chat.lisp", "127.0.0.1", "0")
-	ann, bob := connect(t, addr), connect(t, addr)
+	ann, bob := first(t, addr), other(t, addr)
 	ann.hears("What is your name?")
 	bob.hears("What is your name?")
 	ann.says("ann\n")
@@ -45,7 +49,7 @@ func chat(t *testing.T, connect func(*testing.T, string) *client) {
 	bob.ends()
 	ann.hears("* bob has left")
 
-	cat := connect(t, addr)
+	cat := other(t, addr)
 	cat.hears("What is your name?")
 	cat.says("cat\n")
 	cat.hears("* cat has joined")
