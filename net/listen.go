@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -89,18 +90,50 @@ func (lc *ListenConfig) ListenSocket(ctx context.Context, network, address strin
 // ListenPacket opens a datagram socket, as the function ListenPacket does. The
 // context bounds the look-up of the address alone.
 func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	s, network, err := lc.packetSocket(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return packetConnOf(s, network), nil
+}
+
+// ListenPacketSocket is ListenPacket for programs that use the socket itself.
+func (lc *ListenConfig) ListenPacketSocket(ctx context.Context, network, address string) (*socket.Socket, error) {
+	s, _, err := lc.packetSocket(ctx, network, address)
+	return s, err
+}
+
+// packetSocket opens a datagram or a raw socket, and returns the name of its network.
+func (lc *ListenConfig) packetSocket(ctx context.Context, network, address string) (*socket.Socket, string, error) {
 	t, at, err := lc.address(ctx, network, address)
 	if err != nil {
-		return nil, opError("listen", network, nil, nil, err)
+		return nil, "", opError("listen", network, nil, nil, err)
 	}
 	if t.tcp() || t.unix() && t.typ != socket.Dgram {
-		return nil, opError("listen", network, nil, at, unexpected(address))
+		return nil, "", opError("listen", network, nil, at, unexpected(address))
 	}
 	s, err := lc.listenPacket(t, at)
 	if err != nil {
-		return nil, opError("listen", network, nil, at, err)
+		return nil, "", opError("listen", network, nil, at, err)
 	}
-	return packetConnOf(s, t.network), nil
+	return s, t.network, nil
+}
+
+// Tune sets on a TCP socket that listens already, such as an inherited one, the
+// options that Listen sets for accepted connections to inherit: TCP_NODELAY and
+// keep-alive. It leaves a socket of another protocol alone. A closed socket is
+// net.ErrClosed.
+func (lc *ListenConfig) Tune(s *socket.Socket) error {
+	return control(s, func(fd int) error {
+		protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		if err != nil {
+			return os.NewSyscallError("getsockopt", err)
+		}
+		if protocol == unix.IPPROTO_TCP {
+			prepareTCP(fd, lc.KeepAlive, lc.KeepAliveConfig)
+		}
+		return nil
+	})
 }
 
 func packetConnOf(s *socket.Socket, network string) net.PacketConn {

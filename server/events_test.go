@@ -35,7 +35,7 @@ func TestServeCallsBackInOrder(t *testing.T) {
 			Open: func(c *server.Conn) error { calls.add("open"); return nil },
 			Data: func(c *server.Conn) error { calls.add("data " + string(c.Next(-1))); return nil },
 			End:  func(c *server.Conn) error { calls.add("end"); c.Close(); return nil },
-			Close: func(c *server.Conn, err error) {
+			Closed: func(c *server.Conn, err error) {
 				calls.add("close")
 				over <- err
 			},
@@ -51,7 +51,7 @@ func TestServeCallsBackInOrder(t *testing.T) {
 
 func TestServeWithoutEndIsEOF(t *testing.T) {
 	over, closing := ended()
-	addr := serve(t, &server.Server{Events: server.Events{Data: echo, Close: closing}})
+	addr := serve(t, &server.Server{Events: server.Events{Data: echo, Closed: closing}})
 	c := client(t, addr)
 	send(t, c, "x")
 	expect(t, c, "x")
@@ -66,10 +66,10 @@ func TestServeEndComesOnce(t *testing.T) {
 	over, closing := ended()
 	var n int
 	srv := &server.Server{HighWater: 1 << 10, Events: server.Events{
-		Open:  open,
-		Data:  func(c *server.Conn) error { c.Next(-1); return nil },
-		End:   func(c *server.Conn) error { n++; ends <- n; return nil },
-		Close: closing,
+		Open:   open,
+		Data:   func(c *server.Conn) error { c.Next(-1); return nil },
+		End:    func(c *server.Conn) error { n++; ends <- n; return nil },
+		Closed: closing,
 	}}
 	addr := serve(t, srv)
 	c := client(t, addr)
@@ -150,7 +150,7 @@ func TestServeKeepsWhatDataLeaves(t *testing.T) {
 			}
 			data, got := frames(len(sizes))
 			over, closing := ended()
-			addr := serve(t, &server.Server{Events: server.Events{Data: data, Close: closing}})
+			addr := serve(t, &server.Server{Events: server.Events{Data: data, Closed: closing}})
 			c := client(t, addr)
 			for rest := all; len(rest) > 0; {
 				n := min(piece.size(), len(rest))
@@ -205,7 +205,9 @@ func TestServeReadsInput(t *testing.T) {
 	require.Equal(t, "789ab", string(conn.Peek(-1)))
 	require.Equal(t, 5, conn.Discard(100))
 	n, err = conn.Read(buf)
-	require.Equal(t, io.EOF, err)
+	require.ErrorIs(t, err, server.ErrNoInput)
+	require.NotErrorIs(t, err, io.EOF, "more may arrive")
+	require.ErrorIs(t, err, unix.EAGAIN)
 	require.Zero(t, n)
 	release()
 	turned(t, conn)
@@ -217,9 +219,9 @@ func TestServeOpenSeesNoInputAndTheErrorCloses(t *testing.T) {
 	over, closing := ended()
 	refused := io.ErrClosedPipe
 	addr := serve(t, &server.Server{Events: server.Events{
-		Open:  func(c *server.Conn) error { return refused },
-		Data:  func(c *server.Conn) error { panic("not called") },
-		Close: closing,
+		Open:   func(c *server.Conn) error { return refused },
+		Data:   func(c *server.Conn) error { panic("not called") },
+		Closed: closing,
 	}})
 	c := client(t, addr)
 	require.Equal(t, refused, weirtest.Take(t, over))
@@ -236,7 +238,7 @@ func TestServeErrorOfDataClosesAtOnce(t *testing.T) {
 			c.Next(-1)
 			return io.ErrShortBuffer
 		},
-		Close: closing,
+		Closed: closing,
 	}})
 	c := client(t, addr)
 	send(t, c, "x")
@@ -248,7 +250,7 @@ func TestServeErrorOfDataClosesAtOnce(t *testing.T) {
 
 func TestServeInputFull(t *testing.T) {
 	over, closing := ended()
-	addr := serve(t, &server.Server{MaxInput: 100, Events: server.Events{Data: func(*server.Conn) error { return nil }, Close: closing}})
+	addr := serve(t, &server.Server{MaxInput: 100, Events: server.Events{Data: func(*server.Conn) error { return nil }, Closed: closing}})
 	c := client(t, addr)
 	send(t, c, strings.Repeat("x", 100))
 	b := client(t, addr)
@@ -346,7 +348,7 @@ func TestServePanicEndsItsConnectionAlone(t *testing.T) {
 				},
 				End:      func(c *server.Conn) error { c.Close(); return at(c, "end") },
 				Pressure: func(c *server.Conn, on bool) { _ = at(c, "pressure") },
-				Close:    func(c *server.Conn, err error) { over <- err; _ = at(c, "close") },
+				Closed:   func(c *server.Conn, err error) { over <- err; _ = at(c, "close") },
 			}}
 			srv.Loops = 1
 			addr := serve(t, srv)

@@ -53,7 +53,7 @@ func (s *Server) Inherit() (n int, err error) {
 	}
 	total, err := strconv.Atoi(count)
 	if err != nil || total < 0 || total > math.MaxInt32 {
-		return 0, fmt.Errorf("weir: inherit: %s is %q, not a number of descriptors", envFds, count)
+		return 0, fmt.Errorf("server: inherit: %s is %q, not a number of descriptors", envFds, count)
 	}
 	var taken []*socket.Socket // and not served yet
 	rest := firstInherited     // the first that is not taken
@@ -69,7 +69,7 @@ func (s *Server) Inherit() (n int, err error) {
 	if hasReady {
 		fd, err := strconv.Atoi(ready)
 		if err != nil || fd < firstInherited {
-			return 0, fmt.Errorf("weir: inherit: %s is %q, not a descriptor", envReady, ready)
+			return 0, fmt.Errorf("server: inherit: %s is %q, not a descriptor", envReady, ready)
 		}
 		unix.CloseOnExec(fd)
 		pipe = os.NewFile(uintptr(fd), "ready")
@@ -84,20 +84,20 @@ func (s *Server) Inherit() (n int, err error) {
 			err = s.checkOther(ls)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("weir: inherit: descriptor %d: %w", fd, err)
+			return 0, fmt.Errorf("server: inherit: descriptor %d: %w", fd, err)
 		}
 	}
 	// Before they are served: when it fails, the predecessor goes on alone.
 	if hasReady {
 		if _, err := pipe.Write([]byte{1}); err != nil {
-			return 0, fmt.Errorf("weir: inherit: %w", err)
+			return 0, fmt.Errorf("server: inherit: %w", err)
 		}
 	}
 	for n < total {
 		// What systemd has made, it keeps, and it is its to remove.
 		owned := hasReady && n < len(names) && names[n] == nameOwned
-		if err := s.add(s.pick(socket.Addr{}), taken[0], owned); err != nil {
-			return n, fmt.Errorf("weir: inherit: descriptor %d: %w", firstInherited+n, err)
+		if err := s.add(s.pick(socket.Addr{}), taken[0], origin{path: owned && !s.KeepPath}); err != nil {
+			return n, fmt.Errorf("server: inherit: descriptor %d: %w", firstInherited+n, err)
 		}
 		taken = taken[1:]
 		n++
@@ -128,13 +128,13 @@ func closeInherited(from, to int) {
 // and Handover returns an error; this server then goes on as before.
 func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 	if cmd == nil {
-		return errors.New("weir: handover: the command is nil")
+		return errors.New("server: handover: the command is nil")
 	}
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	if len(cmd.ExtraFiles) > 0 {
-		return fmt.Errorf("weir: handover: the command has %d extra files already", len(cmd.ExtraFiles))
+		return fmt.Errorf("server: handover: the command has %d extra files already", len(cmd.ExtraFiles))
 	}
 	files, names, err := s.files()
 	defer func() {
@@ -143,11 +143,11 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 		}
 	}()
 	if err != nil {
-		return fmt.Errorf("weir: handover: %w", err)
+		return fmt.Errorf("server: handover: %w", err)
 	}
 	listener, told, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("weir: handover: %w", err)
+		return fmt.Errorf("server: handover: %w", err)
 	}
 	defer listener.Close()
 	cmd.ExtraFiles = append(files[:len(files):len(files)], told)
@@ -158,7 +158,7 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 	err = cmd.Start()
 	told.Close()
 	if err != nil {
-		return fmt.Errorf("weir: handover: %w", err)
+		return fmt.Errorf("server: handover: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { listener.Close() })
 	defer stop()
@@ -168,7 +168,7 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return fmt.Errorf("weir: handover: the successor did not serve: %w", err)
+		return fmt.Errorf("server: handover: the successor did not serve: %w", err)
 	}
 	s.mu.Lock()
 	s.handed = true
@@ -184,7 +184,7 @@ func (s *Server) files() (files []*os.File, names []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != serving {
-		return nil, nil, ErrServerClosed
+		return nil, nil, ErrClosed
 	}
 	add := func(name string, use func() error, fd func() int, done func()) {
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -228,4 +229,34 @@ func TestServePacketsOnEachLoop(t *testing.T) {
 	_, _ = c.Write([]byte(strings.Repeat("x", 10)))
 	_, err = c.Read(make([]byte, 10))
 	require.ErrorIs(t, err, unix.ECONNREFUSED)
+}
+
+// Whatever recvmmsg(2) says for good, the server rests between the attempts, says
+// so once, and ends when it is told to.
+func TestServePacketsThatAreRefusedForGood(t *testing.T) {
+	for _, errno := range []syscall.Errno{unix.EACCES, unix.EOPNOTSUPP, unix.ECONNREFUSED} {
+		t.Run(unix.ErrnoName(errno), func(t *testing.T) {
+			if !inChild(t) {
+				return
+			}
+			g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+			require.NoError(t, err)
+			defer g.Close()
+			var log journal
+			srv := &server.Server{Log: log.logger(), Group: g, Events: server.Events{Packet: echoPackets}}
+			addr := serveOn(t, srv, "udp4", "127.0.0.1:0")
+			deny(t, unix.SYS_RECVMMSG, errno)
+			send(t, udpClient(t, addr), "x")
+			weirtest.Eventually(t, func() bool { return srv.Stats().Pauses == 1 }, "it is counted")
+			turns := g.Loops()[0].Turns()
+			time.Sleep(300 * time.Millisecond)
+			require.Less(t, g.Loops()[0].Turns()-turns, uint64(40), "the loop rests")
+			require.EqualValues(t, 1, srv.Stats().Pauses)
+			require.Equal(t, 1, log.count("receiving pauses"))
+			require.Equal(t, 1, log.count(errno.Error()))
+			over := make(chan error, 1)
+			go func() { over <- srv.Close() }()
+			require.NoError(t, weirtest.Take(t, over))
+		})
+	}
 }

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/sockethook"
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// A session is a connection that Server.Handle serves. While it has nothing to
+// A session is a connection that Server.Handler serves. While it has nothing to
 // read it has no goroutine: it hangs on its Socket as an observer.
 type session struct {
 	sock     socket.Socket
@@ -65,8 +66,8 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 	x := &session{}
 	if err := sockethook.Accepted(&x.sock, fd, int(family), s.group, e.loop); err != nil {
 		unix.Close(fd)
-		e.gone()
-		s.Log.Error("weir: a connection could not be served", "peer", from, "error", err)
+		e.srv.gone()
+		s.Log.Error("server: a connection could not be served", "peer", from, "error", err)
 		return
 	}
 	if s.handle(x, e) {
@@ -132,7 +133,28 @@ func (x *session) run() {
 		if !x.rest() {
 			return
 		}
+		if x.atEnd() {
+			x.end(nil)
+			return
+		}
 	}
+}
+
+// atEnd reports whether nothing is left to read but the end of the stream, or an
+// error. Without this look a handler that returns nil there would be called
+// again and again.
+func (x *session) atEnd() bool {
+	if x.sock.Buffered() > 0 {
+		return false
+	}
+	reg := x.sock.Registration()
+	if reg.Use() != nil {
+		return true
+	}
+	defer reg.Done()
+	var b [1]byte
+	n, errno := sys.Recv(reg.FD(), b[:], unix.MSG_PEEK)
+	return n == 0 && errno != unix.EAGAIN
 }
 
 // rest makes the session idle, unless it is over or there is something to read.
@@ -166,13 +188,12 @@ func (x *session) idle() (ready bool) {
 func (x *session) call() (err error) {
 	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			err = x.patience.eng.srv.panicked(v)
-		} else if !returned {
+		if !returned {
 			x.end(nil)
 		}
 	}()
-	err = x.patience.eng.srv.Handle(&x.sock)
+	s := x.patience.eng.srv
+	err = guard(s, &x.sock, s.Handler)
 	returned = true
 	return err
 }
@@ -188,11 +209,11 @@ func (x *session) end(why error) {
 	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE),
 		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
 	default:
-		x.patience.eng.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
+		x.patience.eng.srv.Log.Error("server: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
 	}
 	if !x.leave() {
 		_ = x.sock.Close() // unless the handler has
-		x.patience.eng.gone()
+		x.patience.eng.srv.gone()
 	}
 }
 
@@ -211,7 +232,7 @@ func (x *session) leave() bool {
 	}
 	if e.post(func() { e.open(arrival{fd: fd, peer: peer, close: true}) }) != nil { // the loop was closed
 		unix.Close(fd)
-		e.gone()
+		e.srv.gone()
 	}
 	return true
 }
@@ -316,7 +337,7 @@ func (s *Server) abortSessions() {
 	s.retiring.Store(true)
 	s.aborting.Store(true) // before the look, for those that begin now
 	for _, x := range s.sessions() {
-		_ = x.sock.SetLinger(0)
+		resetOnClose(x.sock.Registration())
 		if x.claim() {
 			x.end(nil)
 		} else {

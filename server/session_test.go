@@ -35,7 +35,7 @@ func lines(s *socket.Socket) error {
 func TestHandleServesRequests(t *testing.T) {
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
 		var calls atomic.Int64
-		srv := &server.Server{Handle: func(s *socket.Socket) error {
+		srv := &server.Server{Handler: func(s *socket.Socket) error {
 			calls.Add(1)
 			return lines(s)
 		}}
@@ -56,7 +56,7 @@ func TestHandleServesRequests(t *testing.T) {
 
 func TestHandleIsCalledAgainForWhatItDidNotRead(t *testing.T) {
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
-		c := client(t, listen(&server.Server{Handle: func(s *socket.Socket) error {
+		c := client(t, listen(&server.Server{Handler: func(s *socket.Socket) error {
 			buf := make([]byte, 3)
 			n, err := s.Recv(buf, 0)
 			if err != nil {
@@ -72,11 +72,31 @@ func TestHandleIsCalledAgainForWhatItDidNotRead(t *testing.T) {
 	})
 }
 
+// A handler that takes the end of the stream for a pause is not called for ever.
+func TestHandleThatReturnsNilAtTheEnd(t *testing.T) {
+	for name, handler := range map[string]func(*socket.Socket) error{
+		"reads":        func(s *socket.Socket) error { _, _ = s.Recv(make([]byte, 10), 0); return nil },
+		"reads ahead":  func(s *socket.Socket) error { _, _ = s.ReadString(); return nil },
+		"reads a byte": func(s *socket.Socket) error { _, _ = s.Recv(make([]byte, 1), 0); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int64
+			srv := &server.Server{Handler: func(s *socket.Socket) error { calls.Add(1); return handler(s) }}
+			c := client(t, serve(t, srv))
+			send(t, c, "hello")
+			require.NoError(t, c.(*net.TCPConn).CloseWrite())
+			expectEnd(t, c)
+			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
+			require.LessOrEqual(t, calls.Load(), int64(6))
+		})
+	}
+}
+
 // Between requests a connection has neither a goroutine nor a buffer.
 func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 	const n = 300
 	started := make(chan struct{}, n)
-	srv := &server.Server{Loops: 1, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Loops: 1, Handler: func(s *socket.Socket) error {
 		started <- struct{}{}
 		return lines(s)
 	}}
@@ -140,7 +160,7 @@ func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	}}}
 	var calls atomic.Int64
 	inHandler, goOn := make(chan struct{}, 8), make(chan struct{})
-	blocking := &server.Server{Group: g, Handle: func(s *socket.Socket) error {
+	blocking := &server.Server{Group: g, Handler: func(s *socket.Socket) error {
 		calls.Add(1)
 		if err := lines(s); err != nil {
 			return err
@@ -207,7 +227,7 @@ func TestHandleErrorsCloseAndAreLogged(t *testing.T) {
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			var log journal
-			srv := &server.Server{Log: log.logger(), Handle: func(s *socket.Socket) error {
+			srv := &server.Server{Log: log.logger(), Handler: func(s *socket.Socket) error {
 				if _, err := s.ReadLine(); err != nil {
 					return err
 				}
@@ -239,7 +259,7 @@ func btoi(b bool) int {
 func TestHandleClosesInGoodOrder(t *testing.T) {
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
 		const size = 1 << 20
-		srv := &server.Server{SendBuffer: 4 << 20, Handle: func(s *socket.Socket) error {
+		srv := &server.Server{SendBuffer: 4 << 20, Handler: func(s *socket.Socket) error {
 			if _, err := s.ReadLine(); err != nil {
 				return err
 			}
@@ -261,7 +281,7 @@ func TestHandleClosesInGoodOrder(t *testing.T) {
 // The program has kept a Socket, and closes it when nobody serves it.
 func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
 	sockets := make(chan *socket.Socket, 1)
-	srv := &server.Server{Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Handler: func(s *socket.Socket) error {
 		if err := lines(s); err != nil {
 			return err
 		}
@@ -283,7 +303,7 @@ func TestHandleReceiveTimeout(t *testing.T) {
 	var log journal
 	got := make(chan error, 1)
 	took := make(chan time.Duration, 1)
-	srv := &server.Server{Log: log.logger(), Timeouts: server.Timeouts{Read: limit, Write: time.Hour}, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Log: log.logger(), Timeouts: server.Timeouts{Read: limit, Write: time.Hour}, Handler: func(s *socket.Socket) error {
 		begin := time.Now()
 		_, err := s.ReadLine()
 		took <- time.Since(begin)
@@ -319,7 +339,7 @@ func TestHandleIdleTimeouts(t *testing.T) {
 		{"idle after many", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 5},
 	} {
 		t.Run(of.name, func(t *testing.T) {
-			srv := &server.Server{Timeouts: of.timeouts, Handle: lines}
+			srv := &server.Server{Timeouts: of.timeouts, Handler: lines}
 			begin := time.Now()
 			c := client(t, serve(t, srv))
 			for range of.requests {
@@ -344,7 +364,7 @@ func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
 	require.NoError(t, err)
 	defer g.Close()
 	struck := make(chan struct{})
-	srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handler: func(s *socket.Socket) error {
 		// The session's timer was set before this one.
 		if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(struck) }); err != nil {
 			return err
@@ -362,7 +382,7 @@ func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
 // A timeout far away does not keep the memory of a connection that has ended.
 func TestHandleForgetsWhoHasEnded(t *testing.T) {
 	sockets := make(chan weak.Pointer[socket.Socket], 1)
-	srv := &server.Server{Timeouts: server.Timeouts{Idle: time.Hour}, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Timeouts: server.Timeouts{Idle: time.Hour}, Handler: func(s *socket.Socket) error {
 		sockets <- weak.Make(s)
 		_, err := s.ReadLine()
 		if err != nil {
@@ -383,7 +403,7 @@ func TestHandleCloseEndsACall(t *testing.T) {
 	require.NoError(t, err)
 	defer g.Close()
 	running, ended := make(chan struct{}), make(chan error, 1)
-	srv := &server.Server{Group: g, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Group: g, Handler: func(s *socket.Socket) error {
 		if _, err := s.ReadLine(); err != nil {
 			return err
 		}
@@ -410,7 +430,7 @@ func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
 	defer g.Close()
 	l := g.Loops()[0]
 	awake := make(chan bool, 1)
-	addr := serve(t, &server.Server{Group: g, Handle: func(s *socket.Socket) error {
+	addr := serve(t, &server.Server{Group: g, Handler: func(s *socket.Socket) error {
 		_, busy := l.Busy()
 		awake <- busy
 		return lines(s)
@@ -438,7 +458,7 @@ func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
 	require.NoError(t, err)
 	defer g.Close()
 	release := make(chan struct{})
-	srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond}, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond}, Handler: func(s *socket.Socket) error {
 		err := lines(s)
 		<-release
 		return err
@@ -460,7 +480,7 @@ func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
 
 func TestHandleShutdown(t *testing.T) {
 	running, release := make(chan struct{}, 1), make(chan struct{})
-	srv := &server.Server{Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Handler: func(s *socket.Socket) error {
 		line, err := s.ReadLine()
 		if err != nil {
 			return err
@@ -493,7 +513,7 @@ func TestHandleShutdown(t *testing.T) {
 func TestHandleShutdownAtTheDeadline(t *testing.T) {
 	running := make(chan struct{}, 1)
 	ended := make(chan error, 1)
-	srv := &server.Server{Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Handler: func(s *socket.Socket) error {
 		running <- struct{}{}
 		for {
 			if _, err := s.ReadLine(); err != nil {
@@ -514,7 +534,7 @@ func TestHandleShutdownAtTheDeadline(t *testing.T) {
 }
 
 func TestHandleAttach(t *testing.T) {
-	srv := &server.Server{Handle: lines}
+	srv := &server.Server{Handler: lines}
 	t.Cleanup(func() { srv.Close() })
 	a, b := weirtest.Pair(t, socket.Stream)
 	_, err := b.WriteString("one\ntwo\nthree\n")

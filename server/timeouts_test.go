@@ -120,7 +120,7 @@ func TestServeTimeouts(t *testing.T) {
 						}
 						return nil
 					},
-					Close: closing,
+					Closed: closing,
 				}}
 				if own {
 					srv.Timeouts = server.Timeouts{FirstByte: time.Hour, Idle: time.Hour, Read: time.Hour, Write: time.Hour, Linger: time.Hour}
@@ -143,7 +143,7 @@ func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // for the pool to be one
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Loops: 1, Timeouts: server.Timeouts{Write: short}, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Loops: 1, Timeouts: server.Timeouts{Write: short}, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	addr := serveOn(t, srv, "unix", t.TempDir()+"/s")
 	c := client(t, addr)
 	conn := weirtest.Take(t, conns)
@@ -168,7 +168,7 @@ func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
 func TestServeWriteTimeoutCountsFromProgress(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Timeouts: server.Timeouts{Write: 200 * time.Millisecond}, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Timeouts: server.Timeouts{Write: 200 * time.Millisecond}, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	c := client(t, serveOn(t, srv, "unix", t.TempDir()+"/s"))
 	conn := weirtest.Take(t, conns)
 	written := stuffed(t, conn, 4<<20)
@@ -194,7 +194,7 @@ func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
 			}
 			return nil
 		},
-		Close: closing,
+		Closed: closing,
 	}})
 	stream := client(t, addr)
 	var gap time.Duration // the longest between two sends
@@ -226,9 +226,9 @@ func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
 	addr := serve(t, &server.Server{Timeouts: server.Timeouts{Idle: short, Read: short, FirstByte: short}, Events: server.Events{
-		Open:  func(c *server.Conn) error { c.PauseRead(); return open(c) },
-		Data:  func(c *server.Conn) error { return nil },
-		Close: closing,
+		Open:   func(c *server.Conn) error { c.PauseRead(); return open(c) },
+		Data:   func(c *server.Conn) error { return nil },
+		Closed: closing,
 	}})
 	c := client(t, addr)
 	conn := weirtest.Take(t, conns)
@@ -292,7 +292,7 @@ func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
 					c.PauseRead()
 					return open(c)
 				},
-				Close: closing,
+				Closed: closing,
 			}})
 			send(t, client(t, addr), of.input)
 			conn := weirtest.Take(t, conns)
@@ -306,9 +306,9 @@ func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
 		const size = 8 << 20 // more than the kernel takes
 		over, closing := ended()
 		c := client(t, serve(t, &server.Server{Timeouts: server.Timeouts{Idle: short}, Events: server.Events{
-			Open:  func(c *server.Conn) error { _, err := c.Write(make([]byte, size)); return err },
-			Data:  echo,
-			Close: closing,
+			Open:   func(c *server.Conn) error { _, err := c.Write(make([]byte, size)); return err },
+			Data:   echo,
+			Closed: closing,
 		}}))
 		expect(t, c, "\x00") // it is written
 		time.Sleep(part)
@@ -336,7 +336,7 @@ func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
 			}
 			return nil
 		},
-		Close: closing,
+		Closed: closing,
 	}})
 	slow, watched := client(t, addr), client(t, addr)
 	first := weirtest.Take(t, conns)
@@ -385,7 +385,7 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 			conns, open := opened()
 			srv := &server.Server{Group: g, SendBuffer: 16 << 10, Timeouts: test.timeouts}
 			if test.handle {
-				srv.Handle = lines
+				srv.Handler = lines
 			} else {
 				srv.Events = server.Events{Open: open, Data: data}
 			}
@@ -457,7 +457,7 @@ func TestServeDoesNotLinger(t *testing.T) {
 			_, err = c.Write(make([]byte, 128<<10)) // the kernel has it then, and not the peer
 			return err
 		},
-		Close: closing,
+		Closed: closing,
 	}}
 	addr := serve(t, srv)
 	c, err := net.Dial("tcp", addr.String())

@@ -252,7 +252,7 @@ func TestServeOutputFull(t *testing.T) {
 	srv := &server.Server{MaxOutput: most, SendBuffer: 16 << 10, Events: server.Events{Open: open, Data: func(c *server.Conn) error {
 		p := c.Next(-1)
 		n, err := c.Write(make([]byte, most+1))
-		if n != 0 || err != server.ErrOutputFull {
+		if n != 0 || !errors.Is(err, server.ErrOutputFull) {
 			return fmt.Errorf("%d, %v", n, err)
 		}
 		_, err = c.Write(p)
@@ -268,14 +268,16 @@ func TestServeOutputFull(t *testing.T) {
 	big := make([]byte, most+1)
 	n, err := conn.Write(big)
 	require.Zero(t, n)
-	require.Equal(t, server.ErrOutputFull, err)
+	require.ErrorIs(t, err, server.ErrOutputFull)
 	n, err = conn.WriteString(string(big))
 	require.Zero(t, n)
-	require.Equal(t, server.ErrOutputFull, err)
+	require.ErrorIs(t, err, server.ErrOutputFull)
 	n, err = conn.Writev([][]byte{big[:most], big[:1]})
 	require.Zero(t, n)
-	require.Equal(t, server.ErrOutputFull, err)
-	require.Equal(t, server.ErrOutputFull, conn.WriteAsync(big, func(error) { panic("called") }))
+	require.ErrorIs(t, err, server.ErrOutputFull)
+	err = conn.WriteAsync(big, func(error) { panic("called") })
+	require.ErrorIs(t, err, server.ErrOutputFull)
+	require.ErrorContains(t, err, "1048577 bytes: Server.MaxOutput is 1048576", "it does not blame the peer")
 
 	written := stuffed(t, conn, most-64<<10)
 	for {
@@ -372,14 +374,14 @@ func TestServeWriteAsyncOfAConnectionThatEnds(t *testing.T) {
 		want error
 	}{
 		{"abort", func(c *server.Conn, _ net.Conn, _ *server.Server) { c.Abort() }, server.ErrAborted},
-		{"server", func(_ *server.Conn, _ net.Conn, srv *server.Server) { srv.Close() }, server.ErrServerClosed},
+		{"server", func(_ *server.Conn, _ net.Conn, srv *server.Server) { srv.Close() }, server.ErrClosed},
 		{"peer", func(_ *server.Conn, p net.Conn, _ *server.Server) { _ = p.(*net.TCPConn).SetLinger(0); p.Close() }, unix.ECONNRESET},
 		{"close", func(c *server.Conn, p net.Conn, _ *server.Server) { c.Close(); _, _ = io.Copy(io.Discard, p) }, nil},
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			conns, open := opened()
 			over, closing := ended()
-			srv := &server.Server{SendBuffer: 16 << 10, Events: server.Events{Open: open, Data: echo, Close: closing}}
+			srv := &server.Server{SendBuffer: 16 << 10, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 			c := client(t, serve(t, srv))
 			conn := weirtest.Take(t, conns)
 			stuffed(t, conn, 1<<20)
@@ -428,7 +430,7 @@ func TestServeWriteFindsThePeerGone(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
 	addr := serve(t, &server.Server{Events: server.Events{
-		Open: open, Close: closing,
+		Open: open, Closed: closing,
 		Data: func(c *server.Conn) error { c.Next(-1); return nil },
 		End:  func(c *server.Conn) error { return nil }, // it stays open
 	}})

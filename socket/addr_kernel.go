@@ -19,8 +19,8 @@ import (
 // A sockaddr is an address in the kernel's form.
 type sockaddr sys.Sockaddr
 
-// pathOffset is where sun_path begins; linkOffset where sll_addr does, which
-// holds longer addresses than its declaration says.
+// pathOffset is where sun_path begins. linkOffset is where sll_addr begins,
+// which may be longer than its declaration.
 const (
 	pathOffset = uint32(unsafe.Offsetof(unix.RawSockaddrUnix{}.Path))
 	linkOffset = uint32(unsafe.Offsetof(unix.RawSockaddrLinklayer{}.Addr))
@@ -111,8 +111,8 @@ func (sa *sockaddr) encodePacket(a Addr) error {
 	return nil
 }
 
-// decode reads the kernel's form. A family without a form here gives the zero
-// Addr.
+// decode reads the kernel's form. A family that this package does not know
+// gives the zero Addr.
 func (sa *sockaddr) decode() Addr {
 	if sa.Len < 2 {
 		return Addr{}
@@ -181,19 +181,20 @@ func peerAddr(fd int) (Addr, syscall.Errno) {
 	return sa.decode(), 0
 }
 
-// bytes is n bytes of the kernel's form from offset on, or as many as it has.
+// bytes returns n bytes of the kernel's form from offset on, or as many as it
+// has.
 func (sa *sockaddr) bytes(offset, n uint32) []byte {
 	all := unsafe.Slice((*byte)(unsafe.Pointer(&sa.Raw)), unix.SizeofSockaddrAny)
 	return all[offset:min(offset+n, uint32(len(all)))]
 }
 
-// swapped turns a port from or to network byte order. Linux on amd64 and arm64
-// is little-endian.
+// swapped converts a port to or from network byte order. Linux on amd64 and
+// arm64 is little-endian.
 func swapped(port uint16) uint16 { return port<<8 | port>>8 }
 
-// interfaces remembers the names of the network interfaces for a minute, as
-// package net does for IPv6 zones: each datagram from a link-local address
-// needs one.
+// interfaces caches the names of the network interfaces for a minute, as
+// package net does for IPv6 zones, because every datagram from a link-local
+// address needs one.
 var interfaces interfaceNames
 
 type interfaceNames struct {

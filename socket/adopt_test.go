@@ -116,5 +116,5 @@ func TestNewThatFailsLeavesNoPath(t *testing.T) {
 	require.NoError(t, os.WriteFile(dir+"/s", nil, 0o600))
 	_, err = Config{Filename: dir + "/s"}.New(Unix, Stream, 0)
 	require.ErrorIs(t, err, unix.EADDRINUSE)
-	require.FileExists(t, dir+"/s", "it is somebody else's")
+	require.FileExists(t, dir+"/s", "New did not make this file")
 }

@@ -177,10 +177,10 @@ func TestDescriptorIsGivenBackAfterTheLastCall(t *testing.T) {
 	require.ErrorContains(t, err, "EOF", "it is closed now")
 }
 
-// Sockets are closed under traffic and others made at once, which get the same
-// descriptor numbers. Each socket carries a byte of its own: a call on a
-// foreign descriptor would send, or find, another's. So do descriptors that no
-// socket has, and nobody may read.
+// Sockets are closed under traffic, and others are made at once, which get the
+// same descriptor numbers. Each socket carries a byte of its own, so that a
+// call on a foreign descriptor would send or find a wrong byte. Descriptors
+// that belong to no socket are there too, and no call may touch them.
 func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 	const rounds, sockets = 150, 4
 	type tagged struct {
@@ -207,13 +207,14 @@ func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 		}
 		return err == nil
 	}
-	var peers []*Socket
+	room := make(chan struct{}, 4*sockets) // bounds how many peers have not noticed their end yet
 	open := func(i, round int) {
+		room <- struct{}{}
 		a, b, err := Pair(Unix, Stream, 0)
 		require.NoError(t, err)
 		tag := byte(1 + (round*sockets+i)%250)
-		peers = append(peers, b)
 		all.Go(func() {
+			defer func() { assert.NoError(t, b.Close()); <-room }()
 			buf := make([]byte, 64)
 			for {
 				if _, err := b.Send([]byte{tag, tag, tag}, 0); err != nil || !check(b, tag, buf) {
@@ -248,8 +249,8 @@ func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 		require.NoError(t, err)
 		buf := make([]byte, 8)
 		n, err := unix.Read(fds[1], buf)
-		require.NoError(t, err, "somebody read it")
-		require.Equal(t, []byte{0}, buf[:n], "somebody wrote")
+		require.NoError(t, err, "a call of a socket has read it")
+		require.Equal(t, []byte{0}, buf[:n], "a call of a socket has written")
 		unix.Close(fds[0])
 		unix.Close(fds[1])
 	}
@@ -258,9 +259,6 @@ func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 		require.NoError(t, slots[i].Load().Close())
 	}
 	all.Wait()
-	for _, p := range peers {
-		require.NoError(t, p.Close())
-	}
 }
 
 // Nothing that makes a socket leaves its descriptor to a program that is

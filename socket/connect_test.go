@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refusing is a port of an address that nobody listens at, and nobody else
-// gets meanwhile.
+// refusing returns an address with a port on which no socket listens. A socket
+// is bound to it until the test ends, so that no other program gets the port.
 func refusing(t *testing.T, host string) Addr {
 	t.Helper()
 	s, err := Config{Address: host}.New(Inet, Stream, 0)

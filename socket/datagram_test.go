@@ -377,7 +377,8 @@ func TestDatagramsAsTheKernelHasThem(t *testing.T) {
 	}
 }
 
-// refuse has e send to a port where nobody is, so that an error waits.
+// refuse sends from e to a port that no socket is bound to, so that an error
+// waits.
 func refuse(t *testing.T, e end) {
 	peer := fdSocket(t, Inet, Dgram, loopback())
 	fdConnect(t, e.fd(), fdAddr(t, peer))

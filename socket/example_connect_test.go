@@ -73,7 +73,7 @@ func ExampleSocket_Accept() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
-				return // closed, or nobody came
+				return // closed, or no client came in time
 			}
 			go func() {
 				defer conn.Close()
@@ -121,7 +121,7 @@ func ExampleSocket_Connect() {
 	// true
 }
 
-// A service may have a name. This one is of udp, so nobody need be there.
+// A service may have a name. This one is of udp, so there need not be a server.
 func ExampleSocket_Connect_service() {
 	s, err := socket.New(socket.Inet, socket.Dgram, 0)
 	if err != nil {

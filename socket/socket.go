@@ -34,12 +34,13 @@ type core struct {
 	sendTimeout timeout
 	lowWater    atomic.Int32 // SO_RCVLOWAT if it was set, else 0
 
-	// owed is an errno that the kernel has given up and nobody has been told
-	// of: a call that had transferred something when it struck returned its
-	// count. The next call reports it, as the kernel would.
+	// owed is an errno that the kernel has given up and that no call has
+	// returned: a call that had transferred something by then returned its
+	// count. The next call returns it, as it would in the kernel.
 	owed atomic.Uint32
 
-	// shutdowns changes with every Shutdown: a connect in progress must know.
+	// shutdowns changes with every Shutdown, so that a connect in progress
+	// notices it.
 	shutdowns atomic.Uint32
 
 	// atEnd says that a read found the end, or that the connection broke.
@@ -56,7 +57,9 @@ type core struct {
 
 // New makes a socket that is not bound, on the default group: socket(2). The
 // kernel refuses numbers that it does not know, with errors such as EAFNOSUPPORT,
-// EPROTONOSUPPORT or EINVAL. A type with flags is EINVAL.
+// EPROTONOSUPPORT or EINVAL. A type with flags is EINVAL. If the process has no
+// descriptor left (EMFILE, ENFILE), New first collects the sockets that the
+// program has forgotten, and tries again.
 func New(family Family, typ Type, protocol Protocol) (*Socket, error) {
 	return Config{}.New(family, typ, protocol)
 }
@@ -77,9 +80,14 @@ func (cfg Config) New(family Family, typ Type, protocol Protocol) (*Socket, erro
 	if err := typ.plain(op, what); err != nil {
 		return nil, err
 	}
-	fd, err := unix.Socket(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
-	if err != nil {
-		return nil, fail(op, what, err)
+	var fd int
+	errno := withDescriptor(func() syscall.Errno {
+		var err error
+		fd, err = unix.Socket(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
+		return errnoOf(err)
+	})
+	if errno != 0 {
+		return nil, fail(op, what, errno)
 	}
 	if err := cfg.prepare(fd, family); err != nil {
 		unix.Close(fd)
@@ -120,9 +128,14 @@ func (cfg Config) Pair(family Family, typ Type, protocol Protocol) (a, b *Socket
 	if err != nil {
 		return nil, nil, fail(op, what, err)
 	}
-	fds, err := unix.Socketpair(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
-	if err != nil {
-		return nil, nil, fail(op, what, err)
+	var fds [2]int
+	errno := withDescriptor(func() syscall.Errno {
+		var err error
+		fds, err = unix.Socketpair(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
+		return errnoOf(err)
+	})
+	if errno != 0 {
+		return nil, nil, fail(op, what, errno)
 	}
 	var ends [2]*Socket
 	for i, fd := range fds {
@@ -173,7 +186,7 @@ func attach(fd int, c *core) (*Socket, error) {
 		return nil, err
 	}
 	s := &Socket{core: c}
-	runtime.AddCleanup(s, func(r *loop.Blocking) { r.Abandon() }, &c.reg)
+	runtime.AddCleanup(s, forgotten.abandon, &c.reg)
 	return s, nil
 }
 
@@ -202,8 +215,8 @@ func (s *Socket) WithContext(ctx context.Context) *Socket {
 }
 
 // Interrupt ends the calls that are blocked on the socket at this moment, with
-// EINTR, as a signal would. What they have transferred is not lost: a call
-// that has a count returns it. The next call is not affected.
+// EINTR, as a signal would. A call that has already transferred something
+// returns its count instead. Later calls are not affected.
 func (s *Socket) Interrupt() {
 	s.core.reg.Interrupt()
 	runtime.KeepAlive(s)
@@ -231,9 +244,9 @@ func (s *Socket) closeBy(closing func() error) error {
 	return nil
 }
 
-// Fd is the descriptor, or -1 of a closed socket. It stays the socket's: it
-// is non-blocking, and must not be closed. It is valid until s is closed or
-// forgotten.
+// Fd returns the descriptor, or -1 if the socket is closed. The socket still
+// owns it: it is non-blocking, and must not be closed. It is valid until s is
+// closed or forgotten.
 func (s *Socket) Fd() int {
 	fd := -1
 	if s.core.reg.Use() == nil {
@@ -244,8 +257,8 @@ func (s *Socket) Fd() int {
 	return fd
 }
 
-// Registration is what the loop knows of the socket. It is for weir.Select, and
-// belongs to the socket: it must not be closed.
+// Registration returns the socket's registration with its loop, for Select of
+// package weir. It belongs to the socket: the caller must not close it.
 func (s *Socket) Registration() *loop.Registration { return &s.core.reg.Registration }
 
 // Family is the socket's address family.
@@ -254,16 +267,18 @@ func (s *Socket) Family() Family { return s.core.family }
 // Type is the socket's type.
 func (s *Socket) Type() Type { return s.core.typ }
 
-// LocalAddr is the address that the socket is bound to: getsockname(2). It is
-// the zero Addr of a closed socket.
+// LocalAddr returns the address that the socket is bound to: getsockname(2). A
+// closed socket has the zero Addr.
 func (s *Socket) LocalAddr() Addr {
 	a, _ := s.address(localAddr)
 	return a
 }
 
-// RemoteAddr is the peer's address: what Connect resolved, Accept was told, or
-// RecvFrom found last, or else what getpeername(2) says. It is the zero Addr
-// while there is no peer. What a socket was told stays when it is closed.
+// RemoteAddr returns the peer's address: the one that Connect resolved, that
+// Accept was told, or that RecvFrom found last; else what getpeername(2) says.
+// Without a peer it is the zero Addr. What the socket was told stays when it is
+// closed. On an inet6 socket, the address of a peer that uses IPv4 is mapped:
+// see Addr.Unmap.
 func (s *Socket) RemoteAddr() Addr {
 	if a := s.core.remote.get(); a.IsValid() {
 		return a
@@ -311,19 +326,26 @@ func (s *Socket) Shutdown(how int) error {
 			return err
 		}
 		s.core.shutdowns.Add(1) // for one that began meanwhile
-		// The kernel does not report it to those who wait to send on a unix
+		// The kernel reports no event to a call that waits to send on a unix
 		// socket.
 		s.core.reg.Doubt()
 		return nil
 	})
 }
 
-// Listen makes the socket accept connections, and lets backlog of them wait
-// for Accept: listen(2). The kernel takes /proc/sys/net/core/somaxconn for a
-// greater or negative backlog. While it is full, a client's Connect waits, as
-// Linux has it; the ECONNREFUSED that the class names is for other systems. A
-// socket of a type without connections gives EOPNOTSUPP, and an unbound unix one
-// EINVAL.
+// Listen makes the socket accept connections, and lets backlog of them wait for
+// Accept: listen(2). A greater or negative backlog than
+// /proc/sys/net/core/somaxconn counts as that number. A socket of a type
+// without connections gives EOPNOTSUPP, and an unbound unix one EINVAL.
+//
+// Linux lets one connection more than backlog wait. When the queue is full, it
+// refuses nobody with the ECONNREFUSED that the class names. On TCP, the kernel
+// drops the client's request, and the client repeats it, after about one second
+// at first, until there is room or its time is up (EINPROGRESS by the send
+// timeout, ETIMEDOUT by the kernel). On unix, a blocking connect waits for
+// room; Connect here asks again every 1 to 16 ms. With
+// /proc/sys/net/ipv4/tcp_abort_on_overflow, TCP resets the client's connection
+// instead.
 func (s *Socket) Listen(backlog int) error {
 	return s.control("listen", "", func(fd int) error { return unix.Listen(fd, backlog) })
 }

@@ -42,7 +42,7 @@ const (
 // A SockoptAccess says what can be done with an option.
 type SockoptAccess string
 
-// Whatever the table says, the kernel is asked, and may refuse.
+// The access is documentation: every call asks the kernel, which may refuse.
 const (
 	SockoptReadWrite SockoptAccess = "get set"
 	SockoptReadOnly  SockoptAccess = "get"

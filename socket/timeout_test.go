@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -115,6 +116,7 @@ func TestTimeoutsInherited(t *testing.T) {
 		t.Run(family.String(), func(t *testing.T) {
 			var local Config
 			if family == Inet6 {
+				machine.NeedIPv6(t)
 				local.Address = "::1"
 			}
 			l := listening(t, family, 1, local)

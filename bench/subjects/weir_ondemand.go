@@ -16,11 +16,11 @@ var weirOnDemandSubject = Subject{
 }
 
 func serveEchoWeirOnDemand(size int, ready func(addr string) error) error {
-	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Handle: echoOnDemand(Task{Size: size})})
+	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Handler: echoOnDemand(Task{Size: size})})
 }
 
 func serveOrdinaryWeirOnDemand(task Task, ready func(addr string) error) error {
-	return runWeirServer("tcp4", ready, &server.Server{Handle: echoOnDemand(task)})
+	return runWeirServer("tcp4", ready, &server.Server{Handler: echoOnDemand(task)})
 }
 
 // echoOnDemand returns a handler that answers what there is, once, with a buffer from a pool.

@@ -21,7 +21,7 @@ func newServer(opts options, group *loop.Group) *service {
 	s.Server = server.Server{
 		Group: group,
 		Events: server.Events{
-			Open: s.open, Data: s.data, End: s.end, Pressure: s.pressure, Close: s.closed,
+			Open: s.open, Data: s.data, End: s.end, Pressure: s.pressure, Closed: s.closed,
 		},
 		MaxConns: opts.max,
 		// A member whose queue is half full is not read from, and at a quarter

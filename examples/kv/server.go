@@ -49,7 +49,7 @@ func newServer(opts options, group *loop.Group) *service {
 	}
 	s.Server = server.Server{
 		Group:     group,
-		Events:    server.Events{Open: s.open, Data: s.data, Close: s.closed},
+		Events:    server.Events{Open: s.open, Data: s.data, Closed: s.closed},
 		MaxConns:  opts.max,
 		HighWater: highWater,
 		// Data looks at what is queued between two bursts of replies, each of

@@ -20,6 +20,100 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// spread is how many of the next n connections each loop gets.
+func spread(t testing.TB, conns chan *server.Conn, n int) (all []*server.Conn, by map[*loop.Loop]int) {
+	t.Helper()
+	by = map[*loop.Loop]int{}
+	for range n {
+		c := weirtest.Take(t, conns)
+		all = append(all, c)
+		by[c.Loop()]++
+	}
+	return all, by
+}
+
+func TestServeRoundRobin(t *testing.T) {
+	conns, open := opened()
+	addr := serve(t, &server.Server{Loops: 4, Events: server.Events{Open: open, Data: echo}})
+	for range 12 {
+		client(t, addr)
+	}
+	_, by := spread(t, conns, 12)
+	require.Len(t, by, 4)
+	for _, n := range by {
+		require.Equal(t, 3, n)
+	}
+}
+
+func TestServeLeastConnections(t *testing.T) {
+	conns, open := opened()
+	srv := &server.Server{Loops: 3, Policy: loop.LeastRegistered(), Events: server.Events{Open: open, Data: echo}}
+	addr := serve(t, srv)
+	client(t, addr)
+	first := weirtest.Take(t, conns)
+	// All of a burst are accepted in one turn, before any is served.
+	onLoop(t, first, func() {
+		for range 29 {
+			client(t, addr)
+		}
+	})
+	all, by := spread(t, conns, 29)
+	by[first.Loop()]++
+	for _, n := range by {
+		require.InDelta(t, 10, n, 1, "one of the loops has the listener, too")
+	}
+	left := 30
+	for _, c := range append(all, first) {
+		if c.Loop() == first.Loop() {
+			c.Abort()
+			left--
+		}
+	}
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == left }, "they go")
+	for range 8 {
+		client(t, addr)
+	}
+	_, by = spread(t, conns, 8)
+	require.Equal(t, map[*loop.Loop]int{first.Loop(): 8}, by)
+}
+
+func TestServeSourceHash(t *testing.T) {
+	conns, open := opened()
+	addr := serve(t, &server.Server{Loops: 2, Policy: loop.SourceHash(), Events: server.Events{Open: open, Data: echo}})
+	used := map[*loop.Loop]int{}
+	for i := range 32 {
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i))}}
+		for range 3 {
+			c, err := from.Dial("tcp", addr.String())
+			require.NoError(t, err)
+			defer c.Close()
+		}
+		_, by := spread(t, conns, 3)
+		require.Len(t, by, 1, "one address, one loop")
+		for l := range by {
+			used[l]++
+		}
+	}
+	require.Len(t, used, 2, "32 addresses, both loops")
+}
+
+func TestServeReusePort(t *testing.T) {
+	conns, open := opened()
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	srv := &server.Server{Group: g, ReusePort: true, Events: server.Events{Open: open, Data: echo}}
+	addr := serve(t, srv)
+	for _, l := range g.Loops() {
+		require.Equal(t, 1, l.Registered(), "a listener on each")
+	}
+	for range 64 {
+		client(t, addr)
+	}
+	_, by := spread(t, conns, 64)
+	require.Len(t, by, 2)
+}
+
 func TestServeMaxConnsLeavesTheRestInTheBacklog(t *testing.T) {
 	conns, open := opened()
 	srv := &server.Server{MaxConns: 2, Events: server.Events{Open: open, Data: echo}}
@@ -73,7 +167,7 @@ func TestServeMaxConnsLosesNoWakeUp(t *testing.T) {
 				}
 				srv := &server.Server{Loops: 4, MaxConns: max, ReusePort: true}
 				if handle {
-					srv.Handle = func(s *socket.Socket) error {
+					srv.Handler = func(s *socket.Socket) error {
 						count(1)
 						defer count(-1)
 						if err := lines(s); err != nil {
@@ -83,9 +177,9 @@ func TestServeMaxConnsLosesNoWakeUp(t *testing.T) {
 					}
 				} else {
 					srv.Events = server.Events{
-						Open:  func(*server.Conn) error { count(1); return nil },
-						Data:  func(c *server.Conn) error { _, err := c.Write(c.Next(-1)); c.Close(); return err },
-						Close: func(*server.Conn, error) { count(-1) },
+						Open:   func(*server.Conn) error { count(1); return nil },
+						Data:   func(c *server.Conn) error { _, err := c.Write(c.Next(-1)); c.Close(); return err },
+						Closed: func(*server.Conn, error) { count(-1) },
 					}
 				}
 				addrs := []socket.Addr{serve(t, srv), serveOn(t, srv, "unix", t.TempDir()+"/s")}
@@ -165,7 +259,7 @@ func TestServeWithoutDescriptors(t *testing.T) {
 		turns := g.Loops()[0].Turns()
 		begin := time.Now()
 		first()
-		weirtest.Eventually(t, func() bool { return srv.Stats().Starved == uint64(episode+1) }, "it is counted")
+		weirtest.Eventually(t, func() bool { return srv.Stats().Pauses == uint64(episode+1) }, "it is counted")
 		time.Sleep(200 * time.Millisecond)
 		second()
 		time.Sleep(200 * time.Millisecond)
@@ -177,7 +271,7 @@ func TestServeWithoutDescriptors(t *testing.T) {
 		}
 		require.LessOrEqual(t, g.Loops()[0].Turns()-turns, 2*pauses+4)
 		require.Equal(t, episode+1, log.count("accepting pauses"))
-		require.EqualValues(t, episode+1, srv.Stats().Starved)
+		require.EqualValues(t, episode+1, srv.Stats().Pauses)
 		require.Empty(t, conns)
 		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
 		weirtest.Take(t, conns)
@@ -206,4 +300,43 @@ func TestServeSurvivesWhoIsGoneBeforeTheAccept(t *testing.T) {
 	send(t, c, "x")
 	expect(t, c, "x")
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2 }, "they are counted out")
+}
+
+// Whatever accept(2) says for good, the server rests between the attempts, says so
+// once, and ends when it is told to.
+func TestServeAcceptThatIsRefusedForGood(t *testing.T) {
+	for _, errno := range []syscall.Errno{unix.EACCES, unix.EPERM, unix.EOPNOTSUPP, unix.ECONNABORTED, unix.EINVAL} {
+		for _, end := range []string{"Close", "Shutdown"} {
+			t.Run(fmt.Sprintf("%v, %s", unix.ErrnoName(errno), end), func(t *testing.T) {
+				if !inChild(t) {
+					return
+				}
+				g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+				require.NoError(t, err)
+				defer g.Close()
+				var log journal
+				srv := &server.Server{Log: log.logger(), Group: g, Events: server.Events{Data: echo}}
+				addr := serve(t, srv)
+				deny(t, unix.SYS_ACCEPT4, errno)
+				client(t, addr)
+				weirtest.Eventually(t, func() bool { return srv.Stats().Pauses == 1 }, "it is counted")
+				turns := g.Loops()[0].Turns()
+				time.Sleep(300 * time.Millisecond)
+				require.Less(t, g.Loops()[0].Turns()-turns, uint64(40), "the loop rests")
+				client(t, addr) // its event does not end the rest
+				require.EqualValues(t, 1, srv.Stats().Pauses)
+				require.Equal(t, 1, log.count("accepting pauses"))
+				require.Equal(t, 1, log.count(errno.Error()))
+				over := make(chan error, 1)
+				go func() {
+					if end == "Close" {
+						over <- srv.Close()
+					} else {
+						over <- srv.Shutdown(t.Context())
+					}
+				}()
+				require.NoError(t, weirtest.Take(t, over))
+			})
+		}
+	}
 }
