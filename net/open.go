@@ -16,21 +16,20 @@ import (
 
 // supports says what the kernel can do with Internet addresses. It is found out
 // once, by opening sockets.
-var supports = sync.OnceValue(func() (s struct{ ipv4, ipv6, mapped bool }) {
-	try := func(family int, only int, addr unix.Sockaddr) bool {
+var supports = sync.OnceValue(func() (s struct{ ipv4, mapped bool }) {
+	try := func(family int, addr unix.Sockaddr) bool {
 		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 		if err != nil {
 			return false
 		}
 		defer unix.Close(fd)
 		if family == unix.AF_INET6 {
-			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 		}
 		return addr == nil || unix.Bind(fd, addr) == nil
 	}
-	s.ipv4 = try(unix.AF_INET, 0, nil)
-	s.ipv6 = try(unix.AF_INET6, 1, &unix.SockaddrInet6{Addr: netip.IPv6Loopback().As16()})
-	s.mapped = try(unix.AF_INET6, 0, &unix.SockaddrInet6{Addr: netip.MustParseAddr("::ffff:127.0.0.1").As16()})
+	s.ipv4 = try(unix.AF_INET, nil)
+	s.mapped = try(unix.AF_INET6, &unix.SockaddrInet6{Addr: netip.MustParseAddr("::ffff:127.0.0.1").As16()})
 	return s
 })
 
@@ -48,10 +47,7 @@ func (t transport) family(local, remote net.Addr, listen bool) (family socket.Fa
 		if supports().mapped || !supports().ipv4 {
 			return socket.Inet6, false
 		}
-		if local == nil {
-			return socket.Inet, false
-		}
-		if inetOf(local).v4() {
+		if inetOf(local).v4() { // no address is one of IPv4
 			return socket.Inet, false
 		}
 		return socket.Inet6, false
