@@ -33,7 +33,7 @@ func (z zone) host(name string, a, aaaa records) zone {
 func ips(list ...string) records { return records{ips: list} }
 
 // resolver asks the zone, and nobody else.
-func (z zone) resolver(t *testing.T) *net.Resolver {
+func (z zone) resolver(t testing.TB) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		mine, yours := net.Pipe() // no PacketConn: messages have a length in front, as over TCP
 		go func() {

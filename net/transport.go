@@ -139,7 +139,7 @@ func (t transport) split(ctx context.Context, r *net.Resolver, address string) (
 // suitable returns the addresses of a host that the network allows. The IPv6 wildcard
 // also stands for the IPv4 wildcard, which comes after it.
 func (t transport) suitable(ips []netip.Addr, port int, host string) ([]netip.AddrPort, error) {
-	if len(ips) == 1 && ips[0] == netip.IPv6Unspecified() {
+	if len(ips) == 1 && ips[0].WithZone("") == netip.IPv6Unspecified() {
 		ips = append(ips, netip.IPv4Unspecified())
 	}
 	var to []netip.AddrPort
