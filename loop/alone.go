@@ -131,7 +131,7 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 		return 0, 0, false, nil, false
 	}
 	defer s.leave()
-	if r.state.Load()&Read.watched() != 0 && !r.unwatch() {
+	if r.state.Load()&Read.watched() != 0 && !r.unwatch(0) {
 		return 0, 0, false, nil, false
 	}
 	if s.thrift.poll() {
@@ -193,8 +193,8 @@ func (r *Blocking) blockAlone(c *Call, s *seat, number int) error {
 }
 
 // pollAlone returns when the descriptor is readable or the seat is rung.
-func (r *Blocking) pollAlone(s *seat) {
-	s.fds = [2]unix.PollFd{{Fd: r.fd, Events: unix.POLLIN}, {Fd: s.wakefd, Events: unix.POLLIN}}
+func (r *Registration) pollAlone(s *seat) {
+	s.watch(r.fd)
 	for {
 		_, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 2, 0, 0, 0, 0)
 		if errno != unix.EINTR {
@@ -204,6 +204,53 @@ func (r *Blocking) pollAlone(s *seat) {
 	if s.fds[1].Revents != 0 {
 		s.silence()
 	}
+}
+
+func (s *seat) watch(fd int32) {
+	s.fds = [2]unix.PollFd{{Fd: fd, Events: unix.POLLIN}, {Fd: s.wakefd, Events: unix.POLLIN}}
+}
+
+// Linger waits for input for at most so long if r is the only busy registration of its
+// loop: as a call that waits alone does. It returns true if there is input, an end or
+// an error. Otherwise it returns false, at once or later, and r's hooks are told of
+// input again, including that which came meanwhile. It is for a goroutine that has
+// served a request and is about to leave r to its hooks: in the meantime these are told
+// of nothing. Interrupt and Close do not end a Linger early.
+func (r *Registration) Linger(most time.Duration) (ready bool) {
+	if r.loop.alone.Load() == r.key && r.Use() == nil {
+		if s, _ := takeSeat(); s != nil {
+			ready = r.unwatch(stateObserved) && r.lingerOn(s, most)
+			s.leave()
+		}
+		r.Done()
+	}
+	return ready || !r.rewatch()
+}
+
+func (r *Registration) lingerOn(s *seat, most time.Duration) (ready bool) {
+	s.watch(r.fd)
+	busy := time.Duration(0)
+	if s.thrift.poll() {
+		busy = r.loop.options.BusyPoll
+	}
+	var zero unix.Timespec
+	for start := time.Now(); time.Since(start) < busy; {
+		n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+		if n == 1 {
+			return true
+		}
+	}
+	limit := unix.NsecToTimespec(int64(most))
+	n, _, _ := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 1, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	return n == 1
+}
+
+// rewatch undoes unwatch. It returns false if that fails: then nothing would tell the
+// hooks of input.
+func (r *Registration) rewatch() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Load()&stateClosed != 0 || r.interest != 0 || r.hooks == nil || r.watch(Read) == nil
 }
 
 // withdrawWaiter takes w off, for which nothing is to wait any more. It returns false
@@ -216,12 +263,12 @@ func (r *Blocking) withdrawWaiter(w *waiter) bool {
 }
 
 // unwatch takes the descriptor out of the epoll set, unless somebody waits for its
-// events.
-func (r *Blocking) unwatch() bool {
+// events. Observers count only if they are not excepted.
+func (r *Registration) unwatch(except uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.state.Load()
-	if s&(stateClosed|stateObserved|Write.of(parkedBit)) != 0 || r.interest == 0 {
+	if s&(stateClosed|stateObserved|Write.of(parkedBit))&^except != 0 || r.interest == 0 {
 		return r.interest == 0
 	}
 	if r.loop.poller.Delete(int(r.fd)) != nil {
