@@ -96,7 +96,7 @@ func TestLastLookIsExact(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"), socket.Group(g))
+	s, err := socket.Config{Address: "127.0.0.1", Group: g}.New(socket.Inet, socket.Dgram, 0)
 	b := weirtest.Keep(t, s, err)
 	watched(t, b)
 	busy, free := make(chan struct{}), make(chan struct{})

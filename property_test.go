@@ -72,7 +72,7 @@ func TestSelectAgreesWithPoll(t *testing.T) {
 }
 
 func quickTCP(t testing.TB) (a, b *socket.Socket) {
-	l, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	l, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	require.NoError(t, err)
 	defer l.Close()
 	require.NoError(t, l.Listen(1))

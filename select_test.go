@@ -174,7 +174,7 @@ func unixSeqpacket(t testing.TB) *socket.Socket {
 }
 
 func udp(t testing.TB) *socket.Socket {
-	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"))
+	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Dgram, 0)
 	return weirtest.Keep(t, s, err)
 }
 

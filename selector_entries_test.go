@@ -183,7 +183,7 @@ func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	a, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"), socket.Group(g))
+	a, err := socket.Config{Address: "127.0.0.1", Group: g}.New(socket.Inet, socket.Dgram, 0)
 	weirtest.Keep(t, a, err)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
@@ -218,7 +218,7 @@ func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
 // A socket and a view of it are two entries: each is told what it asked for.
 func TestSelectorKeepsTwoHandlesOfASocketApart(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
-	view := a.With(context.Background())
+	view := a.WithContext(context.Background())
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, "reads"))
 	require.NoError(t, s.Register(view, weir.Writable, "writes"))

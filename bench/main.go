@@ -1,16 +1,31 @@
 // Bench measures Weir beside its peers.
 //
-// With no arguments it runs the echo suite: a server of each subject, alone on one core,
-// against one load generator on another. Every figure has a peer measured in the same round:
-// ratios are taken inside a round, and the table shows their median with the least and the
-// greatest, so that a reader sees how much of a difference is noise.
+// Each figure has a peer that was measured in the same round. A ratio is taken inside a round,
+// and the table shows the median of the ratios with the least and the greatest, so that a reader
+// sees how much of a difference is noise.
 //
-//	go run ./bench                             the main table, under a minute
+//	go run ./bench                             echo, and a few cells of ordinary: one to two minutes
 //	go run ./bench -h                          suites, subjects, flags
 //	go run ./bench -suite churn -subjects raw,net,gnet,weir,nbio
-//	go run ./bench -suite all -json all.jsonl   some minutes
+//	go run ./bench -suite all -json all.jsonl  everything: about an hour
 //
-// A suite is one value in suites (suite.go), a subject one value in subjects (subject.go).
+// The packages below this one, from the top down:
+//
+//	suites     what is measured: a table for each question
+//	scripts    the processes of the interp suite: Lua and Lisp
+//	finders    the processes of the select suite: find the ready one of many sockets
+//	together   the process of the oneprocess suite: server and clients in one
+//	web        the processes of the http suite
+//	load       the load generators
+//	subjects   what is compared: the same servers on Weir and on its peers
+//	report     tables for people, JSON lines for programs
+//	measure    rounds, medians, ratios
+//	child      processes with a role
+//	machine    cores, processor time, memory, descriptors
+//	wire       what the generators and the servers both speak: frames, batches of datagrams
+//
+// A new suite is a file in suites and a line in suites.All; a new subject is a file in subjects
+// and a line in subjects.All.
 package main
 
 import (
@@ -21,19 +36,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-)
 
-// The exit codes beside 0. Interrupted is the shell's own for SIGINT: 128 + 2.
-const (
-	exitFailed      = 1
-	exitUsage       = 2
-	exitInterrupted = 130
+	"github.com/seed-2334f180/weir/bench/child"
+	"github.com/seed-2334f180/weir/bench/suites"
 )
 
 func main() {
-	if name := os.Getenv(roleVariable); name != "" {
-		os.Exit(runRole(name))
-	}
+	child.Main(suites.Roles())
 	os.Exit(run(os.Args[1:]))
 }
 
@@ -44,18 +53,18 @@ func run(args []string) int {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		return exitUsage
+		return child.ExitUsage
 	}
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer release()
-	err = measureAll(ctx, opts, os.Stdout, os.Stderr)
+	err = suites.Run(ctx, opts, os.Stdout, os.Stderr)
 	if ctx.Err() != nil {
 		fmt.Fprintln(os.Stderr, "bench: interrupted; the unfinished suite is not shown")
-		return exitInterrupted
+		return child.ExitInterrupted
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		return exitFailed
+		return child.ExitFailed
 	}
 	return 0
 }

@@ -3,34 +3,27 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/bench/benchtest"
+	"github.com/seed-2334f180/weir/bench/child"
+	"github.com/seed-2334f180/weir/bench/suites"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
-// TestMain lets the test's binary be a child, as the program's binary is.
+// TestMain lets the test's binary be the program, and a child of it.
 func TestMain(m *testing.M) {
-	realSubjects = subjectNames()
-	subjects = append(subjects, wrongSubjects...)
-	roles["test-parent"] = ordered(beParent)
-	if os.Getenv("WEIR_BENCH_TEST_RUN") != "" && os.Getenv(roleVariable) == "" {
+	if os.Getenv("WEIR_BENCH_TEST_RUN") != "" {
+		child.Main(suites.Roles())
 		os.Exit(run(os.Args[1:]))
 	}
-	if name := os.Getenv(roleVariable); name != "" {
-		os.Exit(runRole(name))
-	}
-	// A process of a race build sleeps for a second before it exits, unless told not to.
-	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	os.Exit(m.Run())
+	benchtest.Main(m, suites.Roles())
 }
 
 // command is the program itself, with arguments.
@@ -38,12 +31,6 @@ func command(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), "WEIR_BENCH_TEST_RUN=1")
 	return cmd
-}
-
-func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 func TestInterruptPrintsNoTable(t *testing.T) {
@@ -65,7 +52,7 @@ func TestInterruptPrintsNoTable(t *testing.T) {
 	}
 	var exit *exec.ExitError
 	require.ErrorAs(t, cmd.Wait(), &exit)
-	require.Equal(t, exitInterrupted, exit.ExitCode())
+	require.Equal(t, child.ExitInterrupted, exit.ExitCode())
 	require.Empty(t, strings.Join(rest, ""))
 	require.Contains(t, stderr.String(), "interrupted")
 }
@@ -74,7 +61,7 @@ func TestBadFlagExitsWithUsage(t *testing.T) {
 	out, err := command("-conns", "0").CombinedOutput()
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
-	require.Equal(t, exitUsage, exit.ExitCode())
+	require.Equal(t, child.ExitUsage, exit.ExitCode())
 	require.Equal(t, "bench: -conns 0: want 1 to 1048576\n", string(out))
 }
 
@@ -87,11 +74,4 @@ func childrenOf(pid int) []string {
 		all = append(all, strings.Fields(string(pids))...)
 	}
 	return all
-}
-
-// requireNoChildren fails if this process has a child left, running or not waited for.
-func requireNoChildren(t *testing.T) {
-	t.Helper()
-	_, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
-	require.ErrorIs(t, err, syscall.ECHILD)
 }

@@ -9,90 +9,101 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-type options struct {
-	suites   []string
-	subjects []string
-	conns    []int         // none: each suite has its own
-	sizes    []int         // of messages, in bytes; none: each suite has its own
-	dur      time.Duration // of one measured window
-	reps     int           // rounds
-	json     string        // file, "" for none
-}
-
-const (
-	maxConns = 1 << 20
-	maxSize  = 16 << 20
-	maxDur   = time.Hour
-	maxReps  = 10000
+	"github.com/seed-2334f180/weir/bench/machine"
+	"github.com/seed-2334f180/weir/bench/subjects"
+	"github.com/seed-2334f180/weir/bench/suites"
 )
 
 // parseOptions reads the command line. Help goes to out; an error names the flag and the value.
-func parseOptions(args []string, out io.Writer) (options, error) {
+func parseOptions(args []string, out io.Writer) (suites.Options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // the caller prints the error, once and without the help text
-	suiteList := fs.String("suite", "echo", "suites to run, a comma-separated `list`, or all")
-	subjectList := fs.String("subjects", strings.Join(usualSubjects(), ","),
+	var opts suites.Options
+	own := &opts.Settings
+	var parsers []func() error // of the flags that are lists
+	list := func(name, what string, parse func(list string) error) {
+		text := fs.String(name, "", what+", a comma-separated `list`, instead of a suite's own")
+		parsers = append(parsers, func() error {
+			if *text == "" {
+				return nil
+			}
+			return parse(*text)
+		})
+	}
+	suiteList := fs.String("suite", "", "suites to run, a comma-separated `list`, or all (default "+strings.Join(suites.Usual, ",")+", the latter with few settings)")
+	subjectList := fs.String("subjects", strings.Join(subjects.Usual(), ","),
 		"subjects to measure, a comma-separated `list`, or all")
-	connList := fs.String("conns", "", "numbers of connections, a comma-separated `list`, instead of a suite's own")
-	sizeList := fs.String("size", "", "bytes in a message, a comma-separated `list`, instead of a suite's own")
-	dur := fs.Duration("dur", 300*time.Millisecond, "length of one measured window, a `duration`")
-	reps := fs.Int("reps", 5, "`rounds`: how often each subject is measured")
-	jsonFile := fs.String("json", "", "write the results to this `file` too, one JSON object a line")
+	list("conns", "numbers of connections", numbersTo(&own.Conns, "conns", suites.MaxConns, machine.FilesAllowed))
+	list("size", "bytes in a message (http: in an answer)", numbersTo(&own.Sizes, "size", suites.MaxSize, nil))
+	list("procs", "GOMAXPROCS of the server", numbersTo(&own.Procs, "procs", suites.MaxProcs, nil))
+	list("rates", "requests per second", numbersTo(&own.Rates, "rates", suites.MaxRate, nil))
+	list("pin", "server and load generator on cores of their own, or sharing all: "+strings.Join(suites.Pins, " or "), wordsTo(&own.Pins, "pin", suites.Pins))
+	list("beside", "what else runs: "+strings.Join(suites.Besides(), ", "), wordsTo(&own.Beside, "beside", suites.Besides()))
+	list("web", "kinds of HTTP: "+strings.Join(suites.WebKinds(), ", "), wordsTo(&own.Web, "web", suites.WebKinds()))
+	list("work", "computation for each request, as durations", worksTo(&own.Works))
+	fs.IntVar(&opts.Open, "open", 0, "`per cent` of net's greatest rate to offer, whether or not answers come; 0 is as fast as answers come (ordinary, neighbours)")
+	fs.DurationVar(&opts.Dur, "dur", 300*time.Millisecond, "length of one measured window, a `duration`")
+	fs.IntVar(&opts.Reps, "reps", 5, "`rounds`: how often each subject is measured")
+	fs.StringVar(&opts.JSON, "json", "", "write the results to this `file` too, one JSON object a line")
 
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			printHelp(fs, out)
 		}
-		return options{}, err
+		return suites.Options{}, err
 	}
 	if fs.NArg() > 0 {
-		return options{}, fmt.Errorf("%q: there are no arguments beside the flags (-h shows them)", fs.Arg(0))
+		return suites.Options{}, fmt.Errorf("%q: there are no arguments beside the flags (-h shows them)", fs.Arg(0))
 	}
+	for _, parse := range parsers {
+		if err := parse(); err != nil {
+			return suites.Options{}, err
+		}
+	}
+	if err := choose(&opts, fs, *suiteList, *subjectList); err != nil {
+		return suites.Options{}, err
+	}
+	if err := check(opts); err != nil {
+		return suites.Options{}, err
+	}
+	return opts, nil
+}
 
-	opts := options{dur: *dur, reps: *reps, json: *jsonFile}
-	var err error
-	if opts.suites, err = nameList("suite", *suiteList, suiteNames(), func(s string) error { _, err := findSuite(s); return err }); err != nil {
-		return options{}, err
+// choose fills in the suites and the subjects. Without -suite, the usual suites run briefly.
+func choose(opts *suites.Options, fs *flag.FlagSet, suiteList, subjectList string) (err error) {
+	named := false
+	fs.Visit(func(f *flag.Flag) { named = named || f.Name == "suite" })
+	if named {
+		opts.Suites, err = nameList("suite", suiteList, suites.Names(), func(s string) error { _, err := suites.Find(s); return err })
+	} else {
+		opts.Suites, opts.Brief = suites.Usual, true
 	}
-	if opts.subjects, err = nameList("subjects", *subjectList, subjectNames(), func(s string) error { _, err := findSubject(s); return err }); err != nil {
-		return options{}, err
+	if err != nil {
+		return err
 	}
-	if opts.conns, err = numberList("conns", *connList, func(n int) error {
-		if err := within("conns", n, 1, maxConns); err != nil {
+	opts.Subjects, err = nameList("subjects", subjectList, subjects.Names(), func(s string) error { _, err := subjects.Find(s); return err })
+	return err
+}
+
+// check returns an error for a value that is out of bounds.
+func check(opts suites.Options) error {
+	for _, name := range opts.Suites {
+		s, err := suites.Find(name)
+		if err != nil {
 			return err
 		}
-		if err := filesAllowed(n); err != nil {
-			return fmt.Errorf("-conns: %w", err)
-		}
-		return nil
-	}); err != nil {
-		return options{}, err
-	}
-	if opts.sizes, err = numberList("size", *sizeList, func(n int) error {
-		for _, name := range opts.suites {
-			if s, err := findSuite(name); err != nil {
-				return err
-			} else if err := s.sizeAllowed(n); err != nil {
+		for _, size := range opts.Settings.Sizes {
+			if err := s.SizeAllowed(size); err != nil {
 				return err
 			}
 		}
-		return within("size", n, 1, maxSize)
-	}); err != nil {
-		return options{}, err
 	}
-	return opts, errors.Join(
-		within("dur", *dur, time.Millisecond, maxDur),
-		within("reps", *reps, 1, maxReps),
+	return errors.Join(
+		suites.Within("dur", opts.Dur, time.Millisecond, suites.MaxDur),
+		suites.Within("reps", opts.Reps, 1, suites.MaxReps),
+		suites.Within("open", opts.Open, 0, suites.MaxOpen),
 	)
-}
-
-func within[T int | time.Duration](name string, value, least, most T) error {
-	if value < least || value > most {
-		return fmt.Errorf("-%s %v: want %v to %v", name, value, least, most)
-	}
-	return nil
 }
 
 // nameList splits a comma-separated list, keeping the user's order and each name once. "all"
@@ -114,73 +125,109 @@ func nameList(flagName, list string, all []string, known func(string) error) ([]
 	return names, nil
 }
 
-// numberList splits a comma-separated list likewise. An empty one has none.
-func numberList(flagName, list string, allowed func(int) error) ([]int, error) {
-	if list == "" {
-		return nil, nil
+// numbersTo returns the parser of a flag that is a list of whole numbers from 1 to most. It
+// keeps the user's order and each number once.
+func numbersTo(to *[]int, flagName string, most int, allowed func(int) error) func(string) error {
+	return func(list string) error {
+		*to = nil
+		for field := range strings.SplitSeq(list, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(field))
+			if err != nil {
+				return fmt.Errorf("-%s %q: not a whole number", flagName, field)
+			}
+			if err := suites.Within(flagName, n, 1, most); err != nil {
+				return err
+			}
+			if allowed != nil {
+				if err := allowed(n); err != nil {
+					return fmt.Errorf("-%s: %w", flagName, err)
+				}
+			}
+			if !slices.Contains(*to, n) {
+				*to = append(*to, n)
+			}
+		}
+		return nil
 	}
-	var numbers []int
-	for field := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(field))
-		if err != nil {
-			return nil, fmt.Errorf("-%s %q: not a whole number", flagName, field)
-		}
-		if err := allowed(n); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(numbers, n) {
-			numbers = append(numbers, n)
-		}
-	}
-	return numbers, nil
 }
 
-// filesAllowed tells whether a process may have so many connections.
-func filesAllowed(conns int) error {
-	if limit, err := hardFileLimit(); err == nil && limit < uint64(conns+spareFiles) {
-		return fmt.Errorf("%d connections need %d descriptors, and the hard limit (ulimit -Hn) is %d",
-			conns, conns+spareFiles, limit)
+// wordsTo returns the parser of a flag that is a list of some words.
+func wordsTo(to *[]string, flagName string, words []string) func(string) error {
+	return func(list string) (err error) {
+		*to, err = nameList(flagName, list, words, func(word string) error {
+			if !slices.Contains(words, word) {
+				return errors.New("there are " + strings.Join(words, ", "))
+			}
+			return nil
+		})
+		return err
 	}
-	return nil
+}
+
+// worksTo returns the parser of a flag that is a list of durations, which may be 0.
+func worksTo(to *[]time.Duration) func(string) error {
+	return func(list string) error {
+		*to = nil
+		for field := range strings.SplitSeq(list, ",") {
+			d, err := time.ParseDuration(strings.TrimSpace(field))
+			if err != nil {
+				return fmt.Errorf("-work %q: not a duration", field)
+			}
+			if err := suites.Within("work", d, 0, suites.MaxWork); err != nil {
+				return err
+			}
+			if !slices.Contains(*to, d) {
+				*to = append(*to, d)
+			}
+		}
+		return nil
+	}
 }
 
 func printHelp(fs *flag.FlagSet, out io.Writer) {
 	fmt.Fprint(out, "Bench measures Weir beside its peers.\n\nusage: go run ./bench [flags]\n\nSuites (-suite):\n")
-	for _, s := range suites {
-		fmt.Fprintf(out, "  %-10s %s%s\n", s.name, s.about, s.ownSettings())
+	for _, s := range suites.All {
+		fmt.Fprintf(out, "  %-14s %s%s\n", s.Name, s.About, ownSettings(s))
 	}
 	fmt.Fprint(out, "\nSubjects (-subjects):\n")
-	for _, s := range subjects {
-		about := s.about
-		if s.byRequest {
+	for _, s := range subjects.All {
+		about := s.About
+		if s.ByRequest {
 			about += " (only when asked for)"
 		}
-		fmt.Fprintf(out, "  %-10s %s\n", s.name, about)
+		fmt.Fprintf(out, "  %-14s %s\n", s.Name, about)
 	}
 	fmt.Fprint(out, "\nFlags:\n")
 	fs.SetOutput(out)
 	fs.PrintDefaults()
 }
 
-// ownSettings are what -conns and -size replace.
-func (s suite) ownSettings() string {
+// ownSettings shows what a suite goes through, as the flags that say the same.
+func ownSettings(s suites.Suite) string {
 	var settings []string
-	if len(s.conns) > 0 {
-		settings = append(settings, "-conns "+numbers(s.conns))
+	add := func(flagName string, list string) {
+		if list != "" {
+			settings = append(settings, "-"+flagName+" "+list)
+		}
 	}
-	if len(s.sizes) > 0 {
-		settings = append(settings, "-size "+numbers(s.sizes))
-	}
+	add("procs", joined(s.Procs))
+	add("pin", joined(s.Pins))
+	add("beside", joined(s.Beside))
+	add("work", joined(s.Works))
+	add("rates", joined(s.Rates))
+	add("web", joined(s.Web))
+	add("conns", joined(s.Conns))
+	add("size", joined(s.Sizes))
 	if settings == nil {
 		return ""
 	}
-	return "\n             " + strings.Join(settings, " ")
+	return "\n                 " + strings.Join(settings, " ")
 }
 
-func numbers(list []int) string {
+func joined[T any](list []T) string {
 	var words []string
-	for _, n := range list {
-		words = append(words, strconv.Itoa(n))
+	for _, v := range list {
+		words = append(words, fmt.Sprint(v))
 	}
 	return strings.Join(words, ",")
 }

@@ -7,55 +7,43 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/bench/subjects"
+	"github.com/seed-2334f180/weir/bench/suites"
 	"github.com/stretchr/testify/require"
 )
 
 func TestDefaults(t *testing.T) {
 	opts, err := parseOptions(nil, io.Discard)
 	require.NoError(t, err)
-	require.Equal(t, options{
-		suites:   []string{"echo"},
-		subjects: usualSubjects(),
-		dur:      300 * time.Millisecond,
-		reps:     5,
+	require.Equal(t, suites.Options{
+		Suites:   []string{"echo", "ordinary"},
+		Brief:    true,
+		Subjects: subjects.Usual(),
+		Dur:      300 * time.Millisecond,
+		Reps:     5,
 	}, opts)
-	require.Contains(t, opts.subjects, "weir")
-	require.NotContains(t, opts.subjects, "netpoll", "the default run ends within a minute")
+	require.Contains(t, opts.Subjects, "weir")
+	require.NotContains(t, opts.Subjects, "netpoll", "the default run ends within a minute")
 }
 
 func TestAll(t *testing.T) {
 	opts, err := parseOptions([]string{"-suite", "all", "-subjects", "all"}, io.Discard)
 	require.NoError(t, err)
-	require.Equal(t, suiteNames(), opts.suites)
-	require.Equal(t, subjectNames(), opts.subjects)
-}
-
-// What the user says goes for every suite; what he does not say is each suite's own.
-func TestSuitesFillInWhatIsNotSaid(t *testing.T) {
-	own, notices := env{}.of(suite{conns: []int{1, maxConns}, sizes: []int{5}})
-	require.Equal(t, []int{1}, own.conns)
-	require.Equal(t, []int{5}, own.sizes)
-	require.Len(t, notices, 1)
-	require.Contains(t, notices[0], "1048576 connections need")
-
-	said, notices := env{options: options{conns: []int{7}, sizes: []int{8}}}.of(bulkSuite)
-	require.Equal(t, []int{7}, said.conns)
-	require.Equal(t, []int{8}, said.sizes)
-	require.Empty(t, notices)
+	require.Equal(t, suites.Names(), opts.Suites)
+	require.Equal(t, subjects.Names(), opts.Subjects)
 }
 
 func TestFlags(t *testing.T) {
 	opts, err := parseOptions([]string{"-suite", "timeouts, echo", "-subjects", "net,gnet,net", "-conns", "7, 7,8",
 		"-size", "1,300", "-dur", "20ms", "-reps", "2", "-json", "x.jsonl"}, io.Discard)
 	require.NoError(t, err)
-	require.Equal(t, options{
-		suites:   []string{"timeouts", "echo"},
-		subjects: []string{"net", "gnet"},
-		conns:    []int{7, 8},
-		sizes:    []int{1, 300},
-		dur:      20 * time.Millisecond,
-		reps:     2,
-		json:     "x.jsonl",
+	require.Equal(t, suites.Options{
+		Suites:   []string{"timeouts", "echo"},
+		Subjects: []string{"net", "gnet"},
+		Settings: suites.Settings{Conns: []int{7, 8}, Sizes: []int{1, 300}},
+		Dur:      20 * time.Millisecond,
+		Reps:     2,
+		JSON:     "x.jsonl",
 	}, opts)
 }
 
@@ -98,10 +86,10 @@ func TestHelpShowsSuitesAndSubjects(t *testing.T) {
 	var help bytes.Buffer
 	_, err := parseOptions([]string{"-h"}, &help)
 	require.ErrorIs(t, err, flag.ErrHelp)
-	for _, s := range suites {
-		require.Contains(t, help.String(), s.about)
+	for _, s := range suites.All {
+		require.Contains(t, help.String(), s.About)
 	}
-	for _, s := range subjects {
-		require.Contains(t, help.String(), s.about)
+	for _, s := range subjects.All {
+		require.Contains(t, help.String(), s.About)
 	}
 }

@@ -14,12 +14,12 @@ import (
 
 var longAgo = time.Unix(1, 0)
 
-// readCall makes a read that asks for one byte, with no time of its own.
+// readCall returns a function that reads one byte, without a timeout.
 func readCall(r *loop.Blocking) func() error {
 	return func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err }
 }
 
-// soon is a result that must come now.
+// soon returns a result that must come within a moment.
 func soon[T any](t *testing.T, result chan T) (got T) {
 	t.Helper()
 	select {
@@ -44,7 +44,7 @@ func TestPastDeadlineFailsReadyCallsAtOnce(t *testing.T) {
 	})
 }
 
-// A deadline that was to come when it was set has passed when a call begins.
+// A deadline that lay ahead when it was set has passed when a call begins.
 func TestDeadlineThatNobodyWaitedFor(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -74,8 +74,8 @@ func TestDeadlineEndsWaitsAndIsNeverEarly(t *testing.T) {
 	})
 }
 
-// Calls that wait are ended by a deadline set under them: the one that waits for
-// data, and those that wait for its turn.
+// A deadline that is set while calls wait ends them: the call that waits for data,
+// and those that wait for the turn.
 func TestDeadlineMovedUnderBlockedCalls(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		for _, c := range []struct {
@@ -141,7 +141,7 @@ func TestDeadlineOfOneDirection(t *testing.T) {
 	require.NoError(t, soon(t, reader))
 }
 
-// The call that has the turn need not be waiting.
+// A deadline may be set while the call that has the turn does not wait.
 func TestDeadlineSetUnderQueue(t *testing.T) {
 	r, _ := register(t, newLoop(t, loop.Options{}))
 	_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
@@ -152,7 +152,7 @@ func TestDeadlineSetUnderQueue(t *testing.T) {
 	require.ErrorIs(t, soon(t, queued), loop.ErrTimeout)
 }
 
-// Who has the turn need not wait for who waits for the turn to time out.
+// A call that waits for the turn times out although the call that has it does not wait.
 func TestDeadlineOfCallThatQueues(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
@@ -165,7 +165,7 @@ func TestDeadlineOfCallThatQueues(t *testing.T) {
 	require.False(t, time.Now().Before(end))
 }
 
-// Of a call's own time and the direction's, the earlier one ends the call.
+// The earlier of the call's deadline and the direction's ends the call.
 func TestDeadlineBesideTimeout(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	for _, c := range []struct{ timeout, deadline time.Duration }{
@@ -182,8 +182,7 @@ func TestDeadlineBesideTimeout(t *testing.T) {
 	}
 }
 
-// The parts of a call that wait for something else than readiness keep to the
-// deadline, too, and say that it was that.
+// The deadline ends every kind of wait, and each returns ErrTimeout.
 func TestDeadlineEndsEveryKindOfWait(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	for name, wait := range map[string]func(*loop.Blocking, *loop.Call) error{
@@ -228,8 +227,8 @@ func TestDeadlineOfClosedRegistration(t *testing.T) {
 	require.ErrorIs(t, readCall(r)(), loop.ErrClosed, "that it is closed goes before")
 }
 
-// Readers, and one who moves the deadline without a pause: whoever sets the last
-// one is obeyed by all who are blocked.
+// One goroutine moves the deadline again and again while others read: the last
+// deadline ends all blocked calls.
 func TestDeadlineMovedWhileCallsComeAndGo(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		r, peer := register(t, l)
@@ -269,7 +268,8 @@ func TestDeadlineMovedWhileCallsComeAndGo(t *testing.T) {
 	})
 }
 
-// That the registration is closed goes before all that ends one call.
+// A closed registration returns ErrClosed, even if a context or a deadline has ended the
+// call, too.
 func TestClosedGoesBeforeCancelled(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)

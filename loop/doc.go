@@ -6,26 +6,7 @@
 // so that the number of a closed descriptor is not reused under a call. It comes
 // in two further forms. A Handled is served by callbacks on the loop. A Blocking
 // parks the goroutines whose calls must wait; it is for packages that implement
-// blocking calls:
-//
-//	l, err := loop.New(loop.Options{})
-//	var b loop.Blocking
-//	err = l.Register(&b.Registration, fd, loop.KeepWritable)
-//	call := loop.Call{Timeout: time.Second}
-//	ready, err := b.Begin(loop.Read, &call)
-//	if err != nil {
-//		return err // and no End
-//	}
-//	n, err := 0, error(unix.EAGAIN)
-//	for first := true; err == unix.EAGAIN; first = false {
-//		if !first || !ready {
-//			if err = b.Wait(loop.Read, &call); err != nil {
-//				break // loop.ErrTimeout, ErrClosed, ErrInterrupted ...
-//			}
-//		}
-//		n, err = unix.Read(b.FD(), buf)
-//	}
-//	b.End(loop.Read, n == len(buf)) // there may be more
+// blocking calls, as its example does.
 //
 // Any goroutine may call any method at any time, unless the method's comment
 // says otherwise.
@@ -40,13 +21,15 @@
 //
 //	                                                0          negative        positive
 //	argument: Call.Timeout, Select, Selector.Wait   NoWait     Forever         at most so long
-//	setting: SO_RCVTIMEO, fields of a Server        no limit   an error (1)    at most so long
+//	setting: SO_RCVTIMEO, a field (1)               no limit   an error (2)    at most so long
 //	delay: AfterFunc, Timer.Reset                   at once    at once         after so long
 //	deadline, a time.Time                           none       -               until then
 //
-// (1) Except where the field's comment gives a negative value a meaning of its
-// own. setsockopt(2) accepts a negative SO_RCVTIMEO and lets no call wait then;
-// so does package socket when the option is set in that way.
+// (1) Unless the comment of the field says otherwise: where 0 is a default, a
+// negative value is no limit.
+//
+// (2) setsockopt(2) accepts a negative SO_RCVTIMEO, after which no call waits. So
+// does package socket when a program sets the option by its name.
 //
 // A wait never ends early. It ends late by a tenth of a millisecond at most, plus
 // the time that the loop and the scheduler are busy with other things. A call
@@ -70,6 +53,7 @@
 //   - handler: the callbacks of a Handled registration.
 //   - hook: hangs an observer on a registration, which then tells the observer of
 //     its events.
+//   - inquiry: asks the kernel about many registrations at once.
 //   - interest: a set of conditions that somebody wants to know of: Readable,
 //     Writable, Exceptional. They are select(2)'s conditions, and the root
 //     package's Select has them from here.
@@ -79,7 +63,7 @@
 //     succeed; while it is clear the call would return EAGAIN. An event sets the
 //     mark, and a call clears it before its system call.
 //   - poke: asks for one call of a handler in the loop's next turn.
-//   - probe: one question to the kernel, by poll(2), in progress.
+//   - probe: one question of an inquiry that is in progress.
 //   - readiness: epoll's own bits, asked for or reported: poller.Readiness, with
 //     poller.Readable and so on. A registration translates them into marks.
 //   - receiver: the call that waits in Receive. The loop makes its system call.

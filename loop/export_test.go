@@ -6,7 +6,7 @@ import (
 	"github.com/seed-2334f180/weir/poller"
 )
 
-// Waiters is how many calls are parked on r, for readiness or for the turn.
+// Waiters returns how many calls are parked on r, for readiness or for the turn.
 func (r *Registration) Waiters() (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -36,20 +36,20 @@ func (r *Registration) WatchesWrite() bool {
 	return r.interest&poller.Writable != 0
 }
 
-// Arrive hands r an event of the loop's latest wait, or, with later, of the
-// next one.
+// Arrive hands r an event of the loop's latest wait, or, with a later of 1, of the next
+// one.
 func (r *Registration) Arrive(ev poller.Readiness, later uint64) {
 	r.arrived(ev, r.loop.waits.Load()+later)
 }
 
-// Timers is how many timers the loop has to expire.
+// Timers returns how many timers are in the loop's wheel.
 func (l *Loop) Timers() int {
 	l.timerMu.Lock()
 	defer l.timerMu.Unlock()
 	return l.wheel.Len()
 }
 
-// Gates is how many goroutines sleep in gates of the loop.
+// Gates returns how many goroutines sleep in gates of the loop.
 func (l *Loop) Gates() (n int) {
 	l.timerMu.Lock()
 	defer l.timerMu.Unlock()
@@ -59,11 +59,11 @@ func (l *Loop) Gates() (n int) {
 	return n
 }
 
-// Backlog is how many goroutines were woken and have not run since.
+// Backlog returns how many goroutines were woken and have not run since.
 func (l *Loop) Backlog() int { return int(l.backlog.Load()) }
 
-// Until waits for what another goroutine does within a moment, without the time
-// that a sleep takes: who waits goes on together with it.
+// Until waits for what another goroutine does within a moment. It does not sleep, so
+// that the caller goes on at almost the same time as that goroutine.
 func Until(done func() bool) {
 	for spins := 1; !done(); spins++ {
 		if spins%100 == 0 {
@@ -75,7 +75,7 @@ func Until(done func() bool) {
 // Unbounded reports whether a call waits in Receive and no deadline bounds it.
 func (r *Registration) Unbounded() bool { return r.state.Load()&stateReceiving != 0 }
 
-// Marked reports whether an event has said that there is something to read.
+// Marked reports whether the mark for reading is set.
 func (r *Registration) Marked() bool { return r.state.Load()&Read.of(readyBit) != 0 }
 
 // Probe and its methods are what an Inquiry does with one question.
@@ -84,3 +84,29 @@ func (r *Registration) Probe() (probe, error) { return r.probe() }
 func (p probe) Done()                  { p.done() }
 func (p probe) Disprove(want Interest) { p.disprove(want) }
 func (p probe) FD() int                { return int(p.r.fd) }
+
+// SetAlone has calls on r wait alone, as after many events of r and no other.
+func (r *Blocking) SetAlone() { r.loop.alone.Store(r.key) }
+
+// MayWaitAlone reports whether the next call on r is to wait alone.
+func (r *Blocking) MayWaitAlone() bool { return r.loop.alone.Load() == r.key }
+
+// Watched reports whether the descriptor is in the epoll set.
+func (r *Registration) Watched() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.interest != 0
+}
+
+// Seats returns how many seats are taken.
+func Seats() (n int) {
+	for i := range seats.all {
+		if seats.all[i].taken.Load() {
+			n++
+		}
+	}
+	return n
+}
+
+// AloneAfter is the number of events that make a registration the only busy one.
+const AloneAfter = aloneAfter

@@ -73,8 +73,8 @@ func TestGateIsWokenOnce(t *testing.T) {
 	}
 }
 
-// A gate sleeps until its time, never shorter, or until it is woken; then its
-// timer is no more. Who was woken by the loop counts until it runs.
+// Sleep returns when its time has come, never early, or after a Wake; then no timer is
+// left. A goroutine that the loop has woken is in the backlog until it runs.
 func TestGateSleeps(t *testing.T) {
 	l := handlerLoop(t)
 	g := NewGate()
@@ -100,7 +100,7 @@ func TestGateSleeps(t *testing.T) {
 	}
 }
 
-// What was left of one use of a gate does not disturb the next.
+// An earlier use of a gate has no effect on the next one.
 func TestGateIsReused(t *testing.T) {
 	g := NewGate()
 	for range 3 {

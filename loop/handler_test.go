@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// recorder is a Handler that tells what it was called with.
+// A recorder is a Handler that records its calls.
 type recorder struct {
 	ready   func(poller.Readiness)
 	expired chan time.Duration
@@ -104,7 +104,7 @@ func TestPokesAreCoalescedAndNoneIsLost(t *testing.T) {
 	require.Eventually(t, func() bool { return seen.Load() == 4*each }, 5*time.Second, time.Millisecond,
 		"a call follows the last poke")
 
-	// Those made while the loop cannot turn become one.
+	// Several pokes before the next turn make one call.
 	before := calls.Load()
 	onLoop(t, l, func() {
 		for range 100 {
@@ -241,7 +241,7 @@ func TestExpireAtOfAClosedRegistrationIsNothing(t *testing.T) {
 	require.Zero(t, l.Timers())
 }
 
-// The room is reported anew each time that it is asked for.
+// Turning WatchWrite on reports room that there is, each time.
 func TestWatchWriteAgain(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)
@@ -255,8 +255,8 @@ func TestWatchWriteAgain(t *testing.T) {
 	}
 }
 
-// When the loop is closed while Handle is about to watch the descriptor, that is
-// not the caller's to close any more.
+// If the loop is closed while Handle is about to watch the descriptor, the loop closes
+// the descriptor, and Handle returns no error.
 func TestHandleOfWhatTheLoopHasClosed(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)
@@ -275,7 +275,7 @@ func TestHandleOfWhatTheLoopHasClosed(t *testing.T) {
 	require.ErrorIs(t, err, unix.EBADF)
 }
 
-// The time stands still in a turn, and goes on with the next.
+// Now stays the same in a turn, and is later in the next one.
 func TestNowIsOfTheTurn(t *testing.T) {
 	l := handlerLoop(t)
 	var now [2][2]time.Duration
@@ -291,7 +291,7 @@ func TestNowIsOfTheTurn(t *testing.T) {
 	require.Greater(t, now[1][0], now[0][0])
 }
 
-// What was spawned keeps the loop awake until it runs, not until it ends.
+// A spawned goroutine keeps the loop from sleeping until it runs, not until it ends.
 func TestSpawnedThatBlocks(t *testing.T) {
 	l := handlerLoop(t)
 	running, leave := make(chan struct{}), make(chan struct{})
@@ -301,7 +301,7 @@ func TestSpawnedThatBlocks(t *testing.T) {
 	require.Zero(t, l.Backlog())
 }
 
-// A registration that a loop has refused is free for another.
+// A registration that a closed loop has refused can be registered with another loop.
 func TestRegisterAfterAClosedLoop(t *testing.T) {
 	gone := handlerLoop(t)
 	require.NoError(t, gone.Close())
@@ -311,8 +311,8 @@ func TestRegisterAfterAClosedLoop(t *testing.T) {
 	require.NoError(t, handlerLoop(t).Register(&r.Registration, ours, DropWritable))
 }
 
-// A time beyond the clock's range is below zero when it has been added to Now's.
-// It is far away, and the loop sleeps.
+// Now plus a very long time overflows, and is negative. ExpireAt takes that for a time
+// far ahead, and the loop sleeps.
 func TestExpireAtBeyondTheClock(t *testing.T) {
 	for _, at := range []time.Duration{-1, -time.Second, math.MinInt64, math.MaxInt64} {
 		l := handlerLoop(t)
@@ -326,8 +326,8 @@ func TestExpireAtBeyondTheClock(t *testing.T) {
 
 const century = 100 * 365 * 24 * time.Hour
 
-// sleepsFor is how long the loop sleeps for its timers, once it has nothing else
-// to do.
+// sleepsFor returns how long the loop sleeps for its timers when it has nothing else to
+// do.
 func sleepsFor(l *Loop) time.Duration {
 	l.timerMu.Lock()
 	defer l.timerMu.Unlock()
@@ -335,7 +335,7 @@ func sleepsFor(l *Loop) time.Duration {
 	return time.Until(l.at(when))
 }
 
-// postponer is a Handler that moves another's time when its own has come.
+// A postponer is a Handler whose Expire moves another handler's time.
 type postponer struct {
 	other   *Handled
 	to      func(*Loop) time.Duration
@@ -351,7 +351,8 @@ func (h *postponer) Expire() {
 	h.other.ExpireAt(h.to(h.reg.Loop()))
 }
 
-// Of two whose time comes in the same turn, the first puts the second off.
+// The times of two handlers come in the same turn. The Expire of the first moves the
+// time of the second, which then is not called.
 func TestExpireAtMovedInTheTurnItWouldExpire(t *testing.T) {
 	for name, to := range map[string]func(*Loop) time.Duration{
 		"later": func(l *Loop) time.Duration { return l.Now() + time.Hour },
@@ -398,7 +399,7 @@ func TestReleaseGivesTheDescriptorBackOpen(t *testing.T) {
 	require.ErrorIs(t, err, ErrClosed)
 	require.ErrorIs(t, h.reg.Close(), ErrClosed)
 
-	// It works, and can be registered again.
+	// The descriptor works, and can be registered again.
 	h = newRecorder(func(poller.Readiness) {})
 	require.NoError(t, l.Handle(&h.reg, fd, h.handler()))
 	_, err = unix.Write(theirs, []byte("x"))
@@ -487,8 +488,8 @@ func TestBusyTellsOfATurnThatDoesNotEnd(t *testing.T) {
 	require.Eventually(t, func() bool { _, busy := l.Busy(); return !busy }, 5*time.Second, time.Millisecond)
 }
 
-// A loop whose poller fails ends. Who waits for a task that was posted before
-// would wait for ever.
+// A loop whose poller fails ends. It runs the tasks that were posted, because a program
+// may wait for one.
 func TestFailedLoopRunsWhatWasPosted(t *testing.T) {
 	l, err := New(Options{})
 	require.NoError(t, err)

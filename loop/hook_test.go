@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// told is what an observer was told since it was asked last.
+// told returns what the observer was told since the last call.
 func (o observer) told() (all []loop.Notice) {
 	for len(o) > 0 {
 		all = append(all, <-o)
@@ -19,8 +19,8 @@ func (o observer) told() (all []loop.Notice) {
 
 var once = []loop.Notice{loop.NoticeReady}
 
-// Whichever hook is taken off, the others stay; and each is told of what it
-// wants and of nothing else.
+// When any hook is taken off, the others stay. Each observer is told of the conditions
+// of its interest alone.
 func TestHooksAreTakenOffInAnyOrder(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
 		r := registerAs(t, loop.KeepWritable, false)
@@ -49,7 +49,7 @@ func TestHooksAreTakenOffInAnyOrder(t *testing.T) {
 	}
 }
 
-// A hook that was taken off may be so again.
+// Unhang of a hook that was taken off does nothing.
 func TestHookIsTakenOffTwice(t *testing.T) {
 	r := registerAs(t, loop.KeepWritable, false)
 	seen := make(observer, 100)
@@ -64,7 +64,7 @@ func TestHookIsTakenOffTwice(t *testing.T) {
 	require.Equal(t, once, seen.told())
 }
 
-// A closed registration has nothing to interrupt, though a hook still hangs on it.
+// Interrupt of a closed registration does nothing, even if a hook still hangs on it.
 func TestInterruptOfClosedRegistration(t *testing.T) {
 	r := registerAs(t, loop.KeepWritable, false)
 	seen := make(observer, 100)
@@ -75,8 +75,8 @@ func TestInterruptOfClosedRegistration(t *testing.T) {
 	require.Equal(t, []loop.Notice{loop.NoticeClosed}, seen.told())
 }
 
-// What is not an event is told as well: a doubt to those of both directions,
-// input that was read ahead to those who want it.
+// Observers are also told of what is not an event: of Doubt, in both directions, and of
+// Stir, if they want the condition.
 func TestObserversOfDoubtAndStir(t *testing.T) {
 	r := registerAs(t, loop.KeepWritable, false)
 	reading, writing := make(observer, 100), make(observer, 100)
@@ -99,7 +99,7 @@ func TestObserversOfDoubtAndStir(t *testing.T) {
 	require.Empty(t, reading)
 }
 
-// A doubt has those try again who wait.
+// Doubt wakes the calls that wait, so that they try again.
 func TestDoubtWakesWaiters(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
@@ -111,7 +111,7 @@ func TestDoubtWakesWaiters(t *testing.T) {
 	}
 }
 
-// A hook that gets another interest is told of what held before.
+// A hook that gets another interest is told of a condition that holds already.
 func TestChangedHookIsTold(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
@@ -129,7 +129,7 @@ func TestChangedHookIsTold(t *testing.T) {
 	h.Unhang()
 }
 
-// What the kernel does not watch is ready for ever, and stays so.
+// A file that epoll refuses is ready for ever.
 func TestWatchOfWhatNeverWaits(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -34,8 +34,8 @@ func pollBits(want Interest) int16 {
 	return selectExcept
 }
 
-// Add adds the question whether r is ready in the way wanted, which is one of
-// the three. A closed r gives the reason for its end.
+// Add adds the question whether one condition of r holds. The error, for a closed r,
+// is ErrClosed or ErrLoopClosed.
 func (q *Inquiry) Add(r *Registration, want Interest) error {
 	p, err := r.probe()
 	if err != nil {
@@ -47,17 +47,26 @@ func (q *Inquiry) Add(r *Registration, want Interest) error {
 	return nil
 }
 
-// bigPoll is how many descriptors take long enough to let the scheduler know.
+// bigPoll is the number of entries above which poll(2) takes so long that the
+// scheduler must know of the system call.
 const bigPoll = 64
 
 // Ask asks the kernel. Holds has the answers afterwards, until Reset. An error
 // of poll(2) leaves no questions.
 func (q *Inquiry) Ask() error {
-	// Poll refuses more descriptors than the process may open (RLIMIT_NOFILE,
-	// 1024 by custom); one that is in several lists counts as often.
-	const most = 1024
-	for i := 0; i < len(q.fds); i += most {
-		if errno := ppoll(q.fds[i:min(i+most, len(q.fds))]); errno != 0 {
+	// poll(2) refuses more entries than the process may have descriptors
+	// (RLIMIT_NOFILE, mostly 1024 or more), with EINVAL. One descriptor may be in
+	// several entries.
+	most := 1024
+	for i := 0; i < len(q.fds); {
+		part := q.fds[i:min(i+most, len(q.fds))]
+		errno := ppoll(part)
+		switch {
+		case errno == 0:
+			i += len(part)
+		case errno == unix.EINVAL && len(part) > 1:
+			most = len(part) / 2
+		default:
 			q.Cancel()
 			return errno
 		}
@@ -120,8 +129,9 @@ type probe struct {
 // descriptor. The caller calls done or disprove afterwards.
 func (r *Registration) probe() (probe, error) {
 	for {
-		// Read before the probed bit is set: the event that clears it, after
-		// which none is counted, must itself be counted as one that came since.
+		// arrivals is read before the probed bit is set, so that the event which
+		// clears the bit counts as one that came since. Later events are not
+		// counted while the bit is clear.
 		arrivals := r.arrivals.Load()
 		s := r.state.Load()
 		if s&stateClosed != 0 {
@@ -151,8 +161,8 @@ func (p probe) disprove(want Interest) {
 			r.state.And(^(d.of(readyBit) | d.sure()))
 		}
 		if d == Read || r.edges == KeepWritable {
-			// From now on its events say what would have to be asked. If it
-			// fails, the kernel is asked again.
+			// From now on events tell what else the kernel would be asked for. If
+			// this fails, the next Inquiry asks again.
 			_ = r.watch(d)
 		}
 	}

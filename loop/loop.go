@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -46,6 +45,9 @@ type Loop struct {
 	// waits is the number of the present or last wait: see Registration.stamp.
 	waits atomic.Uint64
 
+	// alone is the key of the only registration that has had events lately, or nobody.
+	alone atomic.Uint64
+
 	// work says that there may be tasks or pokes, or that the loop is being closed.
 	// So a turn without any of these takes no lock to find out. It is set under the
 	// lock, after what it announces was stored, and before asleep is read.
@@ -73,6 +75,8 @@ type Loop struct {
 	taken   []func() // the tasks of this turn; those that were called are nil
 	calling bool     // a handler is being called: see survive
 	more    bool     // due work was left for the next turn
+	lastKey uint64   // of the last event
+	streak  int      // how many events before it had the same key
 	now     int64    // the time of the turn; 0 until Now is called
 
 	expected atomic.Int64 // descriptors on their way to the loop: see Expect
@@ -98,6 +102,7 @@ func New(opts Options) (*Loop, error) {
 		return nil, fmt.Errorf("loop: %w", err)
 	}
 	p.BusyPoll(max(o.BusyPoll, 0))
+	p.Hold(o.Hold)
 	l := &Loop{
 		options: o,
 		poller:  p,
@@ -108,6 +113,7 @@ func New(opts Options) (*Loop, error) {
 		batch:   make([]*Registration, o.Events),
 		expired: make([]*timers.Timer[expirer], o.Expiries),
 	}
+	l.alone.Store(nobody)
 	go l.run()
 	return l, nil
 }
@@ -133,35 +139,6 @@ func (l *Loop) Close() error {
 	err := l.wake()
 	<-l.done
 	return errors.Join(err, l.fatal)
-}
-
-// Post has f called on the loop's goroutine. Tasks are called in the order in which
-// they were posted. f must not block, because nothing else happens on the loop
-// meanwhile. The error is ErrQueueFull if Options.TaskQueue tasks wait already, and
-// ErrLoopClosed after Close; then f is not called.
-func (l *Loop) Post(f func()) error { return l.post(f, l.options.TaskQueue) }
-
-// PostUnbounded is Post without the bound of the queue. It is for tasks that must not
-// be lost and whose number is bounded otherwise, as by one for each descriptor.
-func (l *Loop) PostUnbounded(f func()) error { return l.post(f, math.MaxInt) }
-
-func (l *Loop) post(f func(), bound int) error {
-	if f == nil {
-		return errors.New("loop: post: the task is nil")
-	}
-	l.mu.Lock()
-	switch {
-	case l.closed:
-		l.mu.Unlock()
-		return ErrLoopClosed
-	case len(l.running)+len(l.tasks) >= bound:
-		l.mu.Unlock()
-		return ErrQueueFull
-	}
-	l.tasks = append(l.tasks, f)
-	l.work.Store(true)
-	l.mu.Unlock()
-	return l.wake()
 }
 
 // wake ends the loop's sleep, if it sleeps. The caller has stored what the loop is to
@@ -260,7 +237,7 @@ func (l *Loop) turn() bool {
 	if !open && moreTasks {
 		return true // they were posted before the end
 	}
-	if open && l.backlog.Load() > 0 {
+	if open && l.backlog.Load() > 0 && l.poller.Holds() {
 		// Let the woken goroutines run before the next poll: by then their
 		// peers may have answered, and one poll finds many events.
 		runtime.Gosched()
@@ -273,7 +250,7 @@ func (l *Loop) deadline() time.Time {
 	// asleep is set before the look: whoever stores work after the look finds it set,
 	// and wakes the loop.
 	l.asleep.Store(true)
-	if l.more || l.backlog.Load() > 0 {
+	if l.more || l.backlog.Load() > 0 && l.poller.Holds() {
 		return l.start // long past: Wait polls, and does not hold the thread
 	}
 	if l.work.Load() {
@@ -296,6 +273,7 @@ func (l *Loop) dispatch(events []poller.Event) {
 	if len(events) == 0 {
 		return
 	}
+	l.solo(events)
 	batch := l.batch[:len(events)]
 	l.mu.Lock()
 	for i := range events {
@@ -328,21 +306,6 @@ func (l *Loop) deliver(events []poller.Event, batch []*Registration, from int, w
 	return next
 }
 
-// spawnsAtOnce is how many goroutines the loop starts before it yields to them. Most
-// of them end soon, and the next ones then reuse their stacks.
-const spawnsAtOnce = 32
-
-// Spawn starts a goroutine for work that the loop has found. The loop yields to it
-// before it sleeps. A panic of f is not recovered.
-func (l *Loop) Spawn(f func()) {
-	l.spawned.Add(1)
-	l.backlog.Add(1)
-	go func() {
-		l.backlog.Add(-1)
-		f()
-	}()
-}
-
 // expire takes the timers that are due off the wheel, at most Options.Expiries, and
 // calls their owners.
 func (l *Loop) expire() (more bool) {
@@ -364,40 +327,6 @@ func (l *Loop) expire() (more bool) {
 	}
 	return more
 }
-
-// runTasks runs posted tasks, at most Options.Tasks; of a closed loop all.
-func (l *Loop) runTasks() (more, open bool) {
-	l.mu.Lock()
-	if len(l.running) == 0 {
-		l.running, l.tasks = l.tasks, l.spare
-		l.spare = nil
-	}
-	open = !l.closed
-	now := l.running
-	if open { // the last turn runs them all
-		now = now[:min(len(now), l.options.Tasks)]
-	}
-	l.running = l.running[len(now):]
-	l.mu.Unlock()
-
-	l.taken = now
-	for i, f := range now {
-		now[i] = nil
-		l.protect(f)
-	}
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.running) == 0 && cap(now) <= keepTasks {
-		l.spare = now[:0] // the memory of a burst is not kept
-	}
-	left := len(l.running)+len(l.tasks) > 0
-	l.work.Store(left || len(l.poked) > 0 || l.closed)
-	return left, open
-}
-
-// keepTasks is the capacity of a task queue whose memory is used again.
-const keepTasks = 1024
 
 // release closes what is on the loop, and the poller. It is deferred, and so also
 // runs while a panic ends the program.

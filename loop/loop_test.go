@@ -29,11 +29,12 @@ func newLoop(t *testing.T, opts loop.Options) *loop.Loop {
 	return l
 }
 
-// onBoth runs a test over each wait strategy.
+// onBoth runs a test with each strategy.
 func onBoth(t *testing.T, test func(t *testing.T, l *loop.Loop)) {
 	for _, s := range []poller.Strategy{poller.Parked, poller.Blocking} {
 		t.Run(s.String(), func(t *testing.T) { test(t, newLoop(t, loop.Options{Strategy: s})) })
 	}
+	t.Run("holding", func(t *testing.T) { test(t, newLoop(t, loop.Options{Hold: poller.HoldAlways})) })
 	t.Run("locked", func(t *testing.T) {
 		test(t, newLoop(t, loop.Options{Strategy: poller.Blocking, LockThread: true}))
 	})
@@ -144,7 +145,7 @@ func TestPostUnboundedIsInOrderAndNotRefused(t *testing.T) {
 	require.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, got)
 }
 
-// What a turn has put off for the next counts as well.
+// The tasks that a turn has left for the next one count for the bound, too.
 func TestTaskQueueIsBoundedOverTurns(t *testing.T) {
 	l := newLoop(t, loop.Options{TaskQueue: 3, Tasks: 1})
 	hold, held := make(chan struct{}), make(chan struct{}, 9)
@@ -165,9 +166,9 @@ func TestTaskQueueIsBoundedOverTurns(t *testing.T) {
 	require.ErrorIs(t, l.Post(func() {}), loop.ErrQueueFull)
 }
 
-// A loop that may poll for long shows so by the processor time that it takes.
+// The processor time that a loop takes shows whether it polls.
 func TestBusyPoll(t *testing.T) {
-	l, err := loop.New(loop.Options{BusyPoll: time.Minute})
+	l, err := loop.New(loop.Options{BusyPoll: time.Minute, Hold: poller.HoldAlways})
 	require.NoError(t, err)
 	used := func() time.Duration {
 		var u unix.Rusage
@@ -218,7 +219,7 @@ func TestAfterFuncIsNeverEarly(t *testing.T) {
 	})
 }
 
-// A timer that is due before the loop means to wake up must end its sleep.
+// A timer that is due before the end of the sleep shortens the sleep.
 func TestEarlierTimerEndsSleep(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		late, err := l.AfterFunc(time.Hour, func() {})
@@ -251,8 +252,8 @@ func TestTimerStopAndReset(t *testing.T) {
 	require.Empty(t, fired)
 }
 
-// A burst of timers with the same deadline must not hold up tasks: they take
-// turns.
+// A burst of timers with the same deadline does not hold tasks up: both make progress
+// in each turn.
 func TestExpiriesAreBudgeted(t *testing.T) {
 	l := newLoop(t, loop.Options{Expiries: 10, Strategy: poller.Blocking})
 	const count = 1000
@@ -278,8 +279,8 @@ func TestExpiriesAreBudgeted(t *testing.T) {
 	wg.Wait()
 }
 
-// runtime.Goexit in a task ends the loop, not in silence, and what was posted is
-// called all the same.
+// runtime.Goexit in a task ends the loop: the loop logs that, and still calls the tasks
+// that were posted.
 func TestGoexitEndsTheLoop(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	var r loop.Blocking
@@ -356,8 +357,8 @@ func TestCloseRunsWhatWasPosted(t *testing.T) {
 	})
 }
 
-// The tasks of a turn's budget, what is left of it, and what was posted while
-// it ran: all came before the end.
+// Close runs all tasks that were posted before: those of the turn, those left for the
+// next one, and those that were posted while the turn ran.
 func TestCloseRunsWhatWasPostedInBetween(t *testing.T) {
 	l := newLoop(t, loop.Options{Tasks: 2})
 	var ran atomic.Int64

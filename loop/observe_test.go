@@ -16,7 +16,8 @@ func call(t *testing.T, r *loop.Blocking, d loop.Direction, more bool) (ready bo
 	return ready
 }
 
-// registerAs is a registration without events of its own: nobody watches it.
+// registerAs returns a registration that the kernel does not watch, so that it has only
+// the events of the test.
 func registerAs(t *testing.T, edges loop.WriteEdges, shared bool) *loop.Blocking {
 	l := newLoop(t, loop.Options{})
 	settle(t, l) // its waits have a number that is not the zero value
@@ -30,7 +31,7 @@ func registerAs(t *testing.T, edges loop.WriteEdges, shared bool) *loop.Blocking
 	return r
 }
 
-// A mark is certain only if the event is younger than all calls.
+// A mark is sure only if the event is younger than all calls.
 func TestCertainMarks(t *testing.T) {
 	const in, out = poller.Readable, poller.Writable
 	for _, c := range []struct {
@@ -126,8 +127,7 @@ func TestCertainMarks(t *testing.T) {
 	}
 }
 
-// An answer of the kernel uses a mark up, unless an event came after the
-// question.
+// An answer of the kernel clears a mark, unless an event came after the question.
 func TestDisproof(t *testing.T) {
 	r := registerAs(t, loop.DropWritable, false)
 	p, err := r.Probe()
@@ -157,8 +157,8 @@ func TestDisproof(t *testing.T) {
 	require.True(t, call(t, r, loop.Read, true), "the doubt was lost")
 }
 
-// It is of one direction, and from then on there are events to tell more; but
-// not of writability that is reported with every packet.
+// Disprove concerns one direction. From then on the kernel watches that direction,
+// except writability that it would report with every packet.
 func TestDisproofOfOneDirection(t *testing.T) {
 	for _, c := range []struct {
 		edges         loop.WriteEdges
@@ -184,7 +184,7 @@ func TestDisproofOfOneDirection(t *testing.T) {
 	}
 }
 
-// A probe holds the descriptor: its number is not given to another file.
+// A probe keeps the descriptor open, so that its number is not given to another file.
 func TestProbeOutlivesClose(t *testing.T) {
 	r := registerAs(t, loop.DropWritable, false)
 	p, err := r.Probe()

@@ -38,6 +38,17 @@ type Options struct {
 	// NoBusyPoll where that is limited or measured.
 	BusyPoll time.Duration
 
+	// Hold says whether the loop may keep its P while it waits for events, instead
+	// of parking. The default, poller.HoldAuto, lets it only while GOMAXPROCS is 1:
+	// with several Ps, or in a container with a quota, nothing needs to be set.
+	Hold poller.Hold
+
+	// NoAlone makes each call wait by way of the loop. Otherwise, with several Ps,
+	// a call on the only registration of the loop that has events may poll for
+	// BusyPoll and then block its thread on its own descriptor. At most half of the
+	// Ps, and eight threads, do that at a time.
+	NoAlone bool
+
 	// LockThread keeps the loop on one operating system thread. It is for the
 	// poller.Blocking strategy: a loop that parks would pay two thread switches
 	// for each wake-up.

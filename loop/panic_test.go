@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A reports collects what was reported.
+// reports collects the values of panics.
 type reports struct {
 	mu     sync.Mutex
 	values []any
@@ -37,8 +37,8 @@ func TestProtect(t *testing.T) {
 	require.Equal(t, []any{"x"}, r.all())
 }
 
-// A panic of a task or a timer is told to all who have asked for it, and to
-// nobody who has asked to be left alone since.
+// A panic of a task or a timer is reported to every function that was set, until its
+// stop is called. A report that panics does no harm.
 func TestOnPanic(t *testing.T) {
 	var option, first, second reports
 	l, err := New(Options{PanicReport: option.add})
@@ -63,8 +63,8 @@ func TestOnPanic(t *testing.T) {
 	require.EqualValues(t, 2, l.Panics())
 }
 
-// A handler that panics is reported, whatever it was called for, and keeps no
-// other handler of the turn from being called.
+// A panic of each of a handler's methods is reported, and the other handlers of the turn
+// are called all the same.
 func TestPanicOfAHandler(t *testing.T) {
 	var r reports
 	l, err := New(Options{PanicReport: r.add})
@@ -107,7 +107,7 @@ func TestPanicOfAHandler(t *testing.T) {
 	require.Equal(t, []any{"expire", "closed"}, r.all()[2*n:])
 }
 
-// A panicker panics when its time has come, and when it is closed.
+// A panicker panics in Expire and in Closed.
 type panicker struct{ reg Handled }
 
 func (*panicker) Ready(poller.Readiness) {}

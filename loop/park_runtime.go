@@ -25,7 +25,10 @@ type parker struct {
 	state atomic.Uintptr
 }
 
-const unparked = 1 // not the address of a goroutine
+const (
+	unparked = 1 // not the address of a goroutine
+	seated   = 2 // plus the number of a seat: its thread blocks in ppoll(2)
+)
 
 func (p *parker) init() {}
 
@@ -38,9 +41,23 @@ func (p *parker) park() {
 }
 
 func (p *parker) unpark() {
-	if g := p.state.Swap(unparked); g != 0 {
+	switch g := p.state.Swap(unparked); {
+	case g == 0:
+	case g < seated+maxSeats:
+		seats.all[g-seated].ring()
+	default:
 		goready(g, 1)
 	}
+}
+
+// sit has unpark ring the seat instead of waking a goroutine. It returns false after
+// an unpark that no park has taken yet.
+func (p *parker) sit(seat int) bool { return p.state.CompareAndSwap(0, seated+uintptr(seat)) }
+
+// rise ends sit. It returns false after an unpark.
+func (p *parker) rise() bool {
+	s := p.state.Load()
+	return s != unparked && p.state.CompareAndSwap(s, 0)
 }
 
 // parkCommit is called on the scheduler's stack when the goroutine has stopped. If it

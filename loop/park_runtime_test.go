@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The constants are the runtime's of this release.
+// The constants of park_runtime.go have the meaning that this release of Go gives them.
 func TestParkedIsShownAsWaitingForIO(t *testing.T) {
 	var p parker
 	done := make(chan struct{})

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Two goroutines wake each other in turn. With more or less to do between, the
-// one is parked, or about to be, or not there yet when the other wakes it.
+// Two goroutines wake each other in turn, with more or less work between. So each is
+// woken when it is parked, when it is about to park, and before that.
 func TestPark(t *testing.T) {
 	for name, procs := range map[string]int{"one P": 1, "two Ps": 2} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestPark(t *testing.T) {
 	}
 }
 
-// An unpark before the park counts, and for one park alone.
+// An unpark that comes before the park counts, for one park.
 func TestUnparkBeforePark(t *testing.T) {
 	var p parker
 	p.init()
@@ -60,8 +60,8 @@ func TestUnparkBeforePark(t *testing.T) {
 	<-second
 }
 
-// A parked goroutine survives what the runtime does to goroutines meanwhile: its
-// stack is scanned, and moved.
+// A parked goroutine goes on correctly after the runtime has scanned and moved its
+// stack.
 func TestParkedThroughCollections(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(1))
 	const goroutines = 100
@@ -117,7 +117,7 @@ func stacks() string {
 	return string(buf[:runtime.Stack(buf, true)])
 }
 
-// parked reports whether a goroutine of the test's is in park.
+// parked reports whether a goroutine of the test is in park.
 func parked(test string) bool {
 	for _, g := range strings.Split(stacks(), "\n\n") {
 		if strings.Contains(g, test) && strings.Contains(g, "parker).park") && !strings.Contains(g, "[run") {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An event that comes while a probe begins does not have the probe miss the
-// next one.
+// After an event that comes while a probe begins, the probe still notices the next
+// event.
 func TestEventsWhileAProbeBegins(t *testing.T) {
 	r := registerAs(t, loop.DropWritable, false)
 	const rounds = 20_000

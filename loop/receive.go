@@ -31,6 +31,11 @@ func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, don
 	if c.Timeout == 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
 		return 0, 0, false, r.Wait(Read, c)
 	}
+	if r.loop.alone.Load() == r.key {
+		if n, errno, done, err, ok := r.receiveAlone(c, buf); ok {
+			return n, errno, done, err
+		}
+	}
 	if c.Timeout > 0 || r.limits.Load() != nil {
 		return r.receiveLocking(c, buf)
 	}
@@ -74,7 +79,7 @@ func (r *Blocking) receiveLocking(c *Call, buf []byte) (n int, errno syscall.Err
 	w := waiters.Get().(*waiter)
 	w.deadline = c.fix(r.loop)
 	w.reception = reception{&buf[0], int32(len(buf)), unreceived}
-	parked, err := r.hang(Read, w, true)
+	parked, err := r.hang(Read, w, hangWatched)
 	if parked {
 		err = w.sleep()
 	}

@@ -17,8 +17,7 @@ type received struct {
 	err   error
 }
 
-// receiving is a call that waits in Receive, and a channel for what that
-// returns. It begins as a call does that has found nothing.
+// receiving starts a call that waits in Receive, and returns a channel for its result.
 func receiving(t *testing.T, r *loop.Blocking, buf []byte, c *loop.Call) chan received {
 	t.Helper()
 	result := make(chan received, 1)
@@ -55,10 +54,10 @@ func TestReceiveIsDoneByTheLoop(t *testing.T) {
 	})
 }
 
-// Nothing is received for a call that has not asked for it, though its waiter may
-// be one that has served Receive.
+// The loop receives nothing for a call in Wait, even if its waiter comes from a call in
+// Receive.
 func TestWaitReceivesNothing(t *testing.T) {
-	l := newLoop(t, loop.Options{})
+	l := newLoop(t, loop.Options{NoAlone: true})
 	r, peer := register(t, l)
 	buf := make([]byte, 8)
 	for range 20 {
@@ -86,8 +85,8 @@ func TestReceiveTellsOfAnError(t *testing.T) {
 	require.Equal(t, received{errno: unix.ECONNRESET, done: true}, <-result)
 }
 
-// Two descriptors of one socket are reported in one turn: who comes second finds
-// nothing, and is to look for itself.
+// Two descriptors of one socket are reported in one turn. The loop finds nothing for the
+// second, whose call then tries for itself.
 func TestReceiveFindsNothing(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	fd, peer := pair(t)
@@ -110,8 +109,8 @@ func TestReceiveFindsNothing(t *testing.T) {
 	require.ElementsMatch(t, []received{{n: 4, done: true}, {}}, got)
 }
 
-// What the loop would copy for too long, or for a call that its context may end,
-// is the caller's.
+// The loop leaves the system call to the caller if the buffer is large, or the call has
+// a context.
 func TestReceiveIsLeftToTheCaller(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	for _, c := range []struct {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unbounded is a call that waits in Receive on a descriptor that is watched
-// already, and so without the Registration's lock.
+// unbounded starts a call that waits in Receive without the Registration's lock: the
+// kernel watches the descriptor already, and the call has no deadline.
 func unbounded(t *testing.T, r *loop.Blocking) chan received {
 	t.Helper()
 	require.NoError(t, r.Watch())
@@ -19,7 +19,7 @@ func unbounded(t *testing.T, r *loop.Blocking) chan received {
 	return result
 }
 
-// Whatever can end a wait ends that of Receive without a deadline.
+// Everything that ends a wait ends Receive without a deadline.
 func TestUnboundedReceiveEnds(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(t *testing.T, l *loop.Loop, r *loop.Blocking, peer int)
@@ -79,7 +79,7 @@ func TestUnboundedReceiveEnds(t *testing.T) {
 	}
 }
 
-// A deadline of the other direction, or one that is far, does not end it.
+// A deadline of the other direction, or one far ahead, does not end Receive.
 func TestUnboundedReceiveGoesOn(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -92,7 +92,7 @@ func TestUnboundedReceiveGoesOn(t *testing.T) {
 	require.Equal(t, received{n: 4, done: true}, <-result)
 }
 
-// Why one call was woken is not told to the next, which has the same waiter.
+// The next call, which has the same waiter, does not get the cause of the one before.
 func TestUnboundedReceiveAfterAnother(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -104,8 +104,7 @@ func TestUnboundedReceiveAfterAnother(t *testing.T) {
 	require.Equal(t, received{n: 4, done: true}, soon(t, result))
 }
 
-// What comes just as the call begins to wait is not lost: it has the turn from
-// before, and is to end.
+// What comes just as the call begins to wait is not lost: the call ends.
 func TestNothingIsLostAsReceiveBegins(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	for name, test := range map[string]struct {
@@ -147,7 +146,7 @@ func TestNothingIsLostAsReceiveBegins(t *testing.T) {
 	}
 }
 
-// What is so before the wait ends it before it begins.
+// What comes before the wait keeps the call from parking.
 func TestReceiveLooksBeforeItWaits(t *testing.T) {
 	for name, test := range map[string]struct {
 		before func(t *testing.T, l *loop.Loop, r *loop.Blocking, peer int)

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair is two ends of a non-blocking stream. The first is the test's to give
-// away; the second is closed by the test.
+// pair returns the two ends of a non-blocking stream. The test gives the first to a
+// registration; the second is closed when the test ends.
 func pair(t *testing.T) (mine, peer int) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
@@ -33,7 +33,7 @@ func register(t *testing.T, l *loop.Loop) (r *loop.Blocking, peer int) {
 	return r, peer
 }
 
-// read is a blocking read, made as a user of the package would.
+// read is a blocking read, as a package that uses loop makes it.
 func read(r *loop.Blocking, buf []byte, c *loop.Call) (int, error) {
 	ready, err := r.Begin(loop.Read, c)
 	if err != nil {
@@ -56,7 +56,7 @@ func read(r *loop.Blocking, buf []byte, c *loop.Call) (int, error) {
 	}
 }
 
-// write is a blocking write of a message that the kernel takes whole.
+// write is a blocking write of a message that the kernel takes as a whole.
 func write(r *loop.Blocking, msg []byte, c *loop.Call) error {
 	ready, err := r.Begin(loop.Write, c)
 	if err != nil {
@@ -76,7 +76,7 @@ func write(r *loop.Blocking, msg []byte, c *loop.Call) error {
 	}
 }
 
-// blocked starts f and returns when it is parked on r, and a channel for its
+// blocked starts f, waits until it is parked on r, and returns a channel for its
 // result.
 func blocked(t *testing.T, r *loop.Blocking, f func() error) chan error {
 	before := r.Waiters()
@@ -125,8 +125,7 @@ func TestWaitTimesOutAndNeverEarly(t *testing.T) {
 	})
 }
 
-// The timer is left where it is when a later deadline comes, and set anew when
-// an earlier one does.
+// A later deadline leaves the timer where it is; an earlier one moves it.
 func TestDeadlinesOfFollowingWaits(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -180,8 +179,7 @@ func TestLoopCloseWakesWaitersAndClosesDescriptors(t *testing.T) {
 	require.ErrorIs(t, r.Use(), loop.ErrLoopClosed)
 }
 
-// The number of a descriptor may not be given to another file while a call
-// still uses it.
+// The number of a descriptor is not given to another file while a call uses it.
 func TestDescriptorOutlivesCloseUntilTheLastCallEnds(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -243,71 +241,8 @@ func TestContextEndsWait(t *testing.T) {
 	require.NoError(t, <-other, "the turn went on to who had no context")
 }
 
-// Two readers are served in the order of their coming, each with its own time.
-func TestTurnsAreFirstInFirstOut(t *testing.T) {
-	l := newLoop(t, loop.Options{})
-	r, peer := register(t, l)
-	var order []int
-	var mu sync.Mutex
-	var results []chan error
-	for i := range 5 {
-		results = append(results, blocked(t, r, func() error {
-			_, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever})
-			mu.Lock()
-			order = append(order, i)
-			mu.Unlock()
-			return err
-		}))
-	}
-	start := time.Now()
-	_, err := read(r, make([]byte, 1), &loop.Call{Timeout: 20 * time.Millisecond})
-	require.ErrorIs(t, err, loop.ErrTimeout, "its time runs in the queue")
-	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
-	for i, c := range results {
-		unix.Write(peer, []byte("x"))
-		require.NoError(t, <-c)
-		mu.Lock()
-		require.Equal(t, i, order[i])
-		mu.Unlock()
-	}
-}
-
-// A call that may not wait does not wait for the turn either.
-func TestTurnIsRefusedToWhoMayNotWait(t *testing.T) {
-	r, _ := register(t, newLoop(t, loop.Options{}))
-	_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
-	require.NoError(t, err)
-	defer r.End(loop.Read, false)
-	result := make(chan error, 1)
-	go func() {
-		_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.NoWait})
-		result <- err
-	}()
-	waitFor(t, func() bool { return len(result)+r.Waiters() > 0 })
-	require.Zero(t, r.Waiters())
-	require.ErrorIs(t, <-result, loop.ErrTimeout)
-}
-
-// One arrival with data for two readers wakes both: the first hands on the turn
-// and the mark.
-func TestReadyMarkIsHandedOn(t *testing.T) {
-	l := newLoop(t, loop.Options{})
-	r, peer := register(t, l)
-	a := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
-	b := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
-	unix.Write(peer, []byte("xy"))
-	require.NoError(t, <-a)
-	require.NoError(t, <-b)
-
-	// And neither of them keeps the descriptor open.
-	require.NoError(t, r.Close())
-	n, err := unix.Read(peer, make([]byte, 1))
-	require.NoError(t, err)
-	require.Zero(t, n)
-}
-
-// The end of a stream that comes together with its last data gives no edge of
-// its own later: the read after a short one must still find it.
+// The end of a stream that comes together with its last data gives no later edge: the
+// read after a short one still finds it.
 func TestEndTogetherWithLastData(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -331,8 +266,8 @@ func TestEndTogetherWithLastData(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// A stale event must not reach the next registration in the same slot, nor one
-// that got the same descriptor number.
+// A stale event does not reach the next registration in the same slot, nor one with the
+// same descriptor number.
 func TestStaleEventsAreDropped(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	hold, held := make(chan struct{}), make(chan struct{})
@@ -423,8 +358,8 @@ func TestAwait(t *testing.T) {
 	<-ended
 }
 
-// A writer that has waited leaves the loop alone when nobody waits any more,
-// although a unix socket reports every packet that leaves.
+// When no writer waits any more, the loop gets no events for writability, although the
+// kernel reports every packet that leaves a unix socket.
 func TestWritabilityThatNobodyWaitsForIsDropped(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -450,7 +385,7 @@ func TestWritabilityThatNobodyWaitsForIsDropped(t *testing.T) {
 	require.NoError(t, <-result, "and listens again when one does")
 }
 
-// waitOnce waits until the direction is ready, from a state in which it is not.
+// waitOnce waits until the direction is ready, and treats it as not ready before.
 func waitOnce(r *loop.Blocking, d loop.Direction, c *loop.Call) error {
 	if _, err := r.Begin(d, c); err != nil {
 		return err
@@ -478,8 +413,8 @@ func drain(fd int) {
 	}
 }
 
-// Readers, writers, interrupts and a close on many registrations at once: no
-// wake-up is lost, no wait outlives the close.
+// Readers, writers, interrupts and a close on many registrations at once: no wake-up is
+// lost, and no wait outlasts the close.
 func TestStress(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		const conns, messages = 20, 300
@@ -549,7 +484,7 @@ func TestNoDescriptorLeaks(t *testing.T) {
 	require.Equal(t, before, count())
 }
 
-// With WithCrash a panic in a task ends the program, as any panic would.
+// With Options.Crash a panic in a task ends the program, as any panic would.
 func TestCrashOption(t *testing.T) {
 	if os.Getenv("WEIR_TEST_CRASH") != "" {
 		l, _ := loop.New(loop.Options{Crash: true})
@@ -563,7 +498,7 @@ func TestCrashOption(t *testing.T) {
 	require.Contains(t, string(out), "as loud as it gets")
 }
 
-// When the context is done, that is the reason, and not what f made of it.
+// When the context is done, Await returns the context's cause, not the result of f.
 func TestAwaitEndsByContext(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
@@ -583,8 +518,8 @@ func TestAwaitEndsByContext(t *testing.T) {
 	}
 }
 
-// A call that works between two waits when it is interrupted does not wait
-// again. What it need not wait for it gets, and the next call is not affected.
+// A call that is interrupted between two waits does not wait again. It still gets what
+// it need not wait for, and the next call is not affected.
 func TestInterruptBetweenWaits(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	waits := map[string]func(r *loop.Blocking, c *loop.Call) error{
@@ -628,7 +563,7 @@ func TestInterruptBetweenWaits(t *testing.T) {
 	}
 }
 
-// Nor by an event that another call waits for.
+// An event that another call waits for does not end Pause or Await either.
 func TestEventsPassByPauseAndAwait(t *testing.T) {
 	for name, wait := range map[string]func(r *loop.Blocking, c *loop.Call, leave chan struct{}) error{
 		"pause": func(r *loop.Blocking, c *loop.Call, leave chan struct{}) error {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// No bit of the state has two meanings, and none is without one.
+// Every bit of the state has exactly one name.
 func TestStateBitsAreDistinct(t *testing.T) {
 	fields := map[string]uint64{
 		"closed": stateClosed, "broken": stateBroken, "urgent": stateUrgent, "observed": stateObserved,

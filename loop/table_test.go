@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A key finds its registration and no other, also when the slot is used again.
+// A key finds its own registration, and nothing when the slot is used again.
 func TestKeysAreNotUsedTwice(t *testing.T) {
 	var tab table
 	seen := map[uint64]bool{}

@@ -12,8 +12,8 @@ import (
 //
 // In each direction one call at a time has the turn; the others queue for it,
 // first come, first served. A call begins with Begin, waits with Wait, or one of
-// its variants, and ends with End. See the package's example. Embed a Blocking
-// in what it serves, and give the Registration in it to Loop.Register.
+// its variants, and ends with End. Embed a Blocking in what it serves, and
+// give the Registration in it to Loop.Register.
 type Blocking struct{ Registration }
 
 // The values of a timeout: see the table in the package's documentation.

@@ -64,7 +64,7 @@ func (r *Blocking) Await(d Direction, c *Call, f func(context.Context)) error {
 	// Not from the pool: f's goroutine may look for the waiter after the wait.
 	w := newWaiter()
 	w.deadline = c.fix(r.loop)
-	if parked, err := r.hang(d, w, false); !parked {
+	if parked, err := r.hang(d, w, hangWithoutEvents); !parked {
 		return err
 	}
 	go func() {
@@ -78,7 +78,11 @@ func (r *Blocking) Await(d Direction, c *Call, f func(context.Context)) error {
 func (r *Blocking) park(d Direction, c *Call, deadline int64, events bool) error {
 	w := waiters.Get().(*waiter)
 	w.deadline = deadline
-	parked, err := r.hang(d, w, events)
+	how := hangWatched
+	if !events {
+		how = hangWithoutEvents
+	}
+	parked, err := r.hang(d, w, how)
 	if parked && c.Context != nil {
 		return r.rest(w, c)
 	}
@@ -89,16 +93,25 @@ func (r *Blocking) park(d Direction, c *Call, deadline int64, events bool) error
 	return err
 }
 
-// hang makes w the direction's waiter for readiness; without events, readiness does
-// not wake it. It returns false if the call must not park: because the direction is
+// How a waiter hangs on a Registration.
+type hanging int
+
+const (
+	hangWatched       hanging = iota // the kernel watches the descriptor; readiness wakes the waiter
+	hangUnwatched                    // readiness wakes it if somebody else has the descriptor watched
+	hangWithoutEvents                // readiness does not wake it
+)
+
+// hang makes w the direction's waiter. It returns false if the call must not park: because the direction is
 // ready, when err is nil, or because of err.
-func (r *Blocking) hang(d Direction, w *waiter, events bool) (parked bool, err error) {
+func (r *Blocking) hang(d Direction, w *waiter, how hanging) (parked bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.state.Load()&stateClosed != 0 { // else watch would add it to the epoll set again
 		return false, r.closedFor()
 	}
-	if events {
+	events := how != hangWithoutEvents
+	if how == hangWatched {
 		if err := r.watch(d); err != nil {
 			return false, err
 		}

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Of a call whose context is done just when an event ends its wait, the waiter is
-// not used again: the end of the context is on its way, and would be taken for
-// that of another call.
+// A waiter is not used again if the call's context is done just when an event ends the
+// wait: the context's function is about to look for the waiter, and would end another
+// call.
 func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)
@@ -75,8 +75,8 @@ func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 	}
 }
 
-// The first deadline may be set just as a call in Receive, which has seen none,
-// begins to wait: the call is ended all the same.
+// The first deadline may be set just when a call in Receive, which has found none, begins
+// to wait: it ends the call all the same.
 func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 	l := handlerLoop(t)
 	const rounds = 10_000
@@ -115,7 +115,7 @@ func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 	}
 }
 
-// What the kernel answers after the close has nobody watch the descriptor again.
+// An answer of the kernel after the close does not have the descriptor watched again.
 func TestDisproofAfterCloseDoesNotWatch(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)

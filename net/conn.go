@@ -278,11 +278,7 @@ func (c *NetConn) SetNoDelay(on bool) error { return c.was("set", c.sock.SetNoDe
 // negative, it is sent in the background; zero, it is dropped; positive, it is
 // sent, and dropped after so many seconds. See socket(7), SO_LINGER.
 func (c *NetConn) SetLinger(seconds int) error {
-	on := 1
-	if seconds < 0 {
-		on, seconds = 0, 0
-	}
-	return c.was("set", c.sock.Setsockopt(nil, "SO_LINGER", []int{on, seconds}))
+	return c.was("set", c.sock.SetLinger(seconds))
 }
 
 // SetKeepAlive turns keep-alive probes on or off.

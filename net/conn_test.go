@@ -452,7 +452,7 @@ func TestUnixPathIsUnlinkedAsNetDoes(t *testing.T) {
 }
 
 func pathSocket(t *testing.T, path string) *socket.Socket {
-	s, err := socket.New(socket.Unix, socket.Stream, 0, socket.Filename(path))
+	s, err := socket.Config{Filename: path}.New(socket.Unix, socket.Stream, 0)
 	return weirtest.Keep(t, s, err)
 }
 

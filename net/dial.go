@@ -228,7 +228,7 @@ func (d *dial) connect(ctx context.Context, to socket.Addr) (*socket.Socket, err
 		if !d.tcp() || d.from().Port() != 0 || s.LocalAddr() != s.RemoteAddr() {
 			return s, nil
 		}
-		_ = s.Setsockopt(nil, "SO_LINGER", []int{1, 0}) // or the port would be taken for a minute
+		_ = s.SetLinger(0) // or the port would be taken for a minute
 		s.Close()
 	}
 	return nil, d.cause(&socket.Error{Op: "connect", Errno: unix.ECONNREFUSED})
@@ -238,24 +238,21 @@ func (d *dial) connectOnce(ctx context.Context, to socket.Addr) (*socket.Socket,
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	opts := []socket.Option{socket.Prepare(func(fd int) error { return d.prepare(fd, to) })}
+	cfg := socket.Config{Group: d.Group, Prepare: func(fd int) error { return d.prepare(fd, to) }}
 	if d.LocalAddr != nil {
 		local, err := socketAddr(to.Family(), d.LocalAddr)
 		if err != nil {
 			return nil, err
 		}
-		opts = append(opts, socket.Bind(local))
+		cfg.Bind = local
 	}
-	if d.Group != nil {
-		opts = append(opts, socket.Group(d.Group))
-	}
-	s, err := socket.New(to.Family(), d.typ, 0, opts...)
+	s, err := cfg.New(to.Family(), d.typ, 0)
 	if err != nil {
 		return nil, err
 	}
 	view := s
 	if ctx.Done() != nil {
-		view = s.With(ctx)
+		view = s.WithContext(ctx)
 	}
 	if err := view.ConnectAddr(to); err != nil {
 		s.Close()

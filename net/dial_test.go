@@ -55,7 +55,7 @@ func tryHosts(t *testing.T, roles map[string]role) (string, bool) {
 		if strings.Contains(host, ":") {
 			family = socket.Inet6
 		}
-		s, err := socket.New(family, socket.Stream, 0, socket.Address(host), socket.Port(port))
+		s, err := socket.Config{Address: host, Port: port}.New(family, socket.Stream, 0)
 		if errors.Is(err, unix.EADDRINUSE) {
 			for _, s := range opened {
 				s.Close()

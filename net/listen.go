@@ -144,16 +144,10 @@ func (lc *ListenConfig) bound(ctx context.Context, t transport, address string) 
 	if err != nil {
 		return nil, at, listenFailed(t.network, nil, err)
 	}
-	opts := []socket.Option{socket.Bind(at), socket.Prepare(func(fd int) error {
-		return lc.prepare(fd, t, at, dual)
-	})}
-	if !t.unix && t.typ == socket.Stream {
-		opts = append(opts, socket.ReuseAddress())
-	}
-	if lc.Group != nil {
-		opts = append(opts, socket.Group(lc.Group))
-	}
-	s, err := socket.New(at.Family(), t.typ, 0, opts...)
+	s, err := socket.Config{
+		Group: lc.Group, Bind: at, ReuseAddress: !t.unix && t.typ == socket.Stream,
+		Prepare: func(fd int) error { return lc.prepare(fd, t, at, dual) },
+	}.New(at.Family(), t.typ, 0)
 	if err != nil {
 		return nil, at, listenFailed(t.network, t.netAddr(at), err)
 	}

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An alarm ends a wait at a deadline, for both strategies: a timerfd(2) in the
-// epoll set. It strikes within microseconds, where the timeout of the Go
-// scheduler's own poll is rounded to milliseconds, and any goroutine can move
-// it with one system call, without waking the waiter.
+// An alarm ends a Wait at a deadline, for both strategies. It is a timerfd(2) in the
+// epoll set, and is exact to some microseconds, where the scheduler's own poll rounds
+// its timeout to milliseconds. Any goroutine can move it with one system call, without
+// waking the waiter.
 //
 // Times are nanoseconds since base.
 type alarm struct {
@@ -20,12 +20,12 @@ type alarm struct {
 	base time.Time
 
 	mu    sync.Mutex
-	due   int64 // when the current wait, or the next one, is to end
-	armed int64 // when the descriptor will become readable
+	due   int64 // when the Wait in progress, or the next one, is to end
+	armed int64 // when the descriptor becomes readable
 	near  int64 // the last such time that within has set
 }
 
-// never is a time that does not come.
+// never is a time that never comes.
 const never = math.MaxInt64
 
 func (a *alarm) open() (err error) {
@@ -36,7 +36,7 @@ func (a *alarm) open() (err error) {
 
 func (a *alarm) now() int64 { return int64(time.Since(a.base)) }
 
-// hasten moves the end of the wait to t, if it is later now.
+// hasten moves the end of the Wait to t, if t is earlier.
 func (a *alarm) hasten(t time.Time) error {
 	if t.IsZero() {
 		return nil
@@ -47,9 +47,9 @@ func (a *alarm) hasten(t time.Time) error {
 	return a.arm()
 }
 
-// arm sees to it that the descriptor strikes no later than due. Setting it is a
-// system call, so an earlier time is left to strike in vain, once, rather than
-// moved with every wait.
+// arm has the descriptor become readable no later than due. Moving it is a system
+// call, so a time that is earlier than due stays: it expires once without use, which
+// costs less than a system call with each Wait.
 func (a *alarm) arm() error {
 	if a.due >= a.armed {
 		return nil
@@ -57,8 +57,8 @@ func (a *alarm) arm() error {
 	return a.set(max(a.due-a.now(), 1), a.due)
 }
 
-// within sees to it that the descriptor strikes before d is over, or has been
-// set so and has yet to strike.
+// within has the descriptor become readable before d is over. If an earlier call has
+// set it and it has not expired since, it stays.
 func (a *alarm) within(d time.Duration) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -82,14 +82,14 @@ func (a *alarm) set(left, t int64) error {
 	return nil
 }
 
-// struck takes note that the descriptor became readable, and reports whether
-// the wait is to end. If not, the alarm is set for when it is.
-func (a *alarm) struck() (end bool, err error) {
+// expired is called when the descriptor has become readable. It reports whether the
+// Wait is to end; if not, it arms the alarm for the time when it is.
+func (a *alarm) expired() (end bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
 	if a.armed <= now {
-		a.armed = never // else it has been set anew since it struck
+		a.armed = never // else it was set anew since it expired
 	}
 	if a.due <= now {
 		return true, nil
@@ -97,7 +97,7 @@ func (a *alarm) struck() (end bool, err error) {
 	return false, a.arm()
 }
 
-// reset forgets the wait that has ended.
+// reset forgets the deadline of the Wait that has ended.
 func (a *alarm) reset() {
 	a.mu.Lock()
 	a.due = never

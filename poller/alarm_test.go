@@ -16,7 +16,7 @@ func openAlarm(t *testing.T) *alarm {
 	return a
 }
 
-// left is the time until the descriptor strikes; 0 if it does not.
+// left returns the time until the descriptor becomes readable; 0 if it does not.
 func (a *alarm) left(t *testing.T) time.Duration {
 	t.Helper()
 	var spec unix.ItimerSpec
@@ -24,7 +24,7 @@ func (a *alarm) left(t *testing.T) time.Duration {
 	return time.Duration(unix.TimespecToNsec(spec.Value))
 }
 
-// Whatever is asked for, in whatever order, the earliest time stays.
+// The earliest of all times that were asked for holds, in whatever order they came.
 func TestAlarmIsNotPutOff(t *testing.T) {
 	a := openAlarm(t)
 	for _, c := range []struct {

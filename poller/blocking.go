@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// blocking sleeps in the kernel and holds its thread meanwhile.
+// blocking sleeps in the kernel, and holds its thread meanwhile.
 type blocking struct {
 	epfd    int
 	spinner *spinner
@@ -20,8 +20,8 @@ func (b *blocking) wait(events []Event, first bool) (int, error) {
 			return n, err
 		}
 	}
-	// Most waits of a busy loop find something; those need not tell the
-	// scheduler that the thread is about to block.
+	// Most waits of a busy loop find events at once. Those need not tell the
+	// scheduler that the thread may block.
 	if n, err := pollNow(b.epfd, events); n != 0 || err != nil {
 		return n, err
 	}
@@ -45,8 +45,9 @@ func block(epfd int, events []Event) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// pollNow asks the kernel without sleeping. The call takes well under a
-// microsecond and cannot block, so it is made raw: the scheduler need not know.
+// pollNow takes the events that there are, without sleeping. The system call takes
+// less than a microsecond and cannot block, so it is made without telling the
+// scheduler.
 func pollNow(epfd int, events []Event) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)

@@ -5,31 +5,30 @@ import (
 	"time"
 )
 
-// A spinner has a Wait poll for a while before it sleeps. To sleep and be woken
-// takes time of its own, some microseconds of the processor's and, on a virtual
-// machine whose idle processor the host has to wake, tens of the clock's. Where
-// the next event comes sooner, as the next request of a busy client does, not
-// to sleep is faster, and no dearer. Where it does not, the while is lost, so
-// spinning is given up, for longer each time, unless two in three of the last
-// spins have ended with an event.
+// A spinner has a Wait poll for a while before it sleeps. To sleep and be woken takes
+// some microseconds of processor time and, on a virtual machine whose idle processor
+// the host has to wake, tens of microseconds to pass. If the next event comes sooner,
+// as the next request of a busy client does, polling is faster than sleeping and takes
+// no more processor time. If it does not, the time of the poll is lost. So the spinner
+// stops polling unless two in three of the last polls found an event, and stops for
+// longer each time.
 type spinner struct {
-	most  time.Duration // of a spin; 0: none
-	yield bool          // to other goroutines, between polls
+	most  time.Duration // the longest spin; 0: none
+	yield bool          // whether to yield to other goroutines between polls
 
-	doubt uint // grows with what was in vain
-	skip  uint // waits that will not spin
+	doubt uint // grows with each spin that finds nothing
+	skip  uint // the number of waits that will not spin
 }
 
 const (
-	// Doubt rises by inVain with a spin in vain, and falls by one with another.
+	// inVain is added to doubt by a spin that finds nothing; one that finds an
+	// event subtracts 1.
 	inVain = 2
-	// maxDoubt makes it 1 wait in 1024 that spins, when the last many were in
-	// vain.
+	// maxDoubt lets 1 wait in 1024 spin while no spin finds anything.
 	maxDoubt = 10
 )
 
-// spin polls until there are events. It returns none where the caller should
-// sleep.
+// spin polls until there are events. It returns 0 if the caller should sleep.
 func (s *spinner) spin(epfd int, events []Event) (int, error) {
 	switch {
 	case s.most <= 0:
@@ -39,7 +38,7 @@ func (s *spinner) spin(epfd int, events []Event) (int, error) {
 		return 0, nil
 	}
 	if n, err := pollNow(epfd, events); n != 0 || err != nil {
-		return n, err // spinning has no part in it
+		return n, err // these were there before the spin
 	}
 	for start := time.Now(); time.Since(start) < s.most; {
 		if s.yield {

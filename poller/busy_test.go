@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spinning is an epoll descriptor with one eventfd in it, and a function that
-// makes that readable.
+// spinning returns an epoll descriptor with one eventfd in it, and a function that
+// makes the eventfd readable.
 func spinning(t *testing.T) (epfd int, ring func(), calm func()) {
 	t.Helper()
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -60,7 +60,7 @@ func TestSpinFindsWhatComesMeanwhile(t *testing.T) {
 	}
 }
 
-// What is there already says nothing of what spinning is good for.
+// An event that is there before the spin changes nothing in the spinner's doubt.
 func TestSpinLearnsNothingFromWhatIsThere(t *testing.T) {
 	epfd, ring, _ := spinning(t)
 	ring()

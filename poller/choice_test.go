@@ -33,7 +33,7 @@ func TestChoiceGoesByThePace(t *testing.T) {
 	}
 }
 
-// What is much slower is not tried to the end.
+// The trial of a way that is much slower ends early.
 func TestChoiceEndsATrialThatTakesLong(t *testing.T) {
 	c := choice{phase: trying, left: trial, begun: time.Now(), usual: pace{time.Hour, trial}}
 	for range 3 {
@@ -46,20 +46,20 @@ func TestChoiceEndsATrialThatTakesLong(t *testing.T) {
 
 func TestChoiceIsMadeAgainWhenHoldingIsInVain(t *testing.T) {
 	c := choice{left: maxRest, rest: maxRest}
-	for range mostStrikes {
+	for range mostMisses {
 		require.False(t, c.park())
 		require.Equal(t, resting, c.phase)
-		c.struck()
+		c.missed()
 	}
 	c.park()
 	require.Equal(t, timing, c.phase, "at once")
-	c.struck()
+	c.missed()
 	require.NotZero(t, c.left, "not in the midst of a trial")
 	for c.phase != resting {
 		c.park()
 	}
-	for range mostStrikes - 1 {
-		c.struck()
+	for range mostMisses - 1 {
+		c.missed()
 	}
 	require.NotZero(t, c.left, "they are counted anew")
 }
@@ -117,8 +117,8 @@ func TestChoiceComparesTrialWithTrial(t *testing.T) {
 	require.Equal(t, c.usual.took, c.begun.Sub(begun))
 }
 
-// Who answers is a goroutine, which cannot run, or learn that it may, while the
-// only P is held.
+// The answers come from a goroutine of this process, which cannot run while the only P
+// is held.
 func TestParkedLearnsToPark(t *testing.T) {
 	for _, spin := range []time.Duration{0, 50 * time.Microsecond} {
 		learnToPark(t, spin)
@@ -130,6 +130,7 @@ func learnToPark(t *testing.T, spin time.Duration) {
 	p, err := Open(Parked)
 	require.NoError(t, err)
 	defer p.Close()
+	p.Hold(HoldAlways)
 	p.BusyPoll(spin)
 	var there, back [2]*os.File
 	for _, pipe := range []*[2]*os.File{&there, &back} {
@@ -176,11 +177,12 @@ func TestLingeringInVainIsNoted(t *testing.T) {
 	p, err := Open(Parked)
 	require.NoError(t, err)
 	defer p.Close()
+	p.Hold(HoldAlways)
 	s := p.sleeper.(*parked)
 	for _, hits := range []uint{0, 1} {
 		s.hits, s.skip, s.choice = hits, 0, choice{}
 		_, err := p.Wait(make([]Event, 1), time.Now().Add(100*linger))
 		require.NoError(t, err)
-		require.EqualValues(t, hits, s.choice.strikes)
+		require.EqualValues(t, hits, s.choice.misses)
 	}
 }

@@ -1,9 +1,9 @@
 // Package poller is epoll(7) for one event loop.
 //
-// A Poller watches file descriptors, each under an opaque 64-bit key, and its
-// Wait reports which of them became ready. Every registration is
-// edge-triggered (EPOLLET): readiness is reported when it arises, once, and
-// the caller remembers it until a system call says EAGAIN.
+// A Poller watches file descriptors, each under an opaque 64-bit key, and its Wait
+// reports which of them became ready. Every descriptor is watched edge-triggered
+// (EPOLLET): the kernel reports readiness once, when it arises, and the caller
+// remembers it until a system call returns EAGAIN.
 //
 //	p, err := poller.Open(poller.Parked)
 //	err = p.Add(fd, 42, poller.Readable|poller.PeerClosed)
@@ -13,8 +13,9 @@
 //		fmt.Println(events[i].Key(), events[i].Ready())
 //	}
 //
-// One goroutine at a time may Wait. All other methods may be called by any
-// goroutine at any time, also while another one waits or closes.
+// One goroutine at a time may call Wait. Any goroutine may call the other methods at
+// any time, also while another one waits or closes. EINTR never
+// reaches the caller: the system call is made again.
 package poller
 
 import (
@@ -31,16 +32,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrClosed is what every method returns once the Poller is closed.
-var ErrClosed = errors.New("poller is closed")
+// ErrClosed is the error of every method after Close.
+var ErrClosed = errors.New("poller: closed")
 
-// FirstReservedKey and those above it are refused by Add: the Poller uses them
-// itself.
-const FirstReservedKey = alarmKey
-
+// The keys of the Poller's own descriptors. Add refuses them.
 const (
 	wakeKey  uint64 = math.MaxUint64
 	alarmKey uint64 = math.MaxUint64 - 1
+
+	firstReservedKey = alarmKey
 )
 
 // Readiness is a set of epoll(7) event bits, asked for or reported.
@@ -59,7 +59,7 @@ const (
 
 const interestMask = Readable | Writable | PeerClosed | Priority
 
-// String gives the bits' names as epoll_ctl(2) has them, joined by "|".
+// String returns the bits' names in epoll_ctl(2), without EPOLL, joined by "|".
 func (r Readiness) String() string {
 	var names []string
 	for _, b := range []struct {
@@ -83,12 +83,12 @@ func (r Readiness) String() string {
 // An Event is one descriptor's readiness, as the kernel wrote it.
 type Event struct{ raw unix.EpollEvent }
 
-// Key is what the descriptor was added under.
+// Key returns the key under which the descriptor was added.
 func (e *Event) Key() uint64 {
 	return uint64(uint32(e.raw.Fd)) | uint64(uint32(e.raw.Pad))<<32
 }
 
-// Ready is the set of conditions that hold.
+// Ready returns the conditions that the kernel has reported.
 func (e *Event) Ready() Readiness { return Readiness(e.raw.Events) }
 
 // A Strategy is the way in which Wait sleeps.
@@ -97,12 +97,11 @@ type Strategy int
 const (
 	// Automatic is Parked where the system allows it, and Blocking elsewhere.
 	Automatic Strategy = iota
-	// Parked makes the epoll descriptor itself pollable by Go's scheduler:
-	// a waiting goroutine holds no thread, and waking it costs no thread
-	// switch. This is the strategy to prefer.
+	// Parked has Go's scheduler watch the epoll descriptor itself: a waiting
+	// goroutine holds no thread, and waking it costs no thread switch.
 	Parked
-	// Blocking sleeps inside epoll_wait(2) and holds the thread. It suits a
-	// loop locked to its thread, and systems that refuse Parked.
+	// Blocking sleeps inside epoll_wait(2) and holds the thread. It is for a
+	// loop that is locked to its thread, and for systems that refuse Parked.
 	Blocking
 )
 
@@ -119,27 +118,29 @@ func (s Strategy) String() string {
 	return fmt.Sprintf("Strategy(%d)", int(s))
 }
 
-// A sleeper waits on the epoll descriptor until it has events. It is told
-// whether this is a Wait's first sleep. Its close also closes the descriptor.
+// A sleeper waits on the epoll descriptor until it has events. first says whether
+// this is the first sleep of a Wait. close also closes the descriptor.
 type sleeper interface {
 	wait(events []Event, first bool) (int, error)
 	close() error
 }
 
-// A Poller is an epoll instance with a way to wake its waiter.
+// A Poller is an epoll instance whose Wait another goroutine can end. Make one with
+// Open.
 type Poller struct {
 	sleeper sleeper
+	holding atomic.Int32 // a Hold
 	spinner spinner
 	alarm   alarm
 	epfd    int
 	wakefd  int
 
-	// waking is set from the first Wake until Wait has seen it, so that any
-	// number of calls in between cost one write.
+	// waking is set from the first Wake until Wait has taken it in, so that any
+	// number of calls of Wake in between makes one system call.
 	waking atomic.Bool
 
-	// closing tells a Wait that it should leave. mu keeps the descriptors
-	// open while a call uses them: calls hold it shared, Close exclusively.
+	// closing tells a Wait to return. mu keeps the descriptors open while a call
+	// uses them: calls hold it shared, and Close exclusively.
 	closing atomic.Bool
 	mu      sync.RWMutex
 	closed  bool
@@ -166,8 +167,8 @@ func Open(strategy Strategy) (*Poller, error) {
 	p := &Poller{epfd: epfd}
 	p.sleeper = &blocking{epfd: epfd, spinner: &p.spinner}
 	if strategy == Parked {
-		p.spinner.yield = true // it may be on a locked thread otherwise, which is dear to yield
-		if p.sleeper, err = newParked(epfd, &p.alarm, &p.spinner); err != nil {
+		p.spinner.yield = true // a blocking Wait may be on a locked thread, for which yielding costs thread switches
+		if p.sleeper, err = newParked(epfd, &p.holding, &p.alarm, &p.spinner); err != nil {
 			return nil, err
 		}
 	}
@@ -178,14 +179,39 @@ func Open(strategy Strategy) (*Poller, error) {
 	return p, nil
 }
 
-// BusyPoll has a Wait poll for at most d before it sleeps, as long as that
-// proves to be of use: its events follow one another so closely that two in
-// three come meanwhile. It is for the goroutine that calls Wait, or before the
-// first. The default is 0, not at all.
+// BusyPoll has Wait poll for at most d before it sleeps, as long as two in three of
+// such polls find an event. With 0, the default, Wait does not poll before it sleeps.
+// Call BusyPoll on the goroutine that calls Wait, or before the first Wait.
 func (p *Poller) BusyPoll(d time.Duration) { p.spinner.most = d }
 
-// watchOwn adds the descriptors by which a wait is ended. Being edge-triggered,
-// they need never be read: each write, and each expiry, is an edge of its own.
+// A Hold says whether a Wait of the Parked strategy may keep its P for a while, to
+// poll or to block in epoll_wait(2), before it parks.
+type Hold int
+
+const (
+	// HoldAuto lets a Wait keep its P while the scheduler has no other.
+	HoldAuto Hold = iota
+	// HoldAlways is for a program that has its processors to itself and whose
+	// events come from other processes.
+	HoldAlways
+	// HoldNever parks at once.
+	HoldNever
+)
+
+// Hold sets whether a Wait may keep its P. The default is HoldAuto. The Blocking
+// strategy does not park, and always polls as BusyPoll says.
+func (p *Poller) Hold(h Hold) { p.holding.Store(int32(h)) }
+
+// Holds reports whether a Wait may keep its P now. It is for the goroutine that calls
+// Wait.
+func (p *Poller) Holds() bool {
+	x, parks := p.sleeper.(*parked)
+	return !parks || x.mayHold()
+}
+
+// watchOwn opens and watches the descriptors that end a Wait. They are watched
+// edge-triggered and so need not be read: each write to the eventfd, and each expiry of
+// the timerfd, is an edge.
 func (p *Poller) watchOwn() (err error) {
 	if p.wakefd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
 		return os.NewSyscallError("eventfd", err)
@@ -209,24 +235,25 @@ func (p *Poller) closeOwn() error {
 		os.NewSyscallError("close", unix.Close(p.alarm.fd)))
 }
 
-// Add watches fd, edge-triggered, for the conditions in interest, and reports
-// them under key. What already holds is reported at once. An fd that is
-// watched already gives EEXIST, one that cannot be watched (a regular file)
-// EPERM.
+// Add watches fd, edge-triggered, for the conditions in interest, and reports them
+// under key. Conditions that hold already are reported at once. The error is EEXIST
+// for an fd that is watched already, EPERM for one that epoll cannot watch (a regular
+// file), EBADF for one that is not open. The two highest keys are refused, and so are
+// Failed and HungUp as an interest.
 func (p *Poller) Add(fd int, key uint64, interest Readiness) error {
 	return p.change(unix.EPOLL_CTL_ADD, fd, key, interest)
 }
 
-// Modify replaces the key and interest of a watched fd. What holds at that
-// moment is reported anew. An fd that is not watched gives ENOENT.
+// Modify replaces the key and interest of a watched fd. Conditions that hold at that
+// moment are reported again. The error is ENOENT for an fd that is not watched.
 func (p *Poller) Modify(fd int, key uint64, interest Readiness) error {
 	return p.change(unix.EPOLL_CTL_MOD, fd, key, interest)
 }
 
-// Delete stops watching fd. Call it before closing fd: epoll watches the open
-// file, which a dup(2) or a child process may keep alive. Events that a
-// concurrent Wait already holds may still be reported after Delete. An fd that
-// is not watched gives ENOENT, one that is closed EBADF.
+// Delete stops watching fd. Call it before closing fd: epoll watches the open file,
+// which a duplicate or a child process may keep open. A Wait in progress may still
+// report an event that it has already taken from the kernel. The error is ENOENT for an
+// fd that is not watched, EBADF for one that is not open.
 func (p *Poller) Delete(fd int) error {
 	return p.change(unix.EPOLL_CTL_DEL, fd, 0, 0)
 }
@@ -235,7 +262,7 @@ func (p *Poller) change(op, fd int, key uint64, interest Readiness) error {
 	if interest&^interestMask != 0 {
 		return fmt.Errorf("poller: %s fd %d: interest %v cannot be asked for", opName(op), fd, interest&^interestMask)
 	}
-	if key >= FirstReservedKey {
+	if key >= firstReservedKey {
 		return fmt.Errorf("poller: %s fd %d: key %#x is reserved", opName(op), fd, key)
 	}
 	p.mu.RLock()
@@ -273,12 +300,12 @@ func opName(op int) string {
 	return "epoll_ctl delete"
 }
 
-// Wait fills events with what became ready and returns how many it filled. It
-// returns as soon as there is one; with 0 when the deadline is past, or the one
-// that Hasten gave, or when Wake was called; with ErrClosed when the Poller is
-// closed, also by another goroutine while it waits. A zero deadline is never
-// past; a past one makes Wait a poll. It is never early, and late by
-// microseconds and what the machine is busy with. It allocates nothing.
+// Wait waits until there are events, stores them in events, and returns their number.
+// It returns 0 when the deadline has passed, or the earlier one that Hasten gave, or
+// when Wake was called. It returns ErrClosed when the Poller is closed, also when
+// another goroutine closes it meanwhile. The zero deadline never passes; with one that
+// has passed already, Wait does not sleep. It never ends early, and is late by some
+// microseconds plus the time that the machine is busy. It allocates nothing.
 func (p *Poller) Wait(events []Event, deadline time.Time) (int, error) {
 	if len(events) == 0 {
 		return 0, errors.New("poller: wait: no room for events")
@@ -315,19 +342,19 @@ func (p *Poller) Wait(events []Event, deadline time.Time) (int, error) {
 
 func (p *Poller) look(events []Event, _ bool) (int, error) { return pollNow(p.epfd, events) }
 
-// sift takes the Poller's own events out, and reports whether they end the
-// wait.
+// sift removes the Poller's own events, and reports whether they end the Wait. n is
+// the number of events that are left.
 func (p *Poller) sift(events []Event) (n int, ended bool, err error) {
 	for i := range events {
 		switch events[i].Key() {
 		case wakeKey:
-			// Cleared before the caller looks for the reason of the wake-up,
-			// so that a reason stored later wakes it again.
+			// waking is cleared before the caller looks for the reason of the
+			// Wake, so that a reason which is stored later wakes it again.
 			p.waking.Store(false)
 			ended = true
 		case alarmKey:
 			var due bool
-			if due, err = p.alarm.struck(); err != nil {
+			if due, err = p.alarm.expired(); err != nil {
 				return 0, true, err
 			}
 			ended = ended || due
@@ -339,8 +366,8 @@ func (p *Poller) sift(events []Event) (n int, ended bool, err error) {
 	return n, ended, nil
 }
 
-// Hasten makes the current Wait end no later than deadline, or the next one if
-// none is waiting. A zero deadline changes nothing.
+// Hasten makes the Wait in progress, or the next one if there is none, end no later
+// than deadline. The zero deadline changes nothing.
 func (p *Poller) Hasten(deadline time.Time) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -350,8 +377,8 @@ func (p *Poller) Hasten(deadline time.Time) error {
 	return p.alarm.hasten(deadline)
 }
 
-// Wake makes the current Wait return, or the next one if none is waiting.
-// Calls before that Wait returns are coalesced.
+// Wake makes the Wait in progress, or the next one if there is none, return. Several
+// calls before that Wait returns count as one.
 func (p *Poller) Wake() error {
 	if !p.waking.CompareAndSwap(false, true) {
 		return nil
@@ -365,8 +392,8 @@ func (p *Poller) Wake() error {
 }
 
 func (p *Poller) ring() error {
-	// Any value above zero is an edge, until the counter is full, for nobody
-	// reads it. Of ones it takes 2^64.
+	// Each write is an edge until the counter, which nobody reads, is full: after
+	// 2^64 - 2 writes of 1.
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
 	for {
@@ -380,9 +407,9 @@ func (p *Poller) ring() error {
 	}
 }
 
-// Close ends a Wait in progress and releases the Poller's descriptors; those
-// that it watched stay open. It returns when no call uses the Poller any
-// more. A second Close returns ErrClosed.
+// Close ends a Wait in progress and closes the Poller's own descriptors; those that it
+// watches stay open. It returns when no call uses the Poller any more. A second Close
+// returns ErrClosed, maybe before the first has returned.
 func (p *Poller) Close() error {
 	if !p.closing.CompareAndSwap(false, true) {
 		return ErrClosed

@@ -29,9 +29,16 @@ func onBoth(t *testing.T, test func(t *testing.T, p *poller.Poller)) {
 			test(t, p)
 		})
 	}
+	t.Run("holding", func(t *testing.T) {
+		p, err := poller.Open(poller.Parked)
+		require.NoError(t, err)
+		defer p.Close()
+		p.Hold(poller.HoldAlways)
+		test(t, p)
+	})
 }
 
-// pair is two ends of a non-blocking stream.
+// pair returns the two ends of a non-blocking stream.
 func pair(t *testing.T) (a, b int) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
@@ -50,7 +57,7 @@ func soon() time.Time { return time.Now().Add(5 * time.Second) }
 func TestReportsKeyAndReadiness(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		a, b := pair(t)
-		for _, key := range []uint64{0, 1, 1 << 31, 1<<63 + 12345, poller.FirstReservedKey - 1} {
+		for _, key := range []uint64{0, 1, 1 << 31, 1<<63 + 12345, math.MaxUint64 - 2} {
 			require.NoError(t, p.Add(a, key, poller.Readable|poller.PeerClosed))
 			write(t, b, "x")
 			events := make([]poller.Event, 4)
@@ -135,8 +142,8 @@ func TestPrecision(t *testing.T) {
 	})
 }
 
-// A later wait must not end at a deadline that an earlier one left behind, nor
-// sleep past its own.
+// A Wait does not end at the deadline of an earlier Wait, and does not sleep past its
+// own.
 func TestDeadlinesFollowEachOther(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		events := make([]poller.Event, 1)
@@ -220,7 +227,7 @@ func TestWakesAreCoalesced(t *testing.T) {
 	})
 }
 
-// No wake may be lost: each is answered before the next is made.
+// No Wake is lost. Each one is made after the one before it has ended a Wait.
 func TestWakeIsNeverLost(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		const rounds = 5000
@@ -379,7 +386,7 @@ func TestManyDescriptorsInSmallBatches(t *testing.T) {
 	})
 }
 
-// A wait goes on when a signal interrupts it.
+// A Wait that a signal interrupts goes on.
 func TestSignalsDoNotEndWait(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		var tid atomic.Int64
@@ -466,7 +473,7 @@ func TestBadInput(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		a, _ := pair(t)
 		require.ErrorIs(t, p.Add(-1, 1, poller.Readable), unix.EBADF)
-		require.ErrorContains(t, p.Add(a, poller.FirstReservedKey, poller.Readable), "reserved")
+		require.ErrorContains(t, p.Add(a, math.MaxUint64-1, poller.Readable), "reserved")
 		require.ErrorContains(t, p.Add(a, 1, poller.HungUp), "HUP cannot be asked for")
 		require.NoError(t, p.Add(a, 1, poller.Readable))
 		require.ErrorIs(t, p.Add(a, 1, poller.Readable), unix.EEXIST)
@@ -488,7 +495,7 @@ func TestReadinessNames(t *testing.T) {
 	require.Equal(t, "0x0", poller.Readiness(0).String())
 }
 
-// Lingering ends: a parked Wait holds no thread, though it has just been busy.
+// A linger ends: after it a parked Wait holds no thread, even if it has just been busy.
 func TestParkedWaitHoldsNoThread(t *testing.T) {
 	p, err := poller.Open(poller.Parked)
 	require.NoError(t, err)
@@ -536,4 +543,36 @@ func TestHastenToThePast(t *testing.T) {
 			require.Zero(t, n)
 		}
 	})
+}
+
+// Automatic parks where Parked can be opened, and blocks elsewhere.
+func TestAutomatic(t *testing.T) {
+	p, err := poller.Open(poller.Automatic)
+	require.NoError(t, err)
+	require.NoError(t, p.Wake())
+	n, err := p.Wait(make([]poller.Event, 1), time.Time{})
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.NoError(t, p.Close())
+	require.Equal(t, "automatic", poller.Automatic.String())
+}
+
+// A Wait keeps its P where nobody else has one, or where the program says so.
+func TestHold(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for procs, auto := range map[int]bool{1: true, 2: false} {
+		runtime.GOMAXPROCS(procs)
+		p, err := poller.Open(poller.Parked)
+		require.NoError(t, err)
+		defer p.Close()
+		require.Equal(t, auto, p.Holds())
+		p.Hold(poller.HoldAlways)
+		require.True(t, p.Holds())
+		p.Hold(poller.HoldNever)
+		require.False(t, p.Holds())
+	}
+	p, err := poller.Open(poller.Blocking)
+	require.NoError(t, err)
+	defer p.Close()
+	require.True(t, p.Holds(), "it does not park")
 }

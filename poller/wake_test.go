@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Poller that was woken very often can still be woken: each Wake takes no more
-// of the counter, which is never read, than one.
+// Each Wake adds 1 to the eventfd's counter, which nobody reads, so that a Poller which
+// was woken very often can still be woken.
 func TestWakeAfterVeryMany(t *testing.T) {
 	for _, s := range []Strategy{Parked, Blocking} {
 		t.Run(s.String(), func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/poller"
 	"github.com/seed-2334f180/weir/socket"
@@ -77,7 +78,8 @@ func (l *listener) accept() (more bool) {
 			return false
 		}
 		l.freed = s.freed.Load()
-		fd, from, errno := socket.RawAccept(l.reg.FD())
+		var from sys.Sockaddr
+		fd, errno := sys.Accept(l.reg.FD(), &from)
 		if errno != 0 {
 			s.uncount() // another listener may have been refused because of it
 			if !l.failed(errno) {
@@ -87,7 +89,7 @@ func (l *listener) accept() (more bool) {
 		}
 		l.works()
 		s.counters.accepted.Add(1)
-		s.serve(l.eng, fd, l.family, from.Unmap())
+		s.serve(l.eng, fd, l.family, socket.AddrFromSockaddr(&from.Raw, from.Len).Unmap())
 	}
 	l.reg.Poke() // the others' turn
 	return true

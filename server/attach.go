@@ -55,14 +55,14 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
-	moved, err := socket.Resume(fd, input, socket.Group(s.group))
+	moved, err := socket.Config{Group: s.group}.Resume(fd, input)
 	if err != nil {
 		unix.Close(fd)
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
 	// The handle is a view, which keeps moved from being collected.
-	x := &session{sock: *moved.With(context.Background())}
+	x := &session{sock: *moved.WithContext(context.Background())}
 	if s.handle(x, s.engineOn(moved.Registration().Loop())) {
 		go x.run()
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/poller"
 	"github.com/seed-2334f180/weir/socket"
@@ -123,7 +124,10 @@ func (c *Conn) RemoteAddr() socket.Addr { return c.peer.addr() }
 // closed: getsockname(2).
 func (c *Conn) LocalAddr() (a socket.Addr) {
 	_ = c.Control(func(fd int) error {
-		a = socket.RawLocalAddr(fd)
+		var name sys.Sockaddr
+		if errno := sys.Getsockname(fd, &name); errno == 0 {
+			a = socket.AddrFromSockaddr(&name.Raw, name.Len)
+		}
 		return nil
 	})
 	return a
@@ -242,7 +246,7 @@ func (c *Conn) read() {
 			continue
 		}
 		view, room := c.room()
-		n, errno := socket.RawRecv(c.reg.FD(), room, 0)
+		n, errno := sys.Recv(c.reg.FD(), room, 0)
 		switch {
 		case errno == unix.EAGAIN:
 			c.pending = false
@@ -275,7 +279,7 @@ func (c *Conn) read() {
 // discard reads what nobody wants any more. It returns false when the
 // connection has ended by that.
 func (c *Conn) discard(budget *int) bool {
-	n, errno := socket.RawRecv(c.reg.FD(), c.eng.buf, 0)
+	n, errno := sys.Recv(c.reg.FD(), c.eng.buf, 0)
 	*budget -= n
 	if n > 0 {
 		c.asks, c.heard = max(c.asks, seldom), true // it goes on sending, and would see a reset
@@ -419,7 +423,7 @@ func (c *Conn) closeStep() bool {
 // enough: one may be on its way.
 func unread(fd int) bool {
 	var b [1]byte
-	n, _ := socket.RawRecv(fd, b[:], unix.MSG_PEEK)
+	n, _ := sys.Recv(fd, b[:], unix.MSG_PEEK)
 	return n > 0
 }
 
@@ -460,7 +464,7 @@ func (c *Conn) ask() {
 // reset makes close(2) a reset: the linger option of zero.
 func (c *Conn) reset() {
 	if c.reg.Use() == nil { // the loop may have closed it
-		_ = unix.SetsockoptLinger(c.reg.FD(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		_ = sys.SetLinger(c.reg.FD(), 0)
 		c.reg.Done()
 	}
 }
@@ -512,7 +516,7 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	if err != nil {
 		return nil, &socket.Error{Op: "detach", Errno: unix.EBUSY, Err: err}
 	}
-	s, err := socket.Resume(fd, e.unread, socket.Group(e.srv.group))
+	s, err := socket.Config{Group: e.srv.group}.Resume(fd, e.unread)
 	if err != nil {
 		unix.Close(fd)
 	}

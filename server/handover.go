@@ -77,7 +77,7 @@ func (s *Server) Inherit() (n int, err error) {
 	}
 	for rest < firstInherited+total {
 		fd := rest
-		ls, err := socket.Adopt(fd, socket.Group(s.group))
+		ls, err := socket.Config{Group: s.group}.Adopt(fd)
 		if err == nil {
 			taken = append(taken, ls)
 			rest++

@@ -23,7 +23,7 @@ func kept(t *testing.T, host string, port int) bool {
 	if strings.Contains(host, ":") {
 		family = socket.Inet6
 	}
-	s, err := socket.New(family, socket.Stream, 0, socket.Address(host), socket.Port(port))
+	s, err := socket.Config{Address: host, Port: port}.New(family, socket.Stream, 0)
 	if err == nil {
 		t.Cleanup(func() { s.Close() })
 		return true

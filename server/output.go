@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -191,7 +192,7 @@ func (c *Conn) try(p []byte) (int, error) {
 		return 0, connClosed("write")
 	}
 	defer c.reg.Done()
-	n, errno := socket.RawSend(c.reg.FD(), p, 0)
+	n, errno := sys.Send(c.reg.FD(), p, 0)
 	if errno != 0 && errno != unix.EAGAIN {
 		return 0, c.fail(errno)
 	}
@@ -286,7 +287,7 @@ func (c *Conn) flush() {
 			bufs[k] = piece.p
 			k++
 		}
-		n, errno := socket.RawWritev(c.reg.FD(), bufs[:k])
+		n, errno := sys.Writev(c.reg.FD(), bufs[:k])
 		if errno == unix.EAGAIN {
 			break
 		}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sockethook"
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -61,14 +63,14 @@ func (x *session) release() uint32 {
 // on the loop of the engine that has accepted it.
 func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine) {
 	s := e.srv
-	sock, err := socket.Accepted(fd, family, s.group, e.loop)
-	if err != nil {
+	x := &session{}
+	if err := sockethook.Accepted(&x.sock, fd, int(family), s.group, e.loop); err != nil {
 		unix.Close(fd)
 		e.srv.gone()
 		s.Log.Error("server: a connection could not be served", "peer", from, "error", err)
 		return
 	}
-	if x := (&session{sock: sock}); s.handle(x, e) {
+	if s.handle(x, e) {
 		accepter.loop.Spawn(x.run)
 	}
 }
@@ -151,7 +153,7 @@ func (x *session) atEnd() bool {
 	}
 	defer reg.Done()
 	var b [1]byte
-	n, errno := socket.RawRecv(reg.FD(), b[:], unix.MSG_PEEK)
+	n, errno := sys.Recv(reg.FD(), b[:], unix.MSG_PEEK)
 	return n == 0 && errno != unix.EAGAIN
 }
 
@@ -336,7 +338,7 @@ func (s *Server) abortSessions() {
 	s.retiring.Store(true)
 	s.aborting.Store(true) // before the look, for those that begin now
 	for _, x := range s.sessions() {
-		_ = x.sock.Setsockopt("SOL_SOCKET", "SO_LINGER", []int{1, 0})
+		_ = x.sock.SetLinger(0)
 		if x.claim() {
 			x.end(nil)
 		} else {

@@ -26,7 +26,7 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	l := listening(t, Inet, 8, Group(g))
+	l := listening(t, Inet, 8, Config{Group: g})
 	accepted := make(chan *Socket, 1)
 	accept := func() error {
 		s, err := l.Accept()

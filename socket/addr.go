@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Addr is a socket's address. It is a value: comparable, and free to copy.
-// The zero Addr is no address, such as the peer's of an unconnected socket.
+// An Addr is a socket's address. It is a comparable value. The zero Addr means
+// no address, such as that of an unconnected socket's peer.
 type Addr struct {
 	family   uint16     // a Family
 	hardware uint16     // packet: the hardware's kind, ARPHRD_*
@@ -25,8 +25,8 @@ type Addr struct {
 	path     string     // unix, an abstract name begins with a NUL byte; packet, a long hardware address
 }
 
-// AddrFrom is the address of an IP address and port, of the family inet, or
-// inet6 if ip is an IPv6 address. Of an invalid one it is the zero Addr.
+// AddrFrom returns the address of an IP address and port. Its family is inet,
+// or inet6 for an IPv6 address. An invalid ip gives the zero Addr.
 func AddrFrom(ip netip.AddrPort) Addr {
 	family := Inet6
 	switch {
@@ -38,9 +38,9 @@ func AddrFrom(ip netip.AddrPort) Addr {
 	return Addr{family: uint16(family), ip: ip.Addr(), port: uint32(ip.Port())}
 }
 
-// UnixAddr is the address of a unix socket: a path, or an abstract name after
-// an "@". It may be as long as unix(7) allows, 107 bytes; longer ones are
-// refused where they are used.
+// UnixAddr returns the address of a unix socket: a path, or an abstract name
+// after an "@". unix(7) allows 107 bytes. A longer path is refused where it is
+// used.
 func UnixAddr(path string) Addr {
 	if len(path) > 0 && path[0] == '@' {
 		path = "\x00" + path[1:]
@@ -48,21 +48,21 @@ func UnixAddr(path string) Addr {
 	return Addr{family: uint16(Unix), path: path}
 }
 
-// NetlinkAddr is the address of a netlink socket: a port id, 0 for the kernel's
-// or, in a bind, one that the kernel chooses; and a mask of multicast groups.
-// See netlink(7).
+// NetlinkAddr returns the address of a netlink socket: a port id and a mask of
+// multicast groups. Port 0 is the kernel's; in a bind, it lets the kernel
+// choose. See netlink(7).
 func NetlinkAddr(port, groups uint32) Addr {
 	return Addr{family: uint16(Netlink), port: port, id: groups}
 }
 
-// VsockAddr is the address of a virtual machine's socket: the context id of the
-// machine and a port, each unix.VMADDR_CID_ANY or VMADDR_PORT_ANY in a bind to
-// any. See vsock(7).
+// VsockAddr returns the address of a virtual machine's socket: the context id
+// of the machine and a port. In a bind, unix.VMADDR_CID_ANY and VMADDR_PORT_ANY
+// stand for any. See vsock(7).
 func VsockAddr(cid, port uint32) Addr {
 	return Addr{family: uint16(Vsock), port: port, id: cid}
 }
 
-// PacketAddr is the address of a packet socket. See packet(7).
+// PacketAddr returns the address of a packet socket. See packet(7).
 func PacketAddr(p PacketInfo) Addr {
 	a := Addr{
 		family: uint16(Packet), port: uint32(p.Protocol), id: uint32(p.Interface),
@@ -72,9 +72,9 @@ func PacketAddr(p PacketInfo) Addr {
 	return a
 }
 
-// PacketInfo is what an address of the family packet says. In a bind, Protocol
-// and Interface choose what is received; to send to one, Address is needed too,
-// except by a raw socket, whose packets have it inside.
+// PacketInfo has the fields of a packet socket's address. In a bind, Protocol
+// and Interface choose what is received. A send needs Address too, except on a
+// raw socket, whose packets contain it.
 type PacketInfo struct {
 	Protocol  uint16           // an Ethernet protocol, unix.ETH_P_*, in host byte order; 0 for none
 	Interface int              // the interface's index; 0 for all
@@ -99,13 +99,13 @@ func (a Addr) appendLink(b []byte) []byte {
 	return append(b, a.link[:a.linkLen]...)
 }
 
-// IsValid reports whether a is an address at all.
+// IsValid reports whether a is not the zero Addr.
 func (a Addr) IsValid() bool { return a.family != 0 }
 
-// Family is the address's family; 0 of the zero Addr.
+// Family returns the address's family; 0 for the zero Addr.
 func (a Addr) Family() Family { return Family(a.family) }
 
-// AddrPort is the IP address and port; invalid for families that have none.
+// AddrPort returns the IP address and port. For other families it is invalid.
 func (a Addr) AddrPort() netip.AddrPort {
 	if !a.ip.IsValid() {
 		return netip.AddrPort{}
@@ -113,8 +113,8 @@ func (a Addr) AddrPort() netip.AddrPort {
 	return netip.AddrPortFrom(a.ip, uint16(a.port))
 }
 
-// Port is the port number: of an IP address, of vsock, and the port id of
-// netlink; 0 for families that have none.
+// Port returns the port number of an IP or vsock address, or the port id of a
+// netlink address; 0 for other families.
 func (a Addr) Port() int {
 	if a.Family() == Packet {
 		return 0
@@ -122,8 +122,8 @@ func (a Addr) Port() int {
 	return int(a.port)
 }
 
-// Host is the IP address, the path of a unix socket, the context id of vsock,
-// or the interface of a packet socket.
+// Host returns the IP address, the path of a unix socket, the context id of
+// vsock, or the interface of a packet socket.
 func (a Addr) Host() string {
 	switch a.Family() {
 	case Inet, Inet6:
@@ -138,8 +138,9 @@ func (a Addr) Host() string {
 	return ""
 }
 
-// Path returns the absolute path of a unix socket's file. It is "" for an abstract
-// or unnamed address, and for other families.
+// Path returns the file of a unix socket's address, as an absolute path: a
+// relative one is taken from the current directory. It is "" for an unnamed
+// socket, for an abstract name, and for other families.
 func (a Addr) Path() string {
 	if a.Family() != Unix || a.path == "" || a.path[0] == 0 {
 		return ""
@@ -160,7 +161,7 @@ func (a Addr) Unmap() Addr {
 	return AddrFrom(netip.AddrPortFrom(a.ip.Unmap(), uint16(a.port)))
 }
 
-// Netlink is the port id and the group mask of a netlink address.
+// Netlink returns the port id and the group mask of a netlink address.
 func (a Addr) Netlink() (port, groups uint32) {
 	if a.Family() != Netlink {
 		return 0, 0
@@ -168,7 +169,7 @@ func (a Addr) Netlink() (port, groups uint32) {
 	return a.port, a.id
 }
 
-// Vsock is the context id and port of a vsock address.
+// Vsock returns the context id and port of a vsock address.
 func (a Addr) Vsock() (cid, port uint32) {
 	if a.Family() != Vsock {
 		return 0, 0
@@ -176,7 +177,7 @@ func (a Addr) Vsock() (cid, port uint32) {
 	return a.id, a.port
 }
 
-// Packet is what an address of the family packet says.
+// Packet returns the fields of a packet socket's address.
 func (a Addr) Packet() PacketInfo {
 	if a.Family() != Packet {
 		return PacketInfo{}
@@ -187,7 +188,7 @@ func (a Addr) Packet() PacketInfo {
 	}
 }
 
-// Network is the family's name. With String it makes Addr a net.Addr.
+// Network returns the family's name, for net.Addr.
 func (a Addr) Network() string {
 	if !a.IsValid() {
 		return "none"
@@ -195,7 +196,7 @@ func (a Addr) Network() string {
 	return a.Family().String()
 }
 
-// String is the address's text, as ParseAddr reads it.
+// String returns the address as text that ParseAddr reads, for net.Addr.
 func (a Addr) String() string {
 	switch a.Family() {
 	case Inet, Inet6:
@@ -236,7 +237,7 @@ func (a Addr) interfaceName() string {
 // anyText stands for every context id, port or interface.
 const anyText = "any"
 
-// printable is a vsock context id or port.
+// printable returns a vsock context id or port as text.
 func printable(n uint32) string {
 	if n == unix.VMADDR_CID_ANY {
 		return anyText
@@ -307,7 +308,7 @@ var vsockNames = map[string]uint32{
 	anyText: unix.VMADDR_CID_ANY, "local": unix.VMADDR_CID_LOCAL, "host": unix.VMADDR_CID_HOST,
 }
 
-// parsePair makes an address of two numbers, or names of them.
+// parsePair makes an address of two numbers, or of names for them.
 func parsePair(make func(a, b uint32) Addr, first, second string, names map[string]uint32) (Addr, error) {
 	var n [2]uint32
 	for i, s := range [...]string{first, second} {

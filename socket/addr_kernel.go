@@ -8,21 +8,19 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
-// A sockaddr is an address in the kernel's form. It is big enough for every
-// family.
-type sockaddr struct {
-	raw unix.RawSockaddrAny
-	len uint32
-}
+// A sockaddr is an address in the kernel's form.
+type sockaddr sys.Sockaddr
 
-// pathOffset is where sun_path begins; linkOffset where sll_addr does, which
-// holds longer addresses than its declaration says.
+// pathOffset is where sun_path begins. linkOffset is where sll_addr begins,
+// which may be longer than its declaration.
 const (
 	pathOffset = uint32(unsafe.Offsetof(unix.RawSockaddrUnix{}.Path))
 	linkOffset = uint32(unsafe.Offsetof(unix.RawSockaddrLinklayer{}.Addr))
@@ -31,7 +29,7 @@ const (
 
 // encode writes a in the kernel's form.
 func (sa *sockaddr) encode(a Addr) error {
-	p := unsafe.Pointer(&sa.raw)
+	p := unsafe.Pointer(&sa.Raw)
 	switch a.Family() {
 	case Inet:
 		if !a.ip.Is4() {
@@ -40,17 +38,17 @@ func (sa *sockaddr) encode(a Addr) error {
 		*(*unix.RawSockaddrInet4)(p) = unix.RawSockaddrInet4{
 			Family: unix.AF_INET, Port: swapped(uint16(a.port)), Addr: a.ip.As4(),
 		}
-		sa.len = unix.SizeofSockaddrInet4
+		sa.Len = unix.SizeofSockaddrInet4
 	case Inet6:
 		return sa.encodeInet6(a)
 	case Unix:
 		return sa.encodeUnix(a)
 	case Netlink:
 		*(*unix.RawSockaddrNetlink)(p) = unix.RawSockaddrNetlink{Family: unix.AF_NETLINK, Pid: a.port, Groups: a.id}
-		sa.len = unix.SizeofSockaddrNetlink
+		sa.Len = unix.SizeofSockaddrNetlink
 	case Vsock:
 		*(*unix.RawSockaddrVM)(p) = unix.RawSockaddrVM{Family: unix.AF_VSOCK, Port: a.port, Cid: a.id}
-		sa.len = unix.SizeofSockaddrVM
+		sa.Len = unix.SizeofSockaddrVM
 	case Packet:
 		return sa.encodePacket(a)
 	default:
@@ -60,7 +58,7 @@ func (sa *sockaddr) encode(a Addr) error {
 }
 
 func (sa *sockaddr) encodeInet6(a Addr) error {
-	raw := (*unix.RawSockaddrInet6)(unsafe.Pointer(&sa.raw))
+	raw := (*unix.RawSockaddrInet6)(unsafe.Pointer(&sa.Raw))
 	*raw = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swapped(uint16(a.port)), Addr: a.ip.As16()}
 	if zone := a.ip.Zone(); zone != "" {
 		scope, err := interfaces.index(zone)
@@ -69,12 +67,12 @@ func (sa *sockaddr) encodeInet6(a Addr) error {
 		}
 		raw.Scope_id = scope
 	}
-	sa.len = unix.SizeofSockaddrInet6
+	sa.Len = unix.SizeofSockaddrInet6
 	return nil
 }
 
 func (sa *sockaddr) encodeUnix(a Addr) error {
-	raw := (*unix.RawSockaddrUnix)(unsafe.Pointer(&sa.raw))
+	raw := (*unix.RawSockaddrUnix)(unsafe.Pointer(&sa.Raw))
 	*raw = unix.RawSockaddrUnix{Family: unix.AF_UNIX}
 	limit := len(raw.Path)
 	ends := a.path != "" && a.path[0] != 0 // a path ends with a NUL byte, an abstract name does not
@@ -90,9 +88,9 @@ func (sa *sockaddr) encodeUnix(a Addr) error {
 	for i := range len(a.path) {
 		raw.Path[i] = int8(a.path[i])
 	}
-	sa.len = pathOffset + uint32(len(a.path))
+	sa.Len = pathOffset + uint32(len(a.path))
 	if ends {
-		sa.len++
+		sa.Len++
 	}
 	return nil
 }
@@ -103,24 +101,24 @@ func (sa *sockaddr) encodePacket(a Addr) error {
 	if len(hw) > maxLink {
 		return fmt.Errorf("the hardware address has %d bytes; at most %d fit: %w", len(hw), maxLink, unix.ENAMETOOLONG)
 	}
-	raw := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&sa.raw))
+	raw := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&sa.Raw))
 	*raw = unix.RawSockaddrLinklayer{
 		Family: unix.AF_PACKET, Protocol: swapped(uint16(a.port)), Ifindex: int32(a.id),
 		Hatype: a.hardware, Pkttype: a.kind, Halen: uint8(len(hw)),
 	}
 	copy(sa.bytes(linkOffset, maxLink), hw)
-	sa.len = max(unix.SizeofSockaddrLinklayer, linkOffset+uint32(len(hw)))
+	sa.Len = max(unix.SizeofSockaddrLinklayer, linkOffset+uint32(len(hw)))
 	return nil
 }
 
-// decode reads the kernel's form. A family without a form here gives the zero
-// Addr.
+// decode reads the kernel's form. A family that this package does not know
+// gives the zero Addr.
 func (sa *sockaddr) decode() Addr {
-	if sa.len < 2 {
+	if sa.Len < 2 {
 		return Addr{}
 	}
-	p := unsafe.Pointer(&sa.raw)
-	switch sa.raw.Addr.Family {
+	p := unsafe.Pointer(&sa.Raw)
+	switch sa.Raw.Addr.Family {
 	case unix.AF_INET:
 		raw := (*unix.RawSockaddrInet4)(p)
 		return Addr{family: unix.AF_INET, ip: netip.AddrFrom4(raw.Addr), port: uint32(swapped(raw.Port))}
@@ -132,7 +130,7 @@ func (sa *sockaddr) decode() Addr {
 		}
 		return Addr{family: unix.AF_INET6, ip: ip, port: uint32(swapped(raw.Port))}
 	case unix.AF_UNIX:
-		path := sa.bytes(pathOffset, sa.len-min(sa.len, pathOffset))
+		path := sa.bytes(pathOffset, sa.Len-min(sa.Len, pathOffset))
 		if len(path) > 0 && path[0] != 0 {
 			path, _, _ = bytes.Cut(path, []byte{0})
 		}
@@ -155,19 +153,48 @@ func (sa *sockaddr) decode() Addr {
 	return Addr{}
 }
 
-// bytes is n bytes of the kernel's form from offset on, or as many as it has.
+// AddrFromSockaddr returns an address that a system call of the program's own
+// gave, such as recvfrom(2) by SyscallConn: the kernel's form and its length. A
+// family that this package does not know gives the zero Addr.
+func AddrFromSockaddr(raw *unix.RawSockaddrAny, length uint32) Addr {
+	sa := sockaddr{Raw: *raw, Len: min(length, unix.SizeofSockaddrAny)}
+	return sa.decode()
+}
+
+// localAddr is getsockname(2).
+func localAddr(fd int) (Addr, syscall.Errno) {
+	var sa sockaddr
+	errno := sys.Getsockname(fd, (*sys.Sockaddr)(&sa))
+	if errno != 0 {
+		return Addr{}, errno
+	}
+	return sa.decode(), 0
+}
+
+// peerAddr is getpeername(2).
+func peerAddr(fd int) (Addr, syscall.Errno) {
+	var sa sockaddr
+	errno := sys.Getpeername(fd, (*sys.Sockaddr)(&sa))
+	if errno != 0 {
+		return Addr{}, errno
+	}
+	return sa.decode(), 0
+}
+
+// bytes returns n bytes of the kernel's form from offset on, or as many as it
+// has.
 func (sa *sockaddr) bytes(offset, n uint32) []byte {
-	all := unsafe.Slice((*byte)(unsafe.Pointer(&sa.raw)), unix.SizeofSockaddrAny)
+	all := unsafe.Slice((*byte)(unsafe.Pointer(&sa.Raw)), unix.SizeofSockaddrAny)
 	return all[offset:min(offset+n, uint32(len(all)))]
 }
 
-// swapped turns a port from or to network byte order. Linux on amd64 and arm64
-// is little-endian.
+// swapped converts a port to or from network byte order. Linux on amd64 and
+// arm64 is little-endian.
 func swapped(port uint16) uint16 { return port<<8 | port>>8 }
 
-// interfaces remembers the names of the network interfaces for a minute, as
-// package net does for IPv6 zones: each datagram from a link-local address
-// needs one.
+// interfaces caches the names of the network interfaces for a minute, as
+// package net does for IPv6 zones, because every datagram from a link-local
+// address needs one.
 var interfaces interfaceNames
 
 type interfaceNames struct {

@@ -3,6 +3,7 @@ package socket
 import (
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"unsafe"
 
@@ -148,4 +149,40 @@ func TestProtocolNames(t *testing.T) {
 	require.Equal(t,
 		[]name[Protocol]{{17, "udp"}, {17, "UDP"}, {6, "tcp"}},
 		parseProtocols([]byte("# head\nudp 17 UDP # user\n\nbad\nbad x\ntcp\t6")))
+}
+
+func TestAddrPath(t *testing.T) {
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	file := Addr{family: uint16(Unix), path: "@file"} // as the kernel tells a file of that name
+	for want, a := range map[string]Addr{
+		"/run/x":        UnixAddr("/run/x"),
+		here + "/x":     UnixAddr("x"),
+		here + "/@file": file,
+	} {
+		require.Equal(t, want, a.Path())
+	}
+	for _, a := range []Addr{{}, UnixAddr(""), UnixAddr("@x"), loopback(), PacketAddr(PacketInfo{Address: make([]byte, 20)})} {
+		require.Empty(t, a.Path(), "%v", a)
+	}
+}
+
+func TestAddrUnmap(t *testing.T) {
+	from := func(s string) Addr { return AddrFrom(netip.MustParseAddrPort(s)) }
+	require.Equal(t, from("127.0.0.1:80"), from("[::ffff:127.0.0.1]:80").Unmap())
+	for _, a := range []Addr{{}, from("127.0.0.1:80"), from("[::1]:80"), from("[fe80::1%lo]:80"), UnixAddr("x")} {
+		require.Equal(t, a, a.Unmap())
+	}
+}
+
+func TestAddrFromSockaddr(t *testing.T) {
+	for _, want := range []Addr{loopback(), UnixAddr("@x"), UnixAddr("/x"), NetlinkAddr(1, 2)} {
+		var sa sockaddr
+		require.NoError(t, sa.encode(want))
+		require.Equal(t, want, AddrFromSockaddr(&sa.Raw, sa.Len))
+	}
+	var none unix.RawSockaddrAny
+	require.False(t, AddrFromSockaddr(&none, 0).IsValid())
+	none.Addr.Family = unix.AF_UNIX
+	require.NotPanics(t, func() { AddrFromSockaddr(&none, 1<<31) })
 }

@@ -6,16 +6,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Adopt makes a Socket of a descriptor that already exists: one inherited, or
-// received in a message. The Socket owns the descriptor from then on, and has
-// made it non-blocking and close-on-exec; a duplicate of it elsewhere becomes
-// non-blocking too. Family, type, protocol and timeouts are what the kernel
-// says. The options are those of New. A descriptor that is no socket is
-// ENOTSOCK; when Adopt fails, the descriptor is still the caller's, and as it
-// was.
-func Adopt(fd int, opts ...Option) (*Socket, error) {
+// Adopt makes a Socket, on the default group, of a descriptor that already
+// exists: one that was inherited, or received in a message. The Socket owns the
+// descriptor from then on. Adopt makes it non-blocking and close-on-exec; a
+// duplicate of it elsewhere becomes non-blocking too. Family, type, protocol and
+// timeouts are what the kernel says. A descriptor that is no socket is ENOTSOCK.
+// When Adopt fails, the descriptor is still the caller's, and is as it was.
+func Adopt(fd int) (*Socket, error) { return Config{}.Adopt(fd) }
+
+// Adopt makes a Socket as the function Adopt does. The fields of the Config mean
+// what they mean for New.
+func (cfg Config) Adopt(fd int) (*Socket, error) {
 	const op = "adopt"
-	c, o, err := examine(op, fd, opts)
+	c, err := cfg.examine(op, fd)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +30,7 @@ func Adopt(fd int, opts ...Option) (*Socket, error) {
 	if err != nil {
 		return nil, fail(op, "", err)
 	}
-	s, err := c.takeOver(fd, status, flags, o)
+	s, err := c.takeOver(fd, status, flags, &cfg)
 	if err != nil {
 		// Nothing else can be done if this fails as well.
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, status)
@@ -38,23 +41,22 @@ func Adopt(fd int, opts ...Option) (*Socket, error) {
 }
 
 // examine makes the core of a socket that already exists.
-func examine(op string, fd int, opts []Option) (*core, *options, error) {
+func (cfg *Config) examine(op string, fd int) (*core, error) {
 	c, err := probe(fd)
 	if err != nil {
-		return nil, nil, fail(op, "", err)
+		return nil, fail(op, "", err)
 	}
-	o, err := collect(c.family, opts)
-	if err != nil {
-		return nil, nil, err
+	if err := cfg.check(c.family); err != nil {
+		return nil, err
 	}
-	if c.group, err = o.home(); err != nil {
-		return nil, nil, fail(op, "", err)
+	if c.group, err = cfg.group(); err != nil {
+		return nil, fail(op, "", err)
 	}
-	c.sizeInput(o.maxString, o.maxLine)
-	return c, o, nil
+	c.sizeInput(int32(cfg.MaxString), int32(cfg.MaxLine))
+	return c, nil
 }
 
-func (c *core) takeOver(fd, status, flags int, o *options) (*Socket, error) {
+func (c *core) takeOver(fd, status, flags int, cfg *Config) (*Socket, error) {
 	const op = "adopt"
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, status|unix.O_NONBLOCK); err != nil {
 		return nil, fail(op, "", err)
@@ -62,10 +64,10 @@ func (c *core) takeOver(fd, status, flags int, o *options) (*Socket, error) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, flags|unix.FD_CLOEXEC); err != nil {
 		return nil, fail(op, "", err)
 	}
-	if err := o.prepare(fd, c.family); err != nil {
+	if err := cfg.prepare(fd, c.family); err != nil {
 		return nil, err
 	}
-	c.reg.Share() // with who else may have the open file
+	c.reg.Share() // another process may have the open file too
 	s, err := attach(fd, c)
 	if err != nil {
 		return nil, fail(op, "", err)

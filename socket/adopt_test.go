@@ -48,7 +48,7 @@ func TestAdoptKnowsTheProtocol(t *testing.T) {
 	require.NoError(t, err)
 	want, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	require.NoError(t, err)
-	s, err := Adopt(fd, Address("127.0.0.1"))
+	s, err := Config{Address: "127.0.0.1"}.Adopt(fd)
 	require.NoError(t, err)
 	defer s.Close()
 	require.Equal(t, Protocol(want), s.core.proto)
@@ -68,7 +68,7 @@ func TestAdoptRefuses(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
 	require.NoError(t, err)
 	defer unix.Close(fd)
-	_, err = Adopt(fd, Filename("/nowhere/at/all"))
+	_, err = Config{Filename: "/nowhere/at/all"}.Adopt(fd)
 	require.ErrorIs(t, err, unix.ENOENT)
 	status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	require.NoError(t, err) // still open, and as it was
@@ -78,11 +78,11 @@ func TestAdoptRefuses(t *testing.T) {
 	require.Zero(t, flags&unix.FD_CLOEXEC)
 }
 
-// The sizes are New's, and so are they Adopt's and Resume's.
+// Adopt and Resume take the sizes of a Config, as New does.
 func TestAdoptTakesSizes(t *testing.T) {
 	for name, adopt := range map[string]func(fd int) (*Socket, error){
-		"adopt":  func(fd int) (*Socket, error) { return Adopt(fd, MaxLine(3)) },
-		"resume": func(fd int) (*Socket, error) { return Resume(fd, nil, MaxLine(3)) },
+		"adopt":  func(fd int) (*Socket, error) { return Config{MaxLine: 3}.Adopt(fd) },
+		"resume": func(fd int) (*Socket, error) { return Config{MaxLine: 3}.Resume(fd, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -105,16 +105,16 @@ func TestNewThatFailsLeavesNoPath(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, g.Close())
 	dir := t.TempDir()
-	for _, bind := range []Option{Filename(dir + "/s"), Bind(UnixAddr(dir + "/s"))} {
-		_, err = New(Unix, Stream, 0, bind, Group(g))
+	for _, bind := range []Config{{Filename: dir + "/s", Group: g}, {Bind: UnixAddr(dir + "/s"), Group: g}} {
+		_, err = bind.New(Unix, Stream, 0)
 		require.ErrorIs(t, err, loop.ErrLoopClosed)
 		require.NoFileExists(t, dir+"/s")
 	}
-	_, err = New(Unix, Stream, 0, Filename("@"+dir), Group(g)) // which has none
+	_, err = Config{Filename: "@" + dir, Group: g}.New(Unix, Stream, 0) // which has none
 	require.ErrorIs(t, err, loop.ErrLoopClosed)
 
 	require.NoError(t, os.WriteFile(dir+"/s", nil, 0o600))
-	_, err = New(Unix, Stream, 0, Filename(dir+"/s"))
+	_, err = Config{Filename: dir + "/s"}.New(Unix, Stream, 0)
 	require.ErrorIs(t, err, unix.EADDRINUSE)
-	require.FileExists(t, dir+"/s", "it is somebody else's")
+	require.FileExists(t, dir+"/s", "New did not make this file")
 }

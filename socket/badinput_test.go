@@ -19,7 +19,7 @@ func TestNewRefuses(t *testing.T) {
 	dir := t.TempDir()
 	long := filepath.Join(dir, strings.Repeat("x", 108))
 	taken := filepath.Join(dir, "taken")
-	owner, err := New(Unix, Stream, 0, Filename(taken))
+	owner, err := Config{Filename: taken}.New(Unix, Stream, 0)
 	require.NoError(t, err)
 	defer owner.Close()
 	busy := listening(t, Inet, 1).LocalAddr().Port()
@@ -28,40 +28,38 @@ func TestNewRefuses(t *testing.T) {
 		family Family
 		typ    Type
 		proto  Protocol
-		opts   []Option
+		cfg    Config
 		errno  unix.Errno
 		says   string
 	}{
-		{"unknown family", 255, Stream, 0, nil, unix.EAFNOSUPPORT, "socket Family(255) stream"},
-		{"no family", 0, Stream, 0, nil, unix.EAFNOSUPPORT, "socket Family(0) stream"},
-		{"negative family", -1, Stream, 0, nil, unix.EAFNOSUPPORT, "Family(-1)"},
-		{"family without a driver", X25, SeqPacket, 0, nil, unix.EAFNOSUPPORT, "socket x25 seqpacket"},
-		{"unknown type", Inet, 99, 0, nil, unix.EINVAL, "Type(99)"},
-		{"type that the family lacks", Inet, RDM, 0, nil, unix.ESOCKTNOSUPPORT, "socket inet rdm"},
-		{"type with flags", Inet, Stream | unix.SOCK_NONBLOCK, 0, nil, unix.EINVAL, "the type has flags"},
-		{"unknown protocol", Inet, Stream, 254, nil, unix.EPROTONOSUPPORT, "socket inet stream"},
-		{"negative protocol", Inet, Stream, -1, nil, unix.EINVAL, "socket inet stream"},
-		{"protocol of another type", Inet, Stream, unix.IPPROTO_UDP, nil, unix.EPROTONOSUPPORT, "socket inet stream"},
-		{"port too great", Inet, Stream, 0, []Option{Port(65536)}, unix.EINVAL, "bind port 65536"},
-		{"negative port", Inet, Stream, 0, []Option{Port(-1)}, unix.EINVAL, "bind port -1"},
-		{"foreign address", Inet, Stream, 0, []Option{Address("192.0.2.1")}, unix.EADDRNOTAVAIL, "bind 192.0.2.1"},
-		{"no such host", Inet, Stream, 0, []Option{Address("nowhere.invalid.")}, unix.EADDRNOTAVAIL, "bind nowhere.invalid."},
-		{"other family's address", Inet, Stream, 0, []Option{Address("::1")}, unix.EAFNOSUPPORT, "bind ::1"},
-		{"port in use", Inet, Stream, 0, []Option{Address("127.0.0.1"), Port(busy)}, unix.EADDRINUSE, "bind 127.0.0.1"},
-		{"Address on unix", Unix, Stream, 0, []Option{Address("127.0.0.1")}, unix.EINVAL, "not for unix"},
-		{"Port on unix", Unix, Stream, 0, []Option{Port(80)}, unix.EINVAL, "not for unix"},
-		{"Filename on inet", Inet, Stream, 0, []Option{Filename(taken)}, unix.EINVAL, "bind " + taken},
-		{"no file name", Unix, Stream, 0, []Option{Filename("")}, unix.EINVAL, `bind ""`},
-		{"a NUL byte in a path", Unix, Stream, 0, []Option{Filename("/tmp/a\x00b")}, unix.EINVAL, "NUL"},
-		{"path too long", Unix, Stream, 0, []Option{Filename(long)}, unix.ENAMETOOLONG, "bind " + long},
-		{"path in use", Unix, Stream, 0, []Option{Filename(taken)}, unix.EADDRINUSE, "bind " + taken},
-		{"no such directory", Unix, Stream, 0, []Option{Filename(dir + "/none/socket")}, unix.ENOENT, "/none/socket"},
-		{"nil option", Inet, Stream, 0, []Option{nil}, unix.EINVAL, "an option is nil"},
-		{"nil group", Inet, Stream, 0, []Option{Group(nil)}, unix.EINVAL, "the group is nil"},
+		{"unknown family", 255, Stream, 0, Config{}, unix.EAFNOSUPPORT, "socket Family(255) stream"},
+		{"no family", 0, Stream, 0, Config{}, unix.EAFNOSUPPORT, "socket Family(0) stream"},
+		{"negative family", -1, Stream, 0, Config{}, unix.EAFNOSUPPORT, "Family(-1)"},
+		{"family without a driver", X25, SeqPacket, 0, Config{}, unix.EAFNOSUPPORT, "socket x25 seqpacket"},
+		{"unknown type", Inet, 99, 0, Config{}, unix.EINVAL, "Type(99)"},
+		{"type that the family lacks", Inet, RDM, 0, Config{}, unix.ESOCKTNOSUPPORT, "socket inet rdm"},
+		{"type with flags", Inet, Stream | unix.SOCK_NONBLOCK, 0, Config{}, unix.EINVAL, "the type has flags"},
+		{"unknown protocol", Inet, Stream, 254, Config{}, unix.EPROTONOSUPPORT, "socket inet stream"},
+		{"negative protocol", Inet, Stream, -1, Config{}, unix.EINVAL, "socket inet stream"},
+		{"protocol of another type", Inet, Stream, unix.IPPROTO_UDP, Config{}, unix.EPROTONOSUPPORT, "socket inet stream"},
+		{"port too great", Inet, Stream, 0, Config{Port: 65536}, unix.EINVAL, "bind port 65536"},
+		{"negative port", Inet, Stream, 0, Config{Port: -1}, unix.EINVAL, "bind port -1"},
+		{"foreign address", Inet, Stream, 0, Config{Address: "192.0.2.1"}, unix.EADDRNOTAVAIL, "bind 192.0.2.1"},
+		{"no such host", Inet, Stream, 0, Config{Address: "nowhere.invalid."}, unix.EADDRNOTAVAIL, "bind nowhere.invalid."},
+		{"other family's address", Inet, Stream, 0, Config{Address: "::1"}, unix.EAFNOSUPPORT, "bind ::1"},
+		{"port in use", Inet, Stream, 0, Config{Address: "127.0.0.1", Port: busy}, unix.EADDRINUSE, "bind 127.0.0.1"},
+		{"Address on unix", Unix, Stream, 0, Config{Address: "127.0.0.1"}, unix.EINVAL, "not for unix"},
+		{"Port on unix", Unix, Stream, 0, Config{Port: 80}, unix.EINVAL, "not for unix"},
+		{"Filename on inet", Inet, Stream, 0, Config{Filename: taken}, unix.EINVAL, "bind " + taken},
+		{"a NUL byte in a path", Unix, Stream, 0, Config{Filename: "/tmp/a\x00b"}, unix.EINVAL, "NUL"},
+		{"path too long", Unix, Stream, 0, Config{Filename: long}, unix.ENAMETOOLONG, "bind " + long},
+		{"path in use", Unix, Stream, 0, Config{Filename: taken}, unix.EADDRINUSE, "bind " + taken},
+		{"no such directory", Unix, Stream, 0, Config{Filename: dir + "/none/socket"}, unix.ENOENT, "/none/socket"},
+		{"Bind beside Filename", Unix, Stream, 0, Config{Bind: abstract(), Filename: taken}, unix.EINVAL, "Bind excludes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := descriptors(t)
-			s, err := New(c.family, c.typ, c.proto, c.opts...)
+			s, err := c.cfg.New(c.family, c.typ, c.proto)
 			require.Nil(t, s)
 			require.Error(t, err)
 			require.IsType(t, &Error{}, err)
@@ -90,7 +88,7 @@ func TestMethodsRefuse(t *testing.T) {
 		"accept":                 {unix.EINVAL, func() error { _, err := s.Accept(); return err }},
 		"write-char 0xd800":      {unix.EILSEQ, func() error { _, err := s.WriteRune(0xD800); return err }},
 		"unread-char":            {unix.EINVAL, s.UnreadRune},
-		"read-line":              {unix.EINVAL, func() error { _, err := s.ReadLine(-1); return err }},
+		"read-line":              {unix.EINVAL, func() error { _, err := s.ReadLineMax(-1); return err }},
 		"setsockopt SO_RCVTIMEO": {unix.EDOM, func() error { return s.SetRecvTimeout(-time.Second) }},
 		"connect":                {unix.EAFNOSUPPORT, func() error { return s.ConnectAddr(Addr{}) }},
 	} {
@@ -163,7 +161,7 @@ func TestClosedSocket(t *testing.T) {
 		s.Interrupt()
 		s.ClearInput()
 		s.SetCharInBuffer(true)
-		s.With(t.Context()).Interrupt()
+		s.WithContext(t.Context()).Interrupt()
 		require.NoError(t, s.Dump(io.Discard))
 	})
 	require.Equal(t, before, descriptors(t))
@@ -182,7 +180,7 @@ func TestFailuresLeakNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, isErrno(s.ConnectAddr(to), unix.ECONNREFUSED))
 		require.NoError(t, s.Close())
-		_, err = New(Inet, Stream, 0, Address("192.0.2.1"))
+		_, err = Config{Address: "192.0.2.1"}.New(Inet, Stream, 0)
 		require.True(t, errors.Is(err, unix.EADDRNOTAVAIL))
 	}
 	require.Equal(t, before, descriptors(t))

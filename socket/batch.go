@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"strconv"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -12,18 +11,19 @@ import (
 const mostReceived = 1024
 
 // RecvBatch receives messages: recvmmsg(2) with its flags. It waits until all
-// of msgs are received, within the receive timeout for each of them, and returns
-// how many came in time; if that is none, the error says why. With MSG_WAITFORONE
-// it waits for the first and takes what else is there, with MSG_DONTWAIT it does
-// not wait. Only the messages received are changed. No more than 1024 come at
-// once, and fewer, or none, without an error, when the receiving side is shut
-// down.
+// of msgs are received, for each of them within the receive timeout, and
+// returns how many came in time. If none came, the error says why. With
+// MSG_WAITFORONE it waits for the first and takes what else is there; with
+// MSG_DONTWAIT it does not wait. It changes only the messages that were
+// received. At most 1024 come at once. Fewer, or none, come without an error
+// when the receiving side is shut down.
 //
-// An error, such as an ICMP refusal, that comes after some messages is the next
-// call's; so is the end of a wait by Close, Interrupt or a context, if it still
-// holds then. Other calls that receive may come in between two waits, as in the
-// kernel. Each message tells what RecvMsg's does; the socket's remote address
-// stays as it is. It allocates nothing once its buffers have grown.
+// An error that comes after some messages, such as an ICMP refusal, is left to
+// the next call. So is the end of a wait by Close, Interrupt or a context, if
+// it still applies then. Other calls that receive may come in between two
+// waits, as in the kernel. Each message has the results that RecvMsg gives. The
+// socket's remote address stays as it is. RecvBatch allocates nothing once its
+// buffers have grown.
 func (s *Socket) RecvBatch(msgs []Message, flags int) (n int, err error) {
 	c := s.core
 	msgs = msgs[:min(len(msgs), mostReceived)]
@@ -44,8 +44,8 @@ func (s *Socket) RecvBatch(msgs []Message, flags int) (n int, err error) {
 	return n, nil
 }
 
-// recvFull receives parts of a stream that must have some length: MSG_WAITALL, or
-// SO_RCVLOWAT.
+// recvFull receives parts of a stream that must have a certain length, by
+// MSG_WAITALL or SO_RCVLOWAT.
 func (s *Socket) recvFull(msgs []Message, flags int) (n int, err error) {
 	// As in the kernel, an error comes before what is queued.
 	_ = s.control("recvmmsg", "", func(fd int) error {
@@ -59,7 +59,7 @@ func (s *Socket) recvFull(msgs []Message, flags int) (n int, err error) {
 	}
 	h := takeHeaders(s.core)
 	defer h.free()
-	// What a part of a message left behind is the next call's, and no more comes
+	// What a part of a message has left is for the next call, and nothing comes
 	// before it.
 	for n < len(msgs) && !(h.after && s.core.owes()) {
 		m := msgs[n] // it stays as it is if nothing comes
@@ -77,8 +77,8 @@ func (s *Socket) recvFull(msgs []Message, flags int) (n int, err error) {
 	return n, err
 }
 
-// recvBatch waits once with MSG_WAITFORONE, and else again and again until all
-// messages are there: each wait has the whole receive timeout, as each message
+// recvBatch waits once with MSG_WAITFORONE. Otherwise it waits until all
+// messages have come. Each wait has the whole receive timeout, as each message
 // has in the kernel.
 func (s *Socket) recvBatch(msgs []Message, flags int) (n int, err error) {
 	c := s.core
@@ -109,13 +109,13 @@ func (s *Socket) recvBatch(msgs []Message, flags int) (n int, err error) {
 }
 
 // SendBatch sends messages: sendmmsg(2) with its flags. It waits, within one
-// send timeout, until all of them are queued in the kernel. When fewer are, it
-// returns how many, and the error says why: EAGAIN when the time was up, or
-// what is wrong with the next one. Each message's N is set. An address or
-// segment that cannot be is refused before anything is sent. It allocates
-// nothing once its buffers have grown.
+// send timeout, until all of them are queued in the kernel. If fewer are, it
+// returns how many, and the error says why: EAGAIN when the time is up, or what
+// is wrong with the next message. It sets N of each message. It refuses a bad
+// address or segment before it sends anything. It allocates nothing once its
+// buffers have grown.
 //
-// The kernel's own call forgets an error that strikes after the first message;
+// The kernel's own call forgets an error that occurs after the first message.
 // SendBatch goes on then, and reports what stops it.
 func (s *Socket) SendBatch(msgs []Message, flags int) (n int, err error) {
 	const op = "sendmmsg"
@@ -159,8 +159,9 @@ func (s *Socket) SendBatch(msgs []Message, flags int) (n int, err error) {
 	return n, nil
 }
 
-// sent notes that k messages from one on were sent, and says how far all of
-// them are. The last may be a part only, on a stream.
+// sent notes that k messages from index from on were sent, and returns the
+// index of the first message that is not sent whole. On a stream, a part of the
+// last one may have been sent.
 func (h *headers) sent(msgs []Message, from, k int) (next int) {
 	for i := from; i < from+k; i++ {
 		n := int(h.msgs[i].Len)
@@ -171,43 +172,4 @@ func (h *headers) sent(msgs []Message, from, k int) (next int) {
 		}
 	}
 	return from + k
-}
-
-// GSO has the kernel cut what is sent on a udp socket into datagrams of size
-// bytes, 1 to 65535 (UDP_SEGMENT): one call then sends up to 64 of them. A
-// Message's Segment does so for one message. See udp(7).
-func GSO(size int) Option {
-	return func(o *options) error {
-		if size < 1 || size > 0xffff {
-			return invalid("setsockopt", "UDP_SEGMENT "+strconv.Itoa(size), unix.EINVAL, "a segment has 1 to 65535 bytes")
-		}
-		o.segment = size
-		return nil
-	}
-}
-
-// GRO lets the kernel join datagrams of one sender and size that arrive
-// together on a udp socket (UDP_GRO): RecvMsg and RecvBatch then tell the size
-// in Segment, and want buffers of 64 KiB. See udp(7).
-func GRO() Option {
-	return func(o *options) error { o.gro = true; return nil }
-}
-
-// offload sets what GSO and GRO ask for.
-func (o *options) offload(fd int) error {
-	set := func(name string, option, value int) error {
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_UDP, option, value); err != nil {
-			return fail("setsockopt", name, err)
-		}
-		return nil
-	}
-	if o.segment != 0 {
-		if err := set("UDP_SEGMENT", unix.UDP_SEGMENT, o.segment); err != nil {
-			return err
-		}
-	}
-	if o.gro {
-		return set("UDP_GRO", unix.UDP_GRO, 1)
-	}
-	return nil
 }

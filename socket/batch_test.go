@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -103,7 +104,7 @@ func TestRecvBatchWaitsForAll(t *testing.T) {
 			a, b := udpPair(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			s := b.With(ctx)
+			s := b.WithContext(ctx)
 			in := batchOf(3, 9)
 			received := blocked(t, "RecvBatch", func() error {
 				n, err := s.RecvBatch(in, 0)
@@ -229,7 +230,7 @@ func TestRecvBatchOfFullMessagesLeavesWhatIsOwed(t *testing.T) {
 
 // An error comes before the messages that were there first, and loses none.
 func TestRecvBatchThenRefusal(t *testing.T) {
-	s := open(t, Inet, Dgram, Address("127.0.0.1"))
+	s := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	peer := fdSocket(t, Inet, Dgram, loopback())
 	fdConnect(t, peer, s.LocalAddr())
 	require.NoError(t, s.ConnectAddr(fdAddr(t, peer)))
@@ -271,7 +272,7 @@ func TestSendBatchSaysWhatStopsIt(t *testing.T) {
 
 // To a full peer a batch goes on as there is room, or returns its count.
 func TestSendBatchToAFullPeer(t *testing.T) {
-	peer := open(t, Unix, Dgram, Bind(abstract()))
+	peer := open(t, Unix, Dgram, Config{Bind: abstract()})
 	s := open(t, Unix, Dgram)
 	const count = 40 // more than net.unix.max_dgram_qlen
 	out := make([]Message, count)
@@ -335,8 +336,8 @@ func TestSendBatchOnAStream(t *testing.T) {
 }
 
 func TestSegments(t *testing.T) {
-	a := open(t, Inet, Dgram, Address("127.0.0.1"))
-	b := open(t, Inet, Dgram, Address("127.0.0.1"), GRO())
+	a := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
+	b := open(t, Inet, Dgram, Config{Address: "127.0.0.1", GRO: true})
 	text := strings.Repeat("0123456789", 100)
 	n, err := a.SendMsg(&Message{Buffers: split(text, 333), Addr: b.LocalAddr(), Segment: 400}, 0)
 	require.NoError(t, err)
@@ -355,8 +356,8 @@ func TestSegments(t *testing.T) {
 	require.Equal(t, text, got)
 
 	// Without GRO they are datagrams; GSO is for all that is sent.
-	c := open(t, Inet, Dgram, Address("127.0.0.1"))
-	d := open(t, Inet, Dgram, GSO(400))
+	c := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
+	d := open(t, Inet, Dgram, Config{GSO: 400})
 	_, err = d.SendToAddr([]byte(text), c.LocalAddr(), 0)
 	require.NoError(t, err)
 	in := batchOf(9, 1000)
@@ -391,7 +392,7 @@ func TestSegments(t *testing.T) {
 }
 
 func TestBatchesAllocateNothing(t *testing.T) {
-	if racing {
+	if sys.Racing {
 		t.Skip("the race detector allocates")
 	}
 	a, b := udpPair(t)
@@ -414,10 +415,12 @@ func TestBatchesAllocateNothing(t *testing.T) {
 // batches, and as one.
 func BenchmarkDatagrams(b *testing.B) {
 	const count, size = 64, 512
-	pair := func(b *testing.B, opts ...Option) (x, y *Socket) {
+	pair := func(b *testing.B, cfg ...Config) (x, y *Socket) {
 		for _, s := range []**Socket{&x, &y} {
+			cfg := only(cfg)
+			cfg.Address = "127.0.0.1"
 			var err error
-			if *s, err = New(Inet, Dgram, 0, append(opts, Address("127.0.0.1"))...); err != nil {
+			if *s, err = cfg.New(Inet, Dgram, 0); err != nil {
 				b.Fatal(err)
 			}
 			b.Cleanup(func() { (*s).Close() })
@@ -463,7 +466,7 @@ func BenchmarkDatagrams(b *testing.B) {
 		}
 	})
 	b.Run("segments", func(b *testing.B) {
-		x, y := pair(b, GRO())
+		x, y := pair(b, Config{GRO: true})
 		out := Message{Buffers: [][]byte{make([]byte, count*size)}, Addr: y.LocalAddr(), Segment: size}
 		in := Message{Buffers: [][]byte{make([]byte, count*size)}}
 		for b.Loop() {

@@ -43,12 +43,12 @@ func TestCloseWakesEveryBlockedCall(t *testing.T) {
 func TestLoopCloseIsAClose(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
-	l := listening(t, Unix, 1, Group(g))
+	l := listening(t, Unix, 1, Config{Group: g})
 	accepting := blocked(t, "Accept", func() error { _, err := l.Accept(); return err })
-	client := connectedTo(t, listening(t, Inet, 1, Group(g))) // of the default group
+	client := connectedTo(t, listening(t, Inet, 1, Config{Group: g})) // of the default group
 	require.NoError(t, g.Close())
 	requireClosed(t, soon(t, accepting))
-	_, err = New(Inet, Stream, 0, Group(g))
+	_, err = Config{Group: g}.New(Inet, Stream, 0)
 	requireClosed(t, err)
 	_, err = client.Recv(make([]byte, 1), 0)
 	require.Error(t, err, "its listener went")
@@ -59,12 +59,12 @@ func TestLoopCloseIsAClose(t *testing.T) {
 // a socket waits; a loop that ends, and the garbage collector, do not.
 func TestCloseAndLinger(t *testing.T) {
 	// stuffed has sent more than its peer takes.
-	stuffed := func(t *testing.T, seconds int, opts ...Option) *Socket {
-		l, err := New(Inet, Stream, 0, Address("127.0.0.1"))
+	stuffed := func(t *testing.T, seconds int, cfg ...Config) *Socket {
+		l, err := Config{Address: "127.0.0.1"}.New(Inet, Stream, 0)
 		require.NoError(t, err)
 		defer l.Close()
 		require.NoError(t, l.Listen(1))
-		s := open(t, Inet, Stream, opts...)
+		s := open(t, Inet, Stream, cfg...)
 		require.NoError(t, s.ConnectAddr(l.LocalAddr()))
 		peer, err := l.Accept()
 		require.NoError(t, err)
@@ -85,7 +85,7 @@ func TestCloseAndLinger(t *testing.T) {
 		group, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 		require.NoError(t, err)
 		for range 3 {
-			stuffed(t, long, Group(group))
+			stuffed(t, long, Config{Group: group})
 		}
 		require.NoError(t, group.Close())
 	})
@@ -177,10 +177,10 @@ func TestDescriptorIsGivenBackAfterTheLastCall(t *testing.T) {
 	require.ErrorContains(t, err, "EOF", "it is closed now")
 }
 
-// Sockets are closed under traffic and others made at once, which get the same
-// descriptor numbers. Each socket carries a byte of its own: a call on a
-// foreign descriptor would send, or find, another's. So do descriptors that no
-// socket has, and nobody may read.
+// Sockets are closed under traffic, and others are made at once, which get the
+// same descriptor numbers. Each socket carries a byte of its own, so that a
+// call on a foreign descriptor would send or find a wrong byte. Descriptors
+// that belong to no socket are there too, and no call may touch them.
 func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 	const rounds, sockets = 150, 4
 	type tagged struct {
@@ -207,13 +207,14 @@ func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 		}
 		return err == nil
 	}
-	var peers []*Socket
+	room := make(chan struct{}, 4*sockets) // bounds how many peers have not noticed their end yet
 	open := func(i, round int) {
+		room <- struct{}{}
 		a, b, err := Pair(Unix, Stream, 0)
 		require.NoError(t, err)
 		tag := byte(1 + (round*sockets+i)%250)
-		peers = append(peers, b)
 		all.Go(func() {
+			defer func() { assert.NoError(t, b.Close()); <-room }()
 			buf := make([]byte, 64)
 			for {
 				if _, err := b.Send([]byte{tag, tag, tag}, 0); err != nil || !check(b, tag, buf) {
@@ -248,8 +249,8 @@ func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 		require.NoError(t, err)
 		buf := make([]byte, 8)
 		n, err := unix.Read(fds[1], buf)
-		require.NoError(t, err, "somebody read it")
-		require.Equal(t, []byte{0}, buf[:n], "somebody wrote")
+		require.NoError(t, err, "a call of a socket has read it")
+		require.Equal(t, []byte{0}, buf[:n], "a call of a socket has written")
 		unix.Close(fds[0])
 		unix.Close(fds[1])
 	}
@@ -258,9 +259,6 @@ func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 		require.NoError(t, slots[i].Load().Close())
 	}
 	all.Wait()
-	for _, p := range peers {
-		require.NoError(t, p.Close())
-	}
 }
 
 // Nothing that makes a socket leaves its descriptor to a program that is
@@ -286,7 +284,7 @@ func TestEndsCollide(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		result := make(chan error, 2)
 		for range 2 {
-			go func() { _, err := s.With(ctx).Recv(make([]byte, 1), 0); result <- err }()
+			go func() { _, err := s.WithContext(ctx).Recv(make([]byte, 1), 0); result <- err }()
 		}
 		var all sync.WaitGroup
 		for _, end := range []func(){cancel, s.Interrupt, func() { s.Close() }, func() { peer.Send([]byte{1}, 0) }} {

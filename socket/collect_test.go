@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -74,7 +75,7 @@ func TestForgottenSocketIsClosed(t *testing.T) {
 			<-waiting
 		},
 		"with buffered input": func(s *Socket) { s.core.needInput() },
-		"a view too":          func(s *Socket) { s.With(context.Background()).Send([]byte{}, 0) },
+		"a view too":          func(s *Socket) { s.WithContext(context.Background()).Send([]byte{}, 0) },
 		"after a look at its descriptor": func(s *Socket) {
 			s.Fd()
 			s.LocalAddr()
@@ -86,7 +87,7 @@ func TestForgottenSocketIsClosed(t *testing.T) {
 		before := descriptors(t)
 		var client *Socket
 		func() {
-			l, err := New(Inet, Stream, 0, Address("127.0.0.1"))
+			l, err := Config{Address: "127.0.0.1"}.New(Inet, Stream, 0)
 			require.NoError(t, err)
 			require.NoError(t, l.Listen(1))
 			client = connectedTo(t, l)
@@ -121,7 +122,7 @@ func TestBlockedSocketIsNotCollected(t *testing.T) {
 		"Write":    {func(s *Socket) error { _, err := s.Write(make([]byte, 1<<20)); return err }, nil},
 		"waitTurn": {func(s *Socket) error {
 			return s.wait(loop.Read, loop.Forever, func(fd int) (bool, unix.Errno) {
-				_, errno := recvfrom(fd, make([]byte, 1), 0, nil)
+				_, errno := sys.Recvfrom(fd, make([]byte, 1), 0, nil)
 				return true, errno
 			})
 		}, func(t *testing.T, peer *Socket) { put(t, peer, "x") }},
@@ -149,7 +150,7 @@ func TestBlockedSocketIsNotCollected(t *testing.T) {
 		var result chan error
 		var to Addr
 		func() {
-			l, err := New(Unix, Stream, 0, Filename(fmt.Sprintf("@weir-collected-%d", os.Getpid())))
+			l, err := Config{Filename: fmt.Sprintf("@weir-collected-%d", os.Getpid())}.New(Unix, Stream, 0)
 			require.NoError(t, err)
 			require.NoError(t, l.Listen(1))
 			to = l.LocalAddr()
@@ -196,7 +197,7 @@ func onlyCall(s *Socket, call func(*Socket) error, result chan<- error) {
 // A view is as good as the socket itself: it keeps it open.
 func TestViewKeepsTheSocketOpen(t *testing.T) {
 	var view *Socket
-	peer := half(t, func(s *Socket) { view = s.With(context.Background()).With(context.Background()) })
+	peer := half(t, func(s *Socket) { view = s.WithContext(context.Background()).WithContext(context.Background()) })
 	collectAll()
 	put(t, view, "x")
 	requireRune(t, peer, 'x')

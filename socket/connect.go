@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -15,20 +16,21 @@ import (
 // Accept takes the next connection of a listening socket: accept(2). It waits
 // for one, within the receive timeout (EAGAIN). The new socket has the family,
 // type, protocol, group, MaxString and MaxLine of the listening one; an inet or
-// inet6 one inherits its timeouts and SO_RCVLOWAT, too. It has no context (With)
-// and its remote address is the peer's. A socket
-// that does not listen, or was shut down, gives EINVAL. EMFILE and ENFILE are
-// the caller's to handle: the connection stays in the queue, so a server should
-// pause before it calls again.
+// inet6 socket inherits its timeouts and SO_RCVLOWAT too. It has no context
+// (WithContext). Its remote address is the peer's. A socket that does not
+// listen, or was shut down, gives EINVAL. On EMFILE and ENFILE the connection
+// stays in the queue, and the caller should pause before it calls again; Accept
+// has already collected the sockets that the program has forgotten.
 func (s *Socket) Accept() (*Socket, error) {
 	const op = "accept"
 	c := s.core
 	var from sockaddr
 	fd := -1
 	err := s.wait(loop.Read, c.recvTimeout.get(), func(listener int) (bool, syscall.Errno) {
-		var errno syscall.Errno
-		fd, errno = accept(listener, &from)
-		return true, errno
+		return true, withDescriptor(func() (errno syscall.Errno) {
+			fd, errno = sys.Accept(listener, (*sys.Sockaddr)(&from))
+			return errno
+		})
 	})
 	if err == nil && fd < 0 {
 		err = unix.EINVAL // shut down
@@ -37,7 +39,7 @@ func (s *Socket) Accept() (*Socket, error) {
 		return nil, fail(op, "", err)
 	}
 	child := &core{group: c.group, family: c.family, typ: c.typ, proto: c.proto}
-	if c.family == Inet || c.family == Inet6 { // as the kernel has it
+	if c.family == Inet || c.family == Inet6 { // as in the kernel
 		child.recvTimeout.inherit(&c.recvTimeout)
 		child.sendTimeout.inherit(&c.sendTimeout)
 		child.lowWater.Store(c.lowWater.Load())
@@ -48,13 +50,15 @@ func (s *Socket) Accept() (*Socket, error) {
 }
 
 // Connect connects the socket: connect(2). For inet and inet6, host is an
-// address or a name, and service a port number, a name of services(5), or
-// nothing for port 0. A name's addresses are tried in turn. For unix, host is
-// the path, or an abstract name after an "@", and service is not used; for the
-// other families it is an address as ParseAddr reads it, or, of vsock, the
-// context id with the port as service. The look-up and all tries together take
-// the send timeout at most; then Connect returns EINPROGRESS, and the connection
-// may still come about: calling again waits on (EALREADY), or says EISCONN.
+// address or a name, and service is a port number, a name of services(5), or
+// empty for port 0. Connect tries the addresses of a name in turn. For unix,
+// host is the path, or an abstract name after an "@", and service is ignored.
+// For the other families, host is an address as ParseAddr reads it; for vsock
+// it may also be the context id, with the port as service.
+//
+// The look-up and all tries together take the send timeout at most. Then
+// Connect returns EINPROGRESS, and the kernel goes on connecting: another
+// Connect waits for that (EALREADY if its time is up as well), or says EISCONN.
 func (s *Socket) Connect(host, service string) error {
 	return s.connecting(s.core.destination(host, service), func(call *loop.Call) error {
 		targets, err := s.targets(call, host, service)
@@ -62,8 +66,8 @@ func (s *Socket) Connect(host, service string) error {
 			return err
 		}
 		for _, to := range targets {
-			// Another address is for one that does not answer. When the time
-			// is up, or the socket is unusable, no other can help.
+			// Another address may help if this one does not answer. It cannot
+			// help if the time is up or the socket cannot be used.
 			if err = s.connectTo(call, to); err == nil || !elsewhere(err) {
 				break
 			}
@@ -72,7 +76,7 @@ func (s *Socket) Connect(host, service string) error {
 	})
 }
 
-// destination is a host and service in an error.
+// destination returns a host and service as an error shows them.
 func (c *core) destination(host, service string) string {
 	if service != "" && c.family != Unix {
 		return net.JoinHostPort(host, service)
@@ -86,7 +90,7 @@ func (s *Socket) ConnectAddr(to Addr) error {
 	return s.connecting(to.String(), func(call *loop.Call) error { return s.connectTo(call, to) })
 }
 
-// connecting has the turn to write while it connects.
+// connecting calls connect with the turn to write.
 func (s *Socket) connecting(what string, connect func(*loop.Call) error) error {
 	defer runtime.KeepAlive(s)
 	call := loop.Call{Timeout: s.core.sendTimeout.get(), Context: s.ctx}
@@ -119,9 +123,9 @@ func elsewhere(err error) bool {
 	return false
 }
 
-// targets finds what a host and service stand for. Only names need the
-// resolver, which has a goroutine of its own: the call that waits for it can be
-// timed out, interrupted and closed like any other.
+// targets returns the addresses of a host and service. Only names need the
+// resolver, which runs on a goroutine of its own, so that a timeout, an
+// interruption or Close can end the call that waits for it.
 func (s *Socket) targets(call *loop.Call, host, service string) ([]Addr, error) {
 	c := s.core
 	if c.family != Inet && c.family != Inet6 {
@@ -154,8 +158,8 @@ func (s *Socket) targets(call *loop.Call, host, service string) ([]Addr, error) 
 	return targets, nil
 }
 
-// addressText is the text of an address that is not looked up: of vsock a
-// context id and a port, of the others the host alone.
+// addressText returns the text of an address that is not looked up: the host,
+// and for vsock the context id and the port.
 func addressText(family Family, host, service string) string {
 	if family == Vsock && service != "" {
 		return host + ":" + service
@@ -168,10 +172,10 @@ func (c *core) opens(flags int) bool {
 	return flags&unix.MSG_FASTOPEN != 0 && flags&unix.MSG_DONTWAIT == 0 && c.tcp()
 }
 
-// A sending is one try to send what is left. It adds to the total.
+// A sending makes one try to send what is left, and adds to the total.
 type sending func(fd int, waited bool) (more bool, errno syscall.Errno)
 
-// opening is the sending of a buffer whose first try connects.
+// opening returns the sending of a buffer whose first try connects.
 func (c *core) opening(buf []byte, total *int, flags int, to *sockaddr) sending {
 	return func(fd int, waited bool) (more bool, errno syscall.Errno) {
 		more, errno = c.sendRest(fd, buf, total, flags, to, waited)
@@ -180,7 +184,7 @@ func (c *core) opening(buf []byte, total *int, flags int, to *sockaddr) sending 
 	}
 }
 
-// fastOpen is a call that connects by sending size bytes.
+// fastOpen connects by sending size bytes.
 func (s *Socket) fastOpen(to Addr, total *int, size int, try sending) error {
 	defer runtime.KeepAlive(s)
 	c := s.core
@@ -194,7 +198,7 @@ func (s *Socket) fastOpen(to Addr, total *int, size int, try sending) error {
 	return err
 }
 
-// openAndSend does so in the turn of a call.
+// openAndSend is fastOpen for a call that has the turn.
 func (s *Socket) openAndSend(call *loop.Call, to Addr, total *int, size int, try sending) (more bool, err error) {
 	if err := s.openTo(call, to, total, try); err != nil || *total == size {
 		return true, err
@@ -202,9 +206,9 @@ func (s *Socket) openAndSend(call *loop.Call, to Addr, total *int, size int, try
 	return s.core.attempt(loop.Write, call, true, turn{}, try)
 }
 
-// openTo makes the first try of a fast open, and waits for the connection as the
-// kernel's blocking call does. What the try sent went with the request to connect:
-// nothing, unless the peer has given a cookie before.
+// openTo makes the first try of a fast open, and waits for the connection as
+// the kernel's blocking call does. If the peer has given a cookie before, the
+// try sends data with the request to connect; otherwise it sends none.
 func (s *Socket) openTo(call *loop.Call, to Addr, total *int, try sending) error {
 	_, errno := try(s.core.reg.FD(), false)
 	switch errno {
@@ -222,71 +226,65 @@ func (s *Socket) openTo(call *loop.Call, to Addr, total *int, try sending) error
 }
 
 // connectTo connects to one address. A connect that takes time is finished by
-// calling connect(2) again, which says how it went; reading SO_ERROR instead
-// would take the error from the call that it belongs to.
+// calling connect(2) again, which says how it went. Reading SO_ERROR instead would
+// take the error from the call that it belongs to.
 func (s *Socket) connectTo(call *loop.Call, to Addr) error {
 	c := s.core
 	var sa sockaddr
 	if err := sa.encode(to); err != nil {
 		return badAddr("", "", err)
 	}
-	shutdowns := c.shutdowns.Load()
-	var first syscall.Errno // what the kernel's blocking call says when its time is up
-	var retry backoff
-	ask := true // how it goes; not where a Shutdown may come before connect(2)
-	for {
-		errno := unix.EALREADY
-		if ask {
-			errno = connect(c.reg.FD(), &sa)
-		}
-		ask = true
-		var err error
-		switch {
-		case errno == 0,
-			errno == unix.EISCONN && first != 0 && c.family != Unix: // Shutdown has finished it
-			c.remote.set(to)
-			return nil
-		case errno == unix.EINPROGRESS, errno == unix.EALREADY && c.family != Unix:
-			err = c.reg.Wait(loop.Write, call)
-		case errno == unix.EAGAIN && c.family == Unix:
-			// A full backlog is not pollable.
-			err = retry.pause(&c.reg, loop.Write, call)
-		default:
-			return errno
-		}
-		if first == 0 {
-			first = errno
-		}
-		if err == loop.ErrTimeout {
-			if call.Timeout == loop.NoWait { // nor would the kernel look again
-				return &Error{Errno: first, Err: err}
-			}
-			switch errno := connect(c.reg.FD(), &sa); errno {
-			case 0: // at the last moment
-				c.remote.set(to)
-				return nil
-			case unix.EALREADY, unix.EINPROGRESS, unix.EAGAIN:
-				return &Error{Errno: first, Err: err}
-			default: // asking has taken the failure from the socket
-				return errno
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if c.shutdowns.Load() != shutdowns && c.family != Unix {
-			// Shutdown has ended it, and another connect(2) would begin anew;
-			// unless it came just after the connection did.
-			if _, errno := sockname(unix.SYS_GETPEERNAME, c.reg.FD()); errno == 0 {
-				c.remote.set(to)
-				return nil
-			}
-			if errno := pending(c.reg.FD(), 0); errno != 0 || !connecting(c.reg.FD()) {
-				return cmp.Or(errno, unix.ECONNABORTED)
-			}
-			ask = false // it has not come to it yet, and will have us look
-		}
+	sign := readiness
+	if c.family == Unix {
+		sign = patience // a listener with a full backlog reports no event
 	}
+	shutdowns := c.shutdowns.Load()
+	var first syscall.Errno // of the first connect(2): what the kernel says when the time is up
+	_, err := c.attempt(loop.Write, call, true, turn{sign: sign}, func(fd int, waited bool) (bool, syscall.Errno) {
+		switch {
+		case waited && call.Timeout == loop.NoWait: // the kernel would not look again either
+			return true, unix.EAGAIN
+		case waited && c.family != Unix && c.shutdowns.Load() != shutdowns:
+			return true, afterShutdown(fd)
+		}
+		errno := sys.Connect(fd, (*sys.Sockaddr)(&sa))
+		switch {
+		case errno == unix.EISCONN && first != 0 && c.family != Unix: // a Shutdown has finished it
+			errno = 0
+		case errno == unix.EINPROGRESS, errno == unix.EALREADY && c.family != Unix, errno == unix.EAGAIN && c.family == Unix:
+			first = cmp.Or(first, errno)
+			errno = unix.EAGAIN
+		}
+		return true, errno
+	})
+	switch err {
+	case nil:
+		c.connected(to)
+		return nil
+	case loop.ErrTimeout:
+		return &Error{Errno: first, Err: err}
+	}
+	return err
+}
+
+// afterShutdown says what has become of a connect during which the socket was
+// shut down. Another connect(2) would begin a new connection. EAGAIN means that the
+// Shutdown has not taken effect yet, and that another event will come.
+func afterShutdown(fd int) syscall.Errno {
+	if _, errno := peerAddr(fd); errno == 0 {
+		return 0 // the connection came just before
+	}
+	if errno := pending(fd, 0); errno != 0 || !connecting(fd) {
+		return cmp.Or(errno, unix.ECONNABORTED)
+	}
+	return unix.EAGAIN
+}
+
+// connected notes that a connect has succeeded. The end of a connection before
+// this one no longer counts.
+func (c *core) connected(to Addr) {
+	c.remote.set(to)
+	c.atEnd.Store(false)
 }
 
 // connecting reports whether a connection over TCP is being made.

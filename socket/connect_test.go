@@ -15,11 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refusing is a port of an address that nobody listens at, and nobody else
-// gets meanwhile.
+// refusing returns an address with a port on which no socket listens. A socket
+// is bound to it until the test ends, so that no other program gets the port.
 func refusing(t *testing.T, host string) Addr {
 	t.Helper()
-	s, err := New(Inet, Stream, 0, Address(host))
+	s, err := Config{Address: host}.New(Inet, Stream, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s.LocalAddr()
@@ -141,9 +141,9 @@ func TestConnectTwice(t *testing.T) {
 // The look-up and all tries together have one send timeout.
 func TestConnectHasOneTimeout(t *testing.T) {
 	const lookup, limit = 150 * time.Millisecond, 250 * time.Millisecond
-	l := fullListener(t, Inet, Address("127.0.0.2"))
+	l := fullListener(t, Inet, Config{Address: "127.0.0.2"})
 	port := l.LocalAddr().Port()
-	fullListener(t, Inet, Address("127.0.0.3"), Port(port))
+	fullListener(t, Inet, Config{Address: "127.0.0.3", Port: port})
 	hosts.Store("busy.test", func(ctx context.Context) []netip.Addr {
 		select {
 		case <-time.After(lookup):
@@ -233,7 +233,7 @@ func TestShutdownJustAfterConnect(t *testing.T) {
 func TestUnixConnectWaitsForTheBacklog(t *testing.T) {
 	for name, path := range map[string]string{"path": filepath.Join(t.TempDir(), "socket"), "abstract": fmt.Sprintf("@weir-backlog-%d", os.Getpid())} {
 		t.Run(name, func(t *testing.T) {
-			l, err := New(Unix, Stream, 0, Filename(path))
+			l, err := Config{Filename: path}.New(Unix, Stream, 0)
 			require.NoError(t, err)
 			defer l.Close()
 			require.NoError(t, l.Listen(0))

@@ -12,15 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RecvFrom receives into buf and tells from whom: recvfrom(2) with its flags.
-// It waits for a datagram, within the receive timeout. What does not fit the
-// buffer is lost; with MSG_TRUNC the count is the datagram's real length
-// nevertheless. An empty datagram is 0 without an error; on a stream, RecvFrom
-// is Recv, and mostly finds no address.
+// RecvFrom receives into buf and returns the sender: recvfrom(2) with its
+// flags. It waits for a datagram, within the receive timeout. What does not fit
+// into buf is lost; with MSG_TRUNC the count is the real length of the
+// datagram. An empty datagram is 0 without an error. On a stream, RecvFrom is
+// Recv, and mostly returns no address.
 //
-// The sender becomes the socket's remote address (RemoteAddr). Of several
-// goroutines that receive from different senders, each is told its own; the
-// remote address is that of one that came late.
+// The sender becomes the socket's remote address (RemoteAddr). If several
+// goroutines receive at the same time, each gets its own sender, and the remote
+// address is one of these. An inet6 socket gives a sender that uses IPv4 as the
+// kernel does, mapped: see Addr.Unmap.
 func (s *Socket) RecvFrom(buf []byte, flags int) (int, Addr, error) {
 	var from sockaddr
 	n, err := s.recv(buf, flags, &from)
@@ -28,19 +29,19 @@ func (s *Socket) RecvFrom(buf []byte, flags int) (int, Addr, error) {
 		return n, Addr{}, err
 	}
 	sender := from.decode()
-	if sender.IsValid() && flags&unix.MSG_ERRQUEUE == 0 { // there it is whom an error is about
+	if sender.IsValid() && flags&unix.MSG_ERRQUEUE == 0 { // in the error queue, it is the address that an error is about
 		s.core.remote.set(sender)
 	}
 	return n, sender, nil
 }
 
-// SendTo sends buf to a host and service as Connect knows them: sendto(2) with
-// its flags. It waits, within the send timeout, which covers the look-up of a
-// name as well; a name's addresses are tried in turn until one is accepted.
-// That a datagram was sent does not mean that it arrived. MSG_FASTOPEN connects a
-// TCP socket, within that time too (EINPROGRESS), and sends; see tcp(7). A
-// connected stream ignores the address (inet) or says EISCONN (unix), as the
-// kernel has it.
+// SendTo sends buf to a host and service, which are as in Connect: sendto(2)
+// with its flags. It waits within the send timeout, which includes the look-up
+// of a name. It tries the addresses of a name in turn until the kernel accepts
+// one. A datagram that was sent need not arrive. MSG_FASTOPEN connects a TCP
+// socket, within the same time (EINPROGRESS), and sends; see tcp(7). A
+// connected stream ignores the address (inet) or says EISCONN (unix), as in the
+// kernel.
 func (s *Socket) SendTo(buf []byte, host, service string, flags int) (int, error) {
 	if to, ok := s.core.literal(host, service); ok {
 		return s.SendToAddr(buf, to, flags)
@@ -66,7 +67,7 @@ func (s *Socket) SendToAddr(buf []byte, to Addr, flags int) (int, error) {
 	return n, nil
 }
 
-// literal is the address of a host and service that need no look-up.
+// literal returns the address of a host and service that need no look-up.
 func (c *core) literal(host, service string) (Addr, bool) {
 	if c.family != Inet && c.family != Inet6 {
 		to, err := parseAddr(c.family, addressText(c.family, host, service))
@@ -85,7 +86,7 @@ func (c *core) literal(host, service string) (Addr, bool) {
 	return AddrFrom(netip.AddrPortFrom(ip, uint16(port))), true
 }
 
-// sendToName has the turn to write while it looks up the name.
+// sendToName looks up the name and sends, in one turn to write.
 func (s *Socket) sendToName(buf []byte, host, service string, flags int) (int, error) {
 	defer runtime.KeepAlive(s)
 	c := s.core
@@ -105,7 +106,7 @@ func (s *Socket) sendToName(buf []byte, host, service string, flags int) (int, e
 		return 0, err
 	}
 	if flags&unix.MSG_DONTWAIT != 0 {
-		call.Timeout = loop.NoWait // the look-up had to wait; the sending has not
+		call.Timeout = loop.NoWait // only the look-up may wait
 	}
 	total := 0
 	for _, to := range targets {
@@ -128,9 +129,9 @@ func (s *Socket) sendToName(buf []byte, host, service string, flags int) (int, e
 	return total, err
 }
 
-// A peer is a socket's remote address. It is made on first use, and then
-// changed in place: a socket that hears from many senders allocates nothing for
-// each.
+// A peer holds a socket's remote address. It is allocated on first use and then
+// changed in place, so that a socket that receives from many senders allocates
+// nothing for each.
 type peer struct {
 	p atomic.Pointer[lastPeer]
 }

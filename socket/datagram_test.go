@@ -17,6 +17,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -51,7 +52,7 @@ func (e kernelEnd) recvFrom(buf []byte, flags int) (int, error) {
 	var n uintptr
 	var errno unix.Errno
 	unsignalled(func() {
-		n, _, errno = unix.Syscall6(unix.SYS_RECVFROM, uintptr(e), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
+		n, _, errno = unix.Syscall6(unix.SYS_RECVFROM, uintptr(e), uintptr(sys.Pointer(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
 	})
 	if errno != 0 {
 		return 0, errno
@@ -65,12 +66,12 @@ func (e kernelEnd) sendTo(buf []byte, flags int, to *Addr) (int, error) {
 		if err := sa.encode(*to); err != nil {
 			return 0, err
 		}
-		name = unsafe.Pointer(&sa.raw)
+		name = unsafe.Pointer(&sa.Raw)
 	}
 	var n uintptr
 	var errno unix.Errno
 	unsignalled(func() {
-		n, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(e), uintptr(start(buf)), uintptr(len(buf)), uintptr(flags|unix.MSG_NOSIGNAL), uintptr(name), uintptr(sa.len))
+		n, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(e), uintptr(sys.Pointer(buf)), uintptr(len(buf)), uintptr(flags|unix.MSG_NOSIGNAL), uintptr(name), uintptr(sa.Len))
 	})
 	if errno != 0 {
 		return 0, errno
@@ -82,7 +83,7 @@ const short = 100 * time.Millisecond
 
 // fdAddr is the address that a descriptor is bound to.
 func fdAddr(t *testing.T, fd int) Addr {
-	a, errno := sockname(unix.SYS_GETSOCKNAME, fd)
+	a, errno := localAddr(fd)
 	require.Zero(t, errno)
 	return a
 }
@@ -102,7 +103,7 @@ func fdSocket(t *testing.T, family Family, typ Type, a ...Addr) int {
 func fdConnect(t *testing.T, fd int, to Addr) {
 	var sa sockaddr
 	require.NoError(t, sa.encode(to))
-	require.Zero(t, connect(fd, &sa))
+	require.Zero(t, sys.Connect(fd, (*sys.Sockaddr)(&sa)))
 }
 
 var names int
@@ -376,7 +377,8 @@ func TestDatagramsAsTheKernelHasThem(t *testing.T) {
 	}
 }
 
-// refuse has e send to a port where nobody is, so that an error waits.
+// refuse sends from e to a port that no socket is bound to, so that an error
+// waits.
 func refuse(t *testing.T, e end) {
 	peer := fdSocket(t, Inet, Dgram, loopback())
 	fdConnect(t, e.fd(), fdAddr(t, peer))
@@ -396,14 +398,14 @@ func seqPeer(t *testing.T, e end) int {
 }
 
 func udpPair(t *testing.T) (a, b *Socket) {
-	a = open(t, Inet, Dgram, Address("127.0.0.1"))
-	b = open(t, Inet, Dgram, Address("127.0.0.1"))
+	a = open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
+	b = open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	return a, b
 }
 
 func TestRecvFromRemembersTheSender(t *testing.T) {
 	a, b := udpPair(t)
-	c := open(t, Inet, Dgram, Address("127.0.0.1"))
+	c := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	require.False(t, b.RemoteAddr().IsValid())
 	buf := make([]byte, 16)
 	for _, from := range []*Socket{a, c, a} {
@@ -425,8 +427,8 @@ func TestRecvFromRemembersTheSender(t *testing.T) {
 
 func TestRecvFromOnUnixNamesThePath(t *testing.T) {
 	dir := t.TempDir()
-	a := open(t, Unix, Dgram, Filename(filepath.Join(dir, "a")))
-	b := open(t, Unix, Dgram, Filename(filepath.Join(dir, "b")))
+	a := open(t, Unix, Dgram, Config{Filename: filepath.Join(dir, "a")})
+	b := open(t, Unix, Dgram, Config{Filename: filepath.Join(dir, "b")})
 	n, err := a.SendTo([]byte("x"), filepath.Join(dir, "b"), "", 0)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
@@ -473,7 +475,7 @@ func TestSendToLooksUpNames(t *testing.T) {
 
 // The look-up is under the send timeout, and can be interrupted.
 func TestSendToNameIsTimed(t *testing.T) {
-	silent := open(t, Inet, Dgram, Address("127.0.0.1")) // a name server that says nothing
+	silent := open(t, Inet, Dgram, Config{Address: "127.0.0.1"}) // a name server that says nothing
 	old := net.DefaultResolver
 	asked := make(chan struct{}, 100) // by each look-up, once it has found the resolver
 	defer func() { net.DefaultResolver = old }()
@@ -524,7 +526,7 @@ func TestBlockedRecvFromGetsTheDatagram(t *testing.T) {
 func TestBlockedUnixDatagramGoesOn(t *testing.T) {
 	for _, connected := range []bool{true, false} {
 		t.Run(fmt.Sprint("connected ", connected), func(t *testing.T) {
-			peer := open(t, Unix, Dgram, Bind(abstract()))
+			peer := open(t, Unix, Dgram, Config{Bind: abstract()})
 			s := open(t, Unix, Dgram)
 			var to *Addr
 			if connected {
@@ -561,7 +563,7 @@ func TestBlockedUnixDatagramGoesOn(t *testing.T) {
 }
 
 func TestCloseEndsABlockedSendByAddress(t *testing.T) {
-	peer := open(t, Unix, Dgram, Bind(abstract()))
+	peer := open(t, Unix, Dgram, Config{Bind: abstract()})
 	to := peer.LocalAddr()
 	s := open(t, Unix, Dgram)
 	fill(t, weirEnd{s}, &to)
@@ -608,12 +610,12 @@ func TestZeroReads(t *testing.T) {
 
 // Receivers of one socket are each told their own sender.
 func TestRecvFromByMany(t *testing.T) {
-	s := open(t, Inet, Dgram, Address("127.0.0.1"))
+	s := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	require.NoError(t, s.SetRecvTimeout(10*time.Second))
 	const senders, each = 4, 50
 	var wg sync.WaitGroup
 	for range senders {
-		from := open(t, Inet, Dgram, Address("127.0.0.1"))
+		from := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 		text := []byte(from.LocalAddr().String())
 		wg.Go(func() {
 			for range each {
@@ -637,11 +639,11 @@ func TestRecvFromByMany(t *testing.T) {
 }
 
 func TestDatagramsAllocateNothing(t *testing.T) {
-	if racing {
+	if sys.Racing {
 		t.Skip("the race detector allocates")
 	}
 	a, b := udpPair(t)
-	c := open(t, Inet, Dgram, Address("127.0.0.1"))
+	c := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	to := b.LocalAddr()
 	host, port := to.Host(), strconv.Itoa(to.Port())
 	buf := make([]byte, 16)

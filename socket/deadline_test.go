@@ -81,7 +81,7 @@ func TestDeadlineOfClosedSocket(t *testing.T) {
 	}
 }
 
-// Calls that cannot wait do not mind the deadline.
+// Calls that cannot wait ignore the deadline.
 func TestDeadlineAndDontWait(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	require.NoError(t, s.SetDeadline(time.Unix(1, 0)))

@@ -19,13 +19,13 @@
 // # Concurrency
 //
 // All methods may be called by any goroutine at any time. In each direction
-// one call at a time works on a socket; others wait in the order of their
-// coming, their own timeouts running. Accept and what reads have one turn,
+// one call at a time works on a socket; others wait in the order in which they
+// came, and their own timeouts run meanwhile. Accept and what reads have one turn,
 // Connect and what writes the other. What cannot wait needs no turn: calls with
 // MSG_DONTWAIT, options, Shutdown, ClearInput, UnreadRune, Close.
 //
 // Close ends every call that is blocked on the socket, Interrupt does so and
-// leaves the socket open, and a context ends the calls of one view (With). The
+// leaves the socket open, and a context ends the calls of one view (WithContext). The
 // number of a closed descriptor is reused only when the last call on it has
 // returned.
 //
@@ -39,8 +39,8 @@
 // by then returns the count; else the error is EAGAIN (of Connect: EINPROGRESS).
 // Of ReadFrom and WriteTo, the time is each step's.
 //
-// Beside the timeouts there are net's deadlines (SetReadDeadline): a moment for
-// all calls of a direction, which also ends those in progress.
+// Beside the timeouts there are deadlines as in package net (SetReadDeadline): a
+// moment at which all calls of a direction end, those in progress too.
 //
 // # Errors
 //
@@ -73,7 +73,7 @@
 // neighbours, are here:
 //
 //	class              Go                  source
-//	make-instance      New                 socket(2), bind(2)
+//	make-instance      New, Config.New     socket(2), bind(2)
 //	  (constructor)
 //	destroy-instance   Close               close(2)
 //	  (destructor)
@@ -116,7 +116,7 @@
 //
 //   - Close wakes the calls that are blocked on the socket (EBADF). The kernel
 //     leaves them hanging.
-//   - EINTR comes from Interrupt and With, and never from a signal. Nor is there
+//   - EINTR comes from Interrupt and WithContext, and never from a signal. Nor is there
 //     a SIGPIPE, but for the case that ReadFrom names.
 //   - A timeout is kept to the nanosecond, not rounded up to the kernel's clock
 //     tick. SetRecvTimeout and SetSendTimeout refuse every negative one (EDOM);
@@ -128,14 +128,14 @@
 //   - A read that finds the end returns io.EOF with its 0. Of an empty message
 //     just before the end of a seqpacket socket it says so, too.
 //   - SendBatch goes on after a part was sent, where sendmmsg(2) would forget an
-//     error that strikes then.
+//     error that occurs then.
 //
 // Because the kernel tells a non-blocking descriptor less:
 //
 //   - A connect to a unix socket with a full backlog, and a message by address
 //     to a unix socket with a full queue, are tried again every 1 to 16 ms.
-//   - A send that is blocked on a unix socket is not told that the peer has
-//     shut its reading side, until its time is up or the peer closes.
+//   - A send that is blocked on a unix stream or seqpacket socket asks every 100
+//     ms whether the peer has shut its reading side.
 //   - Options set on the descriptor itself, past Setsockopt, are the kernel's
 //     alone: no call keeps to SO_RCVTIMEO, SO_SNDTIMEO or SO_RCVLOWAT then.
 //     Adopt takes over what was set before.

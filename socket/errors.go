@@ -27,7 +27,7 @@ type Error struct {
 	Err   error         // what the errno does not say; may be nil
 }
 
-// Error says the operation, the address, and the reason.
+// Error returns the operation, the address, and the reason.
 func (e *Error) Error() string {
 	s := e.Op
 	if e.Addr != "" {
@@ -40,7 +40,7 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap gives the errno and, if there is one, the error behind it.
+// Unwrap returns the errno and, if there is one, the error behind it.
 func (e *Error) Unwrap() []error {
 	if e.Err == nil {
 		return []error{e.Errno}
@@ -51,7 +51,8 @@ func (e *Error) Unwrap() []error {
 // Timeout reports whether the call's time was up.
 func (e *Error) Timeout() bool { return e.Err == loop.ErrTimeout }
 
-// Temporary reports what the errno says of itself. It is here for net.Error.
+// Temporary reports whether the errno, or a timeout, may pass. It makes Error a
+// net.Error.
 func (e *Error) Temporary() bool { return e.Timeout() || e.Errno.Temporary() }
 
 // Is matches the errors by which the standard library knows a timeout and a
@@ -68,9 +69,10 @@ func (e *Error) Is(target error) bool {
 
 var _ net.Error = (*Error)(nil)
 
-// fail makes the error of an operation from what a wait or a system call gave.
+// fail returns the error of an operation, from what a wait or a system call
+// gave.
 func fail(op, addr string, err error) error {
-	if done, ok := err.(*Error); ok { // it knows why, and not in what call
+	if done, ok := err.(*Error); ok { // it has the reason, and lacks the operation
 		named := *done
 		named.Op, named.Addr = op, cmp.Or(addr, done.Addr)
 		return &named
@@ -93,7 +95,13 @@ func fail(op, addr string, err error) error {
 	return e
 }
 
-// invalid is the error of an argument that no system call would take.
+// errnoOf returns the errno that a function of x/sys gave.
+func errnoOf(err error) syscall.Errno {
+	errno, _ := err.(syscall.Errno)
+	return errno
+}
+
+// invalid returns the error of an argument that no system call would take.
 func invalid(op, value string, errno syscall.Errno, why string) error {
 	return &Error{Op: op, Addr: value, Errno: errno, Err: errors.New(why)}
 }

@@ -14,7 +14,7 @@ import (
 
 // listening is a socket that accepts connections, and its port.
 func listening() (s *socket.Socket, port string) {
-	s, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func listening() (s *socket.Socket, port string) {
 
 // A stream socket with a local address and a port that the kernel chooses.
 func ExampleNew() {
-	s, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"), socket.Port(0))
+	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -50,8 +50,7 @@ func ExampleSocket_Close() {
 }
 
 func ExampleSocket_Listen() {
-	s, err := socket.New(socket.Inet, socket.Stream, 0,
-		socket.Address("127.0.0.1"), socket.Port(0), socket.ReuseAddress())
+	s, err := socket.Config{Address: "127.0.0.1", ReuseAddress: true}.New(socket.Inet, socket.Stream, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -74,7 +73,7 @@ func ExampleSocket_Accept() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
-				return // closed, or nobody came
+				return // closed, or no client came in time
 			}
 			go func() {
 				defer conn.Close()
@@ -122,7 +121,7 @@ func ExampleSocket_Connect() {
 	// true
 }
 
-// A service may have a name. This one is of udp, so nobody need be there.
+// A service may have a name. This one is of udp, so there need not be a server.
 func ExampleSocket_Connect_service() {
 	s, err := socket.New(socket.Inet, socket.Dgram, 0)
 	if err != nil {

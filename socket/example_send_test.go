@@ -12,7 +12,7 @@ import (
 
 // datagrams is a udp socket on a port of its own, which is returned too.
 func datagrams() (s *socket.Socket, port string) {
-	s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"))
+	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Dgram, 0)
 	if err != nil {
 		log.Fatal(err)
 	}

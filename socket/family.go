@@ -2,6 +2,8 @@ package socket
 
 import (
 	"fmt"
+	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,12 +61,14 @@ var typeNames = []name[Type]{
 
 // ParseFamily finds a family by its name: "unix", "local", "inet", "inet6",
 // "netlink", "packet", "vsock", "ipx", "x25", "ax25", "atmpvc", "appletalk".
-// The error lists them.
-func ParseFamily(s string) (Family, error) { return parseName("family", familyNames, s) }
+// The error lists them, and is EAFNOSUPPORT.
+func ParseFamily(s string) (Family, error) {
+	return parseName("family", familyNames, s, unix.EAFNOSUPPORT)
+}
 
 // ParseType finds a type by its name: "stream", "dgram", "seqpacket", "raw",
-// "rdm", "packet". The error lists them.
-func ParseType(s string) (Type, error) { return parseName("type", typeNames, s) }
+// "rdm", "packet". The error lists them, and is ESOCKTNOSUPPORT.
+func ParseType(s string) (Type, error) { return parseName("type", typeNames, s, unix.ESOCKTNOSUPPORT) }
 
 // String is the family's name, or Family(number).
 func (f Family) String() string { return nameOf("Family", familyNames, f) }
@@ -72,7 +76,7 @@ func (f Family) String() string { return nameOf("Family", familyNames, f) }
 // String is the type's name, or Type(number).
 func (t Type) String() string { return nameOf("Type", typeNames, t) }
 
-func parseName[T ~int](what string, names []name[T], s string) (T, error) {
+func parseName[T ~int](what string, names []name[T], s string, errno syscall.Errno) (T, error) {
 	for _, n := range names {
 		if n.name == s {
 			return n.value, nil
@@ -85,7 +89,7 @@ func parseName[T ~int](what string, names []name[T], s string) (T, error) {
 		}
 		known += n.name
 	}
-	return 0, fmt.Errorf("socket: unknown %s %q; the known ones are %s", what, s, known)
+	return 0, invalid("socket", what+" "+strconv.Quote(s), errno, "the known ones are "+known)
 }
 
 func nameOf[T ~int](kind string, names []name[T], v T) string {

@@ -41,27 +41,36 @@ func TestTypesHaveNoFlags(t *testing.T) {
 	}
 }
 
-func open(t *testing.T, family Family, typ Type, opts ...Option) *Socket {
-	s, err := New(family, typ, 0, opts...)
+// only returns the one Config that a helper was called with, or the zero one.
+func only(cfg []Config) Config {
+	if len(cfg) == 0 {
+		return Config{}
+	}
+	return cfg[0]
+}
+
+func open(t *testing.T, family Family, typ Type, cfg ...Config) *Socket {
+	t.Helper()
+	s, err := only(cfg).New(family, typ, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s
 }
 
 func TestBind(t *testing.T) {
-	nl := open(t, Netlink, Raw, Bind(NetlinkAddr(0, 1)))
+	nl := open(t, Netlink, Raw, Config{Bind: NetlinkAddr(0, 1)})
 	port, groups := nl.LocalAddr().Netlink()
 	require.NotZero(t, port)
 	require.EqualValues(t, 1, groups)
 
-	if s, err := New(Packet, Dgram, 0, Bind(PacketAddr(PacketInfo{Protocol: unix.ETH_P_LOOP, Interface: 1}))); err == nil {
+	if s, err := (Config{Bind: PacketAddr(PacketInfo{Protocol: unix.ETH_P_LOOP, Interface: 1})}).New(Packet, Dgram, 0); err == nil {
 		require.Equal(t, "lo", s.LocalAddr().Host())
 		require.EqualValues(t, unix.ETH_P_LOOP, s.LocalAddr().Packet().Protocol)
 		require.NoError(t, s.Close())
 	} else {
 		require.ErrorIs(t, err, unix.EPERM)
 	}
-	if s, err := New(Vsock, Stream, 0, Bind(VsockAddr(unix.VMADDR_CID_ANY, unix.VMADDR_PORT_ANY))); err == nil {
+	if s, err := (Config{Bind: VsockAddr(unix.VMADDR_CID_ANY, unix.VMADDR_PORT_ANY)}).New(Vsock, Stream, 0); err == nil {
 		_, port := s.LocalAddr().Vsock()
 		require.NotEqual(t, uint32(unix.VMADDR_PORT_ANY), port)
 		require.NoError(t, s.Close())
@@ -70,19 +79,18 @@ func TestBind(t *testing.T) {
 	}
 	loopback, err := ParseAddr(Inet, "127.0.0.1")
 	require.NoError(t, err)
-	require.Equal(t, "127.0.0.1", open(t, Inet, Dgram, Bind(loopback)).LocalAddr().Host())
+	require.Equal(t, "127.0.0.1", open(t, Inet, Dgram, Config{Bind: loopback}).LocalAddr().Host())
 
 	for _, c := range []struct {
 		errno unix.Errno
-		opts  []Option
+		cfg   Config
 	}{
-		{unix.EINVAL, []Option{Bind(Addr{})}},
-		{unix.EINVAL, []Option{Bind(loopback), Port(1)}},
-		{unix.EAFNOSUPPORT, []Option{Bind(UnixAddr("@x"))}},
-		{unix.EINVAL, []Option{GSO(0)}},
-		{unix.EINVAL, []Option{GSO(65536)}},
+		{unix.EINVAL, Config{Bind: loopback, Port: 1}},
+		{unix.EAFNOSUPPORT, Config{Bind: UnixAddr("@x")}},
+		{unix.EINVAL, Config{GSO: -1}},
+		{unix.EINVAL, Config{GSO: 65536}},
 	} {
-		_, err := New(Inet, Dgram, 0, c.opts...)
+		_, err := c.cfg.New(Inet, Dgram, 0)
 		require.ErrorIs(t, err, c.errno)
 	}
 }
@@ -116,7 +124,7 @@ func TestAcceptKeepsProperties(t *testing.T) {
 		{Unix, Stream, abstract(), false},
 		{Unix, SeqPacket, abstract(), false},
 	} {
-		l := open(t, c.family, c.typ, Bind(c.at))
+		l := open(t, c.family, c.typ, Config{Bind: c.at})
 		require.NoError(t, l.SetRecvTimeout(3*time.Second))
 		require.NoError(t, l.SetSendTimeout(2*time.Second))
 		require.NoError(t, l.Listen(1))

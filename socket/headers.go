@@ -7,25 +7,27 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
-// headers are messages in the kernel's form. They are pooled: a call allocates
+// headers hold messages in the kernel's form. They are pooled: a call allocates
 // nothing once they have grown to its size.
 type headers struct {
 	core    *core
 	msgs    []unix.Mmsghdr
 	names   []sockaddr
 	iovs    []unix.Iovec
-	control []byte // control messages that are not in the caller's buffers
-	space   int    // of it for each message received, if the caller has none
+	control []byte // space for control messages outside the caller's buffers
+	space   int    // bytes of control for each received message whose caller gives none
 	bytes   int    // in all buffers
-	after   bool   // messages were received before, in the same call
+	after   bool   // the same call has received messages before
 }
 
 var headersPool = sync.Pool{New: func() any { return new(headers) }}
 
-// mostHeaders is how many buffers headers may have that go back to the pool.
+// mostHeaders is how many buffers the headers may have that go back to the
+// pool.
 const mostHeaders = 4096
 
 func takeHeaders(c *core) *headers {
@@ -37,7 +39,8 @@ func takeHeaders(c *core) *headers {
 	return h
 }
 
-// free gives the headers back, without the caller's memory.
+// free returns the headers to the pool, without references to the caller's
+// memory.
 func (h *headers) free() {
 	h.core = nil
 	clear(h.msgs)
@@ -47,10 +50,10 @@ func (h *headers) free() {
 	}
 }
 
-// one is a message as a batch.
+// one returns a message as a batch.
 func one(m *Message) []Message { return unsafe.Slice(m, 1) }
 
-// segmentSpace is what a control message with a segment's size takes.
+// segmentSpace is the size of a control message that has a segment's size.
 var segmentSpace = unix.CmsgSpace(4)
 
 // offloads reports whether the kernel may join datagrams.
@@ -88,8 +91,8 @@ func (h *headers) receive(msgs []Message) {
 	h.control = slices.Grow(h.control[:0], len(msgs)*h.space)
 	for i := range msgs {
 		hdr := &h.msgs[i].Hdr
-		h.names[i].raw.Addr.Family = unix.AF_UNSPEC // if the kernel writes none
-		hdr.Name = (*byte)(unsafe.Pointer(&h.names[i].raw))
+		h.names[i].Raw.Addr.Family = unix.AF_UNSPEC // if the kernel writes none
+		hdr.Name = (*byte)(unsafe.Pointer(&h.names[i].Raw))
 		hdr.Namelen = unix.SizeofSockaddrAny
 		control := msgs[i].Control
 		if len(control) == 0 && h.space != 0 {
@@ -100,20 +103,20 @@ func (h *headers) receive(msgs []Message) {
 	}
 }
 
-// told writes to the messages what the kernel has told of them.
+// told copies the kernel's results to the messages.
 func (h *headers) told(msgs []Message) {
 	for i := range msgs {
 		m, hdr := &msgs[i], &h.msgs[i].Hdr
 		m.N = int(h.msgs[i].Len)
 		m.Flags = int(hdr.Flags) &^ unix.MSG_CMSG_CLOEXEC
-		h.names[i].len = hdr.Namelen
+		h.names[i].Len = hdr.Namelen
 		m.Addr = h.names[i].decode()
 		m.Segment, m.ControlLen = 0, 0
 		control := h.controlOf(i)
 		if len(control) == 0 {
 			continue
 		}
-		raceReceived(control)
+		sys.RaceReceived(control)
 		if len(m.Control) > 0 {
 			m.ControlLen = len(control)
 		}
@@ -127,7 +130,7 @@ func (h *headers) told(msgs []Message) {
 	}
 }
 
-// controlOf is the control messages that came with a message.
+// controlOf returns the control messages that came with a message.
 func (h *headers) controlOf(i int) []byte {
 	hdr := &h.msgs[i].Hdr
 	return unsafe.Slice(hdr.Control, hdr.Controllen)
@@ -150,8 +153,8 @@ func (h *headers) send(msgs []Message) error {
 			if err := h.names[i].encode(m.Addr); err != nil {
 				return badAddr("", m.Addr.String(), err)
 			}
-			hdr.Name = (*byte)(unsafe.Pointer(&h.names[i].raw))
-			hdr.Namelen = h.names[i].len
+			hdr.Name = (*byte)(unsafe.Pointer(&h.names[i].Raw))
+			hdr.Namelen = h.names[i].Len
 		}
 		control := m.Control
 		if m.Segment != 0 {
@@ -161,7 +164,7 @@ func (h *headers) send(msgs []Message) error {
 			control = h.withSegment(m)
 		}
 		if len(control) > 0 {
-			raceSent(control)
+			sys.RaceSent(control)
 			hdr.Control = unsafe.SliceData(control)
 			hdr.SetControllen(len(control))
 		}
@@ -169,8 +172,8 @@ func (h *headers) send(msgs []Message) error {
 	return nil
 }
 
-// withSegment is the message's control, and one more that has the kernel cut
-// it into segments.
+// withSegment returns the message's control messages and one more, which makes
+// the kernel split the message into segments.
 func (h *headers) withSegment(m *Message) []byte {
 	first := len(h.control)
 	b := append(h.control, m.Control...)
@@ -188,15 +191,15 @@ func (h *headers) withSegment(m *Message) []byte {
 	return b[first:]
 }
 
-// wasSent passes by the first n bytes of a message, and its control messages,
-// which go with the first of them.
+// wasSent skips the first n bytes of a message, and its control messages, which
+// go with the first bytes.
 func (h *headers) wasSent(i, n int) {
 	h.skip(i, n)
 	h.msgs[i].Hdr.Control = nil
 	h.msgs[i].Hdr.SetControllen(0)
 }
 
-// skip passes by the first n bytes of a message.
+// skip skips the first n bytes of a message.
 func (h *headers) skip(i, n int) {
 	hdr := &h.msgs[i].Hdr
 	iovs := unsafe.Slice(hdr.Iov, hdr.Iovlen)
@@ -212,7 +215,7 @@ func (h *headers) skip(i, n int) {
 	hdr.SetIovlen(len(iovs))
 }
 
-// remaining is how many bytes of a message are not passed by.
+// remaining returns how many bytes of a message are not skipped.
 func (h *headers) remaining(i int) (n int) {
 	for _, iov := range unsafe.Slice(h.msgs[i].Hdr.Iov, h.msgs[i].Hdr.Iovlen) {
 		n += int(iov.Len)
@@ -220,7 +223,7 @@ func (h *headers) remaining(i int) (n int) {
 	return n
 }
 
-// recvmsg is recvmsg(2) of the first message. Descriptors that come are
+// recvmsg is recvmsg(2) of the first message. Received descriptors are
 // close-on-exec.
 func (h *headers) recvmsg(fd, flags int) (int, syscall.Errno) {
 	n, errno := h.call(unix.SYS_RECVMSG, fd, unsafe.Pointer(&h.msgs[0].Hdr), flags|unix.MSG_CMSG_CLOEXEC)
@@ -238,12 +241,13 @@ func (h *headers) sendmsg(fd, flags int) (int, syscall.Errno) {
 	return h.call(unix.SYS_SENDMSG, fd, unsafe.Pointer(&h.msgs[0].Hdr), flags|unix.MSG_NOSIGNAL)
 }
 
-// call tells the scheduler about big copies only, as recvfrom and sendto do.
+// call tells the scheduler about big copies only, as sys.Recvfrom and
+// sys.Sendto do.
 func (h *headers) call(trap uintptr, fd int, hdr unsafe.Pointer, flags int) (int, syscall.Errno) {
 	var n uintptr
 	var errno syscall.Errno
 	for {
-		if h.bytes < bigCopy {
+		if h.bytes < sys.BigCopy {
 			n, _, errno = unix.RawSyscall(trap, uintptr(fd), uintptr(hdr), uintptr(flags))
 		} else {
 			n, _, errno = unix.Syscall(trap, uintptr(fd), uintptr(hdr), uintptr(flags))
@@ -257,20 +261,23 @@ func (h *headers) call(trap uintptr, fd int, hdr unsafe.Pointer, flags int) (int
 	}
 }
 
-// recvmmsg is recvmmsg(2) into the messages from one on, and says how many came.
+// recvmmsg is recvmmsg(2) into the messages from index from on. It returns how
+// many came.
 func (h *headers) recvmmsg(fd, from, flags int) (int, syscall.Errno) {
 	n, errno := h.callBatch(unix.SYS_RECVMMSG, fd, from, flags|unix.MSG_CMSG_CLOEXEC)
 	h.raceReceived(from, n)
 	return n, errno
 }
 
-// sendmmsg is sendmmsg(2) of the messages from one on, and says how many left.
+// sendmmsg is sendmmsg(2) of the messages from index from on. It returns how
+// many left.
 func (h *headers) sendmmsg(fd, from, flags int) (int, syscall.Errno) {
 	h.raceSending(from)
 	return h.callBatch(unix.SYS_SENDMMSG, fd, from, flags|unix.MSG_NOSIGNAL)
 }
 
-// callBatch tells the scheduler: many small messages take as long as a big one.
+// callBatch tells the scheduler, because many small messages take as long as a
+// big one.
 func (h *headers) callBatch(trap uintptr, fd, from, flags int) (int, syscall.Errno) {
 	msgs := h.msgs[from:]
 	for {
@@ -285,30 +292,31 @@ func (h *headers) callBatch(trap uintptr, fd, from, flags int) (int, syscall.Err
 }
 
 // raceReceived tells the race detector what the kernel wrote to the buffers of
-// n messages from one on, raceSending what it will read from all from one on.
+// n messages from index from on. raceSending tells it what the kernel will read
+// of all messages from there on.
 func (h *headers) raceReceived(from, n int) {
-	if !racing {
+	if !sys.Racing {
 		return
 	}
-	raceReceived(nil)
+	sys.RaceReceived(nil)
 	for i := from; i < from+n; i++ {
 		left := int(h.msgs[i].Len) // beyond the buffers, with MSG_TRUNC
 		for _, iov := range unsafe.Slice(h.msgs[i].Hdr.Iov, h.msgs[i].Hdr.Iovlen) {
 			k := min(left, int(iov.Len))
-			raceReceived(unsafe.Slice(iov.Base, k))
+			sys.RaceReceived(unsafe.Slice(iov.Base, k))
 			left -= k
 		}
 	}
 }
 
 func (h *headers) raceSending(from int) {
-	if !racing {
+	if !sys.Racing {
 		return
 	}
-	raceSending()
+	sys.RaceSending()
 	for i := from; i < len(h.msgs); i++ {
 		for _, iov := range unsafe.Slice(h.msgs[i].Hdr.Iov, h.msgs[i].Hdr.Iovlen) {
-			raceSent(unsafe.Slice(iov.Base, iov.Len))
+			sys.RaceSent(unsafe.Slice(iov.Base, iov.Len))
 		}
 	}
 }

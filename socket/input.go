@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -19,30 +20,30 @@ const (
 	greatestSize     = 1 << 28
 )
 
-// An input is what a socket has read ahead for the character methods, and what
-// they remember between calls. It is made by the first of them, and takes 48
-// bytes; the block for the bytes is there only while there are bytes.
+// An input holds what a socket has read ahead for the character methods, and
+// what they remember between calls. The first of them makes it. It takes 48
+// bytes; the block for the buffered bytes exists only while there are any.
 //
-// Reads come one after the other, in the order of their turns. The lock is
-// for what does not wait and so cannot take a turn: clearing the buffer and
-// pushing a character back must not hang behind another goroutine's read. It
-// is held for a step of a read at a time, never while parked.
+// Reads come one after the other, in the order of their turns. The lock is for
+// calls that must not wait, and so cannot take a turn: they clear the buffer or
+// push a character back while another goroutine reads. It is held for one step
+// of a read at a time, and never while a call is parked.
 type input struct {
 	mu      sync.Mutex   // guards all but count
-	block   *byte        // of a pool, as class says; nil when nothing is buffered
+	block   *byte        // from the pool of the class; nil when nothing is buffered
 	r, w    int32        // block[r:w] is what is buffered
 	scanned int32        // block[r:scanned] has no newline, if it is beyond r
-	count   atomic.Int32 // w-r, for those who have no lock
+	count   atomic.Int32 // w-r, for readers without the lock
 	last    rune         // the last character that ReadRune returned
 	known   bool         // there is such a character
-	back    bool         // it was pushed back, and is at block[r:] whole
+	back    bool         // it was pushed back, and is whole at block[r:]
 	class   uint8        // of the block
 
 	maxString, maxLine int32
 }
 
-// headroom is free space in front of what a read puts into a block. Whatever
-// has been read and taken since, a character fits there to be pushed back.
+// headroom is the free space in front of what a read puts into a block. A
+// character that is pushed back always fits there.
 const headroom = utf8.UTFMax
 
 func newInput(maxString, maxLine int32) *input {
@@ -56,7 +57,7 @@ func newInput(maxString, maxLine int32) *input {
 	return in
 }
 
-// needInput is the socket's input, made if there was none.
+// needInput returns the socket's input, and makes it if there is none.
 func (c *core) needInput() *input {
 	if in := c.input.Load(); in != nil {
 		return in
@@ -65,8 +66,8 @@ func (c *core) needInput() *input {
 	return c.input.Load()
 }
 
-// sizeInput sets the input's sizes before the socket is used; 0 is the
-// default. Only other sizes need an input now.
+// sizeInput sets the sizes of the input before the socket is used; 0 means the
+// default. The input is made now only if a size differs from the default.
 func (c *core) sizeInput(maxString, maxLine int32) {
 	if maxString != 0 || maxLine != 0 {
 		c.input.Store(newInput(maxString, maxLine))
@@ -80,9 +81,9 @@ func (c *core) inheritInput(listener *core) {
 	}
 }
 
-// dropInput forgets what is buffered, and the last character, on behalf of a
-// call that receives past them; unless its flags say that it takes nothing of
-// the stream.
+// dropInput forgets the buffered bytes and the last character, for a call that
+// receives past them. With MSG_PEEK or MSG_OOB the call takes nothing from the
+// stream, and nothing is forgotten.
 func (c *core) dropInput(flags int) {
 	if in := c.input.Load(); in != nil && flags&(unix.MSG_PEEK|unix.MSG_OOB) == 0 {
 		in.mu.Lock()
@@ -92,7 +93,7 @@ func (c *core) dropInput(flags int) {
 	}
 }
 
-// copyInput takes what fits into buf.
+// copyInput takes as many buffered bytes as fit into buf.
 func (c *core) copyInput(buf []byte) int {
 	in := c.input.Load()
 	if in == nil || in.count.Load() == 0 {
@@ -107,10 +108,10 @@ func (c *core) copyInput(buf []byte) int {
 
 // The methods below need the lock.
 
-// memory is the block.
+// memory returns the block.
 func (in *input) memory() []byte { return unsafe.Slice(in.block, blockSize(in.class)) }
 
-// bytes is what is buffered. It is valid until the next change.
+// bytes returns what is buffered. It is valid until the next change.
 func (in *input) bytes() []byte {
 	if in.block == nil {
 		return nil
@@ -124,7 +125,7 @@ func (in *input) take(n int) {
 		return
 	}
 	if in.back && n < utf8.RuneLen(in.last) {
-		in.known = false // what is left is no character that could be pushed back again
+		in.known = false // the rest of it cannot be pushed back again
 	}
 	in.back = false
 	in.r += int32(n)
@@ -174,8 +175,9 @@ func (in *input) reserve(size int) {
 	in.r, in.w = headroom, headroom+int32(len(data))
 }
 
-// fill makes one read for more. It reads up to the size of the buffer; when
-// that many bytes were already waiting for the rest of a line, as many again.
+// fill makes one read, for as many bytes as the buffer has room for. If
+// MaxString bytes or more already wait for the rest of a line, it reads as many
+// again.
 func (in *input) fill(c *core, fd int) (n int, more bool, errno syscall.Errno) {
 	have, size := int(in.w-in.r), int(in.maxString)
 	if have >= size {
@@ -183,11 +185,11 @@ func (in *input) fill(c *core, fd int) (n int, more bool, errno syscall.Errno) {
 	}
 	in.reserve(size)
 	free := in.memory()[in.w : headroom+size]
-	n, errno = recvfrom(fd, free, 0, nil)
+	n, errno = sys.Recvfrom(fd, free, 0, nil)
 	in.w += int32(n)
 	in.settle()
 	if n > 0 {
-		c.reg.Stir(loop.Readable) // a Select that has found the kernel's queue empty
+		c.reg.Stir(loop.Readable) // a Select may have found the kernel's queue empty
 	}
 	return n, c.leftover(n, len(free), 0), errno
 }
@@ -208,8 +210,8 @@ func (in *input) unread() bool {
 	return true
 }
 
-// Blocks are powers of two, and the headroom. The greatest are left to the
-// garbage collector.
+// A block has a power of two bytes, and the headroom. The garbage collector
+// gets the greatest blocks; pools keep the others.
 const (
 	leastClass  = 6
 	pooledClass = 20

@@ -346,11 +346,19 @@ func TestEOF(t *testing.T) {
 		}, unix.EAGAIN, false},
 		{"seqpacket's end", SeqPacket, func(s, peer *Socket) error { peer.Close(); _, _, err := s.ReadRune(); return err }, io.EOF, true},
 		{"a broken pipe", Stream, func(s, peer *Socket) error { s.Shutdown(unix.SHUT_WR); _, err := s.Write(buf); return err }, unix.EPIPE, false},
+		{"a pipe that the peer broke", Stream, func(s, peer *Socket) error { peer.Close(); _, err := s.Write(buf); return err }, unix.EPIPE, true},
+		{"a pipe that the peer broke, with input left", Stream, func(s, peer *Socket) error {
+			put(t, peer, "x")
+			peer.Close()
+			_, err := s.Write(buf)
+			return err
+		}, unix.EPIPE, false},
+		{"a pipe that the peer does not read", Stream, func(s, peer *Socket) error { peer.Shutdown(unix.SHUT_RD); _, err := s.Write(buf); return err }, unix.EPIPE, false},
 		{"closed", Stream, func(s, peer *Socket) error { s.Close(); return recv(s) }, unix.EBADF, true},
 		{"interrupted", Stream, func(s, peer *Socket) error {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			return recv(s.With(ctx))
+			return recv(s.WithContext(ctx))
 		}, unix.EINTR, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -365,6 +373,29 @@ func TestEOF(t *testing.T) {
 			require.False(t, errors.Is(err, io.EOF) && errors.Is(err, unix.EAGAIN))
 		})
 	}
+	t.Run("a reset that a send is told of", func(t *testing.T) {
+		s, peer := tcpInputPair(t)
+		put(t, s, "unread")
+		require.NoError(t, peer.SetLinger(0))
+		require.NoError(t, peer.Close())
+		require.Eventually(t, func() bool { return polled(s.Fd(), unix.POLLHUP) }, 10*time.Second, time.Millisecond)
+		_, err := s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_ERROR) // takes ECONNRESET away
+		require.NoError(t, err)
+		require.False(t, s.EOF())
+		_, err = s.Write(buf)
+		require.ErrorIs(t, err, unix.EPIPE)
+		require.True(t, s.EOF())
+	})
+	t.Run("before a connection, and after", func(t *testing.T) {
+		l := listening(t, Inet, 1)
+		s := unconnected(t, Inet)
+		_, err := s.Write(buf)
+		require.ErrorIs(t, err, unix.EPIPE)
+		require.False(t, s.EOF())
+		s.core.atEnd.Store(true)
+		require.NoError(t, s.ConnectAddr(l.LocalAddr()))
+		require.False(t, s.EOF())
+	})
 	t.Run("a character pushed back", func(t *testing.T) {
 		s, peer := inputPair(t, Stream)
 		put(t, peer, "a")
@@ -380,9 +411,11 @@ func TestEOF(t *testing.T) {
 }
 
 // tcpInputPair is a TCP connection whose ends are a and b.
-func tcpInputPair(t *testing.T, opts ...Option) (a, b *Socket) {
+func tcpInputPair(t *testing.T, cfg ...Config) (a, b *Socket) {
 	t.Helper()
-	listener, err := New(Inet, Stream, 0, append(opts, Address("127.0.0.1"))...)
+	local := only(cfg)
+	local.Address = "127.0.0.1"
+	listener, err := local.New(Inet, Stream, 0)
 	require.NoError(t, err)
 	defer listener.Close()
 	require.NoError(t, listener.Listen(1))
@@ -579,7 +612,6 @@ func TestReadersTakeTurns(t *testing.T) {
 func TestBufferedReadKeepsReadiness(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	sized(s, 4, 0)
-	require.NoError(t, s.SetRecvTimeout(10*time.Second))
 	all := make(chan string)
 	go func() {
 		var got []rune
@@ -640,11 +672,11 @@ func TestMessagesAreWhole(t *testing.T) {
 }
 
 func TestSizeOptions(t *testing.T) {
-	for _, bad := range []Option{MaxString(0), MaxString(-1), MaxString(1<<28 + 1), MaxLine(0), MaxLine(-5)} {
-		_, err := New(Inet, Stream, 0, bad)
+	for _, bad := range []Config{{MaxString: -1}, {MaxString: 1<<28 + 1}, {MaxLine: -5}, {MaxLine: 1<<28 + 1}} {
+		_, err := bad.New(Inet, Stream, 0)
 		require.ErrorIs(t, err, unix.EINVAL)
 	}
-	s, peer := tcpInputPair(t, MaxString(10), MaxLine(20)) // accepted sockets inherit
+	s, peer := tcpInputPair(t, Config{MaxString: 10, MaxLine: 20}) // accepted sockets inherit
 	put(t, peer, strings.Repeat("x", 15))
 	buf := make([]byte, 15)
 	_, err := s.Recv(buf, unix.MSG_PEEK|unix.MSG_WAITALL)

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The methods here ask for the state of the input, or change it, and never
-// wait: not even behind a read that another goroutine is blocked in.
+// The methods in this file report or change the state of the input. They never
+// wait, not even for a read in which another goroutine is blocked.
 
-// Buffered is how many bytes a Read or Fread would return without a system
-// call, given room: what was read ahead, and a character that was pushed back.
-// Select takes a socket with any as readable. A closed socket has none.
+// Buffered returns how many bytes a Read or Fread could return without a system
+// call: what was read ahead, and a character that was pushed back. If there are
+// any, Select reports the socket as readable. A closed socket has none.
 func (s *Socket) Buffered() int { return s.core.buffered() }
 
 func (c *core) buffered() int {
@@ -26,16 +26,17 @@ func (c *core) buffered() int {
 	return 0
 }
 
-// ClearInput forgets what was read ahead and a character pushed back: the
-// next call that reads asks the kernel. It does not wait for a read that
-// another goroutine is at; what that one has taken is not forgotten.
+// ClearInput forgets what was read ahead and a character that was pushed back:
+// the next call that reads asks the kernel. It does not wait for a read of
+// another goroutine, and does not forget what that read has already taken.
 func (s *Socket) ClearInput() { s.core.dropInput(0) }
 
 // UnreadRune pushes back the character that ReadRune returned last: the next
-// call of any method that reads from the buffer begins with it. There is one
-// such character, so a second call in a row changes nothing, as the class has
-// it. When there is none, before the first ReadRune and after Recv, RecvFrom or
-// ClearInput, the error is EINVAL, and of a closed socket EBADF.
+// method that reads from the buffer begins with it. There is one such
+// character, so a second call in a row changes nothing, as in the class. If
+// there is none, because ReadRune has not been called, or because Recv,
+// RecvFrom or ClearInput has, the error is EINVAL. On a closed socket it is
+// EBADF.
 func (s *Socket) UnreadRune() error {
 	const op = "unread-char"
 	there := false
@@ -46,8 +47,8 @@ func (s *Socket) UnreadRune() error {
 	return err
 }
 
-// CharInBuffer reports whether a character is pushed back and not yet read
-// again. Bytes that were read ahead are not meant; see Buffered.
+// CharInBuffer reports whether a character was pushed back and not yet read
+// again. Bytes that were read ahead do not count: see Buffered.
 func (s *Socket) CharInBuffer() bool {
 	in := s.core.input.Load()
 	if in == nil {
@@ -58,8 +59,9 @@ func (s *Socket) CharInBuffer() bool {
 	return in.back
 }
 
-// SetCharInBuffer pushes the last character back, as UnreadRune does, or takes
-// that back. Without a last character it changes nothing.
+// SetCharInBuffer(true) pushes the last character back, as UnreadRune does;
+// SetCharInBuffer(false) undoes that. Without a last character it changes
+// nothing.
 func (s *Socket) SetCharInBuffer(on bool) { s.core.setBack(on) }
 
 func (c *core) setBack(on bool) bool {
@@ -82,9 +84,11 @@ func (c *core) setBack(on bool) bool {
 	return true
 }
 
-// EOF reports that nothing more will come: a read found the end of the stream,
-// or the connection broke, and no input is buffered; or the socket is closed. A
-// timeout, or an empty datagram, is no end.
+// EOF reports whether nothing more will come: a read has found the end of the
+// stream, or a call was told that the connection is broken, and no input is
+// buffered; or the socket is closed. EPIPE tells so unless only the sending side is
+// shut or there is input left. A timeout or an empty datagram is not an end. EOF
+// asks the kernel nothing.
 func (s *Socket) EOF() bool {
 	if err := s.control("eof", "", func(int) error { return nil }); err != nil {
 		return true
@@ -92,12 +96,12 @@ func (s *Socket) EOF() bool {
 	return s.core.atEnd.Load() && s.core.buffered() == 0
 }
 
-// Dump writes the state of the input buffer and of the socket's flags, for
-// people to read: the class's showbin. It takes nothing from the buffer, and a
-// closed socket is written too. The error is w's.
+// Dump writes the state of the input buffer and of the socket's flags as text
+// for people: showbin in the class. It takes nothing from the buffer. It also
+// works on a closed socket. The error is that of w.
 func (s *Socket) Dump(w io.Writer) error {
 	c := s.core
-	in := newInput(0, 0) // a copy, for w may be the socket itself
+	in := newInput(0, 0) // a copy, because w may be the socket itself
 	var data []byte
 	if live := c.input.Load(); live != nil {
 		live.mu.Lock()

@@ -42,13 +42,13 @@ func TestContextEndsEveryBlockedCall(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			s, call, satisfy := b.begin(t)
 			ctx, cancel := context.WithCancelCause(context.Background())
-			first := b.start(t, s.With(ctx), call)
+			first := b.start(t, s.WithContext(ctx), call)
 			other := b.start(t, s, call) // behind it, and without the context
 			cancel(why)
 			err := soon(t, first)
 			requireInterrupted(t, err)
 			require.ErrorIs(t, err, why)
-			err = call(s.With(ctx))
+			err = call(s.WithContext(ctx))
 			requireInterrupted(t, err)
 			require.ErrorIs(t, err, why)
 
@@ -56,7 +56,7 @@ func TestContextEndsEveryBlockedCall(t *testing.T) {
 			start := time.Now()
 			brief, cancel2 := context.WithTimeout(context.Background(), limit)
 			defer cancel2()
-			err = call(s.With(brief)) // in the queue
+			err = call(s.WithContext(brief)) // in the queue
 			requireInterrupted(t, err)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.GreaterOrEqual(t, time.Since(start), limit)
@@ -83,9 +83,9 @@ func TestContextCauseIsNotTheCallsError(t *testing.T) {
 				before := cause.Error()
 				s, call, satisfy := b.begin(t)
 				ctx, cancel := context.WithCancelCause(context.Background())
-				result := b.start(t, s.With(ctx), call)
+				result := b.start(t, s.WithContext(ctx), call)
 				cancel(cause)
-				for _, err := range []error{soon(t, result), call(s.With(ctx))} {
+				for _, err := range []error{soon(t, result), call(s.WithContext(ctx))} {
 					require.True(t, isErrno(err, unix.EINTR), "%v", err)
 					require.False(t, err.(*Error).Timeout())
 					require.ErrorIs(t, err, cause)
@@ -100,7 +100,7 @@ func TestContextCauseIsNotTheCallsError(t *testing.T) {
 	t.Run("after a part", func(t *testing.T) {
 		s, peer := inputPair(t, Stream)
 		ctx, cancel := context.WithCancelCause(context.Background())
-		sending := blocked(t, "Send", func() error { _, err := s.With(ctx).Send(make([]byte, 1<<22), 0); return err })
+		sending := blocked(t, "Send", func() error { _, err := s.WithContext(ctx).Send(make([]byte, 1<<22), 0); return err })
 		cancel(unix.ECONNRESET)
 		require.NoError(t, soon(t, sending))
 		drainAll(t, peer)
@@ -115,9 +115,9 @@ func TestContextIsOfOneView(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	put(t, peer, "x")
-	_, err := s.With(ctx).Recv(make([]byte, 1), 0)
+	_, err := s.WithContext(ctx).Recv(make([]byte, 1), 0)
 	requireInterrupted(t, err)
-	_, err = s.With(ctx).With(context.Background()).Recv(make([]byte, 1), 0)
+	_, err = s.WithContext(ctx).WithContext(context.Background()).Recv(make([]byte, 1), 0)
 	require.NoError(t, err)
 	runtime.KeepAlive(s)
 }

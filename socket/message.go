@@ -10,32 +10,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Message is what one sendmsg(2) sends or one recvmsg(2) receives. It may be
-// used again and again; only the call that it is given to may touch it
-// meanwhile.
+// A Message is sent by one sendmsg(2) or received by one recvmsg(2). It may be
+// used again and again. While a call has it, only that call may touch it.
 type Message struct {
 	// Buffers are filled, or sent, one after the other.
 	Buffers [][]byte
-	// Control is room for the control messages to receive, or those to send:
+	// Control has the control messages to send, or room for those to receive.
 	// unix.UnixRights makes one that passes descriptors, unix.UnixCredentials
-	// one with credentials. It may be nil.
+	// one that passes credentials. It may be nil.
 	Control []byte
-	// Addr is the sender, or the receiver; the zero Addr to send where the
-	// socket is connected to.
+	// Addr is the sender, or the receiver. To send to the peer of a connected
+	// socket it is the zero Addr.
 	Addr Addr
-	// Segment is a number of bytes. To send, if not 0, the kernel cuts the
-	// buffers' bytes into datagrams of so many (UDP_SEGMENT). Received, if not
-	// 0, the kernel has joined datagrams of so many (GRO). See udp(7).
+	// Segment is the size of a datagram in bytes. If it is not 0 in a message
+	// to send, the kernel splits the buffers' bytes into datagrams of this size
+	// (UDP_SEGMENT). If it is not 0 in a received message, the kernel has
+	// joined datagrams of this size (GRO). See udp(7).
 	Segment int
 
-	// What a call tells.
+	// The results of a call.
 
 	N          int // bytes sent, or received; with MSG_TRUNC the real length
 	ControlLen int // bytes of Control that were received
 	Flags      int // MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE of a received one
 }
 
-// size is how many bytes the buffers have.
+// size returns how many bytes the buffers have.
 func (m *Message) size() (n int) {
 	for _, b := range m.Buffers {
 		n += len(b)
@@ -43,23 +43,23 @@ func (m *Message) size() (n int) {
 	return n
 }
 
-// forget forgets what a call has told.
+// forget clears the results of a call.
 func (m *Message) forget() { m.Addr, m.Segment, m.ControlLen, m.Flags = Addr{}, 0, 0, 0 }
 
-// A ControlMessage is one of those of cmsg(3), its level and type as there.
+// A ControlMessage is a message of cmsg(3), with its level and type.
 type ControlMessage struct {
 	Level, Type int
 	Data        []byte // a part of the Message's Control
 }
 
-// Controls goes through the control messages received.
+// Controls iterates over the received control messages.
 func (m *Message) Controls() iter.Seq[ControlMessage] { return controls(m.Control[:m.ControlLen]) }
 
 func controls(b []byte) iter.Seq[ControlMessage] {
 	return func(yield func(ControlMessage) bool) {
 		header := unix.CmsgLen(0)
 		for len(b) >= header {
-			// Read by parts: a caller's Control may begin anywhere.
+			// The fields are read byte by byte, because Control may be unaligned.
 			size := int(binary.NativeEndian.Uint64(b)) // cmsg_len is a size_t
 			if size < header || size > len(b) {
 				return
@@ -77,9 +77,9 @@ func controls(b []byte) iter.Seq[ControlMessage] {
 	}
 }
 
-// Descriptors are the descriptors that were received, close-on-exec. They are
-// the caller's to close, or to Adopt; a message whose Flags have MSG_CTRUNC had
-// more, which the kernel has closed.
+// Descriptors returns the received descriptors, which are close-on-exec. The
+// caller owns them, and closes them or passes them to Adopt. If Flags has
+// MSG_CTRUNC, there were more, which the kernel has closed.
 func (m *Message) Descriptors() (fds []int) {
 	for cm := range m.Controls() {
 		if cm.Level == unix.SOL_SOCKET && cm.Type == unix.SCM_RIGHTS {
@@ -91,8 +91,8 @@ func (m *Message) Descriptors() (fds []int) {
 	return fds
 }
 
-// Credentials are the sender's, if the message has them: the receiver must have
-// set SO_PASSCRED. See unix(7).
+// Credentials returns the sender's credentials, if the message has them: the
+// receiver must have set SO_PASSCRED. See unix(7).
 func (m *Message) Credentials() (cred unix.Ucred, ok bool) {
 	for cm := range m.Controls() {
 		if cm.Level == unix.SOL_SOCKET && cm.Type == unix.SCM_CREDENTIALS && len(cm.Data) >= unix.SizeofUcred {
@@ -103,9 +103,9 @@ func (m *Message) Credentials() (cred unix.Ucred, ok bool) {
 	return cred, false
 }
 
-// Timestamp is when the kernel received the message, if it says so: the
-// receiver must have set SO_TIMESTAMPNS, SO_TIMESTAMP or SO_TIMESTAMPING. See
-// socket(7).
+// Timestamp returns when the kernel received the message, if the message says
+// so: the receiver must have set SO_TIMESTAMPNS, SO_TIMESTAMP or
+// SO_TIMESTAMPING. See socket(7).
 func (m *Message) Timestamp() (t time.Time, ok bool) {
 	for cm := range m.Controls() {
 		if cm.Level != unix.SOL_SOCKET || len(cm.Data) < 16 {
@@ -179,17 +179,17 @@ func (s *Socket) recvMsg(h *headers, m *Message, flags int) (int, error) {
 	return n, err
 }
 
-// recvParts receives a message of no less than the target, in parts. On a unix
-// stream it ends where the kernel's would: behind descriptors, and where the
-// sender changes if the receiver is told who it is (SO_PASSCRED).
+// recvParts receives a message of target bytes or more, in parts. On a unix
+// stream the message ends where the kernel would end it: behind descriptors,
+// and, with SO_PASSCRED, where the sender changes.
 func (s *Socket) recvParts(h *headers, m *Message, target, flags int, t turn) (int, error) {
 	local := s.core.family == Unix
 	var sender unix.Ucred
-	told := false // who that is
+	known := false // whether the kernel has named the sender
 	return s.recvAtLeast(target, flags, t, func(fd, done, flags int) (int, bool, syscall.Errno) {
 		switch {
 		case !local:
-		case told:
+		case known:
 			if next, ok, errno := peekSender(s.core, fd); errno != 0 || ok && next != sender {
 				return 0, true, errno
 			}
@@ -199,7 +199,7 @@ func (s *Socket) recvParts(h *headers, m *Message, target, flags int, t turn) (i
 		h.receive(one(m))
 		h.skip(0, done)
 		n, errno := h.recvmsg(fd, flags)
-		if errno != 0 || n == 0 && done > 0 { // at the end nothing is told of who sent the rest
+		if errno != 0 || n == 0 && done > 0 { // at the end, the kernel does not name the sender
 			return 0, false, errno
 		}
 		h.told(one(m))
@@ -208,33 +208,33 @@ func (s *Socket) recvParts(h *headers, m *Message, target, flags int, t turn) (i
 		}
 		came := Message{Control: h.controlOf(0)}
 		came.ControlLen = len(came.Control)
-		sender, told = came.Credentials()
+		sender, known = came.Credentials()
 		return n, h.msgs[0].Hdr.Flags&unix.MSG_CTRUNC != 0 || len(came.Descriptors()) > 0, 0
 	})
 }
 
-// recvWithin is recvParts into one buffer: recv(2) does not tell of descriptors.
+// recvWithin is recvParts into one buffer. recv(2) does not report descriptors.
 func (s *Socket) recvWithin(buf []byte, target, flags int, from *sockaddr, t turn) (int, error) {
 	h := takeHeaders(s.core)
 	defer h.free()
 	m := Message{Buffers: [][]byte{buf}}
 	n, err := s.recvParts(h, &m, target, flags, t)
 	if from != nil && n > 0 {
-		_ = from.encode(m.Addr) // which the kernel has just told
+		_ = from.encode(m.Addr) // the kernel has just given it
 	}
 	return n, err
 }
 
 var credentialsSpace = unix.CmsgSpace(unix.SizeofUcred)
 
-// passesCredentials reports whether a unix socket is told who sends.
+// passesCredentials reports whether a unix socket receives credentials.
 func passesCredentials(fd int) bool {
 	on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED)
 	return err == nil && on != 0
 }
 
-// peekSender finds out who has sent what comes next. There is room for nothing
-// else: no descriptor comes with it.
+// peekSender returns the sender of what comes next. It gives no room for
+// anything else, so it receives no descriptor.
 func peekSender(c *core, fd int) (sender unix.Ucred, ok bool, errno syscall.Errno) {
 	h := takeHeaders(c)
 	defer h.free()
@@ -247,9 +247,9 @@ func peekSender(c *core, fd int) (sender unix.Ucred, ok bool, errno syscall.Errn
 	return sender, ok, errno
 }
 
-// SendMsg sends a message, with control messages and from several buffers:
-// sendmsg(2) with its flags. It waits, and counts, as Send does. On a stream
-// the control messages go with the first bytes. There may be 1024 buffers
+// SendMsg sends a message from several buffers, with control messages:
+// sendmsg(2) with its flags. It waits and counts as Send does. On a stream the
+// control messages go with the first bytes. There may be 1024 buffers
 // (EMSGSIZE).
 func (s *Socket) SendMsg(m *Message, flags int) (int, error) {
 	n, err := s.sendMsg(m, flags)

@@ -390,7 +390,7 @@ func TestErrorQueueDoesNotBreakASend(t *testing.T) {
 // The address that comes from the error queue is whom the error is about, and no
 // sender.
 func TestErrorQueueTellsNoSender(t *testing.T) {
-	s, gone := open(t, Inet, Dgram), open(t, Inet, Dgram, Address("127.0.0.1"))
+	s, gone := open(t, Inet, Dgram), open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	require.NoError(t, unix.SetsockoptInt(s.Fd(), unix.IPPROTO_IP, unix.IP_RECVERR, 1))
 	to := gone.LocalAddr()
 	require.NoError(t, gone.Close())

@@ -6,13 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Peek waits, within the receive timeout, until n bytes are buffered, and returns
-// them; they stay unread. They are valid until the next call that reads. How many
-// more there are says Buffered; Peek of so many does not wait. The buffer is
-// borrowed while there is something in it: who waits in Peek holds none, however
-// many connections do. When fewer than n come, Peek returns them together with the
-// reason, such as io.EOF or a timeout. Messages are not joined: what is left of one
-// is all that comes. An n below 0 or above 2^28 is EINVAL.
+// Peek waits, within the receive timeout, until n bytes are buffered, and
+// returns them. They stay unread, and are valid until the next call that reads.
+// If fewer come, Peek returns them together with the reason, such as io.EOF or
+// a timeout. Messages are not joined: at most the rest of one is returned. An n
+// below 0 or above 2^28 is EINVAL.
+//
+// A goroutine that waits in Peek holds no buffer unless something is in it.
+// Peek of Buffered bytes does not wait.
 func (s *Socket) Peek(n int) ([]byte, error) {
 	const op = "peek"
 	if n < 0 || n > greatestSize {
@@ -29,8 +30,8 @@ func (s *Socket) Peek(n int) ([]byte, error) {
 	return data[:min(n, len(data))], nil
 }
 
-// Discard reads n of the bytes that are buffered, or all if there are fewer, and
-// says how many. It never waits.
+// Discard drops n of the buffered bytes, or all if there are fewer, and returns
+// how many. It never waits.
 func (s *Socket) Discard(n int) int {
 	in := s.core.input.Load()
 	if in == nil || n <= 0 {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// takeAllPipes returns when the test has all pipes that there are, so that
-// nobody else holds one.
+// takeAllPipes takes all pipes that there are, so that no other goroutine holds
+// one.
 func takeAllPipes(t *testing.T) (held []*pipe) {
 	require.Eventually(t, func() bool {
 		runtime.GC() // closes those that the pool has dropped

@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Protocol is a protocol number, as in protocols(5). Zero is the usual one
+// A Protocol is a protocol number, as in protocols(5). Zero means the usual one
 // of a family and type.
 type Protocol int
 
-// usualProtocols is for a system without /etc/protocols.
+// usualProtocols are the names on a system without /etc/protocols.
 var usualProtocols = []name[Protocol]{
 	{unix.IPPROTO_IP, "ip"}, {unix.IPPROTO_ICMP, "icmp"}, {unix.IPPROTO_IGMP, "igmp"},
 	{unix.IPPROTO_IPIP, "ipencap"}, {unix.IPPROTO_TCP, "tcp"}, {unix.IPPROTO_EGP, "egp"},
@@ -26,7 +26,8 @@ var usualProtocols = []name[Protocol]{
 	{unix.IPPROTO_MPTCP, "mptcp"}, {unix.IPPROTO_RAW, "raw"},
 }
 
-// protocols is /etc/protocols, read once, and after it the usual names.
+// protocols returns the names of /etc/protocols, which it reads once, and after
+// them the usual names.
 var protocols = sync.OnceValue(func() []name[Protocol] {
 	file, _ := os.ReadFile("/etc/protocols")
 	return append(parseProtocols(file), usualProtocols...)
@@ -71,7 +72,7 @@ func ProtocolByName(s string) (Protocol, error) {
 	return 0, invalid("socket", "protocol "+strconv.Quote(s), unix.EPROTONOSUPPORT, "no protocol has this name")
 }
 
-// String is the protocol's first name, or its number.
+// String returns the protocol's first name, or its number.
 func (p Protocol) String() string {
 	for _, known := range protocols() {
 		if known.value == p {

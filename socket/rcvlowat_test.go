@@ -202,7 +202,7 @@ func kernelLowWater(t *testing.T, pair func(*testing.T) (a, b *Socket)) lowWater
 
 // An accepted TCP socket has the mark of the listening one.
 func TestRcvLowWaterInherited(t *testing.T) {
-	l, err := New(Inet, Stream, 0, Address("127.0.0.1"))
+	l, err := Config{Address: "127.0.0.1"}.New(Inet, Stream, 0)
 	require.NoError(t, err)
 	defer l.Close()
 	require.NoError(t, l.Setsockopt(nil, "SO_RCVLOWAT", lowWater))

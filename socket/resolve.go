@@ -8,11 +8,12 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/lookup"
 	"golang.org/x/sys/unix"
 )
 
-// lookupIP finds the addresses of a host in one family. An address in figures
-// is only parsed.
+// lookupIP returns the addresses of a host in one family. It only parses an
+// address that is written as numbers.
 func lookupIP(ctx context.Context, family Family, host string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if ip.Is4() != (family == Inet) {
@@ -24,20 +25,11 @@ func lookupIP(ctx context.Context, family Family, host string) ([]netip.Addr, er
 	if family == Inet6 {
 		network = "ip6"
 	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
-	if err != nil {
-		return nil, err
-	}
-	for i, ip := range ips {
-		if family == Inet {
-			ips[i] = ip.Unmap()
-		}
-	}
-	return ips, nil
+	return lookup.NetIP(ctx, nil, network, host)
 }
 
-// lookupPort finds the port of a service: a number, a name of services(5), or
-// nothing, which is port 0.
+// lookupPort returns the port of a service: a number, a name of services(5), or
+// nothing, which means port 0.
 func lookupPort(ctx context.Context, typ Type, service string) (uint16, error) {
 	if service == "" {
 		return 0, nil
@@ -65,8 +57,8 @@ func nameOfService(service string) bool {
 	return err != nil
 }
 
-// lookupFailed gives a failed look-up an errno: EINVAL for a name that is no
-// name, EAFNOSUPPORT for an address of another family, EADDRNOTAVAIL for a
+// lookupFailed gives a failed look-up an errno: EINVAL for a host that cannot
+// be a name, EAFNOSUPPORT for an address of another family, EADDRNOTAVAIL for a
 // name without an address.
 func lookupFailed(op, what string, err error) error {
 	errno := unix.EADDRNOTAVAIL
@@ -80,7 +72,7 @@ func lookupFailed(op, what string, err error) error {
 	return &Error{Op: op, Addr: what, Errno: errno, Err: err}
 }
 
-// badAddr is the error of an address that has no form in the kernel.
+// badAddr returns the error of an address that has no form in the kernel.
 func badAddr(op, what string, err error) error {
 	errno := unix.EINVAL
 	var e syscall.Errno

@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -32,12 +34,13 @@ type core struct {
 	sendTimeout timeout
 	lowWater    atomic.Int32 // SO_RCVLOWAT if it was set, else 0
 
-	// owed is an errno that the kernel has given up and nobody has been told
-	// of: a call that had transferred something when it struck returned its
-	// count. The next call reports it, as the kernel would.
+	// owed is an errno that the kernel has given up and that no call has
+	// returned: a call that had transferred something by then returned its
+	// count. The next call returns it, as it would in the kernel.
 	owed atomic.Uint32
 
-	// shutdowns changes with every Shutdown: a connect in progress must know.
+	// shutdowns changes with every Shutdown, so that a connect in progress
+	// notices it.
 	shutdowns atomic.Uint32
 
 	// atEnd says that a read found the end, or that the connection broke.
@@ -52,38 +55,49 @@ type core struct {
 	proto  Protocol
 }
 
-// New makes a socket: socket(2), and bind(2) if an option gives a local
-// address. Numbers that the kernel does not know give its errors, such as
-// EAFNOSUPPORT, EPROTONOSUPPORT or EINVAL; so does a bind, such as EADDRINUSE. An
-// option that is wrong, or for another family, is EINVAL, and so is a type with
-// flags.
-func New(family Family, typ Type, protocol Protocol, opts ...Option) (*Socket, error) {
+// New makes a socket that is not bound, on the default group: socket(2). The
+// kernel refuses numbers that it does not know, with errors such as EAFNOSUPPORT,
+// EPROTONOSUPPORT or EINVAL. A type with flags is EINVAL. If the process has no
+// descriptor left (EMFILE, ENFILE), New first collects the sockets that the
+// program has forgotten, and tries again.
+func New(family Family, typ Type, protocol Protocol) (*Socket, error) {
+	return Config{}.New(family, typ, protocol)
+}
+
+// New makes a socket as the function New does, and binds it if the Config has a
+// local address: bind(2), which may be refused with errors such as EADDRINUSE. A
+// field that is wrong, or is for another family, is EINVAL.
+func (cfg Config) New(family Family, typ Type, protocol Protocol) (*Socket, error) {
 	const op = "socket"
 	what := family.String() + " " + typ.String()
-	o, err := collect(family, opts)
-	if err != nil {
+	if err := cfg.check(family); err != nil {
 		return nil, err
 	}
-	group, err := o.home()
+	group, err := cfg.group()
 	if err != nil {
 		return nil, fail(op, what, err)
 	}
 	if err := typ.plain(op, what); err != nil {
 		return nil, err
 	}
-	fd, err := unix.Socket(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
-	if err != nil {
-		return nil, fail(op, what, err)
+	var fd int
+	errno := withDescriptor(func() syscall.Errno {
+		var err error
+		fd, err = unix.Socket(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
+		return errnoOf(err)
+	})
+	if errno != 0 {
+		return nil, fail(op, what, errno)
 	}
-	if err := o.prepare(fd, family); err != nil {
+	if err := cfg.prepare(fd, family); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
 	c := &core{group: group, family: family, typ: typ, proto: protocol}
-	c.sizeInput(o.maxString, o.maxLine)
+	c.sizeInput(int32(cfg.MaxString), int32(cfg.MaxLine))
 	s, err := attach(fd, c)
 	if err != nil {
-		o.unbind()
+		cfg.unbind()
 		unix.Close(fd)
 		return nil, fail(op, "", err)
 	}
@@ -91,30 +105,59 @@ func New(family Family, typ Type, protocol Protocol, opts ...Option) (*Socket, e
 }
 
 // Pair makes two connected sockets, on the default group: socketpair(2). The
-// family is Unix; others mostly are EOPNOTSUPP.
+// family is Unix; for most others the kernel says EOPNOTSUPP.
 func Pair(family Family, typ Type, protocol Protocol) (a, b *Socket, err error) {
+	return Config{}.Pair(family, typ, protocol)
+}
+
+// Pair makes two connected sockets as the function Pair does. A local address is
+// EINVAL, because the sockets are connected already.
+func (cfg Config) Pair(family Family, typ Type, protocol Protocol) (a, b *Socket, err error) {
 	const op = "socketpair"
 	what := family.String() + " " + typ.String()
+	if err := cfg.check(family); err != nil {
+		return nil, nil, err
+	}
+	if cfg.binds() {
+		return nil, nil, invalid(op, what, unix.EINVAL, "a pair has no local address")
+	}
 	if err := typ.plain(op, what); err != nil {
 		return nil, nil, err
 	}
-	group, err := loop.Default()
+	group, err := cfg.group()
 	if err != nil {
 		return nil, nil, fail(op, what, err)
 	}
-	fds, err := unix.Socketpair(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
-	if err != nil {
-		return nil, nil, fail(op, what, err)
+	var fds [2]int
+	errno := withDescriptor(func() syscall.Errno {
+		var err error
+		fds, err = unix.Socketpair(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
+		return errnoOf(err)
+	})
+	if errno != 0 {
+		return nil, nil, fail(op, what, errno)
 	}
-	if a, err = adopt(op, fds[0], &core{group: group, family: family, typ: typ, proto: protocol}); err != nil {
-		unix.Close(fds[1])
-		return nil, nil, err
+	var ends [2]*Socket
+	for i, fd := range fds {
+		c := &core{group: group, family: family, typ: typ, proto: protocol}
+		c.sizeInput(int32(cfg.MaxString), int32(cfg.MaxLine))
+		err := cfg.prepare(fd, family)
+		if err == nil {
+			if ends[i], err = attach(fd, c); err != nil {
+				err = fail(op, "", err)
+			}
+		}
+		if err != nil {
+			for _, fd := range fds[i:] {
+				unix.Close(fd)
+			}
+			if i == 1 {
+				ends[0].Close()
+			}
+			return nil, nil, err
+		}
 	}
-	if b, err = adopt(op, fds[1], &core{group: group, family: family, typ: typ, proto: protocol}); err != nil {
-		a.Close()
-		return nil, nil, err
-	}
-	return a, b, nil
+	return ends[0], ends[1], nil
 }
 
 // plain refuses the flags that socket(2) takes together with a type: they are
@@ -143,7 +186,7 @@ func attach(fd int, c *core) (*Socket, error) {
 		return nil, err
 	}
 	s := &Socket{core: c}
-	runtime.AddCleanup(s, func(r *loop.Blocking) { r.Abandon() }, &c.reg)
+	runtime.AddCleanup(s, forgotten.abandon, &c.reg)
 	return s, nil
 }
 
@@ -163,17 +206,17 @@ func (c *core) register(l *loop.Loop, fd int) error {
 // nothing is the end, and a short read leaves nothing behind.
 func (c *core) stream() bool { return c.typ == Stream }
 
-// With returns a view of s: the same socket, but the calls made through the
-// view return EINTR, and the context's cause, when ctx is done. A call that
-// need not wait is not affected unless ctx is done before; one that cannot wait
-// (MSG_DONTWAIT, options, Shutdown, Close) is never. A nil ctx is none.
-func (s *Socket) With(ctx context.Context) *Socket {
+// WithContext returns a view of s: the same socket, but calls made through the
+// view return EINTR, and the context's cause, when ctx is done. A call that need
+// not wait fails only if ctx is done before it begins. A call that cannot wait
+// (MSG_DONTWAIT, options, Shutdown, Close) ignores ctx. A nil ctx means none.
+func (s *Socket) WithContext(ctx context.Context) *Socket {
 	return &Socket{core: s.core, ctx: ctx, parent: s}
 }
 
 // Interrupt ends the calls that are blocked on the socket at this moment, with
-// EINTR, as a signal would. What they have transferred is not lost: a call
-// that has a count returns it. The next call is not affected.
+// EINTR, as a signal would. A call that has already transferred something
+// returns its count instead. Later calls are not affected.
 func (s *Socket) Interrupt() {
 	s.core.reg.Interrupt()
 	runtime.KeepAlive(s)
@@ -193,9 +236,9 @@ func (s *Socket) Close() error {
 	return nil
 }
 
-// Fd is the descriptor, or -1 of a closed socket. It stays the socket's: it
-// is non-blocking, and must not be closed. It is valid until s is closed or
-// forgotten.
+// Fd returns the descriptor, or -1 if the socket is closed. The socket still
+// owns it: it is non-blocking, and must not be closed. It is valid until s is
+// closed or forgotten.
 func (s *Socket) Fd() int {
 	fd := -1
 	if s.core.reg.Use() == nil {
@@ -206,8 +249,8 @@ func (s *Socket) Fd() int {
 	return fd
 }
 
-// Registration is what the loop knows of the socket. It is for weir.Select, and
-// belongs to the socket: it must not be closed.
+// Registration returns the socket's registration with its loop, for Select of
+// package weir. It belongs to the socket: the caller must not close it.
 func (s *Socket) Registration() *loop.Registration { return &s.core.reg.Registration }
 
 // Family is the socket's address family.
@@ -216,31 +259,33 @@ func (s *Socket) Family() Family { return s.core.family }
 // Type is the socket's type.
 func (s *Socket) Type() Type { return s.core.typ }
 
-// LocalAddr is the address that the socket is bound to: getsockname(2). It is
-// the zero Addr of a closed socket.
+// LocalAddr returns the address that the socket is bound to: getsockname(2). A
+// closed socket has the zero Addr.
 func (s *Socket) LocalAddr() Addr {
-	a, _ := s.address(unix.SYS_GETSOCKNAME)
+	a, _ := s.address(localAddr)
 	return a
 }
 
-// RemoteAddr is the peer's address: what Connect resolved, Accept was told, or
-// RecvFrom found last, or else what getpeername(2) says. It is the zero Addr
-// while there is no peer. What a socket was told stays when it is closed.
+// RemoteAddr returns the peer's address: the one that Connect resolved, that
+// Accept was told, or that RecvFrom found last; else what getpeername(2) says.
+// Without a peer it is the zero Addr. What the socket was told stays when it is
+// closed. On an inet6 socket, the address of a peer that uses IPv4 is mapped:
+// see Addr.Unmap.
 func (s *Socket) RemoteAddr() Addr {
 	if a := s.core.remote.get(); a.IsValid() {
 		return a
 	}
-	a, _ := s.address(unix.SYS_GETPEERNAME)
+	a, _ := s.address(peerAddr)
 	return a
 }
 
-func (s *Socket) address(trap uintptr) (Addr, error) {
+func (s *Socket) address(of func(fd int) (Addr, syscall.Errno)) (Addr, error) {
 	defer runtime.KeepAlive(s)
 	if err := s.core.reg.Use(); err != nil {
 		return Addr{}, err
 	}
 	defer s.core.reg.Done()
-	a, errno := sockname(trap, s.core.reg.FD())
+	a, errno := of(s.core.reg.FD())
 	if errno != 0 {
 		return Addr{}, errno
 	}
@@ -273,19 +318,26 @@ func (s *Socket) Shutdown(how int) error {
 			return err
 		}
 		s.core.shutdowns.Add(1) // for one that began meanwhile
-		// The kernel does not report it to those who wait to send on a unix
+		// The kernel reports no event to a call that waits to send on a unix
 		// socket.
 		s.core.reg.Doubt()
 		return nil
 	})
 }
 
-// Listen makes the socket accept connections, and lets backlog of them wait
-// for Accept: listen(2). The kernel takes /proc/sys/net/core/somaxconn for a
-// greater or negative backlog. While it is full, a client's Connect waits, as
-// Linux has it; the ECONNREFUSED that the class names is for other systems. A
-// socket of a type without connections gives EOPNOTSUPP, and an unbound unix one
-// EINVAL.
+// Listen makes the socket accept connections, and lets backlog of them wait for
+// Accept: listen(2). A greater or negative backlog than
+// /proc/sys/net/core/somaxconn counts as that number. A socket of a type
+// without connections gives EOPNOTSUPP, and an unbound unix one EINVAL.
+//
+// Linux lets one connection more than backlog wait. When the queue is full, it
+// refuses nobody with the ECONNREFUSED that the class names. On TCP, the kernel
+// drops the client's request, and the client repeats it, after about one second
+// at first, until there is room or its time is up (EINPROGRESS by the send
+// timeout, ETIMEDOUT by the kernel). On unix, a blocking connect waits for
+// room; Connect here asks again every 1 to 16 ms. With
+// /proc/sys/net/ipv4/tcp_abort_on_overflow, TCP resets the client's connection
+// instead.
 func (s *Socket) Listen(backlog int) error {
 	return s.control("listen", "", func(fd int) error { return unix.Listen(fd, backlog) })
 }
@@ -301,6 +353,14 @@ func (s *Socket) SetNoDelay(on bool) error {
 	return s.control("setsockopt", "TCP_NODELAY", func(fd int) error {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, v)
 	})
+}
+
+// SetLinger sets SO_LINGER, which says what Close does with data that is not yet
+// sent or acknowledged. If seconds is below 0, the default, the kernel sends it in
+// the background. If it is 0, the kernel drops it, and a TCP connection is reset. If
+// it is above 0, Close waits for as long at most. See socket(7).
+func (s *Socket) SetLinger(seconds int) error {
+	return s.control("setsockopt", "SO_LINGER", func(fd int) error { return sys.SetLinger(fd, seconds) })
 }
 
 var _ io.Closer = (*Socket)(nil)

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,7 +42,7 @@ const (
 // A SockoptAccess says what can be done with an option.
 type SockoptAccess string
 
-// Whatever the table says, the kernel is asked, and may refuse.
+// The access is documentation: every call asks the kernel, which may refuse.
 const (
 	SockoptReadWrite SockoptAccess = "get set"
 	SockoptReadOnly  SockoptAccess = "get"
@@ -112,15 +113,20 @@ func (s *Socket) Setsockopt(level any, name string, value any) error {
 		if o.form.filter {
 			return setFilter(fd, o.level, o.number, data)
 		}
-		if errno := setsockopt(fd, o.level, o.number, data); errno != 0 {
-			return errno
-		}
-		s.core.reg.Doubt() // SO_RCVLOWAT, SO_SNDBUF ...: it may be ready by another measure
-		if o.level == unix.SOL_SOCKET && o.number == unix.SO_RCVLOWAT {
-			return s.core.learnLowWater(fd)
-		}
-		return nil
+		return s.core.setsockopt(fd, o.level, o.number, data)
 	})
+}
+
+// setsockopt sets an option, and keeps what the socket knows of it up to date.
+func (c *core) setsockopt(fd, level, number int, data []byte) error {
+	if errno := setsockopt(fd, level, number, data); errno != 0 {
+		return errno
+	}
+	c.reg.Doubt() // SO_RCVLOWAT, SO_SNDBUF and others change what counts as ready
+	if level == unix.SOL_SOCKET && number == unix.SO_RCVLOWAT {
+		return c.learnLowWater(fd)
+	}
+	return nil
 }
 
 // Getsockopt gets an option by its name: getsockopt(2). Level and name are as
@@ -143,8 +149,7 @@ func (s *Socket) Getsockopt(level any, name string) (any, error) {
 			return nil
 		}
 		if o.level == unix.SOL_SOCKET && o.number == unix.SO_ERROR {
-			var errno syscall.Errno
-			if errors.As(s.core.takeOwed(), &errno) {
+			if errno := s.core.owed.Swap(0); errno != 0 {
 				value = int(errno)
 				return nil
 			}
@@ -161,10 +166,12 @@ func (s *Socket) Getsockopt(level any, name string) (any, error) {
 	return value, nil
 }
 
-// timeout is the timeout that the option stands for, nil if it is another.
-func (o *option) timeout(c *core) *timeout {
-	if o.level == unix.SOL_SOCKET {
-		switch o.number {
+// timeout returns the timeout that the option stands for, or nil.
+func (o *option) timeout(c *core) *timeout { return c.timeoutOption(o.level, o.number) }
+
+func (c *core) timeoutOption(level, number int) *timeout {
+	if level == unix.SOL_SOCKET {
+		switch number {
 		case unix.SO_RCVTIMEO_OLD, unix.SO_RCVTIMEO_NEW:
 			return &c.recvTimeout
 		case unix.SO_SNDTIMEO_OLD, unix.SO_SNDTIMEO_NEW:
@@ -216,14 +223,14 @@ func (o *option) get(fd int) ([]byte, error) {
 }
 
 func setsockopt(fd, level, number int, data []byte) syscall.Errno {
-	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(start(data)), uintptr(len(data)), 0)
+	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(sys.Pointer(data)), uintptr(len(data)), 0)
 	return errno
 }
 
 // getsockopt asks for n bytes (of a filter: instructions), for which buf must
 // have room, and returns how many there are.
 func getsockopt(fd, level, number int, buf []byte, n uint32) (int, syscall.Errno) {
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(start(buf)), uintptr(unsafe.Pointer(&n)), 0)
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(sys.Pointer(buf)), uintptr(unsafe.Pointer(&n)), 0)
 	return int(n), errno
 }
 

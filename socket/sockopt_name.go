@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A row is an option in the table; an option, with its level's number, is what
-// looking it up finds.
+// A row is an option in the table. An option is a row together with the number
+// of its level, as a look-up returns it.
 type row struct {
 	name   string
 	number int
@@ -59,9 +59,9 @@ func findOption(op string, level any, name string) (*option, error) {
 	return nil, invalid(op, show(name), unix.ENOPROTOOPT, "level "+levelName(l)+" has no such option"+similarOptions(l, upper))
 }
 
-// levels are the names of the levels, and their numbers. Options of unix
-// sockets are of the level socket: unix(7). Those of vsock have the family's
-// number: SOL_VSOCK is for control messages alone.
+// levels has the names and numbers of the levels. Options of unix sockets are
+// of the level socket: unix(7). Options of vsock have the family's number as
+// their level, because SOL_VSOCK is for control messages only.
 var levels = []struct {
 	name   string
 	number int
@@ -82,7 +82,7 @@ func levelNumber(name string) int {
 	return -1
 }
 
-// levelName is the first of a level's names, or its number.
+// levelName returns the first of a level's names, or its number.
 func levelName(number int) string {
 	for _, l := range levels {
 		if l.number == number {
@@ -154,7 +154,7 @@ func similarOptions(level int, name string) string {
 	return near.String()
 }
 
-// nearest keeps what is least different, and not too much.
+// nearest returns the names that differ least, if they do not differ too much.
 type nearest struct {
 	limit int
 	found []neighbour

@@ -104,8 +104,8 @@ func (e *encoder) all() ([]byte, error) {
 	return b, nil
 }
 
-// one makes a struct of the first items, and drops them. Fields for which
-// there is no item are zero, but the first must be there.
+// one makes a struct of the first items, and removes them. Fields without an
+// item are zero, but there must be at least one item.
 func (e *encoder) one() ([]byte, error) {
 	if len(e.items) == 0 {
 		return nil, fmt.Errorf("the list is empty")
@@ -134,7 +134,7 @@ func (e *encoder) one() ([]byte, error) {
 	return b, nil
 }
 
-// putField writes a field, and says how many items it took.
+// putField writes a field, and returns how many items it took.
 func putField(field byte, b []byte, items []any) (int, error) {
 	switch field {
 	case '4', '6':
@@ -186,7 +186,8 @@ func putAddr(b []byte, items []any) (int, error) {
 	return len(b), nil
 }
 
-// ipOf is the IP address that an item is; false if it is something else.
+// ipOf returns the IP address that an item stands for; ok is false if it is
+// something else.
 func ipOf(item any) (netip.Addr, bool, error) {
 	if ip, ok := item.(netip.Addr); ok {
 		return ip, true, nil
@@ -210,11 +211,12 @@ func putSockaddr(b []byte, item any) error {
 	if err := sa.encode(AddrFrom(netip.AddrPortFrom(ip, 0))); err != nil {
 		return err
 	}
-	copy(b, unsafe.Slice((*byte)(unsafe.Pointer(&sa.raw)), sa.len))
+	copy(b, unsafe.Slice((*byte)(unsafe.Pointer(&sa.Raw)), sa.Len))
 	return nil
 }
 
-// deviceIndex is an interface's index, from that or its name; nil is none.
+// deviceIndex returns the index of an interface, given by its index or name;
+// nil means none.
 func deviceIndex(item any) (uint32, error) {
 	if r := reflect.ValueOf(item); r.Kind() == reflect.String {
 		return interfaces.index(r.String())

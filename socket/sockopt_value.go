@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A form is how a value looks in Go and in the kernel.
+// A form says how a value looks in Go and in the kernel.
 type form struct {
 	kind   SockoptKind
 	takes  string                    // for the documentation, if the kind says too little
@@ -22,7 +22,7 @@ type form struct {
 	decode func([]byte) any          // of what the kernel gave, which may be less than expected
 }
 
-// describe says what values an option takes and gives.
+// describe returns what values an option takes and gives.
 func (f *form) describe() string {
 	if f.takes == "" {
 		return string(f.kind)
@@ -125,8 +125,8 @@ var (
 	errNoInt = fmt.Errorf("an integer is needed")
 )
 
-// integer is v as an integer of a number of bits, signed or not. Interpreters
-// may have all numbers as floats, and booleans for 0 and 1.
+// integer returns v as an integer of a number of bits, signed or not.
+// Interpreters may have all numbers as floats, and booleans for 0 and 1.
 func integer(v any, bits int) (int64, error) {
 	r := reflect.ValueOf(v)
 	var n int64
@@ -211,7 +211,7 @@ func encodeBytes(v any) ([]byte, error) {
 	return b, nil
 }
 
-// milliseconds is v as a number of milliseconds; nil is 0.
+// milliseconds returns v as a number of milliseconds; nil means 0.
 func milliseconds(v any) (float64, error) {
 	if d, ok := v.(time.Duration); ok {
 		return millis(d), nil
@@ -231,7 +231,7 @@ func milliseconds(v any) (float64, error) {
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// timeoutOf is the timeout that a value stands for: see Setsockopt.
+// timeoutOf returns the timeout that a value stands for: see Setsockopt.
 func timeoutOf(v any) (time.Duration, error) {
 	ms, err := milliseconds(v)
 	switch {
@@ -314,7 +314,7 @@ func encodeMSFilter(v any) ([]byte, error) {
 	return append(b, sources...), nil
 }
 
-// itemsOf is a list of any kind as a slice.
+// itemsOf returns a list of any kind as a slice.
 func itemsOf(v any) ([]any, bool) {
 	r := reflect.ValueOf(v)
 	if k := r.Kind(); k != reflect.Slice && k != reflect.Array {
@@ -327,7 +327,8 @@ func itemsOf(v any) ([]any, bool) {
 	return items, true
 }
 
-// unsigned is the number that the kernel gave, in as many bytes as it chose.
+// unsigned returns the number that the kernel gave, in as many bytes as it
+// chose.
 func unsigned(b []byte) uint64 {
 	switch {
 	case len(b) >= 8:
@@ -355,7 +356,7 @@ func putUint(b []byte, n uint64, order binary.ByteOrder) {
 	}
 }
 
-// show is a value for an error message, shortened.
+// show returns a value for an error message, shortened.
 func show(v any) string {
 	const most = 60
 	s := fmt.Sprintf("%#v", v)

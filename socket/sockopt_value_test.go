@@ -12,6 +12,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -141,12 +142,17 @@ func TestSockoptValues(t *testing.T) {
 		require.Equal(t, []int{1, 0}, got)
 	}
 
-	// An option without a value.
-	require.NoError(t, s.Setsockopt(nil, "SO_ATTACH_FILTER", []int{6, 0, 0, 0xffff}))
-	require.NoError(t, s.Setsockopt(nil, "SO_DETACH_FILTER", nil))
-	v, err = s.Getsockopt(nil, "SO_ATTACH_FILTER")
-	require.NoError(t, err)
-	require.Equal(t, []int{}, v)
+	t.Run("an option without a value", func(t *testing.T) {
+		err := s.Setsockopt(nil, "SO_ATTACH_FILTER", []int{6, 0, 0, 0xffff})
+		if errors.Is(err, unix.EPERM) {
+			t.Skipf("skipped: %v", err)
+		}
+		require.NoError(t, err)
+		require.NoError(t, s.Setsockopt(nil, "SO_DETACH_FILTER", nil))
+		v, err := s.Getsockopt(nil, "SO_ATTACH_FILTER")
+		require.NoError(t, err)
+		require.Equal(t, []int{}, v)
+	})
 }
 
 // Set and get agree with the kernel's own view, where a helper of x/sys has one.
@@ -184,7 +190,7 @@ func TestSockoptAgainstSys(t *testing.T) {
 // Every way to write a multicast membership; leaving it proves that it was
 // joined.
 func TestSockoptMemberships(t *testing.T) {
-	udp, udp6 := newUDP(t, Inet), newUDP(t, Inet6)
+	udp := newUDP(t, Inet)
 	for _, v := range []any{
 		[]string{"239.1.2.3", "127.0.0.1"},
 		[]any{"239.1.2.3", "0.0.0.0", "lo"},
@@ -199,14 +205,6 @@ func TestSockoptMemberships(t *testing.T) {
 		require.NoError(t, udp.Setsockopt("ip", "IP_DROP_MEMBERSHIP", v), "%v", v)
 		require.ErrorIs(t, udp.Setsockopt("ip", "IP_DROP_MEMBERSHIP", v), unix.EADDRNOTAVAIL)
 	}
-	for _, v := range []any{
-		[]any{"ff02::1234", "lo"},
-		[]any{"ff02::1234", 1},
-		[]int{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 1},
-	} {
-		require.NoError(t, udp6.Setsockopt("ipv6", "IPV6_JOIN_GROUP", v), "%v", v)
-		require.NoError(t, udp6.Setsockopt("ipv6", "IPV6_DROP_MEMBERSHIP", v), "%v", v)
-	}
 	source := []string{"239.1.2.3", "127.0.0.1", "127.0.0.9"}
 	require.NoError(t, udp.Setsockopt("ip", "IP_ADD_SOURCE_MEMBERSHIP", source))
 	require.NoError(t, udp.Setsockopt("ip", "IP_DROP_SOURCE_MEMBERSHIP", source))
@@ -216,11 +214,24 @@ func TestSockoptMemberships(t *testing.T) {
 	require.NoError(t, udp.Setsockopt("ip", "IP_MSFILTER", []any{"239.1.2.4", "127.0.0.1", 0, "127.0.0.8", "127.0.0.7"}))
 	require.NoError(t, udp.Setsockopt("ip", "IP_UNBLOCK_SOURCE", []any{"239.1.2.4", "127.0.0.1", "127.0.0.7"}))
 	require.NoError(t, udp.Setsockopt("ip", "MCAST_LEAVE_GROUP", group))
-	require.NoError(t, udp6.Setsockopt("ipv6", "MCAST_JOIN_GROUP", []any{1, "ff02::1234"}))
 	require.NoError(t, udp.Setsockopt("ip", "IP_MULTICAST_IF", []any{"0.0.0.0", "127.0.0.1", 1}))
 	v, err := udp.Getsockopt("ip", "IP_MULTICAST_IF")
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1", v)
+
+	t.Run("IPv6", func(t *testing.T) {
+		machine.NeedIPv6(t)
+		udp := newUDP(t, Inet6)
+		for _, v := range []any{
+			[]any{"ff02::1234", "lo"},
+			[]any{"ff02::1234", 1},
+			[]int{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 1},
+		} {
+			require.NoError(t, udp.Setsockopt("ipv6", "IPV6_JOIN_GROUP", v), "%v", v)
+			require.NoError(t, udp.Setsockopt("ipv6", "IPV6_DROP_MEMBERSHIP", v), "%v", v)
+		}
+		require.NoError(t, udp.Setsockopt("ipv6", "MCAST_JOIN_GROUP", []any{1, "ff02::1234"}))
+	})
 }
 
 // KERNEL.md's first table.

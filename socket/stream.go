@@ -10,22 +10,23 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
 
-// An UnsentError is the error of ReadFrom and WriteTo when bytes were already
-// taken from the source and could not be sent on. They are here, and nowhere
-// else.
+// An UnsentError is the error of ReadFrom and WriteTo when they have taken
+// bytes from the source and could not send them on. Only the error still has
+// these bytes.
 type UnsentError struct {
 	Unsent []byte // taken, and not sent
 	Err    error  // why: an *Error if it was the socket's
 }
 
-// Error is the text of Err.
+// Error returns the text of Err.
 func (e *UnsentError) Error() string { return e.Err.Error() }
 
-// Unwrap is Err.
+// Unwrap returns Err.
 func (e *UnsentError) Unwrap() error { return e.Err }
 
 // Timeout reports whether the time to send was up.
@@ -35,13 +36,14 @@ func (e *UnsentError) Timeout() bool {
 }
 
 // ReadFrom sends what r has, up to its end, for io.ReaderFrom, and returns how
-// much was sent. Regular files go by sendfile(2), and stream sockets by
-// splice(2), on stream sockets; all else is copied. The timeouts bound each step,
-// as in a loop of Read and Write: a wait for the source, or for the peer to
-// take some of what is there. Each step has the turn of its own direction only, so
-// other calls may come in between. If bytes were taken from r and not sent, the
-// error is an *UnsentError. A broken connection gives EPIPE; in a program that
-// asked to be notified of it, the kernel's SIGPIPE comes too.
+// many bytes it sent. If s is a stream, a regular file goes by sendfile(2), and
+// a stream socket by splice(2); everything else is copied. The timeouts apply
+// to each step, as in a loop of Read and Write: a wait for the source, or for
+// the peer to take some bytes. Each step has the turn of its own direction
+// only, so other calls may come in between. If bytes were taken from r and not
+// sent, the error is an *UnsentError. A broken connection gives EPIPE; sendfile
+// and splice then also raise SIGPIPE, which reaches a program that asked for it
+// by os/signal.
 func (s *Socket) ReadFrom(r io.Reader) (int64, error) {
 	limit := int64(math.MaxInt64)
 	limited, _ := r.(*io.LimitedReader)
@@ -76,8 +78,9 @@ func (s *Socket) readFrom(r io.Reader, limit int64) (int64, error) {
 }
 
 // WriteTo writes what the socket receives to w, up to the end of the stream,
-// for io.WriterTo, and returns how much was written. To another stream socket
-// the bytes go by splice(2). Timeouts, turns and errors are as for ReadFrom.
+// for io.WriterTo, and returns how many bytes it wrote. If both are stream
+// sockets, the bytes go by splice(2). Timeouts, turns and errors are as for
+// ReadFrom.
 func (s *Socket) WriteTo(w io.Writer) (int64, error) {
 	if sink, ok := w.(*Socket); ok && sink.core.stream() {
 		if n, err, ok := sink.spliceFrom(s, math.MaxInt64); ok {
@@ -87,8 +90,9 @@ func (s *Socket) WriteTo(w io.Writer) (int64, error) {
 	return copyTo(w, s, math.MaxInt64)
 }
 
-// copySize is the buffer of a copy; fileStep the most that one sendfile(2)
-// sends, so that a fast peer does not keep a thread in the kernel for long.
+// copySize is the size of a copy's buffer. fileStep is the most that one
+// sendfile(2) sends, so that a fast peer does not keep a thread in the kernel
+// for long.
 const (
 	copySize = 64 << 10
 	fileStep = 4 << 20
@@ -96,8 +100,8 @@ const (
 
 var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
 
-// copyTo is io.Copy without the faces that would call it again, and reports
-// what was read and not written.
+// copyTo is io.Copy, but it does not call ReadFrom or WriteTo again, and it
+// reports what it has read and not written.
 func copyTo(w io.Writer, r io.Reader, limit int64) (n int64, err error) {
 	buf := copyBuffers.Get().(*[copySize]byte)
 	defer copyBuffers.Put(buf)
@@ -123,7 +127,7 @@ func copyTo(w io.Writer, r io.Reader, limit int64) (n int64, err error) {
 	return n, nil
 }
 
-// unsent is an error with a copy of what it left behind, if that is something.
+// unsent adds a copy of the unsent bytes to an error, if there are any.
 func unsent(rest []byte, err error) error {
 	if len(rest) == 0 {
 		return err
@@ -131,8 +135,8 @@ func unsent(rest []byte, err error) error {
 	return &UnsentError{Unsent: append([]byte(nil), rest...), Err: err}
 }
 
-// sendFile is ReadFrom by sendfile(2). It is not ok, and nothing was sent, if
-// the kernel cannot do that with the file.
+// sendFile is ReadFrom by sendfile(2). If the kernel cannot do that with the
+// file, ok is false and nothing was sent.
 func (s *Socket) sendFile(f *os.File, limit int64) (total int64, err error, ok bool) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return 0, nil, false
@@ -142,7 +146,7 @@ func (s *Socket) sendFile(f *os.File, limit int64) (total int64, err error, ok b
 		return 0, err, true
 	}
 	c := s.core
-	// Control keeps the file open meanwhile.
+	// Control keeps the file open while it is used.
 	closed := conn.Control(func(source uintptr) {
 		for total < limit {
 			if err = c.takeOwed(); err != nil {
@@ -172,13 +176,14 @@ func (s *Socket) sendFile(f *os.File, limit int64) (total int64, err error, ok b
 	return total, nil, true
 }
 
-// cannotMove reports whether sendfile or splice is not for these descriptors.
+// cannotMove reports whether sendfile or splice does not work on these
+// descriptors.
 func cannotMove(err error) bool {
 	return err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP || err == noPipe
 }
 
-// spliceFrom is ReadFrom by splice(2), through a pipe, as the kernel needs. It is
-// not ok, and nothing was taken, if the kernel cannot do that.
+// spliceFrom is ReadFrom by splice(2), through a pipe, as the kernel requires.
+// If the kernel cannot do that, ok is false and nothing was taken.
 func (s *Socket) spliceFrom(source *Socket, limit int64) (total int64, err error, ok bool) {
 	if !source.core.stream() {
 		return 0, nil, false
@@ -213,8 +218,8 @@ func (s *Socket) spliceFrom(source *Socket, limit int64) (total int64, err error
 	return total, nil, true
 }
 
-// sendInput sends what the source has read ahead: it comes before what is in
-// the kernel.
+// sendInput sends what the source has read ahead, because that comes before
+// what is in the kernel.
 func (s *Socket) sendInput(source *Socket, limit int64) (total int64, err error) {
 	buf := copyBuffers.Get().(*[copySize]byte)
 	defer copyBuffers.Put(buf)
@@ -232,8 +237,9 @@ func (s *Socket) sendInput(source *Socket, limit int64) (total int64, err error)
 	return total, nil
 }
 
-// spliceIn takes bytes into a pipe, which it returns if there are any. While it
-// waits it has none: pipes are dear, and most connections wait.
+// spliceIn takes bytes into a pipe, and returns the pipe if there are any. It
+// holds no pipe while it waits, because pipes are few and most connections
+// wait.
 func (s *Socket) spliceIn(most int) (p *pipe, n int, err error) {
 	first := func() (bool, error) { return false, s.core.receivable(0) }
 	err = s.waitRecv(turn{first: first}, func(fd int, _ bool) (bool, syscall.Errno) {
@@ -242,7 +248,7 @@ func (s *Socket) spliceIn(most int) (p *pipe, n int, err error) {
 		}
 		var errno syscall.Errno
 		n, errno = splice(fd, p.in, most)
-		raceReceived(nil)
+		sys.RaceReceived(nil)
 		if n == 0 {
 			p.free()
 			p = nil
@@ -252,13 +258,13 @@ func (s *Socket) spliceIn(most int) (p *pipe, n int, err error) {
 	return p, n, err
 }
 
-// spliceOut sends n bytes out of the pipe.
+// spliceOut sends n bytes from the pipe.
 func (s *Socket) spliceOut(p *pipe, n int) (sent int, err error) {
 	for sent < n {
 		if err := s.core.takeOwed(); err != nil {
 			return sent, err
 		}
-		raceSending()
+		sys.RaceSending()
 		err = s.wait(loop.Write, s.core.sendTimeout.get(), func(fd int) (bool, syscall.Errno) {
 			k, errno := splice(p.out, fd, n-sent)
 			sent += k
@@ -271,19 +277,19 @@ func (s *Socket) spliceOut(p *pipe, n int) (sent int, err error) {
 	return sent, nil
 }
 
-// A pipe is what splice(2) moves bytes through. It is pooled, empty; one that
-// is forgotten is closed.
+// A pipe carries the bytes of a splice. Empty pipes are pooled. A pipe that is
+// forgotten is closed.
 type pipe struct{ out, in int }
 
 const (
-	// pipeSize is how much a pipe holds, if the system allows that many pages:
-	// the more, the fewer steps. It is the most that anybody may ask for by
-	// default (/proc/sys/fs/pipe-max-size).
+	// pipeSize is how many bytes a pipe holds, if the system allows that many
+	// pages. More bytes mean fewer steps. It is the most that a user may ask
+	// for by default (/proc/sys/fs/pipe-max-size).
 	pipeSize = 1 << 20
-	// mostPipes is half of what all programs of a user may have of such pipes
-	// by default (/proc/sys/fs/pipe-user-pages-soft). Beyond it there is copying.
+	// mostPipes is half of the pipes of this size that a user may have by
+	// default (/proc/sys/fs/pipe-user-pages-soft). Beyond it, bytes are copied.
 	mostPipes = 32
-	// noPipe is the errno for that.
+	// noPipe is the errno that says so.
 	noPipe = unix.ENFILE
 )
 
@@ -292,7 +298,8 @@ var (
 	pipeCount atomic.Int32 // how many pipes there are
 )
 
-// takePipe returns nil if there are too many, or none that is worth it.
+// takePipe returns nil if there are too many pipes, or if the system gives only
+// small ones.
 func takePipe() *pipe {
 	if p, _ := pipes.Get().(*pipe); p != nil {
 		return p
@@ -311,7 +318,7 @@ func takePipe() *pipe {
 		unix.Close(fds[1])
 		pipeCount.Add(-1)
 	}
-	// A smaller pipe does as well, in more steps, down to the size of a copy.
+	// A smaller pipe works too, in more steps, down to the size of a copy.
 	if _, err := unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, pipeSize); err != nil {
 		if size, _ := unix.FcntlInt(uintptr(fds[0]), unix.F_GETPIPE_SZ, 0); size < copySize {
 			closePipe(fds)
@@ -325,7 +332,7 @@ func takePipe() *pipe {
 
 func (p *pipe) free() { pipes.Put(p) }
 
-// drain takes out the n bytes that are left.
+// drain removes the n bytes that are left.
 func (p *pipe) drain(n int) []byte {
 	rest := make([]byte, n)
 	done := 0
@@ -334,7 +341,7 @@ func (p *pipe) drain(n int) []byte {
 		if err == unix.EINTR {
 			continue
 		}
-		if err != nil || k <= 0 { // it cannot be: they are there
+		if err != nil || k <= 0 { // cannot happen, because the bytes are there
 			break
 		}
 		done += k
@@ -344,8 +351,8 @@ func (p *pipe) drain(n int) []byte {
 
 // Writev sends all the buffers, one after the other, as one Write would:
 // writev(2), in several calls if there are more than the kernel takes in one.
-// On a socket with messages they are one message; there may be 1024 then
-// (EMSGSIZE). The buffers are not changed.
+// On a socket with messages they become one message, of 1024 buffers at most
+// (EMSGSIZE). Writev does not change the buffers.
 func (s *Socket) Writev(bufs [][]byte) (int, error) {
 	if !s.core.stream() {
 		n, err := s.sendMsg(&Message{Buffers: bufs}, 0)
@@ -399,7 +406,7 @@ func (s *Socket) writev(bufs [][]byte) (total int, err error) {
 
 // sendfile is sendfile(2), from the file's offset on, which it moves.
 func sendfile(to, from, most int) (int, syscall.Errno) {
-	raceSending()
+	sys.RaceSending()
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_SENDFILE, uintptr(to), uintptr(from), 0, uintptr(most), 0, 0)
 		if errno == 0 {

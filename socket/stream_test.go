@@ -24,7 +24,7 @@ func streams(t testing.TB, family Family) (a, b *Socket) {
 		a, b, err = Pair(Unix, Stream, 0)
 		require.NoError(t, err)
 	} else {
-		l, err := New(Inet, Stream, 0, Address("127.0.0.1"))
+		l, err := Config{Address: "127.0.0.1"}.New(Inet, Stream, 0)
 		require.NoError(t, err)
 		defer l.Close()
 		require.NoError(t, l.Listen(1))

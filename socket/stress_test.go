@@ -50,7 +50,7 @@ var tasks = []task{
 	{"context", func(s *Socket, _ Addr) error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 		defer cancel()
-		_, err := s.With(ctx).Recv(make([]byte, 16), 0)
+		_, err := s.WithContext(ctx).Recv(make([]byte, 16), 0)
 		return err
 	}},
 	{"shutdown", func(s *Socket, _ Addr) error { return s.Shutdown(rand.IntN(3)) }},
@@ -60,6 +60,7 @@ var tasks = []task{
 // All pairs of calls, on sockets in every state, many times each: then a Close
 // ends them all, and nothing is left. Whatever they return, each has an errno.
 func TestPairsOfCalls(t *testing.T) {
+	collectAll() // what earlier tests have forgotten
 	before := descriptors(t)
 	open := map[string]func(t *testing.T) (s, peer *Socket){
 		"tcp":  tcpPair,
@@ -127,11 +128,12 @@ func soonClosed(t *testing.T, done chan struct{}, pair []task) {
 	}
 }
 
-// Connections that come and go under traffic, with everything that may happen
-// to them, for as long as the flag says. Each direction carries bytes of its
-// own, one after the other: none is lost, doubled, or another connection's, as
-// long as nobody but the reader takes any.
+// Connections come and go under traffic, with everything that may happen to
+// them, for as long as the flag says. Each direction carries bytes of its own
+// in a known order. As long as only the reader takes any, none is lost, comes
+// twice, or belongs to another connection.
 func TestStress(t *testing.T) {
+	collectAll()
 	before := descriptors(t)
 	end := time.Now().Add(*stressTime)
 	var all sync.WaitGroup

@@ -12,14 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The methods here read through the socket's input buffer. What they can take
-// from there costs no system call; otherwise they make one real read at a time
-// for as much as the buffer holds, and wait for it within the receive timeout.
+// The methods in this file read through the socket's input buffer. They take
+// what is there without a system call. If it is not enough, they make one real
+// read at a time, for as much as the buffer holds, and wait for it within the
+// receive timeout.
 //
-// Of other types than stream, a read takes one message into the buffer. What
-// does not fit (MaxString) is lost, as recv(2) has it. A message is a whole:
-// characters and lines end with it. SO_RCVLOWAT is for Read and Fread: the others
-// know themselves how much they need.
+// On other types than stream, a read takes one message into the buffer. What
+// does not fit (MaxString) is lost, as with recv(2). Characters and lines end
+// with their message. Only Read and Fread obey SO_RCVLOWAT: the others know how
+// much they need.
 
 var (
 	_ io.Reader       = (*Socket)(nil)
@@ -27,16 +28,17 @@ var (
 	_ io.StringWriter = (*Socket)(nil)
 )
 
-// Fread reads into buf: first what is buffered, a pushed-back character before
-// all, without a system call; if there is nothing, what one real read gives,
-// within the receive timeout (EAGAIN): of a stream no less than SO_RCVLOWAT. It
-// returns io.EOF at the end of a stream. An empty buf reads nothing.
+// Fread reads into buf. If anything is buffered, it takes from that, a
+// pushed-back character first, without a system call. Else it takes what one
+// real read gives, within the receive timeout (EAGAIN): on a stream no less
+// than SO_RCVLOWAT. It returns io.EOF at the end of a stream. An empty buf
+// reads nothing.
 func (s *Socket) Fread(buf []byte) (int, error) { return s.recvAs("fread", buf, 0) }
 
 // Read is Fread, for io.Reader.
 func (s *Socket) Read(buf []byte) (int, error) { return s.recvAs("read", buf, 0) }
 
-// readAhead is Fread where something may have been read ahead.
+// readAhead is Fread for a socket that may have buffered input.
 func (s *Socket) readAhead(buf []byte) (int, error) {
 	if len(buf) == 0 {
 		return 0, nil
@@ -53,12 +55,13 @@ func (s *Socket) readAhead(buf []byte) (int, error) {
 	return n + ahead, err
 }
 
-// ReadRune reads one character in UTF-8, and says how many bytes it took. Bytes
-// that are no UTF-8 give utf8.RuneError with their number and EILSEQ, and the
-// next call goes on behind them: each error stands for one maximal subpart, by
-// the Unicode Standard's table 3-8. The end of a stream inside a sequence is
-// such an error too; otherwise it is io.EOF. A timeout (EAGAIN) inside a sequence
-// loses the sequence, as the class has it; an interruption (EINTR) does not.
+// ReadRune reads one character in UTF-8, and returns how many bytes it took.
+// Bytes that are not UTF-8 give utf8.RuneError, their number, and EILSEQ; the
+// next call continues behind them. Each such error stands for one maximal
+// subpart, as in table 3-8 of the Unicode Standard. So does the end of a stream
+// inside a sequence; elsewhere the end is io.EOF. A timeout (EAGAIN) inside a
+// sequence loses the sequence, as in the class; an interruption (EINTR) does
+// not.
 func (s *Socket) ReadRune() (r rune, size int, err error) {
 	const op = "read-char"
 	whole := !s.core.stream()
@@ -95,10 +98,11 @@ func (s *Socket) ReadRune() (r rune, size int, err error) {
 	return r, size, nil
 }
 
-// ReadString returns all that is buffered, or, if that is nothing, what one
-// real read gives, within the receive timeout (EAGAIN). Newlines stay in it, and
-// the bytes are what they are: a character may be cut at the end. It returns io.EOF at the end of a stream; an
-// empty message is an empty string.
+// ReadString returns everything that is buffered. If that is nothing, it
+// returns what one real read gives, within the receive timeout (EAGAIN).
+// Newlines stay in the string. The string may end in the middle of a character.
+// At the end of a stream the error is io.EOF; an empty message is an empty
+// string.
 func (s *Socket) ReadString() (string, error) {
 	var all string
 	err := s.consume(func(in *input, now moment) bool {
@@ -115,22 +119,28 @@ func (s *Socket) ReadString() (string, error) {
 
 // ReadLine returns the next line, without the newline, or the carriage return
 // and newline, that end it. The last line of a stream or message may lack them:
-// then EOF already says true, and the next call returns io.EOF. When its time
-// is up, or it is interrupted, nothing is lost: what came stays buffered.
+// then EOF already says true, and the next call returns io.EOF. A timeout
+// (EAGAIN) or an interruption (EINTR) loses nothing: what came stays buffered.
 //
-// A line may have max bytes (default: MaxLine) before its newline. A longer one
-// is refused with EMSGSIZE, and stays buffered as far as it was read: for Fread
-// or ReadString to take, or ReadLine with a greater max. The buffer grows to
-// twice max at most.
-func (s *Socket) ReadLine(max ...int) (string, error) {
-	const op = "read-line"
-	bound := 0
-	switch {
-	case len(max) > 1, len(max) == 1 && (max[0] < 1 || max[0] > greatestSize):
-		return "", invalid(op, fmt.Sprint(max), unix.EINVAL, "one size, from 1 to 2^28")
-	case len(max) == 1:
-		bound = max[0]
+// A line may have MaxLine bytes before its newline. A longer one is EMSGSIZE,
+// and stays buffered as far as it was read: for Fread or ReadString to take, or
+// ReadLineMax with a greater maximum. The buffer grows to twice the maximum at
+// most.
+func (s *Socket) ReadLine() (string, error) { return s.readLine(0) }
+
+// ReadLineMax reads a line as ReadLine does, of at most max bytes, 1 to 2^28,
+// whatever MaxLine is. Another max is EINVAL.
+func (s *Socket) ReadLineMax(max int) (string, error) {
+	if max < 1 || max > greatestSize {
+		return "", invalid(opReadLine, strconv.Itoa(max), unix.EINVAL, "a size is 1 to 2^28 bytes")
 	}
+	return s.readLine(max)
+}
+
+const opReadLine = "read-line"
+
+// readLine reads a line of at most bound bytes, or MaxLine bytes if bound is 0.
+func (s *Socket) readLine(bound int) (string, error) {
 	whole := !s.core.stream()
 	var line string
 	var long error
@@ -145,7 +155,7 @@ func (s *Socket) ReadLine(max ...int) (string, error) {
 		}
 		switch {
 		case n > bound:
-			long = invalid(op, "", unix.EMSGSIZE, "a line of more than "+strconv.Itoa(bound)+" bytes; it stays in the buffer")
+			long = invalid(opReadLine, "", unix.EMSGSIZE, "a line of more than "+strconv.Itoa(bound)+" bytes; it stays in the buffer")
 			return true
 		case end == 1:
 			line = string(bytes.TrimSuffix(data[:n], []byte{'\r'}))
@@ -158,13 +168,14 @@ func (s *Socket) ReadLine(max ...int) (string, error) {
 		return true
 	}, nil)
 	if err != nil {
-		return "", s.core.failed(op, "", err)
+		return "", s.core.failed(opReadLine, "", err)
 	}
 	return line, long
 }
 
-// newline finds the first newline in what is buffered, and remembers how far
-// it looked: a line that comes byte by byte is not looked through each time.
+// newline returns where the first buffered newline is, or -1. It remembers how
+// far it has looked, so that a line that comes byte by byte is not searched
+// from its start each time.
 func (in *input) newline() int {
 	data := in.bytes()
 	seen := max(int(in.scanned-in.r), 0)
@@ -177,24 +188,24 @@ func (in *input) newline() int {
 	return -1
 }
 
-// A moment is when a step of consume looks at the buffer.
+// A moment says when a step of consume looks at the buffer.
 type moment int
 
 const (
 	beforeRead moment = iota
-	afterRead         // something came; of a message, all of it, which may be nothing
+	afterRead         // after a read; a whole message is there, which may be empty
 	atEnd             // nothing more will come
 )
 
 // consume serves a call from the buffer. step takes what it needs, and reports
-// whether that was there; if not, there is a real read, and another step. When
-// the end or an error comes, a last step may take what came before it, and then
-// the next call is told. late is called when the time is up. All run under the
-// turn to read and under the lock.
+// whether that was there. If not, consume makes a real read and calls step
+// again. At the end of input, or on an error, a last step may take what came
+// before; the next call then returns the end or the error. late runs when the
+// time is up. All run with the turn to read and under the lock.
 func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) error {
 	c := s.core
 	in := c.needInput()
-	var served bool // the last step was the whole call
+	var served bool // the last step completed the call
 	take := func(now moment) bool {
 		served = step(in, now)
 		return served
@@ -226,7 +237,7 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 		for {
 			n, more, errno := in.fill(c, fd)
 			if n == 0 && errno == 0 && c.stream() {
-				errno = syscall.Errno(c.owed.Swap(0)) // what was queued came first
+				errno = syscall.Errno(c.owed.Swap(0)) // the bytes that were queued come first
 			}
 			switch {
 			case errno == unix.EAGAIN:
@@ -257,26 +268,48 @@ func (s *Socket) consume(step func(*input, moment) bool, late func(*input)) erro
 	return nil
 }
 
-// failed makes the error of a call, and notes whether it is the last of the
-// connection. io.EOF stays what it is.
+// failed returns the error of a call, and notes whether it ends the connection.
+// io.EOF is returned as it is.
 func (c *core) failed(op, addr string, err error) error {
 	if err == io.EOF {
 		c.atEnd.Store(true)
 		return err
 	}
-	if errno, ok := err.(syscall.Errno); ok && fatal(errno) && (c.stream() || c.typ == SeqPacket) {
+	if errno, ok := err.(syscall.Errno); ok && c.fatal(errno) {
 		c.atEnd.Store(true)
 	}
 	return fail(op, addr, err)
 }
 
-// fatal reports whether a connection is of no more use after an error. EPIPE is
-// not among them: who has shut down the sending side may still receive.
-func fatal(errno syscall.Errno) bool {
+// fatal reports whether a connection is of no more use after an error.
+func (c *core) fatal(errno syscall.Errno) bool {
+	if !c.stream() && c.typ != SeqPacket {
+		return false
+	}
 	switch errno {
 	case unix.ECONNRESET, unix.ECONNABORTED, unix.ENETRESET, unix.ETIMEDOUT,
 		unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ENETDOWN, unix.EIO:
 		return true
+	case unix.EPIPE:
+		return c.broken()
 	}
 	return false
+}
+
+// broken reports whether EPIPE is the end of a connection. It is not if only the
+// sending side is shut, because the peer may still send; nor if there is input
+// left; nor if there has been no connection yet.
+func (c *core) broken() bool {
+	if c.reg.Use() != nil {
+		return false
+	}
+	defer c.reg.Done()
+	fd := c.reg.FD()
+	return polled(fd, unix.POLLHUP) && queued(fd) == 0 && (c.family == Unix || hasConnected(fd))
+}
+
+// hasConnected reports whether TCP has had an answer from a peer.
+func hasConnected(fd int) bool {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err != nil || info.Segs_in > 0
 }

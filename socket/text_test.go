@@ -282,7 +282,7 @@ func TestReadLineTooLong(t *testing.T) {
 			require.ErrorContains(t, err, "50 bytes")
 			require.Empty(t, line)
 		}
-		line, err = s.ReadLine(bound + 1)
+		line, err = s.ReadLineMax(bound + 1)
 		require.NoError(t, err, "nothing of it was lost")
 		require.Equal(t, long, line)
 		line, err = s.ReadLine()
@@ -295,8 +295,8 @@ func TestReadLineTooLong(t *testing.T) {
 		require.Equal(t, long, all)
 	}
 	s, _ := inputPair(t, Stream)
-	for _, bad := range [][]int{{0}, {-1}, {1, 2}} {
-		_, err := s.ReadLine(bad...)
+	for _, bad := range []int{0, -1, 1<<28 + 1} {
+		_, err := s.ReadLineMax(bad)
 		require.ErrorIs(t, err, unix.EINVAL)
 	}
 }

@@ -2,22 +2,22 @@ package socket
 
 import "unicode/utf8"
 
-// A sequence is what the bytes at the front of a buffer are.
+// A sequence says what the bytes at the front of a buffer are.
 type sequence int
 
 const (
 	complete   sequence = iota // a character
-	incomplete                 // the beginning of one, and nothing after it
-	malformed                  // no UTF-8
+	incomplete                 // the beginning of one, with nothing after it
+	malformed                  // not UTF-8
 )
 
-// decodeRune decodes the character that p, which is not empty, begins with.
-// size is how many bytes the result is about: of a malformed sequence, its
-// maximal subpart, which is the longest beginning of a character, or one byte.
-// Unlike utf8.DecodeRune it tells apart what can still become a character.
+// decodeRune decodes the character at the front of p, which is not empty. size
+// is how many bytes the result is about. For a malformed sequence these are its
+// maximal subpart: the longest beginning of a character, or one byte. Unlike
+// utf8.DecodeRune, it distinguishes bytes that may still become a character.
 func decodeRune(p []byte) (r rune, size int, is sequence) {
-	// The second byte's range keeps out overlong forms, surrogates, and what
-	// is beyond U+10FFFF (the Unicode Standard, table 3-7).
+	// The range of the second byte excludes overlong forms, surrogates, and
+	// numbers beyond U+10FFFF (table 3-7 of the Unicode Standard).
 	b, lo, hi := p[0], byte(0x80), byte(0xBF)
 	switch {
 	case b < utf8.RuneSelf:

@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Fwrite sends all of buf, as Write does. What was read ahead is not affected.
+// Fwrite sends all of buf, as Write does. It leaves the input buffer alone.
 func (s *Socket) Fwrite(buf []byte) (int, error) { return s.sendAs("fwrite", buf, 0) }
 
-// WriteRune sends one character in UTF-8, and says how many bytes it took. What
-// is no character, such as a surrogate, gives EILSEQ, and nothing is sent. When
-// its time is up it may have sent a part: the count says how much.
+// WriteRune sends one character in UTF-8, and returns how many bytes it sent. A
+// number that is not a character, such as a surrogate, is EILSEQ, and nothing
+// is sent. If the time is up, a part may have been sent: the count says how
+// much.
 func (s *Socket) WriteRune(r rune) (int, error) {
 	const op = "write-char"
 	if !utf8.ValidRune(r) {
@@ -25,17 +26,18 @@ func (s *Socket) WriteRune(r rune) (int, error) {
 
 // WriteString sends all of str, as Write does.
 func (s *Socket) WriteString(str string) (int, error) {
-	buf := []byte{} // of an empty string too: an empty message is no mistake
+	buf := []byte{} // not nil, because an empty message may be sent
 	if str != "" {
 		buf = unsafe.Slice(unsafe.StringData(str), len(str))
 	}
 	return s.sendAs("write-string", buf, 0)
 }
 
-// WriteLine sends line and a newline. They leave together: in one segment if
-// they fit, and in one datagram. The count includes the newline.
+// WriteLine sends line and a newline together: in one segment if they fit, and
+// in one datagram. The count includes the newline.
 func (s *Socket) WriteLine(line string) (int, error) {
-	// A copy costs less than gathering the two in the kernel, but for huge lines.
+	// Except for huge lines, a copy costs less than gathering the two in the
+	// kernel.
 	size := len(line) + 1
 	class := classOf(size)
 	block := getBlock(class)

@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A timeout is SO_RCVTIMEO or SO_SNDTIMEO, kept in user space: the kernel
-// ignores both on a non-blocking descriptor. Zero is none; a negative one,
-// which setsockopt(2) accepts and reads back as zero, lets no call wait.
+// A timeout is SO_RCVTIMEO or SO_SNDTIMEO. The socket keeps it, because the
+// kernel ignores both on a non-blocking descriptor. Zero means no limit. A
+// negative one, which setsockopt(2) accepts and reads back as zero, lets no
+// call wait.
 type timeout struct{ d atomic.Int64 }
 
 // get returns the timeout of a call: loop.Forever if none was set.
@@ -28,20 +29,21 @@ func (t *timeout) get() time.Duration {
 func (t *timeout) set(d time.Duration)   { t.d.Store(int64(d)) }
 func (t *timeout) inherit(from *timeout) { t.d.Store(from.d.Load()) }
 
-// SetRecvTimeout bounds the time that a call may wait to receive: SO_RCVTIMEO,
-// for Accept and everything that reads. Zero is no bound, negative is EDOM. The
-// time is the whole call's, however often it waits, but each message's of
-// RecvBatch; a call in progress keeps the bound that it began with. A call whose
-// time is up returns what it has, or EAGAIN: never early, and late by a tenth of
-// a millisecond plus scheduling. See socket(7).
+// SetRecvTimeout sets SO_RCVTIMEO: how long a call may wait to receive. It
+// applies to Accept and every method that reads. Zero means no limit; a
+// negative d is EDOM. All waits of a call have the time together, but each
+// message of RecvBatch has it anew. A call in progress keeps the timeout that
+// it began with. When the time is up, a call returns what it has, or EAGAIN:
+// never early, and late by a tenth of a millisecond plus scheduling. See
+// socket(7).
 func (s *Socket) SetRecvTimeout(d time.Duration) error {
 	return s.setTimeout("SO_RCVTIMEO", &s.core.recvTimeout, d)
 }
 
-// SetSendTimeout bounds the time that a call may wait to send: SO_SNDTIMEO,
-// for Connect and everything that writes; otherwise as SetRecvTimeout. When
-// Connect runs out of time it returns EINPROGRESS, and the connection is still
-// being made.
+// SetSendTimeout sets SO_SNDTIMEO: how long a call may wait to send. It applies
+// to Connect and every method that writes; otherwise it is as SetRecvTimeout.
+// When the time of a Connect is up, it returns EINPROGRESS, and the kernel goes
+// on connecting.
 func (s *Socket) SetSendTimeout(d time.Duration) error {
 	return s.setTimeout("SO_SNDTIMEO", &s.core.sendTimeout, d)
 }
@@ -54,14 +56,15 @@ func (s *Socket) setTimeout(option string, t *timeout, d time.Duration) error {
 	return s.control(op, option, func(int) error { t.set(d); return nil })
 }
 
-// RecvTimeout is what SetRecvTimeout or Setsockopt set, or an accepted socket
-// inherited; 0 is none.
+// RecvTimeout returns the timeout that SetRecvTimeout or Setsockopt has set, or
+// that an accepted socket has inherited. 0 means no limit.
 func (s *Socket) RecvTimeout() time.Duration { return max(s.core.recvTimeout.get(), 0) }
 
-// SendTimeout is for sending what RecvTimeout is for receiving.
+// SendTimeout returns the timeout that SetSendTimeout or Setsockopt has set, or
+// that an accepted socket has inherited. 0 means no limit.
 func (s *Socket) SendTimeout() time.Duration { return max(s.core.sendTimeout.get(), 0) }
 
-// SetDeadline is SetReadDeadline and SetWriteDeadline.
+// SetDeadline calls SetReadDeadline and SetWriteDeadline.
 func (s *Socket) SetDeadline(t time.Time) error {
 	if err := s.SetReadDeadline(t); err != nil {
 		return err
@@ -69,18 +72,18 @@ func (s *Socket) SetDeadline(t time.Time) error {
 	return s.SetWriteDeadline(t)
 }
 
-// SetReadDeadline bounds Accept and everything that reads by a time, as net's
-// method of that name does; the zero time is no bound. Unlike the timeout it
-// holds for calls in progress, too, and wakes them if it has passed; and a call
-// that begins after it returns EAGAIN at once, even if there is something to
-// read. Both may be set: the earlier ends the call. Calls that cannot wait, such
-// as those with MSG_DONTWAIT, do not mind it. Accepted sockets do not inherit it.
+// SetReadDeadline sets the moment at which Accept and every method that reads
+// end, as in package net; the zero time means none. Unlike the timeout, it also
+// applies to calls in progress. A call that begins after it returns EAGAIN at
+// once, even if there is something to read. If a timeout is set too, the
+// earlier one ends the call. Calls that cannot wait, such as those with
+// MSG_DONTWAIT, ignore it. Accepted sockets do not inherit it.
 func (s *Socket) SetReadDeadline(t time.Time) error {
 	return s.setDeadline("set read deadline", loop.Read, t)
 }
 
-// SetWriteDeadline is for Connect and everything that writes what
-// SetReadDeadline is for reading.
+// SetWriteDeadline sets the moment at which Connect and every method that
+// writes end. Otherwise it is as SetReadDeadline.
 func (s *Socket) SetWriteDeadline(t time.Time) error {
 	return s.setDeadline("set write deadline", loop.Write, t)
 }

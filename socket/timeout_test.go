@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -113,11 +114,12 @@ func TestTimeoutIsOfTheWholeCall(t *testing.T) {
 func TestTimeoutsInherited(t *testing.T) {
 	for family, want := range map[Family]time.Duration{Inet: 1, Inet6: 1, Unix: 0} {
 		t.Run(family.String(), func(t *testing.T) {
-			var opts []Option
+			var local Config
 			if family == Inet6 {
-				opts = append(opts, Address("::1"))
+				machine.NeedIPv6(t)
+				local.Address = "::1"
 			}
-			l := listening(t, family, 1, opts...)
+			l := listening(t, family, 1, local)
 			connectedTo(t, l)
 			require.NoError(t, l.SetRecvTimeout(3*time.Second)) // after the connection came
 			require.NoError(t, l.SetSendTimeout(5*time.Second))

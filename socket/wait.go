@@ -9,25 +9,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wait makes a system call that may have to wait. try makes the call once; its
-// EAGAIN means that it should be made again when the direction is ready. more
-// says whether another call might succeed without waiting. When the read side
-// is shut and nothing is left, wait returns nil without try's having succeeded.
+// wait makes a system call that may have to wait for a direction. try makes the
+// call once. If its errno is EAGAIN, wait calls try again when the direction is
+// ready. more says whether another call might succeed without waiting. If the
+// read side is shut and nothing is left to read, wait returns nil although no
+// try has succeeded.
 func (s *Socket) wait(d loop.Direction, limit time.Duration, try func(fd int) (more bool, errno syscall.Errno)) error {
 	return s.waitTurn(d, limit, turn{}, func(fd int, _ bool) (bool, syscall.Errno) { return try(fd) })
 }
 
-// A turn is what is special in a call while it has the turn.
+// A turn says how a call differs from others while it has the turn of its
+// direction.
 type turn struct {
-	// first comes before the system call and any wait for it. It reports
-	// whether that is the whole call; an error is that, too.
+	// first runs before the first try. It reports whether the call is complete;
+	// an error completes it too.
 	first func() (done bool, err error)
-	// expired comes when the time is up, and the last try found nothing.
+	// expired runs when the time is up and the last try found nothing.
 	expired func()
-	// sign is what tells the call to try again.
+	// sign is what the call waits for before it tries again.
 	sign sign
-	// after says that the same call has received something before: an error is
-	// then left to the next call, which may have the turn at once.
+	// after says that this is a later part of a call that has already received
+	// something. The call then leaves an error to the next call of the socket,
+	// which may have the turn at once.
 	after bool
 }
 
@@ -35,11 +38,11 @@ type sign bool
 
 const (
 	readiness sign = false
-	patience  sign = true // nothing but time: the kernel does not report it
+	patience  sign = true // time, because the kernel reports no event
 )
 
-// waitTurn is wait for calls that do more in their turn, or whose result
-// depends on whether they have waited.
+// waitTurn is wait for a call that does more in its turn, or whose result
+// depends on whether it has waited.
 func (s *Socket) waitTurn(d loop.Direction, limit time.Duration, t turn, try func(fd int, waited bool) (more bool, errno syscall.Errno)) error {
 	reg := &s.core.reg
 	call := loop.Call{Timeout: limit, Context: s.ctx}
@@ -61,14 +64,16 @@ func (s *Socket) waitTurn(d loop.Direction, limit time.Duration, t turn, try fun
 	return err
 }
 
-// attempt is what every call does that has the turn: try, park, and try again.
-// It is the one place that does.
+// attempt tries, parks, and tries again, for a call that has the turn. It is
+// the engine of every call that may wait; recvAs and sendAs repeat its first
+// steps for speed (plain.go), and the program's own calls do without it
+// (rawconn.go). ready says whether the first try needs no wait.
 func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, try func(fd int, waited bool) (bool, syscall.Errno)) (more bool, err error) {
 	fd := c.reg.FD()
 	errno := unix.EAGAIN
 	var retry backoff
 	ready = ready || t.sign == patience ||
-		d == loop.Read && c.lowWater.Load() > 1 // less than SO_RCVLOWAT may be there, which is not reported
+		d == loop.Read && c.lowWater.Load() > 1 // epoll does not report input below SO_RCVLOWAT
 	for waited := false; ; waited = true {
 		if ready {
 			if more, errno = try(fd, waited); errno != unix.EAGAIN {
@@ -76,8 +81,8 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 			}
 			if d == loop.Read && c.reg.Broken() && polled(fd, unix.POLLRDHUP) {
 				// A datagram socket or a unix listener whose read side is shut
-				// says EAGAIN for ever; only a blocking call is told of the
-				// end. All that came before that is there for one more try.
+				// says EAGAIN for ever; the kernel tells the end only to a
+				// blocking call. One more try takes what came before the end.
 				if more, errno = try(fd, true); errno == unix.EAGAIN {
 					more, errno = true, 0 // no event tells the next call
 				}
@@ -94,8 +99,8 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 		}
 		if err != nil {
 			if err == loop.ErrTimeout {
-				// What came at the last moment, or before a call that may not
-				// wait at all, is not passed by.
+				// One more try finds what came at the last moment, or before a
+				// call that may not wait at all.
 				more, errno = try(fd, true)
 				if errno == unix.EAGAIN && t.expired != nil {
 					t.expired()
@@ -115,12 +120,12 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 }
 
 // unreadCheck is how often a blocked sender of a connected unix socket asks
-// whether its peer has shut its read side: the kernel wakes a blocking send
-// then, but does not report it as an event.
+// whether its peer has shut its read side. The kernel then wakes a blocking
+// send, but reports no event.
 const unreadCheck = 100 * time.Millisecond
 
-// A backoff is for conditions that the kernel does not report: a unix socket
-// whose peer has a full queue. It is asked again, at growing intervals.
+// A backoff asks again at growing intervals. It is for a condition that the
+// kernel does not report: the full queue of a unix socket's peer.
 type backoff struct{ next time.Duration }
 
 const (
@@ -134,8 +139,7 @@ func (b *backoff) pause(reg *loop.Blocking, d loop.Direction, call *loop.Call) e
 	return reg.Pause(d, call, pause)
 }
 
-// once makes a system call that must not wait, whoever else is at work on the
-// socket.
+// once makes a system call that must not wait, not even for the turn.
 func (s *Socket) once(try func(fd int) (int, syscall.Errno)) (int, error) {
 	defer runtime.KeepAlive(s)
 	if err := s.core.reg.Use(); err != nil {
@@ -150,9 +154,9 @@ func (s *Socket) once(try func(fd int) (int, syscall.Errno)) (int, error) {
 	return n, nil
 }
 
-// settle ends a call that may have transferred something before it failed: then
-// the count is its result, and the error, if the kernel would keep it, is owed
-// to the next call. A unix socket's error the kernel drops.
+// settle returns the result of a call that may have transferred n bytes before
+// it failed. If it has, the count is the result, and the next call reports the
+// error, as the kernel would. On a unix socket the kernel drops the error.
 func (c *core) settle(n int, err error) (int, error) {
 	if n == 0 || err == nil {
 		return n, err
@@ -163,15 +167,16 @@ func (c *core) settle(n int, err error) (int, error) {
 	return n, nil
 }
 
-// leave leaves an error to the next call, whoever makes it, if it is the kernel's.
+// leave keeps an error of the kernel for the next call of the socket.
 func (c *core) leave(err error) {
 	if errno, ok := err.(syscall.Errno); ok && errno != unix.EAGAIN {
 		c.owed.Store(uint32(errno))
 	}
 }
 
-// takeOwed is the error that an earlier call had no way to report, once. A
-// closed socket has none: that it is closed is what its calls say.
+// takeOwed returns the error that an earlier call had no way to report, and
+// forgets it. A closed socket has none, because its calls say that it is
+// closed.
 func (c *core) takeOwed() error {
 	if c.owed.Load() == 0 || c.reg.Use() != nil {
 		return nil
@@ -183,8 +188,8 @@ func (c *core) takeOwed() error {
 	return nil
 }
 
-// owes reports whether an error is owed to a receive: on a stream, what is
-// queued comes before it.
+// owes reports whether a receive must return an owed error now. On a stream,
+// the bytes that are queued come first.
 func (c *core) owes() bool {
 	if c.owed.Load() == 0 {
 		return false
@@ -197,15 +202,15 @@ func (c *core) owes() bool {
 	return n == 0
 }
 
-// polled reports whether any of some events of poll(2) holds.
+// polled reports whether poll(2) says any of the events.
 func polled(fd int, events int16) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	n, err := unix.Poll(fds, 0)
 	return n > 0 && err == nil && fds[0].Revents&events != 0
 }
 
-// pending takes the error that the kernel has to tell, or else is the other
-// one.
+// pending takes the error that the kernel holds for the socket. If there is
+// none, it returns other.
 func pending(fd int, other syscall.Errno) syscall.Errno {
 	if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && errno != 0 {
 		return syscall.Errno(errno)
@@ -213,7 +218,7 @@ func pending(fd int, other syscall.Errno) syscall.Errno {
 	return other
 }
 
-// queued is how many bytes wait to be read.
+// queued returns how many bytes wait to be read.
 func queued(fd int) int {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 	if err != nil {
@@ -222,8 +227,8 @@ func queued(fd int) int {
 	return n
 }
 
-// atMark reports whether out-of-band data comes next: no call reads beyond it
-// and what is before it at once.
+// atMark reports whether out-of-band data comes next. No call reads what is
+// before the mark together with what is behind it.
 func atMark(fd int) bool {
 	at, err := unix.IoctlGetInt(fd, unix.SIOCATMARK)
 	return err == nil && at != 0

@@ -1,23 +1,24 @@
 package timers
 
-// What one Advance may cascade: so many timers for each that it may expire, and a few more so that
-// even a budget of one gets on. A timer of up to 64^4 ticks (4.6 hours of milliseconds) falls three
-// times at most, so four to one keeps up with any usual load.
+// One Advance may cascade cascadePerExpiry timers for each that it may expire, and cascadeAnyhow more, so
+// that even a budget of one makes progress. A timer of up to 64^4 ticks (28 minutes of 0.1 ms) cascades
+// three times at most, unless it crosses a multiple of 64^4, so four for each expiry keeps up with the
+// usual load.
 const (
 	cascadePerExpiry = 4
 	cascadeAnyhow    = 64
 )
 
-// Advance moves the present to the tick now and takes timers that are due, those with a tick at or
-// before now, out of the wheel and into expired, in order of their ticks. It returns how many; they
-// are at rest, and may be scheduled again at once. Timers of one tick come in no particular
-// order, but none is passed over for ever. A now before the present counts as the present.
+// Advance moves the present to the tick now. It takes the timers that are due, that is, whose tick is now
+// or before, out of the wheel, stores them in expired in the order of their ticks, and returns their
+// number n. They may be scheduled again at once. Timers of one tick come in no particular order, but each
+// comes after a finite number of calls. A now before the present counts as the present.
 //
-// The length of expired is the budget of the call. What is filed again on lower levels is bounded
-// likewise, to 4*len(expired)+64 timers, for a million equal timeouts sit in one slot, and to file
-// them in one go would hold up the loop. If more is true, work that is due at now was left: call again
-// soon, with the same now or a later one. Between the calls every method works as always.
-// An empty expired expires nothing, but more still tells whether anything is due.
+// The length of expired bounds the timers of one call. The timers that one call cascades are bounded,
+// too, to 4*len(expired)+64: a million equal timeouts are in one slot, and to cascade them all at once
+// would hold the loop up. If more is true, work that is due was left: call Advance again soon, with the
+// same now or a later one. Between the calls every method works as always. With an empty expired no timer
+// expires, but more still tells whether one is due.
 //
 // Advance leaves its pointers in expired; a caller that keeps the slice may want to clear it.
 func (w *Wheel[T]) Advance(now uint64, expired []*Timer[T]) (n int, more bool) {
@@ -25,7 +26,7 @@ func (w *Wheel[T]) Advance(now uint64, expired []*Timer[T]) (n int, more bool) {
 	budget := cascadePerExpiry*len(expired) + cascadeAnyhow
 	for w.len > 0 {
 		if w.cascading != 0 {
-			// Any of these may be the next to expire, so they come before anything else.
+			// Any timer of this slot may be the next to expire.
 			budget = w.cascade(budget)
 			if w.cascading != 0 {
 				return n, true
@@ -51,8 +52,8 @@ func (w *Wheel[T]) Advance(now uint64, expired []*Timer[T]) (n int, more bool) {
 	return n, false
 }
 
-// cascade files timers of the cascading slot again, no more than budget of them, and returns what
-// is left of the budget. When the slot is empty, unlink has set cascading to zero.
+// cascade moves timers of the cascading slot to lower levels, at most budget of them, and returns the rest
+// of the budget. When the slot is empty, unlink has set cascading to zero.
 func (w *Wheel[T]) cascade(budget int) int {
 	s := &w.slots[w.cascading]
 	for s.head != nil && budget > 0 {
@@ -65,7 +66,7 @@ func (w *Wheel[T]) cascade(budget int) int {
 	return budget
 }
 
-// expire takes timers out of a slot of level 0 and into expired until one of them ends, and
+// expire moves timers from a slot of level 0 to expired until the slot is empty or expired is full, and
 // returns how many.
 func (w *Wheel[T]) expire(index uint16, expired []*Timer[T]) (n int) {
 	s := &w.slots[index]

@@ -17,7 +17,7 @@ func million() int {
 	return 1_000_000
 }
 
-// A million equal timeouts sit in one slot of a high level. No call may file them all.
+// A million equal timeouts are in one slot of a high level. No single call cascades them all.
 func TestCascadeIsBudgeted(t *testing.T) {
 	const budget, when = 256, 3<<18 + 2<<12 + 1<<6 + 5 // falls from level 3 to each one below
 	w := timers.New[struct{}](0)
@@ -46,8 +46,8 @@ func TestCascadeIsBudgeted(t *testing.T) {
 	require.Equal(t, uint64(3*len(all)), w.Refiled(), "one fall a level")
 }
 
-// The cursor is where the present is, in a new wheel and after an Advance over nothing: a tick
-// of the present's 64 then goes to the lowest level straight away.
+// In a new wheel, and after an Advance over nothing, the cursor is at the present: a tick of the same
+// 64 then goes to the lowest level at once.
 func TestNearTimerIsNotCascaded(t *testing.T) {
 	const present = 100_000
 	made, come := timers.New[struct{}](present), timers.New[struct{}](0)
@@ -72,8 +72,8 @@ func TestTimerFallsOnceALevel(t *testing.T) {
 	}
 }
 
-// cascadeHalfway returns a wheel at tick 4096 that has entered the slot of its 500 timers, for ticks
-// 4096+5 and on, two apart, and filed only some of them.
+// cascadeHalfway returns a wheel at tick 4096 that has entered the slot of its 500 timers and has
+// cascaded only some of them. Their ticks are 4096+5, 4096+7 and so on.
 func cascadeHalfway(t *testing.T) (*timers.Wheel[struct{}], []timers.Timer[struct{}]) {
 	w := timers.New[struct{}](0)
 	all := make([]timers.Timer[struct{}], 500)
@@ -125,7 +125,7 @@ func TestCancelDuringCascade(t *testing.T) {
 	require.False(t, more)
 }
 
-// The earliest timer is among those that are not filed yet, the wheel's first slot is a later one.
+// The earliest timer is one of those that have not cascaded yet; the wheel's first slot is later.
 func TestNextDuringCascade(t *testing.T) {
 	w := timers.New[struct{}](0)
 	all := make([]timers.Timer[struct{}], 500)
@@ -207,7 +207,7 @@ func TestTimeDoesNotGoBack(t *testing.T) {
 	require.Equal(t, []uint64{1009}, expired)
 }
 
-// What has expired is the caller's: it may go back in before the next is looked at.
+// A timer that has expired may be scheduled again before the caller looks at the next one.
 func TestExpiredTimerSchedulesItself(t *testing.T) {
 	const period, rounds = 97, 1000
 	w := timers.New[struct{}](0)

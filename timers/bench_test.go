@@ -26,7 +26,7 @@ func backgroundWheel() *timers.Wheel[*int] {
 	return w
 }
 
-// backgroundRuntime starts the same background among the timers of the Go runtime.
+// backgroundRuntime starts as many timers of the Go runtime.
 func backgroundRuntime(b *testing.B) {
 	all := make([]*time.Timer, background)
 	for i := range all {
@@ -39,7 +39,7 @@ func backgroundRuntime(b *testing.B) {
 	})
 }
 
-// BenchmarkStartStop starts one timeout and stops it, the life of nearly every timeout there is.
+// BenchmarkStartStop starts one timeout and stops it, as happens to nearly every timeout.
 func BenchmarkStartStop(b *testing.B) {
 	b.Run("Wheel", func(b *testing.B) {
 		w := backgroundWheel()
@@ -104,8 +104,8 @@ func BenchmarkPushBack(b *testing.B) {
 	})
 }
 
-// BenchmarkAdvance runs a steady load, 100 of the background a tick, each put back when it
-// expires. An operation is the whole life of one timer: start, cascades, expiry.
+// BenchmarkAdvance runs a steady load: 100 timers expire in a tick, and each is scheduled again. An
+// operation is the whole life of one timer: start, cascades, expiry.
 func BenchmarkAdvance(b *testing.B) {
 	w := timers.New[*int](0)
 	all := make([]timers.Timer[*int], background)

@@ -8,10 +8,10 @@ import (
 // Refiled returns how many timers w has cascaded since it was made.
 func (w *Wheel[T]) Refiled() uint64 { return w.refiled }
 
-// Cascading reports whether a slot has been entered and not wholly filed again.
+// Cascading reports whether a slot was entered and still has timers to cascade.
 func (w *Wheel[T]) Cascading() bool { return w.cascading != 0 }
 
-// Stale returns how many slots Next would have to walk, were they first.
+// Stale returns the number of slots that Next would walk if they were first.
 func (w *Wheel[T]) Stale() (n int) {
 	for level := 1; level < levels; level++ {
 		n += bits.OnesCount64(w.occupied[level] & w.stale[level])
@@ -19,7 +19,7 @@ func (w *Wheel[T]) Stale() (n int) {
 	return n
 }
 
-// Check verifies every invariant of the structure, in time linear in its size.
+// Check verifies every invariant of the wheel, in time linear in its size.
 func (w *Wheel[T]) Check() error {
 	count := 0
 	for i := range w.slots {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// horizon is what the six levels reach, in ticks.
+// horizon is the reach of the six levels, in ticks.
 const horizon = 1 << 36
 
 func TestBeyondTheHorizon(t *testing.T) {
@@ -45,7 +45,7 @@ func TestBeyondTheHorizon(t *testing.T) {
 	}
 }
 
-// Timers of the same far tick are filed again within the budget, like those of any level.
+// Timers of one far tick cascade within the budget, as those of any level do.
 func TestFarCascadeIsBudgeted(t *testing.T) {
 	w := timers.New[struct{}](horizon - 1)
 	all := make([]timers.Timer[struct{}], 1000)

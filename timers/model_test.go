@@ -18,7 +18,7 @@ func init() {
 	_ = flag.Set("rapid.steps", "60")
 }
 
-// model is a wheel beside the obvious implementation of one: a table of ticks, sorted at need.
+// model is a wheel and a simple implementation of one: a table of ticks, sorted when needed.
 type model struct {
 	wheel   *timers.Wheel[*item]
 	now     uint64
@@ -72,7 +72,7 @@ func (m *model) due(now uint64) []uint64 {
 	return ticks
 }
 
-// advance advances the wheel and requires of it what Advance promises.
+// advance calls Advance and checks all that its comment promises.
 func (m *model) advance(t require.TestingT, now uint64, budget int) {
 	m.now = max(m.now, now)
 	due := m.due(m.now)
@@ -98,7 +98,7 @@ func (m *model) advance(t require.TestingT, now uint64, budget int) {
 	}
 }
 
-// check compares all that the wheel can be asked with the model.
+// check compares all results of the wheel's methods with the model's.
 func (m *model) check(t require.TestingT) {
 	require.NoError(t, m.wheel.Check())
 	require.Equal(t, m.running, m.wheel.Len())
@@ -220,7 +220,7 @@ func TestWheelAgreesWithSortedList(t *testing.T) {
 	})
 }
 
-// Every pair of a level and a distance from its border, from each kind of cursor.
+// Every level with every distance from its border, from each kind of cursor.
 func TestEveryBorderIsExact(t *testing.T) {
 	for bit := range 64 {
 		border := uint64(1) << bit

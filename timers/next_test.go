@@ -47,7 +47,7 @@ func TestBoundForgetsWhatAnEmptySlotHeld(t *testing.T) {
 	require.False(t, ok)
 }
 
-// A slot is walked only while its minimum is in doubt, and then once.
+// Next walks a slot only while its minimum is stale, and then once.
 func TestNextWalksOnlyForAnAnswer(t *testing.T) {
 	w := timers.New[struct{}](0)
 	var a, b, c timers.Timer[struct{}]
@@ -77,8 +77,8 @@ func TestNextWalksOnlyForAnAnswer(t *testing.T) {
 	}
 }
 
-// Bound walks no list, and Next none on the lowest level, where all have one tick. If they
-// did, this would be over a thousand million steps.
+// Bound walks no slot, and Next walks none on the lowest level, where a slot is one tick. If they
+// did, this test would take over a thousand million steps.
 func TestConstantTimeInAFullSlot(t *testing.T) {
 	for _, tick := range []uint64{50, 5000} {
 		w := timers.New[struct{}](0)
@@ -98,8 +98,8 @@ func TestConstantTimeInAFullSlot(t *testing.T) {
 	}
 }
 
-// A loop that sleeps until Bound wakes for every timer just in time, and in vain at most
-// once a level and timer.
+// A loop that sleeps until Bound wakes at the tick of every timer, and wakes without an expiry at most
+// once for each level and timer.
 func TestSleepUntilBound(t *testing.T) {
 	const count = 2000
 	random := rand.New(rand.NewPCG(3, 4))

@@ -69,7 +69,7 @@ func TestPastCountsAsPresent(t *testing.T) {
 	require.False(t, more)
 }
 
-// A timer that is put back at a tick long past, each time it expires, must not hold up the others.
+// A timer that is scheduled at a past tick each time it expires does not hold the others up.
 func TestPastDoesNotStarve(t *testing.T) {
 	w := timers.New[*string](0)
 	greedy, patient := "greedy", "patient"
@@ -92,7 +92,7 @@ func TestPastDoesNotStarve(t *testing.T) {
 	require.Equal(t, []string{"greedy", "patient", "greedy"}, order)
 }
 
-// The timers of one tick take turns, though each is put back at that very tick.
+// The timers of one tick take turns, even if each is scheduled at that tick again.
 func TestOneTickTakesTurns(t *testing.T) {
 	w := timers.New[*int](0)
 	var all [5]timers.Timer[*int]

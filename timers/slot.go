@@ -5,23 +5,23 @@ import "math/bits"
 const (
 	groupBits     = 6 // bits of a tick that a level resolves
 	slotsPerLevel = 1 << groupBits
-	far           = 6               // the level above the six: a slot for each bit beyond their reach
-	farBit        = far * groupBits // the lowest such bit
+	far           = 6               // the seventh level: a slot for each bit above the six groups
+	farBit        = far * groupBits // the lowest of these bits
 	levels        = far + 1
 )
 
-// slot is a queue of timers: those that came first leave first, so that of the timers of one
-// tick none waits for ever while others are scheduled for that tick anew.
+// slot is a first-in, first-out queue of timers, so that no timer waits for ever while others are
+// scheduled for its tick again and again.
 type slot[T any] struct {
 	head, tail *Timer[T]
 
-	// min is the tick of the earliest timer in the slot, or, if the bit in Wheel.stale is set, a tick
-	// of the slot's span at or before it. It has no meaning while the slot is empty.
+	// min is the tick of the earliest timer in the slot. If the slot's bit in Wheel.stale is set, it is
+	// an earlier tick of the slot's span, or the same. It has no meaning while the slot is empty.
 	min uint64
 }
 
-// place returns the index of the slot that a timer for the tick when, not before the cursor,
-// belongs in. On the levels below far that is (level, value of the group); on far it is (far, bit).
+// place returns the index of the slot for a timer of the tick when, which is not before the cursor:
+// level and value of the group; on the level far, level and bit.
 func (w *Wheel[T]) place(when uint64) uint16 {
 	bit := uint(bits.Len64((when^w.cursor)|1)) - 1 // the highest that differs
 	if bit >= farBit {
@@ -32,8 +32,8 @@ func (w *Wheel[T]) place(when uint64) uint16 {
 	return uint16(level*slotsPerLevel + uint(group))
 }
 
-// start returns the first tick of an occupied slot that the cursor has not entered: its own group
-// (its own bit, on far) put in the place of the cursor's, and all below it zero.
+// start returns the first tick of an occupied slot that the cursor has not entered: the cursor's tick
+// with the slot's group (on far, the slot's bit) in it, and all lower bits zero.
 func (w *Wheel[T]) start(index uint16) uint64 {
 	level, s := uint(index)/slotsPerLevel, uint64(index)%slotsPerLevel
 	if level == far {
@@ -82,7 +82,7 @@ func (w *Wheel[T]) unlink(t *Timer[T]) {
 	} else {
 		s.tail = t.prev
 	}
-	t.next, t.prev = nil, nil // or a timer at rest would keep its old neighbours from being collected
+	t.next, t.prev = nil, nil // else t would keep its old neighbours from being collected
 	switch {
 	case s.head == nil:
 		w.occupied[level] &^= bit

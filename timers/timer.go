@@ -1,13 +1,13 @@
 package timers
 
 // Timer is one timer of a [Wheel]. The zero value is ready for [Wheel.Schedule]. It takes 32 bytes
-// and those of Owner, and is meant to be a field of its owner. While it is scheduled it must not be
-// copied, and only the wheel that it is in may be asked to move or cancel it; no check is made.
+// and those of Owner, and is meant to be a field of its owner. While it is scheduled, do not copy it,
+// and do not give it to another wheel; neither is checked.
 type Timer[T any] struct {
 	_ noCopy
 
-	// Owner leads from an expired timer back to what it belongs to: a pointer, most often. The wheel
-	// does not touch it.
+	// Owner is what the timer belongs to, mostly a pointer: it leads there from an expired timer. The
+	// wheel does not use it.
 	Owner T
 
 	next, prev *Timer[T] // neighbours in the slot; nil at its ends, and when not scheduled
@@ -19,8 +19,9 @@ type Timer[T any] struct {
 // Scheduled reports whether t is in a wheel: scheduled, and neither expired nor cancelled since.
 func (t *Timer[T]) Scheduled() bool { return t.scheduled }
 
-// When returns the tick that t is scheduled for: what was given to [Wheel.Schedule], or the
-// wheel's present at the time if that was later. Once t has left the wheel it is the last such tick.
+// When returns the tick for which t is scheduled: the one that was given to [Wheel.Schedule], or the
+// wheel's present at that time if it was later. After t has left the wheel, When returns the last such
+// tick.
 func (t *Timer[T]) When() uint64 { return t.when }
 
 // noCopy makes go vet report copies of the struct that it is a field of.

@@ -8,17 +8,17 @@ type Wheel[T any] struct {
 	_ noCopy
 
 	now    uint64 // the present: the latest tick that Advance was told
-	cursor uint64 // the tick got to; behind now only while Advance has work left
+	cursor uint64 // the tick up to which the wheel has worked; before now only while Advance has work left
 	len    int
 
-	// cascading is the index of the slot that the cursor has entered and that is not wholly filed
-	// again. Zero is none, for level 0 has nothing below it to cascade to. New timers never enter
-	// this slot (they differ from the cursor in a lower group), so it only drains.
+	// cascading is the index of the slot that the cursor has entered and that still has timers to
+	// cascade. Zero is none, because slot 0 is on level 0, which does not cascade. A new timer never
+	// enters this slot, since it differs from the cursor in a lower group.
 	cascading uint16
 
-	refiled  uint64         // timers cascaded, ever; the tests bound it
+	refiled  uint64         // the number of cascades of timers so far; for the tests
 	occupied [levels]uint64 // bit s of a level: slot s is not empty
-	stale    [levels]uint64 // bit s of a level: a timer of the least tick in slot s has left it
+	stale    [levels]uint64 // bit s of a level: a timer with the slot's min has left it, so min may be too early
 	slots    [levels * slotsPerLevel]slot[T]
 }
 
@@ -27,10 +27,10 @@ func New[T any](now uint64) *Wheel[T] {
 	return &Wheel[T]{now: now, cursor: now}
 }
 
-// Schedule starts t, to expire at the tick when; if t is in this wheel already, it is moved. A
-// tick before the wheel's present (the latest one that [Wheel.Advance] was given) counts as the
-// present: t expires at the next Advance, behind all that was due before. So a timer that is
-// scheduled in the past again and again cannot keep the others from expiring.
+// Schedule starts t, to expire at the tick when; if t is in this wheel already, Schedule moves it. A
+// tick before the wheel's present (the latest tick that [Wheel.Advance] was given) counts as the
+// present: t expires at the next Advance, after all timers that were due before. So a timer that is
+// scheduled in the past again and again does not keep the others from expiring.
 func (w *Wheel[T]) Schedule(t *Timer[T], when uint64) {
 	when = max(when, w.now)
 	slot := w.place(when)
@@ -41,7 +41,7 @@ func (w *Wheel[T]) Schedule(t *Timer[T], when uint64) {
 		w.len++
 		w.link(t, slot)
 	case t.slot == slot:
-		// A long timeout, pushed back a little, mostly stays in its slot.
+		// A long timeout that is moved a little mostly stays in its slot.
 		w.retime(t, when)
 	default:
 		w.unlink(t)

@@ -35,6 +35,12 @@ func main() {
 
 // run returns the process's exit status.
 func run(opts options) int {
+	if opts.reference {
+		if err := lisp.WriteReference(os.Stdout); err != nil {
+			return report(err)
+		}
+		return 0
+	}
 	in := lisp.New(lisp.Options{MaxString: opts.maxString})
 	defer in.Close()
 	if err := in.Set("*args*", opts.args); err != nil {
@@ -103,14 +109,15 @@ func interruptBySignal(cancel context.CancelCauseFunc) (stop func()) {
 	return func() { signal.Stop(signals) }
 }
 
-// report prints an error, if it is one, and returns the exit status for it: that
-// of the function exit, 128 and the signal's number as shells have it, or 1.
+// report prints an error, with the calls that were in progress, and returns the
+// exit status for it: that of the function exit, without a word, 128 and the
+// signal's number as shells have it, or 1.
 func report(err error) int {
 	var exit *lisp.Exit
 	if errors.As(err, &exit) {
 		return exit.Code
 	}
-	fmt.Fprintln(os.Stderr, err)
+	fmt.Fprintln(os.Stderr, describe(err, ""))
 	var s signalled
 	if errors.As(err, &s) {
 		return 128 + int(s.Signal)

@@ -59,14 +59,14 @@ func run(argv []string) int {
 		fmt.Print(usage)
 		return 0
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, interrupt := weirlua.Interruptible()
+	defer interrupt()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt)
 	go func() {
 		<-signals
 		signal.Stop(signals) // the next one ends the process
-		cancel()
+		interrupt()
 	}()
 
 	err = order.execute(ctx, argv[0])
@@ -127,7 +127,7 @@ func parse(argv []string) (o order, err error) {
 // a coroutine, and how many values a stack may hold. A stack's values take
 // memory as they are needed, but its depth takes a byte a call at once.
 const (
-	callDepth      = 1 << 16
+	callDepth      = 1 << 15
 	coroutineDepth = 1 << 12
 	firstValues    = 256
 	mostValues     = 1 << 20
@@ -144,10 +144,10 @@ func (o order) execute(ctx context.Context, program string) error {
 		RegistryGrowStep:    valuesStep,
 	})
 	defer L.Close()
-	L.Options.CallStackSize = coroutineDepth // each coroutine's state takes it from here
-	if err := weirlua.Preload(L); err != nil {
+	if err := weirlua.Preload(L); err != nil { // it keeps the options for the main chunk's protected calls
 		return err
 	}
+	L.Options.CallStackSize = coroutineDepth // each coroutine's state takes it from here
 	L.SetContext(ctx)
 	checkExit(L)
 	o.setArg(L, program)

@@ -49,7 +49,7 @@ func TestCommandLine(t *testing.T) {
 	broken := write("broken.lua", "x = = 1\n")
 	table := write("table.lua", "error {}\n")
 	sayer := write("sayer.lua", "error(setmetatable({}, { __tostring = function() return 'in words' end }))\n")
-	deep := write("deep.lua", "local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end print(f(10000))")
+	deep := write("deep.lua", "local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end print(f(10000), pcall(pcall, f, 10000))")
 	for _, c := range []struct {
 		name   string
 		args   []string
@@ -65,7 +65,7 @@ func TestCommandLine(t *testing.T) {
 		{"the standard input", []string{"-", "a"}, "print(arg[0], ...)", 0, "-\ta\n", nil},
 		{"modules", []string{"-e", `print(require "socket" == require "socket.core", require "socket.unix".stream, require "mime.core".b64("x")) `}, "", 0, "true\tfunction", nil},
 		{"a swap", []string{"-e", "local a, b = 1, 2 a, b = b, a print(a, b)"}, "", 0, "2\t1\n", nil},
-		{"deep calls", []string{deep}, "", 0, "10000\n", nil},
+		{"deep calls", []string{deep}, "", 0, "10000\ttrue\ttrue\t10000\n", nil},
 		{"an exit code", []string{"-e", "os.exit(7)"}, "", 7, "", nil},
 		{"no exit code", []string{"-e", "print(pcall(os.exit, {})) os.exit(true)"}, "", 1, "false\t", []string{"weir-lua: (command line):1: bad argument #1 to exit (number expected, got boolean)", "stack traceback:"}},
 		{"an error", []string{fails}, "", 1, "", []string{"weir-lua: " + fails + ":2: no good", "stack traceback:", "fails.lua:2: in function 'inner'", "fails.lua:4: in main chunk"}},

@@ -107,7 +107,7 @@ func listenAt(ip netip.Addr, port int) (*socket.Socket, error) {
 		family = socket.Inet6
 	}
 	at := socket.AddrFrom(netip.AddrPortFrom(ip, uint16(port)))
-	l, err := socket.New(family, socket.Stream, 0, socket.Bind(at), socket.ReuseAddress())
+	l, err := socket.Config{Bind: at, ReuseAddress: true}.New(family, socket.Stream, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -108,6 +108,6 @@ func (l *link) reset() { l.fail(errors.New("the program stops")) }
 
 // reset closes a connection so that the peer is told that it broke.
 func reset(s *socket.Socket) {
-	_ = s.Setsockopt(nil, "SO_LINGER", []int{1, 0}) // without it the close is a plain one
+	_ = s.SetLinger(0) // without it the close is a plain one
 	s.Close()
 }

@@ -37,7 +37,7 @@ func newProxy(opts options) *proxy {
 
 // serve accepts clients until the context is done, while there are slots.
 func (p *proxy) serve(ctx context.Context, listener *socket.Socket) error {
-	listener = listener.With(ctx) // Accept then ends with the context
+	listener = listener.WithContext(ctx) // Accept then ends with the context
 	pausing := false
 	for {
 		select {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -57,7 +58,7 @@ func NewTCP(t testing.TB) *socket.Socket {
 // Listen returns a TCP socket that listens on a free port of 127.0.0.1.
 func Listen(t testing.TB) *socket.Socket {
 	t.Helper()
-	s, err := socket.New(socket.Inet, socket.Stream, 0, socket.Address("127.0.0.1"))
+	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	l := Keep(t, s, err)
 	require.NoError(t, l.Listen(16))
 	return l
@@ -83,6 +84,12 @@ func Take[T any](t testing.TB, ch <-chan T) T {
 		require.FailNow(t, "no value comes")
 		panic("unreachable")
 	}
+}
+
+// NeedIPv6 skips the test if there is no IPv6 here.
+func NeedIPv6(t testing.TB) {
+	t.Helper()
+	machine.NeedIPv6(t)
 }
 
 // Eventually waits until f returns true. what says in a failure what f waits for.

@@ -33,8 +33,14 @@ func kind(x any) string {
 		return "a list"
 	case *Binary:
 		return "a binary"
-	case *Socket:
-		return "a socket"
+	case *Object:
+		return "an object"
+	case *Class:
+		return "a class"
+	case *Table:
+		return "a hash table"
+	case *Queue:
+		return "a queue"
 	case *Thread:
 		return "a thread"
 	case *Lock:

@@ -94,7 +94,7 @@ func BenchmarkSelect(b *testing.B) {
 			pair(b, in)
 			var idle []any
 			for range n - 1 {
-				s, err := socket.New(socket.Inet, socket.Dgram, 0, socket.Address("127.0.0.1"))
+				s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Dgram, 0)
 				require.NoError(b, err)
 				b.Cleanup(func() { s.Close() })
 				idle = append(idle, s)

@@ -4,25 +4,82 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // An Error is why a program, or the reading of one, failed.
 type Error struct {
-	File string // as it was given to Eval, Load or load; may be empty
-	Line int    // of the innermost form that failed, from 1; 0 if it is not known
-	Msg  string // what failed, without the place
-	Err  error  // what is behind it; may be nil
+	File  string // as it was given to Eval, Load or load; may be empty
+	Line  int    // of the innermost form that failed, from 1; 0 if it is not known
+	Msg   string // what failed, without the place
+	Kind  string // what condition-case knows it by: error, or what signal was given
+	Data  Value  // what signal was given; nil of other errors
+	Err   error  // what is behind it; may be nil
+	Trace []Call // the calls in progress, the innermost first; at most 100
 }
+
+// A Call is a call of a function written in Lisp.
+type Call struct {
+	Name string // of the function, or lambda
+	File string // where it was called; may be empty
+	Line int    // 0 if it is not known, as of a call by a function written in Go
+}
+
+// String says which function, and where it was called.
+func (c Call) String() string {
+	switch at := (&place{c.File, c.Line}); {
+	case c.Line == 0:
+		return "in " + c.Name
+	default:
+		return "in " + c.Name + ", called at " + at.String()
+	}
+}
+
+// maxTrace bounds how many calls an Error keeps.
+const maxTrace = 100
 
 // Error is the place and the message.
 func (e *Error) Error() string {
-	switch {
-	case e.Line == 0:
+	if e.Line == 0 {
 		return e.Msg
-	case e.File == "":
-		return fmt.Sprintf("line %d: %s", e.Line, e.Msg)
 	}
-	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg)
+	return (&place{e.File, e.Line}).String() + ": " + e.Msg
+}
+
+// Backtrace is the error, and a line for each call in progress: the innermost 20,
+// of which those in a row that are alike are one line.
+func (e *Error) Backtrace() string {
+	const most = 20
+	var b strings.Builder
+	b.WriteString(e.Error())
+	lines := 0
+	for rest := e.Trace; len(rest) > 0; lines++ {
+		if lines == most {
+			b.WriteString("\n  ...")
+			return b.String()
+		}
+		same := 1
+		for same < len(rest) && rest[same] == rest[0] {
+			same++
+		}
+		b.WriteString("\n  " + rest[0].String())
+		if same > 1 {
+			fmt.Fprintf(&b, ", and %d more such calls", same-1)
+		}
+		rest = rest[same:]
+	}
+	if len(e.Trace) == maxTrace {
+		b.WriteString("\n  ...")
+	}
+	return b.String()
+}
+
+// String is file:line, or line N where there is no file.
+func (p *place) String() string {
+	if p.file == "" {
+		return fmt.Sprintf("line %d", p.line)
+	}
+	return fmt.Sprintf("%s:%d", p.file, p.line)
 }
 
 // Unwrap is what is behind the error: of an interrupted evaluation the context's
@@ -65,7 +122,7 @@ func wanted(what string, got Value) error {
 // named puts the name of a function or form before an error that has none yet.
 func named(name string, err error) error {
 	switch err.(type) {
-	case nil, *Error, *interruption, *Exit:
+	case nil, *Error, *interruption, *Exit, *thrown:
 		return err
 	}
 	return &Error{Msg: name + ": " + err.Error(), Err: err}
@@ -73,12 +130,17 @@ func named(name string, err error) error {
 
 // locate gives an error the place of a form, unless it has one.
 func locate(err error, at *place) error {
-	e, ok := err.(*Error)
-	switch {
-	case !ok:
+	var e *Error
+	switch known := err.(type) {
+	case *Error:
+		if known.Line != 0 {
+			return err
+		}
+		e = known
+	case *thrown:
+		return err
+	default:
 		e = &Error{Msg: err.Error(), Err: err}
-	case e.Line != 0:
-		return e
 	}
 	if at != nil {
 		e.File, e.Line = at.file, at.line
@@ -86,9 +148,32 @@ func locate(err error, at *place) error {
 	return e
 }
 
-// catchable reports whether catch-error may handle an error.
+// trace notes a call that an error ends. The error has a place already, or gets
+// that of the call.
+func trace(err error, name string, at *place) error {
+	e, ok := locate(err, at).(*Error)
+	if !ok {
+		return err
+	}
+	if len(e.Trace) < maxTrace {
+		c := Call{Name: name}
+		if at != nil {
+			c.File, c.Line = at.file, at.line
+		}
+		e.Trace = append(e.Trace, c)
+	}
+	return e
+}
+
+// A thrown value is on its way from throw to the catch of its tag.
+type thrown struct{ tag, value Value }
+
+func (t *thrown) Error() string { return "throw " + brief(t.tag) }
+
+// catchable reports whether a program may handle an error.
 func catchable(err error) bool {
 	var i *interruption
 	var x *Exit
-	return !errors.As(err, &i) && !errors.As(err, &x)
+	var c *thrown
+	return !errors.As(err, &i) && !errors.As(err, &x) && !errors.As(err, &c)
 }

@@ -63,13 +63,19 @@ func (p *printer) print(v Value, depth int) {
 	}
 }
 
+// prefixes are the short forms of lists of two elements.
+var prefixes = map[string]string{"quote": "'", "quasiquote": "`", "unquote": ",", "unquote-splicing": ",@"}
+
 func (p *printer) list(l *List, depth int) {
 	if depth == maxNesting {
 		p.WriteString("...")
 		return
 	}
-	if s, ok := l.head.(*Symbol); ok && s.name == "quote" && l.len(3) == 2 {
-		p.WriteByte('\'')
+	if s, ok := l.head.(*Symbol); ok && prefixes[s.name] != "" && l.len(3) == 2 {
+		p.WriteString(prefixes[s.name])
+		if inner, ok := l.tail.head.(*Symbol); ok && s.name == "unquote" && inner.name[0] == '@' {
+			p.WriteByte(' ') // or it would be read as ,@
+		}
 		p.print(l.tail.head, depth+1)
 		return
 	}

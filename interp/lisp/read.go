@@ -22,6 +22,7 @@ type reader struct {
 }
 
 func newReader(in *Interp, file, text string) *reader {
+	text = strings.TrimPrefix(text, "\uFEFF") // the byte order mark that some editors write
 	r := &reader{in: in, file: file, text: text, line: 1}
 	if strings.HasPrefix(text, "#!") { // a script that is its own program
 		r.skipLine()
@@ -109,13 +110,100 @@ func (r *reader) form() (Value, error) {
 	case ')':
 		return nil, r.fail(r.line, "a ) without its (")
 	case '\'':
-		return r.quoted()
+		return r.prefixed(1, r.in.quote)
+	case '`':
+		return r.prefixed(1, r.in.quasiquote)
+	case ',':
+		if strings.HasPrefix(r.text[r.pos:], ",@") {
+			return r.prefixed(2, r.in.splice)
+		}
+		return r.prefixed(1, r.in.unquote)
 	case '"':
 		return r.string()
+	case '?':
+		return r.character()
 	case '#':
-		return nil, r.fail(r.line, "%q cannot be read", r.token())
+		return nil, r.foreign()
+	case '[', ']', '{', '}':
+		return nil, r.fail(r.line, "%c is not of this dialect: lists are in ( and )", c)
 	}
 	return r.atom()
+}
+
+// foreign is the error of what begins with #, which has other meanings in other
+// dialects.
+func (r *reader) foreign() error {
+	line := r.line
+	word := r.token()
+	if word == "#" && r.pos < len(r.text) {
+		switch r.text[r.pos] {
+		case '\'':
+			return r.fail(line, "#' is not of this dialect: a function is the value of its name")
+		case '(':
+			return r.fail(line, "#( is not of this dialect: there are lists, and no vectors")
+		}
+	}
+	switch {
+	case strings.HasPrefix(word, "#\\"):
+		return r.fail(line, "%s is not of this dialect: a character is written as ?a", word)
+	case word == "#t" || word == "#f" || word == "#true" || word == "#false":
+		return r.fail(line, "%s is not of this dialect: true is t, and false is nil", word)
+	case strings.HasPrefix(word, "#x"):
+		return r.fail(line, "%s is not of this dialect: a hexadecimal number begins with 0x", word)
+	}
+	return r.fail(line, "%q cannot be read", word)
+}
+
+// character reads ?a or ?\n, which is the character's number.
+func (r *reader) character() (Value, error) {
+	line := r.line
+	rest := r.text[r.pos+1:]
+	c, size := utf8.DecodeRuneInString(rest)
+	switch {
+	case rest == "":
+		return nil, r.incomplete(line, "a character")
+	case c == utf8.RuneError && size == 1, c < ' ', c == 0x7f:
+		r.pos++
+		return nil, r.fail(line, "?%s: there is no such character; a space is ?\\s", strconv.QuoteToASCII(rest[:size]))
+	case c == ' ':
+		return nil, r.fail(line, "a ? needs a character; a space is ?\\s")
+	case c != '\\':
+		r.pos += 1 + size
+		return int64(c), r.delimited(line)
+	}
+	r.pos += 2
+	if strings.HasPrefix(r.text[r.pos:], "s") {
+		r.pos++
+		return int64(' '), r.delimited(line)
+	}
+	if strings.HasPrefix(r.text[r.pos:], "\n") {
+		return nil, r.fail(line, "a ? needs a character; a newline is ?\\n")
+	}
+	if r.pos < len(r.text) && strings.IndexByte("()[]{};',`?. #", r.text[r.pos]) >= 0 {
+		r.pos++
+		return int64(r.text[r.pos-1]), r.delimited(line)
+	}
+	var b strings.Builder
+	if err := r.escape(&b); err != nil {
+		return nil, err
+	}
+	switch text := b.String(); {
+	case text == "":
+		return nil, r.incomplete(line, "a character")
+	case len(text) == 1: // \xFF is the number of a byte
+		return int64(text[0]), r.delimited(line)
+	default:
+		c, _ = utf8.DecodeRuneInString(text)
+		return int64(c), r.delimited(line)
+	}
+}
+
+// delimited makes sure that a character has ended.
+func (r *reader) delimited(line int) error {
+	if rest := r.token(); rest != "" {
+		return r.fail(line, "%q follows a character", rest)
+	}
+	return nil
 }
 
 func (r *reader) list() (Value, error) {
@@ -146,10 +234,10 @@ func (r *reader) list() (Value, error) {
 	return list.value(), nil
 }
 
-// quoted reads 'x, which is (quote x).
-func (r *reader) quoted() (Value, error) {
+// prefixed reads 'x, which is (quote x), and its like.
+func (r *reader) prefixed(size int, name *Symbol) (Value, error) {
 	line := r.line
-	r.pos++
+	r.pos += size
 	form, more, err := r.next()
 	if err == nil && !more {
 		err = r.incomplete(line, "a quotation")
@@ -157,7 +245,7 @@ func (r *reader) quoted() (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := listOf([]Value{r.in.intern("quote"), form}, nil)
+	list := listOf([]Value{name, form}, nil)
 	list.at = &place{r.file, line}
 	return list, nil
 }
@@ -228,7 +316,7 @@ func (r *reader) escape(b *strings.Builder) error {
 // token takes the characters up to a space, parenthesis, quotation or comment.
 func (r *reader) token() string {
 	start := r.pos
-	for r.pos < len(r.text) && !strings.ContainsRune(" \t\r\n\f()\"';", rune(r.text[r.pos])) {
+	for r.pos < len(r.text) && !strings.ContainsRune(" \t\r\n\f()[]{}\"'`,;", rune(r.text[r.pos])) {
 		r.pos++
 	}
 	return r.text[start:r.pos]
@@ -242,7 +330,7 @@ func (r *reader) atom() (Value, error) {
 		}
 	}
 	if word == "." {
-		return nil, r.fail(r.line, "a . alone: lists end with nil here")
+		return nil, r.fail(r.line, "a . alone: there are no pairs here, and a list ends with nil")
 	}
 	if number, ok, err := parseNumber(word); err != nil {
 		return nil, r.fail(r.line, "%s: %s", word, err)

@@ -4,84 +4,85 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
+	"syscall"
 
-	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// A Socket is an object of the class socket: a socket of package socket, and
-// properties, which the program may add to.
-type Socket struct {
-	socket    *socket.Socket
-	maxString int // 0 if it is not known
-
-	mu    sync.Mutex // for props
-	names []string   // of the properties that the program has put, in order
-	props map[string]Value
-}
-
-func wrap(s *socket.Socket, maxString int) *Socket { return &Socket{socket: s, maxString: maxString} }
-
-// Go is the socket itself, for a Func.
-func (s *Socket) Go() *socket.Socket { return s.socket }
-
-// Registration and Buffered let weir.Select wait for the object.
-func (s *Socket) Registration() *loop.Registration { return s.socket.Registration() }
-
-// Buffered is how many bytes were read ahead.
-func (s *Socket) Buffered() int { return s.socket.Buffered() }
-
-// String is #<socket family type descriptor>, or closed instead of a descriptor.
-func (s *Socket) String() string {
-	state := "closed"
-	if fd := s.socket.Fd(); fd >= 0 {
-		state = strconv.Itoa(fd)
-	}
-	return fmt.Sprintf("#<socket %s %s %s>", s.socket.Family(), s.socket.Type(), state)
-}
-
 // bound is the socket, its calls ended by an interruption of the thread.
-func (t *Thread) bound(s *Socket) *socket.Socket { return s.socket.With(t.ctx) }
+func (t *Thread) bound(s *Object) *socket.Socket { return s.socket.WithContext(t.ctx) }
 
 // failed is what a method returns for an error: nil, and *lastsocketerror* tells
-// why. An error that is no socket's is the program's, and so is an interruption.
+// why. An error that is not the system's is the program's, and so is an
+// interruption.
 func (t *Thread) failed(err error) (Value, error) {
 	if err == nil || err == io.EOF {
 		return nil, nil
 	}
-	var e *socket.Error
-	if !errors.As(err, &e) {
+	text, errno := message(err)
+	if text == "" {
 		return nil, err
 	}
-	if e.Errno == unix.EINTR {
+	if errno == unix.EINTR {
 		if err := t.check(); err != nil {
 			return nil, err
 		}
 	}
-	t.lastError.set(message(e))
+	t.lastError.set(text)
 	return nil, nil
 }
 
-// message is the system's message, and what it does not say.
-func message(e *socket.Error) string {
-	text := e.Errno.Error()
-	if e.Err != nil && !e.Timeout() && !errors.Is(e, net.ErrClosed) && e.Err != e.Errno {
-		text += " (" + e.Err.Error() + ")"
+// message is what *lastsocketerror* is of an error: the system's words, and of a
+// look-up those of gai_strerror(3). It is empty if the error is not the system's.
+func message(err error) (string, syscall.Errno) {
+	var dns *net.DNSError
+	var bad *net.AddrError
+	var e *socket.Error
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &dns) && dns.Err == "unknown port":
+		return "Servname not supported for ai_socktype", 0
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "Name or service not known", 0
+	case errors.As(err, &dns) && !errors.Is(err, unix.EINTR) && !isTimeout(err):
+		return "Temporary failure in name resolution", 0
+	case errors.As(err, &bad) && strings.HasPrefix(bad.Err, "a port"):
+		return "Servname not supported for ai_socktype", 0
+	case errors.As(err, &e):
+		return strerror(e.Errno), e.Errno
+	case errors.As(err, &errno):
+		return strerror(errno), errno
+	case errors.Is(err, net.ErrClosed), errors.Is(err, fs.ErrClosed):
+		return strerror(unix.EBADF), unix.EBADF
 	}
-	return text
+	return "", 0
+}
+
+// isTimeout tells of a method whose time was up during a look-up.
+func isTimeout(err error) bool {
+	var e *socket.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+// strerror is the message of strerror(3). Go has it with a small first letter.
+func strerror(e syscall.Errno) string {
+	text := e.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // failedOrEOF is failed for the methods that return EOF for a connection that is
 // closed: by the peer, or by destroy-instance.
 func (t *Thread) failedOrEOF(err error) (Value, error) {
 	v, raised := t.failed(err)
+	if raised != nil {
+		return nil, raised
+	}
 	if err == io.EOF || errors.Is(err, unix.EPIPE) || errors.Is(err, net.ErrClosed) {
 		v = EOF
 	}
@@ -96,14 +97,18 @@ func (t *Thread) success(err error) (Value, error) {
 	return T, nil
 }
 
-// socketClass is the value of the symbol socket.
-var socketClass = &Class{"socket"}
-
-// makeInstance makes a socket: (make-instance socket FAMILY TYPE PROTOCOL KEYWORD
-// VALUE ...).
-func makeInstance(t *Thread, args []Value) (Value, error) {
-	if args[0] != Value(socketClass) {
-		return nil, wanted("the class socket", args[0])
+// constructSocket opens a socket: (socket-constructor SELF FAMILY TYPE PROTOCOL
+// KEYWORD VALUE ...).
+func constructSocket(t *Thread, args []Value) (Value, error) {
+	o, err := arg[*Object](args[0])
+	if err != nil {
+		return nil, err
+	}
+	if o.opened() {
+		return nil, errors.New("the object is open already")
+	}
+	if len(args) < 4 {
+		return nil, errors.New("want a family, a type, a protocol and keywords")
 	}
 	family, err := arg[*Symbol](args[1])
 	if err != nil {
@@ -125,15 +130,16 @@ func makeInstance(t *Thread, args []Value) (Value, error) {
 	if err != nil {
 		return t.failed(err)
 	}
-	maxString, opts, err := t.options(args[4:])
+	cfg, err := t.options(f, args[4:])
 	if err != nil {
 		return nil, err
 	}
-	s, err := socket.New(f, ty, protocol, opts...)
+	s, err := cfg.New(f, ty, protocol)
 	if err != nil {
 		return t.failed(err)
 	}
-	return wrap(s, maxString), nil
+	o.socket, o.maxString = s, cfg.MaxString
+	return o, nil
 }
 
 // plain is an error as a mistake of the program, not a failure of a socket.
@@ -151,36 +157,43 @@ func protocolArg(v Value) (socket.Protocol, error) {
 }
 
 // options are the keywords of make-instance.
-func (t *Thread) options(args []Value) (maxString int, opts []socket.Option, err error) {
-	maxString = t.in.opts.MaxString
+func (t *Thread) options(family socket.Family, args []Value) (cfg socket.Config, err error) {
+	cfg.MaxString = t.in.opts.MaxString
+	bound := false // to an IP address or port, which may be empty and 0
 	err = keywords(args, map[string]func(Value) error{
 		"maxstring": func(v Value) (err error) {
-			maxString, err = within(v, 1, maxBytes)
+			cfg.MaxString, err = within(v, 1, maxBytes)
 			return err
 		},
-		"filename": func(v Value) error {
-			path, err := arg[string](v)
-			opts = append(opts, socket.Filename(path))
+		"filename": func(v Value) (err error) {
+			cfg.Filename, err = arg[string](v)
+			if err == nil && cfg.Filename == "" {
+				err = errors.New("filename: a file name is needed")
+			}
 			return err
 		},
-		"address": func(v Value) error {
-			host, err := arg[string](v)
-			opts = append(opts, socket.Address(host))
+		"address": func(v Value) (err error) {
+			bound = true
+			cfg.Address, err = arg[string](v)
 			return err
 		},
-		"port": func(v Value) error {
-			port, err := within(v, 0, 65535)
-			opts = append(opts, socket.Port(port))
+		"port": func(v Value) (err error) {
+			bound = true
+			cfg.Port, err = within(v, 0, 65535)
 			return err
 		},
 		"reuseaddress": func(v Value) error {
-			if v != nil {
-				opts = append(opts, socket.ReuseAddress())
-			}
+			cfg.ReuseAddress = v != nil
 			return nil
 		},
 	})
-	return maxString, append(opts, socket.MaxString(maxString)), err
+	if bound && cfg.Address == "" { // all local addresses
+		cfg.Address = "0.0.0.0"
+		if family == socket.Inet6 {
+			cfg.Address = "::"
+		}
+	}
+	return cfg, err
 }
 
 // keywords gives each value to what its keyword stands for.
@@ -206,21 +219,21 @@ func keywords(args []Value, known map[string]func(Value) error) error {
 }
 
 // properties are those that every socket has.
-var properties = map[string]func(*Socket) Value{
-	"family":   func(s *Socket) Value { return s.socket.Family().String() },
-	"type":     func(s *Socket) Value { return s.socket.Type().String() },
+var properties = map[string]func(*Object) Value{
+	"family":   func(s *Object) Value { return s.socket.Family().String() },
+	"type":     func(s *Object) Value { return s.socket.Type().String() },
 	"protocol": protocolOf,
-	"maxstring": func(s *Socket) Value {
+	"maxstring": func(s *Object) Value {
 		if s.maxString == 0 {
 			return nil
 		}
 		return int64(s.maxString)
 	},
-	"filename":      func(s *Socket) Value { return hostOf(s.socket.LocalAddr(), true) },
-	"address":       func(s *Socket) Value { return hostOf(s.socket.LocalAddr(), false) },
-	"port":          func(s *Socket) Value { return portOf(s.socket.LocalAddr()) },
-	"remoteaddress": func(s *Socket) Value { a := s.socket.RemoteAddr(); return hostOf(a, a.Family() == socket.Unix) },
-	"remoteport":    func(s *Socket) Value { return portOf(s.socket.RemoteAddr()) },
+	"filename":      func(s *Object) Value { return hostOf(s.socket.LocalAddr(), true) },
+	"address":       func(s *Object) Value { return hostOf(s.socket.LocalAddr(), false) },
+	"port":          func(s *Object) Value { return portOf(s.socket.LocalAddr()) },
+	"remoteaddress": func(s *Object) Value { a := s.socket.RemoteAddr(); return hostOf(a, a.Family() == socket.Unix) },
+	"remoteport":    func(s *Object) Value { return portOf(s.socket.RemoteAddr()) },
 }
 
 var propertyNames = []string{"family", "type", "protocol", "maxstring", "filename", "address", "port", "remoteaddress", "remoteport"}
@@ -235,7 +248,7 @@ func hostOf(a socket.Addr, ofUnix bool) Value {
 }
 
 // protocolOf is the protocol's name; nil of a closed socket.
-func protocolOf(s *Socket) Value {
+func protocolOf(s *Object) Value {
 	n, err := s.socket.Getsockopt(nil, "SO_PROTOCOL")
 	if err != nil {
 		return nil
@@ -252,79 +265,15 @@ func portOf(a socket.Addr) Value {
 
 // state is the input buffer and the flags as people read them: the block of the
 // properties lsocket and lfile.
-func (s *Socket) state() *Binary {
+func (s *Object) state() *Binary {
 	var b strings.Builder
 	s.socket.Dump(&b)
 	return NewBinary([]byte(b.String()))
 }
 
-// isOwn reports whether a property is not the program's to set.
-func isOwn(name string) bool { return properties[name] != nil || name == "lsocket" || name == "lfile" }
-
-// get is a property's value, or nil.
-func get(_ *Thread, s *Socket, name *Symbol) (Value, error) {
-	if read := properties[name.name]; read != nil {
-		return read(s), nil
-	}
-	if isOwn(name.name) {
-		return s.state(), nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.props[name.name], nil
-}
-
-// put sets a property that is the program's own.
-func put(_ *Thread, s *Socket, name *Symbol, v Value) (Value, error) {
-	if isOwn(name.name) {
-		return nil, fmt.Errorf("the property %s is the socket's own", name.name)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.props == nil {
-		s.props = map[string]Value{}
-	}
-	if _, known := s.props[name.name]; !known {
-		s.names = append(s.names, name.name)
-	}
-	s.props[name.name] = v
-	return v, nil
-}
-
-// plist is all properties, each after its name; but not the state.
-func plist(t *Thread, s *Socket) (Value, error) {
-	var all []Value
-	for _, name := range propertyNames {
-		all = append(all, t.in.symbol(name), properties[name](s))
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, name := range s.names {
-		all = append(all, t.in.symbol(name), s.props[name])
-	}
-	return ListOf(all...), nil
-}
-
-// show prints the properties, and the state by showbin.
-func show(t *Thread, s *Socket) (Value, error) {
-	list, err := plist(t, s)
-	if err != nil {
-		return nil, err
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", s)
-	for l := list.(*List); l != nil; l = l.tail.tail {
-		fmt.Fprintf(&b, "%s %s\n", l.head, Print(l.tail.head))
-	}
-	if err := t.in.print(t.in.opts.Stdout, b.String()); err != nil {
-		return nil, err
-	}
-	return showbin(t, s, nil, nil)
-}
-
 // showbin prints a socket's state: that of now, or a block that get gave, or as
 // many bytes of it as a length says.
-func showbin(t *Thread, s *Socket, v, length Value) (Value, error) {
+func showbin(t *Thread, s *Object, v, length Value) (Value, error) {
 	block := s.state()
 	if v != nil {
 		var err error
@@ -337,5 +286,5 @@ func showbin(t *Thread, s *Socket, v, length Value) (Value, error) {
 		return nil, err
 	}
 	text := string(block.Bytes()[:n])
-	return T, t.in.print(t.in.opts.Stdout, text)
+	return T, t.print(text)
 }

@@ -10,10 +10,10 @@ import (
 )
 
 // A Value is what a program handles: nil, which is also the empty list and
-// false; int64, float64, string, *Symbol, *List, *Binary, *Socket, *Class,
-// *Builtin, *Closure, *Thread or *Lock. None of them changes, but for a Binary's
-// bytes, a Socket's properties, and the state that a socket, a thread or a lock
-// has by nature; those are guarded.
+// false; int64, float64, string, *Symbol, *List, *Binary, *Table, *Object, *Class,
+// *Builtin, *Closure, *Macro, *Thread, *Lock or *Queue. Numbers, strings, symbols,
+// lists and functions never change. The others do, and any thread may use them at
+// any time.
 type Value = any
 
 // A Symbol is a name, and the global variable of that name. The symbols of an
@@ -24,6 +24,9 @@ type Symbol struct {
 	special  *special // it begins a special form
 	value    atomic.Pointer[Value]
 }
+
+// store sets the global variable.
+func (s *Symbol) store(v Value) { s.value.Store(&v) }
 
 // String is the symbol's name.
 func (s *Symbol) String() string { return s.name }
@@ -101,35 +104,6 @@ func (l *List) len(max int) int {
 // an *Error becomes one, with the function's name, and catch-error can catch it.
 type Func func(t *Thread, args []Value) (any, error)
 
-// A Builtin is a function written in Go, as a Value.
-type Builtin struct {
-	name string
-	entry
-}
-
-// A table has functions by their names.
-type table map[string]entry
-
-// An entry is a function and how many arguments it takes; a max below 0 is any
-// number. An error of it that is not an *Error gets the function's name.
-type entry struct {
-	min, max int
-	call     func(t *Thread, args []Value) (Value, error)
-}
-
-// A Closure is a function written in Lisp.
-type Closure struct {
-	name     string // or lambda
-	params   []*Symbol
-	required int  // how many of them must have an argument
-	rest     bool // the last one takes a list of all that are left
-	body     *List
-	env      *env
-}
-
-// A Class is what make-instance makes objects of. There is one: socket.
-type Class struct{ name string }
-
 // FromGo makes a Value of a Go value: nil, booleans (t or nil), all integers
 // that an int64 holds, floats, strings, []byte (a new Binary), other slices
 // (lists), *socket.Socket (a new object), and Values as they are. Of nil pointers
@@ -142,7 +116,7 @@ func FromGo(v any) (Value, error) {
 		return nil, fmt.Errorf("a nil %T", v)
 	}
 	switch v := v.(type) {
-	case nil, int64, float64, string, *Symbol, *Binary, *Socket, *Class, *Builtin, *Closure, *Thread, *Lock:
+	case nil, int64, float64, string, *Symbol, *Binary, *Object, *Class, *Builtin, *Closure, *Macro, *Thread, *Lock, *Queue, *Table:
 		return v, nil
 	case bool:
 		return truth(v), nil
@@ -151,7 +125,7 @@ func FromGo(v any) (Value, error) {
 	case []byte:
 		return NewBinary(v), nil
 	case *socket.Socket:
-		return wrap(v, 0), nil
+		return wrap(v, nil, 0), nil
 	}
 	switch {
 	case r.CanInt():
@@ -241,6 +215,3 @@ func (b *Builtin) String() string { return "#<function " + b.name + ">" }
 
 // String is #<function name>; the name is lambda if it has none.
 func (c *Closure) String() string { return "#<function " + c.name + ">" }
-
-// String is #<class socket>.
-func (c *Class) String() string { return "#<class " + c.name + ">" }

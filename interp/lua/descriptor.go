@@ -18,9 +18,11 @@ type handle struct {
 	socket *socket.Socket // nil: fd is no socket
 	fd     int
 
-	recvWait, sendWait time.Duration // as last set on the socket
-	selectable         *selectable   // for select; made when first needed
-	watch              *watch        // in the Selector; nil if it is not there
+	recvWait, sendWait time.Duration   // as last set on the socket
+	view               *socket.Socket  // the socket with viewContext, from the last call
+	viewContext        context.Context // of the state
+	selectable         *selectable     // for select; made when first needed
+	watch              *watch          // in the Selector; nil if it is not there
 }
 
 // newHandle is of a socket that nobody has set a timeout on.
@@ -57,10 +59,14 @@ func (h *handle) bounded(L *glua.LState, wait time.Duration, last *time.Duration
 		}
 		*last = wait
 	}
-	if ctx := L.Context(); ctx != nil && wait != 0 {
-		return h.socket.With(ctx), nil
+	ctx := waitContext(L)
+	if ctx == nil || wait == 0 {
+		return h.socket, nil
 	}
-	return h.socket, nil
+	if ctx != h.viewContext {
+		h.view, h.viewContext = h.socket.WithContext(ctx), ctx
+	}
+	return h.view, nil
 }
 
 // pollMillis lets no call wait; see Setsockopt.
@@ -131,12 +137,4 @@ func (d *descriptors) leave(h *handle) {
 		d.stray = make(map[int]*handle)
 	}
 	d.stray[h.fd] = h
-}
-
-// background is the state's context, or one that does not end.
-func background(L *glua.LState) context.Context {
-	if ctx := L.Context(); ctx != nil {
-		return ctx
-	}
-	return context.Background()
 }

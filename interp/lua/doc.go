@@ -14,10 +14,10 @@
 // # States and goroutines
 //
 // One Lua state runs on one goroutine, as gopher-lua has it; different states
-// share nothing. A script that waits costs no thread. When the state has a
-// context (LState.SetContext), its end ends at once whatever the script is
-// blocked in: a call on a socket, select, sleep, or the look-up of a name; and
-// it raises an error there, as it does between two instructions of the script.
+// share nothing. A script that waits costs no thread. The end of a state's
+// context (LState.SetContext) ends whatever the script runs or waits in: a call
+// on a socket, select, sleep, the look-up of a name, or a loop. It raises an
+// error there. Interruptible makes the context that slows a script down least.
 //
 // # Select
 //
@@ -37,15 +37,17 @@
 // Load, which does it right; an embedder that uses Load or LoadFile for the
 // script itself, too, has it right everywhere.
 //
-// A coroutine may yield within pcall and xpcall: in a coroutine, Preload's run
-// what they protect in one of their own, which coroutine.running does not show.
-// gopher-lua's break the state then, and schedulers such as copas do that.
+// An error that gopher-lua's pcall catches detaches the local variables of its
+// callers from the closures that use them, and a coroutine that yields within it
+// breaks the state. So Preload replaces pcall and xpcall: they run what they
+// protect in a coroutine of their own, which programs do not see. Preload
+// replaces the coroutine library, too: coroutines share the context of the state.
+// gopher-lua derives one context from another; a coroutine then ends with its
+// creator, and stays in memory with the context.
 //
-// A coroutine takes 100 KB of memory with gopher-lua's defaults, and a fifth of
-// that with a smaller registry that grows and a call stack that does: see
-// Options of gopher-lua, and what the program weir-lua sets. In a state with a
-// context, a coroutine that is dropped before it has ended leaves some hundred
-// bytes with the context.
+// A coroutine takes 100 KB of memory with gopher-lua's defaults. It takes a fifth
+// of that with a call stack and a registry that grow: see gopher-lua's Options,
+// and how the program weir-lua sets them.
 //
 // # Where it is not LuaSocket
 //

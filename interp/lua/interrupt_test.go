@@ -13,8 +13,23 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// Whatever a script is blocked in ends with its context.
+// contexts are the contexts that a state may have, each with what ends it.
+var contexts = map[string]func() (context.Context, func()){
+	"a context": func() (context.Context, func()) {
+		ctx, cancel := context.WithCancel(context.Background())
+		return ctx, cancel
+	},
+	"an interruptible": Interruptible,
+}
+
+// Whatever a script runs or is blocked in ends with its context.
 func TestContextEndsWhateverBlocks(t *testing.T) {
+	for name, makeContext := range contexts {
+		t.Run(name, func(t *testing.T) { testContextEnds(t, makeContext) })
+	}
+}
+
+func testContextEnds(t *testing.T, makeContext func() (context.Context, func())) {
 	const setup = `
 		local socket = require "socket"
 		local unix = require "socket.unix"
@@ -60,6 +75,10 @@ func TestContextEndsWhateverBlocks(t *testing.T) {
 		"protected, in a coroutine": `coroutine.wrap(function()
 			socket.protect(function() socket.try(a:receive()) end)() end)()`,
 		"in pcall": `pcall(a.receive, a) error("went on")`,
+		"a loop":   `while true do end`,
+		"a loop in coroutines": `coroutine.wrap(function()
+			coroutine.wrap(function() pcall(function() while true do end end) end)() end)()`,
+		"calls": `local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end fib(100)`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			slow(t, "slow.test.")
@@ -71,7 +90,7 @@ func TestContextEndsWhateverBlocks(t *testing.T) {
 			require.NoError(t, err)
 			defer file.Close()
 			s.SetGlobal("foreign", glua.LNumber(file.Fd()))
-			ctx, cancel := context.WithCancel(context.Background())
+			ctx, cancel := makeContext()
 			defer cancel()
 			s.SetContext(ctx)
 			var blocking atomic.Bool
@@ -111,13 +130,17 @@ func slow(t *testing.T, name string) {
 
 // A context that is done before a call ends it, though it need not wait.
 func TestContextThatIsDone(t *testing.T) {
-	s := newScript(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	s.SetContext(ctx)
-	s.SetGlobal("cancel", s.NewFunction(func(*glua.LState) int { cancel(); return 0 }))
-	err := s.DoString(`local socket = require "socket" cancel() socket.sleep(0) print("went on")`)
-	require.ErrorContains(t, err, "context canceled")
-	require.Empty(t, s.out.String())
+	for name, makeContext := range contexts {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t)
+			ctx, cancel := makeContext()
+			s.SetContext(ctx)
+			s.SetGlobal("cancel", s.NewFunction(func(*glua.LState) int { cancel(); return 0 }))
+			err := s.DoString(`local socket = require "socket" cancel() socket.sleep(0) print("went on")`)
+			require.ErrorContains(t, err, "context canceled")
+			require.Empty(t, s.out.String())
+		})
+	}
 }
 
 // Another goroutine cannot reach a script's sockets, but another script's

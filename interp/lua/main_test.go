@@ -58,7 +58,7 @@ func newScript(t *testing.T, paths ...string) *script {
 			if i > 0 {
 				s.out.WriteByte('\t')
 			}
-			s.out.WriteString(L.ToStringMeta(L.Get(i + 1)).String())
+			s.out.WriteString(textOf(L, L.Get(i+1)).String())
 		}
 		s.out.WriteByte('\n')
 		return 0

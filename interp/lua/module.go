@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"errors"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -46,11 +45,10 @@ func Preload(L *glua.LState) error {
 	if !ok {
 		return errors.New("lua preload: the state has no table package.preload; open the package library first")
 	}
-	pcall, err := installProtection(L)
-	if err != nil {
+	if _, err := installProtection(L); err != nil {
 		return err
 	}
-	m := &module{env: L.Env, pcall: pcall}
+	m := &module{env: L.Env, pcall: L.GetGlobal("pcall")}
 	for name, loader := range map[string]glua.LGFunction{
 		"socket":      m.load,
 		"socket.core": m.load,
@@ -60,6 +58,7 @@ func Preload(L *glua.LState) error {
 		preload.RawSetString(name, L.NewFunction(loader))
 	}
 	installLoaders(L, library)
+	installRepairs(L)
 	return nil
 }
 
@@ -161,15 +160,11 @@ func sleep(L *glua.LState) int {
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	if ctx := L.Context(); ctx != nil {
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			interrupted(L)
-		}
-		return 0
+	select {
+	case <-timer.C:
+	case <-background(L).Done():
+		over(L)
 	}
-	<-timer.C
 	return 0
 }
 
@@ -187,18 +182,6 @@ func duration(seconds float64) time.Duration {
 }
 
 const forever time.Duration = -1
-
-// interrupted raises the error of a script whose context has ended.
-func interrupted(L *glua.LState) {
-	L.RaiseError("%s", L.Context().Err().Error())
-}
-
-// over raises that error if the context has ended.
-func over(L *glua.LState) {
-	if ctx := L.Context(); ctx != nil && ctx.Err() != nil {
-		interrupted(L)
-	}
-}
 
 // skip drops its first arguments.
 func skip(L *glua.LState) int {
@@ -236,40 +219,4 @@ func optString(L *glua.LState, arg int, otherwise string) string {
 		return otherwise
 	}
 	return L.CheckString(arg)
-}
-
-// optNumber is one that is a number, or its text.
-func optNumber(L *glua.LState, arg int, otherwise glua.LNumber) glua.LNumber {
-	if L.Get(arg) == glua.LNil {
-		return otherwise
-	}
-	return checkNumber(L, arg)
-}
-
-// checkNumber is an argument that is a number, or its text.
-func checkNumber(L *glua.LState, arg int) glua.LNumber {
-	n, ok := toNumber(L.Get(arg))
-	if !ok {
-		L.TypeError(arg, glua.LTNumber)
-	}
-	return n
-}
-
-// toNumber is a value that is a number or the text of one, as lua_tonumber has it:
-// with white space around, in decimal or hexadecimal. What gopher-lua takes for
-// numbers are Go's literals, such as 0b1, 017 and 1_0.
-func toNumber(v glua.LValue) (n glua.LNumber, ok bool) {
-	switch v := v.(type) {
-	case glua.LNumber:
-		return v, true
-	case glua.LString:
-		text := strings.ToLower(strings.Trim(string(v), " \t\n\v\f\r"))
-		if strings.HasPrefix(strings.TrimLeft(text, "+-"), "0x") && !strings.Contains(text, "p") {
-			text += "p0" // Go wants an exponent
-		}
-		f, err := strconv.ParseFloat(text, 64)
-		ok = err == nil || errors.Is(err, strconv.ErrRange) // beyond the range it is infinite
-		return glua.LNumber(f), ok && !strings.Contains(text, "_")
-	}
-	return 0, false
 }

@@ -3,111 +3,274 @@ package lua
 import (
 	_ "embed"
 	"strings"
-	"weak"
 
 	glua "github.com/yuin/gopher-lua"
 )
 
-// gopher-lua's pcall does not notice that a coroutine yields within it, and
-// then the state is broken. So pcall and xpcall are replaced by functions that
-// run what they protect in coroutines of their own, when they are called in
-// one. coroutine.running does not show these.
+// gopher-lua has two faults in pcall. When an error is raised, it detaches the
+// local variables of all active functions from the closures that share them,
+// those of pcall's caller as well. And a coroutine that yields within pcall
+// leaves a broken state behind. Both faults end at the border of a coroutine.
+// So pcall and xpcall here run what they protect in a coroutine of their own.
+// Programs do not see these coroutines: see coroutine.go.
 
 //go:embed protect.lua
-var protection string
+var protectLua string
 
-// protectors are the coroutines that pcall made.
-type protectors struct {
-	states map[weak.Pointer[glua.LState]]struct{} // all
-	purge  int                                    // when there are so many, those that are gone are removed
-	idle   []*glua.LState                         // those that wait for another function to run
+// protectChunk is the name of the chunk protect.lua in positions.
+const protectChunk = "[pcall]"
+
+// A protection is what pcall, xpcall and the coroutine library share in one
+// state.
+type protection struct {
+	pcall       *glua.LFunction
+	once, armed *glua.LFunction // the main functions of the coroutines
+	lua         *glua.LFunction // makes a Lua function of a Go function
+
+	main    glua.Options // of the coroutines for the main chunk's calls
+	idle    [2][]*glua.LState
+	nesting int           // how many coroutines are being resumed
+	args    []glua.LValue // of the calls that are being started
+
+	// results holds what enter and again have received until the Lua function
+	// that called them fetches it.
+	results []glua.LValue
+	// yielded is how many values the last coroutine.yield had.
+	yielded int
+
+	create, resume glua.LGFunction // gopher-lua's
 }
 
 const (
-	firstPurge = 128
-	mostIdle   = 64
+	// mostIdle bounds the coroutines that wait for the next call, of each kind.
+	mostIdle = 64
+	// mostNested is the limit of PUC Lua (LUAI_MAXCCALLS): each level takes
+	// memory for a coroutine, so endless recursion through pcall must end early.
+	mostNested = 200
 )
 
-// take is an idle one, if it may be used by the state: a coroutine has the
-// context of the one that created it, and ends with that, so those with a
-// context are not used again.
-func (p *protectors) take(L *glua.LState) int {
-	last := len(p.idle) - 1
-	if last < 0 || L.Context() != nil {
-		return 0
+// unknownCount says that the values were not counted: an embedder's own
+// function has yielded.
+const unknownCount = -1
+
+// installProtection replaces pcall, xpcall and the coroutine library. It changes
+// nothing, and returns nil, in a state that lacks one of these.
+func installProtection(L *glua.LState) (*protection, error) {
+	library, ok := L.GetGlobal("coroutine").(*glua.LTable)
+	if !ok || L.GetGlobal("pcall") == glua.LNil || L.GetGlobal("xpcall") == glua.LNil {
+		return nil, nil
 	}
-	L.Push(p.idle[last])
-	p.idle[last] = nil
-	p.idle = p.idle[:last]
+	create, hasCreate := library.RawGetString("create").(*glua.LFunction)
+	resume, hasResume := library.RawGetString("resume").(*glua.LFunction)
+	if !hasCreate || !hasResume || !create.IsG || !resume.IsG {
+		return nil, nil
+	}
+	p := &protection{main: L.Options, create: create.GFunction, resume: resume.GFunction}
+	L.SetFuncs(library, map[string]glua.LGFunction{
+		"create":  p.coCreate,
+		"resume":  p.coResume,
+		"running": p.coRunning,
+		"status":  p.coStatus,
+		"wrap":    p.coWrap,
+		"yield":   p.coYield,
+	})
+	chunk, err := Load(L, strings.NewReader(protectLua), protectChunk)
+	if err != nil {
+		return nil, err
+	}
+	if err := L.CallByParam(glua.P{Fn: chunk, NRet: 5, Protect: true},
+		L.NewFunction(p.enter), L.NewFunction(p.enterx), L.NewFunction(p.again),
+		L.NewFunction(p.pushResults), library.RawGetString("yield"), L.NewFunction(p.arm)); err != nil {
+		return nil, err
+	}
+	p.pcall = L.CheckFunction(-5)
+	L.SetGlobal("pcall", p.pcall)
+	L.SetGlobal("xpcall", L.Get(-4))
+	p.once, p.armed, p.lua = L.CheckFunction(-3), L.CheckFunction(-2), L.CheckFunction(-1)
+	L.Pop(5)
+	for _, main := range []*glua.LFunction{p.once, p.armed} {
+		for i := range main.Proto.DbgCalls {
+			main.Proto.DbgCalls[i].Name = "?" // the name of what they call, in errors
+		}
+	}
+	return p, nil
+}
+
+// enter starts pcall(f, ...). Its result is nil when the call has ended, or else
+// the coroutine, which has yielded. pushResults returns the values.
+func (p *protection) enter(L *glua.LState) int {
+	f := L.CheckAny(1)
+	if problem := notCallable(L, f); problem != "" {
+		return p.failed(L, glua.LString(problem))
+	}
+	return p.start(L, p.once, 2, f)
+}
+
+// enterx starts xpcall(f, handler, ...).
+func (p *protection) enterx(L *glua.LState) int {
+	f, handler := L.CheckAny(1), L.CheckAny(2)
+	if problem := notCallable(L, f); problem != "" {
+		return p.failed(L, glua.LString(problem))
+	}
+	return p.start(L, p.armed, 3, handler, f)
+}
+
+// start runs main in a coroutine, with some arguments and behind them those of L
+// from the one numbered first.
+func (p *protection) start(L *glua.LState, main *glua.LFunction, first int, args ...glua.LValue) int {
+	if p.nesting >= mostNested {
+		return p.failed(L, glua.LString("stack overflow"))
+	}
+	base := len(p.args)
+	p.args = append(p.args, args...)
+	for i := first; i <= L.GetTop(); i++ {
+		p.args = append(p.args, L.Get(i))
+	}
+	used := len(p.args)
+	th, pool := p.take(L)
+	p.yielded = unknownCount
+	p.nesting++
+	state, err, values := L.Resume(th, main, p.args[base:used]...)
+	p.nesting--
+	clear(p.args[base:used])
+	p.args = p.args[:base]
+	switch state {
+	case glua.ResumeOK:
+		p.give(th, pool)
+		p.results = values
+	case glua.ResumeYield:
+		if p.yielded == 0 {
+			values = nil // Resume returns one nil for none
+		}
+		p.results = values
+		L.Push(th)
+		return 1
+	default:
+		return p.failed(L, raisedValue(err))
+	}
+	L.Push(glua.LNil)
 	return 1
 }
 
-func (p *protectors) give(L *glua.LState) int {
-	if th := L.CheckThread(1); th.Context() == nil && len(p.idle) < mostIdle {
-		p.idle = append(p.idle, th)
+func raisedValue(err error) glua.LValue {
+	if raised, ok := err.(*glua.ApiError); ok {
+		return raised.Object
+	}
+	return glua.LString(err.Error())
+}
+
+// again resumes a coroutine that has yielded. Its result is that of enter.
+func (p *protection) again(L *glua.LState) int {
+	th := L.CheckThread(1)
+	p.nesting++
+	count := p.resume(L)
+	p.nesting--
+	top := L.GetTop()
+	ok := glua.LVAsBool(L.Get(top - count + 1))
+	if !ok {
+		return p.failed(L, L.Get(top))
+	}
+	p.results = make([]glua.LValue, 0, count-1)
+	for i := top - count + 2; i <= top; i++ {
+		p.results = append(p.results, L.Get(i))
+	}
+	if !th.Dead {
+		L.Push(th)
+		return 1
+	}
+	p.give(th, ofCoroutines) // nothing yields in the main chunk
+	L.Push(glua.LNil)
+	return 1
+}
+
+// failed has the call return false and an error value.
+func (p *protection) failed(L *glua.LState, value glua.LValue) int {
+	// A function in Go that pcall calls directly names protect.lua as its
+	// caller. The caller is a function in C on PUC Lua, which has no position.
+	if text, ok := value.(glua.LString); ok && strings.HasPrefix(string(text), protectChunk+":") {
+		if _, rest, ok := strings.Cut(string(text), ": "); ok {
+			value = glua.LString(rest)
+		}
+	}
+	p.results = []glua.LValue{glua.LFalse, value}
+	L.Push(glua.LNil)
+	return 1
+}
+
+func (p *protection) pushResults(L *glua.LState) int {
+	values := p.results
+	p.results = nil
+	for _, v := range values {
+		L.Push(v)
+	}
+	return len(values)
+}
+
+// arm has the coroutine that calls it run a handler when an error is raised:
+// the functions that lead to the error are still on the stack then.
+func (p *protection) arm(L *glua.LState) int {
+	handler := L.Get(1)
+	L.Panic = func(L *glua.LState) {
+		value := L.Get(-1)
+		L.Panic = throw // an error in the handler is not handled
+		L.Push(handler)
+		L.Push(value)
+		L.Call(1, 1)
+		throw(L)
 	}
 	return 0
 }
 
-// made notes a new one, and returns it.
-func (p *protectors) made(L *glua.LState) int {
-	p.add(L.CheckThread(1))
-	return 1
+// throw raises the value on the top of the stack, as gopher-lua does in a
+// coroutine.
+func throw(L *glua.LState) {
+	panic(&glua.ApiError{Type: glua.ApiErrorRun, Object: L.Get(-1)})
 }
 
-func (p *protectors) add(th *glua.LState) {
-	if len(p.states) >= p.purge {
-		for s := range p.states {
-			if s.Value() == nil {
-				delete(p.states, s)
-			}
-		}
-		p.purge = max(2*len(p.states), firstPurge)
+// notCallable says why a value cannot be called, or "".
+func notCallable(L *glua.LState, f glua.LValue) string {
+	if f.Type() == glua.LTFunction || L.GetMetaField(f, "__call").Type() == glua.LTFunction {
+		return ""
 	}
-	p.states[weak.Make(th)] = struct{}{}
+	return "attempt to call a " + f.Type().String() + " value"
 }
 
-// outside is the coroutine that has, itself or by pcall, the one given.
-func (p *protectors) outside(th *glua.LState) *glua.LState {
-	for th.Parent != nil {
-		if _, ours := p.states[weak.Make(th)]; !ours {
-			break
-		}
-		th = th.Parent
+// The pools. A coroutine for a call of the main chunk has room for as many
+// calls as the main chunk has; another's room is that of coroutines.
+
+const (
+	ofMain = iota
+	ofCoroutines
+)
+
+// take returns a coroutine that has not started, and its pool.
+func (p *protection) take(L *glua.LState) (th *glua.LState, pool int) {
+	pool = ofCoroutines
+	if p.outside(L) == L.G.MainThread {
+		pool = ofMain
 	}
-	return th
+	idle := p.idle[pool]
+	if n := len(idle); n > 0 {
+		th = idle[n-1]
+		idle[n-1] = nil
+		p.idle[pool] = idle[:n-1]
+		shareContext(L, th)
+		return th, pool
+	}
+	options := L.Options
+	if pool == ofMain {
+		L.Options = p.main
+	}
+	th = newThread(L)
+	L.Options, th.Options = options, options
+	return th, pool
 }
 
-// installProtection replaces pcall, xpcall and coroutine.running, and returns
-// the pcall that there is then. It changes nothing in a state that lacks one of
-// these.
-func installProtection(L *glua.LState) (glua.LValue, error) {
-	pcall, xpcall := L.GetGlobal("pcall"), L.GetGlobal("xpcall")
-	library, ok := L.GetGlobal("coroutine").(*glua.LTable)
-	if !ok || pcall == glua.LNil || xpcall == glua.LNil {
-		return pcall, nil
+// give takes back a coroutine whose main function has returned.
+func (p *protection) give(th *glua.LState, pool int) {
+	if len(p.idle[pool]) < mostIdle {
+		th.Dead = false // it may start again
+		th.SetTop(0)    // it must not keep the values that it had
+		p.idle[pool] = append(p.idle[pool], th)
 	}
-	p := &protectors{states: make(map[weak.Pointer[glua.LState]]struct{}), purge: firstPurge}
-	chunk, err := Load(L, strings.NewReader(protection), "pcall")
-	if err != nil {
-		return nil, err
-	}
-	if err := L.CallByParam(glua.P{Fn: chunk, NRet: 2, Protect: true}, pcall, xpcall,
-		L.NewFunction(p.take), L.NewFunction(p.made), L.NewFunction(p.give)); err != nil {
-		return nil, err
-	}
-	safe := L.Get(-2)
-	L.SetGlobal("pcall", safe)
-	L.SetGlobal("xpcall", L.Get(-1))
-	L.Pop(2)
-	library.RawSetString("running", L.NewFunction(func(L *glua.LState) int {
-		th := p.outside(L)
-		if th == L.G.MainThread {
-			L.Push(glua.LNil)
-		} else {
-			L.Push(th)
-		}
-		return 1
-	}))
-	return safe, nil
 }

@@ -1,42 +1,41 @@
--- pcall and xpcall through which a coroutine may yield. In a coroutine, the
--- function runs in another one, and what that yields is passed on.
+-- pcall and xpcall. What they protect runs in a coroutine that Go starts
+-- (protect.go). When that coroutine yields, the caller yields the same values,
+-- and passes on what it is resumed with.
 
-local plain, plainx, take, made, give = ...
-local create, resume, running = coroutine.create, coroutine.resume, coroutine.running
-local yield = coroutine.yield
-local rawequal, select, type = rawequal, select, type
+local enter, enterx, again, results, yield, arm = ...
 
-local done = {} -- what such a coroutine yields, and nobody else, when a function has returned
-
-local function serve(f, ...)
-    return serve(yield(done, f(...)))
+-- once is the main function of the coroutine of a pcall. Its first result says
+-- that the function has returned.
+local function once(f, ...)
+    return true, f(...)
 end
 
-local function relay(co, ok, ...)
-    if not ok then return false, ... end
-    if not rawequal((...), done) then return relay(co, resume(co, yield(...))) end
-    give(co)
-    return true, select(2, ...)
+-- armed is that of an xpcall.
+local function armed(handler, f, ...)
+    arm(handler)
+    return true, f(...)
 end
 
-local function protected(f, ...)
-    local co = take() or made(create(serve))
-    return relay(co, resume(co, f, ...))
+local function pcall(...)
+    local co = enter(...)
+    while co do co = again(co, yield(results())) end
+    return results()
 end
 
-local function pcall(f, ...)
-    if type(f) ~= "function" or not running() then return plain(f, ...) end
-    return protected(f, ...)
+local function xpcall(...)
+    local co = enterx(...)
+    while co do co = again(co, yield(results())) end
+    return results()
 end
 
-local function handled(handler, ok, ...)
-    if ok then return true, ... end
-    return false, handler(...)
+local function identity(...)
+    return ...
 end
 
-local function xpcall(f, handler)
-    if type(f) ~= "function" or not running() then return plainx(f, handler) end
-    return handled(handler, protected(f))
+-- lua makes a Lua function of one in Go: gopher-lua cannot run a coroutine
+-- whose main function is in Go.
+local function lua(f)
+    return function(...) return identity(f(...)) end
 end
 
-return pcall, xpcall
+return pcall, xpcall, once, armed, lua

@@ -55,3 +55,13 @@ func TestScriptsOnLuaSocket(t *testing.T) {
 		})
 	}
 }
+
+// The libraries of gopher-lua that Preload repairs print what those of PUC Lua
+// 5.1 do: that has written what is wanted.
+func TestLibraries(t *testing.T) {
+	const script = "testdata/lua51/libraries"
+	want, err := os.ReadFile(script + ".out")
+	require.NoError(t, err)
+	s := newScript(t)
+	require.Equal(t, string(want), s.runFile(t, script+".lua"))
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"time"
+	"weak"
 
 	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/loop"
@@ -20,12 +21,11 @@ import (
 // objects: a forgotten state is collected, and its sockets with it.
 type selection struct {
 	selector *weir.Selector
-	watched  []*selectable // what is registered
-	turn     uint64        // counts the calls
+	watched  []*watch // what is registered
+	turn     uint64   // counts the calls
 
 	// What follows is of one call, and kept for its memory.
 	items   []*selectable
-	most    int           // how many the call before had
 	dirty   []glua.LValue // of the first list, in its order
 	ready   []weir.Event
 	found   []*selectable
@@ -47,11 +47,14 @@ type selectable struct {
 	dirty bool
 }
 
-// A watch is what the Selector has of a handle.
+// A watch is what the Selector has of a handle. It does not keep the handle, so
+// that a socket that a script forgets is collected and closed.
 type watch struct {
-	reg  *loop.Registration
-	at   int // the handle's place in watched
-	want weir.Interest
+	reg   *loop.Registration
+	owner weak.Pointer[handle]
+	at    int // the place in watched
+	want  weir.Interest
+	turn  uint64 // the call that has asked for it last
 }
 
 // Registration is for the Selector.
@@ -96,10 +99,10 @@ func (s *selection) end() {
 	for _, e := range s.foreign {
 		e.file.Close()
 	}
-	if n := len(s.items); n < s.most {
-		clear(s.items[n:s.most])
+	for _, e := range s.items {
+		e.as = nil
 	}
-	s.most = len(s.items)
+	clear(s.items)
 	clear(s.found)
 	clear(s.foreign)
 	clear(s.dirty)
@@ -246,11 +249,13 @@ func (s *selection) wait(ctx context.Context, timeout time.Duration) error {
 			return err
 		}
 		for _, r := range ready {
-			e := s.watched[r.What.(*watch).at]
-			if r.Closed {
-				s.forget(e)
+			w := r.What.(*watch)
+			h := w.owner.Value()
+			if r.Closed || h == nil {
+				s.forget(w)
 				continue
 			}
+			e := h.selectable
 			if e.is = r.Ready & e.want; e.is != 0 {
 				s.found = append(s.found, e)
 			}
@@ -279,43 +284,41 @@ func (s *selection) register() error {
 	if s.selector == nil {
 		s.selector = weir.NewSelector()
 	}
-	known := len(s.watched)
+	others := len(s.watched) // registered, and not in the lists
 	for _, e := range s.items {
 		w := e.h.watch
-		switch {
-		case w == nil:
+		if w == nil {
 			if err := s.add(e); err != nil {
 				return err
 			}
-			if e.h.watch == nil {
-				continue // it is closed
-			}
-		case w.want != e.want:
-			if s.selector.Modify(w, e.want, nil) != nil {
-				s.forget(e) // it is closed
-				known--
-				continue
-			}
-			w.want = e.want
-			known--
-		default:
-			known--
+			continue
 		}
+		others--
+		w.turn = s.turn
+		if w.want == e.want {
+			continue
+		}
+		if s.selector.Modify(w, e.want, nil) != nil {
+			s.forget(w) // it is closed
+			continue
+		}
+		w.want = e.want
 	}
-	if known == 0 {
+	if others == 0 {
 		return nil
 	}
 	for i := len(s.watched) - 1; i >= 0; i-- { // backwards: forget moves the last one here
-		if e := s.watched[i]; e.turn != s.turn {
-			_ = s.selector.Unregister(e.h.watch) // it may be closed
-			s.forget(e)
+		if w := s.watched[i]; w.turn != s.turn {
+			_ = s.selector.Unregister(w) // it may be closed
+			s.forget(w)
 		}
 	}
 	return nil
 }
 
+// add registers what is not registered, unless it is closed.
 func (s *selection) add(e *selectable) error {
-	w := &watch{reg: e.h.socket.Registration(), at: len(s.watched), want: e.want}
+	w := &watch{reg: e.h.socket.Registration(), owner: weak.Make(e.h), at: len(s.watched), want: e.want, turn: s.turn}
 	if err := s.selector.Register(w, e.want, nil); err != nil {
 		if !e.h.alive() {
 			return nil // never ready, and no error
@@ -323,25 +326,27 @@ func (s *selection) add(e *selectable) error {
 		return err
 	}
 	e.h.watch = w
-	s.watched = append(s.watched, e)
+	s.watched = append(s.watched, w)
 	return nil
 }
 
 // forget drops what the Selector does not have any more.
-func (s *selection) forget(e *selectable) {
-	at, last := e.h.watch.at, len(s.watched)-1
+func (s *selection) forget(w *watch) {
+	last := len(s.watched) - 1
 	moved := s.watched[last]
-	s.watched[at], s.watched[last] = moved, nil
-	moved.h.watch.at = at
+	s.watched[w.at], s.watched[last] = moved, nil
+	moved.at = w.at
 	s.watched = s.watched[:last]
-	e.h.watch = nil
+	if h := w.owner.Value(); h != nil {
+		h.watch = nil
+	}
 }
 
 // unwatch is for a handle that an object lets go of.
 func (s *selection) unwatch(h *handle) {
 	if h.watch != nil {
 		_ = s.selector.Unregister(h.watch)
-		s.forget(h.selectable)
+		s.forget(h.watch)
 	}
 }
 

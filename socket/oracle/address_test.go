@@ -19,7 +19,8 @@ func meeting(kinds ...kind) []fixture {
 	}, kinds...)
 }
 
-// who names an address after whom in the scenario has it.
+// who returns the name of the socket or peer that has an address in the
+// scenario.
 func (w *world) who(addr string) string {
 	if addr == "" {
 		return "nobody"

@@ -281,7 +281,7 @@ var batchScenarios = []scenario{{
 	steps: []step{rcvtimeo(400 * ms), peerSends("ppppp"), begin(recvBatch(2, waitall, waitforone)), blocked(), peerResets(), finish(), recv(1), recv(1)},
 	want:  `blocks; blocked; 1: 5 "ppp"+"pp"; ECONNRESET; 0`,
 }, {
-	name:  "recvmmsg minds a low-water mark",
+	name:  "recvmmsg obeys a low-water mark",
 	row:   "socket(7): SO_RCVLOWAT",
 	on:    pair(tcp, unixes),
 	steps: []step{option(rcvlowat, 4), rcvtimeo(160 * ms), peerSends("ab"), begin(recvBatch(2)), blocked(), peerSends("cdef"), finish(), peerSends("ghijklmnopqr"), recvBatch(3, waitforone)},

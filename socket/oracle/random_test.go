@@ -132,7 +132,7 @@ func (w *writer) steps(c choice) []step {
 	case "send":
 		return []step{w.send(c)}
 	case "begin recv":
-		if w.asked { // the kernel does not say who of two is served first
+		if w.asked { // the kernel may serve either of two first
 			return nil
 		}
 		w.asked, w.sending = true, false

@@ -40,7 +40,7 @@ func alone(kinds ...kind) []fixture {
 		case packet:
 			lo, err := net.InterfaceByName("lo")
 			require.NoError(w.t, err)
-			protocol := 0x9000 + uint16(n)%0x800 // nobody's
+			protocol := 0x9000 + uint16(n)%0x800 // no real protocol
 			info := socket.PacketInfo{Protocol: protocol, Interface: lo.Index, Address: make(net.HardwareAddr, 6)}
 			self = target{sa: &unix.SockaddrLinklayer{Protocol: htons(protocol), Ifindex: lo.Index, Halen: 6}, addr: socket.PacketAddr(info)}
 		}

@@ -21,17 +21,17 @@ type weir struct{}
 func (weir) name() string { return "weir" }
 
 func (weir) open(k kind, local *target) (endpoint, syscall.Errno) {
-	var opts []socket.Option
+	var cfg socket.Config
 	switch {
 	case local == nil:
 	case k.family == unix.AF_UNIX:
-		opts = append(opts, socket.Filename(local.host))
+		cfg.Filename = local.host
 	case k.family == unix.AF_INET, k.family == unix.AF_INET6:
-		opts = append(opts, socket.Address(local.host))
+		cfg.Address = local.host
 	default:
-		opts = append(opts, socket.Bind(local.addr))
+		cfg.Bind = local.addr
 	}
-	s, err := socket.New(socket.Family(k.family), socket.Type(k.typ), socket.Protocol(k.proto), opts...)
+	s, err := cfg.New(socket.Family(k.family), socket.Type(k.typ), socket.Protocol(k.proto))
 	if err != nil {
 		return nil, errnoIn(err)
 	}

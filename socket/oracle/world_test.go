@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -116,7 +117,7 @@ type world struct {
 	socks   map[string]endpoint
 	sent    []byte            // what the socket's sends have taken
 	targets map[string]target // more of them, by whose they are
-	names   map[string]string // of those who have an address, by its text
+	names   map[string]string // of sockets and peers, by the text of their address
 	token   int               // what messages pass; -1 until it is needed
 }
 
@@ -174,7 +175,7 @@ func (w *world) open(local *target) endpoint {
 	s, errno := w.backend.open(w.kind, local)
 	switch errno {
 	case unix.EPERM, unix.EACCES, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT:
-		if w.kind.special() {
+		if w.kind.special() || w.kind.family == unix.AF_INET6 {
 			w.t.Skipf("no %s sockets here: %v", w.kind.name, errno)
 		}
 	}
@@ -182,12 +183,13 @@ func (w *world) open(local *target) endpoint {
 	return s
 }
 
-// local is an address that nobody else has.
+// local returns an address that no other scenario has.
 func (w *world) local() *target {
 	switch w.kind.family {
 	case unix.AF_INET:
 		return at(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}, "127.0.0.1")
 	case unix.AF_INET6:
+		machine.NeedIPv6(w.t)
 		return at(&unix.SockaddrInet6{Addr: [16]byte{15: 1}}, "::1")
 	}
 	name := fmt.Sprintf("@weir-oracle-%d-%d", unix.Getpid(), worlds.Add(1))

@@ -1,0 +1,43 @@
+package subjects
+
+import (
+	"sync"
+
+	"github.com/seed-2334f180/weir/bench/wire"
+	"github.com/seed-2334f180/weir/server"
+	"github.com/seed-2334f180/weir/socket"
+)
+
+var weirOnDemandSubject = Subject{
+	Name:          "weir-ondemand",
+	About:         "Weir's Server with a blocking handler, which has a goroutine only while it has a request",
+	ServeEcho:     serveEchoWeirOnDemand,
+	ServeOrdinary: serveOrdinaryWeirOnDemand,
+}
+
+func serveEchoWeirOnDemand(size int, ready func(addr string) error) error {
+	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Handler: echoOnDemand(Task{Size: size})})
+}
+
+func serveOrdinaryWeirOnDemand(task Task, ready func(addr string) error) error {
+	return runWeirServer("tcp4", ready, &server.Server{Handler: echoOnDemand(task)})
+}
+
+// echoOnDemand returns a handler that answers what there is, once, with a buffer from a pool.
+func echoOnDemand(task Task) func(*socket.Socket) error {
+	buffers := sync.Pool{New: func() any {
+		buf := make([]byte, wire.Buffer(task.Size))
+		return &buf
+	}}
+	return func(s *socket.Socket) error {
+		buf := buffers.Get().(*[]byte)
+		defer buffers.Put(buf)
+		n, err := s.Recv(*buf, 0)
+		if err != nil {
+			return err
+		}
+		Compute(task.Steps)
+		_, err = s.Write((*buf)[:n])
+		return err
+	}
+}

@@ -1,0 +1,48 @@
+package suites
+
+import (
+	"testing"
+
+	"github.com/seed-2334f180/weir/bench/benchtest"
+	"github.com/seed-2334f180/weir/bench/machine"
+	"github.com/seed-2334f180/weir/bench/measure"
+	"github.com/seed-2334f180/weir/bench/subjects"
+	"github.com/seed-2334f180/weir/bench/subjects/wrong"
+	"github.com/stretchr/testify/require"
+)
+
+// A connection of net has a goroutine, whose stack takes two kilobytes, and a buffer.
+func TestIdleOfEverySubject(t *testing.T) {
+	conns := 300
+	if machine.FilesAllowed(conns+idleFirst) != nil {
+		conns = 100
+	}
+	opts := Options{Suites: []string{"idle"}, Subjects: wrong.Real(), Settings: Settings{Conns: []int{conns}, Sizes: []int{4096}}, Reps: 1}
+	shown, heaps := runSuite(t, opts, heapPerConn)
+	serving := subjects.Able(wrong.Real(), func(s subjects.Subject) bool { return s.ServeEcho != nil })
+	for _, name := range serving {
+		require.Contains(t, shown, "│ "+name+" ")
+	}
+	require.Len(t, heaps, len(serving))
+
+	got, err := contest{server: "echo-server", load: "idle-load", conns: conns, size: 4096, burst: 1}.measureIdle(benchtest.Context(t), testEnv(), "net")
+	require.NoError(t, err)
+	require.Greater(t, got[stackPerConn], 2000.0)
+	require.Greater(t, got[heapPerConn], 4096.0)
+	require.Greater(t, got[residentPerConn], 4096.0)
+	benchtest.NoChildren(t)
+}
+
+func TestIdleNoticesClosedConnections(t *testing.T) {
+	_, err := contest{server: "echo-server", load: "idle-load", conns: 100, size: 128, burst: 1}.measureIdle(benchtest.Context(t), testEnv(), "hasty")
+	require.ErrorContains(t, err, "the server closed")
+	benchtest.NoChildren(t)
+
+	before := footprint{resident: 1 << 20, memory: machine.Memory{Heap: 1000, Stacks: 2000}, files: 10}
+	after := footprint{resident: 1<<20 + 600, memory: machine.Memory{Heap: 1300, Stacks: 2000}, files: 13}
+	got, err := contest{conns: 3}.growth(before, after)
+	require.NoError(t, err)
+	require.Equal(t, measure.Sample{residentPerConn: 200, heapPerConn: 100, stackPerConn: 0}, got)
+	_, err = contest{conns: 5}.growth(before, after)
+	require.EqualError(t, err, "of 5 silent connections the server closed 2")
+}

@@ -1,0 +1,128 @@
+package suites
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/seed-2334f180/weir/bench/machine"
+	"github.com/seed-2334f180/weir/bench/measure"
+	"github.com/seed-2334f180/weir/bench/report"
+)
+
+// Run runs the suites one after the other, and shows each when it is whole.
+func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
+	var lines io.Writer = io.Discard
+	if opts.JSON != "" {
+		// The file is opened before the first measurement, so that a bad path fails at once.
+		file, err := os.Create(opts.JSON)
+		if err != nil {
+			return fmt.Errorf("-json: %w", err)
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		lines = file
+	}
+	note := func(format string, args ...any) { fmt.Fprintf(errOut, "bench: note: "+format+"\n", args...) }
+	cores, notices := machine.ChooseCores()
+	for _, notice := range notices {
+		note("%s", notice)
+	}
+	e := env{Options: opts, cores: cores, note: note}
+
+	// An output that cannot be written fails at once, too.
+	if _, err := fmt.Fprintln(out, report.Machine()); err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	var failures []error
+	for _, name := range opts.Suites {
+		s, err := Find(name)
+		if err != nil {
+			return err
+		}
+		own := e.of(s)
+		results, err := s.measure(ctx, own, errOut)
+		if errors.Is(err, errNothing) && len(opts.Suites) > 1 {
+			note("suite %s: %v: left out", s.Name, err)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("suite %s: %w", s.Name, err)
+		}
+		failure, err := s.show(own, results, out, lines)
+		if err != nil {
+			return err
+		}
+		failures = append(failures, failure)
+	}
+	return errors.Join(failures...)
+}
+
+// show writes the tables, and then the summary. The failure is what a table's review found; it
+// does not keep the next suite from running.
+func (s Suite) show(e env, results []report.Result, out, lines io.Writer) (failure, err error) {
+	var text bytes.Buffer
+	for _, r := range results {
+		var notes []string
+		if r.Table.Review != nil {
+			var found error
+			notes, found = r.Table.Review(r.Outcomes)
+			failure = errors.Join(failure, found)
+		}
+		r.Table.Render(&text, r.Outcomes, notes)
+		if err := report.WriteLines(lines, s.Name, r.Table, r.Outcomes); err != nil {
+			return failure, fmt.Errorf("-json: %w", err)
+		}
+	}
+	if s.criteria != nil {
+		report.Summarize(&text, s.Name, s.criteria(e), results)
+	}
+	if _, err := out.Write(text.Bytes()); err != nil {
+		return failure, fmt.Errorf("results: %w", err)
+	}
+	return failure, nil
+}
+
+// errNothing is an error if the user asked for one suite. Among several, that suite is left out.
+var errNothing = errors.New("none of the chosen subjects takes part in it")
+
+func (s Suite) measure(ctx context.Context, e env, errOut *os.File) ([]report.Result, error) {
+	tables, err := s.tables(e)
+	if err != nil {
+		return nil, err
+	}
+	steps := 0
+	for _, t := range tables {
+		for _, tr := range t.Trials {
+			if len(tr.Subjects) > 0 {
+				steps += e.Reps
+			}
+		}
+	}
+	if steps == 0 {
+		return nil, errNothing
+	}
+	bar := measure.NewProgress(errOut, steps)
+	defer bar.Close()
+
+	var results []report.Result
+	for _, t := range tables {
+		r := report.Result{Table: t}
+		for _, tr := range t.Trials {
+			if len(tr.Subjects) == 0 {
+				continue
+			}
+			o, err := tr.Rounds(ctx, e.Reps, bar)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", tr.Name, err)
+			}
+			r.Outcomes = append(r.Outcomes, o)
+		}
+		if len(r.Outcomes) > 0 {
+			results = append(results, r)
+		}
+	}
+	return results, nil
+}

@@ -1,0 +1,67 @@
+package suites
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/bench/benchtest"
+	"github.com/seed-2334f180/weir/bench/report"
+	"github.com/stretchr/testify/require"
+)
+
+// runSuite returns what is printed, and the medians of one metric.
+func runSuite(t *testing.T, opts Options, metric string) (shown string, medians []float64) {
+	t.Helper()
+	opts.JSON = filepath.Join(t.TempDir(), "out.jsonl")
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	require.NoError(t, err)
+	defer out.Close()
+	require.NoError(t, Run(benchtest.Context(t), opts, out, out))
+	benchtest.NoChildren(t)
+
+	text, err := os.ReadFile(out.Name())
+	require.NoError(t, err)
+	lines, err := os.ReadFile(opts.JSON)
+	require.NoError(t, err)
+	for decoder := json.NewDecoder(bytes.NewReader(lines)); ; {
+		var line struct {
+			report.FigureLine
+			Peer string `json:"peer"`
+		}
+		err := decoder.Decode(&line)
+		if err == io.EOF {
+			return string(text), medians
+		}
+		require.NoError(t, err)
+		if line.Metric == metric && line.Peer == "" {
+			medians = append(medians, line.Median)
+		}
+	}
+}
+
+func TestSuiteWithoutSubjects(t *testing.T) {
+	opts := Options{Suites: []string{"udp"}, Subjects: []string{"nbio"}, Dur: time.Millisecond, Reps: 1}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	require.EqualError(t, Run(benchtest.Context(t), opts, null, null), "suite udp: none of the chosen subjects takes part in it")
+
+	opts.Suites, opts.Settings.Conns = []string{"udp", "echo"}, []int{1}
+	shown, rates := runSuite(t, opts, reqPerSec)
+	require.Contains(t, shown, "note: suite udp: none of the chosen subjects takes part in it: left out")
+	require.Len(t, rates, 1)
+}
+
+// Results that cannot be written are a failure, which is told before anything is measured.
+func TestFullOutput(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	opts := Options{Suites: []string{"udp"}, Subjects: []string{"raw"}, Dur: time.Millisecond, Reps: 1}
+	require.EqualError(t, Run(benchtest.Context(t), opts, full, full), "results: write /dev/full: no space left on device")
+}

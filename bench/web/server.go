@@ -1,0 +1,85 @@
+// Package web measures net/http on the listeners of the subjects: a server process, and a
+// client that asks it, which is wrk where that is installed.
+package web
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/seed-2334f180/weir/bench/child"
+	"github.com/seed-2334f180/weir/bench/machine"
+	"github.com/seed-2334f180/weir/bench/subjects"
+)
+
+// Roles are the HTTP server and the built-in client.
+var Roles = map[string]child.Role{
+	"http-server": child.Ordered(serve),
+	"http-load":   child.Ordered(ask),
+}
+
+// An Order tells a child which subject's listener to serve HTTP on.
+type Order struct {
+	Subject string
+	TLS     bool
+	Size    int // bytes of an answer
+}
+
+// serve is the role of a server that answers each request with the same bytes.
+func serve(order Order, answer child.Answer) error {
+	s, err := subjects.Find(order.Subject)
+	if err != nil {
+		return err
+	}
+	if s.Listen == nil {
+		return fmt.Errorf("subject %q has no listener", s.Name)
+	}
+	if err := machine.RaiseFileLimit(); err != nil {
+		return err
+	}
+	listener, err := s.Listen()
+	if err != nil {
+		return err
+	}
+	if err := answer(subjects.Listening{Addr: listener.Addr().String()}); err != nil {
+		return err
+	}
+	if order.TLS {
+		cert, err := certificate()
+		if err != nil {
+			return err
+		}
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{cert}})
+	}
+	body := bytes.Repeat([]byte("weir"), order.Size/4+1)[:order.Size]
+	length := strconv.Itoa(order.Size)
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", length)
+			w.Write(body) //nolint:errcheck // the client has gone
+		}),
+		ErrorLog: log.New(io.Discard, "", 0), // it would report clients that end in the middle
+	}
+	return server.Serve(listener)
+}
+
+// certificate makes a certificate for this run.
+func certificate() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}

@@ -1,0 +1,151 @@
+package lua
+
+import glua "github.com/yuin/gopher-lua"
+
+// The functions of the coroutine library that must know about the coroutines
+// of pcall, or about contexts.
+
+// ours reports whether a coroutine is one of pcall's.
+func (p *protection) ours(th *glua.LState) bool {
+	const bottom = -1
+	at, ok := th.GetStack(bottom)
+	if !ok {
+		return false
+	}
+	main, err := th.GetInfo("f", at, nil)
+	return err == nil && (main == p.once || main == p.armed)
+}
+
+// outside returns the coroutine that a program knows: the one given, or, if that
+// is one of pcall's, the one whose call it runs.
+func (p *protection) outside(th *glua.LState) *glua.LState {
+	for th.Parent != nil && p.ours(th) {
+		th = th.Parent
+	}
+	return th
+}
+
+// active reports whether a coroutine runs, or waits for one that it has resumed.
+func active(L, th *glua.LState) bool {
+	for ; L != nil; L = L.Parent {
+		if L == th {
+			return true
+		}
+	}
+	return false
+}
+
+// newThread makes a coroutine that has the context of its creator itself.
+// gopher-lua's NewThread derives one: that ends when the creator does, and stays
+// in the memory of the context until the coroutine has ended.
+func newThread(L *glua.LState) *glua.LState {
+	ctx := L.Context()
+	if ctx == nil {
+		th, _ := L.NewThread()
+		return th
+	}
+	L.RemoveContext()
+	th, _ := L.NewThread()
+	L.SetContext(ctx)
+	th.SetContext(ctx)
+	return th
+}
+
+// shareContext gives th the context of L.
+func shareContext(L, th *glua.LState) {
+	switch ctx := L.Context(); {
+	case ctx != nil:
+		th.SetContext(ctx)
+	case th.Context() != nil:
+		th.RemoveContext()
+	}
+}
+
+func (p *protection) coCreate(L *glua.LState) int {
+	main := L.CheckFunction(1)
+	if main.IsG {
+		L.Push(p.lua)
+		L.Push(main)
+		L.Call(1, 1)
+		L.Replace(1, L.Get(-1))
+		L.SetTop(1)
+	}
+	ctx := L.Context()
+	if ctx == nil {
+		return p.create(L)
+	}
+	L.RemoveContext() // see newThread
+	n := p.create(L)
+	L.SetContext(ctx)
+	L.CheckThread(-1).SetContext(ctx)
+	return n
+}
+
+func (p *protection) coResume(L *glua.LState) int {
+	th := L.CheckThread(1)
+	problem := ""
+	switch {
+	case active(L, th):
+		problem = "cannot resume non-suspended coroutine"
+	case th.Dead:
+		problem = "cannot resume dead coroutine"
+	case p.nesting >= mostNested:
+		problem = "stack overflow"
+	default:
+		p.nesting++
+		n := p.resume(L)
+		p.nesting--
+		return n
+	}
+	L.Push(glua.LFalse)
+	L.Push(glua.LString(problem))
+	return 2
+}
+
+// coWrap returns a function that resumes the coroutine. An error in that passes
+// on to the function's caller.
+func (p *protection) coWrap(L *glua.LState) int {
+	p.coCreate(L)
+	th := L.CheckThread(-1)
+	L.Push(L.NewFunction(func(L *glua.LState) int {
+		L.Insert(th, 1)
+		n := p.coResume(L)
+		if !glua.LVAsBool(L.Get(-n)) {
+			L.Error(L.Get(-1), 0)
+		}
+		return n - 1
+	}))
+	return 1
+}
+
+func (p *protection) coYield(L *glua.LState) int {
+	if p.outside(L) == L.G.MainThread {
+		L.RaiseError("attempt to yield from outside a coroutine")
+	}
+	p.yielded = L.GetTop()
+	return -1
+}
+
+func (p *protection) coRunning(L *glua.LState) int {
+	if th := p.outside(L); th != L.G.MainThread {
+		L.Push(th)
+	} else {
+		L.Push(glua.LNil)
+	}
+	return 1
+}
+
+func (p *protection) coStatus(L *glua.LState) int {
+	th := L.CheckThread(1)
+	status := "suspended"
+	switch {
+	case th == p.outside(L):
+		status = "running"
+	case active(L, th):
+		status = "normal"
+	case th.Dead:
+		status = "dead"
+	}
+	L.Push(glua.LString(status))
+	return 1
+}

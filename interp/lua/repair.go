@@ -1,0 +1,100 @@
+package lua
+
+import (
+	"math"
+	"os"
+	"runtime"
+	"runtime/metrics"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+// installRepairs replaces the functions of gopher-lua's libraries that are not
+// as in PUC Lua, where a state has these libraries.
+func installRepairs(L *glua.LState) {
+	repairLibrary(L.Get(glua.GlobalsIndex), map[string]glua.LGFunction{
+		"collectgarbage": collectGarbage,
+		"error":          raiseValue,
+		"print":          printValues,
+		"tonumber":       tonumber,
+		"tostring":       tostring,
+	})
+	repairLibrary(L.GetGlobal("string"), stringFunctions)
+	repairLibrary(L.GetGlobal("os"), map[string]glua.LGFunction{
+		"date":   date,
+		"getenv": getenv,
+	})
+	if library, ok := L.GetGlobal("os").(*glua.LTable); ok {
+		if f, ok := library.RawGetString("time").(*glua.LFunction); ok && f.IsG {
+			library.RawSetString("time", L.NewFunction(timeOf(f.GFunction)))
+		}
+	}
+	if library, ok := L.GetGlobal("math").(*glua.LTable); ok {
+		library.RawSetString("huge", glua.LNumber(math.Inf(1)))
+	}
+}
+
+func repairLibrary(library glua.LValue, functions map[string]glua.LGFunction) {
+	table, ok := library.(*glua.LTable)
+	if !ok {
+		return
+	}
+	for name, f := range functions {
+		if old, ok := table.RawGetString(name).(*glua.LFunction); ok {
+			table.RawSetString(name, &glua.LFunction{IsG: true, Env: old.Env, GFunction: f})
+		}
+	}
+}
+
+// raiseValue is error(value [, level]), where the value may be missing.
+func raiseValue(L *glua.LState) int {
+	L.Error(L.Get(1), int(optNumber(L, 2, 1)))
+	return 0
+}
+
+// timeOf makes os.time of gopher-lua's, which takes a date with missing fields.
+func timeOf(time glua.LGFunction) glua.LGFunction {
+	return func(L *glua.LState) int {
+		if date, ok := L.Get(1).(*glua.LTable); ok {
+			for _, name := range []string{"day", "month", "year"} {
+				if _, ok := toNumber(L.GetField(date, name)); !ok {
+					L.RaiseError("field '%s' missing in date table", name)
+				}
+			}
+		}
+		return time(L)
+	}
+}
+
+// getenv is os.getenv: a variable that is set to nothing is not nil.
+func getenv(L *glua.LState) int {
+	if value, ok := os.LookupEnv(L.CheckString(1)); ok {
+		L.Push(glua.LString(value))
+	} else {
+		L.Push(glua.LNil)
+	}
+	return 1
+}
+
+// collectGarbage is collectgarbage. The collector is Go's, of all states: it
+// does not stop, and has nothing to set.
+func collectGarbage(L *glua.LState) int {
+	switch option := optString(L, 1, "collect"); option {
+	case "collect":
+		runtime.GC()
+		L.Push(glua.LNumber(0))
+	case "step":
+		runtime.GC()
+		L.Push(glua.LTrue)
+	case "count":
+		const bytes = "/memory/classes/heap/objects:bytes"
+		sample := []metrics.Sample{{Name: bytes}}
+		metrics.Read(sample)
+		L.Push(glua.LNumber(float64(sample[0].Value.Uint64()) / 1024))
+	case "stop", "restart", "setpause", "setstepmul":
+		L.Push(glua.LNumber(0))
+	default:
+		L.ArgError(1, "invalid option '"+option+"'")
+	}
+	return 1
+}

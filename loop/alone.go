@@ -1,0 +1,223 @@
+package loop
+
+import (
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/seed-2334f180/weir/internal/procs"
+	"github.com/seed-2334f180/weir/poller"
+	"golang.org/x/sys/unix"
+)
+
+// A call waits alone if its registration is the only one of its loop that has had
+// events lately, as that of a server's only busy client, and if the loop may not keep
+// its P while it waits, because there are several. The loop's way would then wake a second thread for each event: the one
+// that polls for the loop wakes another one for the goroutine. A call that waits alone
+// takes its descriptor out of the epoll set, tries the system call for a while, and
+// then blocks its own thread in ppoll(2). No goroutine switches, and no thread is
+// woken but by the kernel.
+//
+// The thread keeps its P until the scheduler takes it away for other goroutines, so
+// only some threads may do so at a time: each holds a seat. The others wait by way of
+// the loop. As soon as another registration of the loop has an event, the next wait
+// goes by way of the loop again.
+
+// A seat lets one thread block in ppoll(2), and lets others end that.
+type seat struct {
+	taken  atomic.Bool
+	wakefd int32 // an eventfd
+	fds    [2]unix.PollFd
+
+	// Of whoever has the seat:
+	doubt uint // grows with the polls that found nothing
+	skip  uint // waits that do not poll
+}
+
+// maxSeats bounds the seats of the process, and their descriptors.
+const maxSeats = 8
+
+// seats are made when a call first asks for one.
+var seats struct {
+	all [maxSeats]seat
+
+	mu    sync.Mutex // guards the next two
+	procs procs.Count
+	made  int // seats that have an eventfd
+}
+
+// takeSeat returns a free seat and its number. It returns nil if half of the Ps have
+// a seat already, or if there is no descriptor for one more.
+func takeSeat() (s *seat, number int) {
+	seats.mu.Lock()
+	defer seats.mu.Unlock()
+	for i := range min(seats.procs.Number()/2, maxSeats) {
+		s := &seats.all[i]
+		if i == seats.made {
+			fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+			if err != nil {
+				break
+			}
+			s.wakefd = int32(fd)
+			seats.made++
+		}
+		if s.taken.CompareAndSwap(false, true) {
+			return s, i
+		}
+	}
+	return nil, 0
+}
+
+func (s *seat) leave() { s.taken.Store(false) }
+
+// ring ends the ppoll of the seat's thread, or its next one.
+func (s *seat) ring() {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, _ = unix.Write(int(s.wakefd), one[:])
+}
+
+// silence takes in what ring has written. A ring that comes later ends a ppoll for no
+// reason, which does no harm.
+func (s *seat) silence() {
+	var count [8]byte
+	_, _ = unix.Read(int(s.wakefd), count[:])
+}
+
+const (
+	// doubtInVain is how much a poll in vain adds to the doubt. A poll that finds
+	// something takes one off.
+	doubtInVain = 2
+	// maxDoubt makes it 1 wait in 1024 that still polls.
+	maxDoubt = 10
+	// aloneAfter is how many events in succession must be of the same registration.
+	aloneAfter = 16
+)
+
+// solo notes which registration the events of a turn were of.
+func (l *Loop) solo(events []poller.Event) {
+	if len(events) > 1 {
+		l.streak = 0
+		if l.alone.Load() != nobody {
+			l.alone.Store(nobody)
+		}
+		return
+	}
+	key := events[0].Key()
+	if key != l.lastKey {
+		l.lastKey, l.streak = key, 0
+		if l.alone.Load() != nobody {
+			l.alone.Store(nobody)
+		}
+		return
+	}
+	if l.streak++; l.streak == aloneAfter && !l.options.NoAlone && !l.poller.Holds() {
+		l.alone.Store(key)
+	}
+}
+
+// nobody is no registration's key: a table has fewer slots.
+const nobody = ^uint64(0)
+
+// receiveAlone is Receive for a call that waits alone. It returns ok false, and has
+// done nothing, if the call must not.
+func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error, ok bool) {
+	s, number := takeSeat()
+	if s == nil {
+		return 0, 0, false, nil, false
+	}
+	defer s.leave()
+	if r.state.Load()&Read.watched() != 0 && !r.unwatch() {
+		return 0, 0, false, nil, false
+	}
+	if s.skip > 0 {
+		s.skip--
+	} else if got := r.try(s, buf); got.result != unreceived {
+		n, errno, done = got.outcome()
+		return n, errno, done, nil, true
+	}
+	err = r.blockAlone(c, s, number)
+	return 0, 0, false, err, true
+}
+
+// try repeats the system call for as long as the loop's busy poll takes.
+func (r *Blocking) try(s *seat, buf []byte) reception {
+	got := reception{&buf[0], int32(len(buf)), unreceived}
+	most := r.loop.options.BusyPoll
+	if most <= 0 {
+		return got
+	}
+	for start := time.Now(); time.Since(start) < most && r.state.Load()&(stateClosed|Read.interrupted()) == 0; {
+		if got.receive(r.fd); got.result != unreceived {
+			s.doubt -= min(s.doubt, 1)
+			return got
+		}
+	}
+	s.doubt = min(s.doubt+doubtInVain, maxDoubt)
+	s.skip = 1<<s.doubt - 1
+	return got
+}
+
+// blockAlone is Wait that blocks the thread until the descriptor is readable.
+func (r *Blocking) blockAlone(c *Call, s *seat, number int) error {
+	w := waiters.Get().(*waiter)
+	defer waiters.Put(w)
+	w.deadline = c.fix(r.loop)
+	if parked, err := r.hang(Read, w, hangUnwatched); !parked {
+		return err
+	}
+	if w.sit(number) {
+		r.pollAlone(s)
+		if !w.rise() {
+			s.silence() // whoever has taken w off rings
+		} else if !r.withdrawWaiter(w) {
+			return w.sleep() // whoever has taken w off is about to wake it
+		} else {
+			return nil
+		}
+	}
+	return w.sleep()
+}
+
+// pollAlone returns when the descriptor is readable or the seat is rung.
+func (r *Blocking) pollAlone(s *seat) {
+	s.fds = [2]unix.PollFd{{Fd: r.fd, Events: unix.POLLIN}, {Fd: s.wakefd, Events: unix.POLLIN}}
+	for {
+		_, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 2, 0, 0, 0, 0)
+		if errno != unix.EINTR {
+			break
+		}
+	}
+	if s.fds[1].Revents != 0 {
+		s.silence()
+	}
+}
+
+// withdrawWaiter takes w off, for which nothing is to wait any more. It returns false
+// if somebody else has, and so wakes it.
+func (r *Blocking) withdrawWaiter(w *waiter) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.take(nil, func(_ Direction, x *waiter) bool { return x == w })
+	return list.pop() != nil
+}
+
+// unwatch takes the descriptor out of the epoll set, unless somebody waits for its
+// events.
+func (r *Blocking) unwatch() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.state.Load()
+	if s&(stateClosed|stateObserved|Write.of(parkedBit)) != 0 || r.interest == 0 {
+		return r.interest == 0
+	}
+	if r.loop.poller.Delete(int(r.fd)) != nil {
+		return false // it was never in the set: a regular file's
+	}
+	r.interest = 0
+	r.state.And(^(Read.watched() | Write.watched()))
+	return true
+}

@@ -1,0 +1,228 @@
+package loop_test
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// severalPs gives the scheduler two Ps for a test.
+func severalPs(t *testing.T) {
+	t.Helper()
+	before := runtime.GOMAXPROCS(2)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+}
+
+// alone is a call that waits alone, in ppoll(2).
+func alone(t *testing.T, r *loop.Blocking) chan received {
+	t.Helper()
+	r.SetAlone()
+	result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+	require.Equal(t, 1, loop.Seats())
+	require.False(t, r.Watched())
+	return result
+}
+
+// The only busy registration of a loop leaves the epoll set, and comes back when
+// another one has an event.
+func TestOnlyBusyRegistrationWaitsAlone(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	r, peer := register(t, l)
+	other, otherPeer := register(t, l)
+	exchange := func() {
+		result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+		unix.Write(peer, []byte("x"))
+		if got := soon(t, result); !got.done {
+			_, err := unix.Read(r.FD(), make([]byte, 8))
+			require.NoError(t, err)
+		}
+	}
+	for range loop.AloneAfter + 2 {
+		exchange()
+	}
+	require.True(t, r.MayWaitAlone())
+	turns := l.Turns()
+	for range 10 {
+		exchange()
+		require.False(t, r.Watched())
+	}
+	require.Equal(t, turns, l.Turns(), "the loop does nothing for it")
+
+	result := receiving(t, other, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+	unix.Write(otherPeer, []byte("y"))
+	soon(t, result)
+	waitFor(t, func() bool { return !r.MayWaitAlone() })
+	result = receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+	require.True(t, r.Watched())
+	require.Zero(t, loop.Seats())
+	unix.Write(peer, []byte("x"))
+	require.Equal(t, received{n: 1, done: true}, soon(t, result))
+}
+
+// Nobody waits alone where the loop may keep its P, or where the program does not
+// want it.
+func TestNobodyWaitsAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		procs int
+		opts  loop.Options
+	}{
+		"one P":   {1, loop.Options{}},
+		"NoAlone": {2, loop.Options{NoAlone: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.procs))
+			l := newLoop(t, c.opts)
+			r, peer := register(t, l)
+			for range 2 * loop.AloneAfter {
+				result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+				unix.Write(peer, []byte("x"))
+				require.Equal(t, received{n: 1, done: true}, soon(t, result))
+			}
+			require.False(t, r.MayWaitAlone())
+		})
+	}
+}
+
+// Whatever can end a wait ends that of a call that waits alone.
+func TestAloneEnds(t *testing.T) {
+	severalPs(t)
+	for name, test := range map[string]struct {
+		end  func(t *testing.T, l *loop.Loop, r *loop.Blocking, peer int)
+		want received
+	}{
+		"by data": {func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
+			unix.Write(peer, []byte("data"))
+		}, received{}},
+		"by data that an observer wants, too": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
+			hook := &loop.Hook{To: make(observer, 100)}
+			require.NoError(t, hook.Hang(&r.Registration, loop.Readable))
+			t.Cleanup(hook.Unhang)
+			require.True(t, r.Watched())
+			unix.Write(peer, []byte("data"))
+		}, received{}},
+		"by the peer's end": {func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
+			unix.Shutdown(peer, unix.SHUT_WR)
+		}, received{}},
+		"by Interrupt": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
+			require.Equal(t, 1, r.Interrupt())
+		}, received{err: loop.ErrInterrupted}},
+		"by Close": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
+			require.NoError(t, r.Close())
+		}, received{err: loop.ErrClosed}},
+		"by the loop's Close": {func(t *testing.T, l *loop.Loop, _ *loop.Blocking, _ int) {
+			require.NoError(t, l.Close())
+		}, received{err: loop.ErrLoopClosed}},
+		"by a deadline that is set": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
+			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(5*time.Millisecond)))
+		}, received{err: loop.ErrTimeout}},
+		"by a deadline that has passed": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
+			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(-time.Second)))
+		}, received{err: loop.ErrTimeout}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, loop.Options{BusyPoll: loop.NoBusyPoll})
+			r, peer := register(t, l)
+			result := alone(t, r)
+			test.end(t, l, r, peer)
+			require.Equal(t, test.want, soon(t, result))
+			require.Zero(t, loop.Seats())
+			require.Zero(t, r.Waiters())
+		})
+	}
+}
+
+// The timeout of the call ends it, neither early nor much later.
+func TestAloneTimesOut(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	r, _ := register(t, l)
+	r.SetAlone()
+	start := time.Now()
+	result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: 20 * time.Millisecond})
+	require.Equal(t, received{err: loop.ErrTimeout}, soon(t, result))
+	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
+}
+
+// Half of the Ps stay without a call that blocks their thread: the second call waits
+// by way of its loop.
+func TestSeatsAreFewerThanPs(t *testing.T) {
+	severalPs(t)
+	first, _ := register(t, newLoop(t, loop.Options{}))
+	second, peer := register(t, newLoop(t, loop.Options{}))
+	one := alone(t, first)
+	second.SetAlone()
+	two := receiving(t, second, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+	require.Equal(t, 1, loop.Seats())
+	require.True(t, second.Watched())
+	unix.Write(peer, []byte("data"))
+	require.Equal(t, received{n: 4, done: true}, soon(t, two))
+	require.Equal(t, 1, first.Interrupt())
+	soon(t, one)
+}
+
+// No byte and no wake-up is lost when a call that waits alone, data, interrupts and
+// other registrations' events come together in all ways.
+func TestAloneLosesNothing(t *testing.T) {
+	severalPs(t)
+	const rounds = 3000
+	l := newLoop(t, loop.Options{})
+	r, peer := register(t, l)
+	other, otherPeer := register(t, l)
+	hook := &loop.Hook{To: make(observer, rounds)}
+	require.NoError(t, hook.Hang(&other.Registration, loop.Readable))
+	defer hook.Unhang()
+
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range rounds {
+			switch i % 8 {
+			case 3:
+				r.Interrupt()
+			case 5:
+				unix.Write(otherPeer, []byte("z")) // r goes back to the loop
+			case 7:
+				time.Sleep(time.Duration(i%100) * time.Microsecond) // so that r blocks now and then
+			}
+			for {
+				if _, err := unix.Write(peer, fmt.Appendf(nil, "%05d\n", i)); err == nil {
+					break
+				}
+				runtime.Gosched()
+			}
+		}
+	})
+	var got []byte
+	for len(got) < 6*rounds {
+		r.SetAlone()
+		buf := make([]byte, 64)
+		c := &loop.Call{Timeout: 20 * time.Second}
+		ready, err := r.Begin(loop.Read, c)
+		require.NoError(t, err)
+		n, done := 0, false
+		if ready {
+			n, err = unix.Read(r.FD(), buf)
+		}
+		if !ready || err == unix.EAGAIN {
+			if n, _, done, err = r.Receive(c, buf); !done && err == nil {
+				n, err = unix.Read(r.FD(), buf)
+			}
+		}
+		if err == nil {
+			got = append(got, buf[:n]...)
+		} else {
+			require.NotEqual(t, loop.ErrTimeout, err, "after %d bytes", len(got))
+		}
+		r.End(loop.Read, n == len(buf))
+	}
+	wg.Wait()
+	for i := range rounds {
+		require.Equal(t, fmt.Sprintf("%05d\n", i), string(got[6*i:6*i+6]))
+	}
+}

@@ -1,0 +1,35 @@
+package socket
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// An error of the loop has its errno, says the reason without the loop's name, and can
+// still be told from the same errno of the kernel.
+func TestErrorOfTheLoop(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		errno unix.Errno
+		text  string
+	}{
+		{loop.ErrTimeout, unix.EAGAIN, "recv: resource temporarily unavailable (the time is up)"},
+		{loop.ErrClosed, unix.EBADF, "recv: bad file descriptor (the descriptor was closed)"},
+		{loop.ErrLoopClosed, unix.EBADF, "recv: bad file descriptor (the event loop is closed)"},
+		{loop.ErrInterrupted, unix.EINTR, "recv: interrupted system call (the call was interrupted)"},
+		{unix.EBADF, unix.EBADF, "recv: bad file descriptor"},
+	} {
+		err := fail("recv", "", c.err)
+		require.EqualError(t, err, c.text)
+		require.ErrorIs(t, err, c.errno)
+		require.ErrorIs(t, err, c.err)
+		require.Equal(t, c.err == loop.ErrTimeout, errors.Is(err, os.ErrDeadlineExceeded))
+		require.Equal(t, c.err == loop.ErrClosed || c.err == loop.ErrLoopClosed, errors.Is(err, net.ErrClosed))
+	}
+}

@@ -1,0 +1,114 @@
+package socket
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// alone runs a test in a process of its own, and reports whether this is that
+// process.
+func alone(t *testing.T) bool {
+	t.Helper()
+	const variable = "WEIR_TEST_ALONE"
+	if os.Getenv(variable) == t.Name() {
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), variable+"="+t.Name())
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "--- PASS")
+	return false
+}
+
+// limitFiles sets how many descriptors the process may have.
+func limitFiles(t *testing.T, limit uint64) {
+	t.Helper()
+	var l syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l))
+	l.Cur = limit
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l))
+}
+
+// A program that forgets its sockets, and never collects, does not run out of
+// descriptors.
+func TestForgottenSocketsMakeRoom(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	_, err := loop.Default()
+	require.NoError(t, err)
+	l := listening(t, Unix, 8)
+	limitFiles(t, 64)
+	for range 5000 {
+		_, err := New(Inet, Stream, 0)
+		require.NoError(t, err)
+	}
+	for range 500 {
+		_, _, err := Pair(Unix, Stream, 0)
+		require.NoError(t, err)
+		func() { // a client that is not forgotten too early
+			c, err := New(Unix, Stream, 0)
+			require.NoError(t, err)
+			require.NoError(t, c.ConnectAddr(l.LocalAddr()))
+			_, err = l.Accept()
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+		}()
+	}
+}
+
+// While nothing is forgotten, calls that find no descriptor do not collect each
+// time.
+func TestFullServerDoesNotCollectAllTheTime(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	_, err := loop.Default()
+	require.NoError(t, err)
+	limitFiles(t, 64)
+	var kept []*Socket
+	for err == nil {
+		var s *Socket
+		if s, err = New(Inet, Stream, 0); err == nil {
+			kept = append(kept, s)
+		}
+	}
+	require.ErrorIs(t, err, unix.EMFILE)
+	require.Equal(t, firstCollectPause, forgotten.pause)
+	forgotten.until = time.Now().Add(time.Hour)
+	before := forcedCollections()
+	for range 100 {
+		_, err := New(Inet, Stream, 0)
+		require.ErrorIs(t, err, unix.EMFILE)
+	}
+	require.Equal(t, before, forcedCollections())
+
+	forgotten.until = time.Time{}
+	_, err = New(Inet, Stream, 0)
+	require.ErrorIs(t, err, unix.EMFILE)
+	require.Equal(t, 2*firstCollectPause, forgotten.pause, "it grows")
+	require.Greater(t, forcedCollections(), before)
+
+	require.NoError(t, kept[0].Close()) // a call that needs no collection does not pause
+	_, err = New(Inet, Stream, 0)
+	require.NoError(t, err)
+	for _, s := range kept[1:] {
+		require.NoError(t, s.Close())
+	}
+}
+
+// forcedCollections counts the garbage collections that a call asked for.
+func forcedCollections() uint32 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NumForcedGC
+}

@@ -1,9 +1,0 @@
-//go:build !race
-
-package socket
-
-const racing = false
-
-func raceSending()        {}
-func raceSent([]byte)     {}
-func raceReceived([]byte) {}
