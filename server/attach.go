@@ -64,7 +64,7 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 	// The handle is a view, which keeps moved from being collected.
 	x := &session{sock: *moved.WithContext(context.Background())}
 	if s.handle(x, s.engineOn(moved.Registration().Loop())) {
-		go x.run()
+		x.hook.Loop().Spawn((*running)(x))
 	}
 	return nil
 }

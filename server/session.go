@@ -71,7 +71,7 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 		return
 	}
 	if s.handle(x, e) {
-		accepter.loop.Spawn(x.run)
+		accepter.loop.Spawn((*running)(x))
 	}
 }
 
@@ -108,11 +108,23 @@ func (x *session) Notify(_ *loop.Hook, n loop.Notice) {
 		return
 	}
 	if n == loop.NoticeClosed {
-		go x.end(nil)
+		x.hook.Loop().Spawn((*ending)(x))
 		return
 	}
-	x.hook.Loop().Spawn(x.wake)
+	x.hook.Loop().Spawn((*waking)(x))
 }
+
+// What a goroutine may have to do for a session, as Loop.Spawn takes it. None of
+// them costs an allocation.
+type (
+	running session
+	waking  session
+	ending  session
+)
+
+func (x *running) Run() { (*session)(x).run() }
+func (x *waking) Run()  { (*session)(x).wake() }
+func (x *ending) Run()  { (*session)(x).end(nil) }
 
 // wake runs the session if there is something to read. The event may be of what
 // a call has taken before the loop got to it.
@@ -272,17 +284,17 @@ func (x *session) impatient() {
 		left := time.Duration(p.since.Load()) + d - p.eng.loop.Elapsed()
 		if left <= 0 && x.unread() { // the loop was busy, and does not know yet
 			p.timer.Reset(d)
-			p.eng.loop.Spawn(x.run)
+			p.eng.loop.Spawn((*running)(x))
 			return
 		}
 		if left <= 0 {
-			p.eng.loop.Spawn(func() { x.end(nil) })
+			p.eng.loop.Spawn((*ending)(x))
 			return
 		}
 		p.timer.Reset(left)
 	}
 	if x.idle() {
-		p.eng.loop.Spawn(x.run)
+		p.eng.loop.Spawn((*running)(x))
 	}
 }
 
@@ -328,7 +340,7 @@ func (s *Server) retireSessions() {
 	s.retiring.Store(true)
 	for _, x := range s.sessions() {
 		if x.claim() && x.rest() {
-			go x.run()
+			x.hook.Loop().Spawn((*running)(x))
 		}
 	}
 }

@@ -145,6 +145,35 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 	request(fds[n-1])
 }
 
+// A request does not start a goroutine: those of the requests before are parked.
+func TestHandleStartsFewGoroutines(t *testing.T) {
+	const clients, requests = 8, 200
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	var calls atomic.Int64
+	addr := serve(t, &server.Server{Group: g, Handler: func(s *socket.Socket) error { calls.Add(1); return lines(s) }})
+	var all sync.WaitGroup
+	for range clients {
+		c := client(t, addr)
+		all.Go(func() {
+			for range requests {
+				if _, err := io.WriteString(c, "x\n"); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := io.ReadFull(c, make([]byte, 3)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, clients*requests, calls.Load())
+	require.LessOrEqual(t, g.Loops()[0].Started(), uint64(4*clients))
+}
+
 // An event may be of input that was read before the loop got to the event.
 func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
@@ -560,4 +589,46 @@ func TestHandleAttach(t *testing.T) {
 	n, err := unix.Read(fds[1], buf)
 	require.NoError(t, err)
 	require.Equal(t, "<x>", string(buf[:n]))
+}
+
+// BenchmarkHandler is a request of 10 bytes and its answer by a Handler, on several
+// connections.
+func BenchmarkHandler(b *testing.B) {
+	const clients = 16
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(b, err)
+	defer g.Close()
+	addr := serve(b, &server.Server{Group: g, Handler: func(s *socket.Socket) error {
+		var buf [64]byte
+		n, err := s.Recv(buf[:], 0)
+		if err == nil && n == 0 {
+			err = io.EOF
+		}
+		if err == nil {
+			_, err = s.Send(buf[:n], 0)
+		}
+		return err
+	}})
+	conns := make(chan net.Conn, clients)
+	for range clients {
+		conns <- client(b, addr)
+	}
+	b.SetParallelism(clients)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		c := <-conns
+		defer func() { conns <- c }()
+		buf := make([]byte, 10)
+		for pb.Next() {
+			if _, err := c.Write(buf); err != nil {
+				b.Error(err)
+				return
+			}
+			if _, err := io.ReadFull(c, buf); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(g.Loops()[0].Started())/float64(b.N), "goroutines/op")
 }
