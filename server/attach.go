@@ -35,7 +35,7 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 		return ErrClosed
 	}
 	if s.Handler != nil {
-		return s.attachSession(sock)
+		return s.attachSession(sock, user)
 	}
 	fd, input, err := sock.Release()
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 }
 
 // attachSession moves a Socket to the server's loops, for Handle.
-func (s *Server) attachSession(sock *socket.Socket) error {
+func (s *Server) attachSession(sock *socket.Socket, user any) error {
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
@@ -62,7 +62,7 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 		return fmt.Errorf("server: attach: %w", err)
 	}
 	// The handle is a view, which keeps moved from being collected.
-	x := &session{sock: *moved.WithContext(context.Background())}
+	x := &Session{Socket: *moved.WithContext(context.Background()), User: user}
 	if s.handle(x, s.engineOn(moved.Registration().Loop())) {
 		x.hook.Loop().Spawn((*running)(x))
 	}

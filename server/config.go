@@ -48,6 +48,8 @@ func (s *Server) check() error {
 		return errors.New("server: Server.Handler and Server.Events.Data are both set")
 	case s.Handler != nil && (s.Events.Open != nil || s.Events.End != nil || s.Events.Pressure != nil || s.Events.Closed != nil):
 		return errors.New("server: Server.Handler serves connections without Server.Events.Open, End, Pressure and Closed")
+	case s.Handler == nil && (s.Begin != nil || s.Finish != nil):
+		return errors.New("server: Server.Begin and Server.Finish are for a Server with Handler")
 	case s.LowWater > s.HighWater:
 		return wrong("LowWater", s.LowWater, "it is above HighWater")
 	case s.MaxOutput < s.HighWater:

@@ -24,7 +24,7 @@ type engine struct {
 	draining bool
 	over     bool
 	tick     *loop.Timer
-	patience patience // of sessions without timeouts
+	place    place // of sessions without timeouts
 
 	buf    []byte // what is received goes here first
 	filled bool   // by the last receive, to its end
@@ -37,7 +37,7 @@ type engine struct {
 
 func newEngine(s *Server, l *loop.Loop) *engine {
 	e := &engine{srv: s, loop: l, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
-	e.patience.eng = e
+	e.place.eng = e
 	return e
 }
 

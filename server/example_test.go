@@ -32,7 +32,7 @@ func ExampleServer() {
 // An echo server by a blocking handler, which serves one line of one client for
 // each call. Between the calls a connection has no goroutine.
 func ExampleServer_handler() {
-	srv := &server.Server{Handler: func(s *socket.Socket) error {
+	srv := &server.Server{Handler: func(s *server.Session) error {
 		line, err := s.ReadLine()
 		if err != nil {
 			return err // io.EOF at the end

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/loop"
-	"github.com/seed-2334f180/weir/socket"
 )
 
 // A Server serves connections and datagrams on the event loops of a Group.
@@ -37,14 +36,22 @@ type Server struct {
 	// Server calls it on a goroutine when there is something to read. It reads
 	// and answers, for example one request, and returns. If there is more to read
 	// the Server calls it again, otherwise the connection has no goroutine until
-	// there is.
+	// there is. See Session for what a program may keep between the calls.
 	//
 	// An error closes the connection, as Conn.Close does. The Server logs the
-	// error unless it is io.EOF or means that the peer has gone. The end of the
-	// stream ends the connection, too: the last call may read io.EOF, and is the
-	// last even if it returns nil. With a Handler, the callbacks of Events that have
-	// a Conn must be nil.
-	Handler func(s *socket.Socket) error
+	// error unless it is io.EOF or a timeout, or means that the peer has gone. The
+	// end of the stream ends the connection, too: the last call may read io.EOF,
+	// and is the last even if it returns nil. With a Handler, the callbacks of
+	// Events that have a Conn must be nil.
+	Handler func(s *Session) error
+	// Begin is called before the first call of Handler, as soon as the connection
+	// was accepted, and may block, too: it may greet the client. An error ends the
+	// session. Finish is called after the last call, before the Socket is closed.
+	// The error says why the session ends: io.EOF when the peer has ended the
+	// stream, ErrClosed when the server ends, net.ErrClosed if the program has
+	// closed the Socket, a *TimeoutError, or what Begin or Handler has returned.
+	Begin  func(s *Session) error
+	Finish func(s *Session, err error)
 
 	// Group has the loops to serve on. The caller closes it, after the Server.
 	// If it is nil the Server makes a group of its own with as many loops as
