@@ -42,7 +42,7 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
-	if !s.pick(peer).send(arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}) {
+	if !s.pick(s.engines, peer).send(arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}) {
 		return ErrClosed
 	}
 	return nil
@@ -63,7 +63,7 @@ func (s *Server) attachSession(sock *socket.Socket, user any) error {
 	}
 	// The handle is a view, which keeps moved from being collected.
 	x := &Session{Socket: *moved.WithContext(context.Background()), User: user}
-	if s.handle(x, s.engineOn(moved.Registration().Loop())) {
+	if s.handle(x, engineOn(s.engines, moved.Registration().Loop())) {
 		x.hook.Loop().Spawn((*running)(x))
 	}
 	return nil

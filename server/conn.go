@@ -296,7 +296,7 @@ func (c *Conn) discard(budget *int) bool {
 
 // data presents input.
 func (c *Conn) data(view []byte) error {
-	f := c.eng.srv.Events.Data
+	f := c.eng.service.Events.Data
 	if f == nil {
 		f = nothing
 	}
@@ -319,7 +319,7 @@ func nothing(*Conn) error { return nil }
 
 // atEnd is called once, when the peer has ended its stream.
 func (c *Conn) atEnd() error {
-	f := c.eng.srv.Events.End
+	f := c.eng.service.Events.End
 	if f == nil {
 		c.flags.Or(closing)
 		return nil
@@ -373,7 +373,7 @@ func (c *Conn) settle(err error) bool {
 		if c.told = !c.told; !c.told {
 			c.flags.Or(resumed)
 		}
-		if g := c.eng.srv.Events.Pressure; g != nil {
+		if g := c.eng.service.Events.Pressure; g != nil {
 			return c.settle(c.present(c.left(), func(c *Conn) error { g(c, c.told); return nil }))
 		}
 	}
@@ -393,7 +393,7 @@ func (c *Conn) closeStep() bool {
 		return true
 	}
 	var why error
-	if c.ended && c.eng.srv.Events.End == nil {
+	if c.ended && c.eng.service.Events.End == nil {
 		why = io.EOF
 	}
 	// Who has connected just before Shutdown, and sent nothing yet, is about to.
@@ -486,7 +486,7 @@ func (c *Conn) finish(why error) {
 	_ = c.reg.Close() // unless the loop has
 	e.remove(c)
 	out.fail(e, why)
-	if f := e.srv.Events.Closed; f != nil {
+	if f := e.service.Events.Closed; f != nil {
 		e.current, e.unread = c, c.left()
 		_ = e.guard(c, func(c *Conn) error { f(c, why); return nil })
 		e.current, e.unread = nil, nil

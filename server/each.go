@@ -8,11 +8,8 @@ import "sync"
 // Handler there is Sessions.
 func (s *Server) Each(f func(c *Conn)) (done <-chan struct{}) {
 	over := make(chan struct{})
-	s.mu.Lock()
-	engines := s.engines
-	s.mu.Unlock()
 	var calls sync.WaitGroup
-	for _, e := range engines {
+	for _, e := range s.everyEngine() {
 		calls.Add(1)
 		err := e.post(func() {
 			defer calls.Done()

@@ -17,8 +17,9 @@ const (
 // An engine is a server's part on one loop. What is not said to be otherwise
 // belongs to the loop's goroutine.
 type engine struct {
-	srv  *Server
-	loop *loop.Loop
+	srv     *Server
+	service *Service // which callbacks it calls
+	loop    *loop.Loop
 
 	conns    *Conn // all of them, newest first
 	draining bool
@@ -35,8 +36,8 @@ type engine struct {
 	gather  []byte // its output; guarded by its lock
 }
 
-func newEngine(s *Server, l *loop.Loop) *engine {
-	e := &engine{srv: s, loop: l, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
+func newEngine(s *Server, l *loop.Loop, service *Service) *engine {
+	e := &engine{srv: s, loop: l, service: service, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
 	e.place.eng = e
 	return e
 }
@@ -58,7 +59,7 @@ type arrival struct {
 
 // open serves an arrival, on the loop. It closes the descriptor when it cannot.
 func (e *engine) open(a arrival) {
-	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeInetPeer(a.peer)}
+	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer)}
 	c.self, c.active = c, e.loop.Elapsed()
 	c.short = c.peer == inetPeer{} // of a unix socket, which does not tell of descriptors
 	err := ErrClosed
@@ -86,7 +87,7 @@ func (e *engine) open(a arrival) {
 		a.tell(c, nil)
 	}
 	c.rearm()
-	if f := e.srv.Events.Open; f != nil {
+	if f := e.service.Events.Open; f != nil {
 		e.unread = a.input // so that Detach takes it along
 		err = c.call(f)
 		a.input, e.unread = e.unread, nil

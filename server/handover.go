@@ -81,7 +81,7 @@ func (s *Server) Inherit() (n int, err error) {
 		if err == nil {
 			taken = append(taken, ls)
 			rest++
-			err = s.checkOther(ls)
+			_, err = s.checkOther(ls)
 		}
 		if err != nil {
 			return 0, fmt.Errorf("server: inherit: descriptor %d: %w", fd, err)
@@ -96,7 +96,7 @@ func (s *Server) Inherit() (n int, err error) {
 	for n < total {
 		// What systemd has made, it keeps, and it is its to remove.
 		owned := hasReady && n < len(names) && names[n] == nameOwned
-		if err := s.add(s.pick(socket.Addr{}), taken[0], origin{path: owned && !s.KeepPath}); err != nil {
+		if err := s.addOther(taken[0], origin{path: owned && !s.KeepPath}); err != nil {
 			return n, fmt.Errorf("server: inherit: descriptor %d: %w", firstInherited+n, err)
 		}
 		taken = taken[1:]

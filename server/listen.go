@@ -26,12 +26,14 @@ import (
 // must not exist (but see ReplacePath), and the server removes them when it ends
 // (but see KeepPath).
 func (s *Server) Listen(network, address string) (bound socket.Addr, err error) {
-	if err := s.start(); err != nil {
-		return socket.Addr{}, err
-	}
-	engines := s.engines[:1]
+	return s.ListenService(network, address, nil)
+}
+
+// listen is Listen on engines of one service.
+func (s *Server) listen(network, address string, peers []*engine) (bound socket.Addr, err error) {
+	engines := peers[:1]
 	if s.ReusePort && network != "unix" {
-		engines = s.engines
+		engines = peers
 	}
 	var opened []*socket.Socket
 	defer func() {
@@ -56,7 +58,7 @@ func (s *Server) Listen(network, address string) (bound socket.Addr, err error) 
 		}
 	}
 	for _, e := range engines {
-		if err := s.add(e, opened[0], origin{opened: true, path: network == "unix" && !s.KeepPath}); err != nil {
+		if err := s.add(e, peers, opened[0], origin{opened: true, path: network == "unix" && !s.KeepPath}); err != nil {
 			return bound, err
 		}
 		opened = opened[1:]
@@ -142,7 +144,7 @@ func setInt(fd, level, name, value int) error {
 
 // ListenOn serves a socket that the program has made: one that listens, or, for
 // Events.Packet, one that is bound. The server owns the socket from then on, and
-// sets its options on it. If ListenOn returns an error, the caller still owns the
+// sets its options on it. ServiceOf chooses its Service. If ListenOn returns an error, the caller still owns the
 // socket, unless the error is ErrClosed.
 func (s *Server) ListenOn(ls *socket.Socket) error {
 	if ls == nil {
@@ -150,10 +152,7 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 	}
 	err := s.start()
 	if err == nil {
-		err = s.checkOther(ls)
-	}
-	if err == nil {
-		err = s.add(s.pick(socket.Addr{}), ls, origin{})
+		err = s.addOther(ls, origin{})
 	}
 	if err == ErrClosed {
 		ls.Close() // as the caller will not
@@ -161,12 +160,37 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 	return err
 }
 
-// checkOther sets the options of a socket that the server has not opened. It
-// returns an error if the socket cannot be served.
-func (s *Server) checkOther(ls *socket.Socket) error {
-	if err := s.serves(ls.Type()); err != nil {
+// addOther serves a socket that the server has not opened, by the service that
+// ServiceOf chooses.
+func (s *Server) addOther(ls *socket.Socket, from origin) error {
+	engines, err := s.checkOther(ls)
+	if err != nil {
 		return err
 	}
+	return s.add(s.pick(engines, socket.Addr{}), engines, ls, from)
+}
+
+// checkOther sets the options of a socket that the server has not opened, and
+// returns the engines of its service. It returns an error if the socket cannot be
+// served.
+func (s *Server) checkOther(ls *socket.Socket) ([]*engine, error) {
+	var service *Service
+	if s.ServiceOf != nil {
+		service = s.ServiceOf(ls.LocalAddr())
+	}
+	engines, err := s.enginesFor(service)
+	if err == nil {
+		err = engines[0].service.serves(ls.Type())
+	}
+	if err == nil {
+		err = s.tuneOther(ls)
+	}
+	return engines, err
+}
+
+// tuneOther sets the options of a socket that the server has not opened. It
+// returns an error if a stream socket does not listen.
+func (s *Server) tuneOther(ls *socket.Socket) error {
 	if err := s.listenConfig().Tune(ls); err != nil {
 		return fmt.Errorf("server: listen: %w", err)
 	}
@@ -191,18 +215,6 @@ func (s *Server) checkOther(ls *socket.Socket) error {
 	return nil
 }
 
-// serves returns an error if no callback is set for what a socket of the type
-// brings.
-func (s *Server) serves(t socket.Type) error {
-	switch {
-	case t == socket.Dgram && s.Events.Packet == nil:
-		return errors.New("server: listen: Server.Events.Packet is not set")
-	case t != socket.Dgram && s.Events.Data == nil && s.Handler == nil:
-		return errors.New("server: listen: neither Server.Events.Data nor Server.Handler is set")
-	}
-	return nil
-}
-
 // An origin says where a listening socket comes from.
 type origin struct {
 	opened bool // the server has opened it, so no other process has it
@@ -210,14 +222,14 @@ type origin struct {
 }
 
 // add serves a listening socket on an engine.
-func (s *Server) add(e *engine, ls *socket.Socket, from origin) error {
-	if err := s.serves(ls.Type()); err != nil {
+func (s *Server) add(e *engine, peers []*engine, ls *socket.Socket, from origin) error {
+	if err := e.service.serves(ls.Type()); err != nil {
 		return err
 	}
 	if ls.Type() == socket.Dgram {
 		return s.addPackets(e, ls)
 	}
-	l := &listener{eng: e, family: ls.Family(), addr: ls.LocalAddr(), own: from.opened}
+	l := &listener{eng: e, peers: peers, family: ls.Family(), addr: ls.LocalAddr(), own: from.opened}
 	l.self = l
 	if from.path {
 		l.ownPath()

@@ -189,7 +189,7 @@ func (p *PacketListener) call(b []byte, from socket.Addr) {
 		}
 	}()
 	p.calling = true
-	p.eng.srv.Events.Packet(p, b, from)
+	p.eng.service.Events.Packet(p, b, from)
 }
 
 // flush sends what is queued, and returns true if nothing is left.

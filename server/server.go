@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
 )
 
 // A Server serves connections and datagrams on the event loops of a Group.
@@ -52,6 +53,15 @@ type Server struct {
 	// closed the Socket, a *TimeoutError, or what Begin or Handler has returned.
 	Begin  func(s *Session) error
 	Finish func(s *Session, err error)
+
+	// Control is called with the descriptor of each connection that a listener has
+	// accepted, before anything else, to set options of it. An error closes the
+	// connection, and is logged. It is called on a loop and must not block.
+	Control func(fd int) error
+	// ServiceOf returns the Service of a listener that ListenOn or Inherit serves
+	// at a local address. Nil, as the function or its result, is the Server's own
+	// Events or Handler.
+	ServiceOf func(local socket.Addr) *Service
 
 	// Group has the loops to serve on. The caller closes it, after the Server.
 	// If it is nil the Server makes a group of its own with as many loops as
@@ -115,7 +125,9 @@ type Server struct {
 
 	mu           sync.Mutex // guards the fields down to ended
 	state        serverState
-	engines      []*engine
+	engines      []*engine // of the Server's own callbacks, one for each loop
+	allEngines   []*engine // these, and those of the services
+	services     map[*Service][]*engine
 	listeners    []*listener
 	packets      []*PacketListener
 	ownGroup     bool
@@ -183,10 +195,12 @@ func (s *Server) start() error {
 		s.dropGroup()
 		return err
 	}
+	own := s.ownService()
 	for _, l := range s.group.Loops() {
-		s.engines = append(s.engines, newEngine(s, l))
+		s.engines = append(s.engines, newEngine(s, l, &own))
 		s.reportPanics(l)
 	}
+	s.allEngines = s.engines
 	s.state = serving
 	s.startTicks()
 	if s.StallAfter > 0 {

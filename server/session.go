@@ -121,15 +121,16 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 func (s *Server) handle(x *Session, e *engine) (ready bool) {
 	x.hook.To = (*sessionObserver)(x)
 	p := &e.place
-	if s.Timeouts.any {
+	times := e.service.Timeouts
+	if times.any {
 		p = &place{eng: e, timer: e.loop.NewTimer(x.checkIdle)}
 		p.since.Store(int64(e.loop.Elapsed()))
-		p.idle.Store(int64(s.Timeouts.Idle))
+		p.idle.Store(int64(times.Idle))
 	}
 	x.place.Store(p)
 	// These fail only on a closed socket, and then so does Hang.
-	_ = x.SetRecvTimeout(s.Timeouts.Read)
-	_ = x.SetSendTimeout(s.Timeouts.Write)
+	_ = x.SetRecvTimeout(times.Read)
+	_ = x.SetSendTimeout(times.Write)
 	x.state.Store(sessionRunning)
 	if err := x.hook.Hang(x.Registration(), loop.Readable); err != nil {
 		x.end(err)
@@ -141,7 +142,7 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 	if p.timer != nil {
 		p.timer.Reset(x.limit())
 	}
-	if s.Begin != nil || s.Finish != nil {
+	if e.service.Begin != nil || e.service.Finish != nil {
 		e.loop.Spawn((*beginning)(x))
 		return false
 	}
@@ -184,7 +185,7 @@ func (x *expired) Run()   { (*Session)(x).end((*Session)(x).timeout()) }
 // start calls Begin, and goes on with Handler.
 func (x *Session) start() {
 	x.begun = true
-	if f := x.Server().Begin; f != nil {
+	if f := x.engine().service.Begin; f != nil {
 		if err := x.call(f); err != nil {
 			x.end(err)
 			return
@@ -207,7 +208,7 @@ func (x *Session) wake() {
 func (x *Session) run() {
 	for {
 		x.heard = true
-		if err := x.call(x.Server().Handler); err != nil {
+		if err := x.call(x.engine().service.Handler); err != nil {
 			x.end(err)
 			return
 		}
@@ -295,7 +296,7 @@ func (x *Session) end(why error) {
 	x.hook.Unhang()
 	s := p.eng.srv
 	s.logEnd(x, why)
-	if f := s.Finish; f != nil && x.begun {
+	if f := p.eng.service.Finish; f != nil && x.begun {
 		_ = s.guard(func() error { f(x, why); return nil })
 	}
 	if !x.leave() {
@@ -351,7 +352,7 @@ func (x *Session) unread() bool {
 func (x *Session) limit() time.Duration {
 	p := x.place.Load()
 	idle := time.Duration(p.idle.Load())
-	if first := p.eng.srv.Timeouts.FirstByte; !x.heard && first > 0 && (idle == 0 || first < idle) {
+	if first := p.eng.service.Timeouts.FirstByte; !x.heard && first > 0 && (idle == 0 || first < idle) {
 		return first
 	}
 	return idle
@@ -360,7 +361,7 @@ func (x *Session) limit() time.Duration {
 // timeout returns the error of a session that was idle for too long.
 func (x *Session) timeout() error {
 	t := &TimeoutError{Of: "idle", After: x.limit()}
-	if !x.heard && t.After == x.Server().Timeouts.FirstByte {
+	if !x.heard && t.After == x.engine().service.Timeouts.FirstByte {
 		t.Of = "first byte"
 	}
 	return t
@@ -373,7 +374,7 @@ func (x *Session) checkIdle() {
 	p := x.place.Load()
 	if !x.claim() {
 		if x.state.Load()&sessionStates != sessionOver {
-			if d := max(time.Duration(p.idle.Load()), p.eng.srv.Timeouts.FirstByte); d > 0 {
+			if d := max(time.Duration(p.idle.Load()), p.eng.service.Timeouts.FirstByte); d > 0 {
 				p.timer.Reset(d)
 			}
 		}
@@ -424,10 +425,7 @@ var inquiries = sync.Pool{New: func() any { return new(loop.Inquiry) }}
 // Sessions returns the sessions that the server has now. Some of them may end
 // meanwhile.
 func (s *Server) Sessions() (all []*Session) {
-	s.mu.Lock()
-	engines := s.engines
-	s.mu.Unlock()
-	for _, e := range engines {
+	for _, e := range s.everyEngine() {
 		for _, o := range e.loop.Observers() {
 			if x, ok := o.(*sessionObserver); ok && (*Session)(x).engine() == e {
 				all = append(all, (*Session)(x))

@@ -36,10 +36,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if !s.endListeners(true) {
 		return ErrClosed
 	}
-	for _, e := range s.engines {
+	for _, e := range s.everyEngine() {
 		e.do(e.catchUp)
 	}
-	for _, e := range s.engines {
+	for _, e := range s.everyEngine() {
 		e.do(e.retire)
 	}
 	s.retireSessions()
@@ -218,7 +218,7 @@ func (s *Server) end() error {
 	for _, p := range packets {
 		p.sock.Close()
 	}
-	for _, e := range s.engines {
+	for _, e := range s.everyEngine() {
 		e.do(e.abort)
 	}
 	s.abortSessions()
