@@ -204,7 +204,7 @@ func (s *Server) pokeListeners() {
 func (l *listener) serve(fd int, peer socket.Addr) {
 	e, s := l.eng, l.eng.srv
 	if f := e.service.Control; f != nil {
-		if err := s.guard(func() error { return f(fd) }); err != nil {
+		if err := guard(s, fd, f); err != nil {
 			s.Log.Error("server: Control has refused a connection", "peer", peer, "error", err)
 			unix.Close(fd)
 			s.gone()

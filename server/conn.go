@@ -332,7 +332,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 	e := c.eng
 	e.current = c
 	c.flags.Or(gathering)
-	err := e.guard(c, f)
+	err := guard(e.srv, c, f)
 	c.mu.Lock()
 	if len(e.gather) > 0 {
 		c.sendGathered()
@@ -488,7 +488,7 @@ func (c *Conn) finish(why error) {
 	out.fail(e, why)
 	if f := e.service.Events.Closed; f != nil {
 		e.current, e.unread = c, c.left()
-		_ = e.guard(c, func(c *Conn) error { f(c, why); return nil })
+		_ = guard(e.srv, c, func(c *Conn) error { f(c, why); return nil })
 		e.current, e.unread = nil, nil
 	}
 	c.drop()

@@ -15,7 +15,7 @@ func (s *Server) Each(f func(c *Conn)) (done <-chan struct{}) {
 			defer calls.Done()
 			for c := e.conns; c != nil; {
 				next := c.next // f may end c
-				_ = s.guard(func() error { f(c); return nil })
+				_ = guard(s, c, func(c *Conn) error { f(c); return nil })
 				c = next
 			}
 		})

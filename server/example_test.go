@@ -52,7 +52,7 @@ func ExampleServer_handler() {
 // A server that answers datagrams.
 func ExampleServer_datagrams() {
 	srv := &server.Server{Events: server.Events{
-		Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
+		Packet: func(l *server.PacketConn, p []byte, from socket.Addr) {
 			l.SendTo(p, from)
 		},
 	}}

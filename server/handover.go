@@ -208,6 +208,9 @@ func (s *Server) files() (files []*os.File, names []string, err error) {
 		add(l.addr.String(), l.reg.Use, l.reg.FD, l.reg.Done)
 	}
 	for _, p := range s.packets {
+		if p.dialed {
+			continue
+		}
 		names = append(names, nameOther)
 		r := p.sock.Registration()
 		add(p.LocalAddr().String(), r.Use, r.FD, r.Done)

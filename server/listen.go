@@ -227,7 +227,7 @@ func (s *Server) add(e *engine, peers []*engine, ls *socket.Socket, from origin)
 		return err
 	}
 	if ls.Type() == socket.Dgram {
-		return s.addPackets(e, ls)
+		return s.addPackets(e, new(PacketConn), ls)
 	}
 	l := &listener{eng: e, peers: peers, family: ls.Family(), addr: ls.LocalAddr(), own: from.opened}
 	l.self = l
@@ -274,7 +274,9 @@ func (s *Server) Addrs() (list []socket.Addr) {
 		}
 	}
 	for _, p := range s.packets {
-		list = append(list, p.LocalAddr())
+		if !p.dialed {
+			list = append(list, p.LocalAddr())
+		}
 	}
 	return list
 }

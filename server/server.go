@@ -129,7 +129,7 @@ type Server struct {
 	allEngines   []*engine // these, and those of the services
 	services     map[*Service][]*engine
 	listeners    []*listener
-	packets      []*PacketListener
+	packets      []*PacketConn
 	ownGroup     bool
 	failure      error         // why the server did not start
 	booter       uint64        // the goroutine that calls Boot
@@ -217,7 +217,7 @@ func (s *Server) boot() error {
 	}
 	s.state, s.booter, s.booted = booting, goroutine(), make(chan struct{})
 	s.mu.Unlock()
-	err := s.guard(func() error { return f(s) })
+	err := guard(s, s, f)
 	s.mu.Lock()
 	close(s.booted)
 	if s.state == closed {

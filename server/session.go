@@ -270,18 +270,16 @@ func (x *Session) idle() (ready bool) {
 	return false
 }
 
-// call calls f and returns its panic as an error. A runtime.Goexit of f, as of
+// call calls f, and returns its panic as an error. A runtime.Goexit of f, as of
 // testing.T.FailNow, ends the session with the goroutine.
 func (x *Session) call(f func(*Session) error) (err error) {
 	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			err = x.Server().panicked(v)
-		} else if !returned {
+		if !returned {
 			x.end(nil)
 		}
 	}()
-	err = f(x)
+	err = guard(x.Server(), x, f)
 	returned = true
 	return err
 }
@@ -297,7 +295,7 @@ func (x *Session) end(why error) {
 	s := p.eng.srv
 	s.logEnd(x, why)
 	if f := p.eng.service.Finish; f != nil && x.begun {
-		_ = s.guard(func() error { f(x, why); return nil })
+		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
 	}
 	if !x.leave() {
 		_ = x.Close() // the handler may have done so

@@ -226,7 +226,7 @@ func (s *Server) end() error {
 		s.watchdog.stop()
 	}
 	if f := s.Events.Stopped; f != nil {
-		_ = s.guard(func() error { f(s); return nil })
+		_ = guard(s, s, func(s *Server) error { f(s); return nil })
 	}
 	err := s.dropGroup()
 	for _, stop := range s.panicReports {
