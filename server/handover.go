@@ -149,24 +149,24 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 	if err != nil {
 		return fmt.Errorf("server: handover: %w", err)
 	}
-	listener, told, err := os.Pipe()
+	reader, writer, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("server: handover: %w", err)
 	}
-	defer listener.Close()
-	cmd.ExtraFiles = append(files[:len(files):len(files)], told)
+	defer reader.Close()
+	cmd.ExtraFiles = append(files[:len(files):len(files)], writer)
 	cmd.Env = append(without(cmd.Environ(), envFds, envPid, envNames, envReady),
 		fmt.Sprintf("%s=%d", envFds, len(files)),
 		fmt.Sprintf("%s=%s", envNames, strings.Join(names, ":")),
 		fmt.Sprintf("%s=%d", envReady, firstInherited+len(files)))
 	err = cmd.Start()
-	told.Close()
+	writer.Close()
 	if err != nil {
 		return fmt.Errorf("server: handover: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	stop := context.AfterFunc(ctx, func() { reader.Close() })
 	defer stop()
-	if n, err := listener.Read(make([]byte, 1)); n != 1 {
+	if n, err := reader.Read(make([]byte, 1)); n != 1 {
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()
 		if ctx.Err() != nil {
