@@ -43,7 +43,8 @@ type engine struct {
 
 	orphans sync.Mutex // serialises the ends of connections after the loop's end
 
-	pressed atomic.Bool // a connection has more than HighWater queued, and Pressure was not called yet
+	pressed atomic.Bool // high is not empty
+	high    []*Conn     // of which Pressure is due, as too much is queued; guarded by lateMu
 
 	// The connections whose output leaves at the end of the turn:
 	turnEnd   func() // flushLate, made once
@@ -170,8 +171,10 @@ func (c *Conn) call(f func(*Conn) error) error {
 			c.mu.Lock()
 			if errno == 0 || errno == unix.EAGAIN {
 				c.output().prepend(p[n:])
-				_ = c.block() // an error ends the connection
-				c.checkHigh()
+				if errno == unix.EAGAIN {
+					_ = c.block() // an error ends the connection
+				}
+				c.queued()
 			} else {
 				_ = c.fail(errno)
 			}

@@ -22,15 +22,15 @@ func (c *Conn) read() {
 			c.reg.Poke() // the other connections get their turn first
 			return
 		}
+		if c.eng.pressed.Load() {
+			c.eng.tellPressure() // which may pause this connection, or end it
+			continue
+		}
 		receive := c.receive
 		if c.state == stateLingering {
 			receive = c.discard
 		}
 		if !receive(&budget) {
-			return
-		}
-		if c.readable && c.eng.pressed.Load() {
-			c.reg.Poke() // Pressure is called before, so that the program can hold this peer back
 			return
 		}
 	}
