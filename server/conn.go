@@ -200,14 +200,14 @@ func (c *Conn) ready(ev poller.Readiness) {
 	if ev&poller.Failed != 0 && c.signals.Load()&paused != 0 {
 		err = c.resetWhilePaused()
 	}
-	if err == nil && c.signals.Load()&(woken|closeAsked|abortAsked) == woken {
+	if err == nil && !c.eng.draining && c.signals.Load()&(woken|closeAsked|abortAsked) == woken {
 		c.signals.And(^woken)
 		err = c.data(c.left())
 	}
 	if !c.drive(err) {
 		return
 	}
-	if c.signals.Load()&(resumed|paused|outputHigh|closeAsked) == resumed {
+	if !c.eng.draining && c.signals.Load()&(resumed|paused|outputHigh|closeAsked) == resumed {
 		c.signals.And(^resumed)
 		c.readStopped = true // though the timer may not have noticed
 		if c.in != nil && !c.drive(c.data(c.in.buf)) {

@@ -28,7 +28,8 @@ type engine struct {
 	load atomic.Int64 // number of connections, and of those that are about to open
 
 	conns    *Conn // all connections, newest first
-	draining bool  // Shutdown has closed the connections
+	draining bool  // Shutdown closes the connections: nothing more is presented
+	arriving *Conn // is read although draining
 	over     bool  // Close has ended the connections
 	tick     *loop.Timer
 	patience patience // of sessions without timeouts
@@ -122,8 +123,12 @@ func (e *engine) open(a arrival) {
 			return
 		}
 	}
-	if e.draining {
-		c.retire()
+	if e.draining { // it comes late, and is served once
+		e.arriving = c
+		if c.catchUp(); c.state != stateClosed {
+			c.Close()
+		}
+		e.arriving = nil
 	}
 }
 

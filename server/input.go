@@ -39,7 +39,7 @@ func (c *Conn) read() {
 // reads reports whether input is wanted now.
 func (c *Conn) reads() bool {
 	return c.state == stateLingering ||
-		c.state < stateDraining && c.signals.Load()&(paused|outputHigh|closeAsked) == 0
+		c.state < stateDraining && (!c.eng.draining || c.eng.arriving == c) && c.signals.Load()&(paused|outputHigh|closeAsked) == 0
 }
 
 // receive makes one system call and presents what it brings. It returns false when
