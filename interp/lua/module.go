@@ -45,9 +45,11 @@ func Preload(L *glua.LState) error {
 	if !ok {
 		return errors.New("lua preload: the state has no table package.preload; open the package library first")
 	}
-	if _, err := installProtection(L); err != nil {
+	protection, err := installProtection(L)
+	if err != nil {
 		return err
 	}
+	installDebug(L, protection)
 	m := &module{env: L.Env, pcall: L.GetGlobal("pcall")}
 	for name, loader := range map[string]glua.LGFunction{
 		"socket":      m.load,
