@@ -22,6 +22,7 @@ type module struct {
 	pcall    glua.LValue
 	waits    selection
 	fds      descriptors
+	weak     weakTables
 	block    [blockSize]byte // what was just received
 	out      []byte          // the result that is being put together
 }
@@ -51,6 +52,7 @@ func Preload(L *glua.LState) error {
 	}
 	installDebug(L, protection)
 	m := &module{env: L.Env, pcall: L.GetGlobal("pcall")}
+	installRepairs(L, &m.weak)
 	for name, loader := range map[string]glua.LGFunction{
 		"socket":      m.load,
 		"socket.core": m.load,
@@ -60,7 +62,6 @@ func Preload(L *glua.LState) error {
 		preload.RawSetString(name, L.NewFunction(loader))
 	}
 	installLoaders(L, library)
-	installRepairs(L)
 	return nil
 }
 
