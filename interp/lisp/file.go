@@ -5,9 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"sync"
-	"time"
 	"unicode/utf8"
 
 	weir "github.com/seed-2334f180/weir"
@@ -102,22 +100,6 @@ func constructFile(t *Thread, args []Value) (Value, error) {
 	o.file = newFile(path, f)
 	return o, nil
 }
-
-// collecting makes a descriptor. When there are no more, it has forgotten sockets
-// and files collected, which closes them, and tries again.
-func collecting[T any](open func() (T, error)) (T, error) {
-	v, err := open()
-	for wait := time.Millisecond; exhausted(err) && wait < 100*time.Millisecond; wait *= 2 {
-		runtime.GC()
-		time.Sleep(wait) // the descriptors are closed a little later
-		v, err = open()
-	}
-	return v, err
-}
-
-// exhausted tells of the errors of a process, or a system, that has as many
-// descriptors as it may have.
-func exhausted(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
 
 func (s *fileStream) fd() int {
 	s.mu.Lock()

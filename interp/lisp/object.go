@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
@@ -17,9 +16,6 @@ type Object struct {
 	socket    *socket.Socket
 	file      *fileStream
 	maxString int // of a socket; 0 if it is not known
-
-	broken   atomic.Bool // a send was told that the connection is broken
-	shutdown atomic.Bool // the program has shut down the sending side
 
 	mu    sync.Mutex // for props
 	names []string   // of the properties that the program has put, in order

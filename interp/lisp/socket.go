@@ -168,7 +168,7 @@ func (t *Thread) options(family socket.Family, args []Value) (cfg socket.Config,
 		"filename": func(v Value) (err error) {
 			cfg.Filename, err = arg[string](v)
 			if err == nil && cfg.Filename == "" {
-				err = errors.New("filename: a file name is needed")
+				err = errors.New("a file name is needed")
 			}
 			return err
 		},
