@@ -214,7 +214,7 @@ func readSource(path string) (string, error) {
 // Define makes a function that takes at least min and at most max arguments; a
 // max below 0 is any number. An existing one of the name is replaced.
 func (in *Interp) Define(name string, min, max int, f Func) error {
-	return in.set(name, &Builtin{name: name, entry: entry{min, max, func(t *Thread, args []Value) (Value, error) {
+	return in.set(name, &Builtin{name: name, usage: "(" + name + " ...)", doc: "is a function of the program that has this interpreter.", entry: entry{min, max, func(t *Thread, args []Value) (Value, error) {
 		v, err := f(t, args)
 		if err != nil {
 			return nil, err
