@@ -24,7 +24,7 @@ type Binary struct {
 // NewBinary makes a Binary of a copy of data.
 func NewBinary(data []byte) *Binary { return &Binary{data: append([]byte{}, data...)} }
 
-// Bytes are a copy of the binary's; nil while a method of a socket fills it.
+// Bytes returns a copy of the bytes; nil while a method of a socket fills them.
 func (b *Binary) Bytes() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -34,10 +34,10 @@ func (b *Binary) Bytes() []byte {
 	return bytes.Clone(b.data)
 }
 
-// Len is the number of bytes, which never changes.
+// Len returns the number of bytes, which never changes.
 func (b *Binary) Len() int { return len(b.data) }
 
-// String is #<binary length>.
+// String returns #<binary length>.
 func (b *Binary) String() string { return fmt.Sprintf("#<binary %d>", len(b.data)) }
 
 var errInUse = errors.New("the binary is in use by a socket's method in another thread")
@@ -221,7 +221,7 @@ func setByte(_ *Thread, b *Binary, at, value Value) (Value, error) {
 	return value, b.change(func(data []byte) { data[i] = byte(c) })
 }
 
-// upTo is how many bytes a length means: all if it is nil or too great.
+// upTo returns a length given by a program: that of the binary if it is nil or greater.
 func (b *Binary) upTo(length Value) (int, error) {
 	if length == nil {
 		return b.Len(), nil
@@ -233,7 +233,7 @@ func (b *Binary) upTo(length Value) (int, error) {
 	return int(min(n, int64(b.Len()))), nil
 }
 
-// place is the index of a byte.
+// place returns the index of a byte.
 func (b *Binary) place(v Value) (int, error) {
 	if b.Len() == 0 {
 		return 0, errors.New("the binary is empty")

@@ -24,7 +24,7 @@ type classProperty struct {
 	value *Closure // of no arguments, for the first value; may be nil
 }
 
-// String is #<class name>.
+// String returns #<class name>.
 func (c *Class) String() string { return "#<class " + c.name + ">" }
 
 func newClass(name string, parent *Class) *Class {
@@ -33,7 +33,7 @@ func newClass(name string, parent *Class) *Class {
 	return c
 }
 
-// method is what a class, or the next of its parents that has one, has by a name;
+// method returns the method of a name that a class has, or else the nearest of its parents;
 // nil if none has.
 func (c *Class) method(name string) Value {
 	for ; c != nil; c = c.parent {
@@ -83,7 +83,7 @@ func (c *Class) describe() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// generic is the function that calls the method of its first argument's class.
+// generic returns the function that calls the method of its first argument's class.
 func generic(name, usage, doc string) *Builtin {
 	return &Builtin{name: name, usage: usage, doc: doc, entry: entry{1, -1, func(t *Thread, args []Value) (Value, error) {
 		o, ok := args[0].(*Object)
@@ -98,7 +98,7 @@ func generic(name, usage, doc string) *Builtin {
 	}}}
 }
 
-// owner is what an object that has a method is, in an error message.
+// owner returns the words by which an error names an object that has a method.
 func (in *Interp) owner(method string) string {
 	switch {
 	case in.rootClass.method(method) != nil:
@@ -126,8 +126,8 @@ func (in *Interp) isGeneric(name string, v Value) bool {
 	return ok && known == v
 }
 
-// publish makes the generic function of a method, unless there is one. What else
-// has the name keeps it, and that is an error.
+// publish makes the generic function of a method, unless there is one. It is an
+// error if the name has another value.
 func (in *Interp) publish(method, usage, doc string) error {
 	s := in.intern(method)
 	if err := settable(s); err != nil {
@@ -149,11 +149,11 @@ func (in *Interp) publish(method, usage, doc string) error {
 	return nil
 }
 
-// isHook tells of the methods that make-instance and destroy-instance call, which
-// are called by no other name than CLASS-constructor and CLASS-destructor.
+// isHook reports whether make-instance or destroy-instance calls a method. Such a
+// method has no generic function.
 func isHook(method string) bool { return method == "constructor" || method == "destructor" }
 
-// classArg is a class, or the class that a symbol has.
+// classArg returns a class, or the class that a symbol has.
 func (t *Thread) classArg(v Value) (*Class, error) {
 	if s, ok := v.(*Symbol); ok {
 		if named, ok := t.global(s); ok {

@@ -47,9 +47,8 @@ func (in *Interp) isOwnClass(name string) bool {
 	return slices.ContainsFunc(methodSets(), func(s methodSet) bool { return s.class == name })
 }
 
-// guardMethod makes sure that a method gets an object of its class that is open,
-// or is to be opened. A method of file that gets a socket does what that of
-// socket does.
+// guardMethod makes a method refuse objects of other classes, and objects that no
+// constructor has opened. A method of file calls the method of socket for a socket.
 func guardMethod(class, method string, e entry) entry {
 	call := e.call
 	e.call = func(t *Thread, args []Value) (Value, error) {

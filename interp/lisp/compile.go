@@ -19,7 +19,7 @@ type compiler struct {
 
 // evalForm compiles a form at top level and evaluates it. The forms of a progn
 // there are evaluated one by one, so that a macro is known to those after it. The
-// place is that of a form that is no list.
+// place is where the form is in its source, if it is not a list.
 func (t *Thread) evalForm(form Value, at *place) (v Value, err error) {
 	if l, ok := form.(*List); ok && l.head == Value(t.in.progn) {
 		if l.at != nil {
@@ -178,7 +178,7 @@ func bindingOf(v *variable, value emitter) func() binding {
 // A Macro is a function of forms, whose value is compiled in their place.
 type Macro struct{ *Closure }
 
-// String is #<macro name>.
+// String returns #<macro name>.
 func (m *Macro) String() string { return "#<macro " + m.name + ">" }
 
 func (m *Macro) expand(t *Thread, args *List) (Value, error) {
@@ -192,7 +192,7 @@ func (m *Macro) expand(t *Thread, args *List) (Value, error) {
 	return t.applyClosure(m.Closure, args.Values())
 }
 
-// macro is the macro that a symbol stands for here.
+// macro returns the macro that a symbol stands for here.
 func (c *compiler) macro(s *Symbol) (*Macro, bool) {
 	v := s.value.Load()
 	if v == nil {

@@ -36,6 +36,5 @@ const collectPause = time.Second
 // nextCollection is when collecting may collect again.
 var nextCollection atomic.Int64
 
-// exhausted tells of the errors of a process, or a system, that has as many
-// descriptors as it may have.
+// exhausted reports whether the process, or the system, has no descriptor left.
 func exhausted(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }

@@ -42,7 +42,7 @@ func newTable() *Table {
 	return &Table{plain: map[Value]*tableEntry{}, lists: map[string][]*tableEntry{}}
 }
 
-// String is #<hash-table count>.
+// String returns #<hash-table count>.
 func (h *Table) String() string { return fmt.Sprintf("#<hash-table %d>", h.len()) }
 
 func (h *Table) len() int {
@@ -51,7 +51,7 @@ func (h *Table) len() int {
 	return len(h.order) - h.removed
 }
 
-// checkKey refuses what is no key.
+// checkKey refuses values that cannot be keys.
 func checkKey(key Value, depth int) error {
 	switch k := key.(type) {
 	case *Binary:
@@ -73,7 +73,8 @@ func checkKey(key Value, depth int) error {
 	return nil
 }
 
-// find is the entry of a key, or nil. The text is that of a key that is a list.
+// find returns the entry of a key, or nil. A key that is a list is found by its text,
+// which find returns, too.
 func (h *Table) find(t *Thread, key Value) (e *tableEntry, text string, err error) {
 	l, ok := key.(*List)
 	if !ok {
@@ -158,7 +159,7 @@ func (h *Table) clear() {
 	h.order, h.removed = nil, 0
 }
 
-// all are the keys and values of this moment.
+// all returns the present keys and values.
 func (h *Table) all() (keys, values []Value) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -26,7 +26,7 @@ var operators = map[string]operator{
 	"eq": opEq, "null": opNot, "not": opNot,
 }
 
-// guarded is what all these nodes have.
+// guarded has the fields that all these nodes have.
 type guarded struct {
 	symbol   *Symbol
 	original *Value // where the symbol had the function when the node was made
@@ -37,7 +37,7 @@ type guarded struct {
 // unchanged reports whether the name still has its function.
 func (g *guarded) unchanged() bool { return g.symbol.value.Load() == g.original }
 
-// makeOperation is the node of a call of an operator, or nil.
+// makeOperation returns the node of a call of an operator, or nil.
 func makeOperation(c *call) node {
 	original := c.symbol.value.Load()
 	if original == nil {
@@ -77,7 +77,7 @@ type operand struct {
 	number int64
 }
 
-// simple is the operand that a node is, if it is one.
+// simple returns a node as an operand, if it can be one.
 func simple(n node) (operand, bool) {
 	switch n := n.(type) {
 	case *local:
@@ -91,7 +91,7 @@ func simple(n node) (operand, bool) {
 	return operand{}, false
 }
 
-// integer is the operand's value if it is an integer.
+// integer returns the operand's value if it is an integer.
 func (o *operand) integer(f frame) (int64, bool) {
 	if o.symbol != nil {
 		if v := o.symbol.value.Load(); v != nil {

@@ -77,7 +77,7 @@ func compareInts(a, b int64) int {
 	return 0
 }
 
-// holds tells whether an order of two numbers is what an operator asks for.
+// holds reports whether an operator is true of two numbers that have an order.
 func (op operator) holds(order int) bool {
 	switch op {
 	case opLess:

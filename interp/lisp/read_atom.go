@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// foreign is the error of what begins with #, which has other meanings in other
+// foreign returns the error of what begins with #, which has other meanings in other
 // dialects.
 func (r *reader) foreign() error {
 	line := r.line

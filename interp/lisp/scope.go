@@ -29,7 +29,7 @@ const (
 	localVariable
 )
 
-// slot is the variable's place in a frame. It is known in the second pass.
+// slot returns the variable's place in a frame. It is known in the second pass.
 func (v *variable) slot() int {
 	switch v.kind {
 	case parameter:
@@ -56,7 +56,7 @@ func (v *variable) assign() {
 	v.assigned = true
 }
 
-// find is the variable of a name, or nil. A function inside takes it along.
+// find returns the variable of a name, or nil. A function inside takes it along.
 func (s *scope) find(name *Symbol) *variable {
 	if s == nil {
 		return nil
@@ -96,5 +96,5 @@ func (s *scope) release(n int) {
 	s.visible = s.visible[:len(s.visible)-n]
 }
 
-// size is how many values a frame has.
+// size returns how many values a frame has.
 func (s *scope) size() int { return s.params + len(s.captures) + s.most }

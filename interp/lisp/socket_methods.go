@@ -63,7 +63,7 @@ func connect(t *Thread, s *Object, host string, port Value) (Value, error) {
 	return t.success(t.bound(s).Connect(host, service))
 }
 
-// serviceArg is a port or the name of a service. Nothing is port 0.
+// serviceArg returns a port or the name of a service. Nothing is port 0.
 func serviceArg(v Value) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -123,7 +123,7 @@ func (t *Thread) transfer(args []Value, others int) (*transfer, error) {
 	})
 }
 
-// transferred is a count, or what failedOrEOF says.
+// transferred returns a count, or what failedOrEOF returns for an error.
 func (t *Thread) transferred(n int, err error) (Value, error) {
 	if err != nil {
 		return t.failedOrEOF(err)
@@ -253,7 +253,7 @@ func writeChar(t *Thread, s *Object, v Value) (Value, error) {
 	return v, nil
 }
 
-// writing is write-string or write-line: they return their string.
+// writing makes write-string or write-line, which return their string.
 func writing(write func(*socket.Socket, string) (int, error)) entry {
 	return f2(func(t *Thread, s *Object, text string) (Value, error) {
 		if text == "" && s.fd() < 0 {
@@ -288,7 +288,7 @@ func clearInput(_ *Thread, s *Object) (Value, error) {
 	return nil, nil
 }
 
-// levelArg is the level of an option. A nil one is SOL_SOCKET.
+// levelArg returns the level of an option. A nil one is SOL_SOCKET.
 func levelArg(v Value) (any, error) {
 	switch v := v.(type) {
 	case nil, string:

@@ -30,7 +30,7 @@ func shutdown(t *Thread, o *Object, direction *Symbol) (Value, error) {
 	return t.success(o.socket.Shutdown(how))
 }
 
-// addressOf is an address as getsockname returns it.
+// addressOf returns an address as getsockname returns it.
 func addressOf(a socket.Addr) Value {
 	switch {
 	case !a.IsValid():
@@ -184,7 +184,7 @@ func sendMsg(t *Thread, args []Value) (Value, error) {
 	return t.transferred(n, err)
 }
 
-// messageAddress is the address of a message, given in figures or as a path.
+// messageAddress returns the address of a message, given in figures or as a path.
 func messageAddress(o *Object, host string, port Value) (socket.Addr, error) {
 	if o.socket.Family() == socket.Unix {
 		return socket.UnixAddr(host), nil

@@ -190,7 +190,7 @@ func TestConnectTimeout(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begun), 30*time.Millisecond)
 }
 
-// fullBacklog is the path of a unix socket to which a connect waits.
+// fullBacklog returns the path of a unix socket to which a connect waits.
 func fullBacklog(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "full")
 	l, err := socket.Config{Filename: path}.New(socket.Unix, socket.Stream, 0)
