@@ -175,7 +175,7 @@ func helpText() string {
 		for i := range c.definitions[:min(4, len(c.definitions))] {
 			names = append(names, c.definitions[i].name())
 		}
-		fmt.Fprintf(&b, "  %-22s %s ...\n", strings.ToLower(c.title), strings.Join(names, " "))
+		fmt.Fprintf(&b, "  %-24s %s ...\n", strings.ToLower(c.title), strings.Join(names, " "))
 	}
 	return b.String()
 }
