@@ -26,7 +26,8 @@ const banner = "weir-lisp, a Lisp with sockets and select. (help) says more; Ctr
 // repl reads, evaluates and prints until the end of the input. It returns the
 // exit status.
 func repl(in *lisp.Interp, history string) int {
-	// Programs have the terminal as it was; the line editor changes it.
+	// The line editor changes the terminal's mode. Evaluated programs get the mode that
+	// it had before.
 	plain, err := unix.IoctlGetTermios(unix.Stdin, unix.TCGETS)
 	if err != nil {
 		return report(fmt.Errorf("terminal: %w", err))
@@ -38,8 +39,9 @@ func repl(in *lisp.Interp, history string) int {
 		return report(fmt.Errorf("terminal: %w", err))
 	}
 	if editing.Lflag&unix.ICANON == 0 {
-		// Ctrl-C is the editor's from when the prompt is seen: the editor itself
-		// takes it a little later, and what is pressed before would be lost.
+		// From the moment when the prompt is seen, Ctrl-C is for the line editor.
+		// The editor changes the terminal a little later; without this, a Ctrl-C in
+		// between would be lost.
 		editing.Lflag &^= unix.ISIG
 	}
 	editor.SetCtrlCAborts(true)
@@ -83,8 +85,8 @@ func repl(in *lisp.Interp, history string) int {
 	}
 }
 
-// setTerminal changes the terminal's mode. If that fails there is no terminal any
-// more, as the next read will tell.
+// setTerminal changes the terminal's mode. If that fails, the terminal is gone, and
+// the next read returns an error.
 func setTerminal(mode *unix.Termios) { unix.IoctlSetTermios(unix.Stdin, unix.TCSETS, mode) }
 
 // readForms reads lines until all lists and strings have their end.
@@ -93,8 +95,8 @@ func readForms(editor *liner.State) (string, error) {
 	for ask := prompt; ; ask = promptMore {
 		line, err := editor.Prompt(ask)
 		if errors.Is(err, io.EOF) && text != "" {
-			// The end of the input within a list: it is evaluated as it is, which
-			// says what lacks.
+			// The input ends within a list. Evaluating it gives the error that says
+			// what is missing.
 			fmt.Println()
 			return text, nil
 		}
@@ -112,10 +114,10 @@ func readForms(editor *liner.State) (string, error) {
 }
 
 // evalInterruptibly evaluates the forms of a text and prints the value of each.
-// Ctrl-C ends that.
+// Ctrl-C ends the evaluation.
 func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string) error {
 	select {
-	case <-interrupts: // one from before
+	case <-interrupts: // of an earlier evaluation
 	default:
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -127,7 +129,8 @@ func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string
 		case <-ctx.Done():
 		}
 	})
-	// It must have ended, or it could take the interrupt of the next evaluation.
+	// Wait until the goroutine has ended. It could take the interrupt of the next
+	// evaluation otherwise.
 	defer watching.Wait()
 	defer cancel()
 	return in.EvalEach(ctx, "", text, func(v lisp.Value) error {
@@ -136,8 +139,8 @@ func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string
 	})
 }
 
-// describe is an error with the calls that were in progress. It leaves the number
-// of the line out where there is but one.
+// describe returns the text of an error with the calls that were in progress. It
+// leaves out the line's number if the input has one line.
 func describe(err error, text string) string {
 	var e *lisp.Error
 	if !errors.As(err, &e) {
@@ -168,7 +171,7 @@ func complete(in *lisp.Interp, line string, pos int) (head string, names []strin
 	return string(runes[:start]), names, string(runes[pos:])
 }
 
-// A history that cannot be read or written is none: the prompt works without.
+// A history that cannot be read or written is ignored.
 
 func loadHistory(editor *liner.State, path string) {
 	if file, err := os.Open(path); err == nil {
