@@ -15,14 +15,14 @@ import (
 // A Sockopt describes one option: a row of the table that Setsockopt and Getsockopt
 // use.
 type Sockopt struct {
-	Level  string // its level, as these methods take it: "socket", "tcp" ...
-	Name   string // as documented: "SO_KEEPALIVE"
-	Number [2]int // the kernel's numbers of level and option
-	Kind   SockoptKind
-	Takes  string // more about the value, if the kind does not say everything
-	Access SockoptAccess
-	Source string // the man page, or the kernel's header if no page has it
-	Doc    string // what it does, in one line
+	Level  string        // its level, as these methods take it: "socket", "tcp" ...
+	Name   string        // as documented: "SO_KEEPALIVE"
+	Number [2]int        // the kernel's numbers of level and option
+	Kind   SockoptKind   // the Go type of its value
+	Takes  string        // more about the value, if the kind does not say everything
+	Access SockoptAccess // whether it can be read and set
+	Source string        // the man page, or the kernel's header if no page has it
+	Doc    string        // what it does, in one line
 }
 
 // A SockoptKind is the Go type of an option's value.
