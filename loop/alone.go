@@ -100,6 +100,9 @@ const (
 
 // solo notes which registration the events of a turn were of.
 func (l *Loop) solo(events []poller.Event) {
+	if n := l.restarts.Load(); n != l.restarted {
+		l.restarted, l.streak = n, 0
+	}
 	if len(events) > 1 {
 		l.streak = 0
 		if l.alone.Load() != nobody {
@@ -118,6 +121,13 @@ func (l *Loop) solo(events []poller.Event) {
 	if l.streak++; l.streak == aloneAfter && !l.options.NoAlone && !l.poller.Holds() {
 		l.alone.Store(key)
 	}
+}
+
+// notAlone makes calls wait by way of the loop until as many events as before have
+// been of one registration.
+func (l *Loop) notAlone() {
+	l.alone.Store(nobody)
+	l.restarts.Add(1)
 }
 
 // nobody is no registration's key: a table has fewer slots.
@@ -179,9 +189,8 @@ func (r *Blocking) blockAlone(c *Call, s *seat, number int) error {
 		r.pollAlone(s)
 		if !w.rise() {
 			// A call that something else than its input ends, such as the read with
-			// which net/http watches its client, is cheaper by way of the loop. The
-			// loop chooses again when another registration has had an event.
-			r.loop.alone.Store(nobody)
+			// which net/http watches its client, is cheaper by way of the loop.
+			r.loop.notAlone()
 			s.silence() // whoever has taken w off rings
 		} else if !r.withdrawWaiter(w) {
 			return w.sleep() // whoever has taken w off is about to wake it
@@ -211,16 +220,19 @@ func (s *seat) watch(fd int32) {
 }
 
 // Linger waits for input for at most so long if r is the only busy registration of its
-// loop: as a call that waits alone does. It returns true if there is input, an end or
-// an error. Otherwise it returns false, at once or later, and r's hooks are told of
-// input again, including that which came meanwhile. It is for a goroutine that has
-// served a request and is about to leave r to its hooks: in the meantime these are told
-// of nothing. Interrupt and Close do not end a Linger early.
+// loop: as a call that waits alone does. It returns true if there is input, and neither
+// an end nor an error. Otherwise it returns false, at once or later, and r's hooks are
+// told of events again, including those that came meanwhile. It is for a goroutine that
+// has served a request and is about to leave r to its hooks: until Linger returns false
+// these are told of nothing. Interrupt and Close do not end a Linger early.
 func (r *Registration) Linger(most time.Duration) (ready bool) {
 	if r.loop.alone.Load() == r.key && r.Use() == nil {
 		if s, _ := takeSeat(); s != nil {
 			ready = r.unwatch(stateObserved) && r.lingerOn(s, most)
 			s.leave()
+			if !ready {
+				r.loop.notAlone() // the requests pause
+			}
 		}
 		r.Done()
 	}
@@ -229,6 +241,7 @@ func (r *Registration) Linger(most time.Duration) (ready bool) {
 
 func (r *Registration) lingerOn(s *seat, most time.Duration) (ready bool) {
 	s.watch(r.fd)
+	s.fds[0].Events |= unix.POLLRDHUP
 	busy := time.Duration(0)
 	if s.thrift.poll() {
 		busy = r.loop.options.BusyPoll
@@ -237,12 +250,12 @@ func (r *Registration) lingerOn(s *seat, most time.Duration) (ready bool) {
 	for start := time.Now(); time.Since(start) < busy; {
 		n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
 		if n == 1 {
-			return true
+			return s.fds[0].Revents == unix.POLLIN
 		}
 	}
 	limit := unix.NsecToTimespec(int64(most))
 	n, _, _ := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 1, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
-	return n == 1
+	return n == 1 && s.fds[0].Revents == unix.POLLIN
 }
 
 // rewatch undoes unwatch. It returns false if that fails: then nothing would tell the
