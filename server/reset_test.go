@@ -113,7 +113,7 @@ func TestResetOfAPausedConnectionThatIsWrittenTo(t *testing.T) {
 	require.ErrorIs(t, weirtest.Take(t, over), unix.ECONNRESET)
 }
 
-// onLoopLater has f called on the connection's loop, and does not wait.
+// onLoopLater makes the connection's loop call f, and does not wait.
 func onLoopLater(t testing.TB, c *server.Conn, f func()) {
 	t.Helper()
 	require.NoError(t, c.Loop().Post(f))
@@ -128,7 +128,7 @@ func TestResetAgainstRandomPeers(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		conns, open := opened()
 		over, closing := ended()
-		var got bytes.Buffer // the loop's
+		var got bytes.Buffer // used on the loop only
 		act := func(c *server.Conn, random *rand.Rand) {
 			switch random.IntN(6) {
 			case 0:
