@@ -245,7 +245,6 @@ func (c *Conn) drive(err error) bool {
 			switch {
 			case signals&writeFailed != 0:
 				c.state, c.readable = stateBroken, !c.inputEnded
-				c.signals.And(^outputHigh) // what is queued is dropped
 				c.reg.Poke()               // flush calls the completions
 			case signals&closeAsked != 0:
 				c.state = stateDraining

@@ -80,7 +80,10 @@ func (c *Conn) Writev(bufs [][]byte) (int, error) {
 		return 0, err
 	}
 	if len(bufs) > 1 && c.mayWriteNow(n) {
-		return n, c.lend(bufs)
+		if err := c.lend(bufs, n); err != nil {
+			return 0, err
+		}
+		return n, nil
 	}
 	for _, p := range bufs {
 		if err := c.write(p); err != nil {
@@ -251,16 +254,24 @@ func (c *Conn) prepend(p []byte) {
 	}
 }
 
-// lend sends the buffers, behind what was gathered, and copies what the kernel does
-// not take.
-func (c *Conn) lend(bufs [][]byte) error {
+// lend sends the buffers of n bytes, behind what was gathered, and queues copies of what
+// the kernel does not take. Nothing is queued before.
+func (c *Conn) lend(bufs [][]byte, n int) error {
 	c.queueGathered()
 	o := c.output()
-	for _, p := range bufs {
-		o.appendPiece(p, nil)
+	lent := 0
+	if n < bigWrite { // a copy of all costs less than to describe each
+		for _, p := range bufs {
+			o.append(p)
+		}
+	} else {
+		for _, p := range bufs {
+			o.appendPiece(p, nil)
+		}
+		lent = len(bufs)
 	}
 	err := c.push(math.MaxInt, math.MaxInt)
-	o.own(len(bufs))
+	o.own(lent)
 	c.queued()
 	return err
 }
