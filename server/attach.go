@@ -21,7 +21,7 @@ func (s *Server) Attach(sock *socket.Socket, user any) error {
 
 func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) error {
 	if sock == nil {
-		return errors.New("weir: attach: the socket is nil")
+		return errors.New("server: attach: the socket is nil")
 	}
 	if err := s.start(); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
-		return fmt.Errorf("weir: attach: %w", err)
+		return fmt.Errorf("server: attach: %w", err)
 	}
 	e := s.pick(peer)
 	e.load.Add(1)
@@ -57,13 +57,13 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
-		return fmt.Errorf("weir: attach: %w", err)
+		return fmt.Errorf("server: attach: %w", err)
 	}
 	moved, err := socket.Resume(fd, input, socket.Group(s.group))
 	if err != nil {
 		unix.Close(fd)
 		s.gone()
-		return fmt.Errorf("weir: attach: %w", err)
+		return fmt.Errorf("server: attach: %w", err)
 	}
 	for _, e := range s.engines {
 		if e.loop == moved.Registration().Loop() {

@@ -194,7 +194,9 @@ func (c *Conn) ready(ev poller.Readiness) {
 		c.rearm()
 	}
 	if c.eng.pressed.Load() {
-		c.eng.tellPressure()
+		if c.eng.tellPressure(); c.state == stateClosed {
+			return
+		}
 	}
 	var err error
 	if ev&poller.Failed != 0 && c.signals.Load()&paused != 0 {
@@ -245,7 +247,7 @@ func (c *Conn) drive(err error) bool {
 			switch {
 			case signals&writeFailed != 0:
 				c.state, c.readable = stateBroken, !c.inputEnded
-				c.reg.Poke()               // flush calls the completions
+				c.reg.Poke() // flush calls the completions
 			case signals&closeAsked != 0:
 				c.state = stateDraining
 			case c.inputEnded && c.state == stateOpen:

@@ -216,5 +216,5 @@ func guard[T any](s *Server, arg T, f func(T) error) (err error) {
 func (s *Server) panicked(v any) error {
 	s.counters.panics.Add(1)
 	s.Log.Error("weir: a callback panicked", "panic", v, "stack", string(debug.Stack()))
-	return fmt.Errorf("weir: a callback panicked: %v", v)
+	return fmt.Errorf("server: a callback panicked: %v", v)
 }

@@ -11,22 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// When a write leaves:
-//
-//   - What a callback writes to its own connection is gathered, and leaves in one
-//     system call when the callback returns.
-//   - What is written to another connection whose loop is in a turn, by a callback
-//     of that loop, a posted task, or another goroutine, leaves in one system call
-//     at the end of the turn. It waits in memory until then.
-//   - A write leaves at once if the loop sleeps, if it is of 16 KiB or more, or if
-//     the waiting bytes become more than 64 KiB or HighWater.
-//
-// Whatever comes behind queued output is queued, too. The bytes of a connection
-// leave in the order of the calls. One turn's end sends the output of 256
-// connections; further ones have their turn after the next turn's events.
-//
-// The lock is not held during system calls. Whoever sends sets sending, and has the
-// right to send until the flag is cleared. Others queue meanwhile.
+// The lock of a Conn is not held during system calls. Whoever sends sets sending, and has
+// the right to send until the flag is cleared. Others queue meanwhile, so the bytes leave
+// in the order of the calls.
 
 // A sendState says whether somebody is sending.
 type sendState uint8
@@ -50,6 +37,15 @@ const (
 //   - EBADF, which is also net.ErrClosed, when the connection is closed or Close was
 //     called.
 //   - The errno of the system call, after which the connection ends.
+//
+// What a callback writes to its own connection leaves when the callback returns, in one
+// system call. What is written to a connection whose loop is in a turn, by another
+// callback or a posted task of the loop, or by another goroutine, leaves at the end of
+// the turn, in one system call for each connection. 256 connections send at the end of a
+// turn; further ones follow after the next turn's events. A write leaves at once, with
+// all that waits, if the loop sleeps, if it has 16 KiB or more, or if more than 64 KiB or
+// Server.HighWater would wait. So latency is bounded by a turn, and memory by 64 KiB for
+// each connection that was written to, as long as its peer keeps up.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -75,7 +75,9 @@ type Server struct {
 	// is 64 KiB, and half of HighWater.
 	HighWater, LowWater int
 	// MaxOutput is how many bytes may be queued for a peer at all: a write
-	// beyond it is refused with ErrOutputFull. 0 is 16 MiB.
+	// beyond it is refused with ErrOutputFull. 0 is 16 MiB. The queue occupies at
+	// most twice the queued bytes, and 64 bytes for each WriteAsync that is not
+	// done, of which there may be one for each 64 bytes of MaxOutput; and 16 KiB.
 	MaxOutput int
 
 	// Timeouts are those of every connection, unless it is given its own.
