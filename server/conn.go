@@ -39,8 +39,7 @@ type Conn struct {
 	active   time.Duration // when the peer last sent something, or when its times began anew
 	timerAt  time.Duration // when the timer of reg expires; 0 if it is not set
 	timeouts *Timeouts
-	leaving  *farewell // of draining and lingering; nil until something must be waited for
-	next     *Conn     // in the engine's list
+	next     *Conn // in the engine's list
 	prev     *Conn
 	peer     inetPeer
 	state    connState
@@ -370,10 +369,12 @@ func (c *Conn) closeReason() error {
 
 // leave begins the farewell. It may be called again.
 func (c *Conn) leave() *farewell {
-	if c.leaving == nil {
-		c.leaving = newFarewell(c.eng.loop.Elapsed(), c.timeouts.Linger)
+	if c.timeouts.leaving == nil {
+		t := *c.timeouts
+		t.leaving = newFarewell(c.eng.loop.Elapsed(), t.Linger)
+		c.timeouts = &t
 	}
-	return c.leaving
+	return c.timeouts.leaving
 }
 
 // linger ends the connection's own stream, whose output has left, and begins to

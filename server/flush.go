@@ -146,6 +146,7 @@ func (c *Conn) flush(room bool) {
 	}
 	if o.size <= srv.LowWater && c.signals.Load()&outputHigh != 0 {
 		c.signals.And(^outputHigh)
+		c.readStopped = true // though the timer may not have noticed
 	}
 	more = c.complete(o, completionsPerTurn, nil) || more
 	if more {
