@@ -55,3 +55,22 @@ func TestCloseWaitsForTheSender(t *testing.T) {
 	<-over
 	c.eng.do(func() { require.Equal(t, []string{"closed", "done", "close"}, calls) })
 }
+
+// Too much was queued, and leaves before the timers have noticed: their time begins anew
+// all the same.
+func TestReliefOfPressureRenewsTheIdleTime(t *testing.T) {
+	srv := &Server{Loops: 1}
+	c, _ := attached(t, srv)
+	c.eng.do(func() {
+		c.mu.Lock()
+		c.output()
+		c.mu.Unlock()
+		c.signals.Or(outputHigh)
+		c.flush(true)
+		require.Zero(t, c.signals.Load()&outputHigh)
+		require.True(t, c.readStopped)
+		before := c.active
+		require.True(t, c.readTimesRun())
+		require.Greater(t, c.active, before)
+	})
+}
