@@ -33,7 +33,8 @@ type Timeouts struct {
 	// stops sending for a moment. 0 means 5 seconds.
 	Linger time.Duration
 
-	any bool // one of those that need the time of each receive
+	any     bool      // one of those that need the time of each receive
+	leaving *farewell // instead of all others, once Close must wait for something
 }
 
 const defaultLinger = 5 * time.Second
@@ -82,6 +83,7 @@ func (c *Conn) SetTimeouts(t Timeouts) error {
 	if err := t.check(); err != nil {
 		return err
 	}
+	t.leaving = c.timeouts.leaving
 	c.timeouts = &t
 	c.active = c.eng.loop.Elapsed()
 	c.rearm()
@@ -97,10 +99,10 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 			at, of, limit = end, name, d
 		}
 	}
-	if c.leaving != nil {
-		return c.leaving.next(), "linger", c.leaving.limit
-	}
 	t := c.timeouts
+	if t.leaving != nil {
+		return t.leaving.next(), "linger", t.leaving.limit
+	}
 	if c.readTimesRun() {
 		if !c.receivedAny {
 			first(c.active, t.FirstByte, "first byte")
@@ -163,7 +165,7 @@ func (c *Conn) timeUp() {
 		c.rearm()
 		return
 	} else if c.state == stateLingering {
-		switch c.leaving.check(c.reg.FD(), now) {
+		switch c.timeouts.leaving.check(c.reg.FD(), now) {
 		case keepWaiting:
 			c.rearm()
 			return
