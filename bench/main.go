@@ -7,7 +7,7 @@
 //	go run ./bench                             echo, and a few cells of ordinary: one to two minutes
 //	go run ./bench -h                          suites, subjects, flags
 //	go run ./bench -suite churn -subjects raw,net,gnet,weir,nbio
-//	go run ./bench -suite all -json all.jsonl  everything: about an hour
+//	go run ./bench -suite all -json all.jsonl  everything: under an hour
 //
 // The packages below this one, from the top down:
 //

@@ -197,6 +197,7 @@ func printHelp(fs *flag.FlagSet, out io.Writer) {
 		}
 		fmt.Fprintf(out, "  %-14s %s\n", s.Name, about)
 	}
+	fmt.Fprint(out, "Each has one event loop; in ordinary, neighbours, oneprocess, pace and http one for each processor (-procs).\n")
 	fmt.Fprint(out, "\nFlags:\n")
 	fs.SetOutput(out)
 	fs.PrintDefaults()

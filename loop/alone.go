@@ -33,8 +33,9 @@ type seat struct {
 	fds    [2]unix.PollFd
 
 	// Of whoever has the seat:
-	doubt uint // grows with the polls that found nothing
-	skip  uint // waits that do not poll
+	thrift thrift
+	doubt  uint // grows with the polls that found nothing
+	skip   uint // waits that do not poll
 }
 
 // maxSeats bounds the seats of the process, and their descriptors.
@@ -133,24 +134,29 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 	if r.state.Load()&Read.watched() != 0 && !r.unwatch() {
 		return 0, 0, false, nil, false
 	}
-	if s.skip > 0 {
-		s.skip--
-	} else if got := r.try(s, buf); got.result != unreceived {
-		n, errno, done = got.outcome()
-		return n, errno, done, nil, true
+	if s.thrift.poll() {
+		if got := r.try(s, buf); got.result != unreceived {
+			n, errno, done = got.outcome()
+			return n, errno, done, nil, true
+		}
 	}
 	err = r.blockAlone(c, s, number)
 	return 0, 0, false, err, true
 }
 
-// try repeats the system call for as long as the loop's busy poll takes.
+// try repeats the system call for as long as the loop's busy poll takes, if two in
+// three of the last polls have found something.
 func (r *Blocking) try(s *seat, buf []byte) reception {
 	got := reception{&buf[0], int32(len(buf)), unreceived}
 	most := r.loop.options.BusyPoll
 	if most <= 0 {
 		return got
 	}
-	for start := time.Now(); time.Since(start) < most && r.state.Load()&(stateClosed|Read.interrupted()) == 0; {
+	if s.skip > 0 {
+		s.skip--
+		return got
+	}
+	for start := time.Now(); time.Since(start) < most && r.state.Load()&(stateClosed|Read.interrupted()) == 0 && !r.overdue(Read); {
 		if got.receive(r.fd); got.result != unreceived {
 			s.doubt -= min(s.doubt, 1)
 			return got
@@ -172,6 +178,10 @@ func (r *Blocking) blockAlone(c *Call, s *seat, number int) error {
 	if w.sit(number) {
 		r.pollAlone(s)
 		if !w.rise() {
+			// A call that something else than its input ends, such as the read with
+			// which net/http watches its client, is cheaper by way of the loop. The
+			// loop chooses again when another registration has had an event.
+			r.loop.alone.Store(nobody)
 			s.silence() // whoever has taken w off rings
 		} else if !r.withdrawWaiter(w) {
 			return w.sleep() // whoever has taken w off is about to wake it

@@ -59,6 +59,7 @@ type Loop struct {
 	tasks   []func()
 	running []func() // taken from tasks, and put off for the next turn
 	poked   []uint64 // keys of registrations whose handlers are to be called
+	atEnd   []func() // to be called at the end of the turn
 	closed  bool
 
 	timerMu   sync.Mutex // guards the next four; may be taken under a Registration's lock
@@ -68,16 +69,17 @@ type Loop struct {
 	gatesOpen bool   // the loop is closed: nobody may sleep in a gate of it
 
 	// What follows is for the loop's goroutine: the buffers of one turn.
-	events  []poller.Event
-	batch   []*Registration
-	expired []*timers.Timer[expirer]
-	spare   []func() // an empty queue, for its memory; guarded by mu
-	taken   []func() // the tasks of this turn; those that were called are nil
-	calling bool     // a handler is being called: see survive
-	more    bool     // due work was left for the next turn
-	lastKey uint64   // of the last event
-	streak  int      // how many events before it had the same key
-	now     int64    // the time of the turn; 0 until Now is called
+	events     []poller.Event
+	batch      []*Registration
+	expired    []*timers.Timer[expirer]
+	spare      []func() // an empty queue, for its memory; guarded by mu
+	atEndSpare []func() // the same of atEnd
+	taken      []func() // the tasks of this turn; those that were called are nil
+	calling    bool     // a handler is being called: see survive
+	more       bool     // due work was left for the next turn
+	lastKey    uint64   // of the last event
+	streak     int      // how many events before it had the same key
+	now        int64    // the time of the turn; 0 until Now is called
 
 	workers  workers      // the goroutines of Spawn that are parked
 	expected atomic.Int64 // descriptors on their way to the loop: see Expect
@@ -233,6 +235,9 @@ func (l *Loop) turn() bool {
 	moreTasks, open := false, true
 	if l.work.Load() {
 		moreTasks, open = l.runTasks()
+	}
+	if l.work.Load() {
+		l.runTurnEnd()
 	}
 	l.more = moreTimers || moreTasks
 	if !open && moreTasks {

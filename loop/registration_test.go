@@ -167,6 +167,35 @@ func TestCloseWakesAllWaiters(t *testing.T) {
 	})
 }
 
+// CloseWait returns when the last call has ended and the descriptor is closed.
+func TestCloseWaitReturnsWhenTheDescriptorIsClosed(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		r, peer := register(t, l)
+		waiting := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
+		require.NoError(t, r.Use())
+		closed := make(chan error, 1)
+		go func() { closed <- r.CloseWait() }()
+		require.ErrorIs(t, <-waiting, loop.ErrClosed)
+		require.ErrorIs(t, r.CloseWait(), loop.ErrClosed, "a second one does not wait")
+		_, err := unix.Read(peer, make([]byte, 1))
+		require.ErrorIs(t, err, unix.EAGAIN, "it is still open")
+		select {
+		case <-closed:
+			t.Fatal("CloseWait has returned during a call")
+		default:
+		}
+		r.Done()
+		require.NoError(t, <-closed)
+		n, err := unix.Read(peer, make([]byte, 1))
+		require.NoError(t, err)
+		require.Zero(t, n)
+
+		idle, _ := register(t, l)
+		require.NoError(t, idle.CloseWait())
+		require.ErrorIs(t, idle.Close(), loop.ErrClosed)
+	})
+}
+
 func TestLoopCloseWakesWaitersAndClosesDescriptors(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)

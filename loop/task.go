@@ -60,9 +60,8 @@ func (l *Loop) runTasks() (more, open bool) {
 	if len(l.running) == 0 && cap(now) <= keepTasks {
 		l.spare = now[:0] // the memory of a burst is not kept
 	}
-	left := len(l.running)+len(l.tasks) > 0
-	l.work.Store(left || len(l.poked) > 0 || l.closed)
-	return left, open
+	l.work.Store(l.hasWork())
+	return len(l.running)+len(l.tasks) > 0, open
 }
 
 // keepTasks is the capacity of a task queue whose memory is used again.

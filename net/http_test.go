@@ -251,7 +251,7 @@ func TestHTTPHijack(t *testing.T) {
 			return
 		}
 		defer c.Close()
-		if _, ok := c.(*weirnet.NetConn); !ok {
+		if _, ok := c.(*weirnet.TCPConn); !ok {
 			t.Errorf("%T", c)
 		}
 		rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
@@ -269,7 +269,7 @@ func TestHTTPHijack(t *testing.T) {
 	require.Equal(t, http.StatusSwitchingProtocols, answer.StatusCode)
 	_, err = io.WriteString(c, "and late")
 	require.NoError(t, err)
-	require.NoError(t, c.(*weirnet.NetConn).CloseWrite())
+	require.NoError(t, c.(*weirnet.TCPConn).CloseWrite())
 	got, err := io.ReadAll(r)
 	require.NoError(t, err)
 	require.Equal(t, "early and late", string(got))

@@ -56,7 +56,7 @@ func TestConn(t *testing.T) {
 			if err != nil {
 				return nil, nil, nil, err
 			}
-			c1, c2 = weirnet.NewNetConn(a), weirnet.NewNetConn(b)
+			c1, c2 = mustConn(a), mustConn(b)
 			return c1, c2, func() { c1.Close(); c2.Close() }, nil
 		})
 	})

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attach serves a connected stream Socket, which is the server's from then on,
-// with the input that was read ahead. Conn.User is user. It does not wait, and
-// may be called by a callback; Events.Open tells when the connection is served.
-// While a call is in progress on the Socket it is EBUSY. With an error the Socket
-// is still the caller's, though closed if the server's loops are. MaxConns does
-// not refuse it, but it counts.
+// Attach serves a connected stream Socket, together with the input that was read
+// ahead. The Socket belongs to the server from then on. User becomes Conn.User.
+// Attach does not wait, and a callback may call it; Events.Open tells when the
+// connection is served. While a call is in progress on the Socket, Attach returns
+// EBUSY. After an error the Socket still belongs to the caller. MaxConns does not
+// refuse an attached connection, but counts it.
 func (s *Server) Attach(sock *socket.Socket, user any) error {
 	return s.attach(sock, user, nil)
 }
@@ -48,7 +48,8 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 	return nil
 }
 
-// attachSession moves a Socket to the server's loops, for Handle.
+// attachSession moves a Socket to one of the server's loops, to be served by
+// Handler.
 func (s *Server) attachSession(sock *socket.Socket, user any) error {
 	fd, input, err := sock.Release()
 	if err != nil {
@@ -69,8 +70,8 @@ func (s *Server) attachSession(sock *socket.Socket, user any) error {
 	return nil
 }
 
-// enter counts a connection in that was not accepted, unless the server is
-// ending.
+// enter counts a connection that no listener has accepted. It returns false if the
+// server is ending.
 func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

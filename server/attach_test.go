@@ -81,7 +81,7 @@ func TestDialFails(t *testing.T) {
 
 // fullListener is the address of one whose backlog is full: it does not answer.
 func fullListener(t *testing.T) string {
-	l, err := (&socket.Config{Address: "127.0.0.1"}).New(socket.Inet, socket.Stream, 0)
+	l, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	require.NoError(t, l.Listen(0))

@@ -88,7 +88,13 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 		}
 		return listen()
 	case "tcp", "tcp4", "tcp6":
-		return config.ListenSocket(context.Background(), network, address)
+		ls, err := config.ListenSocket(context.Background(), network, address)
+		if err == nil && s.Delay { // package net sets the option after it has called Control
+			if err = ls.SetNoDelay(false); err != nil {
+				ls.Close()
+			}
+		}
+		return ls, err
 	case "udp", "udp4", "udp6":
 		return config.ListenPacketSocket(context.Background(), network, address)
 	}
@@ -98,7 +104,7 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 // listenConfig returns the options of a listener as package net has them, plus a
 // function for those that it does not have.
 func (s *Server) listenConfig() *weirnet.ListenConfig {
-	return &weirnet.ListenConfig{
+	config := &weirnet.ListenConfig{
 		KeepAlive: s.KeepAlive,
 		Backlog:   s.Backlog,
 		Group:     s.group,
@@ -108,24 +114,26 @@ func (s *Server) listenConfig() *weirnet.ListenConfig {
 					err = setInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 				}
 				if err == nil {
-					err = s.tune(int(fd), strings.HasPrefix(network, "tcp"))
+					err = s.tune(int(fd))
 				}
 			})
 			return cmp.Or(failed, err)
 		},
 	}
+	// A Multipath TCP socket does not report what the peer has acknowledged
+	// (SIOCOUTQ counts otherwise), on which Conn.Close relies.
+	config.SetMultipathTCP(false)
+	return config
 }
 
-// tune sets the server's own options of a listener. Accepted connections inherit
-// them.
-func (s *Server) tune(fd int, tcp bool) error {
+// tune sets the sizes of a listener's buffers. Accepted connections inherit them.
+func (s *Server) tune(fd int) error {
 	for _, o := range []struct {
 		wanted             bool
 		level, name, value int
 	}{
 		{s.RecvBuffer > 0, unix.SOL_SOCKET, unix.SO_RCVBUF, s.RecvBuffer},
 		{s.SendBuffer > 0, unix.SOL_SOCKET, unix.SO_SNDBUF, s.SendBuffer},
-		{tcp && s.Delay, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0},
 	} {
 		if !o.wanted {
 			continue
@@ -195,13 +203,16 @@ func (s *Server) tuneOther(ls *socket.Socket) error {
 		return fmt.Errorf("server: listen: %w", err)
 	}
 	if ls.Registration().Use() != nil {
-		return fmt.Errorf("server: %w", connClosed("listen"))
+		return fmt.Errorf("server: %w", errConnClosed("listen"))
 	}
 	defer ls.Registration().Done()
 	fd := ls.Registration().FD()
 	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	if err == nil {
-		err = s.tune(fd, protocol == unix.IPPROTO_TCP)
+		err = s.tune(fd)
+	}
+	if err == nil && s.Delay && protocol == unix.IPPROTO_TCP {
+		err = setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0)
 	}
 	if err == nil && ls.Type() != socket.Dgram {
 		var listens int

@@ -449,7 +449,7 @@ func (s *Server) abortSessions() {
 	s.retiring.Store(true)
 	s.aborting.Store(true) // before the look, for the sessions that begin now
 	for _, x := range s.Sessions() {
-		_ = x.SetLinger(0)
+		resetOnClose(x.Registration())
 		if x.claim() {
 			x.end(ErrClosed)
 		} else {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -193,9 +194,9 @@ const mostRounds = 64
 
 // catchUp presents what the connection has received.
 func (c *Conn) catchUp() {
-	c.pending = true
+	c.readable = true
 	for range mostRounds {
-		if c.read(); !c.pending || c.flags.Load()&(paused|high|closing|gone) != 0 {
+		if c.read(); !c.readable || !c.reads() {
 			break
 		}
 	}
@@ -204,7 +205,7 @@ func (c *Conn) catchUp() {
 // retire closes the connection. It first presents the input: a close with unread
 // input would take longer, because it must not become a reset.
 func (c *Conn) retire() {
-	if c.catchUp(); c.flags.Load()&gone == 0 {
+	if c.catchUp(); c.state != stateClosed {
 		c.Close()
 	}
 }
@@ -245,9 +246,7 @@ func (e *engine) abort() {
 		e.tick = nil
 	}
 	for e.conns != nil {
-		c := e.conns
-		c.reset()
-		c.finish(ErrClosed)
+		e.conns.abort(ErrClosed)
 	}
 }
 
@@ -281,7 +280,7 @@ func (s *Server) startTicks() {
 			e.tick, _ = e.loop.AfterFunc(s.Events.Every, func() { // the loop reports its panic
 				if e.tick != nil {
 					e.tick.Reset(s.Events.Every)
-					f(e.loop)
+					_ = guard(s, e.loop, func(l *loop.Loop) error { f(l); return nil })
 				}
 			})
 		})

@@ -181,7 +181,7 @@ func TestListenerThatEndsShutsOutNewClients(t *testing.T) {
 			if err := <-late; network == "unix" {
 				require.ErrorIs(t, err, unix.ECONNREFUSED)
 			} else {
-				var failed net.Error
+				var failed net.Error // the time ends before connect(2) or while it waits: two errors
 				require.ErrorAs(t, err, &failed)
 				require.True(t, failed.Timeout(), "the kernel drops the request: %v", err)
 			}

@@ -252,7 +252,7 @@ func TestServeOutputFull(t *testing.T) {
 	srv := &server.Server{MaxOutput: most, SendBuffer: 16 << 10, Events: server.Events{Open: open, Data: func(c *server.Conn) error {
 		p := c.Next(-1)
 		n, err := c.Write(make([]byte, most+1))
-		if n != 0 || err != server.ErrOutputFull {
+		if n != 0 || !errors.Is(err, server.ErrOutputFull) {
 			return fmt.Errorf("%d, %v", n, err)
 		}
 		_, err = c.Write(p)
@@ -268,14 +268,16 @@ func TestServeOutputFull(t *testing.T) {
 	big := make([]byte, most+1)
 	n, err := conn.Write(big)
 	require.Zero(t, n)
-	require.Equal(t, server.ErrOutputFull, err)
+	require.ErrorIs(t, err, server.ErrOutputFull)
 	n, err = conn.WriteString(string(big))
 	require.Zero(t, n)
-	require.Equal(t, server.ErrOutputFull, err)
+	require.ErrorIs(t, err, server.ErrOutputFull)
 	n, err = conn.Writev([][]byte{big[:most], big[:1]})
 	require.Zero(t, n)
-	require.Equal(t, server.ErrOutputFull, err)
-	require.Equal(t, server.ErrOutputFull, conn.WriteAsync(big, func(error) { panic("called") }))
+	require.ErrorIs(t, err, server.ErrOutputFull)
+	err = conn.WriteAsync(big, func(error) { panic("called") })
+	require.ErrorIs(t, err, server.ErrOutputFull)
+	require.ErrorContains(t, err, "1048577 bytes: Server.MaxOutput is 1048576", "it does not blame the peer")
 
 	written := stuffed(t, conn, most-64<<10)
 	for {

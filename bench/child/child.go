@@ -132,7 +132,7 @@ func Start(ctx context.Context, where Place, role string, order any) (*Process, 
 	}
 	if where.Quota != nil { // the child waits for its order meanwhile
 		if err := where.Quota.Add(c.Pid()); err != nil {
-			return nil, c.failed(err)
+			return nil, errors.Join(fmt.Errorf("start %s: %w", role, err), c.Stop())
 		}
 	}
 	if err := json.NewEncoder(c.stdin).Encode(order); err != nil {

@@ -9,12 +9,12 @@ import (
 	"github.com/seed-2334f180/weir/bench/machine"
 )
 
-// A Session leads clients that have a goroutine each through a warm-up and a window. What a
-// client begins and ends within the window counts.
+// A Session leads clients that have a goroutine each through a warm-up and a window. What ends
+// within the window counts.
 type Session struct {
 	clients []*Client
 	phase   atomic.Int32
-	counted chan struct{} // has an element when something was counted
+	counted chan struct{} // has an element when something both began and ended within the window
 }
 
 // The phases of a session.
@@ -32,11 +32,12 @@ func NewSession() *Session { return &Session{counted: make(chan struct{}, 1)} }
 type Client struct {
 	*Session
 	latencies *hdrhistogram.Histogram // nanoseconds
+	whole     bool                    // an exchange both began and ended within the window
 }
 
 // Add adds a client. All clients are added before the first one runs.
 func (s *Session) Add() *Client {
-	c := &Client{s, hdrhistogram.New(1, int64(longest), 2)}
+	c := &Client{Session: s, latencies: hdrhistogram.New(1, int64(longest), 2)}
 	s.clients = append(s.clients, c)
 	return c
 }
@@ -44,31 +45,32 @@ func (s *Session) Add() *Client {
 // Run calls exchange again and again until the session is over, or exchange fails.
 func (c *Client) Run(exchange func() error) error {
 	for {
-		phase := c.phase.Load()
-		if phase == over {
+		began := c.phase.Load()
+		if began == over {
 			return nil
 		}
 		start := time.Now()
 		if err := exchange(); err != nil {
 			return err
 		}
-		if phase != window || c.phase.Load() != window {
+		if c.phase.Load() != window {
 			continue
 		}
 		if err := c.latencies.RecordValue(int64(min(time.Since(start), longest))); err != nil {
 			return err
 		}
-		if c.latencies.TotalCount() == 1 {
+		if began == window && !c.whole {
+			c.whole = true
 			select {
 			case c.counted <- struct{}{}:
-			default:
+			default: // another client was first
 			}
 		}
 	}
 }
 
-// Measure takes the clients through the session, and ends it. A window lasts until something was
-// counted, but no longer than patience beyond its time. The processor time is that of a server.
+// Measure takes the clients through the session, and ends it. A window lasts until an exchange
+// both began and ended in it, but no longer than patience beyond its time. The processor time is that of a server.
 // Finish makes the result when the goroutines of the clients have ended.
 func (s *Session) Measure(server int, wait, length, patience time.Duration) (machine.Usage, error) {
 	epoch := time.Now()

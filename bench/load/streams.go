@@ -128,13 +128,26 @@ func (s *streams) connect(index int) (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return fd, os.NewSyscallError("setsockopt", err)
 	}
-	if err := unix.Connect(fd, to); err != nil {
+	if err := finishConnect(fd, to); err != nil {
 		return fd, os.NewSyscallError("connect", err)
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return fd, os.NewSyscallError("fcntl", err)
 	}
 	return fd, nil
+}
+
+// finishConnect connects a blocking socket. Go's runtime sends signals to its threads, and a
+// signal ends a connect that has a timeout; the next call waits on.
+func finishConnect(fd int, to unix.Sockaddr) error {
+	err := unix.Connect(fd, to)
+	for err == unix.EINTR {
+		err = unix.Connect(fd, to)
+		if err == unix.EISCONN {
+			return nil
+		}
+	}
+	return err
 }
 
 // bindSource gives every 8,192 connections a loopback address of their own to come from. One

@@ -13,7 +13,7 @@ import (
 
 var gnetSubject = Subject{
 	Name:          "gnet",
-	About:         "gnet v2, an event-driven framework, with one event loop",
+	About:         "gnet v2, an event-driven framework",
 	ServeEcho:     serveEchoGnet,
 	ServePipeline: servePipelineGnet,
 	ServeUDP:      serveUDPGnet,

@@ -8,22 +8,11 @@ import (
 	"github.com/seed-2334f180/weir/bench/machine"
 )
 
-// A ServeFunc listens on a free port of 127.0.0.1, tells ready its address, and serves until
-// the process ends. Messages are of size bytes.
-type ServeFunc func(size int, ready func(addr string) error) error
-
 // An Order tells a child which subject's server to be.
 type Order struct {
 	Subject string
 	Size    int // of a message
 	Steps   int // of Compute for each message (ordinary-server)
-}
-
-// A Task is what an ordinary server has to do. It reads messages that arrive in one piece, so a
-// size of more than a few hundred bytes makes no sense.
-type Task struct {
-	Size  int // of a message, in bytes
-	Steps int // of Compute for each message
 }
 
 // Listening is a server's answer: the address that it listens on.

@@ -49,6 +49,17 @@ type Subject struct {
 	NewInlet func(timeout time.Duration) (*Inlet, error)
 }
 
+// A ServeFunc listens on a free port of 127.0.0.1, tells ready its address, and serves until
+// the process ends. Messages are of size bytes.
+type ServeFunc func(size int, ready func(addr string) error) error
+
+// A Task is what an ordinary server has to do. It reads messages that arrive in one piece, so a
+// size of more than a few hundred bytes makes no sense.
+type Task struct {
+	Size  int // of a message, in bytes
+	Steps int // of Compute for each message
+}
+
 // A Waiter is a socket that never gets input.
 type Waiter struct {
 	wait  func() error // makes one receive; returns nil when that timed out

@@ -8,7 +8,7 @@ import (
 
 var weirEventsSubject = Subject{
 	Name:          "weir-events",
-	About:         "Weir's Server with event callbacks, one loop",
+	About:         "Weir's Server with event callbacks",
 	ServeEcho:     serveEchoWeirEvents,
 	ServePipeline: servePipelineWeirEvents,
 	ServeUDP:      serveUDPWeirEvents,

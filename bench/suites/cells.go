@@ -251,6 +251,7 @@ func ordinaryCriteria(e env) []report.Criterion {
 	}
 	return append([]report.Criterion{
 		{Metric: reqPerSec, Subjects: weirNames, Peer: ordinaryPeer, Limit: 1, Heading: "fewer requests than net"},
+		{Metric: reqPerSec, Subjects: weirNames, Peer: ordinaryPeer, Limit: 1.15, Heading: "requests below 1.15 of net", Counted: true},
 		{Metric: reqPerSec, Subjects: []string{"weir-events"}, Peer: eventsPeer, Limit: 1.1, Heading: "requests below 1.1 of gnet"},
 	}, criteria...)
 }

@@ -98,6 +98,9 @@ func (c contest) trial(e env, label string, names []string, figures func(load.Re
 	}
 }
 
+// nsPerCall is the metric of the suites that time calls.
+const nsPerCall = "ns_per_call"
+
 // The metrics of a suite that counts requests.
 const (
 	reqPerSec   = "req_per_s"
@@ -141,7 +144,7 @@ func contestLegend(e env, rate string, own ...string) []string {
 		where = "Server and load generator have GOMAXPROCS=1 each, but are not pinned to cores of their own."
 	}
 	return slices.Concat([]string{where}, own, []string{
-		fmt.Sprintf("Weir's loops poll for up to %v before they sleep, while that is of use (loop.Options.BusyPoll); the others sleep at once.", time.Duration(subjects.BusyPoll)),
+		fmt.Sprintf("Weir's loops poll for up to %v before they sleep, while such polls mostly find something; the others sleep at once.", time.Duration(subjects.BusyPoll)),
 		"server core busy: the server's processor time by the clock's. Far below 100 %, the server waited for the generator more than it worked.",
 		"vs: this row's " + rate + " divided by the peer's in the same round: median (least–greatest). 1.10 is a tenth faster. Figures without brackets are medians.",
 	})

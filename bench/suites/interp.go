@@ -34,7 +34,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 	t := report.Table{
 		Title:   fmt.Sprintf("interp: socket.select with one socket ready, %s of %v", report.Counted(e.Reps, "round"), e.Dur),
 		RowHead: "sockets",
-		Metrics: []report.Metric{{Name: nsPerFind, Heading: "ns/call", Format: report.Decimals(0), Display: report.InTable, Compare: report.InTable}},
+		Metrics: []report.Metric{{Name: nsPerCall, Heading: "ns/call", Format: report.Decimals(0), Display: report.InTable, Compare: report.InTable}},
 		Pairs:   report.PairsWith(names, scripts.LuaProgram),
 		Legend: append([]string{
 			what,
@@ -52,7 +52,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", name, err)
 				}
-				return measure.Sample{nsPerFind: took.Nanoseconds}, nil
+				return measure.Sample{nsPerCall: took.Nanoseconds}, nil
 			}),
 		})
 	}

@@ -15,7 +15,6 @@ import (
 const (
 	lispSubject = "weir-lisp"
 	lispInGo    = "Go"
-	nsPerCall   = "ns_per_call"
 )
 
 func lispTable(e env) report.Table {

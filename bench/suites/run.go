@@ -42,7 +42,7 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 		if err != nil {
 			return err
 		}
-		own := e.of(s)
+		own := s.fill(e)
 		results, err := s.measure(ctx, own, errOut)
 		if errors.Is(err, errNothing) && len(opts.Suites) > 1 {
 			note("suite %s: %v: left out", s.Name, err)

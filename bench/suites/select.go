@@ -27,15 +27,13 @@ var selectSuite = Suite{
 	},
 }
 
-const nsPerFind = "ns_per_call"
-
 var findSizes = []int{10, 100, 1000, 8000}
 
 func findTable(e env, sizes []int, mode, title, legend string) report.Table {
 	t := report.Table{
 		Title:   fmt.Sprintf("select: %s, %s of %v", title, report.Counted(e.Reps, "round"), e.Dur),
 		RowHead: "sockets",
-		Metrics: []report.Metric{{Name: nsPerFind, Heading: "ns/call", Format: report.Decimals(0), Display: report.InTable, Compare: report.InTable}},
+		Metrics: []report.Metric{{Name: nsPerCall, Heading: "ns/call", Format: report.Decimals(0), Display: report.InTable, Compare: report.InTable}},
 		Pairs:   []report.Pair{{Subject: "weir", Peer: "poll", Heading: "vs poll"}, {Subject: "selector", Peer: "poll", Heading: "vs poll"}, {Subject: "selector", Peer: "epoll", Heading: "vs epoll"}},
 		Legend: []string{
 			legend,
@@ -61,7 +59,7 @@ func findTable(e env, sizes []int, mode, title, legend string) report.Table {
 				}
 				r := make(measure.Round, len(order))
 				for i, name := range order {
-					r[name] = measure.Sample{nsPerFind: got.Nanoseconds[i]}
+					r[name] = measure.Sample{nsPerCall: got.Nanoseconds[i]}
 				}
 				return r, nil
 			},

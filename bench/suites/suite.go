@@ -6,7 +6,6 @@ package suites
 import (
 	"fmt"
 
-	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/report"
 )
 
@@ -39,17 +38,9 @@ func (s Suite) SizeAllowed(size int) error {
 	return nil
 }
 
-// An env is what a suite gets: the wishes of the user, and the cores of the machine.
-type env struct {
-	Options
-	Settings // the user's, and where they are empty the suite's
-	cores    machine.Cores
-	note     func(format string, args ...any) // tells the user what is left out, and why
-}
-
-// of fills in what the user left to the suite. It leaves out, and says so, what this machine
+// fill fills in what the user left to the suite. It leaves out, and says so, what this machine
 // does not allow.
-func (e env) of(s Suite) env {
+func (s Suite) fill(e env) env {
 	own := s.Settings
 	if e.Brief {
 		own = s.Brief.or(s.Settings)
@@ -60,19 +51,6 @@ func (e env) of(s Suite) env {
 	}
 	e.Conns = e.fitting(s.Name, e.Conns)
 	return e
-}
-
-// fitting lists those numbers of sockets that a process may have, and tells the user about the
-// others.
-func (e env) fitting(suite string, sockets []int) (fitting []int) {
-	for _, n := range sockets {
-		if err := machine.FilesAllowed(n); err != nil {
-			e.note("suite %s: %v: left out", suite, err)
-			continue
-		}
-		fitting = append(fitting, n)
-	}
-	return fitting
 }
 
 // peers lists the subjects that the others are compared with.

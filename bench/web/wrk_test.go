@@ -27,3 +27,10 @@ func TestWhatWrkSays(t *testing.T) {
 		require.EqualError(t, err, c.why)
 	}
 }
+
+func TestWrkHasTimeForItsHandshakes(t *testing.T) {
+	v := Visit{Window: 300 * time.Millisecond, Conns: 1000}
+	require.Equal(t, 1, v.seconds())
+	v.TLS = true
+	require.Equal(t, 5, v.seconds())
+}

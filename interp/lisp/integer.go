@@ -23,6 +23,30 @@ var small = func() (all [mostSmall - leastSmall + 1]Value) {
 	return all
 }()
 
+// boxesPerBlock is how many integers that are the values of global variables share
+// a block. Other values have memory of their own, or one variable would keep what
+// another has forgotten.
+const boxesPerBlock = 16
+
+// box is memory that a global variable has its value in. It is never written again.
+func (t *Thread) box(v Value) *Value {
+	n, ok := v.(int64)
+	if !ok {
+		alone := v
+		return &alone
+	}
+	if i := uint64(n - leastSmall); i < uint64(len(small)) {
+		return &small[i]
+	}
+	if t.boxesUsed == boxesPerBlock || t.boxes == nil {
+		t.boxes, t.boxesUsed = new([boxesPerBlock]Value), 0
+	}
+	p := &t.boxes[t.boxesUsed%boxesPerBlock]
+	t.boxesUsed++
+	*p = v
+	return p
+}
+
 // An emptyInterface is what the compiler makes of an interface without methods.
 type emptyInterface struct{ typ, data unsafe.Pointer }
 

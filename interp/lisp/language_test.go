@@ -84,6 +84,20 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// Forms of any length take no more stack than short ones.
+func TestLongForms(t *testing.T) {
+	const n = 200000
+	in := start(t)
+	in.is("end", "(setq x nil) (cond "+strings.Repeat("(x 1)", n)+"(t 'end))")
+	in.is("end", "(or "+strings.Repeat("x ", n)+"'end)")
+	in.is("end", "(and "+strings.Repeat("t ", n)+"'end)")
+	in.is("end", "(progn "+strings.Repeat("x ", n)+"'end)")
+	in.is("end", "(let* ("+strings.Repeat("(y x)", 1000)+") 'end)")
+	in.is(fmt.Sprint(n), "(length (list "+strings.Repeat("x ", n)+"))")
+	in.is(fmt.Sprint(n), "(length `("+strings.Repeat(",x ", n)+"))")
+	in.is(fmt.Sprint(n), "(setq "+strings.Repeat("y 1 ", n-1)+fmt.Sprintf("y %d)", n))
+}
+
 func TestFormMistakes(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"(let ((*lastsocketerror* 1)) 1)", "*lastsocketerror* is each thread's own, and cannot be a local variable"},

@@ -78,7 +78,7 @@ type setGlobal struct {
 func (n *setGlobal) eval(t *Thread, f frame) (Value, error) {
 	v, err := n.value.eval(t, f)
 	if err == nil {
-		n.symbol.store(v)
+		n.symbol.value.Store(t.box(v))
 	}
 	return v, err
 }
@@ -156,14 +156,70 @@ func makeIf(test, then, otherwise node) node {
 	return &ifNode{test, then, otherwise}
 }
 
-// orNode returns the first value that is true.
-type orNode struct{ first, rest node }
+// orNode returns the first value that is true, or the last value.
+type orNode struct {
+	before []node
+	last   node
+}
 
 func (n *orNode) eval(t *Thread, f frame) (Value, error) {
-	if v, err := n.first.eval(t, f); v != nil || err != nil {
-		return v, err
+	for _, x := range n.before {
+		if v, err := x.eval(t, f); v != nil || err != nil {
+			return v, err
+		}
 	}
-	return n.rest.eval(t, f)
+	return n.last.eval(t, f)
+}
+
+// andNode returns the last value if all others are true, or nil.
+type andNode struct {
+	before []node
+	last   node
+}
+
+func (n *andNode) eval(t *Thread, f frame) (Value, error) {
+	for _, x := range n.before {
+		if v, err := x.eval(t, f); v == nil || err != nil {
+			return nil, err
+		}
+	}
+	return n.last.eval(t, f)
+}
+
+// condNode evaluates the body of the first clause whose test is true.
+type condNode struct{ clauses []clause }
+
+type clause struct {
+	test node
+	fast tester // the test, if it is one
+	body node   // nil if the value is the test's
+}
+
+func (n *condNode) eval(t *Thread, f frame) (Value, error) {
+	for i := range n.clauses {
+		c := &n.clauses[i]
+		if c.fast != nil && c.body != nil {
+			yes, err := c.fast.test(t, f)
+			if err != nil {
+				return nil, err
+			}
+			if yes {
+				return c.body.eval(t, f)
+			}
+			continue
+		}
+		v, err := c.test.eval(t, f)
+		if err != nil {
+			return nil, err
+		}
+		if v != nil && c.body != nil {
+			return c.body.eval(t, f)
+		}
+		if v != nil {
+			return v, nil
+		}
+	}
+	return nil, nil
 }
 
 // A binding is a local variable and its first value.

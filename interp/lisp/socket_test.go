@@ -88,7 +88,7 @@ func TestOutcomes(t *testing.T) {
 		{"another protocol", "(list (make-instance socket 'inet 'stream \"no-such\") *lastsocketerror*)", `(nil "Protocol not supported")`},
 		{"a wrong keyword for the family", "(list (make-instance socket 'unix 'stream 0 'port 1) *lastsocketerror*)", `(nil "Invalid argument")`},
 		{"a family that is not there", "(list (make-instance socket 'x25 'seqpacket 0) *lastsocketerror*)", `(nil "Address family not supported by protocol")`},
-		{"IPv6", "(socketp (make-instance socket 'inet6 'dgram \"udp\"))", "t"},
+		{"IPv6, where the kernel has it", "(or (socketp (make-instance socket 'inet6 'dgram \"udp\")) (equal *lastsocketerror* \"Address family not supported by protocol\"))", "t"},
 		{"reuseaddress", "(setq c (make-instance socket 'inet 'stream 0 'reuseaddress t 'port 0)) (getsockopt c nil 'SO_REUSEADDR)", "t"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

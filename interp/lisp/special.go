@@ -93,57 +93,67 @@ func specialUnless(c *compiler, args *List, tail bool) (emitter, error) {
 }
 
 func specialCond(c *compiler, args *List, tail bool) (emitter, error) {
-	if args == nil {
-		return func() node { return &constant{nil} }, nil
+	var tests, bodies []emitter
+	for ; args != nil; args = args.tail {
+		clause, ok := args.head.(*List)
+		if !ok {
+			return nil, wanted("a clause (TEST BODY ...)", args.head)
+		}
+		test, err := c.form(clause.head, false)
+		if err != nil {
+			return nil, err
+		}
+		var body emitter
+		if clause.tail != nil {
+			if body, err = c.body(clause.tail, tail); err != nil {
+				return nil, err
+			}
+		}
+		tests, bodies = append(tests, test), append(bodies, body)
 	}
-	clause, ok := args.head.(*List)
-	if !ok {
-		return nil, wanted("a clause (TEST BODY ...)", args.head)
-	}
-	test, err := c.form(clause.head, false)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.body(clause.tail, tail)
-	if err != nil {
-		return nil, err
-	}
-	rest, err := specialCond(c, args.tail, tail)
-	if err != nil {
-		return nil, err
-	}
-	if clause.tail == nil {
-		return func() node { return &orNode{test(), rest()} }, nil
-	}
-	return func() node { return makeIf(test(), body(), rest()) }, nil
+	return func() node {
+		n := &condNode{make([]clause, len(tests))}
+		for i := range n.clauses {
+			n.clauses[i].test = tests[i]()
+			n.clauses[i].fast, _ = n.clauses[i].test.(tester)
+			if bodies[i] != nil {
+				n.clauses[i].body = bodies[i]()
+			}
+		}
+		return n
+	}, nil
 }
 
 func specialAnd(c *compiler, args *List, tail bool) (emitter, error) {
-	if args == nil {
-		return func() node { return &constant{T} }, nil
-	}
-	first, err := c.form(args.head, tail && args.tail == nil)
-	if err != nil || args.tail == nil {
-		return first, err
-	}
-	rest, err := specialAnd(c, args.tail, tail)
+	all, err := c.forms(args, tail)
 	if err != nil {
 		return nil, err
 	}
-	return func() node { return makeIf(first(), rest(), &constant{nil}) }, nil
+	return func() node {
+		switch nodes := emitAll(all); len(nodes) {
+		case 0:
+			return &constant{T}
+		case 1:
+			return nodes[0]
+		default:
+			return &andNode{nodes[:len(nodes)-1], nodes[len(nodes)-1]}
+		}
+	}, nil
 }
 
 func specialOr(c *compiler, args *List, tail bool) (emitter, error) {
-	if args == nil {
-		return func() node { return &constant{nil} }, nil
-	}
-	first, err := c.form(args.head, tail && args.tail == nil)
-	if err != nil || args.tail == nil {
-		return first, err
-	}
-	rest, err := specialOr(c, args.tail, tail)
+	all, err := c.forms(args, tail)
 	if err != nil {
 		return nil, err
 	}
-	return func() node { return &orNode{first(), rest()} }, nil
+	return func() node {
+		switch nodes := emitAll(all); len(nodes) {
+		case 0:
+			return &constant{nil}
+		case 1:
+			return nodes[0]
+		default:
+			return &orNode{nodes[:len(nodes)-1], nodes[len(nodes)-1]}
+		}
+	}, nil
 }

@@ -19,6 +19,8 @@ type Thread struct {
 	stack                          // the frames of the calls in progress
 	ints      *[intsPerBlock]int64 // memory for integers
 	intsUsed  uint
+	boxes     *[boxesPerBlock]Value
+	boxesUsed uint
 	built     []byte  // the string that concat has made last
 	catches   []Value // the tags of those in progress
 	directory string  // of the file that is loaded; where require begins
