@@ -43,9 +43,12 @@ type Selectable interface {
 
 var _ Selectable = (*socket.Socket)(nil)
 
-// A Set is three lists: what to wait for, or what is ready. Except is for
-// out-of-band data.
-type Set[S Selectable] struct{ Read, Write, Except []S }
+// A Set is three lists: what to wait for, or what is ready.
+type Set[S Selectable] struct {
+	Read   []S // for input, a connection to accept, or the end
+	Write  []S // for room for output
+	Except []S // for out-of-band data
+}
 
 const (
 	readList = iota

@@ -62,9 +62,9 @@ type entry struct {
 
 // An Event says what a registered socket or file is ready for.
 type Event struct {
-	What  Selectable
-	Data  any // the data given to Register or Modify
-	Ready Interest
+	What  Selectable // what was registered
+	Data  any        // the data given to Register or Modify
+	Ready Interest   // the conditions that hold, of those that were asked for
 	// Closed reports that What was closed. It is not registered any more. A
 	// Selector reports this once.
 	Closed bool

@@ -69,19 +69,26 @@ type opening struct {
 	control       func(network, address string, c syscall.RawConn) error // nil for none
 	prepared      func(fd int)                                           // nil for none; called after control
 	group         *loop.Group                                            // nil is the default group
-	made          string                                                 // the path that bind(2) has made
 }
 
 // open opens a socket as net does: with its default options, prepared by the
 // program's Control, and bound.
 func (o *opening) open() (*socket.Socket, error) {
 	family, v6only := o.family(o.local, o.remote, o.listen)
+	bound := false
 	s, err := socket.Config{
-		Group:   o.group,
-		Prepare: func(fd int) error { return o.prepare(fd, family, v6only) },
+		Group: o.group,
+		Prepare: func(fd int) error {
+			err := o.prepare(fd, family, v6only)
+			bound = err == nil
+			return err
+		},
 	}.New(family, o.typ, o.proto)
-	if err != nil && o.made != "" {
-		_ = unix.Unlink(o.made) // the loops are closed, and nobody will serve the path
+	if err != nil && bound {
+		// The loop is closed, say. The path exists, and nobody else has it.
+		if a, ok := o.local.(*net.UnixAddr); ok && a != nil && a.Name != "" && a.Name[0] != '@' {
+			_ = unix.Unlink(a.Name)
+		}
 	}
 	return s, err
 }
@@ -116,9 +123,6 @@ func (o *opening) prepare(fd int, family socket.Family, v6only bool) error {
 	at, err := addrIn(family, local)
 	if err == nil {
 		err = syscall.Bind(fd, sockaddrOf(at)) // x/sys refuses the longest abstract name
-	}
-	if u, ok := local.(*net.UnixAddr); ok && err == nil && u.Name != "" && u.Name[0] != '@' {
-		o.made = u.Name
 	}
 	return syscallError("bind", err)
 }

@@ -89,12 +89,14 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 		return listen()
 	case "tcp", "tcp4", "tcp6":
 		ls, err := config.ListenSocket(context.Background(), network, address)
-		if err == nil && s.Delay { // package net sets the option after it has called Control
-			if err = ls.SetNoDelay(false); err != nil {
-				ls.Close()
-			}
+		if err != nil {
+			return nil, err
 		}
-		return ls, err
+		if err = s.delay(ls); err != nil {
+			ls.Close()
+			return nil, err
+		}
+		return ls, nil
 	case "udp", "udp4", "udp6":
 		return config.ListenPacketSocket(context.Background(), network, address)
 	}
@@ -126,7 +128,8 @@ func (s *Server) listenConfig() *weirnet.ListenConfig {
 	return config
 }
 
-// tune sets the sizes of a listener's buffers. Accepted connections inherit them.
+// tune sets the server's own options of a listener. Accepted connections inherit
+// them.
 func (s *Server) tune(fd int) error {
 	for _, o := range []struct {
 		wanted             bool
@@ -143,6 +146,15 @@ func (s *Server) tune(fd int) error {
 		}
 	}
 	return nil
+}
+
+// delay turns TCP_NODELAY off again, which package net turns on, if Server.Delay says
+// so. Accepted connections inherit it.
+func (s *Server) delay(ls *socket.Socket) error {
+	if !s.Delay {
+		return nil
+	}
+	return ls.SetsockoptInt(unix.IPPROTO_TCP, unix.TCP_NODELAY, 0)
 }
 
 // setInt is setsockopt(2).
@@ -211,8 +223,8 @@ func (s *Server) tuneOther(ls *socket.Socket) error {
 	if err == nil {
 		err = s.tune(fd)
 	}
-	if err == nil && s.Delay && protocol == unix.IPPROTO_TCP {
-		err = setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0)
+	if err == nil && protocol == unix.IPPROTO_TCP {
+		err = s.delay(ls)
 	}
 	if err == nil && ls.Type() != socket.Dgram {
 		var listens int
