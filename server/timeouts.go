@@ -16,17 +16,18 @@ import (
 type Timeouts struct {
 	// FirstByte is how long the peer may take to send its first byte.
 	FirstByte time.Duration
-	// Idle is how long the peer may send nothing.
+	// Idle is how long the peer may send nothing. For a connection that only
+	// receives, such as a subscriber's, Conn.SetTimeouts or Session.SetIdle ends it.
 	Idle time.Duration
 	// Read is how long input that Data has left unread may wait for the rest of
 	// its message. When Data reads a part of the input, the time begins anew for
-	// what is then left. With Handle it is the Socket's receive timeout.
+	// what is then left. With Handler it is the Socket's receive timeout.
 	//
 	// FirstByte, Idle and Read do not run while nothing is read from the peer,
 	// because of PauseRead or HighWater.
 	Read time.Duration
 	// Write is how long the peer may take nothing of what is queued for it. With
-	// Handle it is the Socket's send timeout.
+	// Handler it is the Socket's send timeout.
 	Write time.Duration
 	// Linger is how long Close may take until the peer has received everything.
 	// If the peer still sends, Close also waits until the peer ends its stream or
