@@ -44,6 +44,7 @@ func connPair(t testing.TB, network string) (client, server net.Conn) {
 func TestConn(t *testing.T) {
 	for _, network := range []string{"tcp", "tcp6", "unix"} {
 		t.Run(network, func(t *testing.T) {
+			localAddress(t, network) // or the test is skipped
 			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 				c1, c2 = connPair(t, network)
 				return c1, c2, func() { c1.Close(); c2.Close() }, nil
