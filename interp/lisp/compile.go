@@ -89,6 +89,10 @@ func (c *compiler) list(x *List, tail bool) (emitter, error) {
 		return nil, locate(raise("lists nested more than %d deep", maxNesting), c.at)
 	}
 	defer func() { c.nesting-- }()
+	// Lists can share their parts, and stand for more forms than there is time for.
+	if err := c.t.tick(); err != nil {
+		return nil, locate(err, c.at)
+	}
 	if s, ok := x.head.(*Symbol); ok {
 		if s.special != nil {
 			return c.special(s, x, tail)
