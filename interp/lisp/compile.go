@@ -132,6 +132,9 @@ func (c *compiler) call(x *List, tail bool) (emitter, error) {
 	at, depth := c.at, c.nesting-c.scope.nesting
 	return func() node {
 		n := &call{function: function(), args: emitAll(args), depth: depth, tail: tail, at: at}
+		if s, ok := x.head.(*Symbol); ok {
+			n.name = s.name
+		}
 		g, ok := n.function.(*global)
 		if !ok {
 			return n
