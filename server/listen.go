@@ -86,7 +86,14 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 		}
 		return listen()
 	case "tcp", "tcp4", "tcp6":
-		return config.ListenSocket(context.Background(), network, address)
+		ls, err := config.ListenSocket(context.Background(), network, address)
+		if err == nil && s.Delay { // ListenSocket sets TCP_NODELAY after Control
+			if err = ls.SetNoDelay(false); err != nil {
+				ls.Close()
+				return nil, err
+			}
+		}
+		return ls, err
 	case "udp", "udp4", "udp6":
 		return config.ListenPacketSocket(context.Background(), network, address)
 	}

@@ -3,7 +3,6 @@ package socket
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -181,10 +181,10 @@ func fullListener(t *testing.T, family Family, cfg ...Config) *Socket {
 
 func unconnected(t *testing.T, family Family) *Socket {
 	t.Helper()
-	s, err := New(family, Stream, 0)
-	if family == Inet6 && errors.Is(err, unix.EAFNOSUPPORT) {
-		t.Skipf("skipped: there is no IPv6: %v", err)
+	if family == Inet6 {
+		machine.NeedIPv6(t)
 	}
+	s, err := New(family, Stream, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s
