@@ -84,8 +84,11 @@ func (o *opening) open() (*socket.Socket, error) {
 			return err
 		},
 	}.New(family, o.typ, o.proto)
-	if path := addrText(o.local); err != nil && bound && family == socket.Unix && path != "" && path[0] != '@' {
-		_ = unix.Unlink(path) // bind has made the file; the loop has not taken the socket
+	if err != nil && bound {
+		// The loop is closed, say. The path exists, and nobody else has it.
+		if a, ok := o.local.(*net.UnixAddr); ok && a != nil && a.Name != "" && a.Name[0] != '@' {
+			_ = unix.Unlink(a.Name)
+		}
 	}
 	return s, err
 }

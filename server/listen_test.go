@@ -207,7 +207,7 @@ func TestServeDualStackUnmaps(t *testing.T) {
 	machine.NeedIPv6(t)
 	senders := make(chan socket.Addr, 1)
 	conns, open := opened()
-	srv := &server.Server{Events: server.Events{Open: open, Data: echo, Packet: func(_ *server.PacketListener, _ []byte, from socket.Addr) { senders <- from }}}
+	srv := &server.Server{Events: server.Events{Open: open, Data: echo, Packet: func(_ *server.PacketConn, _ []byte, from socket.Addr) { senders <- from }}}
 	tcp, udp := serveOn(t, srv, "tcp", ":0"), serveOn(t, srv, "udp", ":0")
 	c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", tcp.Port()))
 	require.NoError(t, err)

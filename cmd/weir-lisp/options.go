@@ -48,7 +48,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// historyFile is where the XDG base directory specification has a program's state.
+// historyFile returns where the XDG base directory specification has a program's state.
 func historyFile() string {
 	dir := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(dir) {

@@ -136,7 +136,7 @@ func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string
 	})
 }
 
-// describe is an error with the calls that were in progress. It leaves the number
+// describe returns an error with the calls that were in progress. It leaves the number
 // of the line out where there is but one.
 func describe(err error, text string) string {
 	var e *lisp.Error

@@ -207,7 +207,7 @@ func TestCtrlC(t *testing.T) {
 	require.Zero(t, s.ended())
 }
 
-// fullBacklog is the path of a unix socket to which a connect waits.
+// fullBacklog returns the path of a unix socket to which a connect waits.
 func fullBacklog(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "full")
 	to := &unix.SockaddrUnix{Name: path}
