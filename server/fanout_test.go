@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -99,6 +100,7 @@ func TestFanOutIsOneCallForEachConnection(t *testing.T) {
 // A fan-out to more connections than one turn sends to reaches all of them.
 func TestFanOutToManyConnections(t *testing.T) {
 	const subscribers = 600
+	machine.NeedFiles(t, 2*subscribers+50)
 	conns, open := opened()
 	addr := serve(t, &server.Server{Loops: 1, Events: server.Events{Open: open, Data: echo}})
 	clients, all := members(t, addr, conns, subscribers)

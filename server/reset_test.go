@@ -146,7 +146,7 @@ func TestResetAgainstRandomPeers(t *testing.T) {
 			}
 		}
 		inLoop := rand.New(rand.NewPCG(seed, 3))
-		addr := serve(t, &server.Server{Loops: 1, HighWater: 1 + random.IntN(100_000), SendBuffer: 16 << 10, Chunk: 1 + random.IntN(100_000),
+		srv := &server.Server{Loops: 1, HighWater: 1 + random.IntN(100_000), SendBuffer: 16 << 10, Chunk: 1 + random.IntN(100_000),
 			Events: server.Events{
 				Open: open,
 				Data: func(c *server.Conn) error {
@@ -156,8 +156,8 @@ func TestResetAgainstRandomPeers(t *testing.T) {
 				},
 				Pressure: func(c *server.Conn, _ bool) { act(c, inLoop) },
 				Closed:   func(c *server.Conn, err error) { got.Write(c.Next(-1)); closing(c, err) },
-			}})
-		c := client(t, addr)
+			}}
+		c := client(t, serve(t, srv))
 		conn := weirtest.Take(t, conns)
 		stop := make(chan struct{})
 		var others sync.WaitGroup
@@ -218,5 +218,6 @@ func TestResetAgainstRandomPeers(t *testing.T) {
 		require.True(t, errors.Is(why, unix.ECONNRESET) || errors.Is(why, unix.EPIPE), "seed %d: %v", seed, why)
 		require.Equal(t, sent.Len(), got.Len(), "seed %d", seed)
 		require.True(t, bytes.Equal(sent.Bytes(), got.Bytes()), "seed %d", seed)
+		require.NoError(t, srv.Close()) // its descriptors, before the next seed's
 	}
 }
