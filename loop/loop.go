@@ -34,8 +34,8 @@ type Loop struct {
 	// run since.
 	backlog atomic.Int64
 
-	// spawned counts the goroutines that Spawn has started since the loop last
-	// yielded to them.
+	// spawned counts the goroutines that Spawn has started or woken since the loop
+	// last yielded to them.
 	spawned atomic.Int32
 
 	// asleep is set while the loop is in the poller's Wait or about to call it: only
@@ -81,6 +81,7 @@ type Loop struct {
 	streak     int      // how many events before it had the same key
 	now        int64    // the time of the turn; 0 until Now is called
 
+	workers  workers      // the goroutines of Spawn that are parked
 	expected atomic.Int64 // descriptors on their way to the loop: see Expect
 
 	turns  atomic.Uint64
@@ -346,6 +347,7 @@ func (l *Loop) release() {
 		}
 	}
 	l.openGates()
+	l.workers.close()
 	if err := l.poller.Close(); l.fatal == nil {
 		l.fatal = err
 	}

@@ -296,7 +296,7 @@ func (c *Conn) drive(err error) bool {
 
 // callEnd calls End, once. Without End the connection closes, as by Close.
 func (c *Conn) callEnd() error {
-	f := c.eng.srv.Events.End
+	f := c.eng.service.Events.End
 	if f == nil {
 		c.signals.Or(closeAsked)
 		return nil
@@ -311,7 +311,7 @@ func (c *Conn) callPressure() error {
 	if c.highReported = !c.highReported; !c.highReported {
 		c.ask(resumed)
 	}
-	f := c.eng.srv.Events.Pressure
+	f := c.eng.service.Events.Pressure
 	if f == nil {
 		return nil
 	}
@@ -364,7 +364,7 @@ func (c *Conn) expectsInput() bool {
 
 // closeReason returns the error that Events.Closed gets after an orderly close.
 func (c *Conn) closeReason() error {
-	if c.inputEnded && c.eng.srv.Events.End == nil {
+	if c.inputEnded && c.eng.service.Events.End == nil {
 		return io.EOF
 	}
 	return nil
@@ -436,7 +436,7 @@ func (c *Conn) end(why error) {
 		return
 	}
 	e.remove(c)
-	if f := e.srv.Events.Closed; f != nil {
+	if f := e.service.Events.Closed; f != nil {
 		e.current, e.unread = c, c.left()
 		_ = guard(e.srv, c, func(c *Conn) error { f(c, why); return nil })
 		e.current, e.unread = nil, nil

@@ -87,7 +87,7 @@ func (c *Conn) discard(budget *int) bool {
 
 // data calls Data with the input.
 func (c *Conn) data(view []byte) error {
-	f := c.eng.srv.Events.Data
+	f := c.eng.service.Events.Data
 	if f == nil {
 		f = nothing
 	}

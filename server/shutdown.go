@@ -37,10 +37,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if !s.endListeners(true) {
 		return ErrClosed
 	}
-	for _, e := range s.engines {
+	for _, e := range s.everyEngine() {
 		e.do(e.catchUp)
 	}
-	for _, e := range s.engines {
+	for _, e := range s.everyEngine() {
 		e.do(e.retire)
 	}
 	s.retireSessions()
@@ -66,8 +66,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Close ends the server at once. It resets all connections, whatever is queued
 // for them: also those that a Shutdown waits for, and those in the backlogs of
 // the listeners that the server has opened. It returns when the Closed callbacks
-// have returned, and so must not be called by one. A second Close returns
-// ErrClosed.
+// have returned, and so must not be called by one. It does not wait for calls of
+// Handler that are in progress: it closes their Sockets, and they get
+// net.ErrClosed. A second Close returns ErrClosed.
 func (s *Server) Close() error {
 	switch {
 	case s.endUnstarted():
@@ -219,7 +220,7 @@ func (s *Server) end() error {
 	for _, p := range packets {
 		p.sock.Close()
 	}
-	for _, e := range s.engines {
+	for _, e := range s.everyEngine() {
 		e.do(e.abort)
 	}
 	s.abortSessions()
