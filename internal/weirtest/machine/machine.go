@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package machine tells tests what the machine has. A test that needs what is
 // missing says so and is skipped. The package imports nothing of this module, so
 // that the tests of every package can use it.
