@@ -46,7 +46,8 @@ type Loop struct {
 	waits atomic.Uint64
 
 	// alone is the key of the only registration that has had events lately, or nobody.
-	alone atomic.Uint64
+	alone    atomic.Uint64
+	restarts atomic.Uint32 // counts the calls of notAlone
 
 	// work says that there may be tasks or pokes, or that the loop is being closed.
 	// So a turn without any of these takes no lock to find out. It is set under the
@@ -79,6 +80,7 @@ type Loop struct {
 	more       bool     // due work was left for the next turn
 	lastKey    uint64   // of the last event
 	streak     int      // how many events before it had the same key
+	restarted  uint32   // the restarts that streak takes into account
 	now        int64    // the time of the turn; 0 until Now is called
 
 	workers  workers      // the goroutines of Spawn that are parked

@@ -27,7 +27,8 @@ type engine struct {
 	loop    *loop.Loop
 
 	conns    *Conn // all connections, newest first
-	draining bool  // Shutdown has closed the connections
+	draining bool  // Shutdown closes the connections: nothing more is presented
+	arriving *Conn // is read although draining
 	over     bool  // Close has ended the connections
 	tick     *loop.Timer
 	place    place // of sessions without timeouts
@@ -42,7 +43,8 @@ type engine struct {
 
 	orphans sync.Mutex // serialises the ends of connections after the loop's end
 
-	pressed atomic.Bool // a connection has more than HighWater queued, and Pressure was not called yet
+	pressed atomic.Bool // high is not empty
+	high    []*Conn     // of which Pressure is due, as too much is queued; guarded by lateMu
 
 	// The connections whose output leaves at the end of the turn:
 	turnEnd   func() // flushLate, made once
@@ -120,8 +122,12 @@ func (e *engine) open(a arrival) {
 			return
 		}
 	}
-	if e.draining {
-		c.retire()
+	if e.draining { // it comes late, and is served once
+		e.arriving = c
+		if c.catchUp(); c.state != stateClosed {
+			c.Close()
+		}
+		e.arriving = nil
 	}
 }
 
@@ -169,8 +175,10 @@ func (c *Conn) call(f func(*Conn) error) error {
 			c.mu.Lock()
 			if errno == 0 || errno == unix.EAGAIN {
 				c.output().prepend(p[n:])
-				_ = c.block() // an error ends the connection
-				c.checkHigh()
+				if errno == unix.EAGAIN {
+					_ = c.block() // an error ends the connection
+				}
+				c.queued()
 			} else {
 				_ = c.fail(errno)
 			}

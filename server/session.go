@@ -212,6 +212,9 @@ func (x *Session) run() {
 			x.end(err)
 			return
 		}
+		if x.linger() {
+			continue
+		}
 		if !x.rest() {
 			return
 		}
@@ -220,6 +223,16 @@ func (x *Session) run() {
 			return
 		}
 	}
+}
+
+// lingerTime is how long the goroutine of the only busy session of a loop waits for
+// the next request before it leaves the session to the loop.
+const lingerTime = time.Millisecond
+
+// linger waits for the next request of a session that is the only busy one of its
+// loop. If it returns false, the session can be left to the loop.
+func (x *Session) linger() bool {
+	return x.Buffered() == 0 && !x.Server().retiring.Load() && x.Registration().Linger(lingerTime)
 }
 
 // atEnd reports whether nothing is left to read but the end of the stream, or an

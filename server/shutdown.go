@@ -40,6 +40,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, e := range s.everyEngine() {
 		e.do(e.catchUp)
 	}
+	// Each step ends on all loops before the next one begins on any. So after the last
+	// input was presented everything that callbacks wrote leaves.
+	for _, e := range s.everyEngine() {
+		e.do(e.stopReading)
+	}
 	for _, e := range s.everyEngine() {
 		e.do(e.retire)
 	}
@@ -178,12 +183,18 @@ func (e *engine) catchUp() {
 	}
 }
 
+// stopReading presents input for the last time.
+func (e *engine) stopReading() {
+	e.catchUp()
+	e.draining = true
+}
+
 // retire closes every connection of the engine.
 func (e *engine) retire() {
 	e.draining = true
 	for c := e.conns; c != nil; {
 		next := c.next
-		c.retire()
+		c.Close()
 		c = next
 	}
 }
@@ -199,14 +210,6 @@ func (c *Conn) catchUp() {
 		if c.read(); !c.readable || !c.reads() {
 			break
 		}
-	}
-}
-
-// retire closes the connection. It first presents the input: a close with unread
-// input would take longer, because it must not become a reset.
-func (c *Conn) retire() {
-	if c.catchUp(); c.state != stateClosed {
-		c.Close()
 	}
 }
 

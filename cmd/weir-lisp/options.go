@@ -48,8 +48,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// historyFile returns the path of the history: where the XDG base directory
-// specification puts a program's state.
+// historyFile returns where the XDG base directory specification has a program's state.
 func historyFile() string {
 	dir := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(dir) {
@@ -70,13 +69,13 @@ usage: weir-lisp [flags] [FILE [ARGUMENT ...]]
 It evaluates the file, or standard input if that is -. The arguments are the list
 *args*. Without a file and -e there is a prompt on a terminal: the tab key
 completes names, Ctrl-C interrupts an evaluation or drops the input, Ctrl-D leaves.
-At the prompt, (help) says how to find out more. When a script ends, its threads
-are interrupted: a script joins the threads that it needs. -reference prints the
-description of the language.
+At the prompt, (help) says how to find out more. What a script's threads still do
+when it ends is interrupted: it should join those that matter. -reference prints
+the description of the language.
 
-The exit status is 0, 1 after an error, 2 for wrong flags, or the STATUS of (exit
-STATUS). In a thread, (exit) ends the thread alone. SIGINT or SIGTERM interrupts a
-script and runs its cleanup forms; a second one ends it at once.
+The exit status is 0, 1 after an error, 2 for wrong flags, or what (exit STATUS)
+says; in a thread that ends the thread alone. SIGINT or SIGTERM interrupts a
+script, whose cleanup forms run; a second one ends it at once.
 
 `)
 	fs.SetOutput(out)

@@ -17,9 +17,8 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
 
-// asProgram is the environment variable that makes the test binary run the program.
-// If the program were a binary of its own, go test would not know that the test
-// depends on it, and would take old results for new code.
+// asProgram makes the test binary be the program. A binary built apart would
+// not be known to go test, which then takes old results for new code.
 const asProgram = "WEIR_LISP_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -27,7 +26,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Setenv("GORACE", "atexit_sleep_ms=10") // else each program waits a second at its end
+	os.Setenv("GORACE", "atexit_sleep_ms=10") // not a second at the end of each program
 	os.Exit(m.Run())
 }
 
@@ -61,6 +60,7 @@ func script(t *testing.T, text string) string {
 func TestPrograms(t *testing.T) {
 	broken := script(t, "#!/usr/bin/env weir-lisp\n(print 1)\n(defun f (x)\n  (car x))\n(f 5)\n")
 	echo := script(t, "(print *args*)")
+	upper := script(t, "(let ((line nil)) (while (setq line (read-line *stdin*)) (write-line *stdout* (upcase line))))")
 	for _, c := range []struct {
 		name           string
 		input          string
@@ -78,6 +78,7 @@ func TestPrograms(t *testing.T) {
 		{"input", "(print 'a)\n(print\n 'b)", nil, "a\nb\n", "", 0},
 		{"input by name", "(print *args*)", []string{"-", "x"}, "(\"x\")\n", "", 0},
 		{"broken input", "\n(foo)", nil, "", "stdin:2: foo has no value\n", 1},
+		{"a script that reads its input", "one\ntwo", []string{upper}, "ONE\nTWO\n", "", 0},
 		{"a status", "(exit 7)", nil, "", "", 7},
 		{"the input buffer", "", []string{"-t", "123", "-e", "(get (make-instance socket 'inet 'dgram 0) 'maxstring)"}, "123\n", "", 0},
 		{"a wrong size", "", []string{"-t", "0"}, "", "weir-lisp: -t 0: want 1 to 268435456\n", 2},
@@ -100,7 +101,17 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// A value that cannot be written is an error, as with print.
+// The reference is a file of the documentation.
+func TestReference(t *testing.T) {
+	stdout, stderr, status := runProgram(t, "", "-reference")
+	require.Empty(t, stderr)
+	require.Zero(t, status)
+	file, err := os.ReadFile("../../docs/lisp.md")
+	require.NoError(t, err)
+	require.Equal(t, string(file), stdout)
+}
+
+// A value that cannot be written is an error, as it is of print.
 func TestFullOutput(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
@@ -120,7 +131,7 @@ func TestHelp(t *testing.T) {
 		stdout, stderr, status := runProgram(t, "", flag)
 		require.Empty(t, stderr)
 		require.Zero(t, status)
-		for _, words := range []string{"usage: weir-lisp [flags] [FILE [ARGUMENT ...]]", "-e expression", "-t bytes", "-history file", "Ctrl-C"} {
+		for _, words := range []string{"usage: weir-lisp [flags] [FILE [ARGUMENT ...]]", "-e expression", "-t bytes", "-history file", "-reference", "Ctrl-C"} {
 			require.Contains(t, stdout, words)
 		}
 	}

@@ -26,8 +26,7 @@ const banner = "weir-lisp, a Lisp with sockets and select. (help) says more; Ctr
 // repl reads, evaluates and prints until the end of the input. It returns the
 // exit status.
 func repl(in *lisp.Interp, history string) int {
-	// The line editor changes the terminal's mode. Evaluated programs get the mode that
-	// it had before.
+	// Programs have the terminal as it was; the line editor changes it.
 	plain, err := unix.IoctlGetTermios(unix.Stdin, unix.TCGETS)
 	if err != nil {
 		return report(fmt.Errorf("terminal: %w", err))
@@ -39,9 +38,8 @@ func repl(in *lisp.Interp, history string) int {
 		return report(fmt.Errorf("terminal: %w", err))
 	}
 	if editing.Lflag&unix.ICANON == 0 {
-		// From the moment when the prompt is seen, Ctrl-C is for the line editor.
-		// The editor changes the terminal a little later; without this, a Ctrl-C in
-		// between would be lost.
+		// Ctrl-C is the editor's from when the prompt is seen: the editor itself
+		// takes it a little later, and what is pressed before would be lost.
 		editing.Lflag &^= unix.ISIG
 	}
 	editor.SetCtrlCAborts(true)
@@ -85,8 +83,8 @@ func repl(in *lisp.Interp, history string) int {
 	}
 }
 
-// setTerminal changes the terminal's mode. If that fails, the terminal is gone, and
-// the next read returns an error.
+// setTerminal changes the terminal's mode. If that fails there is no terminal any
+// more, as the next read will tell.
 func setTerminal(mode *unix.Termios) { unix.IoctlSetTermios(unix.Stdin, unix.TCSETS, mode) }
 
 // readForms reads lines until all lists and strings have their end.
@@ -95,8 +93,8 @@ func readForms(editor *liner.State) (string, error) {
 	for ask := prompt; ; ask = promptMore {
 		line, err := editor.Prompt(ask)
 		if errors.Is(err, io.EOF) && text != "" {
-			// The input ends within a list. Evaluating it gives the error that says
-			// what is missing.
+			// The end of the input within a list: it is evaluated as it is, which
+			// says what lacks.
 			fmt.Println()
 			return text, nil
 		}
@@ -114,10 +112,10 @@ func readForms(editor *liner.State) (string, error) {
 }
 
 // evalInterruptibly evaluates the forms of a text and prints the value of each.
-// Ctrl-C ends the evaluation.
+// Ctrl-C ends that.
 func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string) error {
 	select {
-	case <-interrupts: // of an earlier evaluation
+	case <-interrupts: // one from before
 	default:
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -129,8 +127,7 @@ func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string
 		case <-ctx.Done():
 		}
 	})
-	// Wait until the goroutine has ended. It could take the interrupt of the next
-	// evaluation otherwise.
+	// It must have ended, or it could take the interrupt of the next evaluation.
 	defer watching.Wait()
 	defer cancel()
 	return in.EvalEach(ctx, "", text, func(v lisp.Value) error {
@@ -139,8 +136,8 @@ func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string
 	})
 }
 
-// describe returns the text of an error with the calls that were in progress. It
-// leaves out the line's number if the input has one line.
+// describe returns an error with the calls that were in progress. It leaves the number
+// of the line out where there is but one.
 func describe(err error, text string) string {
 	var e *lisp.Error
 	if !errors.As(err, &e) {
@@ -171,7 +168,7 @@ func complete(in *lisp.Interp, line string, pos int) (head string, names []strin
 	return string(runes[:start]), names, string(runes[pos:])
 }
 
-// A history that cannot be read or written is ignored.
+// A history that cannot be read or written is none: the prompt works without.
 
 func loadHistory(editor *liner.State, path string) {
 	if file, err := os.Open(path); err == nil {

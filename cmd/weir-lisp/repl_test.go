@@ -24,7 +24,7 @@ const (
 
 var size = pty.Winsize{Rows: 24, Cols: 200}
 
-// A session is a running program with a prompt on a terminal.
+// A session is the program at a prompt of a terminal.
 type session struct {
 	t        *testing.T
 	cmd      *exec.Cmd
@@ -32,7 +32,7 @@ type session struct {
 	gone     chan struct{}
 
 	mu     sync.Mutex
-	screen bytes.Buffer // what await has not consumed yet
+	screen bytes.Buffer // what has not been awaited yet
 	more   chan struct{}
 }
 
@@ -71,7 +71,7 @@ func openCommand(t *testing.T, cmd *exec.Cmd) *session {
 	return s
 }
 
-// await waits for words on the screen, and consumes everything up to them.
+// await waits for words on the screen, and forgets them and all before.
 func (s *session) await(words string) {
 	s.t.Helper()
 	expired := time.After(patience)
@@ -102,8 +102,7 @@ func (s *session) send(keys string) {
 	require.NoError(s.t, err)
 }
 
-// says enters a line and waits for words that are printed. The line must not contain
-// them.
+// says enters a line and waits for what is printed, which must not be in the line.
 func (s *session) says(line, want string) {
 	s.t.Helper()
 	require.NotContains(s.t, line, want)
@@ -133,7 +132,7 @@ func TestPrompt(t *testing.T) {
 	s.says("(list x x)", "(\"a€\" \"a€\")\r\n")
 	s.says("", "\n")
 
-	// A list may have several lines.
+	// A list goes on over lines.
 	s.send("(list 1\r")
 	s.await("\r\n" + promptMore)
 	s.says("  (+ 1 1))", "(1 2)\r\n")
@@ -141,19 +140,19 @@ func TestPrompt(t *testing.T) {
 	s.await("\r\n" + promptMore)
 	s.says("(nothing))", "line 2: nothing has no value\r\n")
 
-	// A key brings the last line back, to be edited.
+	// The line before comes back with a key, and can be edited.
 	s.says("(+ 1 6)", "7\r\n")
 	s.send(up + "\x7f0)")
 	s.says("", "61\r\n")
-	// The tab key completes a name.
+	// A name is completed.
 	s.says("(string-tr\t \" b \")", "\"b\"\r\n")
 
 	s.send(ctrlD)
 	require.Zero(t, s.ended())
 }
 
-// The values of all forms of a line are printed. A list that ends by Ctrl-D is an
-// error, and the prompt goes on. An error in a function names its callers.
+// A line has the values of all its forms. One that ends within a list at Ctrl-D
+// is an error, and the prompt goes on. An error in a function says who called it.
 func TestPromptValues(t *testing.T) {
 	s := open(t)
 	s.await("(help) says more")
@@ -178,8 +177,8 @@ func TestPromptExit(t *testing.T) {
 	require.Equal(t, 3, s.ended())
 }
 
-// Ctrl-C ends a blocked evaluation and an endless loop. The prompt comes back, and
-// the interpreter's variables are as before.
+// Ctrl-C ends what an evaluation is blocked in, and an endless loop, and the
+// prompt comes back; the interpreter has lost nothing.
 func TestCtrlC(t *testing.T) {
 	s := open(t)
 	s.await(prompt)
@@ -198,7 +197,7 @@ func TestCtrlC(t *testing.T) {
 	}
 	s.says("(progn (write-line b \"still\") (upcase (read-line a)))", "\"STILL\"\r\n")
 
-	// At the prompt, Ctrl-C drops the input.
+	// At the prompt it drops what was entered.
 	s.send("(list 1\r")
 	s.await("\r\n" + promptMore)
 	s.send("2" + ctrlC)
@@ -208,7 +207,7 @@ func TestCtrlC(t *testing.T) {
 	require.Zero(t, s.ended())
 }
 
-// fullBacklog returns the path of a unix socket on which a connect waits.
+// fullBacklog returns the path of a unix socket to which a connect waits.
 func fullBacklog(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "full")
 	to := &unix.SockaddrUnix{Name: path}
@@ -242,7 +241,7 @@ func TestPlainTerminal(t *testing.T) {
 	require.Zero(t, s.ended())
 }
 
-// The history of a session is there in the next one.
+// What was entered is there again the next time.
 func TestHistory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state", "history")
 	s := open(t, "-history", file)
@@ -260,7 +259,7 @@ func TestHistory(t *testing.T) {
 	s.says("", "42\r\n")
 }
 
-// When the program has ended, even by a signal, the terminal has its old mode.
+// The terminal is as it was when the program has ended, also by a signal.
 func TestTerminalIsRestored(t *testing.T) {
 	for name, end := range map[string]func(*session){
 		"ctrl-d":  func(s *session) { s.send(ctrlD) },

@@ -30,8 +30,8 @@ func newServer(opts options, group *loop.Group) *service {
 		HighWater: opts.queue / 2,
 		LowWater:  opts.queue / 4,
 		MaxOutput: opts.queue,
-		// What one member says at once is formatted for every loop before another
-		// member has its turn.
+		// What one member says at once is formatted for every loop before anybody
+		// else has a turn.
 		Chunk: 64 << 10,
 		// The kernel queues, too, and would take megabytes.
 		SendBuffer: opts.queue,

@@ -51,7 +51,7 @@ var listChapter = chapter{
 	},
 }
 
-// skip is the list without its first n elements.
+// skip returns the list without its first n elements.
 func (l *List) skip(n int64) *List {
 	for ; n > 0 && l != nil; n-- {
 		l = l.tail
@@ -59,7 +59,7 @@ func (l *List) skip(n int64) *List {
 	return l
 }
 
-// first is the list's first element, or nil.
+// first returns the list's first element, or nil.
 func (l *List) first() Value {
 	if l == nil {
 		return nil
@@ -113,7 +113,7 @@ func reverse(_ *Thread, l *List) (Value, error) {
 	return back.value(), nil
 }
 
-// member is the rest of the list from the element on.
+// member returns the rest of the list from the element on.
 func member(t *Thread, v Value, l *List) (Value, error) {
 	for ; l != nil; l = l.tail {
 		if same, err := t.equal(v, l.head, 0); same || err != nil {
@@ -123,7 +123,7 @@ func member(t *Thread, v Value, l *List) (Value, error) {
 	return nil, nil
 }
 
-// assoc is the first list in a list that begins with a key.
+// assoc returns the first list in a list that begins with a key.
 func assoc(t *Thread, key Value, l *List) (Value, error) {
 	for ; l != nil; l = l.tail {
 		if pair, ok := l.head.(*List); ok {
@@ -183,7 +183,7 @@ func apply(t *Thread, args []Value) (Value, error) {
 	return t.Call(args[0], slices.Concat(args[1:len(args)-1], last.Values())...)
 }
 
-// sortList is stable. The function tells whether its first argument has to come
+// sortList sorts in a stable way. The function tells whether its first argument comes
 // before its second.
 func sortList(t *Thread, l *List, before Value) (Value, error) {
 	var failure error

@@ -57,7 +57,7 @@ var (
 	errZero     = errors.New("division by zero")
 )
 
-// toFloat is a number as a float64.
+// toFloat returns a number as a float64.
 func toFloat(v Value) (Value, error) {
 	switch v := v.(type) {
 	case int64:
@@ -68,7 +68,7 @@ func toFloat(v Value) (Value, error) {
 	return nil, wanted("a number", v)
 }
 
-// floats are two numbers as float64.
+// floats returns two numbers as float64.
 func floats(a, b Value) (x, y float64, err error) {
 	f, err := toFloat(a)
 	if err != nil {
@@ -81,7 +81,7 @@ func floats(a, b Value) (x, y float64, err error) {
 	return f.(float64), g.(float64), nil
 }
 
-// calculate is with integers as long as both are, and otherwise with floats, if
+// calculate calculates with integers if both are, and otherwise with floats, if
 // the operation has any.
 func calculate(a, b Value, ints func(a, b int64) (int64, error), other func(a, b float64) float64) (Value, error) {
 	x, whole := a.(int64)
@@ -103,7 +103,8 @@ func calculate(a, b Value, ints func(a, b int64) (int64, error), other func(a, b
 	return other(f, g), nil
 }
 
-// folded puts all arguments together; of none it is the unit.
+// folded makes a function that combines all arguments. Without arguments it returns
+// the unit.
 func folded(unit int64, ints func(a, b int64) (int64, error), other func(a, b float64) float64) func(*Thread, []Value) (Value, error) {
 	return func(_ *Thread, args []Value) (sum Value, err error) {
 		sum = unit
@@ -116,7 +117,8 @@ func folded(unit int64, ints func(a, b int64) (int64, error), other func(a, b fl
 	}
 }
 
-// reduced takes the others from the first; one alone is taken from the unit.
+// reduced makes a function that subtracts the others from the first, or divides the
+// first by the others. One argument alone is taken from the unit.
 func reduced(unit int64, ints func(a, b int64) (int64, error), other func(a, b float64) float64) func(*Thread, []Value) (Value, error) {
 	return func(_ *Thread, args []Value) (rest Value, err error) {
 		if len(args) == 1 {
@@ -191,10 +193,10 @@ func modFloat(a, b float64) float64 {
 	return m
 }
 
-// unordered is the order of a NaN and anything.
+// unordered is the order of a NaN and any number.
 const unordered = 2
 
-// order is -1, 0 or 1. An integer and a float are compared as floats.
+// order returns -1, 0 or 1, or unordered. It compares an integer and a float as floats.
 func order(a, b Value) (int, error) {
 	x, whole := a.(int64)
 	y, both := b.(int64)
@@ -211,7 +213,8 @@ func order(a, b Value) (int, error) {
 	return cmp.Compare(f, g), nil
 }
 
-// compared tells whether each argument and the next are in an order.
+// compared makes a function that tells whether each argument and the next are in an
+// order.
 func compared(holds func(order int) bool) func(*Thread, []Value) (Value, error) {
 	return func(_ *Thread, args []Value) (Value, error) {
 		if _, err := toFloat(args[0]); err != nil {
@@ -226,7 +229,7 @@ func compared(holds func(order int) bool) func(*Thread, []Value) (Value, error) 
 	}
 }
 
-// chosen is the argument that has the order to all others.
+// chosen makes a function that returns the least or the greatest argument.
 func chosen(better int) func(*Thread, []Value) (Value, error) {
 	return func(_ *Thread, args []Value) (Value, error) {
 		best := args[0]

@@ -48,7 +48,7 @@ var stringChapter = chapter{
 	},
 }
 
-// intern is the symbol of a name.
+// intern returns the symbol of a name.
 func intern(t *Thread, name string) (Value, error) {
 	if name == "" {
 		return nil, errors.New("a symbol needs a name")
@@ -114,7 +114,7 @@ func joined(parts []Value, separator string) (Value, error) {
 	return strings.Join(texts, separator), nil
 }
 
-// split is at white space, of which any amount is one separator, unless there is
+// split splits at white space, of which any amount is one separator, unless there is
 // a separator.
 func split(_ *Thread, s string, separator Value) (Value, error) {
 	if separator == nil {

@@ -149,7 +149,7 @@ func load(t *Thread, path string) (Value, error) {
 	return t.load(path)
 }
 
-// deleteFile is for the path of a unix socket that was left behind. It tells
+// deleteFile removes a file, such as a unix socket that was left behind. It tells
 // whether there was one.
 func deleteFile(_ *Thread, path string) (Value, error) {
 	err := os.Remove(path)
@@ -185,7 +185,7 @@ func sleep(t *Thread, v Value) (Value, error) {
 	}
 }
 
-// milliseconds is a time that is given as a number of them, rounded up to the
+// milliseconds returns a time that is given in milliseconds, rounded up to the
 // nanosecond.
 func milliseconds(v Value) (time.Duration, error) {
 	f, err := toFloat(v)

@@ -24,7 +24,7 @@ type Binary struct {
 // NewBinary makes a Binary of a copy of data.
 func NewBinary(data []byte) *Binary { return &Binary{data: append([]byte{}, data...)} }
 
-// Bytes are a copy of the binary's; nil while a method of a socket fills it.
+// Bytes returns a copy of the bytes; nil while a method of a socket fills them.
 func (b *Binary) Bytes() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -34,10 +34,10 @@ func (b *Binary) Bytes() []byte {
 	return bytes.Clone(b.data)
 }
 
-// Len is the number of bytes, which never changes.
+// Len returns the number of bytes, which never changes.
 func (b *Binary) Len() int { return len(b.data) }
 
-// String is #<binary length>.
+// String returns #<binary length>.
 func (b *Binary) String() string { return fmt.Sprintf("#<binary %d>", len(b.data)) }
 
 var errInUse = errors.New("the binary is in use by a socket's method in another thread")
@@ -126,32 +126,6 @@ var binaryChapter = chapter{
 	},
 }
 
-// dataOf are the bytes of a string or binary. They may not be changed.
-func dataOf(v Value) (data []byte, err error) {
-	switch v := v.(type) {
-	case string:
-		return []byte(v), nil
-	case *Binary:
-		err = v.look(func(b []byte) { data = bytes.Clone(b) })
-		return data, err
-	}
-	return nil, wanted("a string or a binary", v)
-}
-
-func hashed(sum func([]byte) []byte) func(*Thread, Value) (Value, error) {
-	return func(_ *Thread, v Value) (Value, error) {
-		data, err := dataOf(v)
-		return &Binary{data: sum(data)}, err
-	}
-}
-
-func decoded(data []byte, err error) (Value, error) {
-	if err != nil {
-		return nil, nil
-	}
-	return &Binary{data: data}, nil
-}
-
 func binarySlice(_ *Thread, b *Binary, first, last Value) (v Value, err error) {
 	from, err := within(first, 0, b.Len())
 	if err != nil {
@@ -212,90 +186,6 @@ func binaryCopy(_ *Thread, args []Value) (v Value, err error) {
 	return int64(n), err
 }
 
-// integerPlace takes the arguments BINARY AT SIZE.
-func integerPlace(args []Value) (b *Binary, at, size int, err error) {
-	if b, err = arg[*Binary](args[0]); err != nil {
-		return nil, 0, 0, err
-	}
-	switch args[2] {
-	case int64(1), int64(2), int64(4), int64(8):
-		size = int(args[2].(int64))
-	default:
-		return nil, 0, 0, wanted("a size of 1, 2, 4 or 8 bytes", args[2])
-	}
-	if b.Len() < size {
-		return nil, 0, 0, fmt.Errorf("the binary has %d bytes, and the integer %d", b.Len(), size)
-	}
-	at, err = within(args[1], 0, b.Len()-size)
-	return b, at, size, err
-}
-
-// integerFlags takes the flags big, little and signed.
-func integerFlags(flags []Value) (little, signed bool, err error) {
-	for _, v := range flags {
-		s, _ := v.(*Symbol)
-		switch {
-		case s != nil && s.name == "little":
-			little = true
-		case s != nil && s.name == "signed":
-			signed = true
-		case s != nil && s.name == "big", v == nil:
-		default:
-			return false, false, wanted("the flag big, little or signed", v)
-		}
-	}
-	return little, signed, nil
-}
-
-func binaryInteger(_ *Thread, args []Value) (v Value, err error) {
-	b, at, size, err := integerPlace(args)
-	if err != nil {
-		return nil, err
-	}
-	little, signed, err := integerFlags(args[3:])
-	if err != nil {
-		return nil, err
-	}
-	var n uint64
-	err = b.look(func(data []byte) {
-		for i := range size {
-			k := i
-			if little {
-				k = size - 1 - i
-			}
-			n = n<<8 | uint64(data[at+k])
-		}
-	})
-	if unused := 64 - 8*size; signed {
-		return int64(n) << unused >> unused, err
-	}
-	return int64(n), err
-}
-
-func setBinaryInteger(_ *Thread, args []Value) (Value, error) {
-	b, at, size, err := integerPlace(args)
-	if err != nil {
-		return nil, err
-	}
-	n, ok := args[3].(int64)
-	if bits := 8 * size; !ok || size < 8 && (n < -1<<(bits-1) || n >= 1<<bits) {
-		return nil, wanted(fmt.Sprintf("an integer of %d bytes", size), args[3])
-	}
-	little, _, err := integerFlags(args[4:])
-	if err != nil {
-		return nil, err
-	}
-	return args[3], b.change(func(data []byte) {
-		for i := range size {
-			k := size - 1 - i
-			if little {
-				k = i
-			}
-			data[at+k] = byte(n >> (8 * i))
-		}
-	})
-}
-
 func makeBinary(_ *Thread, v Value) (Value, error) {
 	n, err := within(v, 0, maxBytes)
 	return &Binary{data: make([]byte, n)}, err
@@ -331,7 +221,7 @@ func setByte(_ *Thread, b *Binary, at, value Value) (Value, error) {
 	return value, b.change(func(data []byte) { data[i] = byte(c) })
 }
 
-// upTo is how many bytes a length means: all if it is nil or too great.
+// upTo returns a length given by a program: that of the binary if it is nil or greater.
 func (b *Binary) upTo(length Value) (int, error) {
 	if length == nil {
 		return b.Len(), nil
@@ -343,7 +233,7 @@ func (b *Binary) upTo(length Value) (int, error) {
 	return int(min(n, int64(b.Len()))), nil
 }
 
-// place is the index of a byte.
+// place returns the index of a byte.
 func (b *Binary) place(v Value) (int, error) {
 	if b.Len() == 0 {
 		return 0, errors.New("the binary is empty")

@@ -1,7 +1,6 @@
 package lisp
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,7 +24,7 @@ type classProperty struct {
 	value *Closure // of no arguments, for the first value; may be nil
 }
 
-// String is #<class name>.
+// String returns #<class name>.
 func (c *Class) String() string { return "#<class " + c.name + ">" }
 
 func newClass(name string, parent *Class) *Class {
@@ -34,7 +33,7 @@ func newClass(name string, parent *Class) *Class {
 	return c
 }
 
-// method is what a class, or the next of its parents that has one, has by a name;
+// method returns the method of a name that a class has, or else the nearest of its parents;
 // nil if none has.
 func (c *Class) method(name string) Value {
 	for ; c != nil; c = c.parent {
@@ -84,7 +83,7 @@ func (c *Class) describe() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// generic is the function that calls the method of its first argument's class.
+// generic returns the function that calls the method of its first argument's class.
 func generic(name, usage, doc string) *Builtin {
 	return &Builtin{name: name, usage: usage, doc: doc, entry: entry{1, -1, func(t *Thread, args []Value) (Value, error) {
 		o, ok := args[0].(*Object)
@@ -99,7 +98,7 @@ func generic(name, usage, doc string) *Builtin {
 	}}}
 }
 
-// owner is what an object that has a method is, in an error message.
+// owner returns the words by which an error names an object that has a method.
 func (in *Interp) owner(method string) string {
 	switch {
 	case in.rootClass.method(method) != nil:
@@ -127,8 +126,8 @@ func (in *Interp) isGeneric(name string, v Value) bool {
 	return ok && known == v
 }
 
-// publish makes the generic function of a method, unless there is one. What else
-// has the name keeps it, and that is an error.
+// publish makes the generic function of a method, unless there is one. It is an
+// error if the name has another value.
 func (in *Interp) publish(method, usage, doc string) error {
 	s := in.intern(method)
 	if err := settable(s); err != nil {
@@ -150,11 +149,11 @@ func (in *Interp) publish(method, usage, doc string) error {
 	return nil
 }
 
-// isHook tells of the methods that make-instance and destroy-instance call, which
-// are called by no other name than CLASS-constructor and CLASS-destructor.
+// isHook reports whether make-instance or destroy-instance calls a method. Such a
+// method has no generic function.
 func isHook(method string) bool { return method == "constructor" || method == "destructor" }
 
-// classArg is a class, or the class that a symbol has.
+// classArg returns a class, or the class that a symbol has.
 func (t *Thread) classArg(v Value) (*Class, error) {
 	if s, ok := v.(*Symbol); ok {
 		if named, ok := t.global(s); ok {
@@ -168,126 +167,6 @@ func (t *Thread) classArg(v Value) (*Class, error) {
 		return nil, wanted("a class, such as socket", v)
 	}
 	return c, nil
-}
-
-// specialDefclass compiles (defclass NAME PARENT PROPERTY ...).
-func specialDefclass(c *compiler, args *List, _ bool) (emitter, error) {
-	name, err := c.t.in.bindable(args.head)
-	if err != nil {
-		return nil, err
-	}
-	if strings.HasSuffix(name.name, "-") {
-		return nil, errors.New("the name of a class cannot end in -")
-	}
-	n := &defclassNode{name: name, at: c.at}
-	parent, err := c.form(args.tail.head, false)
-	if err != nil {
-		return nil, err
-	}
-	var emitters []func() *lambda
-	for l := args.tail.tail; l != nil; l = l.tail {
-		if text, ok := l.head.(string); ok && l == args.tail.tail {
-			n.doc = text
-			continue
-		}
-		property, init, err := c.bindingForm(l.head)
-		if err != nil {
-			return nil, err
-		}
-		code, err := c.lambda(property.name, nil, &List{head: init})
-		if err != nil {
-			return nil, err
-		}
-		n.props = append(n.props, property.name)
-		emitters = append(emitters, code)
-	}
-	return func() node {
-		n.parent = parent()
-		for _, code := range emitters {
-			n.inits = append(n.inits, code())
-		}
-		return n
-	}, nil
-}
-
-type defclassNode struct {
-	name   *Symbol
-	doc    string
-	parent node
-	props  []string
-	inits  []*lambda
-	at     *place
-}
-
-func (n *defclassNode) eval(t *Thread, f frame) (Value, error) {
-	v, err := n.parent.eval(t, f)
-	if err != nil {
-		return nil, err
-	}
-	parent, err := t.classArg(v)
-	if err == nil && t.in.isOwnClass(n.name.name) {
-		err = fmt.Errorf("the class %s is the interpreter's own", n.name.name)
-	}
-	if err != nil {
-		return nil, locate(named("defclass", err), n.at)
-	}
-	c := newClass(n.name.name, parent)
-	c.doc = n.doc
-	for i, name := range n.props {
-		c.props = append(c.props, classProperty{name, n.inits[i].close(f)})
-	}
-	n.name.store(c)
-	return n.name, nil
-}
-
-// specialDefmethod compiles (defmethod CLASS-METHOD (SELF NAME ...) BODY ...).
-func specialDefmethod(c *compiler, args *List, _ bool) (emitter, error) {
-	name, code, err := c.defining(args)
-	if err != nil {
-		return nil, err
-	}
-	at := c.at
-	return func() node { return &defmethodNode{name, code(), at} }, nil
-}
-
-type defmethodNode struct {
-	name *Symbol
-	code *lambda
-	at   *place
-}
-
-func (n *defmethodNode) eval(t *Thread, f frame) (Value, error) {
-	if err := t.in.defineMethod(n.name, n.code.close(f)); err != nil {
-		return nil, locate(named("defmethod", err), n.at)
-	}
-	return n.name, nil
-}
-
-// defineMethod makes a function the method that its name, CLASS-METHOD, says. Of
-// several classes that the name may begin with the longest counts.
-func (in *Interp) defineMethod(name *Symbol, f *Closure) error {
-	if f.required < 1 {
-		return fmt.Errorf("%s needs a parameter for the object", name.name)
-	}
-	for i := len(name.name) - 2; i > 0; i-- {
-		if name.name[i] != '-' {
-			continue
-		}
-		v := in.intern(name.name[:i]).value.Load()
-		if v == nil {
-			continue
-		}
-		if c, ok := (*v).(*Class); ok {
-			method := name.name[i+1:]
-			if err := in.publish(method, "("+method+" OBJECT ...)", "is a method: describe its class."); err != nil {
-				return err
-			}
-			c.add(method, f)
-			name.store(f)
-			return nil
-		}
-	}
-	return fmt.Errorf("no class is known that %s begins with: the name is CLASS-METHOD", name.name)
 }
 
 // makeInstance makes an object and has the constructor of its class called. An
@@ -369,91 +248,4 @@ var classChapter = chapter{
 		})},
 		{"(objectp VALUE)", "tells whether VALUE is an object of any class.", is[*Object]()},
 	},
-}
-
-// A methodSet is the methods of a class that are written in Go.
-type methodSet struct {
-	class   string
-	intro   string
-	methods []definition
-}
-
-func methodSets() []methodSet { return []methodSet{classMethods, fileMethods, socketMethods} }
-
-// defineClasses makes the classes that every interpreter has.
-func (in *Interp) defineClasses() {
-	in.rootClass = newClass("class", nil)
-	in.fileClass = newClass("file", in.rootClass)
-	in.socketClass = newClass("socket", in.fileClass)
-	for i, c := range []*Class{in.rootClass, in.fileClass, in.socketClass} {
-		set := methodSets()[i]
-		c.doc = set.intro
-		in.intern(c.name).store(c)
-		for k := range set.methods {
-			b := set.methods[k].builtin()
-			method := b.name
-			if c != in.rootClass {
-				b.entry = guardMethod(c.name, method, b.entry)
-			}
-			c.add(method, b)
-			in.intern(c.name + "-" + method).store(b)
-			in.publish(method, b.usage, b.doc)
-			// The generic function is documented as the last class has it.
-			if g, ok := in.generics.Load(method); ok {
-				g.(*Builtin).usage, g.(*Builtin).doc = b.usage, b.doc
-			}
-		}
-	}
-	for name, f := range map[string]*fileStream{"*stdin*": stdinOf(), "*stdout*": in.outputOf(in.opts.Stdout), "*stderr*": in.outputOf(in.opts.Stderr)} {
-		in.intern(name).store(&Object{class: in.fileClass, file: f})
-	}
-}
-
-func (in *Interp) isOwnClass(name string) bool {
-	return slices.ContainsFunc(methodSets(), func(s methodSet) bool { return s.class == name })
-}
-
-// guardMethod makes sure that a method gets an object of its class that is open,
-// or is to be opened. A method of file that gets a socket does what that of
-// socket does.
-func guardMethod(class, method string, e entry) entry {
-	call := e.call
-	e.call = func(t *Thread, args []Value) (Value, error) {
-		o, ok := args[0].(*Object)
-		switch {
-		case !ok:
-			return nil, wanted("a "+class, args[0])
-		case isHook(method):
-			if !o.classIn(t.in).isA(t.in.classNamed(class)) {
-				return nil, wanted("a "+class, o)
-			}
-			return call(t, args)
-		case o.socket == nil && o.file == nil:
-			if !o.classIn(t.in).isA(t.in.fileClass) {
-				return nil, wanted("a "+class, o)
-			}
-			return nil, fmt.Errorf("%s is not open: no constructor has opened it", brief(o))
-		case class == "socket" && o.socket == nil:
-			return nil, wanted("a socket", o)
-		case class == "file" && o.socket != nil:
-			if m, ok := t.in.socketClass.method(method).(*Builtin); ok && (*t.in.socketClass.methods.Load())[method] == Value(m) {
-				return m.call(t, args)
-			}
-			if method != "close" && method != "fileno" { // which do for both
-				return nil, wanted("a file", o)
-			}
-		}
-		return call(t, args)
-	}
-	return e
-}
-
-func (in *Interp) classNamed(name string) *Class {
-	switch name {
-	case "socket":
-		return in.socketClass
-	case "file":
-		return in.fileClass
-	}
-	return in.rootClass
 }

@@ -17,108 +17,9 @@ type compiler struct {
 	nesting int     // of lists, in all functions
 }
 
-// A scope is the variables of one function.
-type scope struct {
-	outer    *scope // of the function around it
-	params   int
-	captures []*variable // those from outside that the function uses
-	visible  []*variable // its own, the innermost last
-	locals   int         // slots in use for its own variables beside the parameters
-	most     int         // of locals at any time
-	nesting  int         // the compiler's, where the function begins
-}
-
-type variable struct {
-	name     *Symbol
-	kind     variableKind
-	index    int       // among those of its kind
-	origin   *variable // of a capture: the variable in the scope outside
-	captured bool      // a function inside uses it
-	assigned bool      // it is set after it was bound
-	scope    *scope
-}
-
-type variableKind uint8
-
-const (
-	parameter variableKind = iota
-	capture
-	localVariable
-)
-
-// slot is the variable's place in a frame. It is known in the second pass.
-func (v *variable) slot() int {
-	switch v.kind {
-	case parameter:
-		return v.index
-	case capture:
-		return v.scope.params + v.index
-	}
-	return v.scope.params + len(v.scope.captures) + v.index
-}
-
-// shared reports whether the variable is kept in a cell: functions that use it
-// must see it change. It is known in the second pass.
-func (v *variable) shared() bool {
-	for v.kind == capture {
-		v = v.origin
-	}
-	return v.captured && v.assigned
-}
-
-func (v *variable) assign() {
-	for v.kind == capture {
-		v = v.origin
-	}
-	v.assigned = true
-}
-
-// find is the variable of a name, or nil. A function inside takes it along.
-func (s *scope) find(name *Symbol) *variable {
-	if s == nil {
-		return nil
-	}
-	for i := len(s.visible) - 1; i >= 0; i-- {
-		if s.visible[i].name == name {
-			return s.visible[i]
-		}
-	}
-	for _, v := range s.captures {
-		if v.name == name {
-			return v
-		}
-	}
-	origin := s.outer.find(name)
-	if origin == nil {
-		return nil
-	}
-	origin.captured = true
-	v := &variable{name: name, kind: capture, index: len(s.captures), origin: origin, scope: s}
-	s.captures = append(s.captures, v)
-	return v
-}
-
-// bind makes a variable visible, until release.
-func (s *scope) bind(name *Symbol) *variable {
-	v := &variable{name: name, kind: localVariable, index: s.locals, scope: s}
-	s.locals++
-	s.most = max(s.most, s.locals)
-	s.visible = append(s.visible, v)
-	return v
-}
-
-// release ends the visibility of the variables that were bound last.
-func (s *scope) release(n int) {
-	s.locals -= n
-	s.visible = s.visible[:len(s.visible)-n]
-}
-
-// size is how many values a frame has.
-func (s *scope) size() int { return s.params + len(s.captures) + s.most }
-
 // evalForm compiles a form at top level and evaluates it. The forms of a progn
 // there are evaluated one by one, so that a macro is known to those after it. The
-// place is that of a form that is no list.
+// place is where the form is in its source, if it is not a list.
 func (t *Thread) evalForm(form Value, at *place) (v Value, err error) {
 	if l, ok := form.(*List); ok && l.head == Value(t.in.progn) {
 		if l.at != nil {
@@ -277,7 +178,7 @@ func bindingOf(v *variable, value emitter) func() binding {
 // A Macro is a function of forms, whose value is compiled in their place.
 type Macro struct{ *Closure }
 
-// String is #<macro name>.
+// String returns #<macro name>.
 func (m *Macro) String() string { return "#<macro " + m.name + ">" }
 
 func (m *Macro) expand(t *Thread, args *List) (Value, error) {
@@ -291,7 +192,7 @@ func (m *Macro) expand(t *Thread, args *List) (Value, error) {
 	return t.applyClosure(m.Closure, args.Values())
 }
 
-// macro is the macro that a symbol stands for here.
+// macro returns the macro that a symbol stands for here.
 func (c *compiler) macro(s *Symbol) (*Macro, bool) {
 	v := s.value.Load()
 	if v == nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// moment is a time in seconds since 1970, now if it is nil, in a zone, the local
+// moment returns a time given in seconds since 1970, now if it is nil, in a zone, the local
 // one if it is nil.
 func moment(seconds, zone Value) (time.Time, error) {
 	at := time.Now()

@@ -13,7 +13,7 @@ type definition struct {
 	entry
 }
 
-// name is the function's, the first word of its usage.
+// name returns the function's name, which is the first word of its usage.
 func (d *definition) name() string {
 	name, _, _ := strings.Cut(strings.Trim(d.usage, "()"), " ")
 	return name
@@ -81,7 +81,7 @@ func (in *Interp) defineBase() {
 	}
 }
 
-// describe is what is known of a name: usage and documentation.
+// describe returns what is known of a name: usage and documentation.
 func (in *Interp) describe(s *Symbol) string {
 	if s.special != nil {
 		return s.special.usage + "\n  " + s.special.doc
@@ -120,7 +120,7 @@ var variables = map[string]string{
 	"*stderr*":          "is the standard error, a file.",
 }
 
-// describe is a function's usage and documentation.
+// describe returns a function's usage and documentation.
 func (l *lambda) describe(kind string) string {
 	words := []string{l.name}
 	for i, p := range l.params {
@@ -175,7 +175,7 @@ func helpText() string {
 		for i := range c.definitions[:min(4, len(c.definitions))] {
 			names = append(names, c.definitions[i].name())
 		}
-		fmt.Fprintf(&b, "  %-22s %s ...\n", strings.ToLower(c.title), strings.Join(names, " "))
+		fmt.Fprintf(&b, "  %-24s %s ...\n", strings.ToLower(c.title), strings.Join(names, " "))
 	}
 	return b.String()
 }
@@ -193,7 +193,7 @@ func apropos(t *Thread, text string) (Value, error) {
 	return ListOf(found...), nil
 }
 
-// Names are those of the special forms and of the global variables that have a
+// Names returns the names of the special forms, and of the global variables that have a
 // value, in order.
 func (in *Interp) Names() []string {
 	var names []string

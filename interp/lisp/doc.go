@@ -51,10 +51,10 @@
 // is like a context that is done: blocked methods, select, join, sleep, with-lock,
 // queues and endless loops end. catch-error does not catch that; cleanup forms of
 // unwind-protect run, for five seconds at most, all together. The error of a thread
-// that nobody waits for when it ends is printed to Options.Stderr.
+// that no other thread joins is printed to Options.Stderr.
 //
-// In a thread, exit ends that thread alone, and its status is lost; for those who
-// join the thread it is an error. Elsewhere it ends the evaluation with an Exit.
+// In a thread, exit ends that thread alone, and its status is lost; a thread that
+// joins it gets an error. Elsewhere it ends the evaluation with an Exit.
 //
 // # Bounds
 //

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// An Error is why a program, or the reading of one, failed.
+// An Error says why a program failed, or why it could not be read.
 type Error struct {
 	File  string // as it was given to Eval, Load or load; may be empty
 	Line  int    // of the innermost form that failed, from 1; 0 if it is not known
 	Msg   string // what failed, without the place
-	Kind  string // what condition-case knows it by: error, or what signal was given
-	Data  Value  // what signal was given; nil of other errors
-	Err   error  // what is behind it; may be nil
+	Kind  string // the condition that signal was given; empty of other errors
+	Data  Value  // the data that signal was given; nil of other errors
+	Err   error  // the cause; may be nil
 	Trace []Call // the calls in progress, the innermost first; at most 100
 }
 
@@ -38,7 +38,7 @@ func (c Call) String() string {
 // maxTrace bounds how many calls an Error keeps.
 const maxTrace = 100
 
-// Error is the place and the message.
+// Error returns the place and the message.
 func (e *Error) Error() string {
 	if e.Line == 0 {
 		return e.Msg
@@ -46,7 +46,7 @@ func (e *Error) Error() string {
 	return (&place{e.File, e.Line}).String() + ": " + e.Msg
 }
 
-// Backtrace is the error, and a line for each call in progress: the innermost 20,
+// Backtrace returns the error, and a line for each call in progress: the innermost 20,
 // of which those in a row that are alike are one line.
 func (e *Error) Backtrace() string {
 	const most = 20
@@ -74,7 +74,7 @@ func (e *Error) Backtrace() string {
 	return b.String()
 }
 
-// String is file:line, or line N where there is no file.
+// String returns file:line, or line N where there is no file.
 func (p *place) String() string {
 	if p.file == "" {
 		return fmt.Sprintf("line %d", p.line)
@@ -82,14 +82,14 @@ func (p *place) String() string {
 	return fmt.Sprintf("%s:%d", p.file, p.line)
 }
 
-// Unwrap is what is behind the error: of an interrupted evaluation the context's
-// cause, ErrIncomplete if the text ended too early, the error of a Func.
+// Unwrap returns the cause: the context's cause of an interrupted evaluation,
+// ErrIncomplete of a text that ended too early, or the error of a Func.
 func (e *Error) Unwrap() error { return e.Err }
 
-// ErrIncomplete is behind the error of a text that ends within a list or string.
+// ErrIncomplete is wrapped by the error of a text that ends within a list or string.
 var ErrIncomplete = errors.New("the text ends too early")
 
-// ErrClosed is behind the error of what an Interp's Close has interrupted.
+// ErrClosed is wrapped by the error of what an Interp's Close has interrupted.
 var ErrClosed = errors.New("the interpreter is closed")
 
 // An Exit is the error that the function exit ends an evaluation with.
@@ -99,7 +99,7 @@ type Exit struct{ Code int }
 func (e *Exit) Error() string { return fmt.Sprintf("exit %d", e.Code) }
 
 // An interruption ends an evaluation whose context is done. A program cannot
-// catch it, or an endless loop around catch-error could not be ended.
+// catch it: otherwise nothing could end a loop around catch-error.
 type interruption struct{ cause error }
 
 func (i *interruption) Error() string {
@@ -111,10 +111,10 @@ func (i *interruption) Error() string {
 
 func (i *interruption) Unwrap() error { return i.cause }
 
-// raise makes a complete error, but for its place, which the evaluator knows.
+// raise makes an error without a place. The compiler or a node adds the place.
 func raise(format string, args ...any) error { return &Error{Msg: fmt.Sprintf(format, args...)} }
 
-// wanted is the error of a value of the wrong kind.
+// wanted returns the error of a value that is not what was wanted.
 func wanted(what string, got Value) error {
 	return errors.New("want " + what + ", got " + brief(got))
 }

@@ -5,9 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"sync"
-	"time"
 	"unicode/utf8"
 
 	weir "github.com/seed-2334f180/weir"
@@ -15,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A fileStream is what the class file has of a file, pipe or terminal. A call that
-// must wait waits by select, so that an interruption ends it.
+// A fileStream is an open file, pipe or terminal, with an input buffer. Its methods
+// wait by select, so that an interruption ends them.
 type fileStream struct {
 	name    string
 	file    *os.File  // nil of an output that is no file
@@ -36,7 +34,8 @@ type fileStream struct {
 // fileBuffer is how many bytes are read ahead.
 const fileBuffer = 4096
 
-// pipeChunk is what a pipe takes without blocking when it is ready to be written
+// pipeChunk is how many bytes a pipe takes without blocking when select says that
+// it can be written
 // (PIPE_BUF, see pipe(7)).
 const pipeChunk = 4096
 
@@ -51,10 +50,10 @@ func newFile(name string, f *os.File) *fileStream {
 
 var stdin = sync.OnceValue(func() *fileStream { return newFile("stdin", os.Stdin) })
 
-// stdinOf is the standard input, which all interpreters of a process share.
+// stdinOf returns the standard input, which all interpreters of a process share.
 func stdinOf() *fileStream { return stdin() }
 
-// outputOf is an output of the interpreter's options.
+// outputOf returns an output of the interpreter's options.
 func (in *Interp) outputOf(w io.Writer) *fileStream {
 	s := &fileStream{name: "stdout", writer: w, regular: true, last: -1}
 	if f, ok := w.(*os.File); ok {
@@ -102,22 +101,6 @@ func constructFile(t *Thread, args []Value) (Value, error) {
 	o.file = newFile(path, f)
 	return o, nil
 }
-
-// collecting makes a descriptor. When there are no more, it has forgotten sockets
-// and files collected, which closes them, and tries again.
-func collecting[T any](open func() (T, error)) (T, error) {
-	v, err := open()
-	for wait := time.Millisecond; exhausted(err) && wait < 100*time.Millisecond; wait *= 2 {
-		runtime.GC()
-		time.Sleep(wait) // the descriptors are closed a little later
-		v, err = open()
-	}
-	return v, err
-}
-
-// exhausted tells of the errors of a process, or a system, that has as many
-// descriptors as it may have.
-func exhausted(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
 
 func (s *fileStream) fd() int {
 	s.mu.Lock()
@@ -272,8 +255,8 @@ func (t *Thread) take(s *fileStream) (release func(), err error) {
 	}
 }
 
-// ahead returns what was read ahead, after one more read if that is nothing, or if
-// more is wanted.
+// ahead returns the bytes that were read ahead. It reads once if there are none, or
+// if the caller needs more.
 func (t *Thread) ahead(s *fileStream, more bool) ([]byte, error) {
 	s.mu.Lock()
 	if s.closed {
@@ -300,7 +283,7 @@ func (t *Thread) ahead(s *fileStream, more bool) ([]byte, error) {
 	return s.input, nil
 }
 
-// consume takes bytes off what was read ahead.
+// consume drops the first n bytes that were read ahead.
 func (s *fileStream) consume(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -28,7 +29,7 @@ var tableChapter = chapter{
 type Table struct {
 	mu      sync.Mutex
 	plain   map[Value]*tableEntry    // by keys that Go compares
-	lists   map[string][]*tableEntry // by the text of keys that are lists
+	lists   map[string][]*tableEntry // by keyText of keys that are lists
 	order   []*tableEntry            // in the order of their coming, some removed
 	removed int
 }
@@ -42,7 +43,7 @@ func newTable() *Table {
 	return &Table{plain: map[Value]*tableEntry{}, lists: map[string][]*tableEntry{}}
 }
 
-// String is #<hash-table count>.
+// String returns #<hash-table count>.
 func (h *Table) String() string { return fmt.Sprintf("#<hash-table %d>", h.len()) }
 
 func (h *Table) len() int {
@@ -51,8 +52,18 @@ func (h *Table) len() int {
 	return len(h.order) - h.removed
 }
 
-// checkKey refuses what is no key.
-func checkKey(key Value, depth int) error {
+// maxKey bounds how many elements a key that is a list has, those of its lists
+// included. Lists can share their parts, so that a few of them may stand for very
+// many.
+const maxKey = 1 << 16
+
+// checkKey refuses values that cannot be keys.
+func checkKey(key Value) error {
+	left := maxKey
+	return checkKeyPart(key, 0, &left)
+}
+
+func checkKeyPart(key Value, depth int, left *int) error {
 	switch k := key.(type) {
 	case *Binary:
 		return wanted("a key that does not change", key)
@@ -65,7 +76,10 @@ func checkKey(key Value, depth int) error {
 			return raise("lists nested more than %d deep", maxNesting)
 		}
 		for ; k != nil; k = k.tail {
-			if err := checkKey(k.head, depth+1); err != nil {
+			if *left--; *left < 0 {
+				return fmt.Errorf("the key has more than %d elements", maxKey)
+			}
+			if err := checkKeyPart(k.head, depth+1, left); err != nil {
 				return err
 			}
 		}
@@ -73,28 +87,56 @@ func checkKey(key Value, depth int) error {
 	return nil
 }
 
-// find is the entry of a key, or nil. The text is that of a key that is a list.
-func (h *Table) find(t *Thread, key Value) (e *tableEntry, text string, err error) {
+// keyText returns a text that equal lists have in common. Of what may change, such
+// as a socket, it has no more than that there is something. It is empty of keys
+// that are not lists.
+func keyText(key Value) string {
 	l, ok := key.(*List)
 	if !ok {
-		return h.plain[key], "", nil
+		return ""
 	}
-	text = Print(l)
+	var b strings.Builder
+	writeKey(&b, l)
+	return b.String()
+}
+
+func writeKey(b *strings.Builder, v Value) {
+	switch v := v.(type) {
+	case *List:
+		b.WriteByte('(')
+		for ; v != nil; v = v.tail {
+			writeKey(b, v.head)
+			b.WriteByte(' ')
+		}
+		b.WriteByte(')')
+	case nil, int64, float64, string, *Symbol:
+		b.WriteString(Print(v))
+	default:
+		b.WriteByte('#')
+	}
+}
+
+// find returns the entry of a key with its text, or nil. The caller holds the lock.
+func (h *Table) find(t *Thread, key Value, text string) (*tableEntry, error) {
+	if text == "" {
+		return h.plain[key], nil
+	}
 	for _, e := range h.lists[text] {
 		if same, err := t.equal(e.key, key, 0); same || err != nil {
-			return e, text, err
+			return e, err
 		}
 	}
-	return nil, text, nil
+	return nil, nil
 }
 
 func gethash(t *Thread, key Value, h *Table, other Value) (Value, error) {
-	if err := checkKey(key, 0); err != nil {
+	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	text := keyText(key)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	e, _, err := h.find(t, key)
+	e, err := h.find(t, key, text)
 	if e == nil || err != nil {
 		return other, err
 	}
@@ -102,12 +144,13 @@ func gethash(t *Thread, key Value, h *Table, other Value) (Value, error) {
 }
 
 func puthash(t *Thread, key, v Value, h *Table) (Value, error) {
-	if err := checkKey(key, 0); err != nil {
+	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	text := keyText(key)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	e, text, err := h.find(t, key)
+	e, err := h.find(t, key, text)
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +169,13 @@ func puthash(t *Thread, key, v Value, h *Table) (Value, error) {
 }
 
 func remhash(t *Thread, key Value, h *Table) (Value, error) {
-	if err := checkKey(key, 0); err != nil {
+	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	text := keyText(key)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	e, text, err := h.find(t, key)
+	e, err := h.find(t, key, text)
 	if e == nil || err != nil {
 		return nil, err
 	}
@@ -158,7 +202,7 @@ func (h *Table) clear() {
 	h.order, h.removed = nil, 0
 }
 
-// all are the keys and values of this moment.
+// all returns the present keys and values.
 func (h *Table) all() (keys, values []Value) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -28,7 +28,7 @@ var small = func() (all [mostSmall - leastSmall + 1]Value) {
 // another has forgotten.
 const boxesPerBlock = 16
 
-// box is memory that a global variable has its value in. It is never written again.
+// box returns memory for the value of a global variable. It is never written again.
 func (t *Thread) box(v Value) *Value {
 	n, ok := v.(int64)
 	if !ok {
@@ -55,7 +55,7 @@ var integerType = func() unsafe.Pointer {
 	return (*emptyInterface)(unsafe.Pointer(&v)).typ
 }()
 
-// integer is an integer as a Value.
+// integer returns an integer as a Value.
 func (t *Thread) integer(n int64) (v Value) {
 	if i := uint64(n - leastSmall); i < uint64(len(small)) {
 		return small[i]

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// Options say how an Interp is to be. The zero Options have the defaults.
+// Options configure an Interp. The zero Options have the defaults.
 type Options struct {
 	// Stdout takes what a program prints, and Stderr the errors of threads that
-	// nobody waits for. They are written to by one thread at a time, and a
+	// no other thread joins. One thread at a time writes to them, and a
 	// write is not interrupted. Default: the process's.
 	Stdout, Stderr io.Writer
-	// MaxString is the size in bytes of a socket's input buffer when
-	// make-instance is not told otherwise. Default: 4096.
+	// MaxString is the size in bytes of a socket's input buffer, unless
+	// make-instance gets the keyword maxstring. Default: 4096.
 	MaxString int
 	// MaxDepth bounds the recursion of evaluations. Default: 20000, which take
 	// some tens of megabytes of stack.
@@ -116,9 +116,8 @@ func (in *Interp) end(thread bool) {
 }
 
 // Eval evaluates the forms of a text, one after the other, and returns the last
-// one's value. When ctx is done the evaluation ends with an error that the
-// context's cause is behind, also if it is blocked in a socket's method or in
-// select; cleanup forms of unwind-protect still run, for five seconds at most.
+// one's value. When ctx is done the evaluation ends, also if it is blocked in a
+// socket's method or in select, with an error that wraps the context's cause; cleanup forms of unwind-protect still run, for five seconds at most.
 //
 // Several evaluations may run at the same time. Each is a thread of its own, but
 // all have the *lastsocketerror* of the main thread.
@@ -126,12 +125,12 @@ func (in *Interp) Eval(ctx context.Context, text string) (Value, error) {
 	return in.EvalSource(ctx, "", text)
 }
 
-// EvalSource is Eval; errors name the text as a file.
+// EvalSource does what Eval does; errors name the text as a file.
 func (in *Interp) EvalSource(ctx context.Context, name, text string) (Value, error) {
 	return in.run(ctx, func(t *Thread) (Value, error) { return t.source(name, text) })
 }
 
-// EvalEach is EvalSource, and calls a function with the value of each form. Its
+// EvalEach does what EvalSource does, and calls a function with the value of each form. Its
 // error ends the evaluation.
 func (in *Interp) EvalEach(ctx context.Context, name, text string, each func(Value) error) error {
 	_, err := in.run(ctx, func(t *Thread) (Value, error) { return t.sourceEach(name, text, each) })
@@ -214,7 +213,7 @@ func readSource(path string) (string, error) {
 // Define makes a function that takes at least min and at most max arguments; a
 // max below 0 is any number. An existing one of the name is replaced.
 func (in *Interp) Define(name string, min, max int, f Func) error {
-	return in.set(name, &Builtin{name: name, entry: entry{min, max, func(t *Thread, args []Value) (Value, error) {
+	return in.set(name, &Builtin{name: name, usage: "(" + name + " ...)", doc: "is a function of the program that has this interpreter.", entry: entry{min, max, func(t *Thread, args []Value) (Value, error) {
 		v, err := f(t, args)
 		if err != nil {
 			return nil, err
@@ -241,10 +240,10 @@ func (in *Interp) set(name string, v Value) error {
 	return nil
 }
 
-// Get is a global variable's value. It tells whether there is one.
+// Get returns a global variable's value. It tells whether there is one.
 func (in *Interp) Get(name string) (Value, bool) { return in.main().global(in.intern(name)) }
 
-// main is a thread that has the *lastsocketerror* of evaluations from Go.
+// main returns a thread that has the *lastsocketerror* of evaluations from Go.
 func (in *Interp) main() *Thread { return in.thread(&in.mainError) }
 
 // thread makes a thread, which has no context yet.
@@ -252,7 +251,7 @@ func (in *Interp) thread(lastError *cell) *Thread {
 	return &Thread{in: in, lastError: lastError, maxDepth: in.opts.MaxDepth}
 }
 
-// intern is the symbol of a name.
+// intern returns the symbol of a name.
 func (in *Interp) intern(name string) *Symbol {
 	if s, ok := in.symbols.Load(name); ok {
 		return s.(*Symbol)
@@ -261,7 +260,7 @@ func (in *Interp) intern(name string) *Symbol {
 	return s.(*Symbol)
 }
 
-// symbol is what the name of a symbol is read as.
+// symbol returns what the reader makes of a symbol's name: nil of nil.
 func (in *Interp) symbol(name string) Value {
 	if name == "nil" {
 		return nil

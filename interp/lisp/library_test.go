@@ -42,6 +42,8 @@ func TestLibrary(t *testing.T) {
 		{"(setq h (make-hash-table)) (dotimes (i 1000) (puthash (list i) i h)) (dotimes (i 990) (remhash (list i) h)) (list (length h) (gethash '(995) h) (hash-table-keys (clrhash h)) h (hash-table-p h))", "(10 995 nil #<hash-table 0> t)"},
 		{"(setq h (make-hash-table) n 0) (puthash 1 2 h) (puthash 3 4 h) (maphash (lambda (k v) (remhash k h) (setq n (+ n (* k v)))) h) (list n (length h))", "(14 0)"},
 		{"(setq h (make-hash-table) a (make-lock) b (make-lock)) (puthash (list a) 1 h) (puthash (list b) 2 h) (list (gethash (list a) h) (gethash (list b) h) (remhash (list a) h) (gethash (list b) h))", "(1 2 t 2)"},
+		{"(setq h (make-hash-table) q (make-queue)) (puthash (list h q) 1 h) (queue-put q 1) (puthash 'more 2 h) (list (gethash (list h q) h) (gethash (list q h) h) (gethash (list h (make-queue)) h))", "(1 nil nil)"}, // what its keys have may change
+		{"(setq h (make-hash-table)) (puthash '(1 2) 'a h) (puthash '((1) 2) 'b h) (puthash '(\"1 2\") 'c h) (puthash '(1.0 2) 'd h) (mapcar (lambda (k) (gethash k h)) '((1 2) ((1) 2) (\"1 2\") (1.0 2) (1 2 3)))", "(a b c d nil)"},
 		// Time.
 		{`(format-time "%Y-%m-%d %H:%M:%S %a %A %b %B %j %y %e %I %p %u %w %s %z %% %F %T %D %R %k %l%n" 1700000000 "UTC")`, `"2023-11-14 22:13:20 Tue Tuesday Nov November 318 23 14 10 PM 2 2 1700000000 +0000 % 2023-11-14 22:13:20 11/14/23 22:13 22 10\n"`},
 		{`(format-time "%H %l %k %e %u %Z" -3600 "UTC")`, `"23 11 23 31 3 UTC"`}, {"(decode-time 1700000000.5 \"UTC\")", "(20 13 22 14 11 2023 2 0)"}, {`(length (decode-time))`, "8"}, {`(= (string-to-number (format-time "%Y")) (nth 5 (decode-time)))`, "t"},
@@ -63,7 +65,7 @@ func TestLibraryMistakes(t *testing.T) {
 		{"(binary-integer (make-binary 8) 0 3)", "want a size of 1, 2, 4 or 8 bytes, got 3"}, {"(binary-integer (make-binary 8) 5 4)", "from 0 to 4"}, {"(binary-integer (make-binary 1) 0 2)", "the binary has 1 bytes, and the integer 2"}, {"(binary-integer (make-binary 8) 0 1 'middle)", "want the flag big, little or signed"},
 		{"(set-binary-integer (make-binary 8) 0 1 256)", "want an integer of 1 bytes, got 256"}, {"(set-binary-integer (make-binary 8) 0 2 -32769)", "of 2 bytes"}, {"(set-binary-integer (make-binary 8) 0 4 1.5)", "of 4 bytes"},
 		{"(sha1 5)", "want a string or a binary"}, {"(base64-decode 5)", "want a string"},
-		{"(puthash (make-binary 1) 1 (make-hash-table))", "want a key that does not change"}, {"(gethash (list (make-binary 1)) (make-hash-table))", "does not change"}, {"(puthash (/ 0.0 0) 1 (make-hash-table))", "equals itself"}, {"(gethash 1 2)", "want a hash table"},
+		{"(puthash (make-binary 1) 1 (make-hash-table))", "want a key that does not change"}, {"(gethash (list (make-binary 1)) (make-hash-table))", "does not change"}, {"(puthash (/ 0.0 0) 1 (make-hash-table))", "equals itself"}, {"(gethash 1 2)", "want a hash table"}, {"(setq l nil) (dotimes (i 100) (setq l (list l l))) (puthash l 1 (make-hash-table))", "the key has more than 65536 elements"},
 		{`(format-time "%Q")`, `want a directive of strftime, got "%Q"`}, {`(format-time "%")`, "ends in a %"}, {`(format-time "%Y" 0 "No/Where")`, "unknown time zone"}, {`(format-time "%Y" 1e300)`, "want a time"}, {`(format-time "%Y" 0 "")`, "a zone has a name"}, {`(decode-time 'x)`, "want a number"},
 		{"(make-queue 0)", "from 1 to"}, {"(queue-get 5)", "want a queue"}, {"(queue-put (make-queue) 1 -1)", "milliseconds"}, {"(read-from-string \"(\")", "a list has no end"}, {"(require 5)", "want a path"}, {`(require "/no/such.lisp")`, "no such file"}, {"(strerror 0)", "from 1"},
 	} {

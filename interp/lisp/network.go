@@ -39,7 +39,7 @@ var networkChapter = chapter{
 	},
 }
 
-// found is the result of a look-up.
+// found returns the result of a look-up.
 func (t *Thread) found(v any, err error) (Value, error) {
 	if err != nil {
 		if t.ctx.Err() != nil {

@@ -108,7 +108,7 @@ func (n *sequence) eval(t *Thread, f frame) (Value, error) {
 	return n.last.eval(t, f)
 }
 
-// makeSequence is the node of a body.
+// makeSequence returns the node of a body.
 func makeSequence(body []node) node {
 	switch len(body) {
 	case 0:

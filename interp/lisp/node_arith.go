@@ -26,7 +26,7 @@ var operators = map[string]operator{
 	"eq": opEq, "null": opNot, "not": opNot,
 }
 
-// guarded is what all these nodes have.
+// guarded has the fields that all these nodes have.
 type guarded struct {
 	symbol   *Symbol
 	original *Value // where the symbol had the function when the node was made
@@ -37,7 +37,7 @@ type guarded struct {
 // unchanged reports whether the name still has its function.
 func (g *guarded) unchanged() bool { return g.symbol.value.Load() == g.original }
 
-// makeOperation is the node of a call of an operator, or nil.
+// makeOperation returns the node of a call of an operator, or nil.
 func makeOperation(c *call) node {
 	original := c.symbol.value.Load()
 	if original == nil {
@@ -77,7 +77,7 @@ type operand struct {
 	number int64
 }
 
-// simple is the operand that a node is, if it is one.
+// simple returns a node as an operand, if it can be one.
 func simple(n node) (operand, bool) {
 	switch n := n.(type) {
 	case *local:
@@ -91,7 +91,7 @@ func simple(n node) (operand, bool) {
 	return operand{}, false
 }
 
-// integer is the operand's value if it is an integer.
+// integer returns the operand's value if it is an integer.
 func (o *operand) integer(f frame) (int64, bool) {
 	if o.symbol != nil {
 		if v := o.symbol.value.Load(); v != nil {
@@ -178,144 +178,4 @@ func (n *calculateNode) slow(x, y Value) (v Value, err error) {
 		return nil, locate(named(n.symbol.name, err), n.call.at)
 	}
 	return v, nil
-}
-
-// compareSimple compares operands.
-type compareSimple struct {
-	guarded
-	a, b operand
-}
-
-func (n *compareSimple) test(t *Thread, f frame) (bool, error) {
-	a, ok := n.a.integer(f)
-	b, both := n.b.integer(f)
-	if ok && both && n.unchanged() {
-		switch n.op {
-		case opLess:
-			return a < b, nil
-		case opGreater:
-			return a > b, nil
-		case opAtMost:
-			return a <= b, nil
-		case opAtLeast:
-			return a >= b, nil
-		default:
-			return a == b, nil
-		}
-	}
-	v, err := n.call.eval(t, f)
-	return v != nil, err
-}
-
-func (n *compareSimple) eval(t *Thread, f frame) (Value, error) {
-	yes, err := n.test(t, f)
-	return truth(yes), err
-}
-
-type compareNode struct {
-	guarded
-	a, b node
-}
-
-func (n *compareNode) test(t *Thread, f frame) (bool, error) {
-	if !n.unchanged() {
-		v, err := n.call.eval(t, f)
-		return v != nil, err
-	}
-	x, err := n.a.eval(t, f)
-	if err != nil {
-		return false, err
-	}
-	y, err := n.b.eval(t, f)
-	if err != nil {
-		return false, err
-	}
-	if a, ok := x.(int64); ok {
-		if b, ok := y.(int64); ok {
-			return n.op.holds(compareInts(a, b)), nil
-		}
-	}
-	o, err := order(x, y)
-	if err != nil {
-		return false, locate(named(n.symbol.name, err), n.call.at)
-	}
-	return n.op.holds(o), nil
-}
-
-func (n *compareNode) eval(t *Thread, f frame) (Value, error) {
-	yes, err := n.test(t, f)
-	return truth(yes), err
-}
-
-func compareInts(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// holds tells whether an order of two numbers is what an operator asks for.
-func (op operator) holds(order int) bool {
-	switch op {
-	case opLess:
-		return order < 0
-	case opGreater:
-		return order == 1
-	case opAtMost:
-		return order <= 0
-	case opAtLeast:
-		return order == 0 || order == 1
-	}
-	return order == 0
-}
-
-// eqNode tells whether two values are the same.
-type eqNode struct {
-	guarded
-	a, b node
-}
-
-func (n *eqNode) test(t *Thread, f frame) (bool, error) {
-	if !n.unchanged() {
-		v, err := n.call.eval(t, f)
-		return v != nil, err
-	}
-	x, err := n.a.eval(t, f)
-	if err != nil {
-		return false, err
-	}
-	y, err := n.b.eval(t, f)
-	return x == y, err
-}
-
-func (n *eqNode) eval(t *Thread, f frame) (Value, error) {
-	yes, err := n.test(t, f)
-	return truth(yes), err
-}
-
-// notNode tells whether a value is nil.
-type notNode struct {
-	guarded
-	a node
-}
-
-func (n *notNode) test(t *Thread, f frame) (bool, error) {
-	if !n.unchanged() {
-		v, err := n.call.eval(t, f)
-		return v != nil, err
-	}
-	if fast, ok := n.a.(tester); ok {
-		yes, err := fast.test(t, f)
-		return !yes, err
-	}
-	x, err := n.a.eval(t, f)
-	return x == nil, err
-}
-
-func (n *notNode) eval(t *Thread, f frame) (Value, error) {
-	yes, err := n.test(t, f)
-	return truth(yes), err
 }

@@ -36,13 +36,13 @@ func (l *lambda) close(f frame) *Closure {
 	return c
 }
 
-// A tailCall is what a node in tail position returns to have a function called.
+// A node in tail position returns a tailCall instead of calling a function.
 // There is one; the thread has the function and its arguments.
 type tailCall struct{}
 
 var inTail = &tailCall{}
 
-// A call calls what a node's value is.
+// A call calls the function that is the value of a node.
 type call struct {
 	function node
 	symbol   *Symbol // the function's name if it is a global variable

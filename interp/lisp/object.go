@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
@@ -18,9 +17,6 @@ type Object struct {
 	file      *fileStream
 	maxString int // of a socket; 0 if it is not known
 
-	broken   atomic.Bool // a send was told that the connection is broken
-	shutdown atomic.Bool // the program has shut down the sending side
-
 	mu    sync.Mutex // for props
 	names []string   // of the properties that the program has put, in order
 	props map[string]Value
@@ -31,10 +27,10 @@ func wrap(s *socket.Socket, class *Class, maxString int) *Object {
 	return &Object{class: class, socket: s, maxString: maxString}
 }
 
-// Socket is the socket of an object that is one, for a Func; nil of others.
+// Socket returns the socket that the object has, for a Func; nil if it has none.
 func (o *Object) Socket() *socket.Socket { return o.socket }
 
-// classIn is the object's class.
+// classIn returns the object's class.
 func (o *Object) classIn(in *Interp) *Class {
 	if o.class == nil {
 		return in.socketClass
@@ -55,7 +51,7 @@ func (o *Object) close() {
 	}
 }
 
-// fd is the descriptor; -1 when it is closed.
+// fd returns the descriptor; -1 when it is closed.
 func (o *Object) fd() int {
 	switch {
 	case o.socket != nil:
@@ -75,7 +71,7 @@ func (o *Object) Registration() *loop.Registration {
 	return o.file.registration()
 }
 
-// Buffered is how many bytes were read ahead.
+// Buffered returns how many bytes were read ahead.
 func (o *Object) Buffered() int {
 	if o.socket != nil {
 		return o.socket.Buffered()
@@ -83,7 +79,7 @@ func (o *Object) Buffered() int {
 	return o.file.buffered()
 }
 
-// String is #<class>, with the family, type and descriptor of a socket, or the
+// String returns #<class>, with the family, type and descriptor of a socket, or the
 // name of a file.
 func (o *Object) String() string {
 	name := "socket"
@@ -99,7 +95,7 @@ func (o *Object) String() string {
 	return "#<" + name + ">"
 }
 
-// stateOf is a descriptor, or closed.
+// stateOf returns a descriptor, or closed.
 func stateOf(fd int) string {
 	if fd < 0 {
 		return "closed"
@@ -107,7 +103,7 @@ func stateOf(fd int) string {
 	return fmt.Sprint(fd)
 }
 
-// own is the property of a socket or file that the object has by nature.
+// own returns a property that every socket or file has, and that no program can set.
 func (o *Object) own(name string) (v Value, ok bool) {
 	switch {
 	case o.socket != nil && properties[name] != nil:
@@ -120,7 +116,7 @@ func (o *Object) own(name string) (v Value, ok bool) {
 	return nil, false
 }
 
-// ownNames are the names of those properties.
+// ownNames returns the names of those properties.
 func (o *Object) ownNames() []string {
 	switch {
 	case o.socket != nil:
@@ -131,7 +127,7 @@ func (o *Object) ownNames() []string {
 	return nil
 }
 
-// get is a property's value, or nil.
+// get returns a property's value, or nil.
 func get(_ *Thread, o *Object, name *Symbol) (Value, error) {
 	if v, ok := o.own(name.name); ok {
 		return v, nil
@@ -162,7 +158,7 @@ func (o *Object) put(name string, v Value) {
 	o.props[name] = v
 }
 
-// plist is all properties, each after its name; but not the state.
+// plist returns all properties, each after its name; but not the state.
 func plist(t *Thread, o *Object) (Value, error) {
 	var all []Value
 	for _, name := range o.ownNames() {

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// Print is a value's text: that which can be read again, where there is one. What
+// Print returns a value's text. It can be read again, if the value has such a text. What
 // is nested deeper than 10000 lists, or behind 2^28 bytes, is an ellipsis.
 func Print(v Value) string { return textOf(v, true) }
 
-// textOf is a value's text: readable, or with strings as they are.
+// textOf returns a value's text: readable, or with strings as they are.
 func textOf(v Value, readable bool) string {
 	if s, ok := v.(string); ok && !readable {
 		return s
@@ -23,7 +23,7 @@ func textOf(v Value, readable bool) string {
 	return p.String()
 }
 
-// brief is a value in an error message.
+// brief returns a value in an error message.
 func brief(v Value) string {
 	const most = 80
 	if s, ok := v.(string); ok && len(s) > most {

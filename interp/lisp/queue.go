@@ -13,7 +13,7 @@ type Queue struct {
 	once   sync.Once
 }
 
-// String is #<queue length>.
+// String returns #<queue length>.
 func (q *Queue) String() string { return fmt.Sprintf("#<queue %d>", len(q.values)) }
 
 const (
@@ -32,7 +32,7 @@ func makeQueue(_ *Thread, bound Value) (Value, error) {
 	return &Queue{values: make(chan Value, n), closed: make(chan struct{})}, nil
 }
 
-// expiry is a channel that says when a time given in milliseconds is up. Of nil
+// expiry returns a channel that says when a time given in milliseconds is up. Of nil
 // it never does.
 func expiry(v Value) (expired <-chan time.Time, stop func(), err error) {
 	if v == nil {

@@ -67,5 +67,20 @@ Numbers are written ` + "`12`, `-0x1F`, `1.5` or `2e9`" + `; the number of a cha
 strings ` + "`\"with \\n \\t \\r \\e \\0 \\\" \\\\ \\x7F \\u20AC\"`" + `; comments ` + "`;`" + ` to the end of the line, or
 ` + "`#|` to `|#`" + `. An integer that would not fit is an error.
 
+This is an echo server, with a thread for each connection:
+
+    (defun serve (s)
+      (let ((line nil))
+        (while (setq line (read-line s))
+          (write-line s line))
+        (destroy-instance s)))
+
+    (let ((l (make-instance socket 'inet 'stream 0 'port 7007)))
+      (unless (and l (listen l 128))
+        (error "port 7007: %s" *lastsocketerror*))
+      (while t
+        (let ((s (accept l)))
+          (when s (thread (serve s))))))
+
 Where a function has the name of one in Emacs Lisp, it does what that does, in its plain form.
 `

@@ -7,7 +7,7 @@ import (
 // selectSets is the memory of select, which a thread keeps from call to call.
 type selectSets struct{ want, ready weir.Set[weir.Selectable] }
 
-// selectSockets is (select READ WRITE EXCEPT MILLISECONDS): three lists of
+// selectSockets does (select READ WRITE EXCEPT MILLISECONDS): it takes three lists of
 // sockets and files, and a timeout, of which nil is none. It returns the three lists of
 // those that are ready, or nil when the time is up, and on an error.
 func selectSockets(t *Thread, args []Value) (Value, error) {

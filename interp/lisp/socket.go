@@ -15,12 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bound is the socket, its calls ended by an interruption of the thread.
+// bound returns the socket with calls that an interruption of the thread ends.
 func (t *Thread) bound(s *Object) *socket.Socket { return s.socket.WithContext(t.ctx) }
 
-// failed is what a method returns for an error: nil, and *lastsocketerror* tells
-// why. An error that is not the system's is the program's, and so is an
-// interruption.
+// failed returns what a method returns for an error of the system: nil. It sets
+// *lastsocketerror*. It returns other errors, and an interruption, as they are.
 func (t *Thread) failed(err error) (Value, error) {
 	if err == nil || err == io.EOF {
 		return nil, nil
@@ -38,7 +37,7 @@ func (t *Thread) failed(err error) (Value, error) {
 	return nil, nil
 }
 
-// message is what *lastsocketerror* is of an error: the system's words, and of a
+// message returns what *lastsocketerror* says of an error: the system's words, and of a
 // look-up those of gai_strerror(3). It is empty if the error is not the system's.
 func message(err error) (string, syscall.Errno) {
 	var dns *net.DNSError
@@ -64,19 +63,19 @@ func message(err error) (string, syscall.Errno) {
 	return "", 0
 }
 
-// isTimeout tells of a method whose time was up during a look-up.
+// isTimeout reports whether a method's time was up during a look-up.
 func isTimeout(err error) bool {
 	var e *socket.Error
 	return errors.As(err, &e) && e.Timeout()
 }
 
-// strerror is the message of strerror(3). Go has it with a small first letter.
+// strerror returns the message of strerror(3). Go has it with a small first letter.
 func strerror(e syscall.Errno) string {
 	text := e.Error()
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// failedOrEOF is failed for the methods that return EOF for a connection that is
+// failedOrEOF does what failed does, for the methods that return EOF for a connection that is
 // closed: by the peer, or by destroy-instance.
 func (t *Thread) failedOrEOF(err error) (Value, error) {
 	v, raised := t.failed(err)
@@ -89,7 +88,7 @@ func (t *Thread) failedOrEOF(err error) (Value, error) {
 	return v, raised
 }
 
-// success is t, or what failed says.
+// success returns t, or what failed returns for an error.
 func (t *Thread) success(err error) (Value, error) {
 	if err != nil {
 		return t.failed(err)
@@ -142,7 +141,7 @@ func constructSocket(t *Thread, args []Value) (Value, error) {
 	return o, nil
 }
 
-// plain is an error as a mistake of the program, not a failure of a socket.
+// plain makes a mistake of the program of a socket's error.
 func plain(err error) error { return errors.New(err.Error()) }
 
 func protocolArg(v Value) (socket.Protocol, error) {
@@ -156,7 +155,7 @@ func protocolArg(v Value) (socket.Protocol, error) {
 	return 0, wanted("a protocol's number or name", v)
 }
 
-// options are the keywords of make-instance.
+// options reads the keywords of make-instance.
 func (t *Thread) options(family socket.Family, args []Value) (cfg socket.Config, err error) {
 	cfg.MaxString = t.in.opts.MaxString
 	bound := false // to an IP address or port, which may be empty and 0
@@ -168,7 +167,7 @@ func (t *Thread) options(family socket.Family, args []Value) (cfg socket.Config,
 		"filename": func(v Value) (err error) {
 			cfg.Filename, err = arg[string](v)
 			if err == nil && cfg.Filename == "" {
-				err = errors.New("filename: a file name is needed")
+				err = errors.New("a file name is needed")
 			}
 			return err
 		},
@@ -238,7 +237,7 @@ var properties = map[string]func(*Object) Value{
 
 var propertyNames = []string{"family", "type", "protocol", "maxstring", "filename", "address", "port", "remoteaddress", "remoteport"}
 
-// hostOf is an address without its port: of a unix socket if that is asked for,
+// hostOf returns an address without its port: of a unix socket if that is asked for,
 // or of any other.
 func hostOf(a socket.Addr, ofUnix bool) Value {
 	if !a.IsValid() || (a.Family() == socket.Unix) != ofUnix || a.Host() == "" {
@@ -247,7 +246,7 @@ func hostOf(a socket.Addr, ofUnix bool) Value {
 	return a.Host()
 }
 
-// protocolOf is the protocol's name; nil of a closed socket.
+// protocolOf returns the protocol's name; nil of a closed socket.
 func protocolOf(s *Object) Value {
 	n, err := s.socket.Getsockopt(nil, "SO_PROTOCOL")
 	if err != nil {
@@ -263,7 +262,7 @@ func portOf(a socket.Addr) Value {
 	return int64(a.Port())
 }
 
-// state is the input buffer and the flags as people read them: the block of the
+// state describes the input buffer and the flags: the block of the
 // properties lsocket and lfile.
 func (s *Object) state() *Binary {
 	var b strings.Builder
@@ -271,8 +270,8 @@ func (s *Object) state() *Binary {
 	return NewBinary([]byte(b.String()))
 }
 
-// showbin prints a socket's state: that of now, or a block that get gave, or as
-// many bytes of it as a length says.
+// showbin prints a socket's present state, or a block that get has returned, or the
+// first bytes of it.
 func showbin(t *Thread, s *Object, v, length Value) (Value, error) {
 	block := s.state()
 	if v != nil {

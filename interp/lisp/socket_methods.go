@@ -36,7 +36,7 @@ var socketMethods = methodSet{
 		{"(write-char SOCKET N)", "writes a character by its number, which it returns.", f2(writeChar)},
 		{"(write-string SOCKET STRING)", "writes a string, and returns it.", writing((*socket.Socket).WriteString)},
 		{"(write-line SOCKET STRING)", "writes a string and a newline, and returns the string.", writing((*socket.Socket).WriteLine)},
-		{"(eof SOCKET)", "tells whether the stream has ended and all that was read ahead is used, an error has ended the connection for good, or the socket is closed.", f1(eof)},
+		{"(eof SOCKET)", "tells whether the stream has ended and all that was read ahead is used, an error has ended the connection for good, or the socket is closed.", f1(func(_ *Thread, o *Object) (Value, error) { return truth(o.socket.EOF()), nil })},
 		{"(shutdown SOCKET DIRECTION)", "closes one direction of a connection, 'read or 'write, or 'both: see shutdown(2). After 'write the peer finds the end, and can still be received from. It returns t.", f2(shutdown)},
 		{"(getsockname SOCKET)", "returns the socket's own address: the list (ADDRESS PORT), or the path of a unix socket, which is nil if it has none.", f1(getsockname)},
 		{"(getpeername SOCKET)", "returns the address of the peer, as getsockname.", f1(getpeername)},
@@ -63,7 +63,7 @@ func connect(t *Thread, s *Object, host string, port Value) (Value, error) {
 	return t.success(t.bound(s).Connect(host, service))
 }
 
-// serviceArg is a port or the name of a service. Nothing is port 0.
+// serviceArg returns a port or the name of a service. Nothing is port 0.
 func serviceArg(v Value) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -90,7 +90,6 @@ func listen(t *Thread, s *Object, v Value) (Value, error) {
 // A transfer is what recv, send and their like have in common: a socket, the
 // bytes of a binary, and flags.
 type transfer struct {
-	object *Object
 	socket *socket.Socket
 	binary *Binary
 	length int
@@ -108,7 +107,7 @@ func (t *Thread) transfer(args []Value, others int) (*transfer, error) {
 	if err != nil {
 		return nil, err
 	}
-	tr := &transfer{object: s, socket: t.bound(s), binary: b, length: b.Len()}
+	tr := &transfer{socket: t.bound(s), binary: b, length: b.Len()}
 	if args = args[2+others:]; len(args) == 0 {
 		return tr, nil
 	}
@@ -124,7 +123,7 @@ func (t *Thread) transfer(args []Value, others int) (*transfer, error) {
 	})
 }
 
-// transferred is a count, or what failedOrEOF says.
+// transferred returns a count, or what failedOrEOF returns for an error.
 func (t *Thread) transferred(n int, err error) (Value, error) {
 	if err != nil {
 		return t.failedOrEOF(err)
@@ -161,7 +160,7 @@ func send(t *Thread, args []Value) (Value, error) {
 	n, err := tr.binary.send(func(data []byte) (int, error) {
 		return tr.socket.Send(data[:tr.length], tr.flags)
 	})
-	return t.transferred(n, tr.object.noted(err))
+	return t.transferred(n, err)
 }
 
 func sendTo(t *Thread, args []Value) (Value, error) {
@@ -180,7 +179,7 @@ func sendTo(t *Thread, args []Value) (Value, error) {
 	n, err := tr.binary.send(func(data []byte) (int, error) {
 		return tr.socket.SendTo(data[:tr.length], host, service, tr.flags)
 	})
-	return t.transferred(n, tr.object.noted(err))
+	return t.transferred(n, err)
 }
 
 // fread returns nil at the end, as read-string does, and eof tells it from an
@@ -212,7 +211,7 @@ func fwrite(t *Thread, s *Object, b *Binary, v Value) (Value, error) {
 	}
 	n, err := b.send(func(data []byte) (int, error) { return t.bound(s).Fwrite(data[:length]) })
 	if err != nil {
-		if v, err := t.failed(s.noted(err)); err != nil || n == 0 {
+		if v, err := t.failed(err); err != nil || n == 0 {
 			return v, err
 		}
 	}
@@ -249,19 +248,19 @@ func writeChar(t *Thread, s *Object, v Value) (Value, error) {
 		return nil, err
 	}
 	if _, err := t.bound(s).WriteRune(rune(c)); err != nil {
-		return t.failed(s.noted(err))
+		return t.failed(err)
 	}
 	return v, nil
 }
 
-// writing is write-string or write-line: they return their string.
+// writing makes write-string or write-line, which return their string.
 func writing(write func(*socket.Socket, string) (int, error)) entry {
 	return f2(func(t *Thread, s *Object, text string) (Value, error) {
 		if text == "" && s.fd() < 0 {
 			return t.failed(errDestroyed)
 		}
 		if _, err := write(t.bound(s), text); err != nil {
-			return t.failed(s.noted(err))
+			return t.failed(err)
 		}
 		return text, nil
 	})
@@ -289,7 +288,7 @@ func clearInput(_ *Thread, s *Object) (Value, error) {
 	return nil, nil
 }
 
-// levelArg is the level of an option. A nil one is SOL_SOCKET.
+// levelArg returns the level of an option. A nil one is SOL_SOCKET.
 func levelArg(v Value) (any, error) {
 	switch v := v.(type) {
 	case nil, string:

@@ -1,7 +1,6 @@
 package lisp
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,28 +19,6 @@ func (t *Thread) accepted(listener *Object, c *socket.Socket) (Value, error) {
 	return o, t.initialize(o, listener.class)
 }
 
-// noted notes that a connection is broken, which eof tells of. To send after the
-// program has shut down the sending side breaks nothing.
-func (o *Object) noted(err error) error {
-	if errors.Is(err, unix.EPIPE) && !o.shutdown.Load() && o.socket.Type() != socket.Dgram {
-		o.broken.Store(true)
-	}
-	return err
-}
-
-// eof is t, too, for a connection that a send has found broken, once there is
-// nothing to receive any more.
-func eof(_ *Thread, o *Object) (Value, error) {
-	if o.socket.EOF() {
-		return T, nil
-	}
-	if !o.broken.Load() || o.socket.Buffered() > 0 {
-		return nil, nil
-	}
-	n, err := o.socket.Recv(make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return truth(n == 0 || err != nil), nil
-}
-
 // directions are those of shutdown(2).
 var directions = map[string]int{"read": unix.SHUT_RD, "write": unix.SHUT_WR, "both": unix.SHUT_RDWR}
 
@@ -50,13 +27,10 @@ func shutdown(t *Thread, o *Object, direction *Symbol) (Value, error) {
 	if !ok {
 		return nil, wanted("a direction: read, write or both", direction)
 	}
-	if how != unix.SHUT_RD {
-		o.shutdown.Store(true)
-	}
 	return t.success(o.socket.Shutdown(how))
 }
 
-// addressOf is an address as getsockname returns it.
+// addressOf returns an address as getsockname returns it.
 func addressOf(a socket.Addr) Value {
 	switch {
 	case !a.IsValid():
@@ -147,7 +121,7 @@ func sendfile(t *Thread, o *Object, from *Object, length Value) (Value, error) {
 	}
 	n, err := t.bound(o).ReadFrom(source)
 	if err != nil {
-		if v, err := t.failed(o.noted(err)); err != nil || n == 0 {
+		if v, err := t.failed(err); err != nil || n == 0 {
 			return v, err
 		}
 	}
@@ -207,10 +181,10 @@ func sendMsg(t *Thread, args []Value) (Value, error) {
 		keepAlive(passed)
 		return n, err
 	})
-	return t.transferred(n, o.noted(err))
+	return t.transferred(n, err)
 }
 
-// messageAddress is the address of a message, given in figures or as a path.
+// messageAddress returns the address of a message, given in figures or as a path.
 func messageAddress(o *Object, host string, port Value) (socket.Addr, error) {
 	if o.socket.Family() == socket.Unix {
 		return socket.UnixAddr(host), nil

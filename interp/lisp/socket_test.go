@@ -190,7 +190,7 @@ func TestConnectTimeout(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begun), 30*time.Millisecond)
 }
 
-// fullBacklog is the path of a unix socket to which a connect waits.
+// fullBacklog returns the path of a unix socket to which a connect waits.
 func fullBacklog(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "full")
 	l, err := socket.Config{Filename: path}.New(socket.Unix, socket.Stream, 0)
@@ -224,14 +224,29 @@ func TestForgottenSocketIsClosed(t *testing.T) {
 		runtime.GC()
 		return nil, nil
 	}))
-	in.is("t", sockets+`
+	const wait = `
+(defun wait ()
+  (while (not (eof b))
+    (collect)
+    (recv b (make-binary 1) 'flags MSG_DONTWAIT))
+  (eof b))`
+	in.is("t", sockets+wait+`
 (defun use (s) (get s 'port) (select (list s) (list s) nil 0) (write-string s "x"))
 (use a)
 (list 1 2 3 4 5 6 7 a) ; on the stack, higher than any argument after it
 (read-string b)
 (setq a nil)
-(while (not (eof b))
-  (collect)
-  (recv b (make-binary 1) 'flags MSG_DONTWAIT))
-(eof b)`)
+(wait)`)
+	// The function that had it in a variable goes on.
+	for _, text := range []string{
+		"(progn (let ((s a)) (setq a nil) (fileno s)) (wait))",
+		"(let ((x 1)) (let* ((y 2) (s a)) (setq a nil) (fileno s)) (wait))",
+		"(let ((x 1)) (dolist (s (list a)) (setq a nil) (fileno s)) (wait))",
+		"(let ((x 1)) (catch-error (s (setq s a a nil) (fileno s)) (car 1)) (wait))",
+		"((lambda (s) (setq a nil) (setq s nil) (wait) 1) a) (eof b)",
+		"((lambda (s) (setq a nil) (fileno s) (wait)) a)", // a tail call
+		"(let ((l (list a))) (setq a nil) (fileno (pop l)) (wait))",
+	} {
+		in.is("t", sockets+text)
+	}
 }

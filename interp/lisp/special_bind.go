@@ -45,7 +45,7 @@ func (c *compiler) assign(name *Symbol, value emitter) (emitter, error) {
 	return func() node { return &setGlobal{name, value()} }, nil
 }
 
-// specialPush is (setq NAME (cons VALUE NAME)), whatever cons is.
+// specialPush compiles (setq NAME (cons VALUE NAME)), whatever value the name cons has.
 func specialPush(c *compiler, args *List, _ bool) (emitter, error) {
 	name, ok := args.tail.head.(*Symbol)
 	if !ok {

@@ -35,7 +35,7 @@ type handler struct {
 	body      node
 }
 
-// handle evaluates a handler. The value bound is that of the variable.
+// handle evaluates a handler with its variable bound to a value.
 func (h *handler) handle(t *Thread, f frame, e *Error, v Value) (Value, error) {
 	t.caught = e
 	h.variable.bind(f, v)
@@ -44,7 +44,7 @@ func (h *handler) handle(t *Thread, f frame, e *Error, v Value) (Value, error) {
 	return v, err
 }
 
-// failure is the error as an *Error if a program may handle it.
+// failure returns the error as an *Error if a program may handle it.
 func failure(err error) (*Error, bool) {
 	if err == nil || !catchable(err) {
 		return nil, false
@@ -160,7 +160,7 @@ func (n *conditionNode) eval(t *Thread, f frame) (Value, error) {
 	return nil, err
 }
 
-// kind is the error's condition.
+// kind returns the error's condition.
 func (e *Error) kind() string {
 	if e.Kind == "" {
 		return "error"
@@ -168,7 +168,7 @@ func (e *Error) kind() string {
 	return e.Kind
 }
 
-// data is what signal was given, or the message.
+// data returns what signal was given, or the message.
 func (e *Error) data() Value {
 	if e.Kind == "" {
 		return e.Msg
@@ -206,7 +206,7 @@ func (n *catchNode) eval(t *Thread, f frame) (Value, error) {
 	return v, err
 }
 
-// throw ends what is evaluated up to the catch of a tag.
+// throw returns an error that ends the evaluation up to the catch of a tag.
 func throw(t *Thread, tag, value Value) (Value, error) {
 	for _, known := range t.catches {
 		if known == tag {

@@ -10,8 +10,8 @@ func specialQuasiquote(c *compiler, args *List, _ bool) (emitter, error) {
 	return c.template(args.head, 1)
 }
 
-// template compiles what is in so many quasiquotes. Parts without a comma are
-// constants.
+// template compiles a form within as many quasiquotes as level says. Parts without
+// a comma are constants.
 func (c *compiler) template(x Value, level int) (emitter, error) {
 	l, ok := x.(*List)
 	if !ok || !hasComma(l, 0) {

@@ -40,7 +40,7 @@ type Thread struct {
 	awaited cell // t when another thread waits for it
 }
 
-// String is #<thread running> or #<thread ended>.
+// String returns #<thread running> or #<thread ended>.
 func (t *Thread) String() string {
 	select {
 	case <-t.ended:
@@ -50,20 +50,21 @@ func (t *Thread) String() string {
 	}
 }
 
-// Context is done when the evaluation is to end: what a Func waits for should
-// end then, too.
+// Context returns a context that is done when the evaluation ends: what a Func waits for
+// must end then, too.
 func (t *Thread) Context() context.Context { return t.ctx }
 
-// Interp is the interpreter that the thread belongs to.
+// Interp returns the interpreter that the thread belongs to.
 func (t *Thread) Interp() *Interp { return t.in }
 
 func (t *Thread) use(ctx context.Context) { t.ctx, t.done = ctx, ctx.Done() }
 
 // ticksPerCheck is how many calls and turns of loops go by between two looks at
-// whether the evaluation is to end.
+// whether the evaluation must end.
 const ticksPerCheck = 64
 
-// tick returns an error when the evaluation is to end. It looks now and then.
+// tick returns an error if the evaluation must end. It looks once in
+// ticksPerCheck calls.
 func (t *Thread) tick() error {
 	if t.ticks--; t.ticks > 0 {
 		return nil
@@ -71,7 +72,7 @@ func (t *Thread) tick() error {
 	return t.check()
 }
 
-// check returns an error when the evaluation is to end.
+// check returns an error if the evaluation must end.
 func (t *Thread) check() error {
 	t.ticks = ticksPerCheck
 	select {
@@ -82,8 +83,8 @@ func (t *Thread) check() error {
 	}
 }
 
-// shielded runs a cleanup, which an interruption does not end, but the end of the
-// time that all cleanups of an interrupted thread have together.
+// shielded runs a cleanup. An interruption does not end it. After an interruption
+// all cleanups of a thread have cleanupTime together, whose end does.
 func (t *Thread) shielded(cleanup func() error) error {
 	if t.grace == nil {
 		t.startGrace()
@@ -94,8 +95,8 @@ func (t *Thread) shielded(cleanup func() error) error {
 	return cleanup()
 }
 
-// startGrace makes the context of cleanups, which is done a while after that of
-// the thread. It is called outside of any cleanup.
+// startGrace makes the context of cleanups, which is done cleanupTime after that of
+// the thread. The caller is not in a cleanup.
 func (t *Thread) startGrace() {
 	interrupted := t.ctx
 	grace, cancel := context.WithCancelCause(context.WithoutCancel(interrupted))
@@ -168,7 +169,7 @@ func (in *Interp) startThread(work *Closure) (*Thread, error) {
 	return child, nil
 }
 
-// backtrace is an error with the calls that were in progress.
+// backtrace returns an error with the calls that were in progress.
 func backtrace(err error) string {
 	if e, ok := err.(*Error); ok {
 		return e.Backtrace()
@@ -182,7 +183,7 @@ type Lock struct {
 	holder cell          // the *Thread that has it
 }
 
-// String is #<lock>.
+// String returns #<lock>.
 func (l *Lock) String() string { return "#<lock>" }
 
 func specialWithLock(c *compiler, args *List, _ bool) (emitter, error) {

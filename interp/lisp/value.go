@@ -28,7 +28,7 @@ type Symbol struct {
 // store sets the global variable.
 func (s *Symbol) store(v Value) { s.value.Store(&v) }
 
-// String is the symbol's name.
+// String returns the symbol's name.
 func (s *Symbol) String() string { return s.name }
 
 var (
@@ -38,7 +38,7 @@ var (
 	EOF = &Symbol{name: "EOF", constant: true}
 )
 
-// truth is t or nil.
+// truth returns t or nil.
 func truth(b bool) Value {
 	if b {
 		return T
@@ -72,7 +72,7 @@ func listOf(values []Value, tail *List) *List {
 	return tail
 }
 
-// value is the list as a Value: an empty one is nil, not a nil *List.
+// value returns the list as a Value: an empty one is nil, not a nil *List.
 func (l *List) value() Value {
 	if l == nil {
 		return nil
@@ -80,7 +80,7 @@ func (l *List) value() Value {
 	return l
 }
 
-// Values are the elements of the list.
+// Values returns the elements of the list.
 func (l *List) Values() []Value {
 	var values []Value
 	for ; l != nil; l = l.tail {
@@ -193,7 +193,7 @@ func (t *Thread) equal(a, b Value, depth int) (bool, error) {
 		if !ok {
 			return false, nil
 		}
-		// Lists that share their parts can take longer than anybody waits.
+		// Lists that share their parts can take very long.
 		if err := t.check(); err != nil {
 			return false, err
 		}
@@ -210,8 +210,8 @@ func (t *Thread) equal(a, b Value, depth int) (bool, error) {
 	return a == b, nil
 }
 
-// String is #<function name>, as of a Closure.
+// String returns #<function name>, as of a Closure.
 func (b *Builtin) String() string { return "#<function " + b.name + ">" }
 
-// String is #<function name>; the name is lambda if it has none.
+// String returns #<function name>; the name is lambda if it has none.
 func (c *Closure) String() string { return "#<function " + c.name + ">" }

@@ -48,7 +48,7 @@ func (t *Thread) function(s *Symbol) (Value, error) {
 	return nil, unbound(s)
 }
 
-// unbound is the error of a symbol without a value.
+// unbound returns the error of a symbol without a value.
 func unbound(s *Symbol) error {
 	switch advice := foreign[s.name]; {
 	case s.special != nil:
@@ -96,7 +96,7 @@ var foreign = map[string]string{
 	"var":           "write setq",
 }
 
-// settable refuses what is no variable.
+// settable refuses symbols that cannot be variables.
 func settable(s *Symbol) error {
 	switch {
 	case s.constant:
@@ -107,7 +107,7 @@ func settable(s *Symbol) error {
 	return nil
 }
 
-// bindable refuses what cannot be a local variable.
+// bindable refuses values that cannot name a local variable.
 func (in *Interp) bindable(v Value) (*Symbol, error) {
 	s, ok := v.(*Symbol)
 	if !ok {
