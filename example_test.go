@@ -36,7 +36,7 @@ func ExampleSelect() {
 	// Output: true hello <nil>
 }
 
-// What is registered once costs nothing while it is idle.
+// Entries are registered once, and cost nothing while they are idle.
 func ExampleSelector() {
 	a, client, err := socket.Pair(socket.Unix, socket.Stream, 0)
 	if err != nil {

@@ -69,8 +69,8 @@ func TestSelectOnTerminal(t *testing.T) {
 	require.Equal(t, "hello\n", string(buf[:n]))
 }
 
-// A signalfd tells of signals that are blocked in every thread, so they must be
-// when the program starts: the test is its own program.
+// A signalfd reports signals that every thread blocks. They must be blocked when the
+// program starts, so the test runs itself as a program.
 func TestSelectOnSignalfd(t *testing.T) {
 	const inChild = "WEIR_TEST_SIGNALFD"
 	var blocked unix.Sigset_t

@@ -16,13 +16,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair returns the two ends of a non-blocking stream. The test gives the first to a
-// registration; the second is closed when the test ends.
-func pair(t *testing.T) (mine, peer int) {
+// stream returns the two ends of a non-blocking stream. The test gives the first to a
+// registration, and closes the second.
+func stream(t *testing.T) (mine, peer int) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
-	t.Cleanup(func() { unix.Close(fds[1]) })
 	return fds[0], fds[1]
+}
+
+// pair is stream for a test with few of them: it closes the second end when the test
+// ends.
+func pair(t *testing.T) (mine, peer int) {
+	mine, peer = stream(t)
+	t.Cleanup(func() { unix.Close(peer) })
+	return mine, peer
 }
 
 func register(t *testing.T, l *loop.Loop) (r *loop.Blocking, peer int) {

@@ -66,18 +66,3 @@ func (l *Loop) runTasks() (more, open bool) {
 
 // keepTasks is the capacity of a task queue whose memory is used again.
 const keepTasks = 1024
-
-// spawnsAtOnce is how many goroutines the loop starts before it yields to them. Most
-// of them end soon, and the next ones then reuse their stacks.
-const spawnsAtOnce = 32
-
-// Spawn starts a goroutine for work that the loop has found. The loop yields to it
-// before it sleeps. A panic of f is not recovered.
-func (l *Loop) Spawn(f func()) {
-	l.spawned.Add(1)
-	l.backlog.Add(1)
-	go func() {
-		l.backlog.Add(-1)
-		f()
-	}()
-}

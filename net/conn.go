@@ -48,10 +48,11 @@ func (c *conn) failed(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.network, Source: c.local, Addr: c.remote, Err: netCause(err)}
 }
 
-// wrap returns err as a *net.OpError for the operation op; nil stays nil.
+// wrap returns err as a *net.OpError for the operation op; nil and io.EOF stay
+// what they are.
 func (c *conn) wrap(op string, err error) error {
-	if err == nil {
-		return nil
+	if err == nil || err == io.EOF {
+		return err
 	}
 	return c.failed(op, err)
 }
@@ -64,10 +65,10 @@ func (c *conn) wrapLocal(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.network, Addr: c.local, Err: netCause(err)}
 }
 
-// checkOpen returns an error for the operation op if the connection is closed.
-func (c *conn) checkOpen(op string) error {
+// checkOpen returns an error if the connection is closed.
+func (c *conn) checkOpen() error {
 	if c.sock.Fd() < 0 {
-		return c.failed(op, net.ErrClosed)
+		return net.ErrClosed
 	}
 	return nil
 }
@@ -84,12 +85,10 @@ func (c *conn) Read(b []byte) (int, error) {
 		return 0, syscall.EINVAL
 	}
 	n, err := c.sock.Read(b)
-	if err != nil && err != io.EOF {
-		err = c.failed("read", err)
-	} else if len(b) == 0 {
-		err = c.checkOpen("read") // the socket does not notice a closure then
+	if err == nil && len(b) == 0 {
+		err = c.checkOpen() // the socket does not notice a closure then
 	}
-	return n, err
+	return n, c.wrap("read", err)
 }
 
 // Write implements net.Conn. An empty b makes a system call, too, which reports

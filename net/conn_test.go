@@ -609,3 +609,16 @@ func TestRawConnReadsAndWrites(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "you", string(buf))
 }
+
+// The end of a stream is io.EOF itself, however it is read.
+func TestUnixEndOfStreamIsEOF(t *testing.T) {
+	c, s := connPair(t, "unix")
+	require.NoError(t, s.Close())
+	u := c.(*weirnet.UnixConn)
+	_, _, err := u.ReadFrom(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	_, _, _, _, err = u.ReadMsgUnix(make([]byte, 1), nil)
+	require.Equal(t, io.EOF, err)
+	_, err = u.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+}

@@ -75,10 +75,22 @@ type opening struct {
 // program's Control, and bound.
 func (o *opening) open() (*socket.Socket, error) {
 	family, v6only := o.family(o.local, o.remote, o.listen)
-	return socket.Config{
-		Group:   o.group,
-		Prepare: func(fd int) error { return o.prepare(fd, family, v6only) },
+	bound := false
+	s, err := socket.Config{
+		Group: o.group,
+		Prepare: func(fd int) error {
+			err := o.prepare(fd, family, v6only)
+			bound = err == nil
+			return err
+		},
 	}.New(family, o.typ, o.proto)
+	if err != nil && bound {
+		// The loop is closed, say. The path exists, and nobody else has it.
+		if a, ok := o.local.(*net.UnixAddr); ok && a != nil && a.Name != "" && a.Name[0] != '@' {
+			_ = unix.Unlink(a.Name)
+		}
+	}
+	return s, err
 }
 
 func (o *opening) prepare(fd int, family socket.Family, v6only bool) error {

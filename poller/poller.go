@@ -53,8 +53,8 @@ const (
 	Priority   Readiness = unix.EPOLLPRI   // out-of-band data
 
 	// Failed and HungUp are reported whether or not they were asked for.
-	Failed Readiness = unix.EPOLLERR
-	HungUp Readiness = unix.EPOLLHUP
+	Failed Readiness = unix.EPOLLERR // the descriptor has an error
+	HungUp Readiness = unix.EPOLLHUP // both directions have ended
 )
 
 const interestMask = Readable | Writable | PeerClosed | Priority

@@ -17,6 +17,7 @@ type listener struct {
 	reg    loop.Handled
 	self   loop.Handler
 	eng    *engine
+	peers  []*engine // of the same service: those that get the connections
 	family socket.Family
 	addr   socket.Addr
 	own    bool        // the server has opened the socket, and no other process has it
@@ -89,7 +90,7 @@ func (l *listener) accept() (more bool) {
 		}
 		l.works()
 		s.counters.accepted.Add(1)
-		s.serve(l.eng, fd, l.family, socket.AddrFromSockaddr(&from.Raw, from.Len).Unmap())
+		l.serve(fd, socket.AddrFromSockaddr(&from.Raw, from.Len).Unmap())
 	}
 	l.reg.Poke() // the others' turn
 	return true
@@ -200,15 +201,23 @@ func (s *Server) pokeListeners() {
 }
 
 // serve gives a connection that was accepted and counted to a loop.
-func (s *Server) serve(from *engine, fd int, family socket.Family, peer socket.Addr) {
-	e := from
+func (l *listener) serve(fd int, peer socket.Addr) {
+	e, s := l.eng, l.eng.srv
+	if f := e.service.Control; f != nil {
+		if err := guard(s, fd, f); err != nil {
+			s.Log.Error("server: Control has refused a connection", "peer", peer, "error", err)
+			unix.Close(fd)
+			s.gone()
+			return
+		}
+	}
 	if !s.ReusePort {
-		e = s.pick(peer)
+		e = s.pick(l.peers, peer)
 	}
 	switch {
-	case s.Handler != nil:
-		e.begin(fd, family, peer, from)
-	case e == from:
+	case e.service.Handler != nil:
+		e.begin(fd, l.family, peer, l.eng)
+	case e == l.eng:
 		e.open(arrival{fd: fd, peer: peer})
 	default:
 		e.send(arrival{fd: fd, peer: peer})
@@ -230,23 +239,4 @@ func (e *engine) send(a arrival) bool {
 		return false
 	}
 	return true
-}
-
-// pick returns the engine for a new connection with that peer.
-func (s *Server) pick(peer socket.Addr) *engine {
-	if len(s.engines) == 1 {
-		return s.engines[0]
-	}
-	return s.engineOn(s.group.Pick(peer.AddrPort().Addr()))
-}
-
-// engineOn returns the engine of a loop. A policy may choose a loop that is not
-// of the group: then it is the first engine.
-func (s *Server) engineOn(l *loop.Loop) *engine {
-	for _, e := range s.engines {
-		if e.loop == l {
-			return e
-		}
-	}
-	return s.engines[0]
 }

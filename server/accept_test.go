@@ -167,7 +167,7 @@ func TestServeMaxConnsLosesNoWakeUp(t *testing.T) {
 				}
 				srv := &server.Server{Loops: 4, MaxConns: max, ReusePort: true}
 				if handle {
-					srv.Handler = func(s *socket.Socket) error {
+					srv.Handler = func(s *server.Session) error {
 						count(1)
 						defer count(-1)
 						if err := lines(s); err != nil {

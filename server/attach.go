@@ -35,21 +35,21 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 		return ErrClosed
 	}
 	if s.Handler != nil {
-		return s.attachSession(sock)
+		return s.attachSession(sock, user)
 	}
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
-	if !s.pick(peer).send(arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}) {
+	if !s.pick(s.engines, peer).send(arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}) {
 		return ErrClosed
 	}
 	return nil
 }
 
-// attachSession moves a Socket to one of the server's loops, to be served by Handle.
-func (s *Server) attachSession(sock *socket.Socket) error {
+// attachSession moves a Socket to the server's loops, for Handle.
+func (s *Server) attachSession(sock *socket.Socket, user any) error {
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
@@ -62,9 +62,9 @@ func (s *Server) attachSession(sock *socket.Socket) error {
 		return fmt.Errorf("server: attach: %w", err)
 	}
 	// The handle is a view, which keeps moved from being collected.
-	x := &session{sock: *moved.WithContext(context.Background())}
-	if s.handle(x, s.engineOn(moved.Registration().Loop())) {
-		go x.run()
+	x := &Session{Socket: *moved.WithContext(context.Background()), User: user}
+	if s.handle(x, engineOn(s.engines, moved.Registration().Loop())) {
+		x.hook.Loop().Spawn((*running)(x))
 	}
 	return nil
 }

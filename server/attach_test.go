@@ -73,7 +73,7 @@ func TestDialFails(t *testing.T) {
 	_, err = srv.Dial(t.Context(), weirnet.Dialer{}, "tcp", full, nil)
 	require.ErrorIs(t, err, server.ErrClosed)
 
-	blocking := &server.Server{Handler: func(*socket.Socket) error { return nil }}
+	blocking := &server.Server{Handler: func(*server.Session) error { return nil }}
 	defer blocking.Close()
 	_, err = blocking.Dial(t.Context(), weirnet.Dialer{}, "tcp", full, nil)
 	require.Error(t, err)

@@ -36,6 +36,10 @@ func (s *Server) check() error {
 	if err := s.Timeouts.check(); err != nil {
 		return err
 	}
+	own := s.ownService()
+	if err := own.check("Server"); err != nil {
+		return err
+	}
 	s.Backlog = cmp.Or(s.Backlog, maxBacklog)
 	s.Chunk = cmp.Or(s.Chunk, 1<<20)
 	s.MaxInput = cmp.Or(s.MaxInput, 1<<20)
@@ -44,10 +48,6 @@ func (s *Server) check() error {
 	s.MaxOutput = cmp.Or(s.MaxOutput, 16<<20)
 	s.Log = cmp.Or(s.Log, slog.Default())
 	switch {
-	case s.Handler != nil && s.Events.Data != nil:
-		return errors.New("server: Server.Handler and Server.Events.Data are both set")
-	case s.Handler != nil && (s.Events.Open != nil || s.Events.End != nil || s.Events.Pressure != nil || s.Events.Closed != nil):
-		return errors.New("server: Server.Handler serves connections without Server.Events.Open, End, Pressure and Closed")
 	case s.LowWater > s.HighWater:
 		return wrong("LowWater", s.LowWater, "it is above HighWater")
 	case s.MaxOutput < s.HighWater:
@@ -72,6 +72,11 @@ const maxBacklog = 1<<31 - 1
 
 // longestKeepAlive is the kernel's limit of TCP_KEEPIDLE: tcp(7).
 const longestKeepAlive = 32767 * time.Second
+
+// ownService returns the Server's own callbacks as a Service.
+func (s *Server) ownService() Service {
+	return Service{Events: s.Events, Handler: s.Handler, Begin: s.Begin, Finish: s.Finish, Timeouts: &s.Timeouts, Control: s.Control}
+}
 
 // makeGroup makes the group of loops, unless the caller has.
 func (s *Server) makeGroup() error {

@@ -197,18 +197,21 @@ func (c *Conn) ready(ev poller.Readiness) {
 		c.flush(ev != 0)
 		c.rearm()
 	}
+	if c.eng.pressed.Load() {
+		c.eng.tellPressure()
+	}
 	var err error
 	if ev&poller.Failed != 0 && c.signals.Load()&paused != 0 {
 		err = c.resetWhilePaused()
 	}
-	if err == nil && c.signals.Load()&(woken|closeAsked|abortAsked) == woken {
+	if err == nil && !c.eng.draining && c.signals.Load()&(woken|closeAsked|abortAsked) == woken {
 		c.signals.And(^woken)
 		err = c.data(c.left())
 	}
 	if !c.drive(err) {
 		return
 	}
-	if c.signals.Load()&(resumed|paused|outputHigh|closeAsked) == resumed {
+	if !c.eng.draining && c.signals.Load()&(resumed|paused|outputHigh|closeAsked) == resumed {
 		c.signals.And(^resumed)
 		c.readStopped = true // though the timer may not have noticed
 		if c.in != nil && !c.drive(c.data(c.in.buf)) {
@@ -247,8 +250,7 @@ func (c *Conn) drive(err error) bool {
 			case signals&writeFailed != 0:
 				c.state, c.readable = stateBroken, !c.inputEnded
 				c.signals.And(^outputHigh) // what is queued is dropped
-				c.eng.pressed.Store(false)
-				c.reg.Poke() // flush calls the completions
+				c.reg.Poke()               // flush calls the completions
 			case signals&closeAsked != 0:
 				c.state = stateDraining
 			case c.inputEnded && c.state == stateOpen:
@@ -296,7 +298,7 @@ func (c *Conn) drive(err error) bool {
 
 // callEnd calls End, once. Without End the connection closes, as by Close.
 func (c *Conn) callEnd() error {
-	f := c.eng.srv.Events.End
+	f := c.eng.service.Events.End
 	if f == nil {
 		c.signals.Or(closeAsked)
 		return nil
@@ -307,11 +309,10 @@ func (c *Conn) callEnd() error {
 // callPressure tells the program that too much is queued, or no longer. When the
 // pressure is over, Data gets what it has left once more.
 func (c *Conn) callPressure() error {
-	c.eng.pressed.Store(false)
 	if c.highReported = !c.highReported; !c.highReported {
 		c.ask(resumed)
 	}
-	f := c.eng.srv.Events.Pressure
+	f := c.eng.service.Events.Pressure
 	if f == nil {
 		return nil
 	}
@@ -364,7 +365,7 @@ func (c *Conn) expectsInput() bool {
 
 // closeReason returns the error that Events.Closed gets after an orderly close.
 func (c *Conn) closeReason() error {
-	if c.inputEnded && c.eng.srv.Events.End == nil {
+	if c.inputEnded && c.eng.service.Events.End == nil {
 		return io.EOF
 	}
 	return nil
@@ -406,7 +407,6 @@ func (c *Conn) finish(why error) bool {
 		return false
 	}
 	if signals&outputHigh != 0 {
-		c.eng.pressed.Store(false)
 	}
 	c.mu.Lock()
 	if c.out != nil && c.out.size > 0 {
@@ -436,7 +436,7 @@ func (c *Conn) end(why error) {
 		return
 	}
 	e.remove(c)
-	if f := e.srv.Events.Closed; f != nil {
+	if f := e.service.Events.Closed; f != nil {
 		e.current, e.unread = c, c.left()
 		_ = guard(e.srv, c, func(c *Conn) error { f(c, why); return nil })
 		e.current, e.unread = nil, nil

@@ -22,14 +22,16 @@ const (
 // An engine is a server's part on one loop. Only the loop's goroutine uses it,
 // except where a field says otherwise.
 type engine struct {
-	srv  *Server
-	loop *loop.Loop
+	srv     *Server
+	service *Service // which callbacks it calls
+	loop    *loop.Loop
 
 	conns    *Conn // all connections, newest first
-	draining bool  // Shutdown has closed the connections
+	draining bool  // Shutdown closes the connections: nothing more is presented
+	arriving *Conn // is read although draining
 	over     bool  // Close has ended the connections
 	tick     *loop.Timer
-	patience patience // of sessions without timeouts
+	place    place // of sessions without timeouts
 
 	buf    []byte // receives go here first
 	filled bool   // the last receive has filled its room
@@ -41,7 +43,8 @@ type engine struct {
 
 	orphans sync.Mutex // serialises the ends of connections after the loop's end
 
-	pressed atomic.Bool // a connection has more than HighWater queued, and Pressure was not called yet
+	pressed atomic.Bool // high is not empty
+	high    []*Conn     // of which Pressure is due, as too much is queued; guarded by lateMu
 
 	// The connections whose output leaves at the end of the turn:
 	turnEnd   func() // flushLate, made once
@@ -52,9 +55,9 @@ type engine struct {
 	lateSpare []*output // the memory of lateNow
 }
 
-func newEngine(s *Server, l *loop.Loop) *engine {
-	e := &engine{srv: s, loop: l, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
-	e.patience.eng, e.turnEnd = e, e.flushLate
+func newEngine(s *Server, l *loop.Loop, service *Service) *engine {
+	e := &engine{srv: s, loop: l, service: service, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
+	e.place.eng, e.turnEnd = e, e.flushLate
 	return e
 }
 
@@ -77,7 +80,7 @@ type arrival struct {
 // open begins to serve an arrival, on the loop. If it cannot, it closes the
 // descriptor.
 func (e *engine) open(a arrival) {
-	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeInetPeer(a.peer)}
+	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer)}
 	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
 	c.shortReads = c.peer.isUnix() // the kernel does not report descriptors, at which a receive stops
 	err := ErrClosed
@@ -105,7 +108,7 @@ func (e *engine) open(a arrival) {
 		a.tell(c, nil)
 	}
 	c.rearm()
-	if f := e.srv.Events.Open; f != nil {
+	if f := e.service.Events.Open; f != nil {
 		e.unread = a.input // Detach in Open takes it along
 		err = c.call(f)
 		a.input, e.unread = e.unread, nil
@@ -119,8 +122,12 @@ func (e *engine) open(a arrival) {
 			return
 		}
 	}
-	if e.draining {
-		c.retire()
+	if e.draining { // it comes late, and is served once
+		e.arriving = c
+		if c.catchUp(); c.state != stateClosed {
+			c.Close()
+		}
+		e.arriving = nil
 	}
 }
 
@@ -168,8 +175,10 @@ func (c *Conn) call(f func(*Conn) error) error {
 			c.mu.Lock()
 			if errno == 0 || errno == unix.EAGAIN {
 				c.output().prepend(p[n:])
-				_ = c.block() // an error ends the connection
-				c.checkHigh()
+				if errno == unix.EAGAIN {
+					_ = c.block() // an error ends the connection
+				}
+				c.queued()
 			} else {
 				_ = c.fail(errno)
 			}

@@ -42,7 +42,7 @@ type Events struct {
 
 	// Packet is called with each datagram that a udp listener receives. p is valid
 	// until the callback returns.
-	Packet func(l *PacketListener, p []byte, from socket.Addr)
+	Packet func(l *PacketConn, p []byte, from socket.Addr)
 
 	// Boot is called once, before anything is served. If it returns an error, the
 	// server does not start. Of the server's methods it may call Close and Stats.

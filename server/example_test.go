@@ -32,7 +32,7 @@ func ExampleServer() {
 // An echo server by a blocking handler, which serves one line of one client for
 // each call. Between the calls a connection has no goroutine.
 func ExampleServer_handler() {
-	srv := &server.Server{Handler: func(s *socket.Socket) error {
+	srv := &server.Server{Handler: func(s *server.Session) error {
 		line, err := s.ReadLine()
 		if err != nil {
 			return err // io.EOF at the end
@@ -52,7 +52,7 @@ func ExampleServer_handler() {
 // A server that answers datagrams.
 func ExampleServer_datagrams() {
 	srv := &server.Server{Events: server.Events{
-		Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
+		Packet: func(l *server.PacketConn, p []byte, from socket.Addr) {
 			l.SendTo(p, from)
 		},
 	}}

@@ -30,7 +30,7 @@ const noDelay = "GORACE=atexit_sleep_ms=0"
 func play(role string) int {
 	srv := &server.Server{Events: server.Events{
 		Data:   func(c *server.Conn) error { c.Next(-1); _, err := c.WriteString("new"); return err },
-		Packet: func(l *server.PacketListener, p []byte, from socket.Addr) { l.SendTo([]byte("new"), from) },
+		Packet: func(l *server.PacketConn, p []byte, from socket.Addr) { l.SendTo([]byte("new"), from) },
 	}}
 	switch role {
 	case "dies":
@@ -116,7 +116,7 @@ func TestHandover(t *testing.T) {
 	path := t.TempDir() + "/s"
 	srv := &server.Server{Loops: 2, Events: server.Events{
 		Data:   func(c *server.Conn) error { c.Next(-1); _, err := c.WriteString("old"); return err },
-		Packet: func(l *server.PacketListener, p []byte, from socket.Addr) { l.SendTo([]byte("old"), from) },
+		Packet: func(l *server.PacketConn, p []byte, from socket.Addr) { l.SendTo([]byte("old"), from) },
 	}}
 	addrs := []socket.Addr{serve(t, srv), serveOn(t, srv, "unix", path)}
 	packets := serveOn(t, srv, "udp4", "127.0.0.1:0")

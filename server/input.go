@@ -23,15 +23,15 @@ func (c *Conn) read() {
 			c.reg.Poke() // the other connections get their turn first
 			return
 		}
+		if c.eng.pressed.Load() {
+			c.eng.tellPressure() // which may pause this connection, or end it
+			continue
+		}
 		receive := c.receive
 		if c.state == stateLingering {
 			receive = c.discard
 		}
 		if !receive(&budget) {
-			return
-		}
-		if c.readable && c.eng.pressed.Load() {
-			c.reg.Poke() // Pressure is called before, so that the program can hold this peer back
 			return
 		}
 	}
@@ -40,7 +40,7 @@ func (c *Conn) read() {
 // reads reports whether input is wanted now.
 func (c *Conn) reads() bool {
 	return c.state == stateLingering ||
-		c.state < stateDraining && c.signals.Load()&(paused|outputHigh|closeAsked) == 0
+		c.state < stateDraining && (!c.eng.draining || c.eng.arriving == c) && c.signals.Load()&(paused|outputHigh|closeAsked) == 0
 }
 
 // receive makes one system call and presents what it brings. It returns false when
@@ -87,7 +87,7 @@ func (c *Conn) discard(budget *int) bool {
 
 // data calls Data with the input.
 func (c *Conn) data(view []byte) error {
-	f := c.eng.srv.Events.Data
+	f := c.eng.service.Events.Data
 	if f == nil {
 		f = nothing
 	}

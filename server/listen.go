@@ -26,12 +26,14 @@ import (
 // must not exist (but see ReplacePath), and the server removes them when it ends
 // (but see KeepPath).
 func (s *Server) Listen(network, address string) (bound socket.Addr, err error) {
-	if err := s.start(); err != nil {
-		return socket.Addr{}, err
-	}
-	engines := s.engines[:1]
+	return s.ListenService(network, address, nil)
+}
+
+// listen is Listen on engines of one service.
+func (s *Server) listen(network, address string, peers []*engine) (bound socket.Addr, err error) {
+	engines := peers[:1]
 	if s.ReusePort && network != "unix" {
-		engines = s.engines
+		engines = peers
 	}
 	var opened []*socket.Socket
 	defer func() {
@@ -56,7 +58,7 @@ func (s *Server) Listen(network, address string) (bound socket.Addr, err error) 
 		}
 	}
 	for _, e := range engines {
-		if err := s.add(e, opened[0], origin{opened: true, path: network == "unix" && !s.KeepPath}); err != nil {
+		if err := s.add(e, peers, opened[0], origin{opened: true, path: network == "unix" && !s.KeepPath}); err != nil {
 			return bound, err
 		}
 		opened = opened[1:]
@@ -86,7 +88,15 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 		}
 		return listen()
 	case "tcp", "tcp4", "tcp6":
-		return config.ListenSocket(context.Background(), network, address)
+		ls, err := config.ListenSocket(context.Background(), network, address)
+		if err != nil {
+			return nil, err
+		}
+		if err = s.delay(ls); err != nil {
+			ls.Close()
+			return nil, err
+		}
+		return ls, nil
 	case "udp", "udp4", "udp6":
 		return config.ListenPacketSocket(context.Background(), network, address)
 	}
@@ -106,7 +116,7 @@ func (s *Server) listenConfig() *weirnet.ListenConfig {
 					err = setInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 				}
 				if err == nil {
-					err = s.tune(int(fd), strings.HasPrefix(network, "tcp"))
+					err = s.tune(int(fd))
 				}
 			})
 			return cmp.Or(failed, err)
@@ -120,14 +130,13 @@ func (s *Server) listenConfig() *weirnet.ListenConfig {
 
 // tune sets the server's own options of a listener. Accepted connections inherit
 // them.
-func (s *Server) tune(fd int, tcp bool) error {
+func (s *Server) tune(fd int) error {
 	for _, o := range []struct {
 		wanted             bool
 		level, name, value int
 	}{
 		{s.RecvBuffer > 0, unix.SOL_SOCKET, unix.SO_RCVBUF, s.RecvBuffer},
 		{s.SendBuffer > 0, unix.SOL_SOCKET, unix.SO_SNDBUF, s.SendBuffer},
-		{tcp && s.Delay, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0},
 	} {
 		if !o.wanted {
 			continue
@@ -139,6 +148,15 @@ func (s *Server) tune(fd int, tcp bool) error {
 	return nil
 }
 
+// delay turns TCP_NODELAY off again, which package net turns on, if Server.Delay says
+// so. Accepted connections inherit it.
+func (s *Server) delay(ls *socket.Socket) error {
+	if !s.Delay {
+		return nil
+	}
+	return ls.SetsockoptInt(unix.IPPROTO_TCP, unix.TCP_NODELAY, 0)
+}
+
 // setInt is setsockopt(2).
 func setInt(fd, level, name, value int) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, name, value))
@@ -146,7 +164,7 @@ func setInt(fd, level, name, value int) error {
 
 // ListenOn serves a socket that the program has made: one that listens, or, for
 // Events.Packet, one that is bound. The server owns the socket from then on, and
-// sets its options on it. If ListenOn returns an error, the caller still owns the
+// sets its options on it. ServiceOf chooses its Service. If ListenOn returns an error, the caller still owns the
 // socket, unless the error is ErrClosed.
 func (s *Server) ListenOn(ls *socket.Socket) error {
 	if ls == nil {
@@ -154,10 +172,7 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 	}
 	err := s.start()
 	if err == nil {
-		err = s.checkOther(ls)
-	}
-	if err == nil {
-		err = s.add(s.pick(socket.Addr{}), ls, origin{})
+		err = s.addOther(ls, origin{})
 	}
 	if err == ErrClosed {
 		ls.Close() // as the caller will not
@@ -165,12 +180,37 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 	return err
 }
 
-// checkOther sets the options of a socket that the server has not opened. It
-// returns an error if the socket cannot be served.
-func (s *Server) checkOther(ls *socket.Socket) error {
-	if err := s.serves(ls.Type()); err != nil {
+// addOther serves a socket that the server has not opened, by the service that
+// ServiceOf chooses.
+func (s *Server) addOther(ls *socket.Socket, from origin) error {
+	engines, err := s.checkOther(ls)
+	if err != nil {
 		return err
 	}
+	return s.add(s.pick(engines, socket.Addr{}), engines, ls, from)
+}
+
+// checkOther sets the options of a socket that the server has not opened, and
+// returns the engines of its service. It returns an error if the socket cannot be
+// served.
+func (s *Server) checkOther(ls *socket.Socket) ([]*engine, error) {
+	var service *Service
+	if s.ServiceOf != nil {
+		service = s.ServiceOf(ls.LocalAddr())
+	}
+	engines, err := s.enginesFor(service)
+	if err == nil {
+		err = engines[0].service.serves(ls.Type())
+	}
+	if err == nil {
+		err = s.tuneOther(ls)
+	}
+	return engines, err
+}
+
+// tuneOther sets the options of a socket that the server has not opened. It
+// returns an error if a stream socket does not listen.
+func (s *Server) tuneOther(ls *socket.Socket) error {
 	if err := s.listenConfig().Tune(ls); err != nil {
 		return fmt.Errorf("server: listen: %w", err)
 	}
@@ -181,7 +221,10 @@ func (s *Server) checkOther(ls *socket.Socket) error {
 	fd := ls.Registration().FD()
 	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	if err == nil {
-		err = s.tune(fd, protocol == unix.IPPROTO_TCP)
+		err = s.tune(fd)
+	}
+	if err == nil && protocol == unix.IPPROTO_TCP {
+		err = s.delay(ls)
 	}
 	if err == nil && ls.Type() != socket.Dgram {
 		var listens int
@@ -195,18 +238,6 @@ func (s *Server) checkOther(ls *socket.Socket) error {
 	return nil
 }
 
-// serves returns an error if no callback is set for what a socket of the type
-// brings.
-func (s *Server) serves(t socket.Type) error {
-	switch {
-	case t == socket.Dgram && s.Events.Packet == nil:
-		return errors.New("server: listen: Server.Events.Packet is not set")
-	case t != socket.Dgram && s.Events.Data == nil && s.Handler == nil:
-		return errors.New("server: listen: neither Server.Events.Data nor Server.Handler is set")
-	}
-	return nil
-}
-
 // An origin says where a listening socket comes from.
 type origin struct {
 	opened bool // the server has opened it, so no other process has it
@@ -214,14 +245,14 @@ type origin struct {
 }
 
 // add serves a listening socket on an engine.
-func (s *Server) add(e *engine, ls *socket.Socket, from origin) error {
-	if err := s.serves(ls.Type()); err != nil {
+func (s *Server) add(e *engine, peers []*engine, ls *socket.Socket, from origin) error {
+	if err := e.service.serves(ls.Type()); err != nil {
 		return err
 	}
 	if ls.Type() == socket.Dgram {
-		return s.addPackets(e, ls)
+		return s.addPackets(e, new(PacketConn), ls)
 	}
-	l := &listener{eng: e, family: ls.Family(), addr: ls.LocalAddr(), own: from.opened}
+	l := &listener{eng: e, peers: peers, family: ls.Family(), addr: ls.LocalAddr(), own: from.opened}
 	l.self = l
 	if from.path {
 		l.ownPath()
@@ -266,7 +297,9 @@ func (s *Server) Addrs() (list []socket.Addr) {
 		}
 	}
 	for _, p := range s.packets {
-		list = append(list, p.LocalAddr())
+		if !p.dialed {
+			list = append(list, p.LocalAddr())
+		}
 	}
 	return list
 }

@@ -210,7 +210,7 @@ func TestServeSocketOptions(t *testing.T) {
 func TestServeDualStackUnmaps(t *testing.T) {
 	senders := make(chan socket.Addr, 1)
 	conns, open := opened()
-	srv := &server.Server{Events: server.Events{Open: open, Data: echo, Packet: func(_ *server.PacketListener, _ []byte, from socket.Addr) { senders <- from }}}
+	srv := &server.Server{Events: server.Events{Open: open, Data: echo, Packet: func(_ *server.PacketConn, _ []byte, from socket.Addr) { senders <- from }}}
 	tcp, udp := serveOn(t, srv, "tcp", ":0"), serveOn(t, srv, "udp", ":0")
 	if tcp.Family() != socket.Inet6 {
 		t.Skip("no IPv6 on this machine: there are no dual-stack listeners")

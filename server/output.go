@@ -47,8 +47,7 @@ const (
 //   - ErrOutputFull, if p and what is queued would be more than Server.MaxOutput.
 //     Nothing of p is sent then, and a later Write may succeed. Callbacks that
 //     write to slow peers stop before: when Queued is above Server.HighWater, or
-//     when Pressure is called. Data of no other connection of the loop is called
-//     twice before Pressure.
+//     when Pressure is called, which on the loop comes before Data of any connection.
 //   - EPIPE, after CloseWrite.
 //   - EBADF, which is also net.ErrClosed, when the connection is closed or Close was
 //     called.
@@ -235,7 +234,7 @@ func (c *Conn) sendNow(p []byte) error {
 		return err
 	}
 	n, errno := sys.Writev(fd, [][]byte{head, p})
-	err = c.endSend(errno, n < len(head)+len(p))
+	err = c.endSend(errno)
 	if err == nil {
 		c.prepend(p[max(n-len(head), 0):])
 		c.prepend(head[min(n, len(head)):])
@@ -307,8 +306,26 @@ func (c *Conn) queued() {
 // checkHigh tells the loop that too much is queued.
 func (c *Conn) checkHigh() {
 	if c.out.size > c.eng.srv.HighWater && c.signals.Or(outputHigh)&outputHigh == 0 {
-		c.eng.pressed.Store(true)
+		e := c.eng
+		e.lateMu.Lock()
+		e.high = append(e.high, c)
+		e.lateMu.Unlock()
+		e.pressed.Store(true)
 		c.reg.Poke()
+	}
+}
+
+// tellPressure calls Pressure of the connections for which too much was queued lately.
+// It is called before Data of any connection, so that the program can hold back who
+// causes it.
+func (e *engine) tellPressure() {
+	e.pressed.Store(false)
+	e.lateMu.Lock()
+	high := e.high
+	e.high = nil
+	e.lateMu.Unlock()
+	for _, c := range high {
+		c.drive(nil)
 	}
 }
 
@@ -342,16 +359,12 @@ func (c *Conn) push(bytes, calls int) error {
 	defer scratches.Put(scratch)
 	for ; o.size > 0 && bytes > 0 && calls > 0 && !o.blocked; calls-- {
 		bufs := o.next(scratch.bufs[:0], bytes)
-		want := 0
-		for _, p := range bufs {
-			want += len(p)
-		}
 		fd, err := c.beginSend()
 		if err != nil {
 			return err
 		}
 		n, errno := sys.WritevMany(fd, bufs, &scratch.iov)
-		err = c.endSend(errno, n < want)
+		err = c.endSend(errno)
 		clear(bufs)
 		if n > 0 {
 			o.moved = c.eng.loop.Elapsed()
@@ -376,9 +389,10 @@ func (c *Conn) beginSend() (fd int, err error) {
 	return c.reg.FD(), nil
 }
 
-// endSend ends the right to send. more says that the kernel has not taken everything;
-// then the loop waits for room. An error means that the connection is over.
-func (c *Conn) endSend(errno syscall.Errno, more bool) error {
+// endSend ends the right to send. After EAGAIN the loop waits until the kernel reports
+// room. When the kernel has taken a part, it may have room: the next call finds out. An
+// error means that the connection is over.
+func (c *Conn) endSend(errno syscall.Errno) error {
 	c.reg.Done()
 	c.mu.Lock()
 	room := c.sending == sendingRoom
@@ -392,7 +406,7 @@ func (c *Conn) endSend(errno syscall.Errno, more bool) error {
 	case signals&(closeAsked|abortAsked|closeWriteAsked|writeFailed) != 0:
 		c.reg.Poke() // the loop may have waited for this
 	}
-	if more && !room {
+	if errno == unix.EAGAIN && !room {
 		return c.block()
 	}
 	return nil
@@ -465,7 +479,6 @@ func (c *Conn) flush(room bool) {
 	}
 	if o.size <= srv.LowWater && c.signals.Load()&outputHigh != 0 {
 		c.signals.And(^outputHigh)
-		c.eng.pressed.Store(false)
 	}
 	more = c.complete(o, completionsPerTurn, nil) || more
 	if more {

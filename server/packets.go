@@ -1,22 +1,34 @@
 package server
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/seed-2334f180/weir/loop"
+	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// A PacketListener is a udp listener of a Server. Its methods are for
-// Events.Packet and for functions that are posted to the listener's loop.
-type PacketListener struct {
-	sock *socket.Socket
-	eng  *engine
-	hook loop.Hook
-	turn func() // drain, made once
+// A PacketConn is a datagram socket that a Server serves: a udp listener, or what
+// DialPackets has connected. Its methods are for Events.Packet, and for functions
+// that are posted to its Loop; but any goroutine may call Loop, Close, Socket and
+// LocalAddr.
+type PacketConn struct {
+	// User is the program's own.
+	User any
+
+	sock   *socket.Socket
+	eng    *engine
+	hook   loop.Hook
+	turn   func() // drain, made once
+	dialed bool   // by DialPackets
 
 	scheduled atomic.Bool // drain was posted and has not begun
 
@@ -25,6 +37,10 @@ type PacketListener struct {
 	out      []socket.Message // what is to be sent; the buffers are used again
 	queued   int              // how many messages of out are to be sent
 	bytes    int              // in them
+	six      bool             // the socket is inet6, and tells local addresses
+	from     socket.Addr      // the sender of the datagram whose callback runs
+	asked    netip.Addr       // its local address; not valid if it is not known
+	answer   netip.Addr       // where its answer comes from
 	waits    bool             // the socket has no room: the loop watches it for writing
 	calling  bool             // a callback runs; the queue is sent after it
 	failures int              // receives that have failed one after the other
@@ -34,22 +50,31 @@ type PacketListener struct {
 
 const (
 	// packetBatch is how many datagrams one system call receives or sends, and
-	// packetRounds how many of these calls a turn makes.
+	// packetRounds how many of these calls a turn makes. dialedBatch is how many
+	// one call receives for DialPackets, which needs less memory for them.
 	packetBatch  = 64
+	dialedBatch  = 4
 	packetRounds = 4
 	mostPackets  = 1024     // how many datagrams may be queued
 	largestUDP   = 64 << 10 // bytes
 )
 
-// addPackets serves a bound datagram socket.
-func (s *Server) addPackets(e *engine, sock *socket.Socket) error {
-	p := &PacketListener{sock: sock, eng: e, in: make([]socket.Message, packetBatch), out: make([]socket.Message, packetBatch)}
-	memory := make([]byte, packetBatch*largestUDP) // the kernel touches what it needs of it
+// addPackets serves a bound or connected datagram socket.
+func (s *Server) addPackets(e *engine, p *PacketConn, sock *socket.Socket) error {
+	batch := packetBatch
+	if p.dialed {
+		batch = dialedBatch
+	}
+	p.sock, p.eng, p.in, p.out = sock, e, make([]socket.Message, batch), make([]socket.Message, packetBatch)
+	memory := make([]byte, batch*largestUDP) // the kernel touches what it needs of it
 	for i := range p.in {
 		p.in[i].Buffers = [][]byte{memory[i*largestUDP : (i+1)*largestUDP]}
+	}
+	for i := range p.out {
 		p.out[i].Buffers = [][]byte{nil}
 	}
 	p.turn, p.hook.To = p.drain, packetObserver{p}
+	p.learnLocal()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != serving {
@@ -63,20 +88,105 @@ func (s *Server) addPackets(e *engine, sock *socket.Socket) error {
 	return nil
 }
 
+// DialPackets connects a datagram socket to an address as the Dialer does, and
+// serves what comes from there by Events.Packet; PacketConn.User is user. The
+// network is "udp", "udp4" or "udp6". Send sends to the address. DialPackets looks
+// the address up, and so waits: a callback says go.
+func (s *Server) DialPackets(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*PacketConn, error) {
+	if s.Events.Packet == nil {
+		return nil, errors.New("server: dial: Server.Events.Packet is not set")
+	}
+	if err := s.start(); err != nil {
+		return nil, err
+	}
+	switch network {
+	case "udp", "udp4", "udp6":
+	default:
+		return nil, fmt.Errorf("server: dial %s %s: %w", network, address, net.UnknownNetworkError(network))
+	}
+	d.Group = s.group
+	sock, err := d.DialSocket(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	// The socket must be on the loop whose goroutine calls Packet.
+	p := &PacketConn{User: user, dialed: true}
+	if err := s.addPackets(engineOn(s.engines, sock.Registration().Loop()), p, sock); err != nil {
+		sock.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Close closes the socket and ends the service. Datagrams that are queued are
+// lost. A second Close returns an error that is net.ErrClosed.
+func (p *PacketConn) Close() error {
+	s := p.eng.srv
+	s.mu.Lock()
+	if i := slices.Index(s.packets, p); i >= 0 {
+		s.packets = slices.Delete(s.packets, i, i+1)
+	}
+	s.mu.Unlock()
+	return p.sock.Close()
+}
+
+// Server returns the server that serves the socket.
+func (p *PacketConn) Server() *Server { return p.eng.srv }
+
+// Loop returns the loop that calls Events.Packet.
+func (p *PacketConn) Loop() *loop.Loop { return p.eng.loop }
+
+// AskedAddr returns the local address that the datagram was sent to whose callback
+// runs: one of the machine's addresses, or a broadcast or multicast one. Outside of
+// a callback, and where the kernel does not tell, it is LocalAddr.
+func (p *PacketConn) AskedAddr() socket.Addr {
+	bound := p.LocalAddr()
+	if !p.calling || !p.asked.IsValid() {
+		return bound
+	}
+	return socket.AddrFrom(netip.AddrPortFrom(p.asked, uint16(bound.Port())))
+}
+
 // Socket returns the listener's socket, for its options. The program must
 // neither close it nor receive from it.
-func (p *PacketListener) Socket() *socket.Socket { return p.sock }
+func (p *PacketConn) Socket() *socket.Socket { return p.sock }
 
 // LocalAddr returns the address that the listener is bound to.
-func (p *PacketListener) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
+func (p *PacketConn) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
 
-// SendTo sends a copy of b. The datagrams of a callback leave together when it
+// Send is SendTo to the address that DialPackets was given.
+func (p *PacketConn) Send(b []byte) { p.SendTo(b, socket.Addr{}) }
+
+// SendTo sends a copy of b. The answer to the datagram whose callback runs comes
+// from the address that was asked; for an answer that is sent later there is
+// SendFrom. The datagrams of a callback leave together when it
 // returns; those of a posted function soon after it. While the socket has no
 // room, up to 1024 datagrams with Server.MaxOutput bytes are queued, and nothing
 // is received. SendTo drops a datagram that is beyond these bounds, and one that
 // the kernel refuses is lost, too: nobody is told, as datagrams may get lost
 // anywhere.
-func (p *PacketListener) SendTo(b []byte, to socket.Addr) {
+func (p *PacketConn) SendTo(b []byte, to socket.Addr) {
+	var local netip.Addr
+	if p.calling && to == p.from {
+		local = p.answer
+	}
+	p.send(b, local, to)
+}
+
+// SendFrom is SendTo from a local address, such as AskedAddr was in the callback:
+// its port does not matter. It is for a listener of all addresses; another one
+// sends from its own.
+func (p *PacketConn) SendFrom(b []byte, local, to socket.Addr) {
+	ip := local.AddrPort().Addr()
+	if p.in[0].Control == nil || ip.IsUnspecified() || ip.IsMulticast() {
+		ip = netip.Addr{}
+	}
+	p.send(b, ip, to)
+}
+
+// send queues a datagram from a local address, or with an invalid one from what
+// the kernel chooses.
+func (p *PacketConn) send(b []byte, local netip.Addr, to socket.Addr) {
 	if p.queued == len(p.out) && !p.flush() {
 		if p.queued >= mostPackets {
 			return
@@ -88,15 +198,18 @@ func (p *PacketListener) SendTo(b []byte, to socket.Addr) {
 		return
 	}
 	m := &p.out[p.queued]
-	m.Buffers[0], m.Addr = append(m.Buffers[0][:0], b...), to
+	m.Buffers[0], m.Addr, m.Control = append(m.Buffers[0][:0], b...), to, m.Control[:0]
+	if local.IsValid() {
+		m.Control = appendLocal(m.Control, local, p.six)
+	}
 	p.queued++
 	if !p.calling {
 		p.schedule()
 	}
 }
 
-// A packetObserver is a PacketListener as its loop sees it.
-type packetObserver struct{ p *PacketListener }
+// A packetObserver is a PacketConn as its loop sees it.
+type packetObserver struct{ p *PacketConn }
 
 // Notify is called by the loop when there may be something to receive, or room
 // to send.
@@ -107,7 +220,7 @@ func (o packetObserver) Notify(_ *loop.Hook, n loop.Notice) {
 }
 
 // schedule has drain called on the loop.
-func (p *PacketListener) schedule() {
+func (p *PacketConn) schedule() {
 	if p.scheduled.CompareAndSwap(false, true) {
 		_ = p.eng.post(p.turn) // a closed loop has closed the socket
 	}
@@ -115,7 +228,7 @@ func (p *PacketListener) schedule() {
 
 // drain sends what is queued and receives what has arrived, up to a turn's
 // share.
-func (p *PacketListener) drain() {
+func (p *PacketConn) drain() {
 	p.scheduled.Store(false) // before the look, so that what arrives later is seen
 	if !p.flush() {
 		return
@@ -127,7 +240,11 @@ func (p *PacketListener) drain() {
 		n, err := p.sock.RecvBatch(p.in, unix.MSG_DONTWAIT)
 		for i := range p.in[:n] {
 			m := &p.in[i]
-			p.call(m.Buffers[0][:min(m.N, largestUDP)], m.Addr.Unmap())
+			p.from = m.Addr.Unmap()
+			if m.Control != nil {
+				p.asked, p.answer = localOf(m)
+			}
+			p.call(m.Buffers[0][:min(m.N, largestUDP)])
 		}
 		if !p.flush() {
 			return
@@ -155,7 +272,7 @@ const manyRefusals = 256
 
 // failed deals with a receive that failed. Whatever the error is, the listener
 // does not repeat the call for ever: it then rests for a while.
-func (p *PacketListener) failed(err error) {
+func (p *PacketConn) failed(err error) {
 	if p.failures++; p.failures < manyRefusals {
 		return
 	}
@@ -172,7 +289,7 @@ func (p *PacketListener) failed(err error) {
 }
 
 // works notes that receiving works, or works again.
-func (p *PacketListener) works() {
+func (p *PacketConn) works() {
 	p.failures = 0
 	if p.pause > 0 {
 		p.pause = 0
@@ -181,26 +298,25 @@ func (p *PacketListener) works() {
 }
 
 // call calls Packet.
-func (p *PacketListener) call(b []byte, from socket.Addr) {
+func (p *PacketConn) call(b []byte) {
 	p.calling = true
-	_ = guard(p.eng.srv, packet{p, b, from}, packet.deliver)
+	_ = guard(p.eng.srv, packet{p, b}, packet.deliver)
 	p.calling = false
 }
 
 // A packet is a datagram on its way to Events.Packet.
 type packet struct {
-	to   *PacketListener
+	to   *PacketConn
 	data []byte
-	from socket.Addr
 }
 
 func (x packet) deliver() error {
-	x.to.eng.srv.Events.Packet(x.to, x.data, x.from)
+	x.to.eng.service.Events.Packet(x.to, x.data, x.to.from)
 	return nil
 }
 
 // flush sends what is queued, and returns true if nothing is left.
-func (p *PacketListener) flush() bool {
+func (p *PacketConn) flush() bool {
 	for sent := 0; p.queued > 0; {
 		n, err := p.sock.SendBatch(p.out[sent:p.queued], unix.MSG_DONTWAIT)
 		sent += n
@@ -228,7 +344,7 @@ func (p *PacketListener) flush() bool {
 }
 
 // keep keeps what is not sent yet, and has the loop watch for room.
-func (p *PacketListener) keep(sent int) {
+func (p *PacketConn) keep(sent int) {
 	rest := 0
 	for i := sent; i < p.queued; i++ {
 		p.out[rest], p.out[i] = p.out[i], p.out[rest]

@@ -32,9 +32,8 @@ func (s *Server) logPanic(message string, v any, stack []byte) {
 	s.Log.Error(message, "panic", v, "stack", frames(stack))
 }
 
-// reportPanics has the panics of tasks and timers of a loop logged and counted,
-// until the server ends. Whoever posts them, they run beside the server's
-// callbacks.
+// reportPanics logs and counts the panics of tasks and timers of a loop until the
+// server ends. Whoever posts them, they run beside the server's callbacks.
 func (s *Server) reportPanics(l *loop.Loop) {
 	s.panicReports = append(s.panicReports, l.OnPanic(func(v any, stack []byte) {
 		s.logPanic("server: a task or timer on a loop panicked", v, stack)

@@ -37,14 +37,31 @@ type Server struct {
 	// Server calls it on a goroutine when there is something to read. It reads
 	// and answers, for example one request, and returns. If there is more to read
 	// the Server calls it again, otherwise the connection has no goroutine until
-	// there is.
+	// there is. See Session for what a program may keep between the calls.
 	//
 	// An error closes the connection, as Conn.Close does. The Server logs the
-	// error unless it is io.EOF or means that the peer has gone. The end of the
-	// stream ends the connection, too: the last call may read io.EOF, and is the
-	// last even if it returns nil. With a Handler, the callbacks of Events that have
-	// a Conn must be nil.
-	Handler func(s *socket.Socket) error
+	// error unless it is io.EOF or a timeout, or means that the peer has gone. The
+	// end of the stream ends the connection, too: the last call may read io.EOF,
+	// and is the last even if it returns nil. With a Handler, the callbacks of
+	// Events that have a Conn must be nil.
+	Handler func(s *Session) error
+	// Begin is called before the first call of Handler, as soon as the connection
+	// was accepted, and may block, too: it may greet the client. An error ends the
+	// session. Finish is called after the last call, before the Socket is closed.
+	// The error says why the session ends: io.EOF when the peer has ended the
+	// stream, ErrClosed when the server ends, net.ErrClosed if the program has
+	// closed the Socket, a *TimeoutError, or what Begin or Handler has returned.
+	Begin  func(s *Session) error
+	Finish func(s *Session, err error)
+
+	// Control is called with the descriptor of each connection that a listener has
+	// accepted, before anything else, to set options of it. An error closes the
+	// connection, and is logged. It is called on a loop and must not block.
+	Control func(fd int) error
+	// ServiceOf returns the Service of a listener that ListenOn or Inherit serves
+	// at a local address. Nil, as the function or its result, is the Server's own
+	// Events or Handler.
+	ServiceOf func(local socket.Addr) *Service
 
 	// Group has the loops to serve on. The caller closes it, after the Server.
 	// If it is nil the Server makes a group of its own with as many loops as
@@ -108,9 +125,11 @@ type Server struct {
 
 	mu           sync.Mutex // guards the fields down to ended
 	state        serverState
-	engines      []*engine
+	engines      []*engine // of the Server's own callbacks, one for each loop
+	allEngines   []*engine // these, and those of the services
+	services     map[*Service][]*engine
 	listeners    []*listener
-	packets      []*PacketListener
+	packets      []*PacketConn
 	ownGroup     bool
 	failure      error         // why the server did not start
 	booter       uint64        // the goroutine that calls Boot
@@ -176,10 +195,12 @@ func (s *Server) start() error {
 		s.dropGroup()
 		return err
 	}
+	own := s.ownService()
 	for _, l := range s.group.Loops() {
-		s.engines = append(s.engines, newEngine(s, l))
+		s.engines = append(s.engines, newEngine(s, l, &own))
 		s.reportPanics(l)
 	}
+	s.allEngines = s.engines
 	s.state = serving
 	s.startTicks()
 	if s.StallAfter > 0 {

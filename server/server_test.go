@@ -24,7 +24,7 @@ func TestServeRefusesBadConfiguration(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	handle := func(*socket.Socket) error { return nil }
+	handle := func(*server.Session) error { return nil }
 	for _, test := range []struct {
 		want string
 		srv  *server.Server

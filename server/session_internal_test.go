@@ -14,7 +14,7 @@ import (
 
 // Who found something to read may not run the session if it has run since.
 func TestSessionIsReclaimedOnlyIfItHasNotRun(t *testing.T) {
-	var x session
+	var x Session
 	before := x.release()
 	require.True(t, x.claim())
 	require.False(t, x.claim(), "it is running")
@@ -25,16 +25,16 @@ func TestSessionIsReclaimedOnlyIfItHasNotRun(t *testing.T) {
 
 // miss has the session told of a line while somebody has claimed it, who then
 // leaves it alone.
-func miss(t *testing.T, x *session, peer net.Conn, line string) {
+func miss(t *testing.T, x *Session, peer net.Conn, line string) {
 	t.Helper()
 	require.Eventually(t, x.claim, 20*time.Second, time.Millisecond, "it becomes idle")
 	_, err := io.WriteString(peer, line+"\n")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		return x.sock.Registration().Look(loop.Readable) != loop.Unready
+		return x.Registration().Look(loop.Readable) != loop.Unready
 	}, 20*time.Second, time.Millisecond, "the event comes")
 	turned := make(chan struct{}) // which is through with it then
-	require.NoError(t, x.patience.eng.loop.Post(func() { close(turned) }))
+	require.NoError(t, x.engine().loop.Post(func() { close(turned) }))
 	<-turned
 	x.release()
 }
@@ -43,7 +43,7 @@ func miss(t *testing.T, x *session, peer net.Conn, line string) {
 func TestSessionIsServedAfterItsTimerHasLooked(t *testing.T) {
 	_, x, peer := handled(t, Timeouts{Idle: time.Hour})
 	miss(t, x, peer, "second")
-	require.NoError(t, x.patience.eng.loop.Post(x.impatient))
+	require.NoError(t, x.engine().loop.Post(x.checkIdle))
 	answers(t, peer, "second", false)
 	answers(t, peer, "third", true)
 }
@@ -69,7 +69,7 @@ func TestSessionThatBeginsTooLateIsAborted(t *testing.T) {
 	_, err = b.WriteString("a line\nno other")
 	require.NoError(t, err)
 	require.True(t, srv.enter())
-	require.NoError(t, srv.attachSession(a))
+	require.NoError(t, srv.attachSession(a, nil))
 	require.NoError(t, b.SetRecvTimeout(20*time.Second))
 	_, err = b.Recv(make([]byte, 1), 0)
 	require.ErrorIs(t, err, unix.ECONNRESET, "its input was not read")
@@ -78,9 +78,9 @@ func TestSessionThatBeginsTooLateIsAborted(t *testing.T) {
 
 // handled is a server of lines with an idle session, whose input, an answered
 // line, comes back as a read of the peer.
-func handled(t *testing.T, timeouts Timeouts) (srv *Server, x *session, peer net.Conn) {
+func handled(t *testing.T, timeouts Timeouts) (srv *Server, x *Session, peer net.Conn) {
 	t.Helper()
-	srv = &Server{Timeouts: timeouts, Handler: func(s *socket.Socket) error {
+	srv = &Server{Timeouts: timeouts, Handler: func(s *Session) error {
 		line, err := s.ReadLine()
 		if err == nil {
 			_, err = s.WriteString(line + "\n")
@@ -95,7 +95,7 @@ func handled(t *testing.T, timeouts Timeouts) (srv *Server, x *session, peer net
 	t.Cleanup(func() { peer.Close() })
 	require.NoError(t, peer.SetDeadline(time.Now().Add(20*time.Second)))
 	answers(t, peer, "first", true)
-	all := srv.sessions()
+	all := srv.Sessions()
 	require.Len(t, all, 1)
 	return srv, all[0], peer
 }

@@ -37,10 +37,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if !s.endListeners(true) {
 		return ErrClosed
 	}
-	for _, e := range s.engines {
+	for _, e := range s.everyEngine() {
 		e.do(e.catchUp)
 	}
-	for _, e := range s.engines {
+	// Each step ends on all loops before the next one begins on any. So after the last
+	// input was presented everything that callbacks wrote leaves.
+	for _, e := range s.everyEngine() {
+		e.do(e.stopReading)
+	}
+	for _, e := range s.everyEngine() {
 		e.do(e.retire)
 	}
 	s.retireSessions()
@@ -66,8 +71,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Close ends the server at once. It resets all connections, whatever is queued
 // for them: also those that a Shutdown waits for, and those in the backlogs of
 // the listeners that the server has opened. It returns when the Closed callbacks
-// have returned, and so must not be called by one. A second Close returns
-// ErrClosed.
+// have returned, and so must not be called by one. It does not wait for calls of
+// Handler that are in progress: it closes their Sockets, and they get
+// net.ErrClosed. A second Close returns ErrClosed.
 func (s *Server) Close() error {
 	switch {
 	case s.endUnstarted():
@@ -177,12 +183,18 @@ func (e *engine) catchUp() {
 	}
 }
 
+// stopReading presents input for the last time.
+func (e *engine) stopReading() {
+	e.catchUp()
+	e.draining = true
+}
+
 // retire closes every connection of the engine.
 func (e *engine) retire() {
 	e.draining = true
 	for c := e.conns; c != nil; {
 		next := c.next
-		c.retire()
+		c.Close()
 		c = next
 	}
 }
@@ -201,14 +213,6 @@ func (c *Conn) catchUp() {
 	}
 }
 
-// retire closes the connection. It first presents the input: a close with unread
-// input would take longer, because it must not become a reset.
-func (c *Conn) retire() {
-	if c.catchUp(); c.state != stateClosed {
-		c.Close()
-	}
-}
-
 // end ends the connections that are left, and the server.
 func (s *Server) end() error {
 	s.mu.Lock()
@@ -219,7 +223,7 @@ func (s *Server) end() error {
 	for _, p := range packets {
 		p.sock.Close()
 	}
-	for _, e := range s.engines {
+	for _, e := range s.everyEngine() {
 		e.do(e.abort)
 	}
 	s.abortSessions()

@@ -379,7 +379,7 @@ func TestServerLeavesNoDescriptor(t *testing.T) {
 	}
 	kinds := []func() *server.Server{
 		func() *server.Server {
-			return &server.Server{Events: server.Events{Data: echo, Packet: func(*server.PacketListener, []byte, socket.Addr) {}}}
+			return &server.Server{Events: server.Events{Data: echo, Packet: func(*server.PacketConn, []byte, socket.Addr) {}}}
 		},
 		func() *server.Server { return &server.Server{Handler: lines} },
 		func() *server.Server {

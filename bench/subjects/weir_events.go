@@ -64,7 +64,7 @@ func servePipelineWeirEvents(_ int, ready func(addr string) error) error {
 
 func serveUDPWeirEvents(_ int, ready func(addr string) error) error {
 	return runWeirServer("udp4", ready, &server.Server{Loops: 1, Events: server.Events{
-		Packet: func(l *server.PacketListener, p []byte, from socket.Addr) { l.SendTo(p, from) },
+		Packet: func(l *server.PacketConn, p []byte, from socket.Addr) { l.SendTo(p, from) },
 	}})
 }
 

@@ -27,7 +27,8 @@ func TestIdleOfEverySubject(t *testing.T) {
 
 	got, err := contest{server: "echo-server", load: "idle-load", conns: conns, size: 4096, burst: 1}.measureIdle(benchtest.Context(t), testEnv(), "net")
 	require.NoError(t, err)
-	require.Greater(t, got[stackPerConn], 2000.0)
+	const piece = 32 << 10 // of memory for stacks: the rest of one may be there already
+	require.Greater(t, got[stackPerConn], 2000.0-piece/float64(conns))
 	require.Greater(t, got[heapPerConn], 4096.0)
 	require.Greater(t, got[residentPerConn], 4096.0)
 	benchtest.NoChildren(t)

@@ -1,5 +1,5 @@
-// Weir-lisp is an interpreter for scripts and for trying things out: package
-// interp/lisp as a command.
+// Weir-lisp runs scripts in the Lisp of package interp/lisp, and has a prompt to try
+// things out.
 //
 //	weir-lisp                     # a prompt, with line editing and history
 //	weir-lisp server.lisp 7007    # a script with arguments
@@ -90,7 +90,7 @@ func evalInput(ctx context.Context, in *lisp.Interp) error {
 	return err
 }
 
-// A signalled evaluation was ended by a signal.
+// A signalled is the error of an evaluation that a signal has ended.
 type signalled struct{ syscall.Signal }
 
 func (s signalled) Error() string { return s.Signal.String() }
@@ -109,9 +109,9 @@ func interruptBySignal(cancel context.CancelCauseFunc) (stop func()) {
 	return func() { signal.Stop(signals) }
 }
 
-// report prints an error, with the calls that were in progress, and returns the
-// exit status for it: that of the function exit, without a word, 128 and the
-// signal's number as shells have it, or 1.
+// report prints an error, with the calls that were in progress, and returns the exit
+// status for it: 1; for the function exit its argument, and nothing is printed; after
+// a signal 128 plus its number, as shells have it.
 func report(err error) int {
 	var exit *lisp.Exit
 	if errors.As(err, &exit) {

@@ -19,7 +19,7 @@ func random(n int) []byte {
 	return b
 }
 
-// same compares without printing megabytes.
+// same compares two results without printing megabytes.
 func same(t *testing.T, want, got []byte) {
 	t.Helper()
 	require.Equal(t, len(want), len(got), "bytes came back")
@@ -38,8 +38,8 @@ func both(t *testing.T, test func(t *testing.T, p *program, client func() *exec.
 	})
 }
 
-// The client ends its side long before it has received all: what is on its way
-// comes back nevertheless.
+// The client ends its stream long before it has received everything. Everything
+// comes back all the same.
 func TestFile(t *testing.T) {
 	both(t, func(t *testing.T, p *program, client func() *exec.Cmd) {
 		data := random(32 << 20)

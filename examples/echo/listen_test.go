@@ -21,8 +21,8 @@ func needIPv6(t *testing.T) {
 	}
 }
 
-// All addresses of a name are listened at, at one port, each once; what the
-// machine does not have is left out.
+// The server listens once at each address of a name, with one port. It leaves out
+// addresses that the machine does not have.
 func TestListenAtEveryAddressOfAName(t *testing.T) {
 	needIPv6(t)
 	noSuchHost := &net.DNSError{Err: "no such host", IsNotFound: true}
@@ -63,8 +63,8 @@ func TestListenAtEveryAddressOfAName(t *testing.T) {
 	}
 }
 
-// The port that the kernel chose for one address may be taken at another: then
-// it chooses again. A port that was asked for is not exchanged.
+// If the port that the kernel has chosen for one address is taken at another, listen
+// tries another port. It does not replace a port that was given.
 func TestListenAtAPortThatIsFreeEverywhere(t *testing.T) {
 	hosts := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}
 	for _, c := range []struct{ taken, want, opened int }{
@@ -126,8 +126,8 @@ func TestName(t *testing.T) {
 	p.stop()
 }
 
-// A listener among several is not starved by the others, nor by a bound on the
-// connections: each waiting client has its turn.
+// With several listeners and a bound on the connections, each waiting client has
+// its turn.
 func TestListenersShareTheSlots(t *testing.T) {
 	needIPv6(t)
 	listeners, err := listen(options{host: "name"}, func(context.Context, string, string) ([]netip.Addr, error) {
@@ -163,8 +163,8 @@ func TestListenersShareTheSlots(t *testing.T) {
 	}
 }
 
-// A listener that is of no use any more ends the server, and a connection that
-// was not accepted takes no slot.
+// A broken listener ends the server, and a connection that was not accepted takes no
+// slot.
 func TestServeEndsWithAListener(t *testing.T) {
 	listeners, err := listen(options{host: "127.0.0.1"}, nil)
 	require.NoError(t, err)

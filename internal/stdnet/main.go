@@ -1,17 +1,19 @@
-// Stdnet runs the tests of Go's net with Weir's package net in its place. It takes
-// them from the Go distribution that runs it, and changes only what makes them a
-// package of their own: the import, and the parts that need what net does not
-// export. A list in the repository names each test that is left out, and why.
+// Stdnet runs the tests of Go's net, and of net/http, with Weir's package net in
+// net's place. It takes them from the Go distribution that runs it.
 //
-//	go run ./internal/stdnet [-race] [-v] [-run regexp]
+// The tests of net become a package of their own: it changes the import, and takes
+// out the parts that need what net does not export. A list in the repository names
+// each test that is left out, and why. net/http is built over Weir as a whole.
+//
+//	go run ./internal/stdnet [-race] [-v] [-run regexp] [net | net/http]
 package main
 
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,14 +33,27 @@ func main() {
 	keep := flag.String("keep", "", "write the changed tests to this directory")
 	explain := flag.Bool("explain", false, "say what is taken out of the tests")
 	flag.Parse()
-	if err := judge(*race, *verbose, *explain, *run, *keep); err != nil {
-		fmt.Fprintln(os.Stderr, "stdnet:", err)
-		os.Exit(1)
+	j := &judge{race: *race, verbose: *verbose, explain: *explain, only: *run, keep: *keep}
+	packages := flag.Args()
+	if len(packages) == 0 {
+		packages = []string{"net", "net/http"}
+	}
+	for _, name := range packages {
+		if err := j.judge(name); err != nil {
+			fmt.Fprintln(os.Stderr, "stdnet:", err)
+			os.Exit(1)
+		}
 	}
 }
 
-// judge builds the tests and runs them.
-func judge(race, verbose, explain bool, run, keep string) error {
+// A judge runs the tests of packages.
+type judge struct {
+	race, verbose, explain bool
+	only, keep             string
+}
+
+// judge builds a package's tests and runs them.
+func (j *judge) judge(name string) error {
 	work, err := os.MkdirTemp("", "weir-stdnet-")
 	if err != nil {
 		return err
@@ -49,48 +64,60 @@ func judge(race, verbose, explain bool, run, keep string) error {
 		return fmt.Errorf("go env: %w", err)
 	}
 	goroot := strings.TrimSpace(string(out))
-	left, err := readList("internal/stdnet/left-out.txt")
+	r := &run{judge: j, name: name, dir: filepath.Join(goroot, "src", name), binary: filepath.Join(work, "tests")}
+	switch name {
+	case "net":
+		r.left, err = readList("internal/stdnet/left-out.txt")
+		if err != nil {
+			return err
+		}
+		s := &suite{explain: j.explain, dir: r.dir, left: r.left}
+		if err := s.load(); err != nil {
+			return err
+		}
+		if err := s.keep(j.keep); err != nil {
+			return err
+		}
+		r.leftOut = s.leftOut
+		err = s.build(work, r.binary, j.race)
+	case "net/http":
+		err = buildHTTP(goroot, work, r.binary, j.race)
+	default:
+		err = fmt.Errorf("the tests of %s are not for this", name)
+	}
 	if err != nil {
 		return err
 	}
-	s := &suite{explain: explain, goroot: goroot, dir: filepath.Join(goroot, "src", "net"), left: left}
-	if err := s.load(); err != nil {
-		return err
+	return r.run()
+}
+
+// keep writes the changed tests to a directory.
+func (s *suite) keep(dir string) error {
+	if dir == "" {
+		return nil
 	}
-	if keep != "" {
-		for name, text := range s.sources {
-			if err := os.WriteFile(filepath.Join(keep, name), text, 0o644); err != nil {
-				return err
-			}
+	for name, text := range s.sources {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			return err
 		}
 	}
-	binary := filepath.Join(work, "net.test")
-	if err := s.build(work, binary, race); err != nil {
-		return err
-	}
-	return s.run(binary, run, verbose)
+	return nil
 }
 
 // build compiles the tests. They are files of package shim by an overlay alone.
 func (s *suite) build(work, binary string, race bool) error {
-	overlay := struct{ Replace map[string]string }{make(map[string]string)}
+	o := &overlay{make(map[string]string), work}
 	shim, err := filepath.Abs("internal/stdnet/shim")
 	if err != nil {
 		return err
 	}
 	for name, text := range s.sources {
-		path := filepath.Join(work, name)
-		if err := os.WriteFile(path, text, 0o644); err != nil {
+		if err := o.put(filepath.Join(shim, "std_"+name), text); err != nil {
 			return err
 		}
-		overlay.Replace[filepath.Join(shim, "std_"+name)] = path
 	}
-	list, err := json.Marshal(overlay)
+	path, err := o.write()
 	if err != nil {
-		return err
-	}
-	path := filepath.Join(work, "overlay.json")
-	if err := os.WriteFile(path, list, 0o644); err != nil {
 		return err
 	}
 	args := []string{"test", "-c", "-vet=off", "-overlay", path, "-o", binary}
@@ -105,22 +132,20 @@ func (s *suite) build(work, binary string, race bool) error {
 	return nil
 }
 
-// run runs the tests in net's directory, where their data is, and counts.
-func (s *suite) run(binary, run string, verbose bool) error {
-	args := []string{"-test.v", "-test.timeout=10m"}
-	if run != "" {
-		args = append(args, "-test.run", run)
-	}
-	var skip []string
-	for name := range s.left {
-		if strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Example") {
-			skip = append(skip, "^"+strings.ReplaceAll(name, "/", "$/^")+"$")
-		}
-	}
-	slices.Sort(skip)
-	args = append(args, "-test.skip", strings.Join(skip, "|"))
-	cmd := exec.Command(binary, args...)
-	cmd.Dir = s.dir
+// A run is one of a package's tests.
+type run struct {
+	*judge
+	name, dir, binary string
+	left              map[string]string
+	leftOut           int
+
+	passed, failed, skipped []string
+}
+
+// run runs the tests in the package's directory, where their data is, and counts.
+func (r *run) run() error {
+	cmd := exec.Command(r.binary, r.args()...)
+	cmd.Dir = r.dir
 	cmd.Stderr = os.Stderr
 	output, err := cmd.StdoutPipe()
 	if err != nil {
@@ -129,11 +154,52 @@ func (s *suite) run(binary, run string, verbose bool) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	var passed, failed, skipped []string
+	last := r.read(output)
+	err = cmd.Wait()
+	if err != nil && len(r.failed) == 0 && !r.verbose {
+		os.Stdout.Write(last)
+	}
+	fmt.Printf("tests of %s: %d pass, %d fail, %d skip themselves; %d are left out by the list\n",
+		r.name, len(r.passed), len(r.failed), len(r.skipped), r.leftOut)
+	for _, name := range r.skipped {
+		fmt.Println("  skips itself:", name)
+	}
+	for _, name := range r.failed {
+		fmt.Println("  fails:", name)
+	}
+	if len(r.passed) == 0 && err == nil {
+		return fmt.Errorf("no test has run")
+	}
+	return err
+}
+
+func (r *run) args() []string {
+	args := []string{"-test.v", "-test.timeout=20m"}
+	if r.only != "" {
+		args = append(args, "-test.run", r.only)
+	}
+	var skip []string
+	for name := range r.left {
+		if strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Example") {
+			skip = append(skip, "^"+strings.ReplaceAll(name, "/", "$/^")+"$")
+		}
+	}
+	if len(skip) > 0 {
+		slices.Sort(skip)
+		args = append(args, "-test.skip", strings.Join(skip, "|"))
+	}
+	return args
+}
+
+// read reads what the tests print, and prints what failing ones do. It returns
+// what the last one has printed.
+func (r *run) read(output io.Reader) []byte {
 	var recent bytes.Buffer
-	for lines := bufio.NewScanner(output); lines.Scan(); {
+	lines := bufio.NewScanner(output)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
 		line := lines.Text()
-		if verbose {
+		if r.verbose {
 			fmt.Println(line)
 		}
 		recent.WriteString(line + "\n")
@@ -141,12 +207,12 @@ func (s *suite) run(binary, run string, verbose bool) error {
 		name, _, _ := strings.Cut(rest, " ")
 		switch mark {
 		case "--- PASS":
-			passed = append(passed, name)
+			r.passed = append(r.passed, name)
 		case "--- SKIP":
-			skipped = append(skipped, name)
+			r.skipped = append(r.skipped, name)
 		case "--- FAIL":
-			failed = append(failed, name)
-			if !verbose {
+			r.failed = append(r.failed, name)
+			if !r.verbose {
 				os.Stdout.Write(recent.Bytes())
 			}
 		}
@@ -154,22 +220,7 @@ func (s *suite) run(binary, run string, verbose bool) error {
 			recent.Reset()
 		}
 	}
-	err = cmd.Wait()
-	if err != nil && len(failed) == 0 && !verbose {
-		os.Stdout.Write(recent.Bytes())
-	}
-	fmt.Printf("tests of net: %d pass, %d fail, %d skip themselves; %d are left out by the list\n",
-		len(passed), len(failed), len(skipped), s.leftOut)
-	for _, name := range skipped {
-		fmt.Println("  skips itself:", name)
-	}
-	for _, name := range failed {
-		fmt.Println("  fails:", name)
-	}
-	if len(passed) == 0 && err == nil {
-		return fmt.Errorf("no test has run")
-	}
-	return err
+	return recent.Bytes()
 }
 
 // readList reads the list of what is left out: a name, and the reason.

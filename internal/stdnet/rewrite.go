@@ -23,13 +23,13 @@ import (
 
 // A suite is the tests of net, changed.
 type suite struct {
-	goroot, dir string
-	explain     bool              // say what is taken out
-	left        map[string]string // tests and files that are left out: the reason
-	leftOut     int               // tests that are, in fact
-	sources     map[string][]byte // by the file's name
-	fset        *token.FileSet
-	imports     types.Importer
+	dir     string
+	explain bool              // say what is taken out
+	left    map[string]string // tests and files that are left out: the reason
+	leftOut int               // tests that are, in fact
+	sources map[string][]byte // by the file's name
+	fset    *token.FileSet
+	imports types.Importer
 }
 
 // load reads the tests, and takes out what needs net's own names.

@@ -39,6 +39,9 @@ func (c *interruptible) Done() <-chan struct{} {
 // waitContext returns the context that ends the waits of a state, or nil.
 func waitContext(L *glua.LState) context.Context {
 	ctx := L.Context()
+	if h, ok := ctx.(*hook); ok {
+		ctx = h.Context
+	}
 	if c, ok := ctx.(*interruptible); ok {
 		return c.Context
 	}

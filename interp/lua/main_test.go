@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 	glua "github.com/yuin/gopher-lua"
@@ -49,7 +51,7 @@ type script struct {
 func newScript(t *testing.T, paths ...string) *script {
 	t.Helper()
 	s := &script{LState: glua.NewState(glua.Options{RegistrySize: 256, RegistryMaxSize: 1 << 20})}
-	t.Cleanup(s.Close)
+	t.Cleanup(s.close)
 	require.NoError(t, Preload(s.LState))
 	paths = append(paths, "testdata/lib/?.lua")
 	s.SetField(s.GetGlobal("package"), "path", glua.LString(strings.Join(paths, ";")))
@@ -64,6 +66,23 @@ func newScript(t *testing.T, paths ...string) *script {
 		return 0
 	}))
 	return s
+}
+
+// close closes the state and its sockets: the collector may come too late for a
+// process of few descriptors.
+func (s *script) close() {
+	s.RemoveContext()
+	if library, ok := s.GetField(s.GetField(s.GetGlobal("package"), "loaded"), "socket").(*glua.LTable); ok {
+		if s.CallByParam(glua.P{Fn: s.GetField(library, "udp"), NRet: 1, Protect: true}) == nil {
+			m := s.Get(-1).(*glua.LUserData).Value.(*object).m
+			for _, o := range m.fds.objects {
+				if o := o.Value(); o != nil {
+					o.drop()
+				}
+			}
+		}
+	}
+	s.Close()
 }
 
 // run runs a text, and returns what it printed.
@@ -133,6 +152,22 @@ func scripts(t *testing.T) (names []string) {
 	require.NotEmpty(t, names)
 	return names
 }
+
+// needs skips a script that the machine cannot run.
+func needs(t *testing.T, name string) {
+	t.Helper()
+	text, err := os.ReadFile(name + ".lua")
+	require.NoError(t, err)
+	if ipv6.Match(text) {
+		machine.NeedIPv6(t)
+	}
+	if filepath.Base(name) == "server" { // 200 clients and their servers
+		machine.NeedFiles(t, 512)
+	}
+}
+
+// ipv6 matches the scripts that open sockets of IPv6.
+var ipv6 = regexp.MustCompile(`inet6|tcp6|udp6|connect6|"::`)
 
 func pipe(t *testing.T) (read, write *os.File) {
 	t.Helper()

@@ -22,6 +22,7 @@ type module struct {
 	pcall    glua.LValue
 	waits    selection
 	fds      descriptors
+	weak     weakTables
 	block    [blockSize]byte // what was just received
 	out      []byte          // the result that is being put together
 }
@@ -45,10 +46,13 @@ func Preload(L *glua.LState) error {
 	if !ok {
 		return errors.New("lua preload: the state has no table package.preload; open the package library first")
 	}
-	if _, err := installProtection(L); err != nil {
+	protection, err := installProtection(L)
+	if err != nil {
 		return err
 	}
+	installDebug(L, protection)
 	m := &module{env: L.Env, pcall: L.GetGlobal("pcall")}
+	installRepairs(L, &m.weak)
 	for name, loader := range map[string]glua.LGFunction{
 		"socket":      m.load,
 		"socket.core": m.load,
@@ -58,7 +62,6 @@ func Preload(L *glua.LState) error {
 		preload.RawSetString(name, L.NewFunction(loader))
 	}
 	installLoaders(L, library)
-	installRepairs(L)
 	return nil
 }
 

@@ -29,19 +29,16 @@ func TestModules(t *testing.T) {
 // What this library takes and LuaSocket does not, or not yet.
 func TestBeyondLuaSocket(t *testing.T) {
 	s := newScript(t)
-	require.Equal(t, "line\nrest\n2\n0\ttrue\n", s.run(t, `
+	s.SetGlobal("limit", glua.LNumber(openFiles()))
+	require.Equal(t, "2\n0\ttrue\n", s.run(t, `
 		local socket = require "socket"
 		local server = assert(socket.bind("127.0.0.1", 0))
 		local host, port = server:getsockname()
 		local a = assert(socket.connect(host, port))
 		local b = assert(server:accept())
-		a:send("line\nrest")
-		a:close()
-		print((b:receive("l")))
-		print((b:receive("a")))
 		assert(b:setoption("tcp-user-timeout", 2))
 		print(b:getoption("tcp-user-timeout"))
-		print(#b:getoption("bindtodevice"), socket._SETSIZE >= 1024)`))
+		print(#b:getoption("bindtodevice"), socket._SETSIZE == limit)`))
 }
 
 // With _DEBUG set, send and receive tell how long they took.

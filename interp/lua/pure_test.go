@@ -60,6 +60,7 @@ func bothPrint(t *testing.T, text string, target func(t *testing.T) string) stri
 func TestScriptsWithLuaSocketsOwnFile(t *testing.T) {
 	for _, name := range scripts(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
+			needs(t, name)
 			want, err := os.ReadFile(name + ".out")
 			require.NoError(t, err)
 			s := pureScript(t)

@@ -3,7 +3,6 @@ package lua
 import (
 	"math"
 	"os"
-	"runtime"
 	"runtime/metrics"
 
 	glua "github.com/yuin/gopher-lua"
@@ -11,9 +10,12 @@ import (
 
 // installRepairs replaces the functions of gopher-lua's libraries that are not
 // as in PUC Lua, where a state has these libraries.
-func installRepairs(L *glua.LState) {
+func installRepairs(L *glua.LState, w *weakTables) {
+	if f, ok := L.GetGlobal("setmetatable").(*glua.LFunction); ok && f.IsG {
+		L.SetGlobal("setmetatable", L.NewFunction(w.setMetatable(f.GFunction)))
+	}
 	repairLibrary(L.Get(glua.GlobalsIndex), map[string]glua.LGFunction{
-		"collectgarbage": collectGarbage,
+		"collectgarbage": w.collectGarbage,
 		"error":          raiseValue,
 		"print":          printValues,
 		"tonumber":       tonumber,
@@ -78,13 +80,13 @@ func getenv(L *glua.LState) int {
 
 // collectGarbage is collectgarbage. The collector is Go's, of all states: it
 // does not stop, and has nothing to set.
-func collectGarbage(L *glua.LState) int {
+func (w *weakTables) collectGarbage(L *glua.LState) int {
 	switch option := optString(L, 1, "collect"); option {
 	case "collect":
-		runtime.GC()
+		w.collect(L)
 		L.Push(glua.LNumber(0))
 	case "step":
-		runtime.GC()
+		w.collect(L)
 		L.Push(glua.LTrue)
 	case "count":
 		const bytes = "/memory/classes/heap/objects:bytes"

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math"
 	"net"
@@ -38,9 +39,11 @@ func lookup(ctx context.Context, typ socket.Type, family socket.Family, host, se
 	if err != nil {
 		return nil, err
 	}
-	ips, err := lookupIPs(ctx, family, host)
-	if err != nil {
-		return nil, err
+	ips := inFamily(family, []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()})
+	if host != "*" {
+		if ips, err = lookupIPs(ctx, family, host); err != nil {
+			return nil, err
+		}
 	}
 	addrs := make([]socket.Addr, len(ips))
 	for i, ip := range ips {
@@ -67,11 +70,9 @@ func lookupPort(ctx context.Context, typ socket.Type, service string) (uint16, e
 	return uint16(n), nil
 }
 
+// lookupIPs finds the addresses of a host, in one family or in all.
 func lookupIPs(ctx context.Context, family socket.Family, host string) ([]netip.Addr, error) {
-	if host == "*" {
-		return inFamily(family, []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}), nil
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
+	if ip, ok := parseIP(host); ok {
 		ips := inFamily(family, []netip.Addr{ip})
 		if len(ips) == 0 {
 			return nil, &lookupError{message: msgAddrFamily}
@@ -92,6 +93,33 @@ func lookupIPs(ctx context.Context, family socket.Family, host string) ([]netip.
 		return nil, &lookupError{message: msgNoName}
 	}
 	return ips, nil
+}
+
+// parseIP reads an IP address. One of IPv4 may be in the forms of inet_aton(3): up
+// to four parts, decimal, octal or hexadecimal, of which the last fills what the
+// others leave.
+func parseIP(host string) (netip.Addr, bool) {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip, true
+	}
+	const bytes = 4
+	parts := strings.Split(host, ".")
+	if len(parts) > bytes {
+		return netip.Addr{}, false
+	}
+	var address uint64
+	for i, part := range parts {
+		bits := 8
+		if i == len(parts)-1 {
+			bits = 8 * (bytes - i)
+		}
+		n, err := strconv.ParseUint(part, 0, bits)
+		if err != nil || strings.Contains(part, "_") || len(part) > 1 && strings.ContainsAny(part[1:2], "oObB") {
+			return netip.Addr{}, false // Go has more forms of numbers than C
+		}
+		address = address<<bits | n
+	}
+	return netip.AddrFrom4([bytes]byte(binary.BigEndian.AppendUint32(nil, uint32(address)))), true
 }
 
 func inFamily(family socket.Family, ips []netip.Addr) (fitting []netip.Addr) {
@@ -151,7 +179,7 @@ func toHostname(L *glua.LState) int {
 // hostOf looks the first argument up, a name or an address.
 func hostOf(L *glua.LState) (name string, ips []netip.Addr) {
 	host, ctx := L.CheckString(1), background(L)
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+	if ip, ok := parseIP(host); ok && ip.Is4() {
 		name := reverse(ctx, ip)
 		over(L)
 		if name == "" {
@@ -161,7 +189,7 @@ func hostOf(L *glua.LState) (name string, ips []netip.Addr) {
 	}
 	ips, err := lookupIPs(ctx, socket.Inet, host)
 	over(L)
-	if err != nil || host == "*" {
+	if err != nil {
 		return "", nil
 	}
 	name = host
@@ -218,12 +246,13 @@ func getAddrInfo(L *glua.LState) int {
 // getNameInfo returns the names of a host's addresses, and that of a service.
 func getNameInfo(L *glua.LState) int {
 	host, service := optString(L, 1, ""), optString(L, 2, "")
-	if host == "" && service == "" {
+	hasHost, hasService := L.Get(1) != glua.LNil, L.Get(2) != glua.LNil
+	if !hasHost && !hasService {
 		L.RaiseError("host and serv cannot be both nil")
 	}
 	ctx := background(L)
 	names := L.NewTable()
-	if host != "" {
+	if hasHost {
 		ips, err := lookupIPs(ctx, 0, host)
 		if err != nil {
 			return failed(L, err)
@@ -238,7 +267,7 @@ func getNameInfo(L *glua.LState) int {
 		over(L)
 	}
 	L.Push(names)
-	if service == "" {
+	if !hasService {
 		return 1
 	}
 	port, err := lookupPort(ctx, socket.Stream, service)

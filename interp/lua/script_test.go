@@ -17,6 +17,7 @@ var update = flag.Bool("update", false, "write what LuaSocket prints as what is 
 func TestScripts(t *testing.T) {
 	for _, name := range scripts(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
+			needs(t, name)
 			want, err := os.ReadFile(name + ".out")
 			require.NoError(t, err)
 			s := newScript(t)
@@ -29,6 +30,7 @@ func TestScripts(t *testing.T) {
 func TestScriptsInContext(t *testing.T) {
 	for _, name := range scripts(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
+			needs(t, name)
 			want, err := os.ReadFile(name + ".out")
 			require.NoError(t, err)
 			s := newScript(t)
@@ -44,6 +46,7 @@ func TestScriptsOnLuaSocket(t *testing.T) {
 	for _, name := range scripts(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			t.Parallel()
+			needs(t, name)
 			got, err := oracle(t, name+".lua")
 			require.NoError(t, err)
 			if *update {

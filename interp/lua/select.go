@@ -67,6 +67,7 @@ func (w *watch) Buffered() int { return 0 }
 func (m *module) selectSockets(L *glua.LState) int {
 	toRead, toWrite := listArgument(L, 1), listArgument(L, 2)
 	timeout := duration(float64(optNumber(L, 3, -1)))
+	m.weak.idle(L)
 	s := &m.waits
 	s.begin()
 	defer s.end()

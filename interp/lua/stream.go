@@ -255,9 +255,9 @@ func receivePattern(L *glua.LState) (pattern byte, wanted int) {
 	case glua.LNumber:
 	case glua.LString:
 		switch { // behind a star only the first letter counts: scripts write "*line" and "*all"
-		case v == "l", strings.HasPrefix(string(v), "*l"):
+		case strings.HasPrefix(string(v), "*l"):
 			return 'l', 0
-		case v == "a", strings.HasPrefix(string(v), "*a"):
+		case strings.HasPrefix(string(v), "*a"):
 			return 'a', 0
 		}
 	default:

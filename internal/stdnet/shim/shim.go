@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	. "github.com/seed-2334f180/weir/net" //lint:ignore ST1001 the tests of net are in package net
+	. "github.com/seed-2334f180/weir/net"
 	"golang.org/x/sys/unix"
 )
 

@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	. "github.com/seed-2334f180/weir/net" //lint:ignore ST1001 the tests of net are in package net
+	. "github.com/seed-2334f180/weir/net"
 )
 
 // prepare is what a file of stdnet sets to the tests' own preparation.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/seed-2334f180/weir/internal/race"
 )
 
 // Builder is the name of the Go project's machine that runs the tests: none.
@@ -54,8 +56,14 @@ func SkipFlaky(t testing.TB, issue int) {
 // SkipFlakyNet does nothing: the machines of the Go project need it.
 func SkipFlakyNet(testing.TB) {}
 
-// SkipIfOptimizationOff does nothing: nobody switches it off here.
-func SkipIfOptimizationOff(testing.TB) {}
+// SkipIfOptimizationOff skips a test that counts allocations under the race
+// detector, which makes some.
+func SkipIfOptimizationOff(t testing.TB) {
+	if race.Enabled {
+		t.Helper()
+		t.Skip("skipped: the race detector allocates")
+	}
+}
 
 // CPUIsSlow reports whether the processor is one of the slow kinds.
 func CPUIsSlow() bool { return strings.HasPrefix(runtime.GOARCH, "mips") }

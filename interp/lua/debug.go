@@ -1,0 +1,270 @@
+package lua
+
+import (
+	"context"
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+// The functions of the debug library that must know of pcall's coroutines, or
+// that gopher-lua lacks.
+
+func installDebug(L *glua.LState, p *protection) {
+	library, ok := L.GetGlobal("debug").(*glua.LTable)
+	if !ok || p == nil {
+		return
+	}
+	d := &debugging{protection: p}
+	if f, ok := library.RawGetString("traceback").(*glua.LFunction); ok && f.IsG {
+		d.stackTrace = f.GFunction
+		library.RawSetString("traceback", L.NewFunction(d.traceback))
+	}
+	if f, ok := library.RawGetString("getinfo").(*glua.LFunction); ok && f.IsG {
+		library.RawSetString("getinfo", L.NewFunction(d.getInfo))
+	}
+	library.RawSetString("sethook", L.NewFunction(d.setHook))
+	library.RawSetString("gethook", L.NewFunction(d.getHook))
+}
+
+type debugging struct {
+	*protection
+	stackTrace glua.LGFunction // gopher-lua's traceback
+}
+
+// threadArgument returns the coroutine that may be the first argument, or the
+// running one, and how many arguments that takes.
+func threadArgument(L *glua.LState) (th *glua.LState, args int) {
+	if th, ok := L.Get(1).(*glua.LState); ok {
+		return th, 1
+	}
+	return L, 0
+}
+
+// traceback is traceback([thread,] [message [, level]]).
+func (d *debugging) traceback(L *glua.LState) int {
+	th, n := threadArgument(L)
+	message := L.Get(n + 1)
+	if message != glua.LNil && !glua.LVCanConvToString(message) {
+		L.Push(message)
+		return 1
+	}
+	level := 0
+	if th == L {
+		level = 1 // the caller
+	}
+	level = int(optNumber(L, n+2, glua.LNumber(level)))
+	var lines []string
+	if message != glua.LNil {
+		lines = append(lines, message.String())
+	}
+	lines = append(lines, "stack traceback:")
+	lines = append(lines, d.trace(L, th, level)...)
+	L.SetTop(0)
+	L.Push(glua.LString(strings.Join(lines, "\n")))
+	return 1
+}
+
+// trace returns a line for each function that is active in th, from a level on,
+// and in those whose calls of pcall it runs.
+func (d *debugging) trace(L, th *glua.LState, level int) (lines []string) {
+	for {
+		L.SetTop(0)
+		if th == L {
+			L.Push(glua.LNil)
+		} else {
+			L.Push(th)
+		}
+		L.Push(glua.LNumber(level))
+		d.stackTrace(L)
+		text := strings.Split(L.Get(-1).String(), "\n")
+		part := text[1:max(len(text)-1, 1)] // without the heading and "[G]: ?"
+		ours := d.ours(th)
+		if ours && len(part) > 0 {
+			part = part[:len(part)-1] // its main function
+		}
+		for _, line := range part {
+			switch {
+			case !strings.HasPrefix(line, "\t"+protectChunk+":"):
+				if th != L.G.MainThread {
+					line = coroutineName.Replace(line)
+				}
+				lines = append(lines, line)
+			case len(lines) > 0: // pcall, in place of the function in Go that it has called
+				_, name, _ := strings.Cut(line, " in ")
+				lines[len(lines)-1] = "\t[G]: in " + name
+			}
+		}
+		if !ours || th.Parent == nil {
+			return lines
+		}
+		th, level = th.Parent, 0
+	}
+}
+
+// coroutineName mends what gopher-lua calls the main function of a coroutine.
+var coroutineName = strings.NewReplacer("in main chunk", "in coroutine", "in corountine", "in coroutine")
+
+// getInfo is getinfo([thread,] function or level [, what]). A level counts the
+// functions of a coroutine, and behind pcall those of its caller.
+func (d *debugging) getInfo(L *glua.LState) int {
+	th, n := threadArgument(L)
+	what := optString(L, n+2, "nSluf")
+	info := &glua.Debug{}
+	subject := L.Get(n + 1)
+	if f, ok := subject.(*glua.LFunction); ok {
+		what, subject = ">"+what, f
+	} else {
+		at, ok := d.frame(th, int(checkNumber(L, n+1)))
+		if !ok {
+			L.Push(glua.LNil)
+			return 1
+		}
+		info, subject = at, glua.LNil
+	}
+	f, err := L.GetInfo(what, info, subject)
+	if err != nil {
+		L.ArgError(n+2, "invalid option")
+	}
+	fields := L.CreateTable(0, 10)
+	for name, value := range map[string]int{
+		"currentline": info.CurrentLine, "nups": info.NUpvalues,
+		"linedefined": info.LineDefined, "lastlinedefined": info.LastLineDefined,
+	} {
+		fields.RawSetString(name, glua.LNumber(value))
+	}
+	source, kind := "@"+info.Source, info.What
+	if kind == "G" || info.Source == protectChunk {
+		source, kind = "=[G]", "C" // C is what programs look for
+	}
+	fields.RawSetString("source", glua.LString(source))
+	fields.RawSetString("short_src", glua.LString(source[1:]))
+	fields.RawSetString("what", glua.LString(kind))
+	fields.RawSetString("namewhat", glua.LString(""))
+	if info.Name != "" {
+		fields.RawSetString("name", glua.LString(info.Name))
+	}
+	fields.RawSetString("func", f)
+	L.Push(fields)
+	return 1
+}
+
+// frame finds the active function of a level.
+func (d *debugging) frame(th *glua.LState, level int) (*glua.Debug, bool) {
+	if level < 0 {
+		return nil, false
+	}
+	for {
+		if at, ok := th.GetStack(level); ok {
+			return at, true
+		}
+		if !d.ours(th) || th.Parent == nil {
+			return nil, false
+		}
+		depth := 0
+		for ok := true; ok; depth++ {
+			_, ok = th.GetStack(depth + 1)
+		}
+		// The main function of th stands for pcall. In its parent come pcall's
+		// function in Go, pcall, and then the caller.
+		th, level = th.Parent, level-depth+2
+	}
+}
+
+// A hook is the context of a state that has one. gopher-lua asks a context for
+// its channel before each instruction, so that Done can call the hook.
+type hook struct {
+	context.Context // of the state without the hook
+	g               *glua.Global
+	f               *glua.LFunction // nil: none any more
+	mask            string
+	lines           bool
+	count           int          // call f after so many instructions; 0: do not
+	left            int          // instructions before the next call
+	line            int          // the line of the last instruction,
+	function        glua.LValue  // its function,
+	thread          *glua.LState // and its coroutine
+	busy            bool
+}
+
+// setHook is sethook([thread,] hook, mask [, count]). Lines and counts are told,
+// calls and returns are not.
+func (d *debugging) setHook(L *glua.LState) int {
+	th, n := threadArgument(L)
+	inner := th.Context()
+	if h, ok := inner.(*hook); ok {
+		inner = h.Context
+	}
+	if inner == nil {
+		inner = context.Background()
+	}
+	h := &hook{Context: inner, g: L.G}
+	if f, ok := L.Get(n + 1).(*glua.LFunction); ok {
+		h.f, h.mask, h.count = f, L.CheckString(n+2), int(optNumber(L, n+3, 0))
+		if strings.ContainsAny(h.mask, "cr") {
+			L.RaiseError("sethook: a hook for calls or returns is not supported")
+		}
+		h.lines = strings.Contains(h.mask, "l")
+		h.left = h.count
+	}
+	// Without a hook, too: the instruction that runs needs a context. The callers
+	// of pcall are the same coroutine to the program.
+	for th.SetContext(h); th.Parent != nil && d.ours(th); {
+		th = th.Parent
+		th.SetContext(h)
+	}
+	return 0
+}
+
+// getHook returns the hook, its mask and its count.
+func (d *debugging) getHook(L *glua.LState) int {
+	th, _ := threadArgument(L)
+	h, ok := th.Context().(*hook)
+	if !ok || h.f == nil {
+		L.Push(glua.LNil)
+		return 1
+	}
+	L.Push(h.f)
+	L.Push(glua.LString(h.mask))
+	L.Push(glua.LNumber(h.count))
+	return 3
+}
+
+// Done calls the hook when it is time, on the goroutine of the state.
+func (h *hook) Done() <-chan struct{} {
+	if h.f != nil && !h.busy {
+		h.step(h.g.CurrentThread)
+	}
+	return h.Context.Done()
+}
+
+func (h *hook) step(L *glua.LState) {
+	if h.count > 0 {
+		if h.left--; h.left <= 0 {
+			h.left = h.count
+			h.call(L, "count", glua.LNil)
+		}
+	}
+	if !h.lines {
+		return
+	}
+	at, ok := L.GetStack(0)
+	if !ok {
+		return
+	}
+	f, err := L.GetInfo("fl", at, glua.LNil)
+	if err != nil || at.CurrentLine == h.line && f == h.function && L == h.thread {
+		return
+	}
+	h.line, h.function, h.thread = at.CurrentLine, f, L
+	h.call(L, "line", glua.LNumber(at.CurrentLine))
+}
+
+func (h *hook) call(L *glua.LState, event string, line glua.LValue) {
+	h.busy = true
+	defer func() { h.busy = false }() // the hook may raise an error
+	L.Push(h.f)
+	L.Push(glua.LString(event))
+	L.Push(line)
+	L.Call(2, 0)
+}
