@@ -49,7 +49,7 @@ func TestLibrary(t *testing.T) {
 		{`(format-time "%H %l %k %e %u %Z" -3600 "UTC")`, `"23 11 23 31 3 UTC"`}, {"(decode-time 1700000000.5 \"UTC\")", "(20 13 22 14 11 2023 2 0)"}, {`(length (decode-time))`, "8"}, {`(= (string-to-number (format-time "%Y")) (nth 5 (decode-time)))`, "t"},
 		// The system.
 		{`(getenv "WEIR_LISP_TEST_NOTHING")`, "nil"}, {`(stringp (getenv "PATH"))`, "t"}, {`(file-exists-p "/no/such")`, "nil"}, {`(file-exists-p "/")`, "t"}, {"(strerror 111)", `"Connection refused"`},
-		{`(member "127.0.0.1" (lookup-host "localhost"))`, `("127.0.0.1")`}, {`(lookup-host "192.0.2.1")`, `("192.0.2.1")`}, {`(lookup-service "http")`, "80"}, {`(lookup-service "domain" "udp")`, "53"}, {`(list (lookup-service "no-such") *lastsocketerror*)`, `(nil "Servname not supported for ai_socktype")`},
+		{`(member "127.0.0.1" (lookup-host "localhost"))`, `("127.0.0.1")`}, {`(lookup-host "192.0.2.1")`, `("192.0.2.1")`}, {`(lookup-service "http")`, "80"}, {`(lookup-service "domain" "udp")`, "53"}, {`(list (lookup-host "no such host") (lookup-address "x") *lastsocketerror*)`, `(nil nil "Name or service not known")`}, {`(list (lookup-service "no-such") *lastsocketerror*)`, `(nil "Servname not supported for ai_socktype")`},
 	} {
 		t.Run(c.text, func(t *testing.T) { start(t).is(c.want, c.text) })
 	}
