@@ -227,6 +227,9 @@ func complete(block string) string {
 	if strings.HasPrefix(block, "package ") {
 		return strings.Replace(block, "package main", "package code", 1)
 	}
+	if strings.HasPrefix(block, "import ") { // the import alone, which the compiler wants to be used
+		return "package code\n\n" + strings.ReplaceAll(block, "import \"", "import _ \"")
+	}
 	imports := map[string]string{
 		"bufio": "bufio", "bytes": "bytes", "context": "context", "fmt": "fmt", "http": "net/http", "io": "io", "log": "log", "os": "os",
 		"time": "time", "tls": "crypto/tls", "unix": "golang.org/x/sys/unix", "errors": "errors",
