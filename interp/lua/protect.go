@@ -263,6 +263,7 @@ func (p *protection) take(L *glua.LState) (th *glua.LState, pool int) {
 	}
 	th = newThread(L)
 	L.Options, th.Options = options, options
+	th.Options.SkipOpenLibs = true // see ours
 	return th, pool
 }
 
