@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// soon is what a Select gives that must end by itself. One that ends when its
-// time is up, which it looks around at once more, is not meant: it has none.
+// soon returns the result of a Select that must end without a timeout. It has no
+// timeout, because a Select looks once more when its time is up.
 func soon(t testing.TB, result chan error) error {
 	t.Helper()
 	select {
@@ -25,9 +25,9 @@ func soon(t testing.TB, result chan error) error {
 	}
 }
 
-// What another goroutine reads ahead while a Select waits makes the socket
-// readable, also when the kernel has nothing to report: under SO_RCVLOWAT, what
-// is there is no event.
+// If another goroutine reads input ahead while a Select waits, the socket becomes
+// readable, even if the kernel reports no event: with SO_RCVLOWAT it reports none for
+// less input.
 func TestInputReadAheadWakesSelect(t *testing.T) {
 	const text = "xyz"
 	a, peer := weirtest.TCP(t)
@@ -44,7 +44,7 @@ func TestInputReadAheadWakesSelect(t *testing.T) {
 		require.Equal(t, "w", weirSelect(t, a).String())
 		selected := parked(t, a, func() (set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
 		waited := waiting(t, selector, t.Context())
-		settle(t, a) // they have looked, and sleep
+		settle(t, a) // now both have looked, and sleep
 		_, _, err = a.ReadRune()
 		require.NoError(t, err)
 		require.NoError(t, soon(t, selected))
@@ -54,7 +54,7 @@ func TestInputReadAheadWakesSelect(t *testing.T) {
 	}
 }
 
-// A reader reads ahead what the kernel has, in the midst of a look.
+// A reader reads the kernel's input ahead, in the middle of a look.
 type reader struct {
 	*socket.Socket
 	read func()
@@ -69,8 +69,8 @@ func (r *reader) Buffered() int {
 	return n
 }
 
-// Between the look at the buffer and the kernel's answer input may move from
-// the one to the other. It is not overlooked.
+// Input may move from the kernel to the buffer between the look at the buffer and
+// the kernel's answer. Select does not miss it.
 func TestInputReadAheadDuringTheLook(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
 	for _, before := range []bool{false, true} {
@@ -90,8 +90,8 @@ func TestInputReadAheadDuringTheLook(t *testing.T) {
 	}
 }
 
-// A poll, and the last look of a Select whose time is up, are exact: they also
-// see what no loop has taken in yet.
+// A Select that does not wait is exact, and so is the last look of one whose time is
+// up: they see events that no loop has taken in yet.
 func TestLastLookIsExact(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)

@@ -2,22 +2,22 @@ package weir
 
 import "github.com/seed-2334f180/weir/loop"
 
-// Waiters is how many Waits are, or are about to be, asleep.
+// Waiters returns how many calls of Wait sleep, or are about to.
 func (s *Selector) Waiters() int {
 	s.noticed.Lock()
 	defer s.noticed.Unlock()
 	return len(s.gates)
 }
 
-// Queued is how many notices no Wait has looked at yet.
+// Queued returns how many notices no Wait has looked at yet.
 func (s *Selector) Queued() int {
 	s.noticed.Lock()
 	defer s.noticed.Unlock()
 	return len(s.queue)
 }
 
-// LeaveInterruptions puts what was interrupted, and has not told of it, where the
-// next calls of Wait and Select find it.
+// LeaveInterruptions puts gates that were interrupted, and have not reported it, into
+// the pools from which the next calls of Wait and Select take theirs.
 func LeaveInterruptions() {
 	g, c := loop.NewGate(), &call{gate: loop.NewGate()}
 	g.Interrupt()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	weir "github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -37,7 +38,7 @@ func TestSelectOnTimerfd(t *testing.T) {
 func TestSelectOnTerminal(t *testing.T) {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no pseudo-terminals here: %v", err)
+		machine.Missing(t, "there are no pseudo-terminals: %v", err)
 	}
 	defer master.Close()
 	fd := int(master.Fd())
@@ -69,8 +70,8 @@ func TestSelectOnTerminal(t *testing.T) {
 	require.Equal(t, "hello\n", string(buf[:n]))
 }
 
-// A signalfd tells of signals that are blocked in every thread, so they must be
-// when the program starts: the test is its own program.
+// A signalfd reports signals that every thread blocks. They must be blocked when the
+// program starts, so the test runs itself as a program.
 func TestSelectOnSignalfd(t *testing.T) {
 	const inChild = "WEIR_TEST_SIGNALFD"
 	var blocked unix.Sigset_t

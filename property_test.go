@@ -15,13 +15,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// An end is a socket under test and its peer, which is the kernel's alone.
+// An end is a socket under test and its peer, a bare descriptor.
 type end struct {
 	s, peer *socket.Socket
 }
 
-// Whatever is done to the sockets, in whatever way: Select never reports what
-// would wait, and alone with a socket says exactly what poll(2) says.
+// After any sequence of calls, Select never reports a socket on which the call would
+// wait. Of a socket that nobody else uses it says exactly what poll(2) says.
 func TestSelectAgreesWithPoll(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var open []*socket.Socket
@@ -90,7 +90,7 @@ func quickPair(t testing.TB, typ socket.Type) (a, b *socket.Socket) {
 	return a, b
 }
 
-// act does something to the socket, or at its other end. What fails, fails.
+// act does something to the socket or its peer. It ignores errors.
 func (e *end) act(rt *rapid.T) {
 	buf := make([]byte, 4096)
 	size := rapid.SampledFrom([]int{1, 3, 10, 4096}).Draw(rt, "size")
@@ -151,7 +151,7 @@ func (e *end) act(rt *rapid.T) {
 	}
 }
 
-// truth is what poll(2) and the input buffer say of each end.
+// truth returns what poll(2) and the input buffer say about each end.
 type truth [5]bits
 
 func truths(t testing.TB, ends []*end) (all truth) {
@@ -198,8 +198,8 @@ func setOf(ready []weir.Event) (set set) {
 	return set
 }
 
-// Selects, Selectors, blocked readers and writers on the same sockets: every
-// byte arrives, and nobody sleeps through it.
+// Selects, Selectors, blocked readers and writers use the same sockets. Every byte
+// arrives, and every waiting goroutine wakes up.
 func TestStress(t *testing.T) {
 	const conns, messages = 8, 400
 	var all list
@@ -271,8 +271,7 @@ func TestStress(t *testing.T) {
 	rest.Wait()
 }
 
-// With nobody else to take what comes, each wake-up must come to the one Select
-// or Selector that there is.
+// If one Select or Selector alone takes the input, it gets each wake-up.
 func TestNoWakeUpIsLost(t *testing.T) {
 	const rounds = 3000
 	a, peer := quickTCP(t)

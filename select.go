@@ -43,9 +43,12 @@ type Selectable interface {
 
 var _ Selectable = (*socket.Socket)(nil)
 
-// A Set is three lists: what to wait for, or what is ready. Except is for
-// out-of-band data.
-type Set[S Selectable] struct{ Read, Write, Except []S }
+// A Set is three lists: what to wait for, or what is ready.
+type Set[S Selectable] struct {
+	Read   []S // for input, a connection to accept, or the end
+	Write  []S // for room for output
+	Except []S // for out-of-band data
+}
 
 const (
 	readList = iota
@@ -57,13 +60,17 @@ var listNames = [...]string{"read", "write", "except"}
 
 var wants = [...]loop.Interest{loop.Readable, loop.Writable, loop.Exceptional}
 
-// Forever is a timeout that never ends. Every negative timeout means the same.
-const Forever time.Duration = -1
+// Timeouts of Select and of Selector.Wait. All of Weir uses these values: see the
+// table in the documentation of package loop.
+const (
+	NoWait  = loop.NoWait  // 0: return what is ready now
+	Forever = loop.Forever // -1, as every negative timeout: wait without a bound
+)
 
 // Select waits until an entry of one of the lists is ready, and returns all that
 // are ready, in the order of the lists: select(2). An entry that stands in several
-// lists, or several times in one, is reported as often. A timeout of 0 does not
-// wait, and a negative one waits without a bound. With three empty lists Select
+// lists, or several times in one, is reported as often. A timeout of NoWait does
+// not wait, and Forever waits without a bound. With three empty lists Select
 // sleeps. SO_RCVTIMEO and SO_SNDTIMEO have no effect on it.
 //
 // The entries have one type: []*socket.Socket, []*File, or []Selectable for a mix.

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -24,7 +25,7 @@ type list = []weir.Selectable
 
 type set = weir.Set[weir.Selectable]
 
-// bits are what one of select, poll or Select says of a descriptor.
+// bits are what select, poll or Select says about a descriptor.
 type bits struct{ r, w, x bool }
 
 func (b bits) String() string {
@@ -70,7 +71,7 @@ func weirSelect(t testing.TB, s weir.Selectable) (b bits) {
 	return b
 }
 
-// watched has a Select hang on s, so that events come from then on.
+// watched hangs a Select on s, so that the kernel reports events from then on.
 func watched(t testing.TB, s weir.Selectable) {
 	for i := range 3 {
 		var want [3]list
@@ -81,7 +82,7 @@ func watched(t testing.TB, s weir.Selectable) {
 	settle(t, s)
 }
 
-// settle returns when the loop has taken in all events that were there.
+// settle returns when the loop has taken in all events so far.
 func settle(t testing.TB, s weir.Selectable) {
 	for range 2 {
 		done := make(chan struct{})
@@ -107,7 +108,7 @@ func refused(t testing.TB) *socket.Socket {
 	return s
 }
 
-// The rows of the table "select and poll".
+// states are the rows of the table that compares Select with select(2) and poll(2).
 var states = []struct {
 	name string
 	make func(t testing.TB) *socket.Socket
@@ -189,8 +190,8 @@ func udpRefused(t testing.TB) *socket.Socket {
 	return s
 }
 
-// connecting is a socket whose SYN stays without an answer: the listener's
-// queue is full.
+// connecting returns a socket whose SYN gets no answer, because the listener's queue
+// is full.
 func connecting(t testing.TB) *socket.Socket {
 	l := weirtest.Listen(t)
 	require.NoError(t, l.Listen(0))
@@ -205,8 +206,8 @@ func connecting(t testing.TB) *socket.Socket {
 	return nil
 }
 
-// In each state, Select says what select(2) and poll(2) say of the same
-// descriptor: at once, with certain marks, and when it has looked before.
+// In each state, Select says what select(2) and poll(2) say about the same
+// descriptor: for a new socket, with sure marks, and after an earlier look.
 func TestStatesBesideTheKernel(t *testing.T) {
 	for _, c := range states {
 		for _, beforehand := range []bool{false, true} {
@@ -242,7 +243,7 @@ func waitFor(t testing.TB, cond func() bool) {
 	}
 }
 
-// parked starts a Select and returns when it hangs on s.
+// parked starts a Select, and returns when its hook hangs on s.
 func parked(t testing.TB, s weir.Selectable, f func() (set, error)) chan error {
 	before := s.Registration().Observers()
 	result := make(chan error, 1)
@@ -386,12 +387,8 @@ func TestPushedBackCharacterWakesSelect(t *testing.T) {
 }
 
 func TestMoreThan1024Descriptors(t *testing.T) {
-	var limit unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	n := 1200
-	if int(limit.Cur) < 2*n+100 {
-		t.Skip("too few descriptors are allowed")
-	}
+	const n = 1200
+	machine.NeedFiles(t, 2*n+100)
 	var all list
 	var last *socket.Socket
 	for range n {
@@ -475,7 +472,7 @@ func TestNoAllocation(t *testing.T) {
 	selectAllocatesNothing(t, []wrapped{{a}, {b}})
 }
 
-// selectAllocatesNothing selects over two entries of which the second is ready.
+// selectAllocatesNothing selects over two entries. The second is ready.
 func selectAllocatesNothing[S weir.Selectable](t *testing.T, all []S) {
 	want := weir.Set[S]{Read: all, Write: all[1:]}
 	idle := weir.Set[S]{Read: all[:1]}
@@ -514,7 +511,7 @@ func TestSelectKeepsTheType(t *testing.T) {
 	require.ErrorContains(t, err, "read list, index 1")
 }
 
-// A nil context is none, as it is for a socket, and no panic.
+// A nil context means none, as for a socket.
 func TestNilContextIsNone(t *testing.T) {
 	var none context.Context
 	ready, err := weir.SelectContext(none, list(nil), nil, nil, 0)

@@ -62,9 +62,9 @@ type entry struct {
 
 // An Event says what a registered socket or file is ready for.
 type Event struct {
-	What  Selectable
-	Data  any // the data given to Register or Modify
-	Ready Interest
+	What  Selectable // what was registered
+	Data  any        // the data given to Register or Modify
+	Ready Interest   // the conditions that hold, of those that were asked for
 	// Closed reports that What was closed. It is not registered any more. A
 	// Selector reports this once.
 	Closed bool
@@ -223,8 +223,8 @@ func (s *Selector) notice(e *entry, n loop.Notice, by *loop.Loop) {
 
 // Wait waits until something is ready, and returns an Event for everything that
 // is, in no particular order. It overwrites the memory of into for that. A timeout
-// of 0 does not wait, and a negative one waits without a bound. When the timeout
-// ends, the result is empty and there is no error. With a timeout of 0, Wait
+// of NoWait does not wait, and Forever waits without a bound. When the timeout
+// ends, the result is empty and there is no error. With NoWait, Wait
 // reports what the loops have taken in: an event of the last microseconds may
 // appear in the next call.
 //

@@ -21,7 +21,7 @@ func TestSelectorRefuses(t *testing.T) {
 	closed, _ := weirtest.Pair(t, socket.Stream)
 	s, ended := newSelector(t), weir.NewSelector()
 	require.NoError(t, s.Register(closed, weir.Readable, nil))
-	require.NoError(t, closed.Close()) // of which no Wait has told yet
+	require.NoError(t, closed.Close()) // no Wait has reported it yet
 	require.NoError(t, ended.Close())
 	done, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -50,8 +50,7 @@ func TestSelectorRefuses(t *testing.T) {
 	require.Equal(t, 1, s.Len())
 }
 
-// What was ready before is not reported again: not what is unregistered, nor
-// what the caller's slice held.
+// Neither an unregistered entry nor what the caller's slice held is reported.
 func TestSelectorForgetsWhatWasReady(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
 	b, _ := weirtest.Pair(t, socket.Stream)
@@ -72,7 +71,7 @@ func TestSelectorForgetsWhatWasReady(t *testing.T) {
 	require.Equal(t, []weir.Event{{What: b, Ready: weir.Writable}}, ready)
 }
 
-// Events that nobody asks for take no memory, however many there are.
+// Any number of events that no Wait takes uses no memory.
 func TestSelectorQueueIsBounded(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
@@ -87,8 +86,8 @@ func TestSelectorQueueIsBounded(t *testing.T) {
 	require.Equal(t, 1, s.Queued())
 }
 
-// A Selector that is not forgotten keeps nothing of what it does not have any
-// more, whether no Wait has looked at it, or one found it ready or unready.
+// A Selector keeps no reference to an unregistered entry, whether or not a Wait has
+// looked at the entry, and whatever it has found.
 func TestSelectorKeepsNothingBack(t *testing.T) {
 	waits := func(n int) func(*testing.T, *weir.Selector, *socket.Socket) {
 		return func(t *testing.T, s *weir.Selector, a *socket.Socket) {
@@ -135,10 +134,10 @@ func TestSelectorKeepsNothingBack(t *testing.T) {
 	}
 }
 
-// What the kernel is asked about in several ways at once is told in all of them.
+// An entry that is in doubt for several conditions is reported for all that hold.
 func TestSelectorTellsAllThatIsSo(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
-	f, err := weir.Watch(a.Fd()) // of which nothing is certain
+	f, err := weir.Watch(a.Fd()) // no mark of it is sure
 	require.NoError(t, err)
 	defer f.Close()
 	b, _ := weirtest.Pair(t, socket.Stream)
@@ -154,8 +153,7 @@ func TestSelectorTellsAllThatIsSo(t *testing.T) {
 	require.Equal(t, map[weir.Selectable]weir.Interest{f: weir.Readable | weir.Writable, b: weir.Writable}, is)
 }
 
-// Waits that have ended are told of nothing any more, in whatever order they
-// end.
+// Waits that have ended get no notices, in whatever order they end.
 func TestSelectorForgetsItsWaits(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
@@ -178,7 +176,7 @@ func TestSelectorForgetsItsWaits(t *testing.T) {
 	waitFor(t, func() bool { return s.Waiters() == 0 })
 }
 
-// The time of a Wait ends by a loop that something is registered on.
+// The loop of an entry keeps the time of a Wait.
 func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -215,7 +213,7 @@ func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
 	}
 }
 
-// A socket and a view of it are two entries: each is told what it asked for.
+// A socket and a view of it are two entries. Each is reported for its own interest.
 func TestSelectorKeepsTwoHandlesOfASocketApart(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
 	view := a.WithContext(context.Background())

@@ -20,7 +20,7 @@ func newSelector(t testing.TB) *weir.Selector {
 	return s
 }
 
-// poll is what a Selector says now; the loops have taken in all there was.
+// poll returns what a Selector says when the loops have taken in all events.
 func poll(t testing.TB, s *weir.Selector) []weir.Event {
 	t.Helper()
 	got, err := s.Wait(context.Background(), 0, nil)
@@ -96,7 +96,7 @@ type answer struct {
 	err   error
 }
 
-// waiting starts a Wait and returns when it is asleep.
+// waiting starts a Wait, and returns when it sleeps.
 func waiting(t testing.TB, s *weir.Selector, ctx context.Context) chan answer {
 	before := s.Waiters()
 	result := make(chan answer, 1)
@@ -146,8 +146,8 @@ func TestSelectorWaitEnds(t *testing.T) {
 	require.ErrorIs(t, s.Register(a, weir.Readable, nil), unix.EBADF)
 }
 
-// An interruption that a wait has not told of, as something was ready, is not the
-// next one's.
+// If something is ready, a Wait does not report an interruption. The next Wait does
+// not report it, either.
 func TestInterruptionIsForWhoWaits(t *testing.T) {
 	a, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
@@ -161,7 +161,7 @@ func TestInterruptionIsForWhoWaits(t *testing.T) {
 	}
 }
 
-// Input that is read ahead, or pushed back, when the entry is no candidate.
+// Input is read ahead or pushed back while the entry is no candidate.
 func TestSelectorFindsBufferedInput(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)

@@ -4,16 +4,18 @@
 // and the table shows the median of the ratios with the least and the greatest, so that a reader
 // sees how much of a difference is noise.
 //
-//	go run ./bench                             the main table, under a minute
+//	go run ./bench                             echo, and a few cells of ordinary: one to two minutes
 //	go run ./bench -h                          suites, subjects, flags
 //	go run ./bench -suite churn -subjects raw,net,gnet,weir,nbio
-//	go run ./bench -suite all -json all.jsonl   some minutes
+//	go run ./bench -suite all -json all.jsonl  everything: under an hour
 //
 // The packages below this one, from the top down:
 //
 //	suites     what is measured: a table for each question
 //	scripts    the processes of the interp suite: Lua and Lisp
 //	finders    the processes of the select suite: find the ready one of many sockets
+//	together   the process of the oneprocess suite: server and clients in one
+//	web        the processes of the http suite
 //	load       the load generators
 //	subjects   what is compared: the same servers on Weir and on its peers
 //	report     tables for people, JSON lines for programs

@@ -187,7 +187,7 @@ func worksTo(to *[]time.Duration) func(string) error {
 func printHelp(fs *flag.FlagSet, out io.Writer) {
 	fmt.Fprint(out, "Bench measures Weir beside its peers.\n\nusage: go run ./bench [flags]\n\nSuites (-suite):\n")
 	for _, s := range suites.All {
-		fmt.Fprintf(out, "  %-10s %s%s\n", s.Name, s.About, ownSettings(s))
+		fmt.Fprintf(out, "  %-14s %s%s\n", s.Name, s.About, ownSettings(s))
 	}
 	fmt.Fprint(out, "\nSubjects (-subjects):\n")
 	for _, s := range subjects.All {
@@ -195,8 +195,9 @@ func printHelp(fs *flag.FlagSet, out io.Writer) {
 		if s.ByRequest {
 			about += " (only when asked for)"
 		}
-		fmt.Fprintf(out, "  %-10s %s\n", s.Name, about)
+		fmt.Fprintf(out, "  %-14s %s\n", s.Name, about)
 	}
+	fmt.Fprint(out, "Each has one event loop; in ordinary, neighbours, oneprocess, pace and http one for each processor (-procs).\n")
 	fmt.Fprint(out, "\nFlags:\n")
 	fs.SetOutput(out)
 	fs.PrintDefaults()
@@ -221,7 +222,7 @@ func ownSettings(s suites.Suite) string {
 	if settings == nil {
 		return ""
 	}
-	return "\n             " + strings.Join(settings, " ")
+	return "\n                 " + strings.Join(settings, " ")
 }
 
 func joined[T any](list []T) string {

@@ -33,8 +33,9 @@ type seat struct {
 	fds    [2]unix.PollFd
 
 	// Of whoever has the seat:
-	doubt uint // grows with the polls that found nothing
-	skip  uint // waits that do not poll
+	thrift thrift
+	doubt  uint // grows with the polls that found nothing
+	skip   uint // waits that do not poll
 }
 
 // maxSeats bounds the seats of the process, and their descriptors.
@@ -99,6 +100,9 @@ const (
 
 // solo notes which registration the events of a turn were of.
 func (l *Loop) solo(events []poller.Event) {
+	if n := l.restarts.Load(); n != l.restarted {
+		l.restarted, l.streak = n, 0
+	}
 	if len(events) > 1 {
 		l.streak = 0
 		if l.alone.Load() != nobody {
@@ -119,6 +123,13 @@ func (l *Loop) solo(events []poller.Event) {
 	}
 }
 
+// notAlone makes calls wait by way of the loop until as many events as before have
+// been of one registration.
+func (l *Loop) notAlone() {
+	l.alone.Store(nobody)
+	l.restarts.Add(1)
+}
+
 // nobody is no registration's key: a table has fewer slots.
 const nobody = ^uint64(0)
 
@@ -130,27 +141,32 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 		return 0, 0, false, nil, false
 	}
 	defer s.leave()
-	if r.state.Load()&Read.watched() != 0 && !r.unwatch() {
+	if r.state.Load()&Read.watched() != 0 && !r.unwatch(0) {
 		return 0, 0, false, nil, false
 	}
-	if s.skip > 0 {
-		s.skip--
-	} else if got := r.try(s, buf); got.result != unreceived {
-		n, errno, done = got.outcome()
-		return n, errno, done, nil, true
+	if s.thrift.poll() {
+		if got := r.try(s, buf); got.result != unreceived {
+			n, errno, done = got.outcome()
+			return n, errno, done, nil, true
+		}
 	}
 	err = r.blockAlone(c, s, number)
 	return 0, 0, false, err, true
 }
 
-// try repeats the system call for as long as the loop's busy poll takes.
+// try repeats the system call for as long as the loop's busy poll takes, if two in
+// three of the last polls have found something.
 func (r *Blocking) try(s *seat, buf []byte) reception {
 	got := reception{&buf[0], int32(len(buf)), unreceived}
 	most := r.loop.options.BusyPoll
 	if most <= 0 {
 		return got
 	}
-	for start := time.Now(); time.Since(start) < most && r.state.Load()&(stateClosed|Read.interrupted()) == 0; {
+	if s.skip > 0 {
+		s.skip--
+		return got
+	}
+	for start := time.Now(); time.Since(start) < most && r.state.Load()&(stateClosed|Read.interrupted()) == 0 && !r.overdue(Read); {
 		if got.receive(r.fd); got.result != unreceived {
 			s.doubt -= min(s.doubt, 1)
 			return got
@@ -172,6 +188,9 @@ func (r *Blocking) blockAlone(c *Call, s *seat, number int) error {
 	if w.sit(number) {
 		r.pollAlone(s)
 		if !w.rise() {
+			// A call that something else than its input ends, such as the read with
+			// which net/http watches its client, is cheaper by way of the loop.
+			r.loop.notAlone()
 			s.silence() // whoever has taken w off rings
 		} else if !r.withdrawWaiter(w) {
 			return w.sleep() // whoever has taken w off is about to wake it
@@ -183,8 +202,8 @@ func (r *Blocking) blockAlone(c *Call, s *seat, number int) error {
 }
 
 // pollAlone returns when the descriptor is readable or the seat is rung.
-func (r *Blocking) pollAlone(s *seat) {
-	s.fds = [2]unix.PollFd{{Fd: r.fd, Events: unix.POLLIN}, {Fd: s.wakefd, Events: unix.POLLIN}}
+func (r *Registration) pollAlone(s *seat) {
+	s.watch(r.fd)
 	for {
 		_, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 2, 0, 0, 0, 0)
 		if errno != unix.EINTR {
@@ -194,6 +213,57 @@ func (r *Blocking) pollAlone(s *seat) {
 	if s.fds[1].Revents != 0 {
 		s.silence()
 	}
+}
+
+func (s *seat) watch(fd int32) {
+	s.fds = [2]unix.PollFd{{Fd: fd, Events: unix.POLLIN}, {Fd: s.wakefd, Events: unix.POLLIN}}
+}
+
+// Linger waits for input for at most so long if r is the only busy registration of its
+// loop: as a call that waits alone does. It returns true if there is input, and neither
+// an end nor an error. Otherwise it returns false, at once or later, and r's hooks are
+// told of events again, including those that came meanwhile. It is for a goroutine that
+// has served a request and is about to leave r to its hooks: until Linger returns false
+// these are told of nothing. Interrupt and Close do not end a Linger early.
+func (r *Registration) Linger(most time.Duration) (ready bool) {
+	if r.loop.alone.Load() == r.key && r.Use() == nil {
+		if s, _ := takeSeat(); s != nil {
+			ready = r.unwatch(stateObserved) && r.lingerOn(s, most)
+			s.leave()
+			if !ready {
+				r.loop.notAlone() // the requests pause
+			}
+		}
+		r.Done()
+	}
+	return ready || !r.rewatch()
+}
+
+func (r *Registration) lingerOn(s *seat, most time.Duration) (ready bool) {
+	s.watch(r.fd)
+	s.fds[0].Events |= unix.POLLRDHUP
+	busy := time.Duration(0)
+	if s.thrift.poll() {
+		busy = r.loop.options.BusyPoll
+	}
+	var zero unix.Timespec
+	for start := time.Now(); time.Since(start) < busy; {
+		n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+		if n == 1 {
+			return s.fds[0].Revents == unix.POLLIN
+		}
+	}
+	limit := unix.NsecToTimespec(int64(most))
+	n, _, _ := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 1, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	return n == 1 && s.fds[0].Revents == unix.POLLIN
+}
+
+// rewatch undoes unwatch. It returns false if that fails: then nothing would tell the
+// hooks of input.
+func (r *Registration) rewatch() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Load()&stateClosed != 0 || r.interest != 0 || r.hooks == nil || r.watch(Read) == nil
 }
 
 // withdrawWaiter takes w off, for which nothing is to wait any more. It returns false
@@ -206,12 +276,12 @@ func (r *Blocking) withdrawWaiter(w *waiter) bool {
 }
 
 // unwatch takes the descriptor out of the epoll set, unless somebody waits for its
-// events.
-func (r *Blocking) unwatch() bool {
+// events. Observers count only if they are not excepted.
+func (r *Registration) unwatch(except uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.state.Load()
-	if s&(stateClosed|stateObserved|Write.of(parkedBit)) != 0 || r.interest == 0 {
+	if s&(stateClosed|stateObserved|Write.of(parkedBit))&^except != 0 || r.interest == 0 {
 		return r.interest == 0
 	}
 	if r.loop.poller.Delete(int(r.fd)) != nil {

@@ -226,3 +226,61 @@ func TestAloneLosesNothing(t *testing.T) {
 		require.Equal(t, fmt.Sprintf("%05d\n", i), string(got[6*i:6*i+6]))
 	}
 }
+
+// A goroutine that has served a request lingers for the next one, while the hooks hear
+// nothing, and leaves the registration to them afterwards.
+func TestLinger(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	r, peer := register(t, l)
+	hook := &loop.Hook{To: make(observer, 100)}
+	require.NoError(t, hook.Hang(&r.Registration, loop.Readable))
+	defer hook.Unhang()
+	told := hook.To.(observer)
+	require.False(t, r.Linger(time.Hour), "r is not the only busy one, as far as the loop knows")
+
+	r.SetAlone()
+	lingering := make(chan bool)
+	go func() { lingering <- r.Linger(time.Hour) }()
+	waitFor(t, func() bool { return !r.Watched() })
+	unix.Write(peer, []byte("x"))
+	require.True(t, soon(t, lingering))
+	require.False(t, r.Watched(), "the next Linger need not take it out again")
+	require.True(t, r.Linger(time.Hour), "the input is still there")
+	settle(t, l)
+	require.Empty(t, told)
+
+	_, err := unix.Read(r.FD(), make([]byte, 8))
+	require.NoError(t, err)
+	require.False(t, r.Linger(time.Millisecond))
+	require.True(t, r.Watched())
+	require.Zero(t, loop.Seats())
+	unix.Write(peer, []byte("y"))
+	require.Equal(t, loop.NoticeReady, soon(t, told))
+}
+
+// What comes between the end of a Linger and the watch that follows is told.
+func TestLingerLosesNothing(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{BusyPoll: loop.NoBusyPoll})
+	r, peer := register(t, l)
+	hook := &loop.Hook{To: make(observer, 1000)}
+	require.NoError(t, hook.Hang(&r.Registration, loop.Readable))
+	defer hook.Unhang()
+	told := hook.To.(observer)
+	buf := make([]byte, 8)
+	for i := range 500 {
+		r.SetAlone()
+		go func() {
+			time.Sleep(time.Duration(i%50) * 4 * time.Microsecond) // so that they meet in all ways
+			unix.Write(peer, []byte("x"))
+		}()
+		if !r.Linger(100 * time.Microsecond) {
+			require.Equal(t, loop.NoticeReady, soon(t, told))
+		}
+		waitFor(t, func() bool { n, _ := unix.Read(r.FD(), buf); return n == 1 })
+		for len(told) > 0 {
+			<-told
+		}
+	}
+}

@@ -295,7 +295,7 @@ func TestNowIsOfTheTurn(t *testing.T) {
 func TestSpawnedThatBlocks(t *testing.T) {
 	l := handlerLoop(t)
 	running, leave := make(chan struct{}), make(chan struct{})
-	l.Spawn(func() { close(running); <-leave })
+	l.Spawn(runs(func() { close(running); <-leave }))
 	<-running
 	defer close(leave)
 	require.Zero(t, l.Backlog())

@@ -20,7 +20,7 @@ type Observer interface {
 // tells the observers, too. A Hook may be hung again after Unhang. Its methods are
 // for one goroutine at a time.
 type Hook struct {
-	To   Observer
+	To   Observer // set it before Hang
 	want Interest
 	reg  *Registration
 	next *Hook

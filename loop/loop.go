@@ -34,8 +34,8 @@ type Loop struct {
 	// run since.
 	backlog atomic.Int64
 
-	// spawned counts the goroutines that Spawn has started since the loop last
-	// yielded to them.
+	// spawned counts the goroutines that Spawn has started or woken since the loop
+	// last yielded to them.
 	spawned atomic.Int32
 
 	// asleep is set while the loop is in the poller's Wait or about to call it: only
@@ -46,7 +46,8 @@ type Loop struct {
 	waits atomic.Uint64
 
 	// alone is the key of the only registration that has had events lately, or nobody.
-	alone atomic.Uint64
+	alone    atomic.Uint64
+	restarts atomic.Uint32 // counts the calls of notAlone
 
 	// work says that there may be tasks or pokes, or that the loop is being closed.
 	// So a turn without any of these takes no lock to find out. It is set under the
@@ -59,6 +60,7 @@ type Loop struct {
 	tasks   []func()
 	running []func() // taken from tasks, and put off for the next turn
 	poked   []uint64 // keys of registrations whose handlers are to be called
+	atEnd   []func() // to be called at the end of the turn
 	closed  bool
 
 	timerMu   sync.Mutex // guards the next four; may be taken under a Registration's lock
@@ -68,16 +70,21 @@ type Loop struct {
 	gatesOpen bool   // the loop is closed: nobody may sleep in a gate of it
 
 	// What follows is for the loop's goroutine: the buffers of one turn.
-	events  []poller.Event
-	batch   []*Registration
-	expired []*timers.Timer[expirer]
-	spare   []func() // an empty queue, for its memory; guarded by mu
-	taken   []func() // the tasks of this turn; those that were called are nil
-	calling bool     // a handler is being called: see survive
-	more    bool     // due work was left for the next turn
-	lastKey uint64   // of the last event
-	streak  int      // how many events before it had the same key
-	now     int64    // the time of the turn; 0 until Now is called
+	events     []poller.Event
+	batch      []*Registration
+	expired    []*timers.Timer[expirer]
+	spare      []func() // an empty queue, for its memory; guarded by mu
+	atEndSpare []func() // the same of atEnd
+	taken      []func() // the tasks of this turn; those that were called are nil
+	calling    bool     // a handler is being called: see survive
+	more       bool     // due work was left for the next turn
+	lastKey    uint64   // of the last event
+	streak     int      // how many events before it had the same key
+	restarted  uint32   // the restarts that streak takes into account
+	now        int64    // the time of the turn; 0 until Now is called
+
+	workers  workers      // the goroutines of Spawn that are parked
+	expected atomic.Int64 // descriptors on their way to the loop: see Expect
 
 	turns  atomic.Uint64
 	fatal  error
@@ -231,6 +238,9 @@ func (l *Loop) turn() bool {
 	if l.work.Load() {
 		moreTasks, open = l.runTasks()
 	}
+	if l.work.Load() {
+		l.runTurnEnd()
+	}
 	l.more = moreTimers || moreTasks
 	if !open && moreTasks {
 		return true // they were posted before the end
@@ -339,6 +349,7 @@ func (l *Loop) release() {
 		}
 	}
 	l.openGates()
+	l.workers.close()
 	if err := l.poller.Close(); l.fatal == nil {
 		l.fatal = err
 	}

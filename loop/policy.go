@@ -23,12 +23,13 @@ func RoundRobin() Policy {
 }
 
 // LeastRegistered returns a Policy that takes the loop with the fewest
-// registrations: connections, listeners and all else that is on it.
+// registrations: connections, listeners and all else that is on it, and what
+// Loop.Expect has told it to expect.
 func LeastRegistered() Policy {
 	return func(loops []*Loop, _ netip.Addr) *Loop {
-		best, fewest := loops[0], loops[0].Registered()
+		best, fewest := loops[0], loops[0].load()
 		for _, l := range loops[1:] {
-			if n := l.Registered(); n < fewest {
+			if n := l.load(); n < fewest {
 				best, fewest = l, n
 			}
 		}

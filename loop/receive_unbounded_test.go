@@ -119,7 +119,9 @@ func TestNothingIsLostAsReceiveBegins(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 300 {
-				r, _ := register(t, l)
+				fd, peer := stream(t)
+				r := new(loop.Blocking)
+				require.NoError(t, l.Register(&r.Registration, fd, loop.DropWritable))
 				require.NoError(t, r.Watch())
 				began, result := make(chan struct{}), make(chan error, 1)
 				go func() {
@@ -141,6 +143,7 @@ func TestNothingIsLostAsReceiveBegins(t *testing.T) {
 				test.end(r)
 				require.Equal(t, test.want, soon(t, result))
 				r.Close()
+				unix.Close(peer)
 			}
 		})
 	}

@@ -48,6 +48,7 @@ type Registration struct {
 	deadline int64                  // when timer expires; 0 if it is not scheduled
 	queue    [2]ring                // the calls that wait for the turn
 	timer    timers.Timer[expirer]
+	gone     chan struct{} // closed when the descriptor is, for a CloseWait that waits; else nil
 
 	handler  *Handler         // serves it, if not nil
 	hooks    *Hook            // a list
@@ -123,9 +124,12 @@ func (r *Registration) release() {
 		// call can begin.
 		if r.aside && lingers(int(r.fd)) {
 			go unix.Close(int(r.fd))
-			return
+		} else {
+			unix.Close(int(r.fd))
 		}
-		unix.Close(int(r.fd))
+		if r.gone != nil { // set before the closed bit, or never
+			close(r.gone)
+		}
 	}
 }
 
@@ -161,6 +165,34 @@ func (r *Registration) Close() error { return r.shut(ErrClosed, false) }
 // Abandon is Close that never waits, whatever SO_LINGER says.
 func (r *Blocking) Abandon() error { return r.shut(ErrClosed, true) }
 
+// CloseWait is Close that returns only when every call in progress has ended, and
+// the descriptor is closed: what it was bound to is free then. A call in progress
+// must not make it, because it would wait for itself. A second CloseWait, and one
+// after Close, returns at once.
+func (r *Blocking) CloseWait() error {
+	r.mu.Lock()
+	for {
+		s := r.state.Load()
+		if s&stateClosed != 0 {
+			defer r.mu.Unlock()
+			return r.closedFor()
+		}
+		if s&callsMask != oneCall && r.gone == nil {
+			r.gone = make(chan struct{})
+		}
+		// No call can have begun since, or the exchange would fail.
+		if r.state.CompareAndSwap(s, s|stateClosed) {
+			break
+		}
+	}
+	gone := r.gone
+	r.finish(ErrClosed, false)
+	if gone != nil {
+		<-gone
+	}
+	return nil
+}
+
 func (r *Registration) shut(reason error, aside bool) error {
 	// The bit is set under the lock, so that a call that sees it learns from why
 	// who has closed the Registration.
@@ -169,10 +201,16 @@ func (r *Registration) shut(reason error, aside bool) error {
 		defer r.mu.Unlock()
 		return r.closedFor()
 	}
+	r.finish(reason, aside)
+	return nil
+}
+
+// finish does what follows when the closed bit was set. The caller holds the
+// lock, which finish releases.
+func (r *Registration) finish(reason error, aside bool) {
 	r.aside = aside || r.handler != nil
 	r.withdraw(reason)
 	r.release()
-	return nil
 }
 
 // Release closes r without closing the descriptor, which becomes the caller's.

@@ -16,13 +16,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair returns the two ends of a non-blocking stream. The test gives the first to a
-// registration; the second is closed when the test ends.
-func pair(t *testing.T) (mine, peer int) {
+// stream returns the two ends of a non-blocking stream. The test gives the first to a
+// registration, and closes the second.
+func stream(t *testing.T) (mine, peer int) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
-	t.Cleanup(func() { unix.Close(fds[1]) })
 	return fds[0], fds[1]
+}
+
+// pair is stream for a test with few of them: it closes the second end when the test
+// ends.
+func pair(t *testing.T) (mine, peer int) {
+	mine, peer = stream(t)
+	t.Cleanup(func() { unix.Close(peer) })
+	return mine, peer
 }
 
 func register(t *testing.T, l *loop.Loop) (r *loop.Blocking, peer int) {
@@ -164,6 +171,35 @@ func TestCloseWakesAllWaiters(t *testing.T) {
 		require.NoError(t, err)
 		require.Zero(t, n, "the descriptor is closed: its peer reads the end")
 		require.Zero(t, l.Registered())
+	})
+}
+
+// CloseWait returns when the last call has ended and the descriptor is closed.
+func TestCloseWaitReturnsWhenTheDescriptorIsClosed(t *testing.T) {
+	onBoth(t, func(t *testing.T, l *loop.Loop) {
+		r, peer := register(t, l)
+		waiting := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
+		require.NoError(t, r.Use())
+		closed := make(chan error, 1)
+		go func() { closed <- r.CloseWait() }()
+		require.ErrorIs(t, <-waiting, loop.ErrClosed)
+		require.ErrorIs(t, r.CloseWait(), loop.ErrClosed, "a second one does not wait")
+		_, err := unix.Read(peer, make([]byte, 1))
+		require.ErrorIs(t, err, unix.EAGAIN, "it is still open")
+		select {
+		case <-closed:
+			t.Fatal("CloseWait has returned during a call")
+		default:
+		}
+		r.Done()
+		require.NoError(t, <-closed)
+		n, err := unix.Read(peer, make([]byte, 1))
+		require.NoError(t, err)
+		require.Zero(t, n)
+
+		idle, _ := register(t, l)
+		require.NoError(t, idle.CloseWait())
+		require.ErrorIs(t, idle.Close(), loop.ErrClosed)
 	})
 }
 

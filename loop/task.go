@@ -60,25 +60,9 @@ func (l *Loop) runTasks() (more, open bool) {
 	if len(l.running) == 0 && cap(now) <= keepTasks {
 		l.spare = now[:0] // the memory of a burst is not kept
 	}
-	left := len(l.running)+len(l.tasks) > 0
-	l.work.Store(left || len(l.poked) > 0 || l.closed)
-	return left, open
+	l.work.Store(l.hasWork())
+	return len(l.running)+len(l.tasks) > 0, open
 }
 
 // keepTasks is the capacity of a task queue whose memory is used again.
 const keepTasks = 1024
-
-// spawnsAtOnce is how many goroutines the loop starts before it yields to them. Most
-// of them end soon, and the next ones then reuse their stacks.
-const spawnsAtOnce = 32
-
-// Spawn starts a goroutine for work that the loop has found. The loop yields to it
-// before it sleeps. A panic of f is not recovered.
-func (l *Loop) Spawn(f func()) {
-	l.spawned.Add(1)
-	l.backlog.Add(1)
-	go func() {
-		l.backlog.Add(-1)
-		f()
-	}()
-}

@@ -39,7 +39,9 @@ type Call struct {
 // CancelError is the error of a call that its context has ended. The cause comes
 // from the program and may be any error, even an errno; the type tells it from an
 // error of the kernel or of the loop.
-type CancelError struct{ Cause error }
+type CancelError struct {
+	Cause error // context.Cause of the context
+}
 
 // Error returns the cause's text.
 func (e *CancelError) Error() string { return e.Cause.Error() }

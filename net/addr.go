@@ -2,98 +2,16 @@ package net
 
 import (
 	"cmp"
-	"context"
 	"net"
 	"net/netip"
-	"os"
-	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
 )
 
-// A transport is what the name of one of net's networks means.
-type transport struct {
-	network string // as it was given
-	typ     socket.Type
-	unix    bool
-	only    socket.Family // of the networks with a 4 or 6 behind; else 0
-}
-
-var transports = []transport{
-	{"tcp", socket.Stream, false, 0},
-	{"tcp4", socket.Stream, false, socket.Inet},
-	{"tcp6", socket.Stream, false, socket.Inet6},
-	{"udp", socket.Dgram, false, 0},
-	{"udp4", socket.Dgram, false, socket.Inet},
-	{"udp6", socket.Dgram, false, socket.Inet6},
-	{"unix", socket.Stream, true, socket.Unix},
-	{"unixgram", socket.Dgram, true, socket.Unix},
-	{"unixpacket", socket.SeqPacket, true, socket.Unix},
-}
-
-func parseNetwork(network string) (transport, error) {
-	i := slices.IndexFunc(transports, func(t transport) bool { return t.network == network })
-	if i < 0 {
-		return transport{network: network}, net.UnknownNetworkError(network)
-	}
-	return transports[i], nil
-}
-
-func (t transport) tcp() bool { return t.typ == socket.Stream && !t.unix }
-
-// suffix is what the resolver's networks have behind "ip".
-func (t transport) suffix() string {
-	switch t.only {
-	case socket.Inet:
-		return "4"
-	case socket.Inet6:
-		return "6"
-	}
-	return ""
-}
-
-// allows reports whether an address is one of the network's.
-func (t transport) allows(ip netip.Addr) bool {
-	return t.only == 0 || ip.Unmap().Is4() == (t.only == socket.Inet)
-}
-
-// split takes an address apart, and looks up the port.
-func (t transport) split(ctx context.Context, r *net.Resolver, address string) (host string, port uint16, err error) {
-	host, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", 0, err
-	}
-	n, err := r.LookupPort(ctx, t.network, service)
-	return host, uint16(n), err
-}
-
-// literal is the address that a host is in figures, if it is one. An empty
-// host is none.
-func (t transport) literal(host string) (ip netip.Addr, ok bool, err error) {
-	if ip, err = netip.ParseAddr(host); err != nil {
-		return netip.Addr{}, false, nil
-	}
-	if t.only == socket.Inet && ip == netip.IPv6Unspecified() {
-		ip = netip.IPv4Unspecified() // all addresses, in whatever notation
-	}
-	if !t.allows(ip) {
-		return ip, true, t.unsuitable(host)
-	}
-	return ip.Unmap(), true, nil
-}
-
-func (t transport) unsuitable(host string) error {
-	return &net.AddrError{Err: "no suitable address found for " + t.network, Addr: host}
-}
-
-func unmapped(ips []netip.Addr) []netip.Addr {
-	for i := range ips {
-		ips[i] = ips[i].Unmap() // the resolver gives IPv4 addresses in either form
-	}
-	return ips
-}
-
-// networkOf is the name that package net would have for a socket.
+// networkOf returns the name that net has for the network of a socket.
 func networkOf(s *socket.Socket) string {
 	switch s.Family() {
 	case socket.Inet, socket.Inet6:
@@ -116,12 +34,9 @@ func networkOf(s *socket.Socket) string {
 	return s.Family().String()
 }
 
-// netAddr is an address of a socket in package net's type for it. One that net
-// does not know stays as it is; no address is nil.
+// netAddr returns an address of a socket in net's type for it; nil for none.
 func netAddr(s *socket.Socket, a socket.Addr) net.Addr {
 	switch a.Family() {
-	case 0:
-		return nil
 	case socket.Inet, socket.Inet6:
 		switch s.Type() {
 		case socket.Stream:
@@ -132,58 +47,137 @@ func netAddr(s *socket.Socket, a socket.Addr) net.Addr {
 		ip := a.AddrPort().Addr()
 		return &net.IPAddr{IP: ip.AsSlice(), Zone: ip.Zone()}
 	case socket.Unix:
-		// One without a name is an abstract one without characters to net.
+		// net shows an address without a name as an abstract one without characters.
 		return &net.UnixAddr{Name: cmp.Or(a.Host(), "@"), Net: networkOf(s)}
 	}
-	return a
+	return nil
 }
 
-// socketAddr is an address of package net, or of this module, for sockets of a
-// family. The nil IP address is the unspecified one.
-func socketAddr(family socket.Family, a net.Addr) (socket.Addr, error) {
+// An inetAddr has the fields that TCPAddr, UDPAddr and IPAddr share.
+type inetAddr struct {
+	ip   net.IP
+	port int
+	zone string
+}
+
+func inetOf(a net.Addr) inetAddr {
 	switch a := a.(type) {
-	case socket.Addr:
-		return a, nil
-	case *net.UnixAddr:
-		if a == nil {
-			return socket.Addr{}, errNoAddress
-		}
-		return socket.UnixAddr(a.Name), nil
-	case interface{ AddrPort() netip.AddrPort }: // *net.TCPAddr, *net.UDPAddr
-		return ipAddr(family, a.AddrPort())
+	case *net.TCPAddr:
+		return inetAddr{a.IP, a.Port, a.Zone}
+	case *net.UDPAddr:
+		return inetAddr{a.IP, a.Port, a.Zone}
+	case *net.IPAddr:
+		return inetAddr{a.IP, 0, a.Zone}
 	}
-	if a == nil {
-		return socket.Addr{}, errNoAddress
-	}
-	return socket.Addr{}, &net.AddrError{Err: "not an address of family " + family.String(), Addr: a.Network() + " " + a.String()}
+	return inetAddr{}
 }
 
-var errNoAddress = &net.AddrError{Err: "an address is needed", Addr: "<nil>"}
+// v4 reports whether an IPv4 socket can use the address. It can use an absent one.
+func (a inetAddr) v4() bool { return len(a.ip) <= net.IPv4len || a.ip.To4() != nil }
 
-// ipAddr is an IP address in a family's form: a dual-stack socket knows IPv4
-// addresses as IPv6 ones.
-func ipAddr(family socket.Family, to netip.AddrPort) (socket.Addr, error) {
-	ip := to.Addr().Unmap()
+// matches reports whether the address has the family of ip.
+func (a inetAddr) matches(ip netip.Addr) bool {
+	own, ok := netip.AddrFromSlice(a.ip)
+	return ok && own.Unmap().Is4() == ip.Unmap().Is4()
+}
+
+func (a inetAddr) wildcard() bool { return a.ip == nil || a.ip.IsUnspecified() }
+
+// in returns the address in the form for a socket of a family: an IPv6 socket needs
+// the mapped form of an IPv4 address. An absent IP address becomes the unspecified
+// one. A port outside 0 to 65535 is EINVAL.
+func (a inetAddr) in(family socket.Family) (socket.Addr, error) {
+	var ip netip.Addr
 	switch {
-	case !ip.IsValid() || ip == netip.IPv4Unspecified() && family == socket.Inet6:
-		ip = unspecified(family)
-	case family == socket.Inet && !ip.Is4():
-		return socket.Addr{}, &net.AddrError{Err: "not an IPv4 address", Addr: to.String()}
-	case family == socket.Inet6 && ip.Is4():
-		ip = netip.AddrFrom16(ip.As16())
+	case family == socket.Inet && len(a.ip) == 0:
+		ip = netip.IPv4Unspecified()
+	case family == socket.Inet:
+		ip4 := a.ip.To4()
+		if ip4 == nil {
+			return socket.Addr{}, &net.AddrError{Err: "non-IPv4 address", Addr: a.ip.String()}
+		}
+		ip = netip.AddrFrom4([4]byte(ip4))
+	case len(a.ip) == 0, a.ip.Equal(net.IPv4zero):
+		ip = netip.IPv6Unspecified().WithZone(zoneText(a.zone))
+	default:
+		ip6 := a.ip.To16()
+		if ip6 == nil {
+			return socket.Addr{}, &net.AddrError{Err: "non-IPv6 address", Addr: a.ip.String()}
+		}
+		ip = netip.AddrFrom16([16]byte(ip6)).WithZone(zoneText(a.zone))
+	}
+	if a.port < 0 || a.port > 0xFFFF {
+		return socket.Addr{}, syscall.EINVAL
+	}
+	return socket.AddrFrom(netip.AddrPortFrom(ip, uint16(a.port))), nil
+}
+
+// addrPortIn is in for an AddrPort. An invalid IP address is an error.
+func addrPortIn(family socket.Family, to netip.AddrPort) (socket.Addr, error) {
+	ip := to.Addr()
+	switch {
+	case family == socket.Inet && !ip.Is4() && !ip.Is4In6():
+		return socket.Addr{}, &net.AddrError{Err: "non-IPv4 address", Addr: ip.String()}
+	case family == socket.Inet:
+		ip = ip.Unmap()
+	case !ip.IsValid():
+		return socket.Addr{}, &net.AddrError{Err: "non-IPv6 address", Addr: ip.String()}
+	default:
+		zone := ip.Zone()
+		ip = netip.AddrFrom16(ip.As16()).WithZone(zoneText(zone))
 	}
 	return socket.AddrFrom(netip.AddrPortFrom(ip, to.Port())), nil
 }
 
-func unspecified(family socket.Family) netip.Addr {
-	if family == socket.Inet {
-		return netip.IPv4Unspecified()
+// maxPath is the longest name of a unix socket, its NUL byte included: unix(7).
+const maxPath = len(unix.RawSockaddrUnix{}.Path)
+
+// unixIn returns a unix socket's address. A name that is too long is EINVAL.
+func unixIn(a *net.UnixAddr) (socket.Addr, error) {
+	if n := len(a.Name); n > maxPath || n == maxPath && a.Name[0] != '@' && a.Name[0] != 0 {
+		return socket.Addr{}, syscall.EINVAL
 	}
-	return netip.IPv6Unspecified()
+	name := a.Name
+	if name != "" && name[0] != 0 && name[0] != '@' {
+		name, _, _ = strings.Cut(name, "\x00") // the kernel would end it there
+	}
+	return socket.UnixAddr(name), nil
 }
 
-// hasIPv6 reports whether the kernel speaks IPv6.
-func hasIPv6() bool {
-	_, err := os.Stat("/proc/net/if_inet6")
-	return err == nil
+// addrIn returns one of net's addresses for a socket of a family.
+func addrIn(family socket.Family, a net.Addr) (socket.Addr, error) {
+	if a, ok := a.(*net.UnixAddr); ok {
+		return unixIn(a)
+	}
+	return inetOf(a).in(family)
+}
+
+// sockaddrOf returns an address in the form that bind(2) takes.
+func sockaddrOf(a socket.Addr) syscall.Sockaddr {
+	switch a.Family() {
+	case socket.Inet:
+		return &syscall.SockaddrInet4{Port: a.Port(), Addr: a.AddrPort().Addr().As4()}
+	case socket.Inet6:
+		ip := a.AddrPort().Addr()
+		return &syscall.SockaddrInet6{Port: a.Port(), Addr: ip.As16(), ZoneId: zoneIndex(ip.Zone())}
+	}
+	return &syscall.SockaddrUnix{Name: a.Host()}
+}
+
+// addrOf returns an address that a system call has returned. For a family that net
+// does not have it is the zero Addr.
+func addrOf(sa unix.Sockaddr) socket.Addr {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return socket.AddrFrom(netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)))
+	case *unix.SockaddrInet6:
+		ip := netip.AddrFrom16(sa.Addr)
+		if sa.ZoneId != 0 {
+			ip = ip.WithZone(zoneName(sa.ZoneId))
+		}
+		return socket.AddrFrom(netip.AddrPortFrom(ip, uint16(sa.Port)))
+	case *unix.SockaddrUnix:
+		return socket.UnixAddr(sa.Name)
+	}
+	return socket.Addr{}
 }

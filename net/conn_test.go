@@ -351,7 +351,7 @@ func TestOptionsAreThoseOfNet(t *testing.T) {
 	require.Equal(t, 1, option(t, of[1][1], unix.IPPROTO_TCP, unix.TCP_NODELAY))
 	require.Equal(t, 15, option(t, of[1][1], unix.IPPROTO_TCP, unix.TCP_KEEPIDLE))
 
-	c := of[1][0].(*weirnet.NetConn)
+	c := of[1][0].(*weirnet.TCPConn)
 	require.NoError(t, c.SetNoDelay(false))
 	require.Zero(t, option(t, c, unix.IPPROTO_TCP, unix.TCP_NODELAY))
 	require.NoError(t, c.SetKeepAlive(false))
@@ -446,7 +446,8 @@ func TestUnixPathIsUnlinkedAsNetDoes(t *testing.T) {
 	})
 	s := pathSocket(t, filepath.Join(t.TempDir(), "s"))
 	require.NoError(t, s.Listen(1))
-	l := weirnet.NewListener(s)
+	l, err := weirnet.NewListener(s)
+	require.NoError(t, err)
 	require.NoError(t, l.Close())
 	require.FileExists(t, l.Addr().String(), "it is not the Listener's")
 }
@@ -459,7 +460,7 @@ func pathSocket(t *testing.T, path string) *socket.Socket {
 func TestFileIsADuplicate(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		c, s := connPair(t, network)
-		f, err := c.(*weirnet.NetConn).File()
+		f, err := c.(interface{ File() (*os.File, error) }).File()
 		require.NoError(t, err)
 		require.NoError(t, c.Close())
 		_, err = f.Write([]byte("x"))
@@ -468,7 +469,7 @@ func TestFileIsADuplicate(t *testing.T) {
 		got, err := io.ReadAll(s)
 		require.NoError(t, err)
 		require.Equal(t, "x", string(got))
-		_, err = c.(*weirnet.NetConn).File()
+		_, err = c.(interface{ File() (*os.File, error) }).File()
 		require.ErrorIs(t, err, net.ErrClosed)
 	}
 }
@@ -503,9 +504,9 @@ func TestReadFromAndWriteTo(t *testing.T) {
 		"memory":          {func(to net.Conn) (int64, error) { return to.(io.ReaderFrom).ReadFrom(bytes.NewReader(data)) }, data},
 		"buffers":         {func(to net.Conn) (int64, error) { return writeBuffers(to, data) }, data},
 		"net's Buffers":   {func(to net.Conn) (int64, error) { return (&net.Buffers{data[:10], data[10:]}).WriteTo(to) }, data},
-		"socket":          {func(to net.Conn) (int64, error) { return io.Copy(to, conn().(*weirnet.NetConn).Socket()) }, data},
-		"to the socket":   {func(to net.Conn) (int64, error) { return conn().(io.WriterTo).WriteTo(to.(*weirnet.NetConn).Socket()) }, data},
-		"through a plain": {func(to net.Conn) (int64, error) { return conn().(io.WriterTo).WriteTo(struct{ io.Writer }{to}) }, data},
+		"socket":          {func(to net.Conn) (int64, error) { return io.Copy(to, socketOf(conn())) }, data},
+		"to the socket":   {func(to net.Conn) (int64, error) { return io.Copy(socketOf(to), conn()) }, data},
+		"through a plain": {func(to net.Conn) (int64, error) { return io.Copy(struct{ io.Writer }{to}, conn()) }, data},
 	} {
 		t.Run(name, func(t *testing.T) {
 			from, to := connPair(t, "tcp")
@@ -529,12 +530,24 @@ func TestReadFromAndWriteTo(t *testing.T) {
 	}
 }
 
+func socketOf(x any) *socket.Socket {
+	return x.(interface{ Socket() *socket.Socket }).Socket()
+}
+
+func mustConn(s *socket.Socket) net.Conn {
+	c, err := weirnet.NewConn(s)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
 func writeBuffers(to net.Conn, data []byte) (int64, error) {
 	var bufs net.Buffers
 	for i := 0; i < len(data); i += 1000 {
 		bufs = append(bufs, data[i:min(i+1000, len(data))])
 	}
-	n, err := to.(*weirnet.NetConn).WriteBuffers(&bufs)
+	n, err := to.(*weirnet.TCPConn).WriteBuffers(&bufs)
 	if err == nil && len(bufs) != 0 {
 		err = errors.New("buffers are left")
 	}
@@ -550,7 +563,7 @@ func TestWriteBuffersInPart(t *testing.T) {
 	for i := range bufs {
 		bufs[i] = make([]byte, size)
 	}
-	n, err := c.(*weirnet.NetConn).WriteBuffers(&bufs)
+	n, err := c.(*weirnet.TCPConn).WriteBuffers(&bufs)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	left := 0
 	for _, b := range bufs {
@@ -595,4 +608,17 @@ func TestRawConnReadsAndWrites(t *testing.T) {
 	_, err = io.ReadFull(s, buf)
 	require.NoError(t, err)
 	require.Equal(t, "you", string(buf))
+}
+
+// The end of a stream is io.EOF itself, however it is read.
+func TestUnixEndOfStreamIsEOF(t *testing.T) {
+	c, s := connPair(t, "unix")
+	require.NoError(t, s.Close())
+	u := c.(*weirnet.UnixConn)
+	_, _, err := u.ReadFrom(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	_, _, _, _, err = u.ReadMsgUnix(make([]byte, 1), nil)
+	require.Equal(t, io.EOF, err)
+	_, err = u.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
 }

@@ -1,13 +1,10 @@
 package net
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"syscall"
 	"time"
 
@@ -16,49 +13,58 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dial connects to an address: net.Dial over Weir sockets. The networks are
-// "tcp", "udp", each also with a 4 or 6 behind, "unix", "unixgram" and
-// "unixpacket". The result is a *NetConn, or for datagrams a *PacketConn.
+// Dial is net.Dial over Weir sockets. The connection is a *TCPConn, *UDPConn,
+// *UnixConn or *IPConn.
 func Dial(network, address string) (net.Conn, error) {
 	return new(Dialer).Dial(network, address)
 }
 
-// DialTimeout is Dial that takes so long at most, the look-up of the name
+// DialTimeout is Dial that takes the timeout at most, the look-up of the name
 // included; 0 is no bound. Its error then says Timeout.
 func DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
 	return (&Dialer{Timeout: timeout}).Dial(network, address)
 }
 
-// A Dialer says more about how to connect. Its fields are those of net.Dialer
-// with their meanings, and one more; the zero one is that of Dial. It may be used
-// by several goroutines.
+// A Dialer is net.Dialer over Weir sockets, with one field more. The zero one is
+// that of Dial. Several goroutines may use it.
 //
-// The addresses of a TCP host are tried by RFC 8305, Happy Eyeballs Version 2:
-// the two families are looked up at once, and their addresses tried in turn, an
-// IPv6 one first. Each has a head start (FallbackDelay) before the next one,
-// which is over when it fails. The first that connects wins, and the rest are
-// closed before Dial returns. When none does, the error's address is the first
-// one's, and its text names all of them.
+// It tries the addresses of a TCP host by RFC 8305, Happy Eyeballs Version 2,
+// where net follows RFC 6555: it looks the two families up at once, and tries
+// their addresses in turn, an IPv6 one first. Each has a head start
+// (FallbackDelay) before the next one, which is over when it fails. The first
+// that connects wins, and the rest are closed before Dial returns. When none does,
+// the error is the first address's.
 type Dialer struct {
 	// Timeout bounds the time of a Dial, the look-up included; 0 is no bound.
 	Timeout time.Duration
 	// Deadline is when a Dial fails at the latest; the zero time is none.
 	Deadline time.Time
-	// LocalAddr is the address to connect from: a *net.TCPAddr, *net.UDPAddr or
-	// *net.UnixAddr as the network has it. If nil, the kernel chooses.
+	// LocalAddr is the address to connect from: a *net.TCPAddr, *net.UDPAddr,
+	// *net.IPAddr or *net.UnixAddr as the network needs. If nil, the kernel chooses.
 	LocalAddr net.Addr
+	// DualStack has no effect, as in net.
+	//
+	// Deprecated: a negative FallbackDelay switches Happy Eyeballs off.
+	DualStack bool
 	// FallbackDelay is the head start: 0 is 250 ms, and less than 10 ms is 10 ms.
-	// If negative, the addresses are tried one after the other, each until it
-	// fails or all the time is up.
+	// If negative, the addresses are tried one after the other, each for its part
+	// of the time that is left.
 	FallbackDelay time.Duration
-	// KeepAlive is after which idle time the connection is probed: 0 is 15
-	// seconds, negative is never. KeepAliveConfig, if enabled, says it instead.
+	// KeepAlive is the idle time after which the connection is probed: 0 is 15
+	// seconds, negative is never. KeepAliveConfig, if enabled, replaces it.
 	KeepAlive       time.Duration
 	KeepAliveConfig net.KeepAliveConfig
-	// Resolver looks names up; nil is net.DefaultResolver.
+	// Resolver looks names up; nil is DefaultResolver.
 	Resolver *net.Resolver
-	// Control, if not nil, is called with each new socket before it connects, or
-	// is bound. ControlContext, if not nil, is called instead, with the context
+
+	multipath multipath
+
+	// Cancel, if not nil, ends a Dial when it is closed.
+	//
+	// Deprecated: use DialContext.
+	Cancel <-chan struct{}
+	// Control, if not nil, is called with each new socket before it is bound, or
+	// connects. ControlContext, if not nil, is called instead, with the context
 	// given to DialContext.
 	Control        func(network, address string, c syscall.RawConn) error
 	ControlContext func(ctx context.Context, network, address string, c syscall.RawConn) error
@@ -66,240 +72,329 @@ type Dialer struct {
 	Group *loop.Group
 }
 
-// Dial connects, as the function of that name does.
+// MultipathTCP reports whether a Dial for "tcp" tries MPTCP first. It is what
+// net's default is unless SetMultipathTCP was called.
+func (d *Dialer) MultipathTCP() bool { return d.multipath.or(new(net.Dialer).MultipathTCP) }
+
+// SetMultipathTCP sets whether Dial tries MPTCP first.
+func (d *Dialer) SetMultipathTCP(use bool) { d.multipath.set(use) }
+
+// Dial connects, as the function Dial does.
 func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
 
 // DialContext connects, as the function Dial does, until the context is done.
-// Once connected, the context does not matter any more.
+// The context does not matter any more to a connection.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	s, err := d.DialSocket(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	if s.Type() == socket.Dgram {
-		return packetConn(s, network), nil
+	t, _ := parseNetwork(network)
+	return connOf(s, dialed(s, t.network))
+}
+
+// dialed makes the conn of a socket that Dial has opened. The kernel does not
+// call a datagram socket connected whose peer's port is 0.
+func dialed(s *socket.Socket, network string) conn {
+	c := newConn(s, network)
+	if c.remote == nil {
+		c.remote = netAddr(s, s.RemoteAddr())
 	}
-	return netConn(s, network), nil
+	return c
 }
 
 // DialSocket is DialContext for programs that use the socket itself.
 func (d *Dialer) DialSocket(ctx context.Context, network, address string) (*socket.Socket, error) {
-	if ctx == nil {
-		return nil, d.failed(network, nil, errNilContext)
-	}
-	t, err := parseNetwork(network)
+	a, err := d.begin(ctx, network)
 	if err != nil {
-		return nil, d.failed(network, nil, err)
+		return nil, opError("dial", network, nil, nil, err)
 	}
-	if !t.fits(d.LocalAddr) {
-		return nil, d.failed(network, nil, &net.AddrError{Err: "mismatched local address type", Addr: d.LocalAddr.String()})
-	}
-	a := &dial{Dialer: d, transport: t, given: ctx}
-	a.ctx, a.cancel = ctx, func() {}
-	if end := d.end(); !end.IsZero() {
-		a.ctx, a.cancel = context.WithDeadline(ctx, end)
-	}
-	defer a.cancel()
+	defer a.end()
 	return a.run(address)
-}
-
-// end is the earlier of the Dialer's time bounds.
-func (d *Dialer) end() time.Time {
-	end := d.Deadline
-	if d.Timeout != 0 {
-		if timeout := time.Now().Add(d.Timeout); end.IsZero() || timeout.Before(end) {
-			end = timeout
-		}
-	}
-	return end
-}
-
-func (d *Dialer) resolver() *net.Resolver { return cmp.Or(d.Resolver, net.DefaultResolver) }
-
-func (d *Dialer) failed(network string, to net.Addr, err error) error {
-	return &net.OpError{Op: "dial", Net: network, Source: d.LocalAddr, Addr: to, Err: err}
-}
-
-// fits reports whether a local address is one of the network's.
-func (t transport) fits(local net.Addr) bool {
-	switch {
-	case local == nil:
-		return true
-	case t.unix:
-		return local.Network() == t.network
-	}
-	return local.Network() == strings.TrimRight(t.network, "46")
 }
 
 // A dial is one call of a Dialer's.
 type dial struct {
 	*Dialer
 	transport
-	given  context.Context // by the caller
-	ctx    context.Context // the same with the Dialer's time bound
-	cancel func()
+	name  string          // of the network, as it was given
+	local net.Addr        // nil for none
+	given context.Context // by the caller
+	ctx   context.Context // the same with the Dialer's bounds
+	end   func()          // must be called
 }
 
+var errNilContext = errors.New("nil context")
+
+// begin makes a dial.
+func (d *Dialer) begin(ctx context.Context, network string) (*dial, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
+	t, err := parseNetwork(network)
+	if err != nil {
+		return nil, err
+	}
+	a := &dial{Dialer: d, transport: t, name: network, local: bindable(d.LocalAddr), given: ctx}
+	a.ctx, a.end = d.bounded(ctx)
+	return a, nil
+}
+
+// bindable returns a local address, or nil of one that says nothing: a nil
+// pointer, or a unix address without a name.
+func bindable(a net.Addr) net.Addr {
+	none := false
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		none = a == nil
+	case *net.UDPAddr:
+		none = a == nil
+	case *net.IPAddr:
+		none = a == nil
+	case *net.UnixAddr:
+		none = a == nil || a.Name == ""
+	}
+	if none {
+		return nil
+	}
+	return a
+}
+
+// bounded returns the context with the Dialer's bounds: Timeout, Deadline and
+// Cancel.
+func (d *Dialer) bounded(ctx context.Context) (context.Context, func()) {
+	end := d.Deadline
+	if d.Timeout != 0 {
+		if timeout := time.Now().Add(d.Timeout); end.IsZero() || timeout.Before(end) {
+			end = timeout
+		}
+	}
+	cancel := func() {}
+	if !end.IsZero() {
+		ctx, cancel = context.WithDeadline(ctx, end)
+	}
+	if d.Cancel == nil {
+		return ctx, cancel
+	}
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-d.Cancel:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { stop(); cancel() }
+}
+
+func (d *Dialer) resolver() *net.Resolver {
+	if d.Resolver != nil {
+		return d.Resolver
+	}
+	return defaultResolver()
+}
+
+// unresolved returns the error of a dial that has found no address.
+func (d *dial) unresolved(err error) error { return opError("dial", d.name, nil, nil, err) }
+
+// failed returns the error of a dial to an address.
+func (d *dial) failed(to net.Addr, err error) error {
+	return opError("dial", d.name, d.LocalAddr, to, err)
+}
+
+// run connects to an address in net's notation.
 func (d *dial) run(address string) (*socket.Socket, error) {
-	if d.unix {
-		if address == "" {
-			return nil, d.failed(d.network, nil, &net.AddrError{Err: "missing address", Addr: address})
+	if address == "" {
+		return nil, d.unresolved(errMissingAddress)
+	}
+	if err := d.mismatch(); err != nil {
+		return nil, d.unresolved(err)
+	}
+	if d.unix() {
+		return d.inTurn([]net.Addr{&net.UnixAddr{Name: address, Net: d.network}})
+	}
+	if d.tcp() && d.FallbackDelay >= 0 {
+		host, port, err := d.split(d.ctx, d.resolver(), address)
+		if err != nil {
+			return nil, d.unresolved(err)
 		}
-		return d.inTurn([]socket.Addr{socket.UnixAddr(address)})
-	}
-	host, port, err := d.split(d.ctx, d.resolver(), address)
-	if err != nil {
-		return nil, d.failed(d.network, nil, err)
-	}
-	ip, ok, err := d.literal(host)
-	if err != nil {
-		return nil, d.failed(d.network, nil, err)
-	}
-	if host == "" || ok && ip.IsUnspecified() {
-		ip, ok = d.loopback(), true
-	}
-	switch {
-	case ok:
-		return d.inTurn(d.usable([]netip.Addr{ip}, port))
-	case d.tcp():
-		return d.race(host, port)
-	}
-	ips, err := d.resolver().LookupNetIP(d.ctx, "ip"+d.suffix(), host)
-	if err != nil {
-		return nil, d.failed(d.network, nil, err)
-	}
-	return d.inTurn(d.usable(unmapped(ips), port))
-}
-
-// loopback is what no host stands for: the local system.
-func (d *dial) loopback() netip.Addr {
-	if d.only == socket.Inet6 {
-		return netip.IPv6Loopback()
-	}
-	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
-}
-
-// usable is those of the addresses that can be reached from LocalAddr.
-func (d *dial) usable(ips []netip.Addr, port uint16) (to []socket.Addr) {
-	from := d.from().Addr().Unmap()
-	for _, ip := range ips {
-		if !from.IsValid() || from.IsUnspecified() || from.Is4() == ip.Is4() {
-			to = append(to, socket.AddrFrom(netip.AddrPortFrom(ip, port)))
+		if _, err := netip.ParseAddr(host); err != nil && host != "" {
+			return d.race(host, port)
 		}
 	}
-	return to
-}
-
-// from is LocalAddr, if it is an IP address.
-func (d *dial) from() netip.AddrPort {
-	if a, ok := d.LocalAddr.(interface{ AddrPort() netip.AddrPort }); ok {
-		return a.AddrPort()
+	found, err := d.resolve(d.ctx, d.resolver(), address)
+	if err != nil {
+		return nil, d.unresolved(err)
 	}
-	return netip.AddrPort{}
+	to, err := d.usable(found)
+	if err != nil {
+		return nil, d.unresolved(err)
+	}
+	return d.inTurn(to)
 }
 
-// inTurn tries addresses one after the other.
-func (d *dial) inTurn(addrs []socket.Addr) (*socket.Socket, error) {
-	var failures dialErrors
-	for _, to := range addrs {
-		s, err := d.connect(d.ctx, to)
+// mismatch returns an error if LocalAddr is not an address of the network.
+func (d *dial) mismatch() error {
+	if d.LocalAddr == nil {
+		return nil
+	}
+	network := d.base
+	if d.unix() {
+		network = d.network
+	}
+	if d.LocalAddr.Network() == network {
+		return nil
+	}
+	return &net.AddrError{Err: "mismatched local address type", Addr: d.LocalAddr.String()}
+}
+
+// usable returns those of the addresses that can be reached from LocalAddr.
+func (d *dial) usable(found []netip.AddrPort) (to []net.Addr, err error) {
+	from := inetOf(d.local)
+	for _, a := range found {
+		ip := a.Addr()
+		if from.wildcard() || !ip.IsValid() || ip.WithZone("").IsUnspecified() || from.matches(ip) {
+			to = append(to, d.addr(a))
+		}
+	}
+	if len(to) == 0 {
+		return nil, &net.AddrError{Err: errNoSuitable, Addr: d.LocalAddr.String()}
+	}
+	return to, nil
+}
+
+// inTurn tries addresses one after the other. The error is the first one's.
+func (d *dial) inTurn(addrs []net.Addr) (*socket.Socket, error) {
+	var first error
+	for i, to := range addrs {
+		ctx, cancel := part(d.ctx, len(addrs)-i)
+		s, err := d.connect(ctx, to)
+		cancel()
 		if err == nil {
 			return s, nil
 		}
-		failures.add(d.netAddr(to), err)
+		if first == nil {
+			first = err
+		}
+		if d.ctx.Err() != nil {
+			break
+		}
 	}
-	return nil, d.all(failures)
+	return nil, first
+}
+
+// leastPart is the least time that an address gets, if there is so much.
+const leastPart = 2 * time.Second
+
+// part returns a context for the next of several addresses that are left: its
+// time is an equal part of what is left.
+func part(ctx context.Context, left int) (context.Context, context.CancelFunc) {
+	end, bounded := ctx.Deadline()
+	if !bounded || left == 1 {
+		return ctx, func() {}
+	}
+	each := max(time.Until(end)/time.Duration(left), leastPart)
+	return context.WithTimeout(ctx, each)
+}
+
+// connect connects to one address. Its error is a *net.OpError.
+func (d *dial) connect(ctx context.Context, to net.Addr) (*socket.Socket, error) {
+	t := traceOf(d.given)
+	t.connectStart(d.network, to)
+	s, err := d.connectBest(ctx, to)
+	if err != nil {
+		err = d.failed(to, err)
+	}
+	t.connectDone(d.network, to, err)
+	return s, err
+}
+
+func (d *dial) connectBest(ctx context.Context, to net.Addr) (*socket.Socket, error) {
+	if d.tcp() && d.MultipathTCP() {
+		if s, err := d.connectWith(ctx, to, unix.IPPROTO_MPTCP); err == nil {
+			return s, nil
+		}
+	}
+	return d.connectWith(ctx, to, d.proto)
 }
 
 // selfConnects is how many connections to itself a dial takes for bad luck.
 const selfConnects = 3
 
-// connect connects to one address.
-func (d *dial) connect(ctx context.Context, to socket.Addr) (*socket.Socket, error) {
+func (d *dial) connectWith(ctx context.Context, to net.Addr, proto socket.Protocol) (*socket.Socket, error) {
+	failed := syscallError("connect", unix.ECONNREFUSED)
 	for range selfConnects {
-		s, err := d.connectOnce(ctx, to)
+		s, err := d.connectOnce(ctx, to, proto)
+		free := d.tcp() && inetOf(d.local).port == 0
 		if err != nil {
-			return nil, d.cause(err)
+			if free && errors.Is(err, unix.EADDRNOTAVAIL) {
+				failed = cause(ctx, err)
+				continue // the kernel may find another port
+			}
+			return nil, cause(ctx, err)
 		}
 		// A port on which nobody listens may be chosen for the connecting side,
 		// and then TCP connects the socket with itself.
-		if !d.tcp() || d.from().Port() != 0 || s.LocalAddr() != s.RemoteAddr() {
+		if !free || s.LocalAddr().Port() != s.RemoteAddr().Port() || s.LocalAddr() != peerOf(s) {
 			return s, nil
 		}
-		_ = s.SetLinger(0) // or the port would be taken for a minute
+		// Without this the port would be taken for a minute.
+		_ = s.SetLinger(0)
 		s.Close()
 	}
-	return nil, d.cause(&socket.Error{Op: "connect", Errno: unix.ECONNREFUSED})
+	return nil, failed
 }
 
-func (d *dial) connectOnce(ctx context.Context, to socket.Addr) (*socket.Socket, error) {
+func (d *dial) connectOnce(ctx context.Context, to net.Addr, proto socket.Protocol) (*socket.Socket, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	cfg := socket.Config{Group: d.Group, Prepare: func(fd int) error { return d.prepare(fd, to) }}
-	if d.LocalAddr != nil {
-		local, err := socketAddr(to.Family(), d.LocalAddr)
-		if err != nil {
-			return nil, err
-		}
-		cfg.Bind = local
+	s, err := d.opening(to, proto).open()
+	if err != nil || to == nil {
+		return s, err
 	}
-	s, err := cfg.New(to.Family(), d.typ, 0)
+	at, err := addrIn(s.Family(), to)
 	if err != nil {
-		return nil, err
+		s.Close()
+		return nil, syscallError("connect", err)
 	}
 	view := s
 	if ctx.Done() != nil {
 		view = s.WithContext(ctx)
 	}
-	if err := view.ConnectAddr(to); err != nil {
+	if err := view.ConnectAddr(at); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (d *dial) prepare(fd int, to socket.Addr) error {
-	if err := prepare(fd, d.transport, to.Family(), d.only == 0); err != nil {
-		return err
-	}
-	if d.tcp() {
-		if err := prepareTCP(fd, d.KeepAlive, d.KeepAliveConfig); err != nil {
-			return err
+func (d *dial) opening(to net.Addr, proto socket.Protocol) *opening {
+	o := &opening{transport: d.transport, local: d.local, remote: to, control: d.Control, group: d.Group}
+	o.proto = proto
+	if d.ControlContext != nil {
+		o.control = func(network, address string, c syscall.RawConn) error {
+			return d.ControlContext(d.given, network, address, c)
 		}
 	}
-	switch network := controlNetwork(d.transport, to.Family()); {
-	case d.ControlContext != nil:
-		return d.ControlContext(d.given, network, to.String(), bareConn(fd))
-	case d.Control != nil:
-		return d.Control(network, to.String(), bareConn(fd))
+	if d.tcp() {
+		o.prepared = func(fd int) { prepareTCP(fd, d.KeepAlive, d.KeepAliveConfig) }
 	}
-	return nil
+	return o
 }
 
-// cause is why an address failed, in net's words: in particular, that the
+// cause returns why an address failed, in net's words: in particular, that the
 // context ended it.
-func (d *dial) cause(err error) error {
-	if d.ctx.Err() != nil && errors.Is(err, context.Cause(d.ctx)) {
-		return d.ended()
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		return ended(ctx)
 	}
 	return netCause(err)
 }
 
-// ended is the error of an address that the context left no time for.
-func (d *dial) ended() error {
-	return &dialEnded{context.Cause(d.ctx), d.ctx.Err() == context.DeadlineExceeded}
-}
-
-// all is the error of all the failures.
-func (d *dial) all(f dialErrors) error {
-	switch len(f.causes) {
-	case 0:
-		return d.failed(d.network, nil, &net.AddrError{Err: "no address suits the local one", Addr: fmt.Sprint(d.LocalAddr)})
-	case 1:
-		return d.failed(d.network, f.addrs[0], f.causes[0])
-	}
-	return d.failed(d.network, f.addrs[0], &f)
+// ended returns the error of an address that the context left no time for.
+func ended(ctx context.Context) error {
+	return &dialEnded{context.Cause(ctx), ctx.Err() == context.DeadlineExceeded}
 }

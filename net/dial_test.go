@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
@@ -151,7 +152,7 @@ func TestDialFallsBackFromSilence(t *testing.T) {
 	}
 }
 
-// Without a race an address has all the time.
+// Without a race an address has two seconds at least, if there is so much time.
 func TestDialInTurn(t *testing.T) {
 	port := hostsAt(t, map[string]role{"127.0.0.2": swallows, "127.0.0.3": accepts})
 	var tried []string
@@ -163,11 +164,10 @@ func TestDialInTurn(t *testing.T) {
 	_, err := d.Dial("tcp", net.JoinHostPort("slow.test.", port))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.Equal(t, []string{"127.0.0.2:" + port}, tried)
-	require.ErrorContains(t, err, "127.0.0.3:"+port, "which it did not come to")
+	require.ErrorContains(t, err, "127.0.0.2:"+port)
 }
 
-// The families take turns, an IPv6 address first, and the error names all
-// addresses and begins with the first.
+// The families take turns, an IPv6 address first, and the error is the first one's.
 func TestDialInterleavesFamilies(t *testing.T) {
 	var mu sync.Mutex
 	var tried []string
@@ -198,9 +198,6 @@ func TestDialInterleavesFamilies(t *testing.T) {
 			var op *net.OpError
 			require.ErrorAs(t, err, &op)
 			require.Equal(t, tried[0], controlName(op.Addr))
-			for _, a := range tried {
-				require.Contains(t, err.Error(), strings.Fields(a)[1])
-			}
 			require.ElementsMatch(t, want, tried)
 			return slices.Equal(want, tried)
 		}, 20*time.Second, time.Millisecond)
@@ -315,7 +312,7 @@ func TestDialAllRefuse(t *testing.T) {
 	fds, goroutines := openFDs(t), runtime.NumGoroutine()
 	_, err := d.Dial("tcp", net.JoinHostPort("none.test.", port))
 	require.ErrorIs(t, err, unix.ECONNREFUSED)
-	require.Equal(t, fmt.Sprintf("dial tcp 127.0.0.2:%s: connect: connection refused; 127.0.0.3:%[1]s: connect: connection refused", port), err.Error())
+	require.Equal(t, fmt.Sprintf("dial tcp 127.0.0.2:%s: connect: connection refused", port), err.Error())
 	require.False(t, err.(net.Error).Timeout())
 	requireNoneLeft(t, fds, goroutines)
 }
@@ -396,7 +393,6 @@ func TestDialEnds(t *testing.T) {
 				}
 				if name == "several" {
 					require.ErrorContains(t, err, "127.0.0.2:"+port)
-					require.ErrorContains(t, err, "127.0.0.3:"+port)
 				}
 				requireNoneLeft(t, fds, goroutines)
 			})
@@ -404,17 +400,26 @@ func TestDialEnds(t *testing.T) {
 	}
 }
 
+// listenAtOnePort listens at two hosts, at a port that is free at both.
+func listenAtOnePort(t *testing.T, host1, host2 string) (l1, l2 net.Listener) {
+	t.Helper()
+	for {
+		l1, err := weirnet.Listen("tcp", host1+":0")
+		require.NoError(t, err)
+		t.Cleanup(func() { l1.Close() })
+		l2, err := weirnet.Listen("tcp", fmt.Sprint(host2, ":", l1.Addr().(*net.TCPAddr).Port))
+		if err == nil {
+			t.Cleanup(func() { l2.Close() })
+			return l1, l2
+		}
+		require.ErrorIs(t, err, unix.EADDRINUSE)
+	}
+}
+
 // Of attempts that connect at the same moment, all but one are closed.
 func TestDialClosesTheLosers(t *testing.T) {
-	l1, err := weirnet.Listen("tcp", "127.0.0.2:0")
-	require.NoError(t, err)
-	defer l1.Close()
+	l1, l2 := listenAtOnePort(t, "127.0.0.2", "127.0.0.3")
 	port := fmt.Sprint(l1.Addr().(*net.TCPAddr).Port)
-	l2, err := weirnet.Listen("tcp", "127.0.0.3:"+port)
-	if err != nil {
-		t.Skip("the port is taken")
-	}
-	defer l2.Close()
 	var accepted atomic.Int64
 	var ended sync.WaitGroup
 	for _, l := range []net.Listener{l1, l2} {
@@ -508,7 +513,7 @@ func TestDialFromLocalAddress(t *testing.T) {
 		require.ErrorContains(t, err, "mismatched local address type")
 	}
 	_, err := (&weirnet.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}).Dial("tcp", "[::1]:80")
-	require.ErrorContains(t, err, "no address suits the local one")
+	require.ErrorContains(t, err, "no suitable address found")
 }
 
 func TestDialUnixFromAPath(t *testing.T) {
@@ -543,7 +548,7 @@ func TestDialLocalSystem(t *testing.T) {
 	if nettest.SupportsIPv6() {
 		_, err = weirnet.Dial("tcp6", net.JoinHostPort("", port))
 		require.ErrorIs(t, err, unix.ECONNREFUSED)
-		require.ErrorContains(t, err, "[::1]:"+port)
+		require.ErrorContains(t, err, "dial tcp6 :"+port)
 	}
 }
 
@@ -565,7 +570,7 @@ func TestDialNeverConnectsWithItself(t *testing.T) {
 		fds := openFDs(t)
 		_, err = d.Dial("tcp", to.String())
 		if errors.Is(err, unix.ENOPROTOOPT) {
-			t.Skip("the kernel has no IP_LOCAL_PORT_RANGE")
+			machine.Missing(t, "the kernel has no IP_LOCAL_PORT_RANGE")
 		}
 		if errors.Is(err, unix.EADDRNOTAVAIL) {
 			continue // another program was given the port
@@ -678,11 +683,11 @@ func closed(c io.Closer, err error) error {
 func TestNilContextIsAnError(t *testing.T) {
 	var none context.Context
 	_, err := new(weirnet.Dialer).DialContext(none, "tcp", "127.0.0.1:80")
-	require.ErrorContains(t, err, "context is nil")
+	require.ErrorContains(t, err, "nil context")
 	_, err = new(weirnet.ListenConfig).Listen(none, "tcp", "127.0.0.1:0")
-	require.ErrorContains(t, err, "context is nil")
+	require.ErrorContains(t, err, "nil context")
 	_, err = new(weirnet.ListenConfig).ListenPacket(none, "udp", "127.0.0.1:0")
-	require.ErrorContains(t, err, "context is nil")
+	require.ErrorContains(t, err, "nil context")
 }
 
 // A context that is done before anything has begun is an error like any other.
@@ -710,7 +715,7 @@ func TestDialEndsAtAnyMoment(t *testing.T) {
 		if err == nil {
 			require.NoError(t, c.Close())
 		} else {
-			require.True(t, err.(net.Error).Timeout(), "%v", err)
+			require.True(t, err.(net.Error).Timeout() || errors.Is(err, unix.ECONNREFUSED), "%v", err)
 		}
 		require.Zero(t, group.Loops()[0].Registered())
 	}

@@ -5,15 +5,14 @@ import (
 	"errors"
 	"net"
 	"os"
-	"slices"
-	"strings"
+	"syscall"
 
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// netCause is why a call on a socket failed, as it stands in a *net.OpError of
-// package net: net.ErrClosed, os.ErrDeadlineExceeded, or an *os.SyscallError.
-// What net has no error for, such as an interruption, stays a *socket.Error.
+// netCause returns a socket's error in the form that net puts into a *net.OpError:
+// net.ErrClosed, os.ErrDeadlineExceeded, or an *os.SyscallError. An error that net
+// does not have, such as an interruption, stays a *socket.Error.
 func netCause(err error) error {
 	if u, ok := err.(*socket.UnsentError); ok {
 		return &socket.UnsentError{Unsent: u.Unsent, Err: netCause(u.Err)}
@@ -32,8 +31,33 @@ func netCause(err error) error {
 	return e
 }
 
-// A dialEnded is the cause of a dial whose time was up, or that its context
-// ended, in net's words.
+// syscallError returns an errno as the error of the system call op, as net does;
+// every other error, and nil, stays as it is.
+func syscallError(op string, err error) error {
+	if errno, ok := err.(syscall.Errno); ok {
+		return os.NewSyscallError(op, errno)
+	}
+	return err
+}
+
+// opError returns err as a *net.OpError for the operation op.
+func opError(op, network string, source, addr net.Addr, err error) error {
+	return &net.OpError{Op: op, Net: network, Source: source, Addr: addr, Err: netCause(err)}
+}
+
+// optional returns an address as an interface. For a nil pointer that is nil.
+func optional[T any, P interface {
+	*T
+	net.Addr
+}](a P) net.Addr {
+	if a == nil {
+		return nil
+	}
+	return a
+}
+
+// A dialEnded is the error of a dial that its context, or its timeout, has ended. Its
+// text is net's.
 type dialEnded struct {
 	cause   error // the context's, which may be the program's own
 	timeout bool
@@ -55,40 +79,4 @@ func (e *dialEnded) Is(target error) bool {
 		return target == os.ErrDeadlineExceeded || target == context.DeadlineExceeded
 	}
 	return target == context.Canceled
-}
-
-// dialErrors are why each of several addresses failed, in the order of trying;
-// a look-up has none. The first one's is named by the *net.OpError around.
-type dialErrors struct {
-	addrs  []net.Addr
-	causes []error
-}
-
-func (e *dialErrors) add(to net.Addr, err error) {
-	e.addrs, e.causes = append(e.addrs, to), append(e.causes, err)
-}
-
-func (e *dialErrors) Error() string {
-	var b strings.Builder
-	for i, cause := range e.causes {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		if i > 0 && e.addrs[i] != nil {
-			b.WriteString(e.addrs[i].String() + ": ")
-		}
-		b.WriteString(cause.Error())
-	}
-	return b.String()
-}
-
-func (e *dialErrors) Unwrap() []error { return e.causes }
-
-// Timeout reports whether any of them is a timeout: with more time it might have
-// connected.
-func (e *dialErrors) Timeout() bool {
-	return slices.ContainsFunc(e.causes, func(err error) bool {
-		t, ok := err.(interface{ Timeout() bool })
-		return ok && t.Timeout()
-	})
 }

@@ -3,86 +3,48 @@ package net
 import (
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// A PacketConn is a net.PacketConn over a datagram socket: what ListenPacket and
-// Dial return for "udp" and "unixgram". One that Dial connected is a net.Conn,
-// too. Its methods are those of *net.UDPConn and *net.UnixConn, and their errors
-// are *net.OpError as there. For batches and offloads there is its Socket.
-type PacketConn struct{ endpoint }
+// A UDPConn is net.UDPConn over a Weir socket. For batches and offloads there is
+// its Socket.
+type UDPConn struct{ conn }
 
-var (
-	_ net.PacketConn = (*PacketConn)(nil)
-	_ net.Conn       = (*PacketConn)(nil)
-	_ syscall.Conn   = (*PacketConn)(nil)
-)
-
-// NewPacketConn makes a PacketConn of a datagram socket, and leaves its options
-// as they are. Closing it closes the socket.
-func NewPacketConn(s *socket.Socket) *PacketConn { return packetConn(s, networkOf(s)) }
-
-func packetConn(s *socket.Socket, network string) *PacketConn {
-	c := &PacketConn{newEndpoint(s, network)}
-	if !connected(s) { // a socket remembers the last sender, too
-		c.remote = nil
+// ReadFrom implements net.PacketConn.
+func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := c.readFromUDP(b, &net.UDPAddr{})
+	if from == nil {
+		return n, nil, err
 	}
-	return c
+	return n, from, err
 }
 
-func connected(s *socket.Socket) bool {
-	return control(s, func(fd int) error { _, err := unix.Getpeername(fd); return err }) == nil
+// ReadFromUDP is ReadFrom with the address's own type.
+func (c *UDPConn) ReadFromUDP(b []byte) (int, *net.UDPAddr, error) {
+	// The compiler puts this function into its caller, whose stack then has room
+	// for the UDPAddr if it does not live longer.
+	return c.readFromUDP(b, &net.UDPAddr{})
 }
 
-// Read reads one datagram, and loses what of it has no room in b.
-func (c *PacketConn) Read(b []byte) (int, error) {
-	n, err := c.sock.Read(b)
-	if err == nil && len(b) == 0 {
-		return n, c.open("read") // the socket does not look for a closure then
-	}
-	return n, c.was("read", err)
-}
-
-// Write sends one datagram to the peer.
-func (c *PacketConn) Write(b []byte) (int, error) {
-	n, err := c.sock.Write(some(b))
-	return n, c.was("write", err)
-}
-
-// some is b, and not nil, which the kernel would not take.
-func some(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
-
-// ReadFrom reads one datagram and says who sent it: nil if that socket has no
-// name. What of it has no room in b is lost.
-func (c *PacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
-	n, from, err := c.sock.RecvFrom(some(b), 0)
+func (c *UDPConn) readFromUDP(b []byte, addr *net.UDPAddr) (int, *net.UDPAddr, error) {
+	n, from, err := c.ReadFromUDPAddrPort(b)
 	if err != nil {
-		return n, nil, c.failed("read", err)
+		return n, nil, err
 	}
-	return n, netAddr(c.sock, from), nil
-}
-
-// WriteTo sends one datagram to an address: a *net.UDPAddr, a *net.UnixAddr, or
-// a socket.Addr. A connected PacketConn refuses: net.ErrWriteToConnected.
-func (c *PacketConn) WriteTo(b []byte, addr net.Addr) (int, error) {
-	to, err := socketAddr(c.sock.Family(), addr)
-	if err != nil {
-		return 0, c.unsent(addr, err)
-	}
-	return c.sendTo(b, to, addr)
+	*addr = net.UDPAddr{IP: from.Addr().AsSlice(), Port: int(from.Port()), Zone: from.Addr().Zone()}
+	return n, addr, nil
 }
 
 // ReadFromUDPAddrPort is ReadFrom that allocates nothing. An IPv4 sender has an
 // IPv4-mapped address on a socket of both families.
-func (c *PacketConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
+func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
+	if !c.ok() {
+		return 0, netip.AddrPort{}, syscall.EINVAL
+	}
 	n, from, err := c.sock.RecvFrom(some(b), 0)
 	if err != nil {
 		return n, netip.AddrPort{}, c.failed("read", err)
@@ -90,39 +52,9 @@ func (c *PacketConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) 
 	return n, from.AddrPort(), nil
 }
 
-// WriteToUDPAddrPort is WriteTo that allocates nothing.
-func (c *PacketConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error) {
-	to, err := ipAddr(c.sock.Family(), addr)
-	if err != nil {
-		return 0, c.unsent(net.UDPAddrFromAddrPort(addr), err)
-	}
-	return c.sendTo(b, to, nil)
-}
-
-// sendTo sends to an address; in an error it is named as it was given, if that
-// was a net.Addr.
-func (c *PacketConn) sendTo(b []byte, to socket.Addr, given net.Addr) (int, error) {
-	var n int
-	err := error(net.ErrWriteToConnected)
-	if c.remote == nil {
-		n, err = c.sock.SendToAddr(some(b), to, 0)
-	}
-	if err == nil {
-		return n, nil
-	}
-	if given == nil {
-		given = netAddr(c.sock, to)
-	}
-	return n, c.unsent(given, err)
-}
-
-func (c *PacketConn) unsent(to net.Addr, err error) error {
-	return &net.OpError{Op: "write", Net: c.network, Source: c.local, Addr: to, Err: netCause(err)}
-}
-
-// ReadMsgUDP reads one datagram, and its control messages into oob: recvmsg(2),
-// whose flags it returns.
-func (c *PacketConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
+// ReadMsgUDP receives a datagram and, into oob, its control messages:
+// recvmsg(2), whose flags it returns.
+func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
 	n, oobn, flags, from, err := c.ReadMsgUDPAddrPort(b, oob)
 	if from.IsValid() {
 		addr = net.UDPAddrFromAddrPort(from)
@@ -130,38 +62,200 @@ func (c *PacketConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UD
 	return n, oobn, flags, addr, err
 }
 
-// ReadMsgUDPAddrPort is ReadMsgUDP with another type of address.
-func (c *PacketConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error) {
-	m := socket.Message{Buffers: [][]byte{b}, Control: oob}
-	n, err = c.sock.RecvMsg(&m, 0)
-	return n, m.ControlLen, m.Flags, m.Addr.AddrPort(), c.was("read", err)
+// ReadMsgUDPAddrPort is ReadMsgUDP that allocates nothing.
+func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error) {
+	if !c.ok() {
+		return 0, 0, 0, netip.AddrPort{}, syscall.EINVAL
+	}
+	n, oobn, flags, from, err := c.readMsg(b, oob)
+	return n, oobn, flags, from.AddrPort(), c.wrap("read", err)
 }
 
-// WriteMsgUDP sends one datagram with control messages: sendmsg(2). The address
-// is nil if, and only if, the PacketConn is connected.
-func (c *PacketConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
-	if addr == nil {
-		return c.WriteMsgUDPAddrPort(b, oob, netip.AddrPort{})
+// WriteTo implements net.PacketConn. An address that is no *net.UDPAddr is
+// EINVAL; net.ErrWriteToConnected is the error of a connected socket.
+func (c *UDPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
 	}
-	return c.WriteMsgUDPAddrPort(b, oob, addr.AddrPort())
+	a, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return 0, opError("write", c.network, c.local, addr, syscall.EINVAL)
+	}
+	return c.WriteToUDP(b, a)
 }
 
-// WriteMsgUDPAddrPort is WriteMsgUDP with another type of address, whose zero
-// value stands for nil.
-func (c *PacketConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error) {
-	m := socket.Message{Buffers: [][]byte{b}, Control: oob}
-	var to net.Addr = c.remote
-	if addr.IsValid() {
-		to = net.UDPAddrFromAddrPort(addr)
-		if m.Addr, err = ipAddr(c.sock.Family(), addr); err == nil && c.remote != nil {
-			err = net.ErrWriteToConnected
-		}
+// WriteToUDP is WriteTo with the address's own type.
+func (c *UDPConn) WriteToUDP(b []byte, addr *net.UDPAddr) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
 	}
+	to, err := c.to(addr, "sendto")
+	n := 0
 	if err == nil {
-		n, err = c.sock.SendMsg(&m, 0)
+		n, err = c.sock.SendToAddr(some(b), to, 0)
 	}
 	if err != nil {
-		return n, 0, c.unsent(to, err)
+		err = opError("write", c.network, c.local, optional(addr), err)
+	}
+	return n, err
+}
+
+// to returns the address to send to by the system call op.
+func (c *UDPConn) to(addr *net.UDPAddr, op string) (socket.Addr, error) {
+	switch {
+	case c.remote != nil:
+		return socket.Addr{}, net.ErrWriteToConnected
+	case addr == nil:
+		return socket.Addr{}, errMissingAddress
+	}
+	to, err := inetAddr{addr.IP, addr.Port, addr.Zone}.in(c.sock.Family())
+	return to, syscallError(op, err)
+}
+
+// WriteToUDPAddrPort is WriteTo that allocates nothing.
+func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	to, err := c.toAddrPort(addr)
+	n := 0
+	if err == nil {
+		n, err = c.sock.SendToAddr(some(b), to, 0)
+	}
+	if err != nil {
+		err = opError("write", c.network, c.local, addrPortUDPAddr{addr}, err)
+	}
+	return n, err
+}
+
+func (c *UDPConn) toAddrPort(addr netip.AddrPort) (socket.Addr, error) {
+	switch {
+	case c.remote != nil:
+		return socket.Addr{}, net.ErrWriteToConnected
+	case !addr.IsValid():
+		return socket.Addr{}, errMissingAddress
+	}
+	return addrPortIn(c.sock.Family(), addr)
+}
+
+// An addrPortUDPAddr is an AddrPort in an error.
+type addrPortUDPAddr struct{ netip.AddrPort }
+
+func (addrPortUDPAddr) Network() string { return "udp" }
+
+// WriteMsgUDP sends a datagram with control messages: sendmsg(2). The address is
+// nil if, and only if, the UDPConn is connected.
+func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
+	if !c.ok() {
+		return 0, 0, syscall.EINVAL
+	}
+	var to socket.Addr
+	if addr != nil || c.remote == nil {
+		to, err = c.to(addr, "sendmsg")
+	}
+	if err == nil {
+		n, oobn, err = c.writeMsg(b, oob, to)
+	}
+	if err != nil {
+		err = opError("write", c.network, c.local, optional(addr), err)
+	}
+	return n, oobn, err
+}
+
+// WriteMsgUDPAddrPort is WriteMsgUDP that allocates nothing. The zero AddrPort
+// stands for nil.
+func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error) {
+	if !c.ok() {
+		return 0, 0, syscall.EINVAL
+	}
+	var to socket.Addr
+	if addr.IsValid() || c.remote == nil {
+		to, err = c.toAddrPort(addr)
+	}
+	if err == nil {
+		n, oobn, err = c.writeMsg(b, oob, to)
+	}
+	if err != nil {
+		err = opError("write", c.network, c.local, addrPortUDPAddr{addr}, err)
+	}
+	return n, oobn, err
+}
+
+// A message is a socket.Message with one buffer. They are pooled, so that a call
+// allocates none.
+type message struct {
+	socket.Message
+	buffer [1][]byte
+	dummy  [1]byte
+}
+
+var messages = sync.Pool{New: func() any { return new(message) }}
+
+func takeMessage(b, oob []byte, to socket.Addr) *message {
+	m := messages.Get().(*message)
+	m.buffer[0] = b
+	m.Message = socket.Message{Buffers: m.buffer[:], Control: oob, Addr: to}
+	return m
+}
+
+func (m *message) free() {
+	m.buffer[0], m.Message = nil, socket.Message{}
+	messages.Put(m)
+}
+
+// readMsg receives a message.
+func (c *conn) readMsg(b, oob []byte) (n, oobn, flags int, from socket.Addr, err error) {
+	m := takeMessage(b, oob, socket.Addr{})
+	defer m.free()
+	dummy := m.carry(c, b, oob)
+	n, err = c.sock.RecvMsg(&m.Message, 0)
+	if dummy {
+		n = 0
+	}
+	flags = m.Flags
+	if err == nil && c.sock.Family() == socket.Unix {
+		flags |= unix.MSG_CMSG_CLOEXEC // which net asks for, and the kernel returns
+	}
+	return n, m.ControlLen, flags, m.Addr, err
+}
+
+// writeMsg sends a message.
+func (c *conn) writeMsg(b, oob []byte, to socket.Addr) (n, oobn int, err error) {
+	m := takeMessage(b, oob, to)
+	defer m.free()
+	dummy := m.carry(c, b, oob)
+	n, err = c.sock.SendMsg(&m.Message, 0)
+	if err != nil {
+		return n, 0, err
+	}
+	if dummy {
+		n = 0
 	}
 	return n, len(oob), nil
+}
+
+// carry gives control messages without bytes a byte to travel with, which a
+// stream needs. It reports whether it has.
+func (m *message) carry(c *conn, b, oob []byte) bool {
+	if len(b) > 0 || len(oob) == 0 || c.sock.Type() == socket.Dgram {
+		return false
+	}
+	m.buffer[0] = m.dummy[:]
+	return true
+}
+
+// ListenUDP is net.ListenUDP over a Weir socket.
+func ListenUDP(network string, laddr *net.UDPAddr) (*UDPConn, error) {
+	t, err := parseNetwork(network)
+	if err != nil || t.base != "udp" {
+		return nil, opError("listen", network, nil, optional(laddr), net.UnknownNetworkError(network))
+	}
+	if laddr == nil {
+		laddr = &net.UDPAddr{}
+	}
+	s, err := new(ListenConfig).listenPacket(t, laddr)
+	if err != nil {
+		return nil, opError("listen", network, nil, laddr, err)
+	}
+	return &UDPConn{newConn(s, network)}, nil
 }

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// udpConn is what *net.UDPConn and *weirnet.PacketConn have, as far as programs use
+// udpConn is what *net.UDPConn and *weirnet.UDPConn have, as far as programs use
 // it.
 type udpConn interface {
 	net.Conn
@@ -32,7 +32,7 @@ type udpConn interface {
 
 var (
 	_ udpConn = (*net.UDPConn)(nil)
-	_ udpConn = (*weirnet.PacketConn)(nil)
+	_ udpConn = (*weirnet.UDPConn)(nil)
 )
 
 // All ways to send and to receive, over both faces.
@@ -222,7 +222,7 @@ func TestPacketsByAddrPortAllocateNothing(t *testing.T) {
 	p, err := weirnet.ListenPacket("udp4", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer p.Close()
-	c := p.(*weirnet.PacketConn)
+	c := p.(*weirnet.UDPConn)
 	self := c.LocalAddr().(*net.UDPAddr).AddrPort()
 	buf := make([]byte, 64)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
@@ -233,6 +233,57 @@ func TestPacketsByAddrPortAllocateNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}))
+	oob := make([]byte, 64)
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if _, _, err := c.WriteMsgUDPAddrPort(buf, nil, self); err != nil {
+			t.Error(err)
+		}
+		if _, _, _, _, err := c.ReadMsgUDPAddrPort(buf, oob); err != nil {
+			t.Error(err)
+		}
+	}))
+}
+
+// WriteTo takes the addresses that net takes, and refuses others alike.
+func TestWriteToAddressesOfOtherKinds(t *testing.T) {
+	for network, at := range map[string]string{"udp": "127.0.0.1:0", "unixgram": ""} {
+		for _, to := range []net.Addr{
+			nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}, &net.IPAddr{IP: net.IPv4(127, 0, 0, 1)},
+			(*net.UDPAddr)(nil), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 70000},
+			(*net.UnixAddr)(nil), &net.UnixAddr{Name: "@x", Net: "unix"}, &net.UnixAddr{Name: "/no/such/path", Net: "unixgram"},
+			&net.UnixAddr{Name: string(make([]byte, 200)), Net: "unixgram"},
+		} {
+			var got [2]string
+			for i, f := range faces {
+				c, err := f.ListenPacket(network, at)
+				require.NoError(t, err)
+				_, err = c.WriteTo([]byte("x"), to)
+				got[i] = describe(err, c.LocalAddr())
+				c.Close()
+			}
+			require.Equal(t, got[0], got[1], "%s: %v", network, to)
+		}
+	}
+}
+
+// A RawConn of a closed connection can be had, and its calls fail, as net's do.
+func TestSyscallConnAfterClose(t *testing.T) {
+	var got [2]string
+	for i, f := range faces {
+		c, err := f.ListenPacket("udp", "127.0.0.1:0")
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		raw, err := c.(syscall.Conn).SyscallConn()
+		require.NoError(t, err)
+		for _, err := range []error{
+			raw.Control(func(uintptr) {}),
+			raw.Read(func(uintptr) bool { return true }),
+			raw.Write(func(uintptr) bool { return true }),
+		} {
+			got[i] += describe(err, c.LocalAddr()) + "\n"
+		}
+	}
+	require.Equal(t, got[0], got[1])
 }
 
 func TestPacketConnEmptyReadAfterClose(t *testing.T) {
@@ -240,7 +291,7 @@ func TestPacketConnEmptyReadAfterClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := p.(*weirnet.PacketConn)
+	c := p.(*weirnet.UDPConn)
 	if n, err := c.Read(nil); n != 0 || err != nil {
 		t.Fatalf("an empty Read: %d, %v", n, err)
 	}

@@ -9,30 +9,40 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/lookup"
 	"github.com/seed-2334f180/weir/socket"
 )
 
 // RFC 8305's recommendations, sections 3 and 5.
 const (
-	resolutionDelay = 50 * time.Millisecond  // what IPv4 addresses wait for IPv6 ones to come
+	resolutionDelay = 50 * time.Millisecond  // how long IPv4 addresses wait for those of IPv6
 	attemptDelay    = 250 * time.Millisecond // the head start of an attempt
-	leastDelay      = 10 * time.Millisecond  // of such a head start
+	leastDelay      = 10 * time.Millisecond  // the shortest head start
 )
 
-// A race is a dial to the addresses of a name, as they come.
+// A race is one dial to the addresses of a name. The look-ups deliver them one
+// family after the other.
 type race struct {
 	*dial
-	port     uint16
-	lookups  chan lookup
+	port     int
+	trace    *trace
+	lookups  chan lookedUp
 	finishes chan finish
 	working  sync.WaitGroup
 
-	ready    [2][]socket.Addr // not tried yet: IPv6 and IPv4
-	next     int              // the family whose turn it is
-	asking   [2]bool          // look-ups in progress
-	running  int              // attempts in progress
-	tried    dialErrors       // by attempt; the cause of a running one is nil
-	notFound []error          // why look-ups failed
+	ready    [2][]net.Addr // not tried yet: IPv6 and IPv4
+	next     int           // the family whose turn it is
+	asking   [2]bool       // look-ups in progress
+	running  int           // attempts in progress
+	tried    []attempt     // in the order of their beginning
+	found    []netip.Addr  // by the look-ups
+	notFound []error       // why look-ups failed
+}
+
+// An attempt connects to one address. Its error is nil while it runs.
+type attempt struct {
+	to  net.Addr
+	err error // a *net.OpError
 }
 
 const (
@@ -40,7 +50,7 @@ const (
 	ipv4
 )
 
-type lookup struct {
+type lookedUp struct {
 	family int
 	ips    []netip.Addr
 	err    error
@@ -52,31 +62,32 @@ type finish struct {
 	err     error
 }
 
-// race connects to the first of a host's addresses that answers. When it
-// returns, all that it has begun has ended.
-func (d *dial) race(host string, port uint16) (*socket.Socket, error) {
-	r := &race{dial: d, port: port, lookups: make(chan lookup, 2), finishes: make(chan finish)}
+// race connects to the first address of a host that answers. It returns when all
+// look-ups and attempts have ended.
+func (d *dial) race(host string, port int) (*socket.Socket, error) {
+	r := &race{dial: d, port: port, trace: traceOf(d.given), lookups: make(chan lookedUp, 2), finishes: make(chan finish)}
 	ctx, cancel := context.WithCancel(d.ctx)
 	r.lookUp(ctx, host)
 	s := r.run(ctx)
 	cancel()
 	r.end()
 	if s == nil {
-		return nil, r.verdict()
+		return nil, r.verdict(host)
 	}
 	return s, nil
 }
 
-// lookUp asks for the addresses of the families that the network allows.
+// lookUp begins a look-up for each family that the network allows.
 func (r *race) lookUp(ctx context.Context, host string) {
+	r.trace.dnsStart(host)
 	for family, suffix := range [...]string{ipv6: "6", ipv4: "4"} {
 		if only := r.suffix(); only != "" && only != suffix {
 			continue
 		}
 		r.asking[family] = true
 		r.working.Go(func() {
-			ips, err := r.resolver().LookupNetIP(ctx, "ip"+suffix, host)
-			r.lookups <- lookup{family, ips, err}
+			ips, err := lookup.NetIP(untraced{ctx}, r.resolver(), "ip"+suffix, host)
+			r.lookups <- lookedUp{family, ips, err}
 		})
 	}
 }
@@ -84,26 +95,23 @@ func (r *race) lookUp(ctx context.Context, host string) {
 // run starts attempts until one connects. It returns nil when all have failed,
 // or the context is done.
 func (r *race) run(ctx context.Context) *socket.Socket {
-	timer := time.NewTimer(0) // says when another attempt may begin
+	timer := time.NewTimer(0) // fires when another attempt may begin
 	defer timer.Stop()
 	<-timer.C
-	free := true // it may begin now
+	free := true // another attempt may begin now
 	for {
 		if free && r.start(ctx) {
 			free = false
-			timer.Stop()
-			if r.FallbackDelay >= 0 {
-				timer.Reset(r.delay())
-			}
+			timer.Reset(r.delay())
 		}
 		if r.running == 0 && r.none() && r.asking == [2]bool{} {
 			return nil
 		}
 		select {
 		case l := <-r.lookups:
-			r.found(l)
+			r.take(l)
 			if l.family == ipv4 && r.asking[ipv6] && r.running == 0 {
-				// The IPv6 addresses are worth a moment.
+				// Wait a moment for the IPv6 addresses, which are preferred.
 				free = false
 				timer.Reset(resolutionDelay)
 			} else if r.running == 0 {
@@ -114,9 +122,9 @@ func (r *race) run(ctx context.Context) *socket.Socket {
 			if f.err == nil {
 				return f.socket
 			}
-			r.tried.causes[f.attempt] = f.err
-			// The head start of one that has failed is over.
-			free = free || f.attempt == len(r.tried.causes)-1 || r.running == 0
+			r.tried[f.attempt].err = f.err
+			// When the last attempt has failed, its head start is over.
+			free = free || f.attempt == len(r.tried)-1 || r.running == 0
 		case <-timer.C:
 			free = true
 		case <-ctx.Done():
@@ -125,7 +133,7 @@ func (r *race) run(ctx context.Context) *socket.Socket {
 	}
 }
 
-// delay is the head start of the last attempt.
+// delay returns the head start of the last attempt.
 func (r *race) delay() time.Duration {
 	if r.FallbackDelay == 0 {
 		return attemptDelay
@@ -133,20 +141,42 @@ func (r *race) delay() time.Duration {
 	return max(r.FallbackDelay, leastDelay)
 }
 
-// found takes in the result of a look-up.
-func (r *race) found(l lookup) {
+// take records the result of a look-up.
+func (r *race) take(l lookedUp) {
 	r.asking[l.family] = false
 	if l.err != nil {
 		r.notFound = append(r.notFound, l.err)
-		return
 	}
-	r.ready[l.family] = r.usable(unmapped(l.ips), r.port)
+	for _, ip := range l.ips {
+		r.found = append(r.found, ip.Unmap())
+		if to, err := r.usable([]netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), uint16(r.port))}); err == nil {
+			r.ready[l.family] = append(r.ready[l.family], to...)
+		}
+	}
+	if r.asking == [2]bool{} {
+		r.trace.dnsDone(r.found, r.lookupError())
+	}
+}
+
+// lookupError returns an error if no address was found. A name may exist in one
+// family alone, so the error of one look-up does not count while the other finds
+// something.
+func (r *race) lookupError() error {
+	if len(r.found) > 0 || len(r.notFound) == 0 {
+		return nil
+	}
+	for _, err := range r.notFound {
+		if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsNotFound {
+			return err
+		}
+	}
+	return r.notFound[0]
 }
 
 func (r *race) none() bool { return len(r.ready[ipv6])+len(r.ready[ipv4]) == 0 }
 
-// start begins an attempt, the families taking turns. It reports false if there
-// is no address to try.
+// start begins an attempt with an address of the family whose turn it is. It reports
+// false if no address is left.
 func (r *race) start(ctx context.Context) bool {
 	if r.none() {
 		return false
@@ -158,49 +188,47 @@ func (r *race) start(ctx context.Context) bool {
 	r.ready[r.next] = r.ready[r.next][1:]
 	r.next = 1 - r.next
 
-	attempt := len(r.tried.causes)
-	r.tried.add(r.netAddr(to), nil)
+	number := len(r.tried)
+	r.tried = append(r.tried, attempt{to: to})
 	r.running++
 	r.working.Go(func() {
 		s, err := r.connect(ctx, to)
-		r.finishes <- finish{attempt, s, err}
+		r.finishes <- finish{number, s, err}
 	})
 	return true
 }
 
-// end waits for all that is in progress, after it was cancelled, and closes what
-// came too late.
+// end waits for the look-ups and attempts, which were cancelled. It closes sockets
+// that connected too late.
 func (r *race) end() {
 	go func() { r.working.Wait(); close(r.finishes) }()
 	for f := range r.finishes {
 		if f.err == nil {
 			f.socket.Close()
-			f.err = r.ended()
+			f.err = r.failed(r.tried[f.attempt].to, ended(r.ctx))
 		}
-		r.tried.causes[f.attempt] = f.err
+		r.tried[f.attempt].err = f.err
+	}
+	close(r.lookups)
+	for l := range r.lookups {
+		r.take(l)
 	}
 }
 
-// verdict is the error of a race that nobody has won: of all addresses, those
-// included that it did not come to, and of a look-up that may have had more.
-func (r *race) verdict() error {
-	close(r.lookups)
-	for l := range r.lookups { // what the race did not wait for
-		r.found(l)
+// verdict returns the error of a race in which no attempt connected: that of the
+// first attempt.
+func (r *race) verdict(host string) error {
+	if len(r.tried) > 0 {
+		return r.tried[0].err
 	}
-	tried := r.tried
 	for _, to := range slices.Concat(r.ready[:]...) {
-		tried.add(r.netAddr(to), r.ended())
+		return r.failed(to, ended(r.ctx))
 	}
-	for _, err := range r.notFound {
-		var dns *net.DNSError
-		if !errors.As(err, &dns) || !dns.IsNotFound {
-			tried.add(nil, err)
-			break // the other family's says the same
-		}
+	if err := r.lookupError(); err != nil {
+		return r.unresolved(err)
 	}
-	if len(tried.causes) == 0 && len(r.notFound) > 0 {
-		tried.add(nil, r.notFound[0])
+	if len(r.found) > 0 && r.LocalAddr != nil {
+		host = r.LocalAddr.String() // it is what no address suits
 	}
-	return r.all(tried)
+	return r.unresolved(&net.AddrError{Err: errNoSuitable, Addr: host})
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package poller is epoll(7) for one event loop.
 //
 // A Poller watches file descriptors, each under an opaque 64-bit key, and its Wait
@@ -53,8 +55,8 @@ const (
 	Priority   Readiness = unix.EPOLLPRI   // out-of-band data
 
 	// Failed and HungUp are reported whether or not they were asked for.
-	Failed Readiness = unix.EPOLLERR
-	HungUp Readiness = unix.EPOLLHUP
+	Failed Readiness = unix.EPOLLERR // the descriptor has an error
+	HungUp Readiness = unix.EPOLLHUP // both directions have ended
 )
 
 const interestMask = Readable | Writable | PeerClosed | Priority

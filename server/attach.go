@@ -5,23 +5,24 @@ import (
 	"errors"
 	"fmt"
 
+	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// Attach serves a connected stream Socket, which is the server's from then on,
-// with the input that was read ahead. Conn.User is user. It does not wait, and
-// may be called by a callback; Events.Open tells when the connection is served.
-// While a call is in progress on the Socket it is EBUSY. With an error the Socket
-// is still the caller's, though closed if the server's loops are. MaxConns does
-// not refuse it, but it counts.
+// Attach serves a connected stream Socket, together with the input that was read
+// ahead. The Socket belongs to the server from then on. User becomes Conn.User.
+// Attach does not wait, and a callback may call it; Events.Open tells when the
+// connection is served. While a call is in progress on the Socket, Attach returns
+// EBUSY. After an error the Socket still belongs to the caller. MaxConns does not
+// refuse an attached connection, but counts it.
 func (s *Server) Attach(sock *socket.Socket, user any) error {
 	return s.attach(sock, user, nil)
 }
 
 func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) error {
 	if sock == nil {
-		return errors.New("weir: attach: the socket is nil")
+		return errors.New("server: attach: the socket is nil")
 	}
 	if err := s.start(); err != nil {
 		return err
@@ -29,56 +30,48 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 	if sock.Type() != socket.Stream {
 		return &socket.Error{Op: "attach", Addr: sock.Type().String(), Errno: unix.EPROTOTYPE, Err: errors.New("it is not a stream")}
 	}
-	peer := sock.RemoteAddr()
+	peer := sock.RemoteAddr().Unmap()
 	if !s.enter() {
-		return ErrServerClosed
+		return ErrClosed
 	}
-	if s.Handle != nil {
-		return s.attachSession(sock)
+	if s.Handler != nil {
+		return s.attachSession(sock, user)
 	}
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
-		return fmt.Errorf("weir: attach: %w", err)
+		return fmt.Errorf("server: attach: %w", err)
 	}
-	e := s.pick(peer)
-	e.load.Add(1)
-	a := arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}
-	if err := e.post(func() { e.open(a) }); err != nil { // the group was closed
-		unix.Close(fd)
-		e.gone()
-		return ErrServerClosed
+	if !s.pick(s.engines, peer).send(arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}) {
+		return ErrClosed
 	}
 	return nil
 }
 
-// attachSession moves a Socket to the server's loops, for Handle.
-func (s *Server) attachSession(sock *socket.Socket) error {
+// attachSession moves a Socket to one of the server's loops, to be served by
+// Handler.
+func (s *Server) attachSession(sock *socket.Socket, user any) error {
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
-		return fmt.Errorf("weir: attach: %w", err)
+		return fmt.Errorf("server: attach: %w", err)
 	}
 	moved, err := socket.Config{Group: s.group}.Resume(fd, input)
 	if err != nil {
 		unix.Close(fd)
 		s.gone()
-		return fmt.Errorf("weir: attach: %w", err)
+		return fmt.Errorf("server: attach: %w", err)
 	}
-	for _, e := range s.engines {
-		if e.loop == moved.Registration().Loop() {
-			e.load.Add(1)
-			// The handle is a view, which keeps moved from being collected.
-			if x := (&session{sock: *moved.WithContext(context.Background())}); s.handle(x, e) {
-				go x.run()
-			}
-		}
+	// The handle is a view, which keeps moved from being collected.
+	x := &Session{Socket: *moved.WithContext(context.Background()), User: user}
+	if s.handle(x, engineOn(s.engines, moved.Registration().Loop())) {
+		x.hook.Loop().Spawn((*running)(x))
 	}
 	return nil
 }
 
-// enter counts a connection in that was not accepted, unless the server is
-// ending.
+// enter counts a connection that no listener has accepted. It returns false if the
+// server is ending.
 func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,4 +80,41 @@ func (s *Server) enter() bool {
 	}
 	s.conns.Add(1)
 	return true
+}
+
+// Dial connects as the Dialer does, and serves the connection by the server's
+// Events; Conn.User is user. It waits, so a callback must call it on another
+// goroutine. When it returns, Events.Open has been called or is about to be. A
+// Server needs no listener to Dial. A Server with Handler cannot Dial. For
+// datagrams there is DialPackets.
+func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*Conn, error) {
+	if s.Handler != nil {
+		return nil, errors.New("server: dial: the server has Handler, and no Events")
+	}
+	if err := s.start(); err != nil {
+		return nil, err
+	}
+	sock, err := d.DialSocket(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	type served struct {
+		c   *Conn
+		err error
+	}
+	ready := make(chan served, 1)
+	err = s.attach(sock, user, func(c *Conn, err error) { ready <- served{c, err} })
+	if err != nil {
+		sock.Close()
+		return nil, fmt.Errorf("server: dial %s %s: %w", network, address, err)
+	}
+	select {
+	case x := <-ready:
+		if x.err != nil {
+			return nil, fmt.Errorf("server: dial %s %s: %w", network, address, x.err)
+		}
+		return x.c, nil
+	case <-s.ended:
+		return nil, ErrClosed
+	}
 }

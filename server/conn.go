@@ -1,15 +1,9 @@
 package server
 
 import (
-	"errors"
 	"io"
-	"math"
-	"net"
-	"net/netip"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/sys"
@@ -19,109 +13,104 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Conn is a connection that a Server serves by Events. What reads its input
-// is for its callbacks alone; all else may be called by any goroutine. A Conn
-// stays open until Close, Abort, an error, or the peer's end.
+// A Conn is a connection that a Server serves by Events. The methods that read
+// input are for the connection's callbacks only. Any goroutine may call the other
+// methods. A Conn stays open until Close, Abort, an error, or the peer's end.
 type Conn struct {
-	// User is the program's own.
+	// User is for the program: what it knows about the connection, such as a login or
+	// a parser. Attach and Dial set it before Open, and otherwise Open may. The server
+	// does not use it. It has no lock: the callbacks run one at a time, and a program
+	// that also uses it elsewhere needs a lock of its own.
 	User any
 
 	reg  loop.Handled
-	self loop.Handler
+	self loop.Handler // a *connHandler that is this Conn; reg points to it
 	eng  *engine
 
-	// flags are set under mu, or by the loop; read anywhere.
-	flags atomic.Uint32
-	errno uint16     // of a write that failed
-	asks  int8       // the loop's: how often it was asked whether all has arrived
-	mu    sync.Mutex // guards the output, and errno
-	out   *output    // what the peer has not taken yet; nil for nothing
+	signals atomic.Uint32
 
-	// The rest is the loop's.
-	in         *input        // what Data has left
-	active     time.Duration // when something was received; when it is closing, since when
-	alarm      time.Duration // when the timer strikes; 0 if it is not set
-	timeouts   *Timeouts
-	next, prev *Conn
-	peer       inetPeer
-	pending    bool // there may be something to receive
-	short      bool // a receive may stop before the last byte: at an end, urgent data, or descriptors
-	ended      bool // which has been received
-	told       bool // the handler, of pressure
-	heard      bool // at least a byte
-	deaf       bool // the time of silence does not run, as nothing is read
-	ends       bool // the close has begun
-	lingers    bool // nothing will be written any more, and what comes is not read
+	failure  uint16     // errno of the first write that failed; guarded by mu
+	sending  sendState  // whether somebody sends, without the lock; guarded by mu
+	gathered uint8      // number of the last callback whose output was sent; guarded by mu
+	mu       sync.Mutex // guards the output
+	out      *output    // what the kernel has not taken yet; nil for nothing; guarded by mu
+
+	// Only the loop's goroutine uses the rest.
+	in       *input        // what Data has left unread; nil for nothing
+	active   time.Duration // when the peer last sent something, or when its times began anew
+	timerAt  time.Duration // when the timer of reg expires; 0 if it is not set
+	timeouts *Timeouts
+	next     *Conn // in the engine's list
+	prev     *Conn
+	peer     inetPeer
+	state    connState
+
+	readable     bool // a receive may find bytes, the end, or an error
+	shortReads   bool // a receive may stop before the last byte: the stream has ended, or brings urgent data or descriptors
+	inputEnded   bool // the peer has ended its stream, and all of it was received
+	receivedAny  bool // the peer has sent at least a byte
+	highReported bool // Pressure was called with on
+	readStopped  bool // reading was stopped, so Idle, Read and FirstByte do not run
 }
 
-// An inetPeer is an inet address, with its port, in as few bytes as can be. That
-// of a unix socket is zero.
-type inetPeer struct {
-	ip   [16]byte
-	zone uint32 // an interface's index
-	port uint16
-	four bool
-}
+// A connState says what a connection is and what may happen to it. Only drive
+// moves a connection on, and finish and Detach end it.
+type connState uint8
 
-func makeInetPeer(a socket.Addr) (p inetPeer) {
-	ip := a.AddrPort()
-	if !ip.IsValid() {
-		return p
-	}
-	p.ip, p.port, p.four = ip.Addr().As16(), ip.Port(), ip.Addr().Is4()
-	if zone := ip.Addr().Zone(); zone != "" {
-		if index, err := strconv.ParseUint(zone, 10, 32); err == nil {
-			p.zone = uint32(index)
-		} else if i, err := net.InterfaceByName(zone); err == nil {
-			p.zone = uint32(i.Index)
-		}
-	}
-	return p
-}
-
-func (p *inetPeer) addr() socket.Addr {
-	if p.ip == [16]byte{} && p.port == 0 {
-		return socket.UnixAddr("")
-	}
-	ip := netip.AddrFrom16(p.ip)
-	switch {
-	case p.four:
-		ip = ip.Unmap()
-	case p.zone != 0:
-		zone := strconv.Itoa(int(p.zone))
-		if i, err := net.InterfaceByIndex(int(p.zone)); err == nil {
-			zone = i.Name
-		}
-		ip = ip.WithZone(zone)
-	}
-	return socket.AddrFrom(netip.AddrPortFrom(ip, p.port))
-}
-
-// The flags.
 const (
-	gathering uint32 = 1 << iota // a callback runs: what is written leaves after it
-	paused                       // by PauseRead
-	high                         // more than HighWater is queued, and was not yet down to LowWater
-	failing                      // a write has failed, with errno
-	closing                      // by Close
-	aborting                     // by Abort
-	woken                        // by Wake
-	resumed                      // what Data has left is to be presented again: reading goes on
-	gone                         // closed: nothing more can be written
+	// stateOpening: Open has not returned. No other callback runs.
+	stateOpening connState = iota
+	// stateOpen: both sides may send.
+	stateOpen
+	// stateHalfClosed: the peer has ended its stream, and End was called. The
+	// connection can be written to.
+	stateHalfClosed
+	// stateBroken: a write has failed, so nothing can be written any more. What the
+	// kernel still has of the input is delivered; then the connection ends.
+	stateBroken
+	// stateDraining: Close was called. Nothing is read, and no write is accepted.
+	// Queued output leaves.
+	stateDraining
+	// stateLingering: all output has left, and the connection's own stream has
+	// ended. Input is discarded until the peer has acknowledged everything.
+	stateLingering
+	// stateClosed: the descriptor is closed, or was given away by Detach.
+	stateClosed
 )
 
-// Server is the connection's server.
+// The signals are what other goroutines ask of the loop, and what a writer tells
+// it. Any goroutine sets them; the loop takes them in, in ready and drive.
+const (
+	paused          uint32 = 1 << iota // PauseRead
+	resumed                            // ResumeRead, or relief of pressure: present what Data has left
+	woken                              // Wake
+	closeAsked                         // Close
+	abortAsked                         // Abort
+	outputHigh                         // more than HighWater is queued, and not yet down to LowWater
+	writeFailed                        // a write has failed with the errno failure
+	closeWriteAsked                    // CloseWrite
+	writeEnded                         // CloseWrite is done: the connection's own stream has ended
+	gone                               // the connection is closed: writes are refused
+	ended                              // Events.Closed was called
+
+	// callShift is where the number of the callback begins: see call.
+	callShift = 16
+)
+
+// Server returns the server of the connection.
 func (c *Conn) Server() *Server { return c.eng.srv }
 
-// Loop is the loop that the callbacks are called on. Its AfterFunc and Post are
-// at the handler's service.
+// Loop returns the loop that calls the connection's callbacks. A program may use
+// its Post and AfterFunc.
 func (c *Conn) Loop() *loop.Loop { return c.eng.loop }
 
-// RemoteAddr is the peer's address. A unix connection's has no path.
+// RemoteAddr returns the peer's address, also when the connection is closed. The
+// address of an IPv4 peer is IPv4, on a dual-stack listener too. The address of a
+// unix connection has no path.
 func (c *Conn) RemoteAddr() socket.Addr { return c.peer.addr() }
 
-// LocalAddr is the connection's own address, or the zero Addr when it is
-// closed: getsockname(2).
+// LocalAddr returns the connection's own address by getsockname(2). If the
+// connection is closed, it returns the zero Addr.
 func (c *Conn) LocalAddr() (a socket.Addr) {
 	_ = c.Control(func(fd int) error {
 		var name sys.Sockaddr
@@ -133,396 +122,281 @@ func (c *Conn) LocalAddr() (a socket.Addr) {
 	return a
 }
 
-// Control calls f with the descriptor, for socket options and the like. It
-// stays the connection's, and open until f returns. On a closed connection it
-// is EBADF, which is net.ErrClosed.
+// Control calls f with the descriptor, for socket options and the like. The
+// descriptor stays open until f returns. It still belongs to the connection. If
+// the connection is closed, Control returns EBADF, which is also net.ErrClosed.
 func (c *Conn) Control(f func(fd int) error) error {
 	if err := c.reg.Use(); err != nil {
-		return connClosed("control")
+		return errConnClosed("control")
 	}
 	defer c.reg.Done()
 	return f(c.reg.FD())
 }
 
-func connClosed(op string) error {
+// errConnClosed returns the error of an operation on a closed connection.
+func errConnClosed(op string) error {
 	return &socket.Error{Op: op, Errno: unix.EBADF, Err: loop.ErrClosed}
 }
 
-// PauseRead stops reading, so that the peer will have to wait, until
-// ResumeRead. Data may still be called once with what has arrived.
-func (c *Conn) PauseRead() { c.flags.Or(paused) }
+// PauseRead stops reading until ResumeRead, so that the kernel's buffers fill up
+// and the peer has to wait. Data may still be called once with input that has
+// arrived already. A connection that is reset while it is paused ends at once if
+// all input was presented, and otherwise after ResumeRead.
+func (c *Conn) PauseRead() { c.signals.Or(paused) }
 
-// ResumeRead undoes PauseRead. What Data has left is presented again.
+// ResumeRead ends PauseRead. Data is called again with what it has left.
 func (c *Conn) ResumeRead() {
-	if c.flags.And(^paused)&paused != 0 {
-		c.flags.Or(resumed)
+	if c.signals.And(^paused)&paused != 0 {
+		c.signals.Or(resumed)
 		c.reg.Poke()
 	}
 }
 
-// Wake has Data called in the loop's next turn, though nothing may have
-// arrived. Several wakes may become one call.
-func (c *Conn) Wake() {
-	c.flags.Or(woken)
+// Wake makes the loop call Data in its next turn, even if nothing has arrived.
+// Several calls of Wake may cause one call of Data.
+func (c *Conn) Wake() { c.ask(woken) }
+
+// Close closes the connection after all output has left, which may take as long as
+// Timeouts.Linger. From now on nothing is read, and writes are refused. Close does
+// not wait, and calls no callback; Events.Closed tells when it is done.
+func (c *Conn) Close() { c.ask(closeAsked) }
+
+// Abort closes the connection at once. It drops queued output and unread input.
+// The peer of a TCP connection sees a reset. Abort does not wait, and calls no
+// callback.
+func (c *Conn) Abort() { c.ask(abortAsked) }
+
+// ask sends the loop a signal.
+func (c *Conn) ask(signal uint32) {
+	c.signals.Or(signal)
 	c.reg.Poke()
 }
 
-// Close closes the connection when what was written has left, which may take as
-// long as Timeouts.Linger. Nothing is read or written any more. Close does not
-// wait; Events.Close tells when it is done.
-func (c *Conn) Close() { c.end(closing) }
+// A connHandler is a Conn as its loop sees it.
+type connHandler Conn
 
-// Abort closes the connection without regard for what is queued or unread. The
-// peer of a TCP connection sees a reset.
-func (c *Conn) Abort() { c.end(aborting) }
+// Ready takes in an event, or a poke.
+func (h *connHandler) Ready(ev poller.Readiness) { (*Conn)(h).ready(ev) }
 
-func (c *Conn) end(how uint32) {
-	c.flags.Or(how)
-	c.reg.Poke()
-}
+// Expire is called when the timer of the Registration expires.
+func (h *connHandler) Expire() { (*Conn)(h).timeUp() }
 
-// Ready is for the loop.
-func (c *Conn) Ready(ev poller.Readiness) {
+// Closed is called when the loop was closed, and the Registration with it.
+func (h *connHandler) Closed() { (*Conn)(h).finish(loop.ErrLoopClosed) }
+
+// ready does what an event or a signal makes possible.
+func (c *Conn) ready(ev poller.Readiness) {
 	if ev&(poller.Readable|poller.PeerClosed|poller.HungUp|poller.Failed) != 0 {
-		c.pending = true
+		c.readable = true
 		if ev&(poller.PeerClosed|poller.HungUp|poller.Failed|poller.Priority) != 0 {
-			c.short = true
+			c.shortReads = true
 		}
 	}
 	if ev&(poller.Writable|poller.HungUp|poller.Failed) != 0 || ev == 0 {
-		c.flush()
+		c.flush(ev != 0)
+		c.rearm()
+	}
+	if c.eng.pressed.Load() {
+		if c.eng.tellPressure(); c.state == stateClosed {
+			return
+		}
 	}
 	var err error
-	if ev&poller.Failed != 0 && c.flags.Load()&paused != 0 {
-		err = c.failure() // or nobody would see it until ResumeRead
+	if ev&poller.Failed != 0 && c.signals.Load()&paused != 0 {
+		err = c.resetWhilePaused()
 	}
-	if err == nil && c.flags.Load()&(woken|closing|aborting) == woken {
-		c.flags.And(^woken)
+	if err == nil && !c.eng.draining && c.signals.Load()&(woken|closeAsked|abortAsked) == woken {
+		c.signals.And(^woken)
 		err = c.data(c.left())
 	}
-	if !c.settle(err) {
+	if !c.drive(err) {
 		return
 	}
-	if c.flags.Load()&(resumed|paused|high|closing) == resumed {
-		c.flags.And(^resumed)
-		c.deaf = true // nothing was read, even if the timer has not found it so
-		if c.in != nil && !c.settle(c.data(c.in.buf)) {
+	if !c.eng.draining && c.signals.Load()&(resumed|paused|outputHigh|closeAsked) == resumed {
+		c.signals.And(^resumed)
+		c.readStopped = true // though the timer may not have noticed
+		if c.in != nil && !c.drive(c.data(c.in.buf)) {
 			return
 		}
 	}
 	c.read()
-	if c.deaf {
+	if c.readStopped {
 		c.rearm()
 	}
 }
 
-// failure is the error that the kernel has for the connection.
-func (c *Conn) failure() error {
-	n, err := unix.GetsockoptInt(c.reg.FD(), unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil || n == 0 {
-		return nil
-	}
-	return &socket.Error{Op: "recv", Errno: syscall.Errno(n)}
-}
-
-// Expire is for the loop.
-func (c *Conn) Expire() { c.timeUp() }
-
-// Closed is for the loop.
-func (c *Conn) Closed() { c.finish(loop.ErrLoopClosed) }
-
-// read receives until nothing is left, or reading must stop.
-func (c *Conn) read() {
-	budget := c.eng.srv.Chunk
-	for c.pending && (c.flags.Load()&(paused|high|closing) == 0 || c.lingers) {
-		if budget <= 0 {
-			c.reg.Poke() // the others' turn
-			return
-		}
-		if c.lingers {
-			if !c.discard(&budget) {
-				return
-			}
-			continue
-		}
-		view, room := c.room()
-		n, errno := sys.Recv(c.reg.FD(), room, 0)
+// drive moves the connection from state to state, until nothing more can be done
+// now. It acts on the signals, on the facts that read has found, and on err, which
+// a callback or the kernel has returned. It returns false when the connection is
+// closed.
+func (c *Conn) drive(err error) bool {
+	for {
+		signals := c.signals.Load()
 		switch {
-		case errno == unix.EAGAIN:
-			c.pending = false
-			return
-		case errno != 0:
-			c.finish(&socket.Error{Op: "recv", Errno: errno})
-			return
-		case n == 0 && c.ended: // an event of another kind came
-			c.pending = false
-			return
-		case n == 0:
-			c.pending, c.ended = false, true
-			c.settle(c.atEnd())
-			return
+		case c.state == stateClosed:
+			return false
+		case err != nil:
+			return c.finish(err)
+		case signals&abortAsked != 0:
+			resetOnClose(&c.reg.Registration)
+			return c.finish(ErrAborted)
 		}
-		// A short read has emptied the socket, unless it stopped short.
-		c.pending = n == len(room) || c.short
-		c.heard = true
-		budget -= n
-		c.eng.filled = n == len(room)
-		if c.timeouts.any {
-			c.active = c.eng.loop.Elapsed()
-		}
-		if !c.settle(c.data(view[:len(view)-len(room)+n])) {
-			return
+
+		switch c.state {
+		case stateOpening:
+			c.state = stateOpen
+
+		case stateOpen, stateHalfClosed:
+			switch {
+			case signals&writeFailed != 0:
+				c.state, c.readable = stateBroken, !c.inputEnded
+				c.reg.Poke() // flush calls the completions
+			case signals&closeAsked != 0:
+				c.state = stateDraining
+			case c.inputEnded && c.state == stateOpen:
+				c.state = stateHalfClosed
+				err = c.callEnd()
+			case signals&outputHigh != 0 != c.highReported:
+				err = c.callPressure()
+			case signals&(closeWriteAsked|writeEnded) == closeWriteAsked && !c.unsent():
+				c.signals.Or(writeEnded)
+				_ = unix.Shutdown(c.reg.FD(), unix.SHUT_WR) // it fails only on a dead connection, which ends by itself
+			case c.inputEnded && signals&writeEnded != 0:
+				return c.finish(io.EOF)
+			default:
+				return true
+			}
+
+		case stateBroken:
+			waits := signals&paused != 0 && c.hasInput() // for ResumeRead
+			if signals&closeAsked == 0 && c.readable && (waits || signals&paused == 0) {
+				return true
+			}
+			return c.finish(c.writeError())
+
+		case stateDraining:
+			switch {
+			case signals&writeFailed != 0:
+				return c.finish(c.writeError())
+			case c.unsent():
+				c.leave() // the peer has Timeouts.Linger to take it
+				c.rearm()
+				return true
+			case c.mayClose():
+				return c.finish(c.closeReason())
+			case c.linger() != nil:
+				return c.finish(nil) // the connection is gone
+			}
+			c.state = stateLingering
+
+		case stateLingering:
+			c.rearm()
+			return true
 		}
 	}
 }
 
-// discard reads what nobody wants any more. It returns false when the
-// connection has ended by that.
-func (c *Conn) discard(budget *int) bool {
-	n, errno := sys.Recv(c.reg.FD(), c.eng.buf, 0)
-	*budget -= n
-	if n > 0 {
-		c.asks, c.heard = max(c.asks, seldom), true // it goes on sending, and would see a reset
-	}
-	switch {
-	case errno == unix.EAGAIN:
-		c.pending = false
-	case errno != 0 || n == 0:
-		c.finish(nil)
-		return false
-	}
-	return true
-}
-
-// data presents input.
-func (c *Conn) data(view []byte) error {
-	f := c.eng.srv.Events.Data
+// callEnd calls End, once. Without End the connection closes, as by Close.
+func (c *Conn) callEnd() error {
+	f := c.eng.service.Events.End
 	if f == nil {
-		f = nothing
-	}
-	return c.present(view, f)
-}
-
-// present calls back with input, and keeps what that leaves.
-func (c *Conn) present(view []byte, f func(*Conn) error) error {
-	c.eng.unread = view
-	err := c.call(f)
-	left := c.eng.unread
-	c.eng.unread = nil
-	if err != nil {
-		return err
-	}
-	return c.keep(left, len(left) < len(view))
-}
-
-func nothing(*Conn) error { return nil }
-
-// atEnd is called once, when the peer has ended its stream.
-func (c *Conn) atEnd() error {
-	f := c.eng.srv.Events.End
-	if f == nil {
-		c.flags.Or(closing)
+		c.signals.Or(closeAsked)
 		return nil
 	}
 	return c.present(c.left(), f)
 }
 
-// call calls back, gathers what is written meanwhile, and sends it.
-func (c *Conn) call(f func(*Conn) error) error {
-	e := c.eng
-	e.current = c
-	c.flags.Or(gathering)
-	err := e.guard(c, f)
-	c.mu.Lock()
-	if len(e.gather) > 0 {
-		c.sendGathered()
+// callPressure tells the program that too much is queued, or no longer. When the
+// pressure is over, Data gets what it has left once more.
+func (c *Conn) callPressure() error {
+	if c.highReported = !c.highReported; !c.highReported {
+		c.ask(resumed)
 	}
-	c.flags.And(^gathering)
-	queued := c.out != nil
-	c.mu.Unlock()
-	e.current = nil
-	if queued {
-		c.rearm()
+	f := c.eng.service.Events.Pressure
+	if f == nil {
+		return nil
 	}
-	return err
+	return c.present(c.left(), func(c *Conn) error { f(c, c.highReported); return nil })
 }
 
-// settle does what a callback or a flag has asked for. It returns false when
-// the connection has ended.
-func (c *Conn) settle(err error) bool {
-	f := c.flags.Load()
-	switch {
-	case f&gone != 0:
-		return false
-	case err != nil:
-		c.finish(err)
-		return false
-	case f&aborting != 0:
-		c.reset()
-		c.finish(ErrAborted)
-		return false
-	case f&failing != 0:
-		c.mu.Lock()
-		errno := syscall.Errno(c.errno)
-		c.mu.Unlock()
-		c.finish(&socket.Error{Op: "send", Errno: errno})
-		return false
-	case f&closing != 0:
-		return c.closeStep()
-	case f&high != 0 != c.told:
-		if c.told = !c.told; !c.told {
-			c.flags.Or(resumed)
-		}
-		if g := c.eng.srv.Events.Pressure; g != nil {
-			return c.settle(c.present(c.left(), func(c *Conn) error { g(c, c.told); return nil }))
-		}
-	}
-	return true
-}
+// hasInput reports whether the program may still get input: left by Data, or in
+// the kernel.
+func (c *Conn) hasInput() bool { return c.in != nil || unread(c.reg.FD()) }
 
-// closeStep goes on with a Close.
-func (c *Conn) closeStep() bool {
-	if c.lingers {
-		return true
+// resetWhilePaused returns the error that ends a connection which is reset while
+// reading is paused, or nil if there is input, which ResumeRead delivers first.
+func (c *Conn) resetWhilePaused() error {
+	if c.in != nil {
+		return nil
 	}
-	if !c.ends {
-		c.ends, c.active = true, c.eng.loop.Elapsed()
-	}
-	if c.Queued() > 0 {
-		c.rearm() // the peer must take it within the linger time
-		return true
-	}
-	var why error
-	if c.ended && c.eng.srv.Events.End == nil {
-		why = io.EOF
-	}
-	// Who has connected just before Shutdown, and sent nothing yet, is about to.
-	more := c.in != nil || unread(c.reg.FD()) || !c.heard && c.eng.draining
-	if c.ended || !more && c.arrived() {
-		c.finish(why)
-		return false
-	}
-	// To close while there is unread input would be a reset, and so would be
-	// the answer to what the peer sends to a closed connection. That takes from
-	// the peer what it has not got yet.
-	if c.heard = more; more {
-		c.asks = seldom
-	}
-	c.drop()
-	c.flags.And(^(paused | high))
-	c.lingers, c.pending = true, true
-	if err := unix.Shutdown(c.reg.FD(), unix.SHUT_WR); err != nil {
-		c.finish(nil)
-		return false
-	}
-	c.rearm()
-	return true
-}
-
-// unread says whether the kernel has input. What events have told is not
-// enough: one may be on its way.
-func unread(fd int) bool {
 	var b [1]byte
-	n, _ := sys.Recv(fd, b[:], unix.MSG_PEEK)
-	return n > 0
+	_, errno := sys.Recv(c.reg.FD(), b[:], unix.MSG_PEEK)
+	if errno == 0 || errno == unix.EAGAIN {
+		return nil
+	}
+	return &socket.Error{Op: "recv", Errno: errno}
 }
 
-// arrived reports whether the peer's kernel has all that was sent, or will have
-// it whatever happens.
-func (c *Conn) arrived() bool {
-	if c.peer == (inetPeer{}) { // a unix socket
-		return true
-	}
-	n, err := unix.IoctlGetInt(c.reg.FD(), unix.SIOCOUTQ)
-	return err != nil || n == 0
-}
-
-// askAt is when the kernel is asked the next time whether all that was sent has
-// arrived, which it does not tell by itself: less and less often.
-func (c *Conn) askAt() time.Duration {
-	after := time.Duration(1)<<min(c.asks, seldom) + 100*time.Duration(max(c.asks-seldom, 0))
-	return c.active + after*time.Millisecond
-}
-
-// seldom is after how many times it is asked every 100 ms.
-const seldom = 7
-
-// ask closes a connection whose peer has got all, and has been silent since it
-// was asked last, or sees when to ask again.
-func (c *Conn) ask() {
-	if !c.heard && c.arrived() {
-		c.finish(nil)
-		return
-	}
-	c.heard = false
-	if c.asks++; c.asks < 0 {
-		c.asks = math.MaxInt8 // the rest of the linger time is waited for
-	}
-	c.rearm()
-}
-
-// reset makes close(2) a reset: the linger option of zero.
-func (c *Conn) reset() {
-	if c.reg.Use() == nil { // the loop may have closed it
-		_ = sys.SetLinger(c.reg.FD(), 0)
-		c.reg.Done()
-	}
-}
-
-// finish ends the connection, on its loop.
-func (c *Conn) finish(why error) {
-	e := c.eng
-	c.mu.Lock()
-	over := c.flags.Or(gone)&gone != 0
-	out := c.out
-	c.out = nil
-	c.mu.Unlock()
-	if over {
-		return
-	}
-	if out != nil && out.size > 0 {
-		c.reset() // the peer must not take a part for all
-	}
-	_ = c.reg.Close() // unless the loop has
-	e.remove(c)
-	out.fail(e, why)
-	if f := e.srv.Events.Close; f != nil {
-		e.current, e.unread = c, c.left()
-		_ = e.guard(c, func(c *Conn) error { f(c, why); return nil })
-		e.current, e.unread = nil, nil
-	}
-	c.drop()
-	e.gone()
-}
-
-// Detach takes the connection from the server, without closing it: the Socket
-// has it, with the input that was not read. It is for the connection's
-// callbacks; Events.Close is not called. While output is queued it is EBUSY.
-func (c *Conn) Detach() (*socket.Socket, error) {
-	e := c.eng
-	if e.current != c {
-		return nil, errors.New("weir: detach: outside of the connection's callbacks")
-	}
+// writeError returns the error of the first write that failed.
+func (c *Conn) writeError() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flags.Load()&gone != 0 {
-		return nil, connClosed("detach")
+	return c.failed("send")
+}
+
+// mayClose reports whether close(2) loses nothing, in a connection whose output
+// has left.
+func (c *Conn) mayClose() bool {
+	if c.inputEnded {
+		return true
 	}
-	c.sendGathered()
-	if c.out != nil {
-		return nil, &socket.Error{Op: "detach", Errno: unix.EBUSY, Err: errors.New("output is queued")}
+	if c.expectsInput() {
+		return false // close(2) would send a reset
 	}
-	fd, err := c.reg.Release()
-	if err != nil {
-		return nil, &socket.Error{Op: "detach", Errno: unix.EBUSY, Err: err}
+	return c.peer.isUnix() || acknowledged(c.reg.FD())
+}
+
+// expectsInput reports whether there is input that nobody has read, or will be in
+// a moment: a client that has connected just before Shutdown, and has sent nothing
+// yet, is about to.
+func (c *Conn) expectsInput() bool {
+	return c.hasInput() || !c.receivedAny && c.eng.draining
+}
+
+// closeReason returns the error that Events.Closed gets after an orderly close.
+func (c *Conn) closeReason() error {
+	if c.inputEnded && c.eng.service.Events.End == nil {
+		return io.EOF
 	}
-	s, err := socket.Config{Group: e.srv.group}.Resume(fd, e.unread)
-	if err != nil {
-		unix.Close(fd)
+	return nil
+}
+
+// leave begins the farewell. It may be called again.
+func (c *Conn) leave() *farewell {
+	if c.timeouts.leaving == nil {
+		t := *c.timeouts
+		t.leaving = newFarewell(c.eng.loop.Elapsed(), t.Linger)
+		c.timeouts = &t
 	}
-	c.flags.Or(gone)
-	e.unread = nil
-	e.remove(c)
-	e.gone()
-	return s, err
+	return c.timeouts.leaving
+}
+
+// linger ends the connection's own stream, whose output has left, and begins to
+// discard input.
+func (c *Conn) linger() error {
+	f := c.leave()
+	f.linger(c.eng.loop.Elapsed())
+	if c.expectsInput() {
+		f.received()
+	}
+	c.drop()
+	c.readable = true
+	return unix.Shutdown(c.reg.FD(), unix.SHUT_WR)
+}
+
+// unsent reports whether there is output that the kernel has not taken.
+func (c *Conn) unsent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.out.empty() || c.sends()
 }

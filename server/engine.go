@@ -1,72 +1,89 @@
 package server
 
 import (
-	"fmt"
-	"runtime/debug"
+	"sync"
 	"sync/atomic"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// readSize is the size of a loop's shared read buffer at first; it grows to
-// Server.Chunk, or half of MaxInput, when it proves to be small. gatherSize is what is gathered of a
-// callback's writes before it is sent.
 const (
-	readSize   = 64 << 10
+	// readSize is the first size of a loop's shared read buffer. The buffer grows up
+	// to Server.Chunk, or half of MaxInput, when receives fill it.
+	readSize = 64 << 10
+	// gatherSize is how many bytes of a callback's writes are gathered before they
+	// are sent.
 	gatherSize = 64 << 10
 )
 
-// An engine is a server's part on one loop. What is not said to be otherwise
-// belongs to the loop's goroutine.
+// An engine is a server's part on one loop. Only the loop's goroutine uses it,
+// except where a field says otherwise.
 type engine struct {
-	srv  *Server
-	loop *loop.Loop
-	load atomic.Int64 // connections, with those on their way
+	srv     *Server
+	service *Service // which callbacks it calls
+	loop    *loop.Loop
 
-	conns    *Conn // all of them, newest first
-	draining bool
-	over     bool
+	conns    *Conn // all connections, newest first
+	draining bool  // Shutdown closes the connections: nothing more is presented
+	arriving *Conn // is read although draining
+	over     bool  // Close has ended the connections
 	tick     *loop.Timer
-	patience patience // of sessions without timeouts
+	place    place // of sessions without timeouts
 
-	buf    []byte // what is received goes here first
-	filled bool   // by the last receive, to its end
+	buf    []byte // receives go here first
+	filled bool   // the last receive has filled its room
 
 	// Of the connection whose callback is running:
 	current *Conn
 	unread  []byte // its input
 	gather  []byte // its output; guarded by its lock
+
+	orphans sync.Mutex // serialises the ends of connections after the loop's end
+
+	pressed atomic.Bool // high is not empty
+	high    []*Conn     // of which Pressure is due, as too much is queued; guarded by lateMu
+
+	// The connections whose output leaves at the end of the turn:
+	turnEnd   func() // flushLate, made once
+	lateMu    sync.Mutex
+	late      []*output // guarded by lateMu
+	lateAsked bool      // the loop will call turnEnd; guarded by lateMu
+	lateNow   []*output // those of this turn's end, and of the next ones
+	lateSpare []*output // the memory of lateNow
 }
 
-func newEngine(s *Server, l *loop.Loop) *engine {
-	e := &engine{srv: s, loop: l, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
-	e.patience.eng = e
+func newEngine(s *Server, l *loop.Loop, service *Service) *engine {
+	e := &engine{srv: s, loop: l, service: service, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
+	e.place.eng, e.turnEnd = e, e.flushLate
 	return e
 }
 
-// post has f called on the loop, after all that was posted before. The queue's
-// bound is for those who can wait. The error is that the loop was closed; without
-// one, f is called even if the loop is closed then.
+// post makes the loop call f, after everything that was posted before. The bound of
+// the loop's task queue does not apply, because the server posts a bounded number
+// of tasks for each connection. If the loop is closed, post returns an error.
+// Without an error f is called, even if the loop is closed in the meantime.
 func (e *engine) post(f func()) error { return e.loop.PostUnbounded(f) }
 
-// An arrival is a connection that was counted in and is about to be served.
+// An arrival is a connection that is counted already, and is not served yet.
 type arrival struct {
 	fd    int
 	peer  socket.Addr
-	input []byte             // that was read ahead
+	input []byte             // what was read ahead
 	user  any                // for Conn.User
-	tell  func(*Conn, error) // nil if nobody waits for it
-	close bool               // at once
+	tell  func(*Conn, error) // reports the connection or an error; may be nil
+	close bool               // close the connection at once
 }
 
-// open serves an arrival, on the loop. It closes the descriptor when it cannot.
+// open begins to serve an arrival, on the loop. If it cannot, it closes the
+// descriptor.
 func (e *engine) open(a arrival) {
-	c := &Conn{User: a.user, eng: e, timeouts: &e.srv.Timeouts, peer: makeInetPeer(a.peer)}
-	c.self, c.active = c, e.loop.Elapsed()
-	c.short = c.peer == inetPeer{} // of a unix socket, which does not tell of descriptors
-	err := ErrServerClosed
+	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer)}
+	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
+	c.shortReads = c.peer.isUnix() // the kernel does not report descriptors, at which a receive stops
+	err := ErrClosed
 	if !e.over {
 		err = e.loop.Handle(&c.reg, a.fd, &c.self)
 	}
@@ -80,33 +97,37 @@ func (e *engine) open(a arrival) {
 		if e.over {
 			return
 		}
-		e.srv.Log.Error("weir: a connection could not be served", "peer", a.peer, "error", err)
+		e.srv.Log.Error("server: a connection could not be served", "peer", a.peer, "error", err)
 		return
 	}
 	e.insert(c)
 	if a.close {
-		c.flags.Store(closing)
+		c.signals.Store(closeAsked)
 	}
 	if a.tell != nil {
 		a.tell(c, nil)
 	}
 	c.rearm()
-	if f := e.srv.Events.Open; f != nil {
-		e.unread = a.input // so that Detach takes it along
+	if f := e.service.Events.Open; f != nil {
+		e.unread = a.input // Detach in Open takes it along
 		err = c.call(f)
 		a.input, e.unread = e.unread, nil
 	}
-	if !c.settle(err) {
+	if !c.drive(err) {
 		return
 	}
-	if len(a.input) > 0 && c.flags.Load()&closing == 0 {
-		c.heard = true
-		if !c.settle(c.data(a.input)) {
+	if len(a.input) > 0 && c.state == stateOpen {
+		c.receivedAny = true
+		if !c.drive(c.data(a.input)) {
 			return
 		}
 	}
-	if e.draining {
-		c.retire()
+	if e.draining { // it comes late, and is served once
+		e.arriving = c
+		if c.catchUp(); c.state != stateClosed {
+			c.Close()
+		}
+		e.arriving = nil
 	}
 }
 
@@ -129,29 +150,51 @@ func (e *engine) remove(c *Conn) {
 	c.next, c.prev = nil, nil
 }
 
-// guard calls f, and makes its panic an error.
-func (e *engine) guard(c *Conn, f func(*Conn) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = e.srv.panicked(v)
+// call calls a callback of the connection, and sends what the callback has written.
+//
+// The number of the call is in the signals. It is odd until everything was sent. It
+// and gathered tell other goroutines whether to gather what they write (gathers), or
+// to queue it behind what is being sent (sends), without the lock during the system
+// call.
+func (c *Conn) call(f func(*Conn) error) error {
+	e := c.eng
+	e.current = c
+	c.signals.Add(1 << callShift)
+	err := guard(e.srv, c, f)
+	c.mu.Lock()
+	signals := c.signals.Load()
+	c.gathered = uint8(signals >> callShift)
+	// What leaves at the turn's end, together with more, or waits for room, stays.
+	flush := c.out != nil && c.sending == notSending && !c.out.scheduled && (!c.out.blocked || c.out.finished.n > 0)
+	queued := c.out != nil
+	if p := e.gather; len(p) > 0 && signals&(gone|writeFailed) == 0 {
+		c.mu.Unlock()
+		n, errno := sys.Send(c.reg.FD(), p, 0) // the loop does not close it meanwhile
+		if n < len(p) {
+			queued = true
+			c.mu.Lock()
+			if errno == 0 || errno == unix.EAGAIN {
+				c.output().prepend(p[n:])
+				if errno == unix.EAGAIN {
+					_ = c.block() // an error ends the connection
+				}
+				c.queued()
+			} else {
+				_ = c.fail(errno)
+			}
+			c.mu.Unlock()
 		}
-	}()
-	return f(c)
-}
-
-// guard calls f, and makes its panic an error.
-func (s *Server) guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = s.panicked(v)
-		}
-	}()
-	return f()
-}
-
-// panicked logs a panic.
-func (s *Server) panicked(v any) error {
-	s.counters.panics.Add(1)
-	s.Log.Error("weir: a callback panicked", "panic", v, "stack", string(debug.Stack()))
-	return fmt.Errorf("weir: a callback panicked: %v", v)
+	} else {
+		c.mu.Unlock()
+	}
+	e.gather = e.gather[:0]
+	c.signals.Add(1 << callShift)
+	e.current = nil
+	if flush {
+		c.flush(false)
+	}
+	if queued {
+		c.rearm()
+	}
+	return err
 }

@@ -35,7 +35,7 @@ func TestServeCallsBackInOrder(t *testing.T) {
 			Open: func(c *server.Conn) error { calls.add("open"); return nil },
 			Data: func(c *server.Conn) error { calls.add("data " + string(c.Next(-1))); return nil },
 			End:  func(c *server.Conn) error { calls.add("end"); c.Close(); return nil },
-			Close: func(c *server.Conn, err error) {
+			Closed: func(c *server.Conn, err error) {
 				calls.add("close")
 				over <- err
 			},
@@ -51,7 +51,7 @@ func TestServeCallsBackInOrder(t *testing.T) {
 
 func TestServeWithoutEndIsEOF(t *testing.T) {
 	over, closing := ended()
-	addr := serve(t, &server.Server{Events: server.Events{Data: echo, Close: closing}})
+	addr := serve(t, &server.Server{Events: server.Events{Data: echo, Closed: closing}})
 	c := client(t, addr)
 	send(t, c, "x")
 	expect(t, c, "x")
@@ -59,17 +59,17 @@ func TestServeWithoutEndIsEOF(t *testing.T) {
 	require.Equal(t, io.EOF, weirtest.Take(t, over))
 }
 
-// An event of another kind, and what Shutdown does, find the end again.
+// End is called once, although later events, and Shutdown, find the end of the stream again.
 func TestServeEndComesOnce(t *testing.T) {
 	conns, open := opened()
 	ends := make(chan int, 16)
 	over, closing := ended()
 	var n int
 	srv := &server.Server{HighWater: 1 << 10, Events: server.Events{
-		Open:  open,
-		Data:  func(c *server.Conn) error { c.Next(-1); return nil },
-		End:   func(c *server.Conn) error { n++; ends <- n; return nil },
-		Close: closing,
+		Open:   open,
+		Data:   func(c *server.Conn) error { c.Next(-1); return nil },
+		End:    func(c *server.Conn) error { n++; ends <- n; return nil },
+		Closed: closing,
 	}}
 	addr := serve(t, srv)
 	c := client(t, addr)
@@ -88,7 +88,7 @@ func TestServeEndComesOnce(t *testing.T) {
 	require.Empty(t, ends)
 }
 
-// frames checks that the frames, of a length and as many bytes, come in order.
+// frames returns a Data that checks frames: each is a length and as many bytes, in order.
 func frames(total int) (data func(*server.Conn) error, got chan int) {
 	got = make(chan int, total)
 	next := 0
@@ -143,14 +143,14 @@ func TestServeKeepsWhatDataLeaves(t *testing.T) {
 			var all []byte
 			sizes := sizes
 			if piece.name == "byte by byte" {
-				sizes = []int{0, 1, 3, 4093, 70_000, 5} // a system call each
+				sizes = []int{0, 1, 3, 4093, 70_000, 5} // one system call for each
 			}
 			for i, size := range sizes {
 				all = append(all, frame(i, size)...)
 			}
 			data, got := frames(len(sizes))
 			over, closing := ended()
-			addr := serve(t, &server.Server{Events: server.Events{Data: data, Close: closing}})
+			addr := serve(t, &server.Server{Events: server.Events{Data: data, Closed: closing}})
 			c := client(t, addr)
 			for rest := all; len(rest) > 0; {
 				n := min(piece.size(), len(rest))
@@ -177,7 +177,7 @@ func TestServeReadsInput(t *testing.T) {
 		return nil
 	}}})
 	c := client(t, addr)
-	// The callback is held, so that the test may read in its place.
+	// The callback waits, so that the test may read in its place.
 	send(t, c, "0123456789")
 	release := weirtest.Take(t, got)
 	require.Equal(t, 10, conn.Buffered())
@@ -205,7 +205,9 @@ func TestServeReadsInput(t *testing.T) {
 	require.Equal(t, "789ab", string(conn.Peek(-1)))
 	require.Equal(t, 5, conn.Discard(100))
 	n, err = conn.Read(buf)
-	require.Equal(t, io.EOF, err)
+	require.ErrorIs(t, err, server.ErrNoInput)
+	require.NotErrorIs(t, err, io.EOF, "more may arrive")
+	require.ErrorIs(t, err, unix.EAGAIN)
 	require.Zero(t, n)
 	release()
 	turned(t, conn)
@@ -217,9 +219,9 @@ func TestServeOpenSeesNoInputAndTheErrorCloses(t *testing.T) {
 	over, closing := ended()
 	refused := io.ErrClosedPipe
 	addr := serve(t, &server.Server{Events: server.Events{
-		Open:  func(c *server.Conn) error { return refused },
-		Data:  func(c *server.Conn) error { panic("not called") },
-		Close: closing,
+		Open:   func(c *server.Conn) error { return refused },
+		Data:   func(c *server.Conn) error { panic("not called") },
+		Closed: closing,
 	}})
 	c := client(t, addr)
 	require.Equal(t, refused, weirtest.Take(t, over))
@@ -236,7 +238,7 @@ func TestServeErrorOfDataClosesAtOnce(t *testing.T) {
 			c.Next(-1)
 			return io.ErrShortBuffer
 		},
-		Close: closing,
+		Closed: closing,
 	}})
 	c := client(t, addr)
 	send(t, c, "x")
@@ -248,7 +250,7 @@ func TestServeErrorOfDataClosesAtOnce(t *testing.T) {
 
 func TestServeInputFull(t *testing.T) {
 	over, closing := ended()
-	addr := serve(t, &server.Server{MaxInput: 100, Events: server.Events{Data: func(*server.Conn) error { return nil }, Close: closing}})
+	addr := serve(t, &server.Server{MaxInput: 100, Events: server.Events{Data: func(*server.Conn) error { return nil }, Closed: closing}})
 	c := client(t, addr)
 	send(t, c, strings.Repeat("x", 100))
 	b := client(t, addr)
@@ -276,8 +278,7 @@ func TestServeWake(t *testing.T) {
 	require.Empty(t, seen, "three wakes in one turn are one call")
 }
 
-// A receive stops at urgent data, though more may be behind it, of which the
-// kernel tells nothing.
+// A receive stops at urgent data. The kernel does not report again what is behind it.
 func TestServeUrgentData(t *testing.T) {
 	got := make(chan byte, 1<<10)
 	conns, open := opened()
@@ -294,7 +295,7 @@ func TestServeUrgentData(t *testing.T) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
 	conn := weirtest.Take(t, conns)
-	// All of it is there before the loop looks.
+	// Everything arrives before the loop receives.
 	onLoop(t, conn, func() {
 		require.NoError(t, raw.Control(func(fd uintptr) {
 			for _, part := range []struct {
@@ -346,7 +347,7 @@ func TestServePanicEndsItsConnectionAlone(t *testing.T) {
 				},
 				End:      func(c *server.Conn) error { c.Close(); return at(c, "end") },
 				Pressure: func(c *server.Conn, on bool) { _ = at(c, "pressure") },
-				Close:    func(c *server.Conn, err error) { over <- err; _ = at(c, "close") },
+				Closed:   func(c *server.Conn, err error) { over <- err; _ = at(c, "close") },
 			}}
 			srv.Loops = 1
 			addr := serve(t, srv)

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The names that sd_listen_fds(3) gives to what a process inherits, and one
-// for the pipe by which it says that it serves.
+// The environment variables of sd_listen_fds(3), by which a process learns what it
+// inherits, and one for the pipe by which it says that it serves.
 const (
 	envFds   = "LISTEN_FDS"
 	envPid   = "LISTEN_PID"
@@ -24,20 +24,22 @@ const (
 
 	firstInherited = 3
 
-	// The names of listeners whose path the last process removes, and of others.
+	// The names of listeners: those whose path the server removes in the end, and
+	// the others.
 	nameOwned, nameOther = "owned", "other"
 )
 
 // Inherit serves the listeners that the process was started with: by systemd's
-// socket activation (sd_listen_fds(3)), or by Handover. It says how many there
-// are; with none the program opens its own. The environment is cleared of what
-// told of them, so that only the first call finds any.
+// socket activation (sd_listen_fds(3)), or by Handover. It returns how many there
+// are; if there are none, the program opens its own. Inherit removes the variables
+// that describe the listeners from the environment, so only the first call finds
+// any. ServiceOf chooses the Service of each.
 //
-// When one of them cannot be served, none is: with the error all are closed, for
-// nobody in this process could find them any more. Who made them still has them,
-// and the clients that wait in their backlogs. Only if the server itself is closed
-// meanwhile, or its loops fail, n may be more than 0 with an error: so many are
-// served. A server that cannot start leaves them, and the environment, alone.
+// If one listener cannot be served, none is: Inherit closes all of them and
+// returns an error. The process that has made them still has them, and the clients
+// in their backlogs. Only if the server is closed meanwhile, or its loops fail,
+// some are served: then n, together with the error, says how many. A server that
+// cannot start leaves the listeners and the environment as they are.
 func (s *Server) Inherit() (n int, err error) {
 	if err := s.start(); err != nil {
 		return 0, err
@@ -46,17 +48,17 @@ func (s *Server) Inherit() (n int, err error) {
 	ready, hasReady := os.LookupEnv(envReady)
 	names := strings.Split(os.Getenv(envNames), ":")
 	for _, name := range []string{envFds, envPid, envNames, envReady} {
-		_ = os.Unsetenv(name) // only a name that cannot be fails
+		_ = os.Unsetenv(name) // it fails only for an invalid name
 	}
 	if count == "" || pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return 0, nil
 	}
 	total, err := strconv.Atoi(count)
 	if err != nil || total < 0 || total > math.MaxInt32 {
-		return 0, fmt.Errorf("weir: inherit: %s is %q, not a number of descriptors", envFds, count)
+		return 0, fmt.Errorf("server: inherit: %s is %q, not a number of descriptors", envFds, count)
 	}
 	var taken []*socket.Socket // and not served yet
-	rest := firstInherited     // the first that is not taken
+	rest := firstInherited     // the first descriptor that is not taken
 	defer func() {
 		if err != nil {
 			closeInherited(rest, firstInherited+total)
@@ -69,11 +71,11 @@ func (s *Server) Inherit() (n int, err error) {
 	if hasReady {
 		fd, err := strconv.Atoi(ready)
 		if err != nil || fd < firstInherited {
-			return 0, fmt.Errorf("weir: inherit: %s is %q, not a descriptor", envReady, ready)
+			return 0, fmt.Errorf("server: inherit: %s is %q, not a descriptor", envReady, ready)
 		}
 		unix.CloseOnExec(fd)
 		pipe = os.NewFile(uintptr(fd), "ready")
-		defer pipe.Close() // which tells of a failure
+		defer pipe.Close() // the predecessor takes an early end for a failure
 	}
 	for rest < firstInherited+total {
 		fd := rest
@@ -81,23 +83,24 @@ func (s *Server) Inherit() (n int, err error) {
 		if err == nil {
 			taken = append(taken, ls)
 			rest++
-			err = s.checkOther(ls)
+			_, err = s.checkOther(ls)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("weir: inherit: descriptor %d: %w", fd, err)
+			return 0, fmt.Errorf("server: inherit: descriptor %d: %w", fd, err)
 		}
 	}
-	// Before they are served: when it fails, the predecessor goes on alone.
+	// This comes before the listeners are served: if it fails, the predecessor goes
+	// on alone.
 	if hasReady {
 		if _, err := pipe.Write([]byte{1}); err != nil {
-			return 0, fmt.Errorf("weir: inherit: %w", err)
+			return 0, fmt.Errorf("server: inherit: %w", err)
 		}
 	}
 	for n < total {
-		// What systemd has made, it keeps, and it is its to remove.
+		// A path that systemd has made stays: systemd removes it.
 		owned := hasReady && n < len(names) && names[n] == nameOwned
-		if err := s.add(s.pick(socket.Addr{}), taken[0], owned); err != nil {
-			return n, fmt.Errorf("weir: inherit: descriptor %d: %w", firstInherited+n, err)
+		if err := s.addOther(taken[0], origin{path: owned && !s.KeepPath}); err != nil {
+			return n, fmt.Errorf("server: inherit: descriptor %d: %w", firstInherited+n, err)
 		}
 		taken = taken[1:]
 		n++
@@ -105,13 +108,13 @@ func (s *Server) Inherit() (n int, err error) {
 	return n, nil
 }
 
-// closeInherited closes descriptors that the process was started with. One that
-// is closed on exec was not: the number of descriptors was wrong, or somebody
-// else has taken it.
+// closeInherited closes descriptors that the process was started with. A
+// descriptor with close-on-exec cannot be one of them: then the number in the
+// environment is wrong, or another part of the program has taken it.
 func closeInherited(from, to int) {
 	for fd := from; fd < to; fd++ {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil { // they come one after the other, so this is no more of them
+		if err != nil { // their numbers have no gaps, so there are no more
 			return
 		}
 		if flags&unix.FD_CLOEXEC == 0 {
@@ -120,21 +123,22 @@ func closeInherited(from, to int) {
 	}
 }
 
-// Handover starts a successor of this process, which serves the same listeners
-// as soon as it calls Inherit: then Handover returns nil, and this server, which
-// has accepted meanwhile, may Shutdown; cmd.Wait is the caller's. No connection is refused in between. The
-// command gets the listeners as its first extra files, and must have none of its
-// own. When it ends before it has called Inherit, or ctx is done, it is killed,
-// and Handover returns an error; this server then goes on as before.
+// Handover starts a successor of this process, which gets the same listeners, and
+// waits until it has called Inherit. Meanwhile this server goes on accepting, so no
+// client is refused. After Handover has returned nil, call Shutdown; the caller also
+// calls cmd.Wait. The command gets the listeners as its first extra files, and must
+// have no extra files of its own. If the command ends before it has called Inherit,
+// or ctx is done, Handover kills it and returns an error; this server then goes on
+// as before.
 func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 	if cmd == nil {
-		return errors.New("weir: handover: the command is nil")
+		return errors.New("server: handover: the command is nil")
 	}
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	if len(cmd.ExtraFiles) > 0 {
-		return fmt.Errorf("weir: handover: the command has %d extra files already", len(cmd.ExtraFiles))
+		return fmt.Errorf("server: handover: the command has %d extra files already", len(cmd.ExtraFiles))
 	}
 	files, names, err := s.files()
 	defer func() {
@@ -143,32 +147,32 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 		}
 	}()
 	if err != nil {
-		return fmt.Errorf("weir: handover: %w", err)
+		return fmt.Errorf("server: handover: %w", err)
 	}
-	listener, told, err := os.Pipe()
+	reader, writer, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("weir: handover: %w", err)
+		return fmt.Errorf("server: handover: %w", err)
 	}
-	defer listener.Close()
-	cmd.ExtraFiles = append(files[:len(files):len(files)], told)
+	defer reader.Close()
+	cmd.ExtraFiles = append(files[:len(files):len(files)], writer)
 	cmd.Env = append(without(cmd.Environ(), envFds, envPid, envNames, envReady),
 		fmt.Sprintf("%s=%d", envFds, len(files)),
 		fmt.Sprintf("%s=%s", envNames, strings.Join(names, ":")),
 		fmt.Sprintf("%s=%d", envReady, firstInherited+len(files)))
 	err = cmd.Start()
-	told.Close()
+	writer.Close()
 	if err != nil {
-		return fmt.Errorf("weir: handover: %w", err)
+		return fmt.Errorf("server: handover: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	stop := context.AfterFunc(ctx, func() { reader.Close() })
 	defer stop()
-	if n, err := listener.Read(make([]byte, 1)); n != 1 {
+	if n, err := reader.Read(make([]byte, 1)); n != 1 {
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return fmt.Errorf("weir: handover: the successor did not serve: %w", err)
+		return fmt.Errorf("server: handover: the successor did not serve: %w", err)
 	}
 	s.mu.Lock()
 	s.handed = true
@@ -179,12 +183,12 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 	return nil
 }
 
-// files are duplicates of the listeners, and their names in the environment.
+// files returns duplicates of the listeners, and their names for the environment.
 func (s *Server) files() (files []*os.File, names []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != serving {
-		return nil, nil, ErrServerClosed
+		return nil, nil, ErrClosed
 	}
 	add := func(name string, use func() error, fd func() int, done func()) {
 		if err != nil {
@@ -200,6 +204,7 @@ func (s *Server) files() (files []*os.File, names []string, err error) {
 		}
 	}
 	for _, l := range s.listeners {
+		l.own = false // from now on, even if the successor fails: see Server.Shutdown
 		if l.path == "" {
 			names = append(names, nameOther)
 		} else {
@@ -208,6 +213,9 @@ func (s *Server) files() (files []*os.File, names []string, err error) {
 		add(l.addr.String(), l.reg.Use, l.reg.FD, l.reg.Done)
 	}
 	for _, p := range s.packets {
+		if p.dialed {
+			continue
+		}
 		names = append(names, nameOther)
 		r := p.sock.Registration()
 		add(p.LocalAddr().String(), r.Use, r.FD, r.Done)
@@ -215,7 +223,7 @@ func (s *Server) files() (files []*os.File, names []string, err error) {
 	return files, names, err
 }
 
-// without is an environment that lacks some names.
+// without returns an environment without some variables.
 func without(env []string, names ...string) (rest []string) {
 	for _, e := range env {
 		name, _, _ := strings.Cut(e, "=")

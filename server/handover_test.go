@@ -30,7 +30,7 @@ const noDelay = "GORACE=atexit_sleep_ms=0"
 func play(role string) int {
 	srv := &server.Server{Events: server.Events{
 		Data:   func(c *server.Conn) error { c.Next(-1); _, err := c.WriteString("new"); return err },
-		Packet: func(l *server.PacketListener, p []byte, from socket.Addr) { l.SendTo([]byte("new"), from) },
+		Packet: func(l *server.PacketConn, p []byte, from socket.Addr) { l.SendTo([]byte("new"), from) },
 	}}
 	switch role {
 	case "dies":
@@ -116,7 +116,7 @@ func TestHandover(t *testing.T) {
 	path := t.TempDir() + "/s"
 	srv := &server.Server{Loops: 2, Events: server.Events{
 		Data:   func(c *server.Conn) error { c.Next(-1); _, err := c.WriteString("old"); return err },
-		Packet: func(l *server.PacketListener, p []byte, from socket.Addr) { l.SendTo([]byte("old"), from) },
+		Packet: func(l *server.PacketConn, p []byte, from socket.Addr) { l.SendTo([]byte("old"), from) },
 	}}
 	addrs := []socket.Addr{serve(t, srv), serveOn(t, srv, "unix", path)}
 	packets := serveOn(t, srv, "udp4", "127.0.0.1:0")
@@ -233,7 +233,7 @@ func TestHandoverThatFailsChangesNothing(t *testing.T) {
 
 	require.NoError(t, srv.Close())
 	require.NoFileExists(t, path)
-	require.ErrorIs(t, srv.Handover(t.Context(), exec.Command(os.Args[0])), server.ErrServerClosed)
+	require.ErrorIs(t, srv.Handover(t.Context(), exec.Command(os.Args[0])), server.ErrClosed)
 }
 
 // As systemd starts a service: the listeners are blocking, are its own, and
@@ -285,12 +285,12 @@ func TestInheritRefuses(t *testing.T) {
 		want string
 	}{
 		{"none", nil, "inherited 0 (<nil>)"},
-		{"no number", []string{"LISTEN_FDS=x"}, `inherited 0 (weir: inherit: LISTEN_FDS is "x"`},
-		{"negative", []string{"LISTEN_FDS=-1"}, `inherited 0 (weir: inherit: LISTEN_FDS is "-1"`},
-		{"too many", []string{"LISTEN_FDS=9223372036854775807"}, `inherited 0 (weir: inherit: LISTEN_FDS is "9223372036854775807"`},
-		{"no socket", []string{"LISTEN_FDS=2"}, "inherited 0 (weir: inherit: descriptor 3: adopt"},
-		{"ready is no number", []string{"LISTEN_FDS=0", "WEIR_READY_FD=x"}, `inherited 0 (weir: inherit: WEIR_READY_FD is "x"`},
-		{"ready is closed", []string{"LISTEN_FDS=0", "WEIR_READY_FD=100"}, "inherited 0 (weir: inherit:"},
+		{"no number", []string{"LISTEN_FDS=x"}, `inherited 0 (server: inherit: LISTEN_FDS is "x"`},
+		{"negative", []string{"LISTEN_FDS=-1"}, `inherited 0 (server: inherit: LISTEN_FDS is "-1"`},
+		{"too many", []string{"LISTEN_FDS=9223372036854775807"}, `inherited 0 (server: inherit: LISTEN_FDS is "9223372036854775807"`},
+		{"no socket", []string{"LISTEN_FDS=2"}, "inherited 0 (server: inherit: descriptor 3: adopt"},
+		{"ready is no number", []string{"LISTEN_FDS=0", "WEIR_READY_FD=x"}, `inherited 0 (server: inherit: WEIR_READY_FD is "x"`},
+		{"ready is closed", []string{"LISTEN_FDS=0", "WEIR_READY_FD=100"}, "inherited 0 (server: inherit:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := newChild(t, "serves")
@@ -357,7 +357,7 @@ func TestInheritThatFailsMidway(t *testing.T) {
 			}
 			require.NoError(t, c.Start())
 			line := c.line(t)
-			require.Contains(t, line, "inherited 0 (weir: inherit: ")
+			require.Contains(t, line, "inherited 0 (server: inherit: ")
 			require.Contains(t, line, test.want)
 			require.Equal(t, "sockets: 0, of its own: <nil>", c.line(t))
 			for _, l := range listeners {

@@ -132,7 +132,7 @@ func (journalHandler) Enabled(context.Context, slog.Level) bool { return true }
 func (h journalHandler) WithAttrs([]slog.Attr) slog.Handler     { return h }
 func (h journalHandler) WithGroup(string) slog.Handler          { return h }
 func (h journalHandler) Handle(_ context.Context, r slog.Record) error {
-	line := r.Message
+	line := r.Level.String() + " " + r.Message
 	r.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
 	h.add(line)
 	return nil

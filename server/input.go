@@ -1,25 +1,127 @@
 package server
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"time"
 	"unsafe"
+
+	"github.com/seed-2334f180/weir/internal/sys"
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
 )
 
-// An input is what a handler has left unread.
+// ErrNoInput is what Conn.Read returns when all input that has arrived was read.
+// More may arrive. It wraps EAGAIN.
+var ErrNoInput = fmt.Errorf("server: no unread input: %w", unix.EAGAIN)
+
+// read receives until the kernel has nothing left, or until reading has to stop.
+func (c *Conn) read() {
+	for budget := c.eng.srv.Chunk; c.readable && c.reads(); {
+		if budget <= 0 {
+			c.reg.Poke() // the other connections get their turn first
+			return
+		}
+		if c.eng.pressed.Load() {
+			c.eng.tellPressure() // which may pause this connection, or end it
+			continue
+		}
+		receive := c.receive
+		if c.state == stateLingering {
+			receive = c.discard
+		}
+		if !receive(&budget) {
+			return
+		}
+	}
+}
+
+// reads reports whether input is wanted now.
+func (c *Conn) reads() bool {
+	return c.state == stateLingering ||
+		c.state < stateDraining && (!c.eng.draining || c.eng.arriving == c) && c.signals.Load()&(paused|outputHigh|closeAsked) == 0
+}
+
+// receive makes one system call and presents what it brings. It returns false when
+// the connection is closed.
+func (c *Conn) receive(budget *int) bool {
+	view, room := c.room()
+	n, errno := sys.Recv(c.reg.FD(), room, 0)
+	switch {
+	case errno == unix.EAGAIN:
+		c.readable = false
+		return c.drive(nil)
+	case errno != 0:
+		return c.finish(&socket.Error{Op: "recv", Errno: errno})
+	case n == 0:
+		c.readable, c.inputEnded = false, true
+		return c.drive(nil)
+	}
+	// A short read has emptied the socket, unless it may stop early.
+	c.readable = n == len(room) || c.shortReads
+	c.receivedAny = true
+	*budget -= n
+	c.eng.filled = n == len(room)
+	if c.timeouts.any {
+		c.active = c.eng.loop.Elapsed()
+	}
+	return c.drive(c.data(view[:len(view)-len(room)+n]))
+}
+
+// discard receives input of a connection that is being closed, and drops it. It
+// returns false when the connection is closed.
+func (c *Conn) discard(budget *int) bool {
+	n, errno := sys.Recv(c.reg.FD(), c.eng.buf, 0)
+	*budget -= n
+	switch {
+	case errno == unix.EAGAIN:
+		c.readable = false
+	case errno != 0 || n == 0:
+		return c.finish(nil)
+	default:
+		c.timeouts.leaving.received()
+	}
+	return true
+}
+
+// data calls Data with the input.
+func (c *Conn) data(view []byte) error {
+	f := c.eng.service.Events.Data
+	if f == nil {
+		f = nothing
+	}
+	return c.present(view, f)
+}
+
+// present calls a callback with the input, and keeps what the callback leaves.
+func (c *Conn) present(view []byte, f func(*Conn) error) error {
+	c.eng.unread = view
+	err := c.call(f)
+	left := c.eng.unread
+	c.eng.unread = nil
+	if err != nil {
+		return err
+	}
+	return c.keep(left, len(left) < len(view))
+}
+
+func nothing(*Conn) error { return nil }
+
+// An input holds what a callback has left unread.
 type input struct {
 	buf   []byte
 	since time.Duration // when it was left, on the loop's clock
 }
 
-// smallInput is the size of the pooled buffers, and what is moved to the front
-// of the shared buffer instead of being received behind.
+// smallInput is the size of the pooled buffers. What was left is copied in front
+// of new input in the shared buffer, if it is not more than this; otherwise new
+// input is received behind it.
 const smallInput = 4 << 10
 
 var inputs = sync.Pool{New: func() any { return &input{buf: make([]byte, 0, smallInput)} }}
 
-// left is what the handler has left.
+// left returns what the callbacks have left unread.
 func (c *Conn) left() []byte {
 	if c.in == nil {
 		return nil
@@ -27,11 +129,11 @@ func (c *Conn) left() []byte {
 	return c.in.buf
 }
 
-// room is where the next bytes go, and the view of all that is then unread,
+// room returns where to receive the next bytes, and the view of all unread bytes,
 // which ends with the room.
 func (c *Conn) room() (view, room []byte) {
 	e := c.eng
-	// A handler may leave all that came, because it cannot write: that must fit.
+	// A callback that cannot write may leave everything: that must fit in MaxInput.
 	if most := min(e.srv.Chunk, e.srv.MaxInput/2); e.filled && len(e.buf) < most {
 		e.buf, e.filled = make([]byte, min(2*len(e.buf), most)), false
 	}
@@ -52,8 +154,8 @@ func (c *Conn) room() (view, room []byte) {
 	return view, view[len(in.buf):]
 }
 
-// keep stores what the handler has left of the view, of which it may have used
-// some.
+// keep stores what a callback has left unread. used says whether the callback has
+// read a part of what it got.
 func (c *Conn) keep(left []byte, used bool) error {
 	if len(left) == 0 {
 		c.drop()
@@ -69,20 +171,20 @@ func (c *Conn) keep(left []byte, used bool) error {
 		in.since, c.in = c.eng.loop.Elapsed(), in
 		c.rearm()
 	case unsafe.SliceData(left) == unsafe.SliceData(in.buf):
-		// All of it, in its place: to move that again and again would be dear
-		// when a megabyte comes byte by byte.
+		// The callback has left all of it, so it stays in place. If a megabyte
+		// arrived byte by byte, moving it each time would take quadratic time.
 		in.buf = in.buf[:len(left)]
 	default:
-		// A part of it is moved to the front.
+		// What is left moves to the front of the buffer.
 		in.buf = append(in.buf[:0], left...)
-		if used { // what is left is the beginning of something else
+		if used { // the rest begins another message, so its time begins anew
 			in.since = c.eng.loop.Elapsed()
 		}
 	}
 	return nil
 }
 
-// drop forgets the unread input.
+// drop drops what the callbacks have left unread.
 func (c *Conn) drop() {
 	if c.in == nil {
 		return
@@ -94,7 +196,7 @@ func (c *Conn) drop() {
 	c.in = nil
 }
 
-// input is what the running callback may read.
+// input returns what the running callback may read.
 func (c *Conn) input() []byte {
 	if c.eng.current != c {
 		return nil
@@ -102,11 +204,13 @@ func (c *Conn) input() []byte {
 	return c.eng.unread
 }
 
-// Buffered is how many bytes there are to read.
+// Buffered returns how many bytes there are to read. Outside of the connection's
+// callbacks it is 0.
 func (c *Conn) Buffered() int { return len(c.input()) }
 
-// Peek is the next n bytes, or nil while there are fewer; of a negative n, all
-// that there are. They stay unread, and are valid until the callback returns.
+// Peek returns the next n bytes, or nil if fewer have arrived. With a negative n it
+// returns all. The bytes stay unread. The slice is valid until the callback
+// returns.
 func (c *Conn) Peek(n int) []byte {
 	in := c.input()
 	if n < 0 {
@@ -118,7 +222,7 @@ func (c *Conn) Peek(n int) []byte {
 	return in[:n:n]
 }
 
-// Next is Peek, and the bytes are read.
+// Next is Peek, and marks the bytes that it returns as read.
 func (c *Conn) Next(n int) []byte {
 	p := c.Peek(n)
 	if len(p) > 0 {
@@ -127,7 +231,8 @@ func (c *Conn) Next(n int) []byte {
 	return p
 }
 
-// Discard reads n bytes, or all if there are fewer, and says how many.
+// Discard marks n bytes as read, or all if fewer have arrived, and returns how
+// many.
 func (c *Conn) Discard(n int) int {
 	n = min(max(n, 0), len(c.input()))
 	if n > 0 {
@@ -136,13 +241,20 @@ func (c *Conn) Discard(n int) int {
 	return n
 }
 
-// Read reads what there is: io.Reader, which never waits. At the end of the
-// input it is io.EOF, which here says nothing about the connection.
+// Read copies unread input to p. It never waits. When all input that has arrived
+// was read, it returns ErrNoInput, or io.EOF if the peer has ended its stream. A
+// bufio.Reader works on top of it as long as a callback continues after
+// ErrNoInput.
 func (c *Conn) Read(p []byte) (int, error) {
 	n := copy(p, c.input())
 	if n == 0 && len(p) > 0 {
-		return 0, io.EOF
+		if c.eng.current == c && c.inputEnded {
+			return 0, io.EOF
+		}
+		return 0, ErrNoInput
 	}
-	c.eng.unread = c.eng.unread[n:]
+	if n > 0 {
+		c.eng.unread = c.eng.unread[n:]
+	}
 	return n, nil
 }

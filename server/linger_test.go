@@ -1,9 +1,8 @@
 package server
 
 import (
-	"io"
+	"math"
 	"net"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -12,89 +11,94 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serveOnce closes each connection after it has sent so many bytes, and tells
-// why it ended.
-func serveOnce(t *testing.T, size int, linger time.Duration) (address string, ended chan error) {
+// clogged returns a TCP descriptor that has sent more than its peer takes, and the
+// peer.
+func clogged(t *testing.T) (fd int, peer net.Conn) {
 	t.Helper()
-	ended = make(chan error, 1)
-	srv := &Server{
-		Loops:      1,
-		Timeouts:   Timeouts{Linger: linger},
-		SendBuffer: 4 << 20, // all of it is the kernel's at once
-		Events: Events{
-			Data: func(c *Conn) error {
-				c.Discard(c.Buffered())
-				_, err := c.Write(make([]byte, size))
-				c.Close()
-				return err
-			},
-			Close: func(_ *Conn, err error) { ended <- err },
-		},
-	}
-	addr, err := srv.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, srv.Close()) })
-	return addr.String(), ended
-}
-
-// narrow connects with a small receive buffer.
-func narrow(t *testing.T, address string) net.Conn {
-	t.Helper()
-	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) {
-			require.NoError(t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096))
-		})
-	}}
-	c, err := d.Dial("tcp", address)
+	defer l.Close()
+	peer = narrow(t, l.Addr().String())
+	c, err := l.Accept()
 	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
-	return c
-}
-
-// A peer that sends to a connection that is being closed gets all that was
-// written before, and an orderly end.
-func TestCloseWhilePeerSends(t *testing.T) {
-	const size = 1 << 20
-	address, ended := serveOnce(t, size, 0)
-	c := narrow(t, address)
-	_, err := c.Write([]byte("go"))
+	defer c.Close()
+	raw, err := c.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
-	buf := make([]byte, 4096)
-	got := 0
+	require.NoError(t, raw.Control(func(number uintptr) {
+		fd, err = unix.FcntlInt(number, unix.F_DUPFD_CLOEXEC, 0)
+	}))
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
 	for {
-		n, err := c.Read(buf)
-		got += n
-		if err == io.EOF {
+		_, err := unix.Write(fd, make([]byte, 64<<10))
+		if err == syscall.EAGAIN {
+			return fd, peer
+		}
+		require.NoError(t, err)
+	}
+}
+
+// idle returns a TCP descriptor that has sent nothing.
+func idle(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+func TestFarewellChecksLessAndLessOften(t *testing.T) {
+	fd, _ := clogged(t)
+	const begin = time.Minute // on the fake clock
+	f := newFarewell(begin, 500*time.Millisecond)
+	require.Equal(t, begin+500*time.Millisecond, f.next(), "while output is queued, only the deadline counts")
+	f.linger(begin)
+	var at []time.Duration
+	now := begin
+	for {
+		now = f.next()
+		at = append(at, (now-begin)/time.Millisecond)
+		require.Equal(t, keepWaiting, f.check(fd, now-1), "never early")
+		if v := f.check(fd, now); v != keepWaiting {
+			require.Equal(t, lingerOver, v)
 			break
 		}
-		require.NoError(t, err, "after %d bytes", got)
-		_, _ = c.Write([]byte("more")) // the end of the connection is for Read to tell
 	}
-	require.Equal(t, size, got)
-	require.NoError(t, c.Close())
-	require.NoError(t, <-ended)
+	require.Equal(t, []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 228, 328, 428, 500}, at)
 }
 
-// A peer that stays does not hold up the close when it has got all.
-func TestCloseDoesNotWaitForPeer(t *testing.T) {
-	address, ended := serveOnce(t, 1000, 0)
-	c := narrow(t, address)
-	begun := time.Now()
-	_, err := c.Write([]byte("go"))
-	require.NoError(t, err)
-	require.NoError(t, <-ended)
-	require.Less(t, time.Since(begun), defaultLinger)
+func TestFarewellEndsWhenAllIsAcknowledged(t *testing.T) {
+	f := newFarewell(0, time.Second)
+	f.linger(0)
+	require.Equal(t, delivered, f.check(idle(t), f.next()))
 }
 
-// A peer that takes nothing is waited for as long as Linger says.
-func TestLingerEnds(t *testing.T) {
-	const linger = 100 * time.Millisecond
-	address, ended := serveOnce(t, 1<<20, linger)
-	c := narrow(t, address)
-	begun := time.Now()
-	_, err := c.Write([]byte("go"))
-	require.NoError(t, err)
-	require.ErrorIs(t, <-ended, os.ErrDeadlineExceeded)
-	require.GreaterOrEqual(t, time.Since(begun), linger)
+// A peer that still sends would see a reset. Its farewell ends one check after its
+// last byte.
+func TestFarewellWaitsForAPeerThatSends(t *testing.T) {
+	fd := idle(t)
+	f := newFarewell(0, time.Second)
+	f.linger(0)
+	for range 3 {
+		f.received()
+		require.Equal(t, keepWaiting, f.check(fd, f.next()))
+	}
+	require.Equal(t, 428*time.Millisecond, f.next(), "the checks are 100 ms apart")
+	require.Equal(t, delivered, f.check(fd, f.next()))
+}
+
+func TestFarewellCountsItsChecksFromTheLingering(t *testing.T) {
+	f := newFarewell(0, time.Second)
+	f.linger(999500 * time.Microsecond)
+	require.Equal(t, time.Second, f.next(), "the deadline does not move")
+	f = newFarewell(0, time.Hour)
+	f.linger(time.Minute)
+	require.Equal(t, time.Minute+time.Millisecond, f.next())
+}
+
+func TestFarewellWithAnEndlessLimit(t *testing.T) {
+	f := newFarewell(time.Second, math.MaxInt64)
+	require.EqualValues(t, math.MaxInt64, f.next())
+	f.linger(time.Second)
+	require.Equal(t, time.Second+time.Millisecond, f.next())
 }

@@ -3,54 +3,54 @@ package server
 import (
 	"errors"
 	"fmt"
-	"sync"
+	"math"
 	"syscall"
-	"time"
+	"unsafe"
 
 	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// An output is what a peer has not taken yet, first in, first out. The
-// connection's lock guards it.
-type output struct {
-	pieces   []piece
-	size     int           // in bytes
-	moved    time.Duration // when the peer last took something; the loop's
-	finished []func(error) // to be called by the loop
-}
+// The lock of a Conn is not held during system calls. Whoever sends sets sending, and has
+// the right to send until the flag is cleared. Others queue meanwhile, so the bytes leave
+// in the order of the calls.
 
-// A piece is some bytes that are queued: a copy, in a chunk of the pool, or the
-// caller's own.
-type piece struct {
-	p     []byte
-	chunk *chunk
-	done  func(error)
-}
+// A sendState says whether somebody is sending.
+type sendState uint8
 
-// bigWrite is how many bytes are worth a system call of their own, rather than
-// being copied to leave with others.
-const bigWrite = 16 << 10
-
-type chunk [16 << 10]byte
-
-var (
-	chunks  = sync.Pool{New: func() any { return new(chunk) }}
-	outputs = sync.Pool{New: func() any { return new(output) }}
+const (
+	notSending sendState = iota
+	sending
+	sendingRoom // and the loop was told meanwhile that the kernel has room
 )
 
-// Write writes p, or queues what the peer does not take at once; p is the
-// caller's again when it returns. What a callback writes to its own connection
-// leaves when it returns, all together, but for big writes, which leave at once.
-// The count is len(p), or 0 with an error: ErrOutputFull when p and what is queued
-// are more than Server.MaxOutput, which p may be alone; the kernel's, after which
-// the connection ends; or, of a connection that has ended or is being closed,
-// EBADF, which is net.ErrClosed.
+// Write writes p, or queues what the kernel does not take. It never waits, calls no
+// callback, and may be called by any goroutine, also with a lock held that callbacks
+// take. When it returns, p belongs to the caller again. The count is len(p), or 0
+// with an error:
+//
+//   - ErrOutputFull, if p and what is queued would be more than Server.MaxOutput.
+//     Nothing of p is sent then, and a later Write may succeed. Callbacks that
+//     write to slow peers stop before: when Queued is above Server.HighWater, or
+//     when Pressure is called, which on the loop comes before Data of any connection.
+//   - EPIPE, after CloseWrite.
+//   - EBADF, which is also net.ErrClosed, when the connection is closed or Close was
+//     called.
+//   - The errno of the system call, after which the connection ends.
+//
+// What a callback writes to its own connection leaves when the callback returns, in one
+// system call. What is written to a connection whose loop is in a turn, by another
+// callback or a posted task of the loop, or by another goroutine, leaves at the end of
+// the turn, in one system call for each connection. 256 connections send at the end of a
+// turn; further ones follow after the next turn's events. A write leaves at once, with
+// all that waits, if the loop sleeps, if it has 16 KiB or more, or if more than 64 KiB or
+// Server.HighWater would wait. So latency is bounded by a turn, and memory by 64 KiB for
+// each connection that was written to, as long as its peer keeps up.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.admit(len(p)); err != nil {
+	if err := c.admit(len(p), 0); err != nil {
 		return 0, err
 	}
 	if err := c.write(p); err != nil {
@@ -59,24 +59,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// WriteString is Write.
+// WriteString is Write of a string.
 func (c *Conn) WriteString(s string) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.admit(len(s)); err != nil {
-		return 0, err
-	}
-	if e := c.eng; c.flags.Load()&gathering != 0 && len(e.gather)+len(s) <= gatherSize {
-		e.gather = append(e.gather, s...)
-		return len(s), nil
-	}
-	if err := c.write([]byte(s)); err != nil {
-		return 0, err
-	}
-	return len(s), nil
+	return c.Write(unsafe.Slice(unsafe.StringData(s), len(s))) // which does not change it
 }
 
-// Writev writes all the buffers, as Write would one.
+// Writev writes all the buffers, as Write would write them in one. It makes one
+// system call for up to 1024 buffers.
 func (c *Conn) Writev(bufs [][]byte) (int, error) {
 	n := 0
 	for _, p := range bufs {
@@ -84,8 +73,14 @@ func (c *Conn) Writev(bufs [][]byte) (int, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.admit(n); err != nil {
+	if err := c.admit(n, 0); err != nil {
 		return 0, err
+	}
+	if len(bufs) > 1 && c.mayWriteNow(n) {
+		if err := c.lend(bufs, n); err != nil {
+			return 0, err
+		}
+		return n, nil
 	}
 	for _, p := range bufs {
 		if err := c.write(p); err != nil {
@@ -95,279 +90,246 @@ func (c *Conn) Writev(bufs [][]byte) (int, error) {
 	return n, nil
 }
 
-// WriteAsync writes p, which it does not copy: it is the connection's until done
-// is called, on the loop, with nil when the kernel has all of it, or with the
-// error that it never will. When WriteAsync itself returns an error, done is not
-// called.
+// WriteAsync writes p without copying it: the bytes must not change until done is
+// called. The same p may be given to several WriteAsync, of several connections,
+// too, as none of them changes it; it may change after the last done. The loop calls
+// done with nil when the kernel has taken p, or with the error that ended the
+// connection before; never during WriteAsync. If WriteAsync returns an error, which
+// is as with Write, done is not called. It is ErrOutputFull as well while more than
+// one piece for each 64 bytes of Server.MaxOutput waits to be sent or for its done.
 func (c *Conn) WriteAsync(p []byte, done func(error)) error {
 	if done == nil {
-		return fmt.Errorf("weir: write %d bytes: the completion function is nil", len(p))
+		return fmt.Errorf("server: write %d bytes: the completion function is nil", len(p))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.admit(len(p)); err != nil {
+	if err := c.admit(len(p), 1); err != nil {
 		return err
 	}
-	if c.flags.Load()&gathering != 0 {
-		c.sendGathered()
+	now := c.mayWriteNow(len(p)) && !c.gathers()
+	c.queueGathered()
+	c.output().appendPiece(p, done)
+	if now {
+		_ = c.push(c.eng.srv.Chunk, pushCalls) // an error ends the connection, which calls done
 	}
-	n, err := c.try(p)
-	if err != nil {
-		return err
-	}
-	o := c.output()
-	if n == len(p) && len(o.pieces) == 0 {
-		o.finished = append(o.finished, done)
-		c.reg.Poke()
-		return nil
-	}
-	o.pieces = append(o.pieces, piece{p: p[n:], done: done})
-	o.size += len(p) - n
-	if err := c.await(); err != nil {
-		// The connection is over, and its end would call done.
-		last := len(o.pieces) - 1
-		o.pieces[last] = piece{}
-		o.pieces, o.size = o.pieces[:last], o.size-len(p)+n
-		return err
-	}
+	c.queued()
 	return nil
 }
 
-// Queued is how many bytes the peer has not taken yet.
+// CloseWrite ends the connection's own stream when everything that was written has
+// left: shutdown(2). The peer reads the end, and may still send. Writes are refused
+// with EPIPE from now on. When the peer has ended its stream, too, the connection
+// closes. CloseWrite does not wait, and calls no callback.
+func (c *Conn) CloseWrite() { c.ask(closeWriteAsked) }
+
+// Queued returns how many bytes wait for the peer to take them, or for the end of the
+// loop's turn. The latter are no more than 64 KiB or Server.HighWater, so if Queued is
+// above HighWater, the peer is slow.
 func (c *Conn) Queued() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queued()
+	return c.queuedBytes()
 }
 
-func (c *Conn) queued() int {
+func (c *Conn) queuedBytes() int {
 	if c.out == nil {
 		return 0
 	}
 	return c.out.size
 }
 
-// The methods below need the lock.
+// The methods below need the lock, unless they say otherwise.
 
-// admit refuses what cannot be written.
-func (c *Conn) admit(n int) error {
-	switch f := c.flags.Load(); {
-	case f&(gone|closing|aborting) != 0:
-		return connClosed("write")
-	case f&failing != 0:
-		return &socket.Error{Op: "write", Errno: syscall.Errno(c.errno)}
-	case f&gathering != 0 && c.queued()+len(c.eng.gather)+n > c.eng.srv.MaxOutput:
-		c.sendGathered() // the peer may take it
-	}
-	if c.queued()+n > c.eng.srv.MaxOutput {
+// admit returns the error of what cannot be written: n bytes, and a piece or none.
+func (c *Conn) admit(n, pieces int) error {
+	most := c.eng.srv.MaxOutput
+	switch signals := c.signals.Load(); {
+	case signals&(gone|closeAsked|abortAsked) != 0:
+		return errConnClosed("write")
+	case signals&writeFailed != 0:
+		return c.failed("write")
+	case signals&closeWriteAsked != 0:
+		return &socket.Error{Op: "write", Errno: unix.EPIPE, Err: errors.New("CloseWrite was called")}
+	case n > most:
+		return fmt.Errorf("server: write %d bytes: Server.MaxOutput is %d: %w", n, most, ErrOutputFull)
+	case pieces > 0 && c.out != nil && (c.out.pieces.n+c.out.finished.n)*pieceCost >= most:
 		return ErrOutputFull
+	}
+	if c.waiting()+n > most {
+		c.queueGathered()
+		if c.out != nil && !c.out.blocked && !c.sends() {
+			_ = c.push(math.MaxInt, math.MaxInt) // the kernel may take it; an error ends the connection
+		}
+		if c.waiting()+n > most {
+			return ErrOutputFull
+		}
 	}
 	return nil
 }
 
-func (c *Conn) write(p []byte) error {
-	if c.flags.Load()&gathering != 0 {
-		e := c.eng
-		if len(p) < bigWrite && len(e.gather)+len(p) <= gatherSize {
-			e.gather = append(e.gather, p...)
-			return nil
-		}
-		c.sendGathered()
+// waiting returns how many bytes are queued or gathered.
+func (c *Conn) waiting() int {
+	n := c.queuedBytes()
+	if c.gathers() {
+		n += len(c.eng.gather)
 	}
-	n, err := c.try(p)
-	if err != nil || n == len(p) {
+	return n
+}
+
+// gathers reports whether a callback of the connection runs, whose writes gather.
+func (c *Conn) gathers() bool {
+	call := c.signals.Load() >> callShift
+	return call&1 != 0 && uint8(call) != c.gathered
+}
+
+// sends reports whether somebody is sending. The end of a callback sends what was
+// gathered without setting sending: see call.
+func (c *Conn) sends() bool {
+	call := c.signals.Load() >> callShift
+	return c.sending != notSending || call&1 != 0 && uint8(call) == c.gathered
+}
+
+// mayWriteNow reports whether a write of n bytes makes a system call now.
+func (c *Conn) mayWriteNow(n int) bool {
+	if n == 0 || !c.out.empty() || c.sends() {
+		return false
+	}
+	if n >= bigWrite {
+		return true
+	}
+	if c.gathers() {
+		return len(c.eng.gather)+n > gatherSize
+	}
+	_, inTurn := c.eng.loop.Busy()
+	return !inTurn
+}
+
+// write writes p, which was admitted.
+func (c *Conn) write(p []byte) error {
+	switch {
+	case len(p) == 0:
+	case c.mayWriteNow(len(p)):
+		return c.sendNow(p)
+	case c.gathers() && c.out.empty() && !c.sends():
+		c.eng.gather = append(c.eng.gather, p...)
+	default:
+		c.output().append(p)
+		c.queued()
+	}
+	return nil
+}
+
+// sendNow sends p, behind what was gathered, and queues what the kernel does not take.
+// Nothing is queued before.
+func (c *Conn) sendNow(p []byte) error {
+	var head []byte
+	if c.gathers() {
+		// Without the lock the callback may end, and another one begin to gather.
+		head, c.eng.gather = c.eng.gather, nil
+	}
+	fd, err := c.beginSend()
+	if err != nil {
 		return err
 	}
-	c.queue(p[n:])
-	return c.await()
+	n, errno := sys.Writev(fd, [][]byte{head, p})
+	err = c.endSend(errno)
+	if err == nil {
+		c.prepend(p[max(n-len(head), 0):])
+		c.prepend(head[min(n, len(head)):])
+		c.queued() // others may have queued meanwhile
+	}
+	if c.gathers() && c.eng.gather == nil {
+		c.eng.gather = head[:0]
+	}
+	return err
 }
 
-// try sends what the kernel takes, if nothing is queued before.
-func (c *Conn) try(p []byte) (int, error) {
-	if c.out != nil && len(c.out.pieces) > 0 || len(p) == 0 {
-		return 0, nil
+// prepend queues a copy of p before everything else.
+func (c *Conn) prepend(p []byte) {
+	if len(p) > 0 {
+		c.output().prepend(p)
 	}
-	// The loop might close the descriptor meanwhile.
-	if err := c.reg.Use(); err != nil {
-		return 0, connClosed("write")
-	}
-	defer c.reg.Done()
-	n, errno := sys.Send(c.reg.FD(), p, 0)
-	if errno != 0 && errno != unix.EAGAIN {
-		return 0, c.fail(errno)
-	}
-	return n, nil
 }
 
-// fail has the loop end the connection.
-func (c *Conn) fail(errno syscall.Errno) error {
-	c.errno = uint16(errno)
-	c.flags.Or(failing)
-	c.reg.Poke()
-	return &socket.Error{Op: "write", Errno: errno}
-}
-
-// sendGathered sends what the running callback, or the one that has just
-// returned, has written.
-func (c *Conn) sendGathered() {
-	e := c.eng
-	p := e.gather
-	if cap(p) > gatherSize {
-		e.gather = make([]byte, 0, 4096)
+// lend sends the buffers of n bytes, behind what was gathered, and queues copies of what
+// the kernel does not take. Nothing is queued before.
+func (c *Conn) lend(bufs [][]byte, n int) error {
+	c.queueGathered()
+	o := c.output()
+	lent := 0
+	if n < bigWrite { // a copy of all costs less than to describe each
+		for _, p := range bufs {
+			o.append(p)
+		}
 	} else {
-		e.gather = p[:0]
+		for _, p := range bufs {
+			o.appendPiece(p, nil)
+		}
+		lent = len(bufs)
 	}
-	if c.flags.Load()&(gone|failing) != 0 {
-		return
-	}
-	n, err := c.try(p)
-	if err != nil || n == len(p) {
-		return // an error ends the connection
-	}
-	c.queue(p[n:])
-	_ = c.await() // an error ends the connection
+	err := c.push(math.MaxInt, math.MaxInt)
+	o.own(lent)
+	c.queued()
+	return err
 }
 
+// queueGathered moves what the running callback has gathered to the queue.
+func (c *Conn) queueGathered() {
+	if c.gathers() && len(c.eng.gather) > 0 {
+		c.output().append(c.eng.gather)
+		c.eng.gather = c.eng.gather[:0]
+	}
+}
+
+// output returns the queue, which it makes if there is none.
 func (c *Conn) output() *output {
 	if c.out == nil {
 		c.out = outputs.Get().(*output)
+		c.out.conn = c
 	}
 	return c.out
 }
 
-// queue keeps a copy of p.
-func (c *Conn) queue(p []byte) {
-	o := c.output()
-	o.size += len(p)
-	if n := len(o.pieces); n > 0 && o.pieces[n-1].chunk != nil {
-		last := &o.pieces[n-1]
-		k := copy(last.p[len(last.p):cap(last.p)], p) // the chunk's free space
-		last.p, p = last.p[:len(last.p)+k], p[k:]
-	}
-	for len(p) > 0 {
-		b := chunks.Get().(*chunk)
-		k := copy(b[:], p)
-		o.pieces = append(o.pieces, piece{p: b[:k], chunk: b})
-		p = p[k:]
-	}
-}
-
-// await has the loop told when the peer takes more, and sees to the marks.
-func (c *Conn) await() error {
-	if c.out.size > c.eng.srv.HighWater {
-		c.flags.Or(high)
-	}
-	if c.out.size > 0 {
-		if err := c.reg.WatchWrite(true); err != nil {
-			var errno syscall.Errno
-			if errors.Is(err, unix.EBADF) || !errors.As(err, &errno) {
-				return connClosed("write")
-			}
-			return c.fail(errno)
-		}
-	}
-	if c.flags.Load()&gathering == 0 {
-		c.reg.Poke() // for the timer, and for the handler to be told
-	}
-	return nil
-}
-
-// flush sends what is queued, on the loop.
-func (c *Conn) flush() {
-	c.mu.Lock()
+// queued decides what happens to the queue after something was added to it.
+func (c *Conn) queued() {
 	o := c.out
 	if o == nil {
-		c.mu.Unlock()
 		return
 	}
-	for len(o.pieces) > 0 {
-		var bufs [64][]byte
-		k := 0
-		for _, piece := range o.pieces[:min(len(o.pieces), len(bufs))] {
-			bufs[k] = piece.p
-			k++
-		}
-		n, errno := sys.Writev(c.reg.FD(), bufs[:k])
-		if errno == unix.EAGAIN {
-			break
-		}
-		if errno != 0 {
-			_ = c.fail(errno)
-			break
-		}
-		o.moved = c.eng.loop.Elapsed()
-		o.take(n)
+	srv := c.eng.srv
+	if !o.blocked && !c.sends() && o.size > min(gatherSize, srv.HighWater) {
+		_ = c.push(srv.Chunk, pushCalls) // an error ends the connection
 	}
-	if c.flags.Load()&high != 0 && o.size <= c.eng.srv.LowWater {
-		c.flags.And(^high)
+	if !o.empty() && !o.blocked && c.sending == notSending && !c.gathers() {
+		c.schedule()
 	}
-	finished := o.finished
-	o.finished = nil
-	if o.size == 0 && len(o.pieces) == 0 {
-		c.out = nil
-		if c.peer == (inetPeer{}) { // a unix socket
-			// It would be told of every packet that leaves.
-			_ = c.reg.WatchWrite(false)
-		}
-		o.moved = 0 // the next connection's is another
-		outputs.Put(o)
-	}
-	c.mu.Unlock()
-	for _, done := range finished {
-		c.eng.completed(done, nil)
-	}
-	c.rearm()
-}
-
-// completed calls a completion function.
-func (e *engine) completed(done func(error), err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			_ = e.srv.panicked(v)
-		}
-	}()
-	done(err)
-}
-
-// take removes n bytes, which were sent.
-func (o *output) take(n int) {
-	o.size -= n
-	i := 0
-	for ; i < len(o.pieces) && n >= len(o.pieces[i].p); i++ {
-		piece := &o.pieces[i]
-		n -= len(piece.p)
-		if piece.chunk != nil {
-			chunks.Put(piece.chunk)
-		}
-		if piece.done != nil {
-			o.finished = append(o.finished, piece.done)
-		}
-	}
-	rest := copy(o.pieces, o.pieces[i:])
-	clear(o.pieces[rest:])
-	o.pieces = o.pieces[:rest]
-	if n > 0 {
-		o.pieces[0].p = o.pieces[0].p[n:]
+	c.checkHigh()
+	if o.finished.n > 0 && !c.gathers() {
+		c.reg.Poke() // the loop calls the completions
 	}
 }
 
-// fail ends an output that will not be sent any more.
-func (o *output) fail(e *engine, why error) {
-	if o == nil {
-		return
-	}
-	if why == nil {
-		why = connClosed("write")
-	}
-	for _, done := range o.finished {
-		e.completed(done, nil)
-	}
-	for i := range o.pieces {
-		if b := o.pieces[i].chunk; b != nil {
-			chunks.Put(b)
-		}
-		if done := o.pieces[i].done; done != nil {
-			e.completed(done, why)
-		}
+// checkHigh tells the loop that too much is queued.
+func (c *Conn) checkHigh() {
+	if c.out.size > c.eng.srv.HighWater && c.signals.Or(outputHigh)&outputHigh == 0 {
+		e := c.eng
+		e.lateMu.Lock()
+		e.high = append(e.high, c)
+		e.lateMu.Unlock()
+		e.pressed.Store(true)
+		c.reg.Poke()
 	}
 }
+
+// fail makes the loop end the connection.
+func (c *Conn) fail(errno syscall.Errno) error {
+	if c.signals.Load()&writeFailed == 0 {
+		c.failure = uint16(errno)
+		c.signals.Or(writeFailed)
+	}
+	c.reg.Poke()
+	return c.failed("write")
+}
+
+// failed returns the error of the first write that failed.
+func (c *Conn) failed(op string) error { return &socket.Error{Op: op, Errno: syscall.Errno(c.failure)} }

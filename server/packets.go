@@ -1,55 +1,84 @@
 package server
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed-2334f180/weir/loop"
+	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// A PacketListener is a udp listener of a Server. Its methods are for Events.Packet,
-// and what that posts to the loop.
-type PacketListener struct {
-	sock *socket.Socket
-	eng  *engine
-	hook loop.Hook
-	turn func() // drain, made once
+// A PacketConn is a datagram socket that a Server serves: a udp listener, or what
+// DialPackets has connected. Its methods are for Events.Packet, and for functions
+// that are posted to its Loop; but any goroutine may call Loop, Close, Socket and
+// LocalAddr.
+type PacketConn struct {
+	// User is the program's own.
+	User any
 
-	scheduled atomic.Bool
+	sock   *socket.Socket
+	eng    *engine
+	hook   loop.Hook
+	turn   func() // drain, made once
+	dialed bool   // by DialPackets
 
-	// The loop's:
-	in     []socket.Message
-	out    []socket.Message // to be sent; their buffers are used again
-	queued int              // how many of out there are
-	bytes  int              // in them
-	wanted bool             // the socket takes no more: it is watched for writing
-	calls  bool             // a callback runs, after which the queue is sent
+	scheduled atomic.Bool // drain was posted and has not begun
+
+	// Only the loop's goroutine uses the rest.
+	in       []socket.Message
+	out      []socket.Message // what is to be sent; the buffers are used again
+	queued   int              // how many messages of out are to be sent
+	bytes    int              // in them
+	six      bool             // the socket is inet6, and tells local addresses
+	from     socket.Addr      // the sender of the datagram whose callback runs
+	asked    netip.Addr       // its local address; not valid if it is not known
+	answer   netip.Addr       // where its answer comes from
+	waits    bool             // the socket has no room: the loop watches it for writing
+	calling  bool             // a callback runs; the queue is sent after it
+	failures int              // receives that have failed one after the other
+	resting  *loop.Timer      // ends a rest; nil while the listener does not rest
+	pause    time.Duration    // how long the latest rest was; 0 after a success
 }
 
 const (
 	// packetBatch is how many datagrams one system call receives or sends, and
-	// packetRounds how many of these calls a turn makes.
+	// packetRounds how many of these calls a turn makes. dialedBatch is how many
+	// one call receives for DialPackets, which needs less memory for them.
 	packetBatch  = 64
+	dialedBatch  = 4
 	packetRounds = 4
-	mostPackets  = 1024 // that are queued
-	largestUDP   = 64 << 10
+	mostPackets  = 1024     // how many datagrams may be queued
+	largestUDP   = 64 << 10 // bytes
 )
 
-// addPackets serves a bound datagram socket.
-func (s *Server) addPackets(e *engine, sock *socket.Socket) error {
-	p := &PacketListener{sock: sock, eng: e, in: make([]socket.Message, packetBatch), out: make([]socket.Message, packetBatch)}
-	memory := make([]byte, packetBatch*largestUDP) // the kernel touches what it needs of it
+// addPackets serves a bound or connected datagram socket.
+func (s *Server) addPackets(e *engine, p *PacketConn, sock *socket.Socket) error {
+	batch := packetBatch
+	if p.dialed {
+		batch = dialedBatch
+	}
+	p.sock, p.eng, p.in, p.out = sock, e, make([]socket.Message, batch), make([]socket.Message, packetBatch)
+	memory := make([]byte, batch*largestUDP) // the kernel touches what it needs of it
 	for i := range p.in {
 		p.in[i].Buffers = [][]byte{memory[i*largestUDP : (i+1)*largestUDP]}
+	}
+	for i := range p.out {
 		p.out[i].Buffers = [][]byte{nil}
 	}
-	p.turn, p.hook.To = p.drain, p
+	p.turn, p.hook.To = p.drain, packetObserver{p}
+	p.learnLocal()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != serving {
-		return ErrServerClosed
+		return ErrClosed
 	}
 	if err := p.hook.Hang(sock.Registration(), loop.Readable); err != nil {
 		return err
@@ -59,19 +88,105 @@ func (s *Server) addPackets(e *engine, sock *socket.Socket) error {
 	return nil
 }
 
-// Socket is the listener's, for its options. It must neither be closed nor
-// received from.
-func (p *PacketListener) Socket() *socket.Socket { return p.sock }
+// DialPackets connects a datagram socket to an address as the Dialer does, and
+// serves what comes from there by Events.Packet; PacketConn.User is user. The
+// network is "udp", "udp4" or "udp6". Send sends to the address. DialPackets looks
+// the address up, and so waits: a callback must call it on another goroutine.
+func (s *Server) DialPackets(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*PacketConn, error) {
+	if s.Events.Packet == nil {
+		return nil, errors.New("server: dial: Server.Events.Packet is not set")
+	}
+	if err := s.start(); err != nil {
+		return nil, err
+	}
+	switch network {
+	case "udp", "udp4", "udp6":
+	default:
+		return nil, fmt.Errorf("server: dial %s %s: %w", network, address, net.UnknownNetworkError(network))
+	}
+	d.Group = s.group
+	sock, err := d.DialSocket(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	// The socket must be on the loop whose goroutine calls Packet.
+	p := &PacketConn{User: user, dialed: true}
+	if err := s.addPackets(engineOn(s.engines, sock.Registration().Loop()), p, sock); err != nil {
+		sock.Close()
+		return nil, err
+	}
+	return p, nil
+}
 
-// LocalAddr is the address that it is bound to.
-func (p *PacketListener) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
+// Close closes the socket and ends the service. Datagrams that are queued are
+// lost. A second Close returns an error that is net.ErrClosed.
+func (p *PacketConn) Close() error {
+	s := p.eng.srv
+	s.mu.Lock()
+	if i := slices.Index(s.packets, p); i >= 0 {
+		s.packets = slices.Delete(s.packets, i, i+1)
+	}
+	s.mu.Unlock()
+	return p.sock.Close()
+}
 
-// SendTo sends a copy of the datagram when the callback returns, together with
-// others; called by what was posted, soon after that. While the socket takes no
-// more, up to 1024 datagrams of Server.MaxOutput bytes are queued, and nothing is
-// received. What is beyond that, and what the kernel refuses, is lost, as
-// datagrams are, and told to nobody.
-func (p *PacketListener) SendTo(b []byte, to socket.Addr) {
+// Server returns the server that serves the socket.
+func (p *PacketConn) Server() *Server { return p.eng.srv }
+
+// Loop returns the loop that calls Events.Packet.
+func (p *PacketConn) Loop() *loop.Loop { return p.eng.loop }
+
+// AskedAddr returns the local address that the datagram was sent to whose callback
+// runs: one of the machine's addresses, or a broadcast or multicast one. Outside of
+// a callback, and where the kernel does not tell, it is LocalAddr.
+func (p *PacketConn) AskedAddr() socket.Addr {
+	bound := p.LocalAddr()
+	if !p.calling || !p.asked.IsValid() {
+		return bound
+	}
+	return socket.AddrFrom(netip.AddrPortFrom(p.asked, uint16(bound.Port())))
+}
+
+// Socket returns the listener's socket, for its options. The program must
+// neither close it nor receive from it.
+func (p *PacketConn) Socket() *socket.Socket { return p.sock }
+
+// LocalAddr returns the address that the listener is bound to.
+func (p *PacketConn) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
+
+// Send is SendTo to the address that DialPackets was given.
+func (p *PacketConn) Send(b []byte) { p.SendTo(b, socket.Addr{}) }
+
+// SendTo sends a copy of b. The answer to the datagram whose callback runs comes
+// from the address that was asked; for an answer that is sent later there is
+// SendFrom. The datagrams of a callback leave together when it
+// returns; those of a posted function soon after it. While the socket has no
+// room, up to 1024 datagrams with Server.MaxOutput bytes are queued, and nothing
+// is received. SendTo drops a datagram that is beyond these bounds, and one that
+// the kernel refuses is lost, too: nobody is told, as datagrams may get lost
+// anywhere.
+func (p *PacketConn) SendTo(b []byte, to socket.Addr) {
+	var local netip.Addr
+	if p.calling && to == p.from {
+		local = p.answer
+	}
+	p.send(b, local, to)
+}
+
+// SendFrom is SendTo from a local address, such as AskedAddr was in the callback:
+// its port does not matter. It is for a listener of all addresses; another one
+// sends from its own.
+func (p *PacketConn) SendFrom(b []byte, local, to socket.Addr) {
+	ip := local.AddrPort().Addr()
+	if p.in[0].Control == nil || ip.IsUnspecified() || ip.IsMulticast() {
+		ip = netip.Addr{}
+	}
+	p.send(b, ip, to)
+}
+
+// send queues a datagram from a local address, or with an invalid one from what
+// the kernel chooses.
+func (p *PacketConn) send(b []byte, local netip.Addr, to socket.Addr) {
 	if p.queued == len(p.out) && !p.flush() {
 		if p.queued >= mostPackets {
 			return
@@ -83,66 +198,125 @@ func (p *PacketListener) SendTo(b []byte, to socket.Addr) {
 		return
 	}
 	m := &p.out[p.queued]
-	m.Buffers[0], m.Addr = append(m.Buffers[0][:0], b...), to
+	m.Buffers[0], m.Addr, m.Control = append(m.Buffers[0][:0], b...), to, m.Control[:0]
+	if local.IsValid() {
+		m.Control = appendLocal(m.Control, local, p.six)
+	}
 	p.queued++
-	if !p.calls {
+	if !p.calling {
 		p.schedule()
 	}
 }
 
-// Notify is for the loop.
-func (p *PacketListener) Notify(_ *loop.Hook, n loop.Notice) {
+// A packetObserver is a PacketConn as its loop sees it.
+type packetObserver struct{ p *PacketConn }
+
+// Notify is called by the loop when there may be something to receive, or room
+// to send.
+func (o packetObserver) Notify(_ *loop.Hook, n loop.Notice) {
 	if n == loop.NoticeReady {
-		p.schedule()
+		o.p.schedule()
 	}
 }
 
-func (p *PacketListener) schedule() {
+// schedule has drain called on the loop.
+func (p *PacketConn) schedule() {
 	if p.scheduled.CompareAndSwap(false, true) {
 		_ = p.eng.post(p.turn) // a closed loop has closed the socket
 	}
 }
 
-// drain receives what there is, or as much as a turn may take.
-func (p *PacketListener) drain() {
-	p.scheduled.Store(false) // before the look: who comes later is seen
+// drain sends what is queued and receives what has arrived, up to a turn's
+// share.
+func (p *PacketConn) drain() {
+	p.scheduled.Store(false) // before the look, so that what arrives later is seen
 	if !p.flush() {
 		return
 	}
 	for range packetRounds {
+		if p.resting != nil {
+			return
+		}
 		n, err := p.sock.RecvBatch(p.in, unix.MSG_DONTWAIT)
 		for i := range p.in[:n] {
 			m := &p.in[i]
-			p.call(m.Buffers[0][:min(m.N, largestUDP)], m.Addr)
+			p.from = m.Addr.Unmap()
+			if m.Control != nil {
+				p.asked, p.answer = localOf(m)
+			}
+			p.call(m.Buffers[0][:min(m.N, largestUDP)])
 		}
 		if !p.flush() {
 			return
 		}
-		if err != nil && errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EBADF) {
+		switch {
+		case errors.Is(err, unix.EBADF):
 			return
+		case n > 0, errors.Is(err, unix.EAGAIN):
+			p.works()
+		default:
+			p.failed(err)
+			continue
 		}
-		// Another error is of a datagram that was sent before, such as an
-		// ICMP refusal.
-		if err == nil && n < len(p.in) {
+		if err != nil && errors.Is(err, unix.EAGAIN) || err == nil && n < len(p.in) {
 			return
 		}
 	}
 	p.schedule()
 }
 
-func (p *PacketListener) call(b []byte, from socket.Addr) {
-	defer func() {
-		p.calls = false
-		if v := recover(); v != nil {
-			_ = p.eng.srv.panicked(v)
-		}
-	}()
-	p.calls = true
-	p.eng.srv.Events.Packet(p, b, from)
+// manyRefusals is how many receives may fail one after the other before the
+// listener rests. The kernel reports by such errors that a datagram which was
+// sent before was refused (ICMP).
+const manyRefusals = 256
+
+// failed deals with a receive that failed. Whatever the error is, the listener
+// does not repeat the call for ever: it then rests for a while.
+func (p *PacketConn) failed(err error) {
+	if p.failures++; p.failures < manyRefusals {
+		return
+	}
+	s := p.eng.srv
+	if p.pause == 0 {
+		s.counters.pauses.Add(1)
+		s.Log.Error("server: receiving pauses", "listener", p.LocalAddr(), "error", err)
+	}
+	p.pause = min(max(2*p.pause, firstPause), longestPause)
+	p.resting, _ = p.eng.loop.AfterFunc(p.pause, func() { // a closed loop has closed the socket
+		p.resting, p.failures = nil, manyRefusals-1 // one more try
+		p.schedule()
+	})
 }
 
-// flush sends what is queued, and says whether all of it is gone.
-func (p *PacketListener) flush() bool {
+// works notes that receiving works, or works again.
+func (p *PacketConn) works() {
+	p.failures = 0
+	if p.pause > 0 {
+		p.pause = 0
+		p.eng.srv.Log.Info("server: receiving goes on", "listener", p.LocalAddr())
+	}
+}
+
+// call calls Packet.
+func (p *PacketConn) call(b []byte) {
+	p.calling = true
+	_ = guard(p.eng.srv, packet{p, b}, packet.deliver)
+	p.calling = false
+}
+
+// A packet is a datagram on its way to Events.Packet.
+type packet struct {
+	to   *PacketConn
+	data []byte
+}
+
+func (x packet) deliver() error {
+	x.to.eng.service.Events.Packet(x.to, x.data, x.to.from)
+	return nil
+}
+
+// flush sends what is queued, and returns true if nothing is left.
+func (p *PacketConn) flush() bool {
 	for sent := 0; p.queued > 0; {
 		n, err := p.sock.SendBatch(p.out[sent:p.queued], unix.MSG_DONTWAIT)
 		sent += n
@@ -151,7 +325,7 @@ func (p *PacketListener) flush() bool {
 			return false
 		}
 		if err != nil {
-			sent++ // lost
+			sent++ // that datagram is lost
 		}
 		if sent >= p.queued {
 			p.queued = 0
@@ -162,15 +336,15 @@ func (p *PacketListener) flush() bool {
 		clear(p.out[packetBatch:])
 		p.out = p.out[:packetBatch:packetBatch]
 	}
-	if p.wanted {
-		p.wanted = false
+	if p.waits {
+		p.waits = false
 		_ = p.hook.Change(loop.Readable)
 	}
 	return true
 }
 
-// keep waits for room to send the rest.
-func (p *PacketListener) keep(sent int) {
+// keep keeps what is not sent yet, and has the loop watch for room.
+func (p *PacketConn) keep(sent int) {
 	rest := 0
 	for i := sent; i < p.queued; i++ {
 		p.out[rest], p.out[i] = p.out[i], p.out[rest]
@@ -180,9 +354,9 @@ func (p *PacketListener) keep(sent int) {
 	for _, m := range p.out[:rest] {
 		p.bytes += len(m.Buffers[0])
 	}
-	if !p.wanted {
-		p.wanted = true
-		// On a closed socket, which ends it all.
+	if !p.waits {
+		p.waits = true
+		// It fails only on a closed socket.
 		_ = p.hook.Change(loop.Readable | loop.Writable)
 	}
 }

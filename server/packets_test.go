@@ -7,11 +7,14 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
+	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -19,7 +22,7 @@ import (
 )
 
 // echoPackets sends back what comes.
-func echoPackets(l *server.PacketListener, p []byte, from socket.Addr) { l.SendTo(p, from) }
+func echoPackets(l *server.PacketConn, p []byte, from socket.Addr) { l.SendTo(p, from) }
 
 func udpClient(t testing.TB, to socket.Addr) *net.UDPConn {
 	t.Helper()
@@ -35,10 +38,8 @@ func TestServePackets(t *testing.T) {
 		{"udp4", "127.0.0.1:0"}, {"udp6", "[::1]:0"}, {"udp", "localhost:0"},
 	} {
 		t.Run(test.network, func(t *testing.T) {
-			if l, err := net.ListenPacket(test.network, test.address); err == nil {
-				l.Close()
-			} else {
-				t.Skip(err)
+			if test.network == "udp6" {
+				machine.NeedIPv6(t)
 			}
 			srv := &server.Server{RecvBuffer: 1 << 20, Events: server.Events{Packet: echoPackets}}
 			c := udpClient(t, serveOn(t, srv, test.network, test.address))
@@ -61,7 +62,7 @@ func TestServePacketsInBatches(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	srv := &server.Server{Group: g, RecvBuffer: 1 << 20, Events: server.Events{Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
+	srv := &server.Server{Group: g, RecvBuffer: 1 << 20, Events: server.Events{Packet: func(l *server.PacketConn, p []byte, from socket.Addr) {
 		require.Equal(t, l.LocalAddr().String(), l.Socket().LocalAddr().String())
 		l.SendTo(p, from)
 		for i := range p {
@@ -98,7 +99,7 @@ func TestServePacketsInBatches(t *testing.T) {
 // An answer that comes later, from a posted function, does not wait for another
 // datagram.
 func TestServePacketsAreSentByWhatIsPosted(t *testing.T) {
-	srv := &server.Server{Events: server.Events{Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
+	srv := &server.Server{Events: server.Events{Packet: func(l *server.PacketConn, p []byte, from socket.Addr) {
 		if string(p) == "panic" {
 			panic("on purpose")
 		}
@@ -120,7 +121,7 @@ func TestServePacketsAreSentByWhatIsPosted(t *testing.T) {
 // call, and nothing else comes of it.
 func TestServePacketsSurviveErrors(t *testing.T) {
 	var log journal
-	srv := &server.Server{Log: log.logger(), Events: server.Events{Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
+	srv := &server.Server{Log: log.logger(), Events: server.Events{Packet: func(l *server.PacketConn, p []byte, from socket.Addr) {
 		nobody, err := socket.ParseAddr(socket.Inet, "127.0.0.1:1")
 		if err != nil {
 			panic(err)
@@ -159,7 +160,7 @@ func TestServePacketsSurviveErrors(t *testing.T) {
 func TestServePacketsWaitForRoom(t *testing.T) {
 	a, b := weirtest.Pair(t, socket.Dgram)
 	var received atomic.Int64
-	srv := &server.Server{Events: server.Events{Packet: func(l *server.PacketListener, p []byte, _ socket.Addr) {
+	srv := &server.Server{Events: server.Events{Packet: func(l *server.PacketConn, p []byte, _ socket.Addr) {
 		received.Add(1)
 		l.SendTo(p, socket.Addr{})
 		l.SendTo(p, socket.Addr{})
@@ -208,8 +209,8 @@ func TestServePacketsOnEachLoop(t *testing.T) {
 	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	var listeners [2]atomic.Pointer[server.PacketListener]
-	srv := &server.Server{Group: g, ReusePort: true, Events: server.Events{Packet: func(l *server.PacketListener, p []byte, from socket.Addr) {
+	var listeners [2]atomic.Pointer[server.PacketConn]
+	srv := &server.Server{Group: g, ReusePort: true, Events: server.Events{Packet: func(l *server.PacketConn, p []byte, from socket.Addr) {
 		if !listeners[0].CompareAndSwap(nil, l) && listeners[0].Load() != l {
 			listeners[1].Store(l)
 		}
@@ -228,4 +229,111 @@ func TestServePacketsOnEachLoop(t *testing.T) {
 	_, _ = c.Write([]byte(strings.Repeat("x", 10)))
 	_, err = c.Read(make([]byte, 10))
 	require.ErrorIs(t, err, unix.ECONNREFUSED)
+}
+
+// Whatever recvmmsg(2) says for good, the server rests between the attempts, says
+// so once, and ends when it is told to.
+func TestServePacketsThatAreRefusedForGood(t *testing.T) {
+	for _, errno := range []syscall.Errno{unix.EACCES, unix.EOPNOTSUPP, unix.ECONNREFUSED} {
+		t.Run(unix.ErrnoName(errno), func(t *testing.T) {
+			if !inChild(t) {
+				return
+			}
+			g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+			require.NoError(t, err)
+			defer g.Close()
+			var log journal
+			srv := &server.Server{Log: log.logger(), Group: g, Events: server.Events{Packet: echoPackets}}
+			addr := serveOn(t, srv, "udp4", "127.0.0.1:0")
+			deny(t, unix.SYS_RECVMMSG, errno)
+			send(t, udpClient(t, addr), "x")
+			weirtest.Eventually(t, func() bool { return srv.Stats().Pauses == 1 }, "it is counted")
+			turns := g.Loops()[0].Turns()
+			time.Sleep(300 * time.Millisecond)
+			require.Less(t, g.Loops()[0].Turns()-turns, uint64(40), "the loop rests")
+			require.EqualValues(t, 1, srv.Stats().Pauses)
+			require.Equal(t, 1, log.count("receiving pauses"))
+			require.Equal(t, 1, log.count(errno.Error()))
+			over := make(chan error, 1)
+			go func() { over <- srv.Close() }()
+			require.NoError(t, weirtest.Take(t, over))
+		})
+	}
+}
+
+// A listener of all addresses answers from the address that was asked: a connected
+// client takes no answer from another.
+func TestServePacketsAnswerFromTheAddressThatWasAsked(t *testing.T) {
+	for _, network := range []string{"udp4", "udp"} {
+		t.Run(network, func(t *testing.T) {
+			asked := make(chan socket.Addr, 8)
+			srv := &server.Server{Events: server.Events{Packet: func(c *server.PacketConn, p []byte, from socket.Addr) {
+				asked <- c.AskedAddr()
+				c.SendTo(p, from)
+				local := c.AskedAddr()
+				_ = c.Loop().Post(func() { c.SendFrom([]byte("later"), local, from) })
+			}}}
+			addr := serveOn(t, srv, network, ":0")
+			for i := range 4 {
+				to := fmt.Sprintf("127.0.0.%d:%d", i+1, addr.Port())
+				c, err := net.Dial("udp", to)
+				require.NoError(t, err)
+				defer c.Close()
+				require.NoError(t, c.SetDeadline(time.Now().Add(weirtest.Patience)))
+				for range 2 {
+					send(t, c, "x")
+					expect(t, c, "x")
+					expect(t, c, "later")
+					require.Equal(t, to, weirtest.Take(t, asked).String())
+				}
+			}
+			if addr.Family() == socket.Inet6 {
+				c := udpClient(t, weirAddr(t, fmt.Sprintf("[::1]:%d", addr.Port())))
+				send(t, c, "x")
+				expect(t, c, "x")
+				require.Equal(t, c.RemoteAddr().String(), weirtest.Take(t, asked).String())
+			}
+		})
+	}
+}
+
+func weirAddr(t *testing.T, text string) socket.Addr {
+	t.Helper()
+	a, err := socket.ParseAddr(socket.Inet6, text)
+	require.NoError(t, err)
+	return a
+}
+
+// A datagram client by callbacks.
+func TestDialPackets(t *testing.T) {
+	addr := serveOn(t, &server.Server{Events: server.Events{Packet: echoPackets}}, "udp4", "127.0.0.1:0")
+	type answer struct {
+		text, user string
+		from       socket.Addr
+	}
+	answers := make(chan answer, 2)
+	client := &server.Server{Loops: 2, Events: server.Events{Packet: func(c *server.PacketConn, p []byte, from socket.Addr) {
+		answers <- answer{string(p), c.User.(string), from}
+	}}}
+	defer client.Close()
+	c, err := client.DialPackets(t.Context(), weirnet.Dialer{}, "udp", addr.String(), "mine")
+	require.NoError(t, err)
+	require.Same(t, client, c.Server())
+	for range 3 {
+		require.NoError(t, c.Loop().Post(func() { c.Send([]byte("hello")) }))
+		require.Equal(t, answer{"hello", "mine", addr}, weirtest.Take(t, answers))
+	}
+	require.Empty(t, client.Addrs(), "it does not listen")
+	require.NoError(t, c.Close())
+	require.ErrorIs(t, c.Close(), net.ErrClosed)
+
+	_, err = client.DialPackets(t.Context(), weirnet.Dialer{}, "tcp", addr.String(), nil)
+	require.ErrorContains(t, err, "tcp")
+	_, err = client.DialPackets(t.Context(), weirnet.Dialer{}, "udp", "no port", nil)
+	require.ErrorContains(t, err, "no port")
+	_, err = (&server.Server{}).DialPackets(t.Context(), weirnet.Dialer{}, "udp", addr.String(), nil)
+	require.ErrorContains(t, err, "Events.Packet")
+	require.NoError(t, client.Close())
+	_, err = client.DialPackets(t.Context(), weirnet.Dialer{}, "udp", addr.String(), nil)
+	require.ErrorIs(t, err, server.ErrClosed)
 }

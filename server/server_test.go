@@ -1,269 +1,222 @@
-package server
+package server_test
 
 import (
-	"bufio"
-	"bytes"
-	"io"
-	"net"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-func TestEchoEvents(t *testing.T) {
-	srv := &Server{Events: Events{Data: func(c *Conn) error {
-		_, err := c.Write(c.Next(-1))
-		return err
-	}}}
-	addr, err := srv.Listen("tcp", "localhost:0")
-	require.NoError(t, err)
-	c, err := net.Dial("tcp", addr.String())
-	require.NoError(t, err)
-	for range 100 {
-		_, err = c.Write([]byte("hello"))
-		require.NoError(t, err)
-		buf := make([]byte, 5)
-		_, err = io.ReadFull(c, buf)
-		require.NoError(t, err)
-		require.Equal(t, "hello", string(buf))
-	}
-	require.NoError(t, c.Close())
-	require.NoError(t, srv.Close())
-}
-
-func TestEchoHandle(t *testing.T) {
-	srv := &Server{Handle: func(s *socket.Socket) error {
-		line, err := s.ReadLine()
-		if err != nil {
-			return err
-		}
-		_, err = s.WriteLine(line)
-		return err
-	}}
-	addr, err := srv.Listen("tcp", "localhost:0")
-	require.NoError(t, err)
-	c, err := net.Dial("tcp", addr.String())
-	require.NoError(t, err)
-	r := bufio.NewReader(c)
-	for range 10 {
-		_, err = c.Write([]byte("hello\nworld\n"))
-		require.NoError(t, err)
-		for _, want := range []string{"hello\n", "world\n"} {
-			line, err := r.ReadString('\n')
-			require.NoError(t, err)
-			require.Equal(t, want, line)
-		}
-	}
-	require.NoError(t, c.Close())
-	require.NoError(t, srv.Shutdown(t.Context()))
-}
-
-// Who found something to read may not run the session if it has run since.
-func TestSessionIsReclaimedOnlyIfItHasNotRun(t *testing.T) {
-	var x session
-	before := x.release()
-	require.True(t, x.claim())
-	require.False(t, x.claim(), "it is running")
-	again := x.release()
-	require.False(t, x.reclaim(before), "it has run since")
-	require.True(t, x.reclaim(again))
-}
-
-// attached is a connection of a server without listeners, and its peer.
-func attached(t *testing.T, srv *Server) (c *Conn, peer *socket.Socket) {
-	t.Helper()
-	conns := make(chan *Conn, 1)
-	srv.Events.Open = func(c *Conn) error { conns <- c; return nil }
-	t.Cleanup(func() { srv.Close() })
-	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { b.Close() })
-	require.NoError(t, b.SetRecvTimeout(20*time.Second))
-	require.NoError(t, srv.Attach(a, nil))
-	return <-conns, b
-}
-
-// The loop may have closed the descriptor, and not told the connection yet.
-func TestWriteAsyncThatFailsDoesNotCallDone(t *testing.T) {
-	srv := &Server{Loops: 1}
-	c, _ := attached(t, srv)
-	for c.Queued() == 0 {
-		_, err := c.Write(make([]byte, 64<<10))
-		require.NoError(t, err)
-	}
-	first := make(chan error, 1)
-	require.NoError(t, c.WriteAsync([]byte("x"), func(err error) { first <- err }))
-	queued := c.Queued()
-	var called atomic.Int64
-	var closed, failed error
-	c.eng.do(func() { // nothing else uses the descriptor
-		closed = c.reg.Close()
-		failed = c.WriteAsync([]byte("xyz"), func(error) { called.Add(1) })
-	})
-	require.NoError(t, closed)
-	require.ErrorIs(t, failed, net.ErrClosed)
-	require.Equal(t, queued, c.Queued())
-	require.NoError(t, srv.Close())
-	require.ErrorIs(t, <-first, ErrServerClosed)
-	require.Zero(t, called.Load())
-}
-
-// What the kernel has is presented when a server ends, though no event has told of
-// it yet, and though it is more than a turn may take.
-func TestCatchUpAsksTheKernel(t *testing.T) {
-	var got []byte
-	srv := &Server{Loops: 1, Chunk: 10, Events: Events{Data: func(c *Conn) error {
-		got = append(got, c.Next(-1)...)
-		return nil
-	}}}
-	c, peer := attached(t, srv)
-	want := bytes.Repeat([]byte("0123456789"), 20)
-	c.eng.do(func() {
-		if _, err := peer.Write(want); err != nil {
-			panic(err)
-		}
-		c.eng.catchUp()
-		want = append(want, got...)
-	})
-	require.Equal(t, want[:200], want[200:])
-}
-
-// A connection that was counted in, and gets to its loop when that has closed all
-// the others for Shutdown, is served and closed.
-func TestWhoComesDuringShutdownIsClosed(t *testing.T) {
-	srv := &Server{Loops: 1, Events: Events{Data: func(c *Conn) error {
-		_, err := c.Write(c.Next(-1))
-		return err
-	}}}
-	c, peer := attached(t, srv)
-	c.eng.do(c.eng.retire)
-	_, err := peer.Read(make([]byte, 1))
-	require.Equal(t, io.EOF, err)
-	a, late, err := socket.Pair(socket.Unix, socket.Stream, 0)
-	require.NoError(t, err)
-	defer late.Close()
-	_, err = late.WriteString("hello")
-	require.NoError(t, err)
-	require.NoError(t, srv.Attach(a, nil))
-	require.NoError(t, late.SetRecvTimeout(20*time.Second))
-	got, err := io.ReadAll(late)
-	require.NoError(t, err)
-	require.Equal(t, "hello", string(got))
-}
-
-// A connection that was counted in, and gets to its loop when the server is closed,
-// is closed, too.
-func TestWhoComesAfterCloseIsClosed(t *testing.T) {
+func TestServeRefusesBadConfiguration(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	srv := &Server{Group: g, Events: Events{Data: func(*Conn) error { return nil }}}
-	c, _ := attached(t, srv)
-	require.True(t, srv.enter())
-	a, late, err := socket.Pair(socket.Unix, socket.Stream, 0)
-	require.NoError(t, err)
-	defer late.Close()
-	fd, _, err := a.Release()
-	require.NoError(t, err)
-	require.NoError(t, srv.Close())
-	c.eng.do(func() { c.eng.open(arrival{fd: fd}) })
-	require.NoError(t, late.SetRecvTimeout(20*time.Second))
-	_, err = late.Read(make([]byte, 1))
-	require.Equal(t, io.EOF, err)
-	require.EqualValues(t, 0, srv.conns.Load())
-}
-
-// handled is a server of lines with an idle session, whose input, an answered
-// line, comes back as a read of the peer.
-func handled(t *testing.T, timeouts Timeouts) (srv *Server, x *session, peer net.Conn) {
-	t.Helper()
-	srv = &Server{Timeouts: timeouts, Handle: func(s *socket.Socket) error {
-		line, err := s.ReadLine()
-		if err == nil {
-			_, err = s.WriteString(line + "\n")
-		}
-		return err
-	}}
-	addr, err := srv.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { srv.Close() })
-	peer, err = net.Dial("tcp4", addr.String())
-	require.NoError(t, err)
-	t.Cleanup(func() { peer.Close() })
-	require.NoError(t, peer.SetDeadline(time.Now().Add(20*time.Second)))
-	answers(t, peer, "first", true)
-	all := srv.sessions()
-	require.Len(t, all, 1)
-	return srv, all[0], peer
-}
-
-// answers expects the answer to a line, which it sends if it is asked to.
-func answers(t *testing.T, peer net.Conn, line string, ask bool) {
-	t.Helper()
-	if ask {
-		_, err := io.WriteString(peer, line+"\n")
-		require.NoError(t, err)
+	handle := func(*server.Session) error { return nil }
+	for _, test := range []struct {
+		want string
+		srv  *server.Server
+	}{
+		{"Server.Loops is -1", &server.Server{Loops: -1}},
+		{"Server.MaxConns", &server.Server{MaxConns: -1}},
+		{"Server.Backlog", &server.Server{Backlog: -1}},
+		{"Server.Backlog", &server.Server{Backlog: math.MaxInt}},
+		{"Server.Chunk", &server.Server{Chunk: -1}},
+		{"Server.MaxInput", &server.Server{MaxInput: -1}},
+		{"Server.HighWater", &server.Server{HighWater: -1}},
+		{"Server.LowWater", &server.Server{LowWater: -1}},
+		{"Server.LowWater is 2: it is above", &server.Server{HighWater: 1, LowWater: 2}},
+		{"Server.MaxOutput", &server.Server{MaxOutput: -1}},
+		{"Server.MaxOutput", &server.Server{HighWater: 10, MaxOutput: 9}},
+		{"Server.RecvBuffer", &server.Server{RecvBuffer: -1}},
+		{"Server.SendBuffer", &server.Server{SendBuffer: math.MaxInt32 + 1}},
+		{"Server.KeepAlive", &server.Server{KeepAlive: 10 * time.Hour}},
+		{"Server.StallAfter", &server.Server{StallAfter: -1}},
+		{"Server.StallAfter", &server.Server{StallAfter: time.Microsecond}},
+		{"Timeouts.FirstByte", &server.Server{Timeouts: server.Timeouts{FirstByte: -1}}},
+		{"Timeouts.Idle", &server.Server{Timeouts: server.Timeouts{Idle: -1}}},
+		{"Timeouts.Read", &server.Server{Timeouts: server.Timeouts{Read: -1}}},
+		{"Timeouts.Write", &server.Server{Timeouts: server.Timeouts{Write: -1}}},
+		{"Timeouts.Linger", &server.Server{Timeouts: server.Timeouts{Linger: -1}}},
+		{"Events.Every", &server.Server{Events: server.Events{Tick: func(*loop.Loop) {}}}},
+		{"Server.Handler and Server.Events.Data", &server.Server{Handler: handle, Events: server.Events{Data: echo}}},
+		{"Server.Handler", &server.Server{Handler: handle, Events: server.Events{Open: echo}}},
+		{"Server.Handler", &server.Server{Handler: handle, Events: server.Events{Closed: func(*server.Conn, error) {}}}},
+		{"Server.Loops", &server.Server{Group: g, Loops: 1}},
+		{"LockThread", &server.Server{Group: g, LockThread: true}},
+		{"Policy", &server.Server{Group: g, Policy: loop.SourceHash()}},
+		{"Server.Group", &server.Server{Group: &loop.Group{}}},
+	} {
+		t.Run(test.want, func(t *testing.T) {
+			srv := test.srv
+			_, err := srv.Listen("tcp", "127.0.0.1:0")
+			require.ErrorContains(t, err, test.want)
+			require.ErrorContains(t, srv.Wait(), test.want)
+			_, err = srv.Inherit()
+			require.ErrorContains(t, err, test.want)
+			a, _ := weirtest.Pair(t, socket.Stream)
+			require.ErrorContains(t, srv.Attach(a, nil), test.want)
+			require.NoError(t, srv.Close())
+		})
 	}
-	buf := make([]byte, len(line)+1)
-	_, err := io.ReadFull(peer, buf)
-	require.NoError(t, err)
-	require.Equal(t, line+"\n", string(buf))
 }
 
-// miss has the session told of a line while somebody has claimed it, who then
-// leaves it alone.
-func miss(t *testing.T, x *session, peer net.Conn, line string) {
-	t.Helper()
-	require.Eventually(t, x.claim, 20*time.Second, time.Millisecond, "it becomes idle")
-	_, err := io.WriteString(peer, line+"\n")
+func TestZeroServer(t *testing.T) {
+	var srv server.Server
+	require.Zero(t, srv.Stats())
+	require.NoError(t, srv.Close())
+	require.ErrorIs(t, srv.Close(), server.ErrClosed)
+	require.ErrorIs(t, srv.Shutdown(t.Context()), server.ErrClosed)
+	require.ErrorIs(t, srv.Wait(), server.ErrClosed)
+	_, err := srv.Listen("tcp", "127.0.0.1:0")
+	require.ErrorIs(t, err, server.ErrClosed)
+
+	// A connection that nobody reads is nevertheless one.
+	srv2 := &server.Server{MaxInput: 10, Log: slog.New(slog.DiscardHandler)}
+	a, b := weirtest.Pair(t, socket.Stream)
+	require.NoError(t, srv2.Attach(a, nil))
+	_, err = b.WriteString("0123456789x")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		return x.sock.Registration().Look(loop.Readable) != loop.Unready
-	}, 20*time.Second, time.Millisecond, "the event comes")
-	turned := make(chan struct{}) // which is through with it then
-	require.NoError(t, x.patience.eng.loop.Post(func() { close(turned) }))
-	<-turned
-	x.release()
+	_, err = b.Read(make([]byte, 1))
+	require.Error(t, err)
+	var none context.Context
+	require.NoError(t, srv2.Shutdown(none))
+	require.ErrorIs(t, srv2.ListenAndServe("tcp", "127.0.0.1:0"), server.ErrClosed)
 }
 
-// Input that comes while the timer has claimed a session is served.
-func TestSessionIsServedAfterItsTimerHasLooked(t *testing.T) {
-	_, x, peer := handled(t, Timeouts{Idle: time.Hour})
-	miss(t, x, peer, "second")
-	require.NoError(t, x.patience.eng.loop.Post(x.impatient))
-	answers(t, peer, "second", false)
-	answers(t, peer, "third", true)
+func TestServeBoot(t *testing.T) {
+	var log journal
+	var srv *server.Server
+	boots := 0
+	calls := make(chan error, 8)
+	srv = &server.Server{Log: log.logger(), Events: server.Events{Data: echo, Boot: func(s *server.Server) error {
+		boots++
+		_, err := s.Listen("tcp", "127.0.0.1:0")
+		calls <- err
+		calls <- s.Attach(nil, nil)
+		calls <- s.Wait()
+		_ = s.Stats()
+		return nil
+	}}}
+	addr := serve(t, srv)
+	for range 3 {
+		require.Error(t, weirtest.Take(t, calls), "it does not serve yet")
+	}
+	c := client(t, addr)
+	send(t, c, "x")
+	expect(t, c, "x")
+	serve(t, srv)
+	require.Equal(t, 1, boots)
 }
 
-// So it is when Shutdown has claimed it.
-func TestSessionIsServedAfterShutdownHasLooked(t *testing.T) {
-	srv, x, peer := handled(t, Timeouts{})
-	miss(t, x, peer, "second")
-	down := make(chan error, 1)
-	go func() { down <- srv.Shutdown(t.Context()) }()
-	answers(t, peer, "second", false)
-	require.NoError(t, <-down)
+func TestServeBootIsCalledOnceByMany(t *testing.T) {
+	var boots atomic.Int64
+	srv := &server.Server{Events: server.Events{Data: echo, Boot: func(*server.Server) error {
+		boots.Add(1)
+		time.Sleep(10 * time.Millisecond)
+		return nil
+	}}}
+	errs := make(chan error, 8)
+	for range cap(errs) {
+		go func() { _, err := srv.Listen("tcp", "127.0.0.1:0"); errs <- err }()
+	}
+	for range cap(errs) {
+		require.NoError(t, weirtest.Take(t, errs))
+	}
+	require.EqualValues(t, 1, boots.Load())
+	require.NoError(t, srv.Close())
 }
 
-// A session that begins when the server has already looked for those to abort
-// ends as well.
-func TestSessionThatBeginsTooLateIsAborted(t *testing.T) {
-	srv, _, _ := handled(t, Timeouts{})
-	srv.abortSessions()
-	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
-	require.NoError(t, err)
-	defer b.Close()
-	_, err = b.WriteString("a line\nno other")
-	require.NoError(t, err)
-	require.True(t, srv.enter())
-	require.NoError(t, srv.attachSession(a))
-	require.NoError(t, b.SetRecvTimeout(20*time.Second))
-	_, err = b.Recv(make([]byte, 1), 0)
-	require.ErrorIs(t, err, unix.ECONNRESET, "its input was not read")
-	require.Eventually(t, func() bool { return srv.conns.Load() == 0 }, 20*time.Second, time.Millisecond)
+func TestServeBootRefuses(t *testing.T) {
+	refused := errors.New("not today")
+	for _, boot := range []struct {
+		name string
+		f    func(*server.Server) error
+		want string
+	}{
+		{"error", func(*server.Server) error { return refused }, "not today"},
+		{"panic", func(*server.Server) error { panic("on purpose") }, "on purpose"},
+		{"close", func(s *server.Server) error { return s.Close() }, "closed"},
+		{"shutdown", func(s *server.Server) error { return s.Shutdown(t.Context()) }, "closed"},
+	} {
+		t.Run(boot.name, func(t *testing.T) {
+			srv := &server.Server{Log: slog.New(slog.DiscardHandler), Events: server.Events{Data: echo, Boot: boot.f, Stopped: func(*server.Server) { panic("called") }}}
+			for range 2 {
+				_, err := srv.Listen("tcp", "127.0.0.1:0")
+				require.ErrorContains(t, err, boot.want)
+				require.ErrorContains(t, srv.Wait(), boot.want)
+			}
+			if err := srv.Close(); err != nil {
+				require.ErrorIs(t, err, server.ErrClosed)
+			}
+		})
+	}
 }
+
+func TestServeTick(t *testing.T) {
+	const every = 5 * time.Millisecond
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	ticks := make(chan *loop.Loop, 1024)
+	srv := &server.Server{Group: g, Log: slog.New(slog.DiscardHandler), Events: server.Events{Data: echo, Every: every, Tick: func(l *loop.Loop) {
+		ticks <- l
+		panic("on purpose")
+	}}}
+	begin := time.Now()
+	serve(t, srv)
+	by := map[*loop.Loop]int{}
+	for by[g.Loops()[0]] < 4 || by[g.Loops()[1]] < 4 {
+		by[weirtest.Take(t, ticks)]++
+	}
+	require.GreaterOrEqual(t, time.Since(begin), 4*every)
+	require.NoError(t, srv.Close())
+	for len(ticks) > 0 {
+		<-ticks
+	}
+	time.Sleep(5 * every)
+	require.Empty(t, ticks, "it has ended")
+}
+
+func TestServeLockThread(t *testing.T) {
+	threads := make(chan int, 1)
+	addr := serve(t, &server.Server{Loops: 1, LockThread: true, Events: server.Events{Data: func(c *server.Conn) error {
+		threads <- unix.Gettid()
+		return echo(c)
+	}}})
+	c := client(t, addr)
+	send(t, c, "x")
+	expect(t, c, "x")
+	thread := weirtest.Take(t, threads)
+	// It sleeps in the kernel, in epoll_wait.
+	path := fmt.Sprintf("/proc/self/task/%d/syscall", thread)
+	weirtest.Eventually(t, func() bool {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return strings.HasPrefix(string(text), fmt.Sprintf("%d ", unix.SYS_EPOLL_PWAIT)) ||
+			epollWait != 0 && strings.HasPrefix(string(text), fmt.Sprintf("%d ", epollWait))
+	}, "it blocks")
+	send(t, c, "x")
+	expect(t, c, "x")
+	require.Equal(t, thread, weirtest.Take(t, threads))
+}
+
+// epollWait is the number of epoll_wait(2), or 0 where there is none.
+var epollWait = func() int {
+	if unix.SYS_EPOLL_PWAIT == 281 { // amd64
+		return 232
+	}
+	return 0
+}()

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -10,150 +9,273 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/sockethook"
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// A session is a connection that Server.Handle serves. While it has nothing to
-// read it has no goroutine: it hangs on its Socket as an observer.
-type session struct {
-	sock     socket.Socket
-	hook     loop.Hook
-	state    atomic.Uint32 // one of the constants, and above it how often it became idle
-	heard    bool
-	patience *patience
+// A Session is a connection that Server.Handler serves: a Socket, with something
+// that the program may keep. Begin, Handler and Finish get the same Session for
+// the same connection, one after the other, so what User holds needs no lock.
+//
+// Between two calls of Handler a Session has no goroutine. Its Socket keeps what
+// it has read ahead, its options and timeouts. If input has come meanwhile, or
+// was read ahead, such as a pipelined request, Handler is called again at once.
+// Timeouts.FirstByte and Idle do not run during a call; Idle begins anew when the
+// call returns.
+//
+// Any goroutine may write to the Socket at any time, as a publisher does to its
+// subscribers, and may close it, which ends the session.
+type Session struct {
+	socket.Socket
+
+	// User is the program's own. Server.Attach sets it.
+	User any
+
+	hook  loop.Hook
+	state atomic.Uint32 // one of the constants, and above it how often the session became idle
+	heard bool          // Handler was called
+	begun bool          // Begin and Finish concern the session
+	place atomic.Pointer[place]
 }
 
-// A patience knows a session's engine, and the server's Timeouts.FirstByte and
-// Idle. All sessions of an engine without such timeouts share one.
-type patience struct {
-	eng   *engine // of the loop that the Socket is on
-	timer *loop.Timer
-	since atomic.Int64 // when the session became idle, in nanoseconds since its loop's start
+// A place says where a session is served. The sessions of an engine that have no
+// idle time share one, which keeps an idle connection small.
+type place struct {
+	eng   *engine      // of the loop that the Socket is on
+	timer *loop.Timer  // calls Session.checkIdle; nil if there is no idle time
+	since atomic.Int64 // when the session became idle, in nanoseconds on the loop's clock
+	idle  atomic.Int64 // how long the session may be idle, in nanoseconds; 0 for ever
 }
 
+// The states of a session. Who makes an idle session running, by claim, may call
+// the Handler, or end the session. Only the owner of a running session makes it
+// idle again.
 const (
 	sessionIdle uint32 = iota
 	sessionRunning
 	sessionOver
-	sessionStates = 3 // mask
-	sessionRound  = 4 // one more time idle
+	sessionStates = 3 // the mask of these
+	sessionRound  = 4 // is added each time that the session becomes idle
 )
 
-// claim makes an idle session running, for the caller. If somebody else does so
-// meanwhile, that one looks at the Socket when the session becomes idle again,
-// and so sees whatever the caller came to tell.
-func (x *session) claim() bool { return x.reclaim(x.state.Load()) }
+// claim makes an idle session running, for the caller. If it returns false,
+// another goroutine has the session, and looks at the Socket when it makes the
+// session idle: it then sees what the caller has found.
+func (x *Session) claim() bool { return x.reclaim(x.state.Load()) }
 
-// reclaim is claim if the session has not run since its state was that.
-func (x *session) reclaim(state uint32) bool {
+// reclaim is claim, if the session has not run since its state was that.
+func (x *Session) reclaim(state uint32) bool {
 	return state&sessionStates == sessionIdle && x.state.CompareAndSwap(state, state|sessionRunning)
 }
 
-// release makes a session idle that was running, and returns its state.
-func (x *session) release() uint32 {
+// release makes a running session idle and returns its state.
+func (x *Session) release() uint32 {
 	state := x.state.Load()&^sessionStates + sessionRound
 	x.state.Store(state)
 	return state
 }
 
-// begin serves a descriptor by Handle, and closes it when it cannot. It is called
-// on the loop of the engine that has accepted it.
-func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine) {
-	s := e.srv
-	x := &session{}
-	if err := sockethook.Accepted(&x.sock, fd, int(family), s.group, e.loop); err != nil {
-		unix.Close(fd)
-		e.gone()
-		s.Log.Error("weir: a connection could not be served", "peer", from, "error", err)
-		return
+func (x *Session) engine() *engine { return x.place.Load().eng }
+
+// Server returns the session's server.
+func (x *Session) Server() *Server { return x.engine().srv }
+
+// SetIdle sets how long this connection may be idle between two calls, instead of
+// Timeouts.Idle; 0 means for ever, such as for a subscriber that only receives.
+// It is for Begin and Handler.
+func (x *Session) SetIdle(d time.Duration) {
+	p := x.place.Load()
+	if p.timer == nil {
+		if d <= 0 {
+			return
+		}
+		p = &place{eng: p.eng, timer: p.eng.loop.NewTimer(x.checkIdle)}
+		x.place.Store(p)
 	}
-	if s.handle(x, e) {
-		accepter.loop.Spawn(x.run)
+	p.idle.Store(int64(max(d, 0)))
+	if d > 0 {
+		p.timer.Reset(d) // a timer that is early is set again
 	}
 }
 
-// handle serves a session whose Socket was counted in. There may be something to
-// read already: then the caller has it run.
-func (s *Server) handle(x *session, e *engine) (ready bool) {
-	x.hook.To = x
-	x.patience = &e.patience
-	if s.Timeouts.any {
-		x.patience = &patience{eng: e, timer: e.loop.NewTimer(x.impatient)}
-		x.patience.since.Store(int64(e.loop.Elapsed()))
+// begin serves a descriptor by Handler, on the loop of the engine that has
+// accepted it. It closes the descriptor if it cannot.
+func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine) {
+	s := e.srv
+	x := &Session{}
+	if err := sockethook.Accepted(&x.Socket, fd, int(family), s.group, e.loop); err != nil {
+		unix.Close(fd)
+		s.gone()
+		s.Log.Error("server: a connection could not be served", "peer", from, "error", err)
+		return
 	}
-	// They fail only on a closed socket, as what follows does.
-	_ = x.sock.SetRecvTimeout(s.Timeouts.Read)
-	_ = x.sock.SetSendTimeout(s.Timeouts.Write)
+	if s.handle(x, e) {
+		accepter.loop.Spawn((*running)(x))
+	}
+}
+
+// handle serves a session that was counted. If it returns true, there is
+// something to read, and the caller has the session run.
+func (s *Server) handle(x *Session, e *engine) (ready bool) {
+	x.hook.To = (*sessionObserver)(x)
+	p := &e.place
+	times := e.service.Timeouts
+	if times.any {
+		p = &place{eng: e, timer: e.loop.NewTimer(x.checkIdle)}
+		p.since.Store(int64(e.loop.Elapsed()))
+		p.idle.Store(int64(times.Idle))
+	}
+	x.place.Store(p)
+	// These fail only on a closed socket, and then so does Hang.
+	_ = x.SetRecvTimeout(times.Read)
+	_ = x.SetSendTimeout(times.Write)
 	x.state.Store(sessionRunning)
-	if err := x.hook.Hang(x.sock.Registration(), loop.Readable); err != nil {
+	if err := x.hook.Hang(x.Registration(), loop.Readable); err != nil {
 		x.end(err)
 		return false
 	}
-	if s.aborting.Load() { // it may have hung itself up too late to be seen
-		_ = x.sock.Close()
+	if s.aborting.Load() { // abortSessions may have looked before the hook was hung
+		_ = x.Close()
 	}
-	if s.Timeouts.any {
-		x.patience.timer.Reset(x.limit())
+	if p.timer != nil {
+		p.timer.Reset(x.limit())
+	}
+	if e.service.Begin != nil || e.service.Finish != nil {
+		e.loop.Spawn((*beginning)(x))
+		return false
 	}
 	return x.rest()
 }
 
-// Notify is for the loop: there may be something to read, or somebody has
-// closed the Socket.
-func (x *session) Notify(_ *loop.Hook, n loop.Notice) {
+// A sessionObserver is a Session as its loop sees it.
+type sessionObserver Session
+
+// Notify is called by the loop when there may be something to read, or when the
+// Socket was closed.
+func (o *sessionObserver) Notify(_ *loop.Hook, n loop.Notice) {
+	x := (*Session)(o)
 	if n == loop.NoticeInterrupted || !x.claim() {
 		return
 	}
 	if n == loop.NoticeClosed {
-		go x.end(nil)
+		x.hook.Loop().Spawn((*wasClosed)(x))
 		return
 	}
-	x.hook.Loop().Spawn(x.wake)
+	x.hook.Loop().Spawn((*waking)(x))
 }
 
-// wake runs the session if there is something to read. The event may be of what
-// a call has taken before the loop got to it.
-func (x *session) wake() {
+// What a goroutine may have to do for a session that is running, as Loop.Spawn
+// takes it. None of them costs an allocation.
+type (
+	beginning Session
+	running   Session
+	waking    Session
+	wasClosed Session
+	expired   Session
+)
+
+func (x *beginning) Run() { (*Session)(x).start() }
+func (x *running) Run()   { (*Session)(x).run() }
+func (x *waking) Run()    { (*Session)(x).wake() }
+func (x *wasClosed) Run() { (*Session)(x).end(net.ErrClosed) }
+func (x *expired) Run()   { (*Session)(x).end((*Session)(x).timeout()) }
+
+// start calls Begin, and goes on with Handler.
+func (x *Session) start() {
+	x.begun = true
+	if f := x.engine().service.Begin; f != nil {
+		if err := x.call(f); err != nil {
+			x.end(err)
+			return
+		}
+	}
+	if x.rest() {
+		x.run()
+	}
+}
+
+// wake runs the session if there is something to read. A call may have read what
+// the event was about before the loop got to it.
+func (x *Session) wake() {
 	if x.idle() {
 		x.run()
 	}
 }
 
 // run calls the handler until there is nothing to read.
-func (x *session) run() {
+func (x *Session) run() {
 	for {
 		x.heard = true
-		if err := x.call(); err != nil {
+		if err := x.call(x.engine().service.Handler); err != nil {
 			x.end(err)
 			return
+		}
+		if x.linger() {
+			continue
 		}
 		if !x.rest() {
 			return
 		}
+		if x.atEnd() {
+			x.end(io.EOF)
+			return
+		}
 	}
 }
 
-// rest makes the session idle, unless it is over or there is something to read.
-func (x *session) rest() (ready bool) {
-	if x.sock.Buffered() > 0 {
+// lingerTime is how long the goroutine of the only busy session of a loop waits for
+// the next request before it leaves the session to the loop.
+const lingerTime = time.Millisecond
+
+// linger waits for the next request of a session that is the only busy one of its
+// loop. If it returns false, the session can be left to the loop.
+func (x *Session) linger() bool {
+	return x.Buffered() == 0 && !x.Server().retiring.Load() && x.Registration().Linger(lingerTime)
+}
+
+// atEnd reports whether nothing is left to read but the end of the stream, or an
+// error. Without this look, a handler that returns nil there would be called
+// again and again.
+func (x *Session) atEnd() bool {
+	if x.Buffered() > 0 {
+		return false
+	}
+	reg := x.Registration()
+	if reg.Use() != nil {
 		return true
 	}
-	if x.patience.timer != nil {
-		x.patience.since.Store(int64(x.patience.eng.loop.Elapsed()))
+	defer reg.Done()
+	var b [1]byte
+	n, errno := sys.Recv(reg.FD(), b[:], unix.MSG_PEEK)
+	return n == 0 && errno != unix.EAGAIN
+}
+
+// rest makes the session idle. If there is something to read it does not, and
+// returns true. It ends the session if the server is ending.
+func (x *Session) rest() (ready bool) {
+	if x.Buffered() > 0 {
+		return true
+	}
+	if p := x.place.Load(); p.timer != nil {
+		p.since.Store(int64(p.eng.loop.Elapsed()))
 	}
 	return x.idle()
 }
 
-// idle is rest without another beginning of the idle time.
-func (x *session) idle() (ready bool) {
+// idle is rest, but the idle time goes on.
+func (x *Session) idle() (ready bool) {
 	state := x.release()
-	// Who asks it to end now finds it idle, or has asked before.
-	ready, err := readable(x.sock.Registration())
-	// What was ready may have been read since, by who claimed it meanwhile.
-	if (ready || err != nil || x.patience.eng.srv.retiring.Load()) && x.reclaim(state) {
-		if err == nil && ready {
+	// A goroutine that wants to end the session now either finds it idle, or has
+	// said so before.
+	ready, err := readable(x.Registration())
+	if err == nil && !ready && x.Server().retiring.Load() {
+		err = ErrClosed
+	}
+	// If the session was claimed since the release, the claimer goes on.
+	if (ready || err != nil) && x.reclaim(state) {
+		if err == nil {
 			return true
 		}
 		x.end(err)
@@ -161,64 +283,75 @@ func (x *session) idle() (ready bool) {
 	return false
 }
 
-// call calls the handler, and makes its panic an error. Its runtime.Goexit, as
-// of testing.T.FailNow, ends the session with the goroutine.
-func (x *session) call() (err error) {
+// call calls f, and returns its panic as an error. A runtime.Goexit of f, as of
+// testing.T.FailNow, ends the session with the goroutine.
+func (x *Session) call(f func(*Session) error) (err error) {
 	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			err = x.patience.eng.srv.panicked(v)
-		} else if !returned {
+		if !returned {
 			x.end(nil)
 		}
 	}()
-	err = x.patience.eng.srv.Handle(&x.sock)
+	err = guard(x.Server(), x, f)
 	returned = true
 	return err
 }
 
-// end closes the session, which is running.
-func (x *session) end(why error) {
+// end ends a running session.
+func (x *Session) end(why error) {
 	x.state.Store(sessionOver)
-	if x.patience.timer != nil {
-		x.patience.timer.Stop()
+	p := x.place.Load()
+	if p.timer != nil {
+		p.timer.Stop()
 	}
 	x.hook.Unhang()
-	switch {
-	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE),
-		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
-	default:
-		x.patience.eng.srv.Log.Error("weir: a handler ended its connection", "peer", x.sock.RemoteAddr(), "error", why)
+	s := p.eng.srv
+	s.logEnd(x, why)
+	if f := p.eng.service.Finish; f != nil && x.begun {
+		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
 	}
 	if !x.leave() {
-		_ = x.sock.Close() // unless the handler has
-		x.patience.eng.gone()
+		_ = x.Close() // the handler may have done so
+		s.gone()
 	}
 }
 
-// leave has the engine close a connection as Conn.Close does, if its peer has sent
-// more than the handler wanted: close(2) would be a reset then, and would take from
-// the peer what it has not got yet.
-func (x *session) leave() bool {
-	e := x.patience.eng
+// logEnd logs why a session ended, if the handler may be to blame.
+func (s *Server) logEnd(x *Session, why error) {
+	var timeout interface{ Timeout() bool }
+	switch {
+	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE),
+		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
+	case errors.As(why, &timeout) && timeout.Timeout():
+		s.Log.Debug("server: a connection was too slow", "peer", x.RemoteAddr(), "error", why)
+	default:
+		s.Log.Error("server: a handler ended its connection", "peer", x.RemoteAddr(), "error", why)
+	}
+}
+
+// leave has the engine close the connection as Conn.Close does, if its peer has
+// sent more than the handler has read: close(2) would be a reset then, and would
+// take from the peer what it has not got yet.
+func (x *Session) leave() bool {
+	e := x.engine()
 	if e.srv.aborting.Load() || !x.unread() {
 		return false
 	}
-	peer := x.sock.RemoteAddr()
-	fd, _, err := x.sock.Release()
-	if err != nil { // somebody else uses it
+	peer := x.RemoteAddr()
+	fd, _, err := x.Release()
+	if err != nil { // a call is in progress
 		return false
 	}
 	if e.post(func() { e.open(arrival{fd: fd, peer: peer, close: true}) }) != nil { // the loop was closed
 		unix.Close(fd)
-		e.gone()
+		e.srv.gone()
 	}
 	return true
 }
 
-// unread says whether the kernel has input.
-func (x *session) unread() bool {
-	reg := x.sock.Registration()
+// unread reports whether the kernel has input.
+func (x *Session) unread() bool {
+	reg := x.Registration()
 	if reg.Use() != nil {
 		return false
 	}
@@ -226,45 +359,57 @@ func (x *session) unread() bool {
 	return unread(reg.FD())
 }
 
-// limit is how long the session may be idle now.
-func (x *session) limit() time.Duration {
-	t := x.patience.eng.srv.Timeouts
-	if first := t.FirstByte; !x.heard && first > 0 && (t.Idle == 0 || first < t.Idle) {
+// limit returns how long the session may be idle now; 0 means for ever.
+func (x *Session) limit() time.Duration {
+	p := x.place.Load()
+	idle := time.Duration(p.idle.Load())
+	if first := p.eng.service.Timeouts.FirstByte; !x.heard && first > 0 && (idle == 0 || first < idle) {
 		return first
 	}
-	return t.Idle
+	return idle
 }
 
-// impatient is called by the timer. It is not moved while the session is
-// active: it then finds that it is not due, and is set again.
-func (x *session) impatient() {
-	p := x.patience
+// timeout returns the error of a session that was idle for too long.
+func (x *Session) timeout() error {
+	t := &TimeoutError{Of: "idle", After: x.limit()}
+	if !x.heard && t.After == x.engine().service.Timeouts.FirstByte {
+		t.Of = "first byte"
+	}
+	return t
+}
+
+// checkIdle is called by the timer. The timer is not moved while the session is
+// active: it then finds that the session was not idle for so long, and is set
+// again.
+func (x *Session) checkIdle() {
+	p := x.place.Load()
 	if !x.claim() {
 		if x.state.Load()&sessionStates != sessionOver {
-			t := p.eng.srv.Timeouts
-			p.timer.Reset(cmp.Or(t.Idle, t.FirstByte))
+			if d := max(time.Duration(p.idle.Load()), p.eng.service.Timeouts.FirstByte); d > 0 {
+				p.timer.Reset(d)
+			}
 		}
 		return
 	}
 	if d := x.limit(); d > 0 {
 		left := time.Duration(p.since.Load()) + d - p.eng.loop.Elapsed()
-		if left <= 0 && x.unread() { // the loop was busy, and does not know yet
+		if left <= 0 && x.unread() { // the loop was busy, and has not seen the event yet
 			p.timer.Reset(d)
-			p.eng.loop.Spawn(x.run)
+			p.eng.loop.Spawn((*running)(x))
 			return
 		}
 		if left <= 0 {
-			p.eng.loop.Spawn(func() { x.end(nil) })
+			p.eng.loop.Spawn((*expired)(x))
 			return
 		}
 		p.timer.Reset(left)
 	}
 	if x.idle() {
-		p.eng.loop.Spawn(x.run)
+		p.eng.loop.Spawn((*running)(x))
 	}
 }
 
-// readable says whether a read would not wait.
+// readable reports whether a read would not wait.
 func readable(r *loop.Registration) (bool, error) {
 	switch r.Look(loop.Readable) {
 	case loop.Ready:
@@ -288,25 +433,26 @@ func readable(r *loop.Registration) (bool, error) {
 
 var inquiries = sync.Pool{New: func() any { return new(loop.Inquiry) }}
 
-// sessions are those that the server has now.
-func (s *Server) sessions() (all []*session) {
-	for _, e := range s.engines {
+// Sessions returns the sessions that the server has now. Some of them may end
+// meanwhile.
+func (s *Server) Sessions() (all []*Session) {
+	for _, e := range s.everyEngine() {
 		for _, o := range e.loop.Observers() {
-			if x, ok := o.(*session); ok && x.patience.eng == e {
-				all = append(all, x)
+			if x, ok := o.(*sessionObserver); ok && (*Session)(x).engine() == e {
+				all = append(all, (*Session)(x))
 			}
 		}
 	}
 	return all
 }
 
-// retireSessions ends those that are idle and have nothing to read; the others
-// end when they become idle.
+// retireSessions ends the sessions that are idle and have nothing to read. The
+// others end when they become idle.
 func (s *Server) retireSessions() {
 	s.retiring.Store(true)
-	for _, x := range s.sessions() {
+	for _, x := range s.Sessions() {
 		if x.claim() && x.rest() {
-			go x.run()
+			x.hook.Loop().Spawn((*running)(x))
 		}
 	}
 }
@@ -314,13 +460,13 @@ func (s *Server) retireSessions() {
 // abortSessions closes the Sockets, which ends the sessions.
 func (s *Server) abortSessions() {
 	s.retiring.Store(true)
-	s.aborting.Store(true) // before the look, for those that begin now
-	for _, x := range s.sessions() {
-		_ = x.sock.SetLinger(0)
+	s.aborting.Store(true) // before the look, for the sessions that begin now
+	for _, x := range s.Sessions() {
+		resetOnClose(x.Registration())
 		if x.claim() {
-			x.end(nil)
+			x.end(ErrClosed)
 		} else {
-			_ = x.sock.Close()
+			_ = x.Close()
 		}
 	}
 }

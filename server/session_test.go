@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -23,7 +24,7 @@ import (
 )
 
 // lines answers one line a call.
-func lines(s *socket.Socket) error {
+func lines(s *server.Session) error {
 	line, err := s.ReadLine()
 	if err != nil {
 		return err
@@ -35,7 +36,7 @@ func lines(s *socket.Socket) error {
 func TestHandleServesRequests(t *testing.T) {
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
 		var calls atomic.Int64
-		srv := &server.Server{Handle: func(s *socket.Socket) error {
+		srv := &server.Server{Handler: func(s *server.Session) error {
 			calls.Add(1)
 			return lines(s)
 		}}
@@ -56,7 +57,7 @@ func TestHandleServesRequests(t *testing.T) {
 
 func TestHandleIsCalledAgainForWhatItDidNotRead(t *testing.T) {
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
-		c := client(t, listen(&server.Server{Handle: func(s *socket.Socket) error {
+		c := client(t, listen(&server.Server{Handler: func(s *server.Session) error {
 			buf := make([]byte, 3)
 			n, err := s.Recv(buf, 0)
 			if err != nil {
@@ -72,11 +73,31 @@ func TestHandleIsCalledAgainForWhatItDidNotRead(t *testing.T) {
 	})
 }
 
+// A handler that takes the end of the stream for a pause is not called for ever.
+func TestHandleThatReturnsNilAtTheEnd(t *testing.T) {
+	for name, handler := range map[string]func(*server.Session) error{
+		"reads":        func(s *server.Session) error { _, _ = s.Recv(make([]byte, 10), 0); return nil },
+		"reads ahead":  func(s *server.Session) error { _, _ = s.ReadString(); return nil },
+		"reads a byte": func(s *server.Session) error { _, _ = s.Recv(make([]byte, 1), 0); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int64
+			srv := &server.Server{Handler: func(s *server.Session) error { calls.Add(1); return handler(s) }}
+			c := client(t, serve(t, srv))
+			send(t, c, "hello")
+			require.NoError(t, c.(*net.TCPConn).CloseWrite())
+			expectEnd(t, c)
+			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
+			require.LessOrEqual(t, calls.Load(), int64(6))
+		})
+	}
+}
+
 // Between requests a connection has neither a goroutine nor a buffer.
 func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
-	const n = 300
+	const n, early = 100, 40
 	started := make(chan struct{}, n)
-	srv := &server.Server{Loops: 1, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Loops: 1, Handler: func(s *server.Session) error {
 		started <- struct{}{}
 		return lines(s)
 	}}
@@ -101,7 +122,7 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 	}
 	goroutines, memory := 0, uint64(0)
 	for i := range fds {
-		if i == 50 { // by then all that is shared has been made
+		if i == early { // by then all that is shared has been made
 			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == i }, "they are served")
 			goroutines, memory = runtime.NumGoroutine(), heap()
 		}
@@ -117,12 +138,41 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 		require.Less(t, time.Since(begin), weirtest.Patience, "%d goroutines are left", runtime.NumGoroutine()-goroutines)
 	}
 	if !race.Enabled { // which has its own memory, too
-		per := (int64(heap()) - int64(memory)) / (n - 50)
+		per := (int64(heap()) - int64(memory)) / (n - early)
 		t.Logf("%d bytes of heap for each", per)
 		require.Less(t, per, int64(2048))
 	}
 	request(fds[0])
 	request(fds[n-1])
+}
+
+// A request does not start a goroutine: those of the requests before are parked.
+func TestHandleStartsFewGoroutines(t *testing.T) {
+	const clients, requests = 8, 200
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	var calls atomic.Int64
+	addr := serve(t, &server.Server{Group: g, Handler: func(s *server.Session) error { calls.Add(1); return lines(s) }})
+	var all sync.WaitGroup
+	for range clients {
+		c := client(t, addr)
+		all.Go(func() {
+			for range requests {
+				if _, err := io.WriteString(c, "x\n"); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := io.ReadFull(c, make([]byte, 3)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, clients*requests, calls.Load())
+	require.LessOrEqual(t, g.Loops()[0].Started(), uint64(4*clients))
 }
 
 // An event may be of input that was read before the loop got to the event.
@@ -140,7 +190,7 @@ func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	}}}
 	var calls atomic.Int64
 	inHandler, goOn := make(chan struct{}, 8), make(chan struct{})
-	blocking := &server.Server{Group: g, Handle: func(s *socket.Socket) error {
+	blocking := &server.Server{Group: g, Handler: func(s *server.Session) error {
 		calls.Add(1)
 		if err := lines(s); err != nil {
 			return err
@@ -188,26 +238,26 @@ func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 func TestHandleErrorsCloseAndAreLogged(t *testing.T) {
 	for _, end := range []struct {
 		name string
-		do   func(*socket.Socket) error
+		do   func(*server.Session) error
 		log  string
 	}{
-		{"eof", func(*socket.Socket) error { return io.EOF }, ""},
-		{"own", func(*socket.Socket) error { return errors.New("what the log is told") }, "what the log is told"},
-		{"panic", func(*socket.Socket) error { panic("on purpose") }, "on purpose"},
-		{"closed", func(s *socket.Socket) error { return s.Close() }, ""},
-		{"closed, then used", func(s *socket.Socket) error {
+		{"eof", func(*server.Session) error { return io.EOF }, ""},
+		{"own", func(*server.Session) error { return errors.New("what the log is told") }, "what the log is told"},
+		{"panic", func(*server.Session) error { panic("on purpose") }, "on purpose"},
+		{"closed", func(s *server.Session) error { return s.Close() }, ""},
+		{"closed, then used", func(s *server.Session) error {
 			if err := s.Close(); err != nil {
 				return err
 			}
 			_, err := s.Write([]byte("x"))
 			return err
 		}, ""},
-		{"reset", func(*socket.Socket) error { return unix.ECONNRESET }, ""},
-		{"goexit", func(*socket.Socket) error { runtime.Goexit(); return nil }, ""},
+		{"reset", func(*server.Session) error { return unix.ECONNRESET }, ""},
+		{"goexit", func(*server.Session) error { runtime.Goexit(); return nil }, ""},
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			var log journal
-			srv := &server.Server{Log: log.logger(), Handle: func(s *socket.Socket) error {
+			srv := &server.Server{Log: log.logger(), Handler: func(s *server.Session) error {
 				if _, err := s.ReadLine(); err != nil {
 					return err
 				}
@@ -239,7 +289,7 @@ func btoi(b bool) int {
 func TestHandleClosesInGoodOrder(t *testing.T) {
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
 		const size = 1 << 20
-		srv := &server.Server{SendBuffer: 4 << 20, Handle: func(s *socket.Socket) error {
+		srv := &server.Server{SendBuffer: 4 << 20, Handler: func(s *server.Session) error {
 			if _, err := s.ReadLine(); err != nil {
 				return err
 			}
@@ -260,8 +310,8 @@ func TestHandleClosesInGoodOrder(t *testing.T) {
 
 // The program has kept a Socket, and closes it when nobody serves it.
 func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
-	sockets := make(chan *socket.Socket, 1)
-	srv := &server.Server{Handle: func(s *socket.Socket) error {
+	sockets := make(chan *server.Session, 1)
+	srv := &server.Server{Handler: func(s *server.Session) error {
 		if err := lines(s); err != nil {
 			return err
 		}
@@ -283,7 +333,7 @@ func TestHandleReceiveTimeout(t *testing.T) {
 	var log journal
 	got := make(chan error, 1)
 	took := make(chan time.Duration, 1)
-	srv := &server.Server{Log: log.logger(), Timeouts: server.Timeouts{Read: limit, Write: time.Hour}, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Log: log.logger(), Timeouts: server.Timeouts{Read: limit, Write: time.Hour}, Handler: func(s *server.Session) error {
 		begin := time.Now()
 		_, err := s.ReadLine()
 		took <- time.Since(begin)
@@ -300,12 +350,13 @@ func TestHandleReceiveTimeout(t *testing.T) {
 	require.ErrorAs(t, weirtest.Take(t, got), &timeout)
 	require.True(t, timeout.Timeout())
 	expectEnd(t, c)
-	weirtest.Eventually(t, func() bool { return log.count("handler ended") == 1 }, "it is logged")
+	weirtest.Eventually(t, func() bool { return log.count("DEBUG server: a connection was too slow") == 1 }, "it is logged")
 	require.Zero(t, log.count("the send timeout is"))
+	require.Zero(t, log.count("ERROR"), "the client is slow, and nothing is wrong with the handler")
 }
 
 func TestHandleIdleTimeouts(t *testing.T) {
-	const limit = 40 * time.Millisecond
+	const limit = 200 * time.Millisecond
 	for _, of := range []struct {
 		name     string
 		timeouts server.Timeouts
@@ -319,11 +370,11 @@ func TestHandleIdleTimeouts(t *testing.T) {
 		{"idle after many", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 5},
 	} {
 		t.Run(of.name, func(t *testing.T) {
-			srv := &server.Server{Timeouts: of.timeouts, Handle: lines}
+			srv := &server.Server{Timeouts: of.timeouts, Handler: lines}
 			begin := time.Now()
 			c := client(t, serve(t, srv))
 			for range of.requests {
-				time.Sleep(limit / 3) // steady traffic
+				time.Sleep(limit / 10) // steady traffic
 				begin = time.Now()
 				send(t, c, "x\n")
 				expect(t, c, "<x>")
@@ -344,7 +395,7 @@ func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
 	require.NoError(t, err)
 	defer g.Close()
 	struck := make(chan struct{})
-	srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handler: func(s *server.Session) error {
 		// The session's timer was set before this one.
 		if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(struck) }); err != nil {
 			return err
@@ -361,8 +412,8 @@ func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
 
 // A timeout far away does not keep the memory of a connection that has ended.
 func TestHandleForgetsWhoHasEnded(t *testing.T) {
-	sockets := make(chan weak.Pointer[socket.Socket], 1)
-	srv := &server.Server{Timeouts: server.Timeouts{Idle: time.Hour}, Handle: func(s *socket.Socket) error {
+	sockets := make(chan weak.Pointer[server.Session], 1)
+	srv := &server.Server{Timeouts: server.Timeouts{Idle: time.Hour}, Handler: func(s *server.Session) error {
 		sockets <- weak.Make(s)
 		_, err := s.ReadLine()
 		if err != nil {
@@ -383,7 +434,7 @@ func TestHandleCloseEndsACall(t *testing.T) {
 	require.NoError(t, err)
 	defer g.Close()
 	running, ended := make(chan struct{}), make(chan error, 1)
-	srv := &server.Server{Group: g, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Group: g, Handler: func(s *server.Session) error {
 		if _, err := s.ReadLine(); err != nil {
 			return err
 		}
@@ -410,7 +461,7 @@ func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
 	defer g.Close()
 	l := g.Loops()[0]
 	awake := make(chan bool, 1)
-	addr := serve(t, &server.Server{Group: g, Handle: func(s *socket.Socket) error {
+	addr := serve(t, &server.Server{Group: g, Handler: func(s *server.Session) error {
 		_, busy := l.Busy()
 		awake <- busy
 		return lines(s)
@@ -438,7 +489,7 @@ func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
 	require.NoError(t, err)
 	defer g.Close()
 	release := make(chan struct{})
-	srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond}, Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond}, Handler: func(s *server.Session) error {
 		err := lines(s)
 		<-release
 		return err
@@ -460,7 +511,7 @@ func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
 
 func TestHandleShutdown(t *testing.T) {
 	running, release := make(chan struct{}, 1), make(chan struct{})
-	srv := &server.Server{Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Handler: func(s *server.Session) error {
 		line, err := s.ReadLine()
 		if err != nil {
 			return err
@@ -493,7 +544,7 @@ func TestHandleShutdown(t *testing.T) {
 func TestHandleShutdownAtTheDeadline(t *testing.T) {
 	running := make(chan struct{}, 1)
 	ended := make(chan error, 1)
-	srv := &server.Server{Handle: func(s *socket.Socket) error {
+	srv := &server.Server{Handler: func(s *server.Session) error {
 		running <- struct{}{}
 		for {
 			if _, err := s.ReadLine(); err != nil {
@@ -514,7 +565,7 @@ func TestHandleShutdownAtTheDeadline(t *testing.T) {
 }
 
 func TestHandleAttach(t *testing.T) {
-	srv := &server.Server{Handle: lines}
+	srv := &server.Server{Handler: lines}
 	t.Cleanup(func() { srv.Close() })
 	a, b := weirtest.Pair(t, socket.Stream)
 	_, err := b.WriteString("one\ntwo\nthree\n")
@@ -540,4 +591,191 @@ func TestHandleAttach(t *testing.T) {
 	n, err := unix.Read(fds[1], buf)
 	require.NoError(t, err)
 	require.Equal(t, "<x>", string(buf[:n]))
+}
+
+// What a program keeps in a session is there from Begin to Finish, and Begin may
+// speak first.
+func TestSessionKeepsWhatTheProgramHas(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
+		type login struct {
+			name  string
+			calls int
+		}
+		var calls journal
+		srv := &server.Server{
+			Begin: func(s *server.Session) error {
+				s.User = new(login)
+				_, err := s.WriteString("name?")
+				return err
+			},
+			Handler: func(s *server.Session) error {
+				line, err := s.ReadLine()
+				if err != nil {
+					return err
+				}
+				l := s.User.(*login)
+				if l.calls++; l.calls == 1 {
+					l.name = line
+				}
+				_, err = s.WriteString(fmt.Sprint(l.name, l.calls, ";"))
+				return err
+			},
+			Finish: func(s *server.Session, err error) {
+				l := s.User.(*login)
+				calls.add(fmt.Sprint(l.name, l.calls, err, s.RemoteAddr().IsValid(), s.Server().Stats().Conns > 0))
+			},
+		}
+		addr := listen(srv)
+		a, b := client(t, addr), client(t, addr)
+		expect(t, a, "name?")
+		expect(t, b, "name?")
+		send(t, a, "ann\n")
+		expect(t, a, "ann1;")
+		send(t, b, "bob\nx\ny\n") // pipelined
+		expect(t, b, "bob1;bob2;bob3;")
+		send(t, a, "x\n")
+		expect(t, a, "ann2;")
+		require.Len(t, srv.Sessions(), 2)
+		require.NoError(t, a.Close())
+		require.NoError(t, b.Close())
+		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "they end")
+		require.ElementsMatch(t, []string{"ann2 EOF true true", "bob3 EOF true true"}, calls.all())
+		require.Empty(t, srv.Sessions())
+	})
+}
+
+// Finish is called once for each Begin, and says why.
+func TestSessionFinishSaysWhy(t *testing.T) {
+	own := errors.New("enough")
+	for _, test := range []struct {
+		name string
+		srv  *server.Server
+		do   func(t *testing.T, srv *server.Server, c net.Conn)
+		want error
+	}{
+		{"end", &server.Server{}, func(t *testing.T, _ *server.Server, c net.Conn) { c.Close() }, io.EOF},
+		{"error of Begin", &server.Server{Begin: func(*server.Session) error { return own }}, nil, own},
+		{"panic of Begin", &server.Server{Begin: func(*server.Session) error { panic("on purpose") }}, nil, nil},
+		{"error of Handler", &server.Server{Handler: func(*server.Session) error { return own }},
+			func(t *testing.T, _ *server.Server, c net.Conn) { send(t, c, "x") }, own},
+		{"idle", &server.Server{Timeouts: server.Timeouts{Idle: 10 * time.Millisecond}}, nil, &server.TimeoutError{Of: "idle", After: 10 * time.Millisecond}},
+		{"first byte", &server.Server{Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond}}, nil, &server.TimeoutError{Of: "first byte", After: 10 * time.Millisecond}},
+		{"Close", &server.Server{}, func(t *testing.T, srv *server.Server, _ net.Conn) { require.NoError(t, srv.Close()) }, server.ErrClosed},
+		{"Shutdown", &server.Server{}, func(t *testing.T, srv *server.Server, _ net.Conn) { require.NoError(t, srv.Shutdown(t.Context())) }, server.ErrClosed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			why := make(chan error, 2)
+			begun := make(chan struct{}, 1)
+			srv := test.srv
+			if srv.Handler == nil {
+				srv.Handler = lines
+			}
+			begin := srv.Begin
+			srv.Begin = func(s *server.Session) error {
+				begun <- struct{}{}
+				if begin != nil {
+					return begin(s)
+				}
+				return nil
+			}
+			srv.Finish = func(_ *server.Session, err error) { why <- err; panic("on purpose") } // which is logged
+			c := client(t, serve(t, srv))
+			weirtest.Take(t, begun)
+			if test.do != nil {
+				test.do(t, srv, c)
+			}
+			err := weirtest.Take(t, why)
+			if test.want == nil {
+				require.ErrorContains(t, err, "panicked")
+			} else {
+				require.Equal(t, test.want, err)
+			}
+			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+			require.Empty(t, why, "once")
+		})
+	}
+}
+
+// A session may have an idle time of its own: a subscriber only receives.
+func TestSessionSetIdle(t *testing.T) {
+	const limit = 30 * time.Millisecond
+	for _, idle := range []time.Duration{0, limit} { // of the server
+		why := make(chan error, 2)
+		subscribed := make(chan *server.Session, 1)
+		srv := &server.Server{
+			Timeouts: server.Timeouts{Idle: idle},
+			Handler: func(s *server.Session) error {
+				line, err := s.ReadLine()
+				switch {
+				case err != nil:
+					return err
+				case line == "subscribe":
+					s.SetIdle(0)
+					subscribed <- s
+				default:
+					s.SetIdle(limit)
+				}
+				_, err = s.WriteString("ok")
+				return err
+			},
+			Finish: func(_ *server.Session, err error) { why <- err },
+		}
+		addr := serve(t, srv)
+		subscriber, other := client(t, addr), client(t, addr)
+		send(t, subscriber, "subscribe\n")
+		expect(t, subscriber, "ok")
+		begin := time.Now()
+		send(t, other, "x\n")
+		expect(t, other, "ok")
+		expectEnd(t, other)
+		require.GreaterOrEqual(t, time.Since(begin), limit)
+		require.Equal(t, &server.TimeoutError{Of: "idle", After: limit}, weirtest.Take(t, why))
+		time.Sleep(2 * limit)
+		_, err := weirtest.Take(t, subscribed).WriteString("news")
+		require.NoError(t, err)
+		expect(t, subscriber, "news")
+		require.Empty(t, why)
+	}
+}
+
+// BenchmarkHandler is a request of 10 bytes and its answer by a Handler, on several
+// connections.
+func BenchmarkHandler(b *testing.B) {
+	const clients = 16
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(b, err)
+	defer g.Close()
+	addr := serve(b, &server.Server{Group: g, Handler: func(s *server.Session) error {
+		var buf [64]byte
+		n, err := s.Recv(buf[:], 0)
+		if err == nil && n == 0 {
+			err = io.EOF
+		}
+		if err == nil {
+			_, err = s.Send(buf[:n], 0)
+		}
+		return err
+	}})
+	conns := make(chan net.Conn, clients)
+	for range clients {
+		conns <- client(b, addr)
+	}
+	b.SetParallelism(clients)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		c := <-conns
+		defer func() { conns <- c }()
+		buf := make([]byte, 10)
+		for pb.Next() {
+			if _, err := c.Write(buf); err != nil {
+				b.Error(err)
+				return
+			}
+			if _, err := io.ReadFull(c, buf); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(g.Loops()[0].Started())/float64(b.N), "goroutines/op")
 }

@@ -1,27 +1,51 @@
 package server
 
-import "context"
+import (
+	"context"
 
-// Shutdown ends the server in good order. Nothing more is accepted, but what
-// the backlogs hold, as far as MaxConns admits it, and no successor does. Every
-// connection gets what it has received presented, and then, so that they may
-// still write to each other, all are closed as with Conn.Close; one of Handle is
-// closed when that returns, or at once if it has nothing to read. Shutdown
-// returns when all are gone. When ctx is done first, it aborts the rest and
-// returns the context's cause; when Close is called first, ErrServerClosed, as on
-// a server that is ending already. It must not be called by a callback, for which
-// it waits.
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
+)
+
+// Shutdown ends the server in good order, and waits until all connections are
+// gone. A callback must not call it, because it waits for the callbacks.
+//
+// First the listeners end. Then every connection gets what it has received
+// presented. Only after that, so that callbacks may still write to any
+// connection, all are closed as with Conn.Close. A connection of Handler is
+// closed when Handler returns, or at once if it has nothing to read.
+//
+// If ctx is done first, Shutdown aborts the rest and returns the context's
+// cause. If Close is called first, or the server is ending already, it returns
+// ErrClosed.
+//
+// Clients that connect meanwhile are served or refused. A listener that the
+// server has opened first shuts new clients out: a unix client is refused at
+// once; a TCP client when its kernel repeats the request, a second later, unless
+// a successor listens at the address by then. Then the listener serves the
+// clients in its backlog, as far as MaxConns and descriptors allow, and ends.
+// Two kinds of clients may still see a reset: one whose handshake is half done
+// when the listener ends, on a slow network; and one that comes last to a
+// listener that the server has not opened (Inherit, ListenOn), which must not be
+// shut because other processes may use it. After a Handover the clients in the
+// backlog are the successor's.
 func (s *Server) Shutdown(ctx context.Context) error {
-	if s.unborn() {
+	if s.endUnstarted() {
 		return nil
 	}
-	if !s.drain() {
-		return ErrServerClosed
+	if !s.endListeners(true) {
+		return ErrClosed
 	}
-	for _, e := range s.engines {
+	for _, e := range s.everyEngine() {
 		e.do(e.catchUp)
 	}
-	for _, e := range s.engines {
+	// Each step ends on all loops before the next one begins on any. So after the last
+	// input was presented everything that callbacks wrote leaves.
+	for _, e := range s.everyEngine() {
+		e.do(e.stopReading)
+	}
+	for _, e := range s.everyEngine() {
 		e.do(e.retire)
 	}
 	s.retireSessions()
@@ -35,7 +59,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case <-s.hurry:
-			err = ErrServerClosed
+			err = ErrClosed
 		}
 	}
 	if failed := s.end(); err == nil {
@@ -44,21 +68,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Close ends the server at once: connections are reset, whatever is queued for
-// them, and also those that a Shutdown waits for. It returns when their Close
-// callbacks have returned, and so must not be called by one. A second Close
-// returns ErrServerClosed.
+// Close ends the server at once. It resets all connections, whatever is queued
+// for them: also those that a Shutdown waits for, and those in the backlogs of
+// the listeners that the server has opened. It returns when the Closed callbacks
+// have returned, and so must not be called by one. It does not wait for calls of
+// Handler that are in progress: it closes their Sockets, and they get
+// net.ErrClosed. A second Close returns ErrClosed.
 func (s *Server) Close() error {
 	switch {
-	case s.unborn():
+	case s.endUnstarted():
 		return nil
-	case s.drain():
+	case s.endListeners(false):
 		return s.end()
 	}
 	s.mu.Lock()
 	if s.state == closed {
 		s.mu.Unlock()
-		return ErrServerClosed
+		return ErrClosed
 	}
 	if !s.hurried {
 		s.hurried = true
@@ -69,8 +95,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// unborn ends a server that serves nothing yet.
-func (s *Server) unborn() bool {
+// endUnstarted ends a server that has not started.
+func (s *Server) endUnstarted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != fresh && s.state != booting {
@@ -84,8 +110,10 @@ func (s *Server) unborn() bool {
 	return true
 }
 
-// drain ends the listeners, when they have accepted what there is.
-func (s *Server) drain() bool {
+// endListeners ends the listeners of a server that serves; with drain, they
+// serve the clients in their backlogs before. It returns false if the server does
+// not serve.
+func (s *Server) endListeners(drain bool) bool {
 	s.mu.Lock()
 	if s.state != serving {
 		s.mu.Unlock()
@@ -93,28 +121,61 @@ func (s *Server) drain() bool {
 	}
 	s.state = draining
 	listeners := append([]*listener(nil), s.listeners...)
+	drain = drain && !s.handed
 	s.mu.Unlock()
 	for _, l := range listeners {
-		l.eng.do(l.close)
+		l.eng.do(func() { l.close(drain) })
 	}
 	return true
 }
 
-// close accepts what has been waiting, and ends the listener, on its loop.
-func (l *listener) close() {
-	s := l.eng.srv
-	s.mu.Lock()
-	handed := s.handed // the successor accepts
-	s.mu.Unlock()
-	l.pending, l.resting = !handed, false
-	for range 1 + s.Backlog/acceptsPerTurn {
-		if !l.accept() {
-			break
+// mostDrains is how many times acceptsPerTurn clients a listener accepts when it
+// ends. More than these do not wait: net.core.somaxconn is 4096 by default.
+const mostDrains = 1024
+
+// close ends the listener, on its loop.
+func (l *listener) close(drain bool) {
+	l.removePath() // before the close: see removePath
+	if drain {
+		s := l.eng.srv
+		s.mu.Lock()
+		own := l.own
+		s.mu.Unlock()
+		if own {
+			l.shut()
+		}
+		l.pending, l.resting, l.failures = true, false, 0
+		for range mostDrains {
+			if !l.accept() {
+				break
+			}
 		}
 	}
 	if l.reg.Close() == nil {
-		s.unlisten(l)
+		l.eng.srv.unlisten(l)
 	}
+}
+
+// shut keeps new clients out of the backlog and leaves those that are in it.
+// Nothing else is lost if that fails: see Shutdown.
+func (l *listener) shut() {
+	fd := l.reg.FD()
+	if l.family == socket.Unix {
+		_ = unix.Shutdown(fd, unix.SHUT_RD) // connect(2) is then refused, and accept(2) goes on
+		return
+	}
+	// For TCP, shutdown(2) would reset the clients in the backlog. A filter drops
+	// the requests of new ones instead: segments with SYN and without ACK. The
+	// accepted connections inherit the filter and do not mind it.
+	const flags, syn, ack = 13, 0x02, 0x10
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: flags},
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: syn | ack},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: syn, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},         // drop it
+		{Code: unix.BPF_RET | unix.BPF_K, K: 1<<32 - 1}, // keep all of it
+	}
+	_ = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 }
 
 // catchUp presents to every connection of the engine what it has received.
@@ -126,38 +187,37 @@ func (e *engine) catchUp() {
 	}
 }
 
+// stopReading presents input for the last time.
+func (e *engine) stopReading() {
+	e.catchUp()
+	e.draining = true
+}
+
 // retire closes every connection of the engine.
 func (e *engine) retire() {
 	e.draining = true
 	for c := e.conns; c != nil; {
 		next := c.next
-		c.retire()
+		c.Close()
 		c = next
 	}
 }
 
-// mostRounds bounds what a connection may still bring in after Shutdown, in
-// chunks.
+// mostRounds is how many chunks a connection may still bring in after Shutdown
+// has begun.
 const mostRounds = 64
 
-// catchUp presents what has been received.
+// catchUp presents what the connection has received.
 func (c *Conn) catchUp() {
-	c.pending = true
+	c.readable = true
 	for range mostRounds {
-		if c.read(); !c.pending || c.flags.Load()&(paused|high|closing|gone) != 0 {
+		if c.read(); !c.readable || !c.reads() {
 			break
 		}
 	}
 }
 
-// retire closes the connection. To close with input unread would take longer.
-func (c *Conn) retire() {
-	if c.catchUp(); c.flags.Load()&gone == 0 {
-		c.Close()
-	}
-}
-
-// end ends what is left.
+// end ends the connections that are left, and the server.
 func (s *Server) end() error {
 	s.mu.Lock()
 	s.state = closed
@@ -167,17 +227,20 @@ func (s *Server) end() error {
 	for _, p := range packets {
 		p.sock.Close()
 	}
-	for _, e := range s.engines {
+	for _, e := range s.everyEngine() {
 		e.do(e.abort)
 	}
 	s.abortSessions()
 	if s.watchdog != nil {
 		s.watchdog.stop()
 	}
-	if f := s.Events.Shutdown; f != nil {
-		_ = s.guard(func() error { f(s); return nil })
+	if f := s.Events.Stopped; f != nil {
+		_ = guard(s, s, func(s *Server) error { f(s); return nil })
 	}
 	err := s.dropGroup()
+	for _, stop := range s.panicReports {
+		stop()
+	}
 	close(s.ended)
 	return err
 }
@@ -190,9 +253,7 @@ func (e *engine) abort() {
 		e.tick = nil
 	}
 	for e.conns != nil {
-		c := e.conns
-		c.reset()
-		c.finish(ErrServerClosed)
+		e.conns.abort(ErrClosed)
 	}
 }
 
@@ -204,12 +265,12 @@ func (s *Server) dropGroup() error {
 	return s.group.Close()
 }
 
-// do has f called on the loop, and waits for it. If the loop was closed, it waits
-// for the loop's end instead, which is the end of the connections.
+// do has f called on the loop and waits for it. If the loop was closed, it waits
+// for the loop's end instead, which has ended the connections.
 func (e *engine) do(f func()) {
 	done := make(chan struct{})
 	if err := e.post(func() { defer close(done); f() }); err != nil {
-		_ = e.loop.Close() // which somebody else has called
+		_ = e.loop.Close() // waits for the Close that somebody else has called
 		return
 	}
 	<-done
@@ -223,15 +284,10 @@ func (s *Server) startTicks() {
 	}
 	for _, e := range s.engines {
 		_ = e.post(func() { // on a closed loop nothing is served either
-			e.tick, _ = e.loop.AfterFunc(s.Events.Every, func() {
-				defer func() {
-					if v := recover(); v != nil {
-						_ = s.panicked(v)
-					}
-				}()
+			e.tick, _ = e.loop.AfterFunc(s.Events.Every, func() { // the loop reports its panic
 				if e.tick != nil {
 					e.tick.Reset(s.Events.Every)
-					f(e.loop)
+					_ = guard(s, e.loop, func(l *loop.Loop) error { f(l); return nil })
 				}
 			})
 		})

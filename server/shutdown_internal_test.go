@@ -1,13 +1,18 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // What a connection has received when Shutdown begins, it may still pass on to
@@ -70,4 +75,144 @@ func TestShutdownPresentsBeforeItCloses(t *testing.T) {
 	require.Equal(t, "passed on", string(buf[:n]))
 	require.NoError(t, <-over)
 	require.Empty(t, srv.Addrs())
+}
+
+// What the kernel has is presented when a server ends, though no event has told of
+// it yet, and though it is more than a turn may take.
+func TestCatchUpAsksTheKernel(t *testing.T) {
+	var got []byte
+	srv := &Server{Loops: 1, Chunk: 10, Events: Events{Data: func(c *Conn) error {
+		got = append(got, c.Next(-1)...)
+		return nil
+	}}}
+	c, peer := attached(t, srv)
+	want := bytes.Repeat([]byte("0123456789"), 20)
+	c.eng.do(func() {
+		if _, err := peer.Write(want); err != nil {
+			panic(err)
+		}
+		c.eng.catchUp()
+		want = append(want, got...)
+	})
+	require.Equal(t, want[:200], want[200:])
+}
+
+// A connection that was counted in, and gets to its loop when that has closed all
+// the others for Shutdown, is served and closed.
+func TestWhoComesDuringShutdownIsClosed(t *testing.T) {
+	srv := &Server{Loops: 1, Events: Events{Data: func(c *Conn) error {
+		_, err := c.Write(c.Next(-1))
+		return err
+	}}}
+	c, peer := attached(t, srv)
+	c.eng.do(c.eng.retire)
+	_, err := peer.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	a, late, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer late.Close()
+	_, err = late.WriteString("hello")
+	require.NoError(t, err)
+	require.NoError(t, srv.Attach(a, nil))
+	require.NoError(t, late.SetRecvTimeout(20*time.Second))
+	got, err := io.ReadAll(late)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(got))
+}
+
+// A connection that was counted in, and gets to its loop when the server is closed,
+// is closed, too.
+func TestWhoComesAfterCloseIsClosed(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	srv := &Server{Group: g, Events: Events{Data: func(*Conn) error { return nil }}}
+	c, _ := attached(t, srv)
+	require.True(t, srv.enter())
+	a, late, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer late.Close()
+	fd, _, err := a.Release()
+	require.NoError(t, err)
+	require.NoError(t, srv.Close())
+	c.eng.do(func() { c.eng.open(arrival{fd: fd}) })
+	require.NoError(t, late.SetRecvTimeout(20*time.Second))
+	_, err = late.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	require.EqualValues(t, 0, srv.conns.Load())
+}
+
+// While a listener that ends serves its backlog, no client gets into it.
+func TestListenerThatEndsShutsOutNewClients(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = t.TempDir() + "/s"
+			}
+			late := make(chan error, 1)
+			var addr socket.Addr
+			srv := &Server{Loops: 1, KeepPath: true, Events: Events{
+				Open: func(*Conn) error {
+					another, err := net.DialTimeout(network, addr.String(), 100*time.Millisecond)
+					if err == nil {
+						another.Close()
+					}
+					select {
+					case late <- err:
+					default: // it was accepted, too
+					}
+					return nil
+				},
+				Data: func(c *Conn) error { _, err := c.Write(c.Next(-1)); return err },
+			}}
+			defer srv.Close()
+			bound, err := srv.Listen(network, address)
+			require.NoError(t, err)
+			addr = bound
+			var c net.Conn
+			srv.engines[0].do(func() { // the event of the client comes when this is over
+				if c, err = net.Dial(network, addr.String()); err == nil {
+					srv.listeners[0].close(true)
+				}
+			})
+			require.NoError(t, err)
+			defer c.Close()
+			if err := <-late; network == "unix" {
+				require.ErrorIs(t, err, unix.ECONNREFUSED)
+			} else {
+				var failed net.Error // the time ends before connect(2) or while it waits: two errors
+				require.ErrorAs(t, err, &failed)
+				require.True(t, failed.Timeout(), "the kernel drops the request: %v", err)
+			}
+			_, err = c.Write([]byte("x"))
+			require.NoError(t, err)
+			_, err = io.ReadFull(c, make([]byte, 1))
+			require.NoError(t, err, "who was in the backlog is served")
+		})
+	}
+}
+
+// A listener that a successor may have is not shut, whatever became of the
+// successor: the kernel's socket is the same.
+func TestShutdownLeavesASharedListenerOpen(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = t.TempDir() + "/s"
+			}
+			srv := &Server{Loops: 1, KeepPath: true, Events: Events{Data: func(*Conn) error { return nil }}}
+			addr, err := srv.Listen(network, address)
+			require.NoError(t, err)
+			files, _, err := srv.files()
+			require.NoError(t, err)
+			require.Len(t, files, 1)
+			defer files[0].Close()
+			require.NoError(t, srv.Shutdown(t.Context()))
+			c, err := net.DialTimeout(network, addr.String(), 500*time.Millisecond)
+			require.NoError(t, err, "the other process can accept it")
+			require.NoError(t, c.Close())
+		})
+	}
 }

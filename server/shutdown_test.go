@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func TestShutdownServesTheBacklog(t *testing.T) {
 		defer g.Close()
 		srv := &server.Server{Group: g}
 		if handle {
-			srv.Handle = lines
+			srv.Handler = lines
 		} else {
 			srv.Events.Data = func(c *server.Conn) error {
 				hold.Store(c)
@@ -41,7 +42,7 @@ func TestShutdownServesTheBacklog(t *testing.T) {
 		held, release := make(chan struct{}), make(chan struct{})
 		require.NoError(t, g.Loops()[0].Post(func() { close(held); <-release })) // the listener's
 		weirtest.Take(t, held)
-		clients := make([]net.Conn, 150) // more than one turn accepts
+		clients := make([]net.Conn, 100) // more than one turn accepts
 		for i := range clients {
 			clients[i] = client(t, addr)
 			send(t, clients[i], "request\n")
@@ -71,8 +72,8 @@ func TestShutdownAnswersAndSendsWhatIsQueued(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
 	downs := make(chan bool, 8)
-	srv := &server.Server{SendBuffer: 64 << 10, Events: server.Events{Open: open, Data: echo, Close: closing, Shutdown: func(s *server.Server) {
-		downs <- errors.Is(s.Close(), server.ErrServerClosed)
+	srv := &server.Server{SendBuffer: 64 << 10, Events: server.Events{Open: open, Data: echo, Closed: closing, Stopped: func(s *server.Server) {
+		downs <- errors.Is(s.Close(), server.ErrClosed)
 	}}}
 	addr := serve(t, srv)
 	asks, takes, idle := client(t, addr), client(t, addr), client(t, addr)
@@ -108,13 +109,13 @@ func TestShutdownAnswersAndSendsWhatIsQueued(t *testing.T) {
 	for range 3 {
 		require.NoError(t, weirtest.Take(t, over))
 	}
-	require.ErrorIs(t, srv.Wait(), server.ErrServerClosed)
+	require.ErrorIs(t, srv.Wait(), server.ErrClosed)
 }
 
 func TestShutdownAtItsDeadline(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	c := client(t, serve(t, srv))
 	stuffed(t, weirtest.Take(t, conns), 1<<20)
 	why := errors.New("long enough")
@@ -124,7 +125,7 @@ func TestShutdownAtItsDeadline(t *testing.T) {
 	require.Empty(t, down)
 	cancel(why)
 	require.Equal(t, why, weirtest.Take(t, down))
-	require.Equal(t, server.ErrServerClosed, weirtest.Take(t, over))
+	require.Equal(t, server.ErrClosed, weirtest.Take(t, over))
 	_, err := io.Copy(io.Discard, c)
 	require.ErrorIs(t, err, unix.ECONNRESET)
 }
@@ -132,16 +133,16 @@ func TestShutdownAtItsDeadline(t *testing.T) {
 func TestCloseHurriesAShutdown(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Timeouts: server.Timeouts{Linger: time.Hour}, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	c := client(t, serve(t, srv))
 	stuffed(t, weirtest.Take(t, conns), 1<<20)
 	down := make(chan error, 1)
 	go func() { down <- srv.Shutdown(context.Background()) }()
-	weirtest.Eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == server.ErrServerClosed }, "it has begun")
-	require.ErrorIs(t, srv.Shutdown(context.Background()), server.ErrServerClosed)
+	weirtest.Eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == server.ErrClosed }, "it has begun")
+	require.ErrorIs(t, srv.Shutdown(context.Background()), server.ErrClosed)
 	require.NoError(t, srv.Close())
-	require.Equal(t, server.ErrServerClosed, weirtest.Take(t, over))
-	require.Equal(t, server.ErrServerClosed, weirtest.Take(t, down))
+	require.Equal(t, server.ErrClosed, weirtest.Take(t, over))
+	require.Equal(t, server.ErrClosed, weirtest.Take(t, down))
 	_, err := io.Copy(io.Discard, c)
 	require.Error(t, err)
 }
@@ -152,7 +153,7 @@ func TestCloseResets(t *testing.T) {
 		conns, open := opened()
 		over, closing := ended()
 		downs := make(chan int, 8)
-		srv := &server.Server{Loops: 2, Events: server.Events{Open: open, Data: echo, Close: closing, Shutdown: func(s *server.Server) { downs <- s.Stats().Conns; panic("on purpose") }}}
+		srv := &server.Server{Loops: 2, Events: server.Events{Open: open, Data: echo, Closed: closing, Stopped: func(s *server.Server) { downs <- s.Stats().Conns; panic("on purpose") }}}
 		if !own {
 			var err error
 			g, err = loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
@@ -178,17 +179,17 @@ func TestCloseResets(t *testing.T) {
 			if err := weirtest.Take(t, errs); err == nil {
 				none++
 			} else {
-				require.ErrorIs(t, err, server.ErrServerClosed)
+				require.ErrorIs(t, err, server.ErrClosed)
 			}
 		}
 		require.NotZero(t, none)
 		for _, c := range clients {
 			expectReset(t, c)
-			require.Equal(t, server.ErrServerClosed, weirtest.Take(t, over))
+			require.Equal(t, server.ErrClosed, weirtest.Take(t, over))
 		}
 		require.Zero(t, weirtest.Take(t, downs))
 		require.Empty(t, downs)
-		require.ErrorIs(t, srv.Wait(), server.ErrServerClosed)
+		require.ErrorIs(t, srv.Wait(), server.ErrClosed)
 		for _, l := range loops {
 			err := l.Post(func() {})
 			if own {
@@ -207,7 +208,7 @@ func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
 	path := t.TempDir() + "/s"
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Group: g, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Group: g, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	addr := serveOn(t, srv, "unix", path)
 	c, d := client(t, addr), client(t, addr)
 	conn := weirtest.Take(t, conns)
@@ -233,7 +234,7 @@ func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
 
 	g, err = loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
-	blocking := &server.Server{Group: g, Handle: lines}
+	blocking := &server.Server{Group: g, Handler: lines}
 	c = client(t, serve(t, blocking))
 	send(t, c, "x\n")
 	expect(t, c, "<x>")
@@ -298,13 +299,13 @@ func TestServeCloseSurvivesTheEndOfAFullLoop(t *testing.T) {
 	g := jammable(t, 1)
 	conns, open := opened()
 	over, closing := ended()
-	srv := &server.Server{Group: g, Events: server.Events{Open: open, Data: echo, Close: closing}}
+	srv := &server.Server{Group: g, Events: server.Events{Open: open, Data: echo, Closed: closing}}
 	client(t, serve(t, srv))
 	weirtest.Take(t, conns)
 	free := jam(t, g.Loops()[0])
 	down := make(chan error, 1)
 	go func() { down <- srv.Close() }()
-	weirtest.Eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == server.ErrServerClosed }, "it has begun")
+	weirtest.Eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == server.ErrClosed }, "it has begun")
 	time.Sleep(10 * time.Millisecond) // either way it must hold; this way Close waits already
 	closed := make(chan error, 1)
 	go func() { closed <- g.Close() }()
@@ -324,7 +325,7 @@ func TestServeCloseWaitsForAGroupThatEnds(t *testing.T) {
 	srv := &server.Server{Group: g, Events: server.Events{
 		Open: open,
 		Data: echo,
-		Close: func(*server.Conn, error) {
+		Closed: func(*server.Conn, error) {
 			close(entered)
 			select {
 			case <-shut:
@@ -332,7 +333,7 @@ func TestServeCloseWaitsForAGroupThatEnds(t *testing.T) {
 			}
 			calls.add("close")
 		},
-		Shutdown: func(*server.Server) { calls.add("shutdown"); close(shut) },
+		Stopped: func(*server.Server) { calls.add("shutdown"); close(shut) },
 	}}
 	client(t, serve(t, srv))
 	weirtest.Take(t, conns)
@@ -378,9 +379,9 @@ func TestServerLeavesNoDescriptor(t *testing.T) {
 	}
 	kinds := []func() *server.Server{
 		func() *server.Server {
-			return &server.Server{Events: server.Events{Data: echo, Packet: func(*server.PacketListener, []byte, socket.Addr) {}}}
+			return &server.Server{Events: server.Events{Data: echo, Packet: func(*server.PacketConn, []byte, socket.Addr) {}}}
 		},
-		func() *server.Server { return &server.Server{Handle: lines} },
+		func() *server.Server { return &server.Server{Handler: lines} },
 		func() *server.Server {
 			return &server.Server{MaxConns: 3, ReusePort: true, Events: server.Events{Data: echo}}
 		},
@@ -427,6 +428,52 @@ func TestServeShutdownDoesNotWaitForThoseWhoLurk(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), weirtest.Patience)
 			defer cancel()
 			require.NoError(t, srv.Shutdown(ctx))
+		})
+	}
+}
+
+// Clients that connect as Shutdown begins are served, or get a clean end, or are
+// refused: none that has connected is reset.
+func TestShutdownResetsNoClientThatConnects(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			for range 2 {
+				address := "127.0.0.1:0"
+				if network == "unix" {
+					address = t.TempDir() + "/s"
+				}
+				srv := &server.Server{Loops: 2, Events: server.Events{Data: echo}}
+				addr := serveOn(t, srv, network, address)
+				var clients sync.WaitGroup
+				var served atomic.Int64
+				lost := make(chan error, 8)
+				for range cap(lost) {
+					clients.Go(func() {
+						for {
+							c, err := net.DialTimeout(network, addr.String(), weirtest.Patience)
+							if err != nil {
+								if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAGAIN) {
+									lost <- err
+								}
+								return
+							}
+							if _, err = io.WriteString(c, "x"); err == nil {
+								_, err = io.ReadFull(c, make([]byte, 1))
+							}
+							c.Close()
+							if err != nil && err != io.EOF {
+								lost <- err
+								return
+							}
+							served.Add(1)
+						}
+					})
+				}
+				weirtest.Eventually(t, func() bool { return served.Load() > 50 }, "clients come")
+				require.NoError(t, srv.Shutdown(t.Context()))
+				clients.Wait()
+				require.Empty(t, lost)
+			}
 		})
 	}
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"time"
 
@@ -11,28 +10,32 @@ import (
 )
 
 // Timeouts end a connection that does nothing. Each is exact to a tenth of a
-// millisecond, is never early, and costs next to nothing where it does not
-// strike. Before it strikes, what the peer has sent or taken meanwhile is seen
-// to, and counts, though the loop be late. 0 is none.
+// millisecond, and never early. A timeout that does not expire costs next to
+// nothing. Before a timeout ends the connection, the server looks for what the peer
+// has sent or taken meanwhile, even if the loop is late. 0 means no timeout.
 type Timeouts struct {
-	// FirstByte is how long the peer may take to send something at all.
+	// FirstByte is how long the peer may take to send its first byte.
 	FirstByte time.Duration
-	// Idle is how long it may be silent.
+	// Idle is how long the peer may send nothing. For a connection that only
+	// receives, such as a subscriber's, Conn.SetTimeouts or Session.SetIdle ends it.
 	Idle time.Duration
-	// Read is how long a beginning that Data has left unread may wait for its
-	// rest; when Data takes some of it, for the rest of what is then left. Of
-	// Handle it is the Socket's receive timeout. None of these three runs while
-	// nothing is read from the peer, because of PauseRead or HighWater.
+	// Read is how long input that Data has left unread may wait for the rest of
+	// its message. When Data reads a part of the input, the time begins anew for
+	// what is then left. With Handler it is the Socket's receive timeout.
+	//
+	// FirstByte, Idle and Read do not run while nothing is read from the peer,
+	// because of PauseRead or HighWater.
 	Read time.Duration
-	// Write is how long the peer may take nothing of what is queued for it. Of
-	// Handle it is the Socket's send timeout.
+	// Write is how long the peer may take nothing of what is queued for it. With
+	// Handler it is the Socket's send timeout.
 	Write time.Duration
-	// Linger is how long a Close may take to get rid of what is queued, and to
-	// see that it has arrived; and, if there is input that nobody reads any more,
-	// that the peer has ended or been silent for a moment. 0 is 5 seconds.
+	// Linger is how long Close may take until the peer has received everything.
+	// If the peer still sends, Close also waits until the peer ends its stream or
+	// stops sending for a moment. 0 means 5 seconds.
 	Linger time.Duration
 
-	any bool // one of those that need the time of each receive
+	any     bool      // one of those that need the time of each receive
+	leaving *farewell // instead of all others, once Close must wait for something
 }
 
 const defaultLinger = 5 * time.Second
@@ -45,7 +48,7 @@ func (t *Timeouts) check() error {
 		{"FirstByte", t.FirstByte}, {"Idle", t.Idle}, {"Read", t.Read}, {"Write", t.Write}, {"Linger", t.Linger},
 	} {
 		if f.value < 0 {
-			return fmt.Errorf("weir: Timeouts.%s is %v: it must not be negative", f.name, f.value)
+			return fmt.Errorf("server: Timeouts.%s is %v: it must not be negative", f.name, f.value)
 		}
 	}
 	if t.Linger == 0 {
@@ -55,58 +58,54 @@ func (t *Timeouts) check() error {
 	return nil
 }
 
-// A TimeoutError is why a connection ended whose time was up. It is
-// os.ErrDeadlineExceeded and ETIMEDOUT, and Timeout is true.
+// A TimeoutError says which timeout has ended a connection. It is
+// os.ErrDeadlineExceeded and ETIMEDOUT for errors.Is, and its Timeout returns true.
 type TimeoutError struct {
 	Of    string // "first byte", "idle", "read", "write" or "linger"
 	After time.Duration
 }
 
-// Error says which timeout it was.
+// Error names the timeout.
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("weir: the connection's %s timeout of %v is over", e.Of, e.After)
+	return fmt.Sprintf("server: the connection's %s timeout of %v is over", e.Of, e.After)
 }
 
-// Timeout is true.
+// Timeout returns true.
 func (e *TimeoutError) Timeout() bool { return true }
 
-// Is knows the standard library's name of it, and the kernel's.
+// Is reports whether target is os.ErrDeadlineExceeded or ETIMEDOUT.
 func (e *TimeoutError) Is(target error) bool {
 	return target == os.ErrDeadlineExceeded || target == error(unix.ETIMEDOUT)
 }
 
-// SetTimeouts gives the connection timeouts of its own. It is for the
-// connection's callbacks.
+// SetTimeouts gives the connection timeouts of its own. Their time begins now. Only
+// the connection's callbacks may call it.
 func (c *Conn) SetTimeouts(t Timeouts) error {
 	if err := t.check(); err != nil {
 		return err
 	}
+	t.leaving = c.timeouts.leaving
 	c.timeouts = &t
 	c.active = c.eng.loop.Elapsed()
 	c.rearm()
 	return nil
 }
 
-// due is the first time, on the loop's clock, at which the connection will
-// have been inactive for too long; 0 if there is none. Of is what it is due to,
-// or "" when the kernel is to be asked whether all has arrived.
+// due returns when the next timeout of the connection ends, on the loop's clock, or
+// 0 if none runs. The timeout's name is of, and its length limit.
 func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	first := func(since, d time.Duration, name string) {
 		end := since + d
-		if end > since && (at == 0 || end < at) { // below it, the sum is beyond all times
+		if end > since && (at == 0 || end < at) { // a smaller end is an overflow, and d practically infinite
 			at, of, limit = end, name, d
 		}
 	}
 	t := c.timeouts
-	if c.ends {
-		first(c.active, t.Linger, "linger")
-		if c.lingers && c.asks < math.MaxInt8 {
-			first(c.askAt(), 1, "")
-		}
-		return
+	if t.leaving != nil {
+		return t.leaving.next(), "linger", t.leaving.limit
 	}
-	if c.listens() {
-		if !c.heard {
+	if c.readTimesRun() {
+		if !c.receivedAny {
 			first(c.active, t.FirstByte, "first byte")
 		}
 		first(c.active, t.Idle, "idle")
@@ -127,48 +126,54 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	return
 }
 
-// listens says whether the peer is listened to. When it is again, its times
-// begin anew.
-func (c *Conn) listens() bool {
-	was := !c.deaf
-	c.deaf = c.flags.Load()&(paused|high) != 0
-	if !was && !c.deaf {
+// readTimesRun reports whether the timeouts of the peer's input run. When reading
+// begins again after it was stopped, their time begins anew.
+func (c *Conn) readTimesRun() bool {
+	wasStopped := c.readStopped
+	c.readStopped = c.signals.Load()&(paused|outputHigh) != 0
+	if wasStopped && !c.readStopped {
 		c.active = c.eng.loop.Elapsed()
 		if c.in != nil {
 			c.in.since = c.active
 		}
 	}
-	return !c.deaf
+	return !c.readStopped
 }
 
-// rearm sees to it that the timer strikes no later than it is due. It is not
-// moved when it strikes earlier: it then finds that it is not due, and is set
-// again. So steady traffic leaves it alone.
+// rearm makes the timer expire no later than the next timeout. A timer that expires
+// earlier stays as it is: timeUp then finds nothing to do, and sets it again. So
+// steady traffic does not touch the timer.
 func (c *Conn) rearm() {
-	if at, _, _ := c.due(); at != 0 && (c.alarm == 0 || at < c.alarm) {
-		c.alarm = at
+	if at, _, _ := c.due(); at != 0 && (c.timerAt == 0 || at < c.timerAt) {
+		c.timerAt = at
 		c.reg.ExpireAt(at)
 	}
 }
 
-// timeUp is called when the timer strikes.
+// timeUp is called when the timer expires.
 func (c *Conn) timeUp() {
-	c.alarm = 0
+	c.timerAt = 0
 	if at, _, _ := c.due(); at != 0 && at <= c.eng.loop.Now() {
-		// The loop may have been busy since it asked for events: what has come
-		// since, or was taken, is not the peer's silence.
-		c.Ready(poller.Readable | poller.Writable)
-		if c.flags.Load()&gone != 0 {
+		// The loop may have been busy since it asked the kernel for events. What
+		// has arrived or left since then counts.
+		c.ready(poller.Readable | poller.Writable)
+		if c.state == stateClosed {
 			return
 		}
 	}
 	at, of, limit := c.due()
-	switch {
-	case at == 0 || at > c.eng.loop.Now():
+	if now := c.eng.loop.Now(); at == 0 || at > now {
 		c.rearm()
-	case of == "":
-		c.ask()
-	default:
-		c.finish(&TimeoutError{of, limit})
+		return
+	} else if c.state == stateLingering {
+		switch c.timeouts.leaving.check(c.reg.FD(), now) {
+		case keepWaiting:
+			c.rearm()
+			return
+		case delivered:
+			c.finish(nil)
+			return
+		}
 	}
+	c.finish(&TimeoutError{of, limit})
 }

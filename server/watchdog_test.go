@@ -37,12 +37,13 @@ func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
 		require.EqualValues(t, stalls, srv.Stats().Stalls, "once")
 		var told []string
 		for _, line := range log.all() {
-			if strings.Contains(line, "held up") {
+			if strings.Contains(line, "holds an event loop up") {
 				told = append(told, line)
 			}
 		}
 		require.Len(t, told, stalls)
-		require.Contains(t, told[stalls-1], "stallsHere")
+		require.Contains(t, told[stalls-1], "stallsHere (watchdog_test.go:", "the stack, a frame after the other")
+		require.NotContains(t, told[stalls-1], "\n", "in one line")
 		require.Contains(t, told[stalls-1], "for=")
 		release <- struct{}{}
 		expect(t, c, "s")

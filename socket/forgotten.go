@@ -22,7 +22,7 @@ const (
 	// collections is how many collections a call makes at most: one that was under
 	// way keeps what was forgotten in the meantime.
 	collections = 2
-	// After a collection that closed no socket, calls fail at once for a while:
+	// After a collection that did not help, calls fail at once for a while:
 	// a server at its limit must not collect all the time. The pause doubles with
 	// each such collection.
 	firstCollectPause = 100 * time.Millisecond
@@ -36,7 +36,7 @@ type collector struct {
 	closed atomic.Int64 // how many sockets were closed because they were forgotten
 
 	mu    sync.Mutex    // held while collecting
-	pause time.Duration // the last pause; 0 if the last collection closed a socket
+	pause time.Duration // the last pause; 0 if the last collection helped
 	until time.Time     // when the pause ends
 }
 
@@ -77,7 +77,7 @@ func (c *collector) retry(call func() syscall.Errno) syscall.Errno {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	if c.closed.Load() != before {
+	if c.closed.Load() != before || !exhausted(errno) { // files may have been closed
 		c.pause = 0
 		return errno
 	}

@@ -48,7 +48,7 @@ func (m *Message) forget() { m.Addr, m.Segment, m.ControlLen, m.Flags = Addr{}, 
 
 // A ControlMessage is a message of cmsg(3), with its level and type.
 type ControlMessage struct {
-	Level, Type int
+	Level, Type int    // cmsg_level and cmsg_type, such as unix.SOL_SOCKET and unix.SCM_RIGHTS
 	Data        []byte // a part of the Message's Control
 }
 

@@ -226,8 +226,16 @@ func (s *Socket) Interrupt() {
 // on it return EBADF; the descriptor's number is free for reuse when all of them
 // have returned. Buffered input is dropped. With SO_LINGER it waits, as close(2)
 // does, for what is not sent yet. A second Close returns EBADF.
-func (s *Socket) Close() error {
-	err := s.core.reg.Close()
+func (s *Socket) Close() error { return s.closeBy(s.core.reg.Close) }
+
+// CloseWait is Close that returns only when all calls in progress have returned
+// and the descriptor is closed: an address that the socket was bound to is free
+// then. A function that runs inside one of these calls, such as that of RawConn's
+// Control, must not make it, because it would wait for itself.
+func (s *Socket) CloseWait() error { return s.closeBy(s.core.reg.CloseWait) }
+
+func (s *Socket) closeBy(closing func() error) error {
+	err := closing()
 	s.core.dropInput(0)
 	runtime.KeepAlive(s)
 	if err != nil {

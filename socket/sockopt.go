@@ -12,23 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Sockopt is what is known of one option: a row of the table behind
-// Setsockopt and Getsockopt.
+// A Sockopt describes one option: a row of the table that Setsockopt and Getsockopt
+// use.
 type Sockopt struct {
-	Level  string // its level, as these methods take it: "socket", "tcp" ...
-	Name   string // as documented: "SO_KEEPALIVE"
-	Number [2]int // the kernel's numbers of level and option
-	Kind   SockoptKind
-	Takes  string // what exactly, if the kind does not say it all
-	Access SockoptAccess
-	Source string // the man page, or the kernel's header if no page has it
-	Doc    string // what it does, in one line
+	Level  string        // its level, as these methods take it: "socket", "tcp" ...
+	Name   string        // as documented: "SO_KEEPALIVE"
+	Number [2]int        // the kernel's numbers of level and option
+	Kind   SockoptKind   // the Go type of its value
+	Takes  string        // more about the value, if the kind does not say everything
+	Access SockoptAccess // whether it can be read and set
+	Source string        // the man page, or the kernel's header if no page has it
+	Doc    string        // what it does, in one line
 }
 
 // A SockoptKind is the Go type of an option's value.
 type SockoptKind string
 
-// The kinds, by what Getsockopt returns. Setsockopt takes more.
+// The kinds, by what Getsockopt returns. Setsockopt accepts more types.
 const (
 	SockoptBool   SockoptKind = "bool"    // bool
 	SockoptInt    SockoptKind = "int"     // int
@@ -42,15 +42,15 @@ const (
 // A SockoptAccess says what can be done with an option.
 type SockoptAccess string
 
-// The access is documentation: every call asks the kernel, which may refuse.
+// The access is documentation. Every call asks the kernel, which may refuse.
 const (
 	SockoptReadWrite SockoptAccess = "get set"
 	SockoptReadOnly  SockoptAccess = "get"
 	SockoptWriteOnly SockoptAccess = "set"
 )
 
-// Sockopts goes through the table of the options that have a name, level by
-// level. A level has more than one stretch if several documents describe it.
+// Sockopts iterates over the table of named options, by document. The options of a
+// level are in several places if several documents describe it.
 func Sockopts() iter.Seq[Sockopt] {
 	return func(yield func(Sockopt) bool) {
 		for _, g := range sockopts {
@@ -79,19 +79,19 @@ func Sockopts() iter.Seq[Sockopt] {
 //   - an integer: any integer type, a float64 without a fraction, or bool;
 //   - milliseconds: an integer, a float with a fraction, a time.Duration, or
 //     nil for off;
-//   - a struct: a list of its fields, of which the last may be left out (they
-//     are 0), or the first alone. An IP address is a string, a netip.Addr, or its
+//   - a struct: a list of its fields, or the first field alone. Fields that are left
+//     out at the end are 0. An IP address is a string, a netip.Addr, or its
 //     4 or 16 bytes as integers; an interface is an index or a name;
 //   - a string, or nil for the empty one; bytes: []byte, a string, or integers.
 //
-// SO_RCVTIMEO and SO_SNDTIMEO are kept by the socket itself, to the
-// nanosecond, rounded up. Zero or nil turns them off, and so does a time too
-// long to count. As in the kernel, one of minus a second or less is accepted,
-// reads back as 0, and lets no call wait; less than a second below zero is EDOM.
+// The socket itself keeps SO_RCVTIMEO and SO_SNDTIMEO, to the nanosecond, rounded
+// up. Zero or nil turns them off, and so does a time that overflows. As in the
+// kernel, minus one second or less is accepted, reads back as 0, and lets no call
+// wait; a negative value above minus one second is EDOM.
 //
-// An unknown level or option is ENOPROTOOPT, and the error says which names are
-// like it; a value of the wrong kind is EINVAL, and the error says what the
-// option takes. The rest is for the kernel to refuse.
+// An unknown level or option is ENOPROTOOPT, and the error lists similar names. A
+// value of the wrong kind is EINVAL, and the error says what the option takes. Other
+// errors are the kernel's.
 func (s *Socket) Setsockopt(level any, name string, value any) error {
 	const op = "setsockopt"
 	o, err := findOption(op, level, name)
@@ -117,7 +117,7 @@ func (s *Socket) Setsockopt(level any, name string, value any) error {
 	})
 }
 
-// setsockopt sets an option, and keeps what the socket knows of it up to date.
+// setsockopt sets an option, and updates what the socket remembers of it.
 func (c *core) setsockopt(fd, level, number int, data []byte) error {
 	if errno := setsockopt(fd, level, number, data); errno != 0 {
 		return errno
@@ -131,11 +131,11 @@ func (c *core) setsockopt(fd, level, number int, data []byte) error {
 
 // Getsockopt gets an option by its name: getsockopt(2). Level and name are as
 // for Setsockopt. The result is a bool, int, float64 (milliseconds), []int,
-// string or []byte, as docs/sockopts.md has it; a 64-bit number beyond an int's
-// range appears negative. A timeout that is off is 0, where the class shows nil.
+// string or []byte, as docs/sockopts.md lists it. A 64-bit number above the greatest
+// int appears negative. A timeout that is off is 0, where the class returns nil.
 //
-// SO_ERROR is cleared by reading it. It includes an error that an earlier call
-// of this socket had no way to report.
+// Reading SO_ERROR clears it. It includes an error that an earlier call of this
+// socket had no way to report.
 func (s *Socket) Getsockopt(level any, name string) (any, error) {
 	const op = "getsockopt"
 	o, err := findOption(op, level, name)
@@ -181,8 +181,8 @@ func (c *core) timeoutOption(level, number int) *timeout {
 	return nil
 }
 
-// learnLowWater keeps a copy of SO_RCVLOWAT, as the kernel has made it. It asks
-// until the copy is true, for another goroutine may be setting it too.
+// learnLowWater copies the kernel's SO_RCVLOWAT. It repeats that until the copy is
+// right, because another goroutine may set the option at the same time.
 func (c *core) learnLowWater(fd int) error {
 	for {
 		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT)
@@ -192,8 +192,8 @@ func (c *core) learnLowWater(fd int) error {
 	}
 }
 
-// refuse is the error of a value that does not fit: what it is, what is wrong
-// with it, and what the option takes.
+// refuse returns the error for a value that does not fit. It says what the value is,
+// what is wrong with it, and what the option takes.
 func (o *option) refuse(op string, value any, err error) error {
 	e := &Error{Op: op, Addr: o.name + " " + show(value), Errno: unix.EINVAL}
 	e.Err = fmt.Errorf("%w; it takes %s", err, o.form.describe())
@@ -201,8 +201,8 @@ func (o *option) refuse(op string, value any, err error) error {
 	return e
 }
 
-// get reads the option's bytes. Some answer that the buffer is too small, in
-// one of two ways, and how big it should be.
+// get reads the option's bytes. If the buffer is too small, the kernel says so in one
+// of two ways, and says which size it needs.
 func (o *option) get(fd int) ([]byte, error) {
 	if o.form.filter {
 		return getFilter(fd, o.level, o.number)
@@ -227,20 +227,20 @@ func setsockopt(fd, level, number int, data []byte) syscall.Errno {
 	return errno
 }
 
-// getsockopt asks for n bytes (of a filter: instructions), for which buf must
-// have room, and returns how many there are.
+// getsockopt asks for n bytes (for a filter: n instructions), for which buf must have
+// room. It returns how many there are.
 func getsockopt(fd, level, number int, buf []byte, n uint32) (int, syscall.Errno) {
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(sys.Pointer(buf)), uintptr(unsafe.Pointer(&n)), 0)
 	return int(n), errno
 }
 
-// A filter has its instructions behind a pointer, and reading it back counts
-// in instructions.
+// instruction is the size of a filter's instruction. A filter's value is a pointer to
+// its instructions. When it is read, the kernel counts instructions, not bytes.
 const instruction = unix.SizeofSockFilter
 
 func setFilter(fd, level, number int, data []byte) error {
 	if len(data)/instruction > math.MaxUint16 {
-		return unix.EINVAL // as for any that is too long
+		return unix.EINVAL // as for every filter that is too long
 	}
 	prog := make([]unix.SockFilter, len(data)/instruction)
 	fprog := unix.SockFprog{Len: uint16(len(prog))}

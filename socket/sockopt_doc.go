@@ -12,25 +12,25 @@ func WriteSockoptDoc(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(`# Socket options by name
 
-What Setsockopt and Getsockopt of package socket know. This file is printed from
-their table; to bring it up to date, run
+The options that Setsockopt and Getsockopt of package socket know by name. A program
+writes this file from their table. To update it, run
 
     go test ./socket -run TestSockoptDocs -update
 
-A value is given as the type in the third column. Setting takes more:
+Getsockopt returns a value of the type in the third column. Setsockopt accepts more:
 
 - bool: also an integer, or nil for false; int: also a bool, or a float without
   a fraction.
 - float64: milliseconds, which may be fractional; nil or 0 is off.
-- []int: the fields of a struct in their order. The last may be left out, and
-  are 0; the first alone need not be in a list. An IP address in it is a string, or
-  its bytes as 4 or 16 integers; an interface is its index, or its name as a string.
+- []int: the fields of a struct in their order. Fields that are left out at the end
+  are 0. The first field alone need not be in a list. An IP address is a string, or
+  its bytes as 4 or 16 integers. An interface is its index, or its name as a string.
 - []byte: also a string, or a list of integers.
 - nil: the option takes no value.
 
-What the running kernel lacks, or the process may not do, gives the kernel's
-error: ENOPROTOOPT, EPERM, and others. SO_RCVTIMEO and SO_SNDTIMEO are kept by
-the socket itself, and never reach the kernel.
+If the running kernel lacks an option, or the process may not use it, the error is
+the kernel's: ENOPROTOOPT, EPERM, and others. The socket itself keeps SO_RCVTIMEO and
+SO_SNDTIMEO; they never reach the kernel.
 `)
 	level := ""
 	for o := range Sockopts() {

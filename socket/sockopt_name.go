@@ -130,8 +130,8 @@ func similarLevels(name string) string {
 	return near.String() + "; the known ones are " + strings.Join(known, ", ")
 }
 
-// similarOptions finds the options like name, those of the level first. The
-// part before the first "_" may be missing.
+// similarOptions lists the options with names like name, those of the level first.
+// The name may lack the part before its first "_".
 func similarOptions(level int, name string) string {
 	if len(name) > longestName {
 		return ""
@@ -154,7 +154,7 @@ func similarOptions(level int, name string) string {
 	return near.String()
 }
 
-// nearest returns the names that differ least, if they do not differ too much.
+// nearest returns the most similar names, if they are similar enough.
 type nearest struct {
 	limit int
 	found []neighbour
@@ -167,7 +167,7 @@ type neighbour struct {
 
 const (
 	maxNeighbours = 3
-	longestName   = 64 // of a name that is worth comparing
+	longestName   = 64 // longer names are not compared
 )
 
 func newNearest(name string) *nearest { return &nearest{limit: 2*(len(name)/4) + 1} }
@@ -190,8 +190,8 @@ func (n *nearest) String() string {
 	return "; did you mean " + strings.Join(texts, ", or ") + "?"
 }
 
-// distance counts the characters that must be inserted, deleted, replaced, or
-// exchanged with their neighbour to make b of a.
+// distance returns how many characters must be inserted, deleted, replaced, or
+// exchanged with their neighbour to turn a into b.
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

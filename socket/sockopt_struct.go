@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A struct of the kernel's is described by a letter for each field, which
-// stands where C would put it:
+// A string describes a struct of the kernel. It has a letter for each field; each
+// field has C's alignment:
 //
 //	b h I Q  an unsigned integer of 1, 2, 4 or 8 bytes
 //	i        a signed one of 4 bytes
-//	d        an interface: its index, or to set it, its name
+//	d        an interface: its index; to set it, also its name
 //	4 6      an in_addr or in6_addr
 //	s        a sockaddr_storage with an IP address
-//	x        a byte of no interest
+//	x        a byte that is ignored
 //
 // In Go it is a flat list of integers.
 
-// extent is the size and alignment of a field.
+// extent returns the size and the alignment of a field.
 func extent(field byte) (size, align int) {
 	switch field {
 	case 'h':
@@ -44,7 +44,7 @@ func extent(field byte) (size, align int) {
 
 func aligned(offset, align int) int { return (offset + align - 1) &^ (align - 1) }
 
-// sizeOf is the size of a struct, its end aligned too.
+// sizeOf returns the size of a struct, with the padding at its end.
 func sizeOf(spec string) int {
 	offset, widest := 0, 1
 	for i := range len(spec) {
@@ -55,9 +55,9 @@ func sizeOf(spec string) int {
 	return aligned(offset, widest)
 }
 
-// structs is the form of a struct, or with many, of an array of them. The
-// kernel takes a version of the struct of at least so many bytes; one that is
-// longer is sent only if the list has the fields. 0 is the whole struct.
+// structs returns the form of a struct; with many, of an array of structs. The kernel
+// accepts versions of the struct from least bytes on. The longer version is used only
+// if the list has its fields. A least of 0 is the whole struct.
 func structs(spec, takes string, least int, many bool) *form {
 	f := &form{kind: SockoptInts, takes: takes, size: sizeOf(spec), decode: list(spec, many)}
 	if many {
@@ -81,14 +81,14 @@ func structs(spec, takes string, least int, many bool) *form {
 	return f
 }
 
-// An encoder makes structs of the items of a list.
+// An encoder makes structs from the items of a list.
 type encoder struct {
 	spec  string
 	items []any
 	least int
 }
 
-// all makes structs until the items are used up. Each must be whole.
+// all makes structs until no item is left. Each struct must be complete.
 func (e *encoder) all() ([]byte, error) {
 	if len(e.items)%len(e.spec) != 0 {
 		return nil, fmt.Errorf("the list's length is not a multiple of %d", len(e.spec))
@@ -104,8 +104,8 @@ func (e *encoder) all() ([]byte, error) {
 	return b, nil
 }
 
-// one makes a struct of the first items, and removes them. Fields without an
-// item are zero, but there must be at least one item.
+// one makes a struct from the first items, and removes them. Fields without an item
+// are zero. There must be at least one item.
 func (e *encoder) one() ([]byte, error) {
 	if len(e.items) == 0 {
 		return nil, fmt.Errorf("the list is empty")
@@ -157,8 +157,8 @@ func putField(field byte, b []byte, items []any) (int, error) {
 	return 1, nil
 }
 
-// putAddr writes an IP address, of the version that has as many bytes as b:
-// from one item, or from that many.
+// putAddr writes an IP address of len(b) bytes: from one item, or from one item for
+// each byte.
 func putAddr(b []byte, items []any) (int, error) {
 	if ip, ok, err := ipOf(items[0]); ok {
 		if err == nil && ip.BitLen() != 8*len(b) {
@@ -186,8 +186,8 @@ func putAddr(b []byte, items []any) (int, error) {
 	return len(b), nil
 }
 
-// ipOf returns the IP address that an item stands for; ok is false if it is
-// something else.
+// ipOf returns the IP address of an item. ok is false if the item is something
+// else.
 func ipOf(item any) (netip.Addr, bool, error) {
 	if ip, ok := item.(netip.Addr); ok {
 		return ip, true, nil
@@ -231,8 +231,8 @@ func deviceIndex(item any) (uint32, error) {
 	return uint32(n), err
 }
 
-// list is how a struct, or an array of them, is read: as far as the kernel
-// has given its fields.
+// list returns the decoder of a struct or of an array of structs. It decodes the
+// fields that the kernel has returned.
 func list(spec string, many bool) func([]byte) any {
 	whole := sizeOf(spec)
 	return func(b []byte) any {

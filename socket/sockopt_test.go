@@ -55,7 +55,7 @@ func TestSockoptTable(t *testing.T) {
 	}
 }
 
-// Sizes that C gives the structs.
+// The sizes of the structs in C.
 func TestSockoptStructSizes(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -80,8 +80,8 @@ func TestSockoptStructSizes(t *testing.T) {
 	require.Equal(t, unix.SizeofIPv6MTUInfo, o.form.size)
 }
 
-// sockoptSockets opens sockets of each sort that has options of a level. It says
-// which ones the kernel does not have, or not for this process.
+// sockoptSockets opens a socket of each kind that has options of a level. It returns
+// which ones the kernel refuses to this process.
 func sockoptSockets(t *testing.T, level string) (sockets []*Socket, missing []string) {
 	open := func(f Family, typ Type, p Protocol) *Socket {
 		s, err := New(f, typ, p)
@@ -143,7 +143,7 @@ func sockoptSockets(t *testing.T, level string) (sockets []*Socket, missing []st
 	return sockets, missing
 }
 
-// tcpPair is a connection over loopback.
+// tcpPair returns the ends of a connection over loopback.
 func tcpPair(t *testing.T) (client, server *Socket) {
 	t.Helper()
 	l, err := Config{Address: "127.0.0.1"}.New(Inet, Stream, 0)
@@ -160,8 +160,8 @@ func tcpPair(t *testing.T) (client, server *Socket) {
 	return client, server
 }
 
-// Values to set, and what should be read back, where the option's present value
-// will not do. nil reads back anything: the kernel rounds, or changes it.
+// Values to set, and the values that should be read back, for options that cannot be
+// set to their present value. nil accepts any value: the kernel rounds or changes it.
 var sockoptSamples = map[string]struct{ set, get any }{
 	"SO_RCVBUF":           {8192, 16384},
 	"SO_SNDBUF":           {8192, 16384},
@@ -217,8 +217,8 @@ var sockoptSamples = map[string]struct{ set, get any }{
 	"SO_VM_SOCKETS_CONNECT_TIMEOUT": {1500.0, 1500.0},
 }
 
-// sockoptSample is a value to set, and what should be read back. Without a
-// sample of its own, a boolean is reversed, and another value set as it is.
+// sockoptSample returns a value to set, and the value that should be read back. If the
+// option has no sample, a boolean is reversed, and another value is set unchanged.
 func sockoptSample(o Sockopt, now any) (set, get any) {
 	if sample, ok := sockoptSamples[o.Name]; ok {
 		return sample.set, sample.get
@@ -229,7 +229,7 @@ func sockoptSample(o Sockopt, now any) (set, get any) {
 	return now, now
 }
 
-// sockoptBefore is what must be set before an option can be.
+// sockoptBefore has what must be set before an option.
 var sockoptBefore = map[string][]struct {
 	name  string
 	value any
@@ -240,11 +240,11 @@ var sockoptBefore = map[string][]struct {
 	"TCP_TIMESTAMP":     {{"TCP_REPAIR", 1}},
 }
 
-// sockoptForgets are options that the kernel accepts and forgets: obsolete.
+// sockoptForgets has obsolete options, which the kernel accepts and ignores.
 var sockoptForgets = map[string]bool{"SO_BSDCOMPAT": true, "TCP_THIN_DUPACK": true}
 
-// lacking reports whether the kernel says that it has no such option (or no
-// such protocol, or not for this sort of socket), or not for this process.
+// lacking reports whether the kernel has no such option or protocol, has it not for
+// this kind of socket, or refuses it to this process.
 func lacking(err error) bool {
 	for _, errno := range []error{unix.ENOPROTOOPT, unix.EPERM, unix.EACCES, unix.EOPNOTSUPP, unix.ENOENT} {
 		if errors.Is(err, errno) {
@@ -278,8 +278,8 @@ func roundTrip(t *testing.T, s *Socket, o Sockopt) error {
 	return nil
 }
 
-// roundTripOnAny sets an option, and reads it back, on the first socket that has
-// it. It returns why there is none.
+// roundTripOnAny sets an option and reads it back, on the first socket that has it. If
+// no socket has it, it returns why.
 func roundTripOnAny(t *testing.T, o Sockopt) error {
 	err := errors.New(o.Name + ": no socket of this sort")
 	sockets, missing := sockoptSockets(t, o.Level)
@@ -296,7 +296,7 @@ func roundTripOnAny(t *testing.T, o Sockopt) error {
 	return err
 }
 
-// Each option that can be set and read reads back as set, on some socket.
+// Each option that can be set and read returns what was set, on some socket.
 func TestSockoptRoundTrip(t *testing.T) {
 	tried := 0
 	var refused []string
@@ -328,7 +328,7 @@ func TestSockoptAddrForm(t *testing.T) {
 	require.Equal(t, unix.AF_INET, v)
 }
 
-// Each option that can be read gives its kind.
+// Each option that can be read returns a value of its kind.
 func TestSockoptGet(t *testing.T) {
 	sockets := map[string][]*Socket{}
 	var refused []string
@@ -357,8 +357,8 @@ func TestSockoptGet(t *testing.T) {
 	t.Logf("not on this kernel, or not on these sockets:\n%s", strings.Join(refused, "\n"))
 }
 
-// What the kernel's answer takes is what the table has for the kind: no less,
-// and no more. An int that were a char or a long would show here.
+// The kernel's answer has exactly the size that the table has. A char or a long in
+// the place of an int would fail here.
 func TestSockoptSizes(t *testing.T) {
 	sizes := map[SockoptKind]int{SockoptBool: 4, SockoptInt: 4, SockoptMillis: 16}
 	checked := 0
@@ -387,11 +387,11 @@ func TestSockoptSizes(t *testing.T) {
 	require.Greater(t, checked, 100)
 }
 
-// sockoptGrows are the ints that begin a struct: the kernel returns more of it
-// if it is asked for more bytes.
+// sockoptGrows has the ints that begin a struct. The kernel returns more of it if it
+// is asked for more bytes.
 var sockoptGrows = map[string]bool{"SO_TIMESTAMPING": true, "SO_TIMESTAMPING_NEW": true, "SO_TIMESTAMPING_OLD": true}
 
-// kindOf is the type of a value by the name that the table gives it.
+// kindOf returns the kind of a value.
 func kindOf(v any) string {
 	return strings.ReplaceAll(fmt.Sprintf("%T", v), "uint8", "byte")
 }

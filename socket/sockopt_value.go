@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A form says how a value looks in Go and in the kernel.
+// A form converts a value between Go and the kernel.
 type form struct {
 	kind   SockoptKind
 	takes  string                    // for the documentation, if the kind says too little
-	size   int                       // of the buffer to get it into, to begin with
-	filter bool                      // it is behind a pointer, as a sock_fprog
-	encode func(any) ([]byte, error) // an error may have an errno; EINVAL otherwise
-	decode func([]byte) any          // of what the kernel gave, which may be less than expected
+	size   int                       // the first size of the buffer for reading
+	filter bool                      // the value is behind a pointer, as in a sock_fprog
+	encode func(any) ([]byte, error) // an error without an errno is EINVAL
+	decode func([]byte) any          // the kernel may return fewer bytes than expected
 }
 
 // describe returns what values an option takes and gives.
@@ -36,7 +36,7 @@ var (
 	uint32s = intForm("", false, 32)
 	uint64s = intForm("64 bits", false, 64)
 
-	// An option that ignores its value; the kernel wants room for one even so.
+	// An option that ignores its value. The kernel requires one all the same.
 	nothing = &form{kind: SockoptNone, takes: "none; a value is ignored", size: 4,
 		encode: func(any) ([]byte, error) { return make([]byte, 4), nil }, decode: func([]byte) any { return nil }}
 
@@ -64,7 +64,7 @@ var (
 	program    = programForm()
 )
 
-// intForm is a C integer.
+// intForm returns the form of a C integer.
 func intForm(takes string, signed bool, bits int) *form {
 	f := &form{kind: SockoptInt, takes: takes, size: bits / 8}
 	f.encode = func(v any) ([]byte, error) {
@@ -108,7 +108,7 @@ func deviceForm(order binary.ByteOrder) *form {
 		}}
 }
 
-// raw is bytes in the kernel's own form.
+// raw returns the form of bytes that are not converted.
 func raw(size int, takes string) *form {
 	return &form{kind: SockoptBytes, takes: takes, size: size, encode: encodeBytes,
 		decode: func(b []byte) any { return bytes.Clone(b) }}
@@ -125,8 +125,9 @@ var (
 	errNoInt = fmt.Errorf("an integer is needed")
 )
 
-// integer returns v as an integer of a number of bits, signed or not.
-// Interpreters may have all numbers as floats, and booleans for 0 and 1.
+// integer returns v as an integer of that many bits, signed or not. v may also be a
+// float or a boolean, because some interpreters have only floats, and use booleans
+// for 0 and 1.
 func integer(v any, bits int) (int64, error) {
 	r := reflect.ValueOf(v)
 	var n int64
@@ -231,7 +232,7 @@ func milliseconds(v any) (float64, error) {
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// timeoutOf returns the timeout that a value stands for: see Setsockopt.
+// timeoutOf returns the timeout of a value: see Setsockopt.
 func timeoutOf(v any) (time.Duration, error) {
 	ms, err := milliseconds(v)
 	switch {
@@ -248,8 +249,8 @@ func timeoutOf(v any) (time.Duration, error) {
 	if ns >= math.MaxInt64 {
 		return 0, nil
 	}
-	// Most decimal fractions have no exact float. Rounding up what is a whole
-	// number but for that would make 2.007 milliseconds read back as 2.007001.
+	// Most decimal fractions have no exact float. Rounding the float's error up would
+	// make 2.007 milliseconds read back as 2.007001.
 	if whole := math.Round(ns); math.Abs(ns-whole) <= ns*0x1p-52 {
 		ns = whole
 	}
@@ -278,7 +279,7 @@ func decodeTimeval(b []byte) any {
 	return float64(sec)*1000 + float64(us)/1000
 }
 
-// encodeInAddr is the interface to multicast by: its address, or an ip_mreqn.
+// encodeInAddr encodes the interface for multicasts: its address, or an ip_mreqn.
 func encodeInAddr(v any) ([]byte, error) {
 	if items, ok := itemsOf(v); ok && len(items) > 1 {
 		return ipMreq.encode(v)
@@ -293,7 +294,7 @@ func decodeInAddr(b []byte) any {
 	return a.String()
 }
 
-// encodeMSFilter is an ip_msfilter, which has the number of its sources in it.
+// encodeMSFilter encodes an ip_msfilter, which contains the number of its sources.
 func encodeMSFilter(v any) ([]byte, error) {
 	items, _ := itemsOf(v)
 	head := &encoder{spec: "44I", items: items}
@@ -314,7 +315,7 @@ func encodeMSFilter(v any) ([]byte, error) {
 	return append(b, sources...), nil
 }
 
-// itemsOf returns a list of any kind as a slice.
+// itemsOf returns the items of a list of any type.
 func itemsOf(v any) ([]any, bool) {
 	r := reflect.ValueOf(v)
 	if k := r.Kind(); k != reflect.Slice && k != reflect.Array {
@@ -327,8 +328,7 @@ func itemsOf(v any) ([]any, bool) {
 	return items, true
 }
 
-// unsigned returns the number that the kernel gave, in as many bytes as it
-// chose.
+// unsigned returns a number that the kernel has returned in 1 to 8 bytes.
 func unsigned(b []byte) uint64 {
 	switch {
 	case len(b) >= 8:

@@ -3,8 +3,8 @@ package socket
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"math"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -64,12 +64,12 @@ func (s *Socket) ReadFrom(r io.Reader) (int64, error) {
 func (s *Socket) readFrom(r io.Reader, limit int64) (int64, error) {
 	if s.core.stream() {
 		switch source := r.(type) {
-		case *os.File:
-			if n, err, ok := s.sendFile(source, limit); ok {
-				return n, err
-			}
 		case *Socket:
 			if n, err, ok := s.spliceFrom(source, limit); ok {
+				return n, err
+			}
+		case file:
+			if n, err, ok := s.sendFile(source, limit); ok {
 				return n, err
 			}
 		}
@@ -135,19 +135,30 @@ func unsent(rest []byte, err error) error {
 	return &UnsentError{Unsent: append([]byte(nil), rest...), Err: err}
 }
 
+// A file is what may have a regular file's descriptor: *os.File, and what embeds
+// it. os.File's own WriteTo, which io.Copy calls, passes a wrapper.
+type file interface {
+	fs.File
+	io.Seeker
+	syscall.Conn
+}
+
 // sendFile is ReadFrom by sendfile(2). If the kernel cannot do that with the
 // file, ok is false and nothing was sent.
-func (s *Socket) sendFile(f *os.File, limit int64) (total int64, err error, ok bool) {
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return 0, nil, false
-	}
+func (s *Socket) sendFile(f file, limit int64) (total int64, err error, ok bool) {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return 0, err, true
 	}
 	c := s.core
+	regular := true
 	// Control keeps the file open while it is used.
 	closed := conn.Control(func(source uintptr) {
+		var info unix.Stat_t
+		if err := unix.Fstat(int(source), &info); err != nil || info.Mode&unix.S_IFMT != unix.S_IFREG {
+			regular = false
+			return
+		}
 		for total < limit {
 			if err = c.takeOwed(); err != nil {
 				return
@@ -166,8 +177,8 @@ func (s *Socket) sendFile(f *os.File, limit int64) (total int64, err error, ok b
 	})
 	runtime.KeepAlive(f)
 	switch {
-	case closed != nil:
-		return total, closed, true
+	case closed != nil, !regular: // reading says what is wrong with a closed file
+		return 0, nil, false
 	case total == 0 && cannotMove(err):
 		return 0, nil, false
 	case err != nil:

@@ -116,7 +116,7 @@ func Start(ctx context.Context, where Place, role string, order any) (*Process, 
 		c.cmd.Env = append(c.cmd.Env, "GOMAXPROCS="+strconv.Itoa(where.Threads))
 	}
 	c.cmd.Stderr = c.stderr
-	// The end of stdin ends a child that is in order; this one also a child that hangs.
+	// The end of stdin ends a child. If the child hangs, the kernel kills it when this process dies.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	c.cmd.WaitDelay = time.Second
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
@@ -132,7 +132,7 @@ func Start(ctx context.Context, where Place, role string, order any) (*Process, 
 	}
 	if where.Quota != nil { // the child waits for its order meanwhile
 		if err := where.Quota.Add(c.Pid()); err != nil {
-			return nil, c.failed(err)
+			return nil, errors.Join(fmt.Errorf("start %s: %w", role, err), c.Stop())
 		}
 	}
 	if err := json.NewEncoder(c.stdin).Encode(order); err != nil {
@@ -141,8 +141,8 @@ func Start(ctx context.Context, where Place, role string, order any) (*Process, 
 	return c, nil
 }
 
-// pinned calls start on a thread that may use these cores only. A process inherits that from
-// the thread that makes it, before it has threads of its own, so none of those can escape.
+// pinned calls start on a thread that may use these cores only. The new process inherits that
+// before it has threads of its own, so it holds for all of them.
 func pinned(cores []int, start func() error) error {
 	if cores == nil {
 		return start()
@@ -171,10 +171,11 @@ func (c *Process) Answer(value any) error {
 	return nil
 }
 
-// Pid is the number of the process.
+// Pid returns the process id.
 func (c *Process) Pid() int { return c.cmd.Process.Pid }
 
-// Settle asks a child to give back the memory that it does not need, and tells what it has.
+// Settle asks the child to return unused memory to the kernel, and returns what memory it has
+// then.
 func (c *Process) Settle() (machine.Memory, error) {
 	if err := json.NewEncoder(c.stdin).Encode(struct{}{}); err != nil {
 		return machine.Memory{}, c.failed(err)
@@ -183,7 +184,8 @@ func (c *Process) Settle() (machine.Memory, error) {
 	return m, c.Answer(&m)
 }
 
-// failed stops a child that broke off, and explains with the child's own words if it left any.
+// failed stops a child that gave no answer. It returns the error text that the child wrote, if
+// any.
 func (c *Process) failed(err error) error {
 	stopped := c.Stop()
 	if words := strings.TrimSpace(c.stderr.String()); words != "" {
@@ -192,7 +194,7 @@ func (c *Process) failed(err error) error {
 	return fmt.Errorf("%s: %w", c.role, errors.Join(err, stopped))
 }
 
-// Stop ends the child and waits until it is gone. It may be called again.
+// Stop ends the child and waits until it is gone. Further calls do nothing.
 func (c *Process) Stop() error {
 	if c.cmd.ProcessState != nil {
 		return nil
@@ -203,7 +205,7 @@ func (c *Process) Stop() error {
 	return c.cmd.Wait()
 }
 
-// Ask starts a child that has one answer, and returns that.
+// Ask starts a child that gives one answer, and returns that answer.
 func Ask[A any](ctx context.Context, where Place, role string, order any) (A, error) {
 	var a A
 	c, err := Start(ctx, where, role, order)
@@ -214,7 +216,8 @@ func Ask[A any](ctx context.Context, where Place, role string, order any) (A, er
 	return a, c.Answer(&a)
 }
 
-// The exit codes of the program and of its children, beside 0. ExitInterrupted is the shell's own for SIGINT: 128 + 2.
+// The exit codes of the program and of its children, beside 0. ExitInterrupted is the one that
+// shells use for SIGINT: 128 + 2.
 const (
 	ExitFailed      = 1
 	ExitUsage       = 2

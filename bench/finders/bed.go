@@ -13,20 +13,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wakeDelay is how long a wait lasts before it is ended: longer than it takes to fall asleep.
+// wakeDelay is the time from the start of a wait to the write that ends it. A thread falls
+// asleep sooner than that.
 const wakeDelay = 500 * time.Microsecond
 
+// An Order names the finders to measure, and the state of the sockets that they look at.
 type Order struct {
 	Names   []string
 	Mode    string
 	Sockets int
-	Window  time.Duration // for each name
+	Window  time.Duration // for each finder
 }
 
-type Result struct{ Nanoseconds []float64 } // as the names
+// A Result has the median nanoseconds of a call, in the order of the names.
+type Result struct{ Nanoseconds []float64 }
 
-// measureFinds is the role of a process that has many sockets. It goes from one name to the
-// next every few calls, so that what slows the machine slows all.
+// measureFinds is a role: the process opens many sockets and times the finders. It changes the
+// finder every few calls, so that a disturbance of the machine affects all of them alike.
 func measureFinds(order Order, answer child.Answer) error {
 	if err := machine.RaiseFileLimit(); err != nil {
 		return err
@@ -68,7 +71,7 @@ func measureFinds(order Order, answer child.Answer) error {
 	return answer(result)
 }
 
-// Connected is n sockets, an even number: both ends of connections.
+// Connected opens n sockets, an even number: both ends of n/2 connections.
 func Connected(n int) ([]*socket.Socket, error) {
 	l, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	if err != nil {
@@ -96,17 +99,18 @@ func Connected(n int) ([]*socket.Socket, error) {
 	return sockets, nil
 }
 
-// A bed is the sockets in the state that the mode wants.
+// A bed has the sockets, in the state that the mode asks for.
 type bed struct {
 	mode      string
 	sockets   []*socket.Socket
 	hot, peer *socket.Socket // the one that is or becomes ready, and its other end
 	wake      chan int       // descriptors to write to, wakeDelay later
-	written   time.Time      // when that was; read after the wait
+	written   time.Time      // time of that write; read after the wait
 }
 
 func (b *bed) prepare() error {
-	// Once with nothing ready, so that the loops watch all, and their events are in.
+	// The first Select, with nothing ready, makes the loops watch all sockets and take in their
+	// first events.
 	if _, err := weir.Select(b.sockets, nil, nil, 20*time.Millisecond); err != nil {
 		return err
 	}
@@ -134,8 +138,8 @@ func (b *bed) prepare() error {
 func (b *bed) measure(find func() (int, error)) (took []float64, err error) {
 	switch b.mode {
 	case One:
-		// As long for each, so that none pays more for the caches that the one before it
-		// has left cold.
+		// Each finder gets the same time, because each begins with the cold caches that the
+		// one before it left.
 		calls := 0
 		start := time.Now()
 		for ; calls%16 != 0 || time.Since(start) < 2*time.Millisecond; calls++ {

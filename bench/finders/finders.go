@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Roles look for the ready one of many sockets.
+// Roles has the process that times finders.
 var Roles = map[string]child.Role{"select": child.Ordered(measureFinds)}
 
 const (
@@ -23,10 +23,11 @@ const (
 	Woken    = "wake"
 )
 
-// selectLimit is FD_SETSIZE: select(2) knows no greater descriptors.
+// selectLimit is FD_SETSIZE: select(2) takes only smaller descriptors.
 const selectLimit = 1024
 
-// finders are the subjects of this suite, by the program's subject that they belong to.
+// finders lists the subjects of the select suite. The field subject is the subject of bench
+// (-subjects) that chooses a finder.
 var finders = []struct {
 	name, subject string
 	modes         []string
@@ -54,8 +55,6 @@ func For(chosen []string, mode string, n int) (names []string) {
 	}
 	return names
 }
-
-// The finders
 
 func openSelect(sockets []*socket.Socket) (finder, error) {
 	var ready weir.Set[*socket.Socket]

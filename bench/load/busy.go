@@ -7,12 +7,12 @@ import (
 	"github.com/seed-2334f180/weir/bench/child"
 )
 
-// A BusyOrder is that of a program that only computes.
+// A BusyOrder bounds a program that only computes.
 type BusyOrder struct {
-	Most time.Duration // it ends then, if nobody ended it before
+	Most time.Duration // it ends after this time, if its parent does not end it before
 }
 
-// busy is the role of a program beside the server, which would use a whole core for itself.
+// busy is a role: the process computes, and uses a whole core if it gets one.
 func busy(order BusyOrder, answer child.Answer) error {
 	if err := answer(struct{}{}); err != nil {
 		return err
@@ -22,5 +22,5 @@ func busy(order BusyOrder, answer child.Answer) error {
 			continue
 		}
 	}
-	return errors.New("nobody ended the busy program")
+	return errors.New("the parent did not end the busy program")
 }

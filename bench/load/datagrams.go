@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Over UDP, each client has a number of datagrams in flight, each of which is sent again when
-// it has come back.
+// Over UDP, each client has a number of datagrams in flight. When one has come back, the client
+// sends it again.
 
 type datagramTraffic struct {
 	*generator
@@ -44,7 +44,7 @@ func openDatagrams(g *generator) (traffic, error) {
 		generator: g,
 		exchange:  newExchange(order.Size, 1, false),
 		clients:   make([]client, order.Conns),
-		in:        wire.NewDatagrams(order.Burst, order.Size+1, false), // a byte more, to see that there is none
+		in:        wire.NewDatagrams(order.Burst, order.Size+1, false), // one byte more, to notice an answer that is too long
 		out:       wire.NewDatagrams(order.Burst, order.Size, false),
 	}
 	for i := range d.clients {
@@ -76,7 +76,7 @@ func (d *datagramTraffic) start() error {
 	return nil
 }
 
-// begin makes a slot's next datagram the nth to be sent.
+// begin prepares the next datagram of a slot as the nth of the batch that leaves together.
 func (d *datagramTraffic) begin(client, number, nth int) {
 	s := &d.clients[client].slots[number]
 	s.seq++
@@ -87,7 +87,7 @@ func (d *datagramTraffic) begin(client, number, nth int) {
 
 func (d *datagramTraffic) index(client, number int) int { return client*d.order.Burst + number }
 
-// ready takes what has come, and sends as many again.
+// ready receives what has come, and sends the same number of new datagrams.
 func (d *datagramTraffic) ready(number int) error {
 	c := &d.clients[number]
 	for {
@@ -121,15 +121,15 @@ func (d *datagramTraffic) ready(number int) error {
 			return fmt.Errorf("client %d: %w", number, os.NewSyscallError("sendmmsg", errno))
 		}
 		if n < d.order.Burst {
-			return nil // there was no more, and what comes raises an edge
+			return nil // the socket is drained; a new datagram raises an edge
 		}
 	}
 }
 
-// flush has nothing to do: a client's datagrams are sent together as it is.
+// flush does nothing: ready sends the datagrams of a client together.
 func (d *datagramTraffic) flush() error { return nil }
 
-// verify tells which slot a datagram is the answer to.
+// verify finds the slot whose datagram this is the answer to.
 func (d *datagramTraffic) verify(client int, p []byte) (int, error) {
 	if len(p) != d.order.Size {
 		return 0, fmt.Errorf("%d bytes were sent and %d came back", d.order.Size, len(p))

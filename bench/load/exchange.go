@@ -9,8 +9,8 @@ import (
 	"github.com/seed-2334f180/weir/bench/wire"
 )
 
-// An exchange is what the load generator sends, and what must come back: a burst of one or
-// more messages at once. Every message has a stamp, so that an answer to another one is seen.
+// An exchange is what the generator sends, and what must come back: one or more messages at
+// once. Each message has a stamp, so that the answer to another message is noticed.
 type exchange struct {
 	send, want []byte // the same memory, if the answer is the message
 	size       int    // of a message
@@ -36,8 +36,8 @@ func newExchange(size, burst int, framed bool) *exchange {
 	return x
 }
 
-// stamp makes the messages those of this connection and number, or as much of it as short
-// messages hold.
+// stamp writes the connection's index and the number of the burst into each message. A short
+// message holds only the first bytes of the stamp.
 func (x *exchange) stamp(index int, seq uint32) {
 	burst := len(x.send) / x.size
 	for i := range burst {
@@ -50,7 +50,7 @@ func (x *exchange) stamp(index int, seq uint32) {
 	}
 }
 
-// check compares the bytes that came back with those from at on that should have.
+// check compares p, which came back, with the expected bytes from offset at on.
 func (x *exchange) check(at int, p []byte) error {
 	want := x.want[at:][:len(p)]
 	if bytes.Equal(p, want) {

@@ -24,10 +24,10 @@ type Order struct {
 	Conns     int
 	Size      int           // of a message
 	Burst     int           // messages that a connection has in flight
-	Framed    bool          // they are frames (frame.go)
+	Framed    bool          // the messages are frames (package wire)
 	WarmUp    time.Duration // not counted
 	Window    time.Duration // counted
-	Patience  time.Duration // with an answer that is still out
+	Patience  time.Duration // longest wait for an answer
 	Rate      float64       // requests per second to send (paced-load)
 }
 
@@ -43,11 +43,11 @@ type Result struct {
 // longest is the greatest latency that a generator tells apart from greater ones.
 const longest = time.Minute
 
-// openGroup is how many connections are opened before each of them has had an answer: fewer
-// than a server's backlog, and more than one can be waiting to be accepted.
+// openGroup is the number of connections that a generator opens before it waits for an answer on
+// each. It is smaller than the backlog of any server.
 const openGroup = 512
 
-// generating makes a role of a kind of traffic.
+// generating makes the role of a kind of traffic.
 func generating(open func(g *generator) (traffic, error)) child.Role {
 	return child.Ordered(func(order Order, answer child.Answer) error {
 		if err := machine.RaiseFileLimit(); err != nil {
@@ -70,14 +70,15 @@ func generating(open func(g *generator) (traffic, error)) child.Role {
 
 // traffic is what a generator sends and receives.
 type traffic interface {
-	// start sends the first messages. The generator has a look at the clock before it.
+	// start sends the first messages. The generator reads the clock before it calls start.
 	start() error
-	// ready goes on with a descriptor that is watched under this number. What is answered it
-	// tells the generator, and unless that is stopping, it sends the next, now or in flush.
+	// ready continues with the descriptor that is watched under this number. It tells the generator
+	// what was answered. It sends the next message, now or in flush, unless the generator is
+	// stopping.
 	ready(number int) error
-	// flush follows when all that were ready have been gone on with. To receive from all of
-	// them and then to send to all is less work than both in turn: either's code stays in the
-	// processor's cache.
+	// The generator calls flush when it has called ready for each event of a batch. To receive from
+	// all and then to send to all costs less than both in turn: the code stays in the processor's
+	// cache.
 	flush() error
 	// finish checks what can be checked only after the last answer.
 	finish() error
@@ -113,8 +114,8 @@ func newGenerator(order Order) (*generator, error) {
 	}, nil
 }
 
-// watch has ready called with the number when there is more to read, and when there is room to
-// write if that is wanted.
+// watch makes the generator call ready with the number when there is input and, if write is set,
+// when there is room to write.
 func (g *generator) watch(fd, number int, write bool) error {
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(number)}
 	if write {
@@ -160,8 +161,8 @@ func (g *generator) window() (Result, error) {
 	if err := g.serveUntil(begin.At + g.order.Window); err != nil {
 		return Result{}, err
 	}
-	// A window is made longer until a message was sent and answered within it: its figures
-	// would be of what was done before.
+	// A window lasts until a message was both sent and answered in it. Otherwise its figures
+	// would describe messages from before only.
 	for last := g.now + g.order.Patience; g.latencies.TotalCount() <= old && g.now < last; {
 		if err := g.turn(last); err != nil {
 			return Result{}, err
@@ -186,8 +187,8 @@ func (g *generator) window() (Result, error) {
 	return result, nil
 }
 
-// drain sends nothing new and waits for what is in flight: a connection that was forgotten by
-// the server shows here, however busy the others were.
+// drain stops sending and waits for what is in flight. It notices a connection that the server
+// forgot, however busy the others were.
 func (g *generator) drain() error {
 	g.stopping = true
 	defer func() { g.stopping = false }()
@@ -249,13 +250,13 @@ func (g *generator) wait(end time.Duration) (int, unix.Errno, error) {
 	return n, errno, nil
 }
 
-// sent counts a burst that is sent, at the time of the last look at the clock.
+// sent counts a burst. Its time of sending is when the clock was last read.
 func (g *generator) sent() (at time.Duration) {
 	g.inFlight++
 	return g.now
 }
 
-// answered counts so many messages that all came back, of what was sent at once.
+// answered counts the messages of a burst that was sent at once. All of them came back.
 func (g *generator) answered(sent time.Duration, messages int) error {
 	g.readClock()
 	g.inFlight--

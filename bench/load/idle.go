@@ -5,7 +5,7 @@ import (
 	"github.com/seed-2334f180/weir/bench/machine"
 )
 
-// idle is the role of a process that has silent connections.
+// idle is a role: the process keeps silent connections.
 func idle(order Order, answer child.Answer) error {
 	if err := machine.RaiseFileLimit(); err != nil {
 		return err
@@ -20,5 +20,5 @@ func idle(order Order, answer child.Answer) error {
 	if err := answer(struct{}{}); err != nil {
 		return err
 	}
-	select {} // until the parent has no more use for it
+	select {} // until the parent ends this process
 }

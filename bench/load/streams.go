@@ -18,9 +18,9 @@ type streams struct {
 	*exchange
 	to    netip.AddrPort
 	conns []stream
-	due   []*stream // have their answers, and send the next burst
-	in    []byte    // one byte longer than a burst, to see that there is no more
-	churn bool      // a connection ends with its first answer, and a new one takes its place
+	due   []*stream // these have their answers; flush sends their next bursts
+	in    []byte    // one byte longer than a burst, to notice an answer that is too long
+	churn bool      // a connection ends with its first answer, and a new one replaces it
 	files int       // descriptors that the server had at first (churn)
 }
 
@@ -30,7 +30,7 @@ type stream struct {
 	seq     uint32        // of the burst in flight
 	sent    int           // bytes of it
 	got     int           // bytes of it that came back
-	started time.Duration // when it was sent, or due (paced), or the connection begun (churn)
+	started time.Duration // when the burst was sent, or was due (paced), or the connection began (churn)
 
 	// With a pace:
 	request int64 // number of the next request
@@ -38,7 +38,7 @@ type stream struct {
 	behind  int64 // requests that were due meanwhile
 }
 
-// openStreams opens the connections. Each has had an answer when it returns.
+// openStreams opens the connections. Before it returns, each has had an answer.
 func openStreams(g *generator) (traffic, error) {
 	s, err := newStreams(g)
 	if err != nil {
@@ -66,7 +66,7 @@ func openStreams(g *generator) (traffic, error) {
 	return s, nil
 }
 
-// openChurn opens nothing yet.
+// openChurn opens no connection: start does.
 func openChurn(g *generator) (traffic, error) {
 	s, err := newStreams(g)
 	if err != nil {
@@ -95,7 +95,7 @@ func newStreams(g *generator) (*streams, error) {
 	return s, nil
 }
 
-// connect waits for the connection, except for churn.
+// connect opens a connection, and waits until it is established; with churn it does not wait.
 func (s *streams) connect(index int) (int, error) {
 	kind := unix.SOCK_STREAM | unix.SOCK_CLOEXEC
 	if s.churn {
@@ -105,8 +105,8 @@ func (s *streams) connect(index int) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	// A closed connection must not linger in TIME_WAIT, or a few rounds of many connections
-	// would use up the ports.
+	// With this option a closed connection does not stay in TIME_WAIT. Otherwise a few rounds of
+	// many connections would use up the ports.
 	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
 		return fd, os.NewSyscallError("setsockopt", err)
 	}
@@ -128,7 +128,7 @@ func (s *streams) connect(index int) (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return fd, os.NewSyscallError("setsockopt", err)
 	}
-	if err := unix.Connect(fd, to); err != nil {
+	if err := finishConnect(fd, to); err != nil {
 		return fd, os.NewSyscallError("connect", err)
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
@@ -137,12 +137,26 @@ func (s *streams) connect(index int) (int, error) {
 	return fd, nil
 }
 
-// bindSource gives every few thousand connections a loopback address of their own to come
-// from: one address has some 28,000 ports, and finding a free one gets slow before.
+// finishConnect connects a blocking socket. Go's runtime sends signals to its threads, and a
+// signal ends a connect that has a timeout; the next call waits on.
+func finishConnect(fd int, to unix.Sockaddr) error {
+	err := unix.Connect(fd, to)
+	for err == unix.EINTR {
+		err = unix.Connect(fd, to)
+		if err == unix.EISCONN {
+			return nil
+		}
+	}
+	return err
+}
+
+// bindSource gives every 8,192 connections a loopback address of their own to come from. One
+// address has about 28,000 ports, and the kernel gets slow at finding a free one before all are
+// used.
 func bindSource(fd, index int) error {
 	const each = 8192
 	if index < each {
-		return nil // 127.0.0.1, and the kernel knows
+		return nil // the kernel chooses 127.0.0.1
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
 		return os.NewSyscallError("setsockopt", err)
@@ -164,7 +178,7 @@ func (s *streams) start() error {
 	return nil
 }
 
-// begin sends a new burst, of churn on a new connection.
+// begin sends a new burst; with churn, on a new connection.
 func (s *streams) begin(c *stream) (err error) {
 	c.seq++
 	c.sent, c.got, c.started = 0, 0, s.generator.sent()
@@ -175,7 +189,7 @@ func (s *streams) begin(c *stream) (err error) {
 		if c.fd, err = s.connect(c.index); err != nil {
 			return fmt.Errorf("connection %d, number %d: %w", c.index, c.seq, err)
 		}
-		// Over loopback the connection is there by now, mostly, and takes the message.
+		// Over loopback the connection is mostly established by now, and takes the message.
 	}
 	if err = s.write(c); err == nil && s.churn {
 		err = s.watch(c.fd, c.index, c.sent < len(s.send))
@@ -213,8 +227,9 @@ func (c *stream) failed(err error) error {
 	return fmt.Errorf("connection %d, message %d: %w", c.index, c.seq, err)
 }
 
-// transfer writes and reads what there is. One read is enough: in is longer than what is
-// outstanding, so a right answer never fills it, and what comes later raises a new edge.
+// transfer writes what is left of the burst, and reads once. One read is enough: the buffer is
+// longer than the expected answer, so a correct answer never fills it, and later input raises a
+// new edge.
 func (s *streams) transfer(c *stream) error {
 	if c.sent < len(s.send) {
 		if err := s.write(c); err != nil {
@@ -260,7 +275,7 @@ func (s *streams) transfer(c *stream) error {
 // flush sends the next bursts.
 func (s *streams) flush() error {
 	for _, c := range s.due {
-		// A look for each: what was due first was sent long before the last.
+		// Each burst gets its own time of sending: the first leaves long before the last.
 		s.readClock()
 		if err := s.begin(c); err != nil {
 			return err
@@ -270,7 +285,7 @@ func (s *streams) flush() error {
 	return nil
 }
 
-// finish sees to it that the server has closed what was closed (churn).
+// finish waits until the server has closed the connections that the generator closed (churn).
 func (s *streams) finish() error {
 	if !s.churn {
 		return nil

@@ -1,3 +1,5 @@
+//go:build linux
+
 package machine
 
 import (
@@ -51,7 +53,7 @@ func allowedCores() ([]int, error) {
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
 		return nil, err
 	}
-	if err := unix.SchedSetaffinity(0, &allowed); err != nil { // changes nothing, but tells whether it may
+	if err := unix.SchedSetaffinity(0, &allowed); err != nil { // this changes nothing; its error says whether a change is allowed
 		return nil, err
 	}
 	var list []int
@@ -63,7 +65,7 @@ func allowedCores() ([]int, error) {
 	return list, nil
 }
 
-// siblings tells whether two processors are threads of the same physical core.
+// siblings reports whether two processors are threads of one physical core.
 func siblings(a, b int) bool {
 	of := func(cpu int) string {
 		text, err := os.ReadFile(filepath.Join("/sys/devices/system/cpu", "cpu"+strconv.Itoa(cpu), "topology/thread_siblings_list"))

@@ -1,3 +1,5 @@
+//go:build linux
+
 package machine
 
 import (
@@ -9,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SpareFiles are the descriptors that a process needs beside its connections.
+// SpareFiles is the number of descriptors that a process needs beside its connections.
 const SpareFiles = 64
 
-// HardFileLimit is the number of descriptors that a process may have at most.
+// HardFileLimit returns how many descriptors this process may have at most.
 func HardFileLimit() (uint64, error) {
 	var limit unix.Rlimit
 	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
@@ -28,7 +30,7 @@ func RaiseFileLimit() error {
 	return os.NewSyscallError("setrlimit", unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: hard, Max: hard}))
 }
 
-// OpenFiles is how many descriptors a process has.
+// OpenFiles returns how many descriptors a process has open.
 func OpenFiles(pid int) (int, error) {
 	dir, err := os.Open(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
 	if err != nil {
@@ -39,7 +41,7 @@ func OpenFiles(pid int) (int, error) {
 	return len(names), err
 }
 
-// FilesAllowed tells whether a process may have so many connections.
+// FilesAllowed returns an error if this process may not have so many connections.
 func FilesAllowed(conns int) error {
 	if limit, err := HardFileLimit(); err == nil && limit < uint64(conns+SpareFiles) {
 		return fmt.Errorf("%d connections need %d descriptors, and the hard limit (ulimit -Hn) is %d",

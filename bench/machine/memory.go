@@ -1,3 +1,5 @@
+//go:build linux
+
 package machine
 
 import (
@@ -10,11 +12,11 @@ import (
 	"strings"
 )
 
-// Memory is what a Go program says about itself.
-type Memory struct{ Heap, Stacks uint64 } // bytes in use
+// Memory is what Go's runtime has in use, in bytes.
+type Memory struct{ Heap, Stacks uint64 }
 
-// Settle makes this process give back to the kernel what it does not use. Two collections
-// empty its pools, too, and stacks shrink.
+// Settle returns unused memory to the kernel, and returns what is left in use. Two collections
+// also empty each sync.Pool, and shrink stacks.
 func Settle() Memory {
 	runtime.GC()
 	runtime.GC()
@@ -24,8 +26,8 @@ func Settle() Memory {
 	return Memory{Heap: m.HeapAlloc, Stacks: m.StackInuse}
 }
 
-// ResidentBytes is how much memory of the machine a process takes: exactly, where statm has
-// counts of each processor that may not be summed up yet.
+// ResidentBytes returns how much physical memory a process has. smaps_rollup is exact; statm may
+// lack the latest changes, which each processor counts by itself.
 func ResidentBytes(pid int) (int64, error) {
 	file, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package machine
 
 import (
@@ -52,7 +54,7 @@ func (q *Quota) Add(pid int) error { return q.write("cgroup.procs", strconv.Itoa
 // Close removes the group. Its processes must have ended.
 func (q *Quota) Close() error {
 	var err error
-	for range 100 { // the kernel takes a process out a moment after its parent has waited for it
+	for range 100 { // an ended process leaves the group a moment after its parent has waited for it
 		if err = os.Remove(q.dir); err == nil || errors.Is(err, os.ErrNotExist) {
 			return nil
 		}

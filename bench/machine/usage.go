@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package machine reads what the kernel knows of processes: cores, processor time, memory and
 // descriptors.
 package machine
@@ -13,11 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime is the processor time of a process and all its threads, those that have ended
-// included, user and system. It is what getrusage tells the process itself,
-// but without disturbing it: the server need not answer a question at the very moment that is
-// measured. What a thread uses counts when it stops running, and with each tick of the kernel.
-// The clock's number is made as in clock_getcpuclockid(3).
+// cpuTime returns the processor time of a process, user and system, with all its threads, those
+// that have ended included. getrusage would tell the same, but to the process itself only, which
+// would have to answer in the middle of a measurement. The kernel counts the time of a thread
+// when the thread stops running, and at each tick. clock_getcpuclockid(3) explains the number of
+// the clock.
 func cpuTime(pid int) (time.Duration, error) {
 	const schedulerTime = 2 // CPUCLOCK_SCHED in the kernel
 	var t unix.Timespec
@@ -27,8 +29,8 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// queueTime is how long the threads of a process were ready to run while somebody else had
-// their core. It is 0 on a kernel that does not account it.
+// queueTime returns how long the threads of a process were ready to run while others had their
+// core. It is 0 on a kernel that does not count that.
 func queueTime(pid int) time.Duration {
 	var sum time.Duration
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid)) // errs on bad patterns only
@@ -45,19 +47,19 @@ func queueTime(pid int) time.Duration {
 	return sum
 }
 
-// Usage is what a window took.
+// Usage is what a server and a generator used in a window.
 type Usage struct {
 	Elapsed   time.Duration // the window's true length
 	ServerCPU time.Duration
 	LoadCPU   time.Duration
-	Queued    time.Duration // what others took of the load generator's core
+	Queued    time.Duration // time for which the generator was ready to run and others had its core
 }
 
 // A Reading is taken at both ends of a window.
 type Reading struct {
 	At           time.Duration // since the epoch that the caller chose
 	server, load time.Duration // processor time
-	queued       time.Duration // of the load generator, without a processor
+	queued       time.Duration // time for which the generator waited for a processor
 }
 
 // Read takes the processor times of a server and of this process, and the time after them.
@@ -68,13 +70,13 @@ func Read(server int, epoch time.Time) (r Reading, err error) {
 	if r.load, err = cpuTime(os.Getpid()); err != nil {
 		return r, err
 	}
-	// A server's threads may wait for each other, so its time says nothing of others.
+	// Of the generator only: threads of a server also wait for each other.
 	r.queued = queueTime(os.Getpid())
 	r.At = time.Since(epoch)
 	return r, nil
 }
 
-// Until is what was used between two readings.
+// Until returns what was used between two readings.
 func (r Reading) Until(end Reading) Usage {
 	return Usage{
 		Elapsed:   end.At - r.At,

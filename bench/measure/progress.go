@@ -7,12 +7,13 @@ import (
 	"golang.org/x/term"
 )
 
-// A Progress is a bar on a terminal, and nothing elsewhere. It redraws only between
-// measurements: drawing during one would take time from the machine that is being measured.
+// A Progress is a bar on a terminal, and nothing elsewhere. It draws between measurements only,
+// because drawing takes processor time.
 type Progress struct {
-	bar *progressbar.ProgressBar // nil: nobody watches
+	bar *progressbar.ProgressBar // nil: the output is no terminal
 }
 
+// NewProgress makes a bar of so many steps.
 func NewProgress(out *os.File, steps int) *Progress {
 	if !term.IsTerminal(int(out.Fd())) {
 		return &Progress{}
@@ -24,22 +25,21 @@ func NewProgress(out *os.File, steps int) *Progress {
 	)}
 }
 
-// A bar that cannot be drawn does not matter: its errors are dropped.
-
-// doing says what begins now.
+// doing shows what is measured now.
 func (p *Progress) doing(what string) {
 	if p.bar != nil {
 		p.bar.Describe(what)
 	}
 }
 
-// step says that a step is done.
+// step counts a finished step. An error of drawing is ignored: the measurement goes on.
 func (p *Progress) step() {
 	if p.bar != nil {
 		_ = p.bar.Add(1)
 	}
 }
 
+// Close removes the bar.
 func (p *Progress) Close() {
 	if p.bar != nil {
 		_ = p.bar.Clear()

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// A Sample is what one run of one subject gave: a figure for each metric.
+// A Sample is what one run of one subject gave: a value for each metric.
 type Sample map[string]float64
 
 // A Round has a sample of every subject, taken one right after the other.
 type Round map[string]Sample
 
-// A Spread is the middle of some figures, with the least and the greatest.
+// A Spread has the median of some values, the least and the greatest.
 type Spread struct{ Median, Min, Max float64 }
 
 // SpreadOf needs at least one value. The median of an even number is the mean of the middle two.
@@ -25,7 +25,8 @@ func SpreadOf(values []float64) Spread {
 	}
 }
 
-// Percentile is the nearest rank: the least value that p in 100 do not exceed.
+// Percentile returns the nearest rank: the least value that p per cent of the values do not
+// exceed.
 func Percentile[T any](sorted []T, p float64) T {
 	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
 	return sorted[max(rank, 1)-1]

@@ -16,11 +16,11 @@ type Trial struct {
 	Measure  Func
 }
 
-// A Func measures one round: every subject once, in the order given. It tells which it
-// turns to, for whoever watches.
+// A Func measures one round: each subject once, in the given order. It calls turnTo before each
+// subject, so that the bar can show it.
 type Func func(ctx context.Context, order []string, turnTo func(subject string)) (Round, error)
 
-// InTurn makes a round of a function that measures one subject.
+// InTurn makes a Func of a function that measures one subject.
 func InTurn(measure func(ctx context.Context, subject string) (Sample, error)) Func {
 	return func(ctx context.Context, order []string, turnTo func(string)) (Round, error) {
 		r := make(Round, len(order))
@@ -52,8 +52,8 @@ func (tr Trial) Rounds(ctx context.Context, reps int, bar *Progress) (Outcome, e
 	return o, nil
 }
 
-// rotated moves the start on by one with every round (A B C, B C A, C A B), so that a slow
-// drift of the machine does not always favour the same subject.
+// rotated moves the start on by one in each round (A B C, B C A, C A B), so that a slow drift of
+// the machine does not always favour the same subject.
 func rotated(names []string, by int) []string {
 	by %= len(names)
 	return slices.Concat(names[by:], names[:by])
@@ -84,8 +84,8 @@ func (o Outcome) Has(subject, metric string) bool {
 	return len(o.Rounds) > 0
 }
 
-// Ratio divides round by round, and only then takes the median: what slows the machine for a
-// moment slows both, and cancels out.
+// Ratio divides in each round, and takes the median of the quotients: what slows the machine for
+// a moment slows both subjects of a round, and cancels out.
 func (o Outcome) Ratio(subject, peer, metric string) Spread {
 	values := make([]float64, len(o.Rounds))
 	for i, r := range o.Rounds {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package report
 
 import (
@@ -6,10 +8,8 @@ import (
 	"strings"
 )
 
-// Formats
-
-// Decimals shows n digits behind the point, but no more than three digits that say something:
-// nobody can compare 1234.56 with 1198.03 at a glance.
+// Decimals returns a format with n digits after the point. Values of 100 or more have none, and
+// values below 10 have at least one: a reader compares about three digits at a glance.
 func Decimals(n int) func(float64) string {
 	return func(v float64) string {
 		digits := n
@@ -23,7 +23,7 @@ func Decimals(n int) func(float64) string {
 	}
 }
 
-// Grouped shows a whole number with commas between the thousands.
+// Grouped formats a whole number with commas between the thousands.
 func Grouped(v float64) string {
 	digits := strconv.FormatFloat(v, 'f', 0, 64)
 	var b strings.Builder
@@ -36,11 +36,13 @@ func Grouped(v float64) string {
 	return b.String()
 }
 
+// Percent formats a share: 0.5 is "50 %".
 func Percent(v float64) string { return strconv.FormatFloat(100*v, 'f', 0, 64) + " %" }
 
+// Whole formats a whole number.
 func Whole(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }
 
-// Counted is a number with its noun.
+// Counted returns a number with its noun: "1 core", "2 cores".
 func Counted(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -48,7 +50,7 @@ func Counted(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// Bytes shows a size as people say it.
+// Bytes formats a size in the largest unit that divides it: "64 KiB", "100 bytes".
 func Bytes(n int) string {
 	switch {
 	case n >= 1<<20 && n%(1<<20) == 0:

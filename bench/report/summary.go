@@ -1,3 +1,5 @@
+//go:build linux
+
 package report
 
 import (
@@ -25,6 +27,7 @@ type Criterion struct {
 	Limit    float64
 	AtMost   bool   // the ratio should be at most Limit; else at least
 	Heading  string // what a cell that misses it has: "fewer requests than net"
+	Counted  bool   // cells that miss it are counted, and not listed
 }
 
 // A verdict says what a cell is beside a criterion.
@@ -72,7 +75,7 @@ func Summarize(out io.Writer, suite string, criteria []Criterion, results []Resu
 		for _, c := range criteria {
 			count, lines := c.tally(subject, results)
 			row = append(row, count)
-			if len(lines) > 0 {
+			if len(lines) > 0 && !c.Counted {
 				lists = append(append(lists, subject+", "+c.Heading+":"), lines...)
 			}
 		}

@@ -1,3 +1,5 @@
+//go:build linux
+
 package report
 
 import (
@@ -30,10 +32,12 @@ func TestSummaryListsTheCellsThatMissAMark(t *testing.T) {
 	criteria := []Criterion{
 		{Metric: "requests", Subjects: []string{"mine"}, Peer: "peer", Limit: 1, Heading: "fewer requests"},
 		{Metric: "cpu", Subjects: []string{"mine"}, Peer: "peer", Limit: 1, AtMost: true, Heading: "more CPU"},
+		{Metric: "requests", Subjects: []string{"mine"}, Peer: "peer", Limit: 1.5, Heading: "below 1.5", Counted: true},
 	}
 	var out bytes.Buffer
 	Summarize(&out, "s", criteria, results)
-	require.Contains(t, out.String(), "│ mine    │ 1 of 5, 1 in doubt │ 1 of 5, 1 in doubt │")
+	require.Contains(t, out.String(), "│ mine    │ 1 of 5, 1 in doubt │ 1 of 5, 1 in doubt │ 5 of 5    │")
+	require.NotContains(t, out.String(), "mine, below 1.5")
 	require.Contains(t, out.String(), "mine, fewer requests:\n    slow: 0.80 (0.70–0.90)\n")
 	require.Contains(t, out.String(), "mine, more CPU:\n    costly: 1.20 (1.10–1.30)\n")
 	require.NotContains(t, out.String(), "unclear")

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package report shows outcomes: as tables for people and as JSON lines for programs.
 package report
 
@@ -16,8 +18,8 @@ type Table struct {
 	Trials  []measure.Trial
 	Legend  []string // how to read it, one sentence a line
 
-	// review looks at the finished trials. Its notes are printed below the table; its error
-	// makes the whole program fail, after the table has been shown. Nil means nothing to say.
+	// Review looks at the finished trials. Its notes are printed below the table. Its error makes
+	// the program fail, after the table has been shown. Nil is no review.
 	Review func([]measure.Outcome) (notes []string, err error)
 }
 
@@ -33,7 +35,7 @@ type Metric struct {
 	Beside []string // peers of the ratios in the table; nil: all
 }
 
-// A Display says where a figure goes. A ratio to a figure that may be zero goes nowhere.
+// A Display says where a figure goes. A ratio whose divisor may be zero goes nowhere.
 type Display int
 
 const (
@@ -42,11 +44,11 @@ const (
 	InTable // and in JSON
 )
 
-// A Pair is two subjects whose ratio is worth showing: subject / peer. Pairs with the same
-// heading share a column of the table.
+// A Pair is two subjects whose ratio is shown: Subject / Peer. Pairs with the same heading share
+// a column of the table.
 type Pair struct{ Subject, Peer, Heading string }
 
-// PairsWith sets every subject beside each of the peers.
+// PairsWith pairs each subject with each of the peers.
 func PairsWith(subjects []string, peers ...string) []Pair {
 	var pairs []Pair
 	for _, s := range subjects {

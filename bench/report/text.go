@@ -1,3 +1,5 @@
+//go:build linux
+
 package report
 
 import (
@@ -77,7 +79,7 @@ func header(rowHead string, columns []column) pretty.Row {
 	return row
 }
 
-// alignments puts everything but the subjects' names to the right.
+// alignments aligns all columns to the right, except the names of the subjects.
 func alignments(columns int) []pretty.ColumnConfig {
 	configs := []pretty.ColumnConfig{{Number: 1, Align: text.AlignRight, AlignHeader: text.AlignRight}}
 	for i := range columns {

@@ -1,5 +1,4 @@
--- A server that sends back what it receives, as servers on select are written
--- with LuaSocket.
+-- A server that sends back what it receives, written as usual for select of LuaSocket.
 local socket = require "socket"
 
 local server = assert(socket.bind("127.0.0.1", 0, 4096))

@@ -14,62 +14,64 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// A lispCall is an expression, and the same in Go. It finds the sockets x and y, which are
-// connected, the list all, of which y alone is ready, and the block buf of 64 bytes.
+// A lispCall is a Lisp expression and the same call in Go. Both use the connected sockets x and
+// y, the list all, of which only y is ready, and buf, a block of 64 bytes.
 type lispCall struct {
-	Label string
-	text  string
-	inGo  func(*lispBed) error
+	Label   string
+	Sockets int // that it needs
+	text    string
+	inGo    func(*lispBed) error
 }
 
+// LispCalls lists the calls that can be measured.
 var LispCalls = []lispCall{
-	{"an empty function", "(f)", func(*lispBed) error { return nil }},
-	{"getsockopt", "(getsockopt x nil 'SO_TYPE)", func(b *lispBed) error {
+	{"an empty function", 2, "(f)", func(*lispBed) error { return nil }},
+	{"getsockopt", 2, "(getsockopt x nil 'SO_TYPE)", func(b *lispBed) error {
 		_, err := b.x.Getsockopt("SOL_SOCKET", "SO_TYPE")
 		return err
 	}},
-	{"send and recv, 64 bytes", "(send x buf) (recv y buf)", func(b *lispBed) error {
+	{"send and recv, 64 bytes", 2, "(send x buf) (recv y buf)", func(b *lispBed) error {
 		if _, err := b.x.Send(b.buf, 0); err != nil {
 			return err
 		}
 		_, err := b.y.Recv(b.buf, 0)
 		return err
 	}},
-	{"write-line and read-line", `(write-line x "a line") (read-line y)`, func(b *lispBed) error {
+	{"write-line and read-line", 2, `(write-line x "a line") (read-line y)`, func(b *lispBed) error {
 		if _, err := b.x.WriteLine("a line"); err != nil {
 			return err
 		}
 		_, err := b.y.ReadLine()
 		return err
 	}},
-	{"select, 1 of 1000 ready", "(select all)", func(b *lispBed) error {
+	{"select, 1 of 1000 ready", 1000, "(select all)", func(b *lispBed) error {
 		_, err := weir.Select(b.all, nil, nil, weir.Forever)
 		return err
 	}},
 }
 
 const (
-	lispSockets   = 1000
-	lispBatch     = 64 // calls between two looks at the clock
+	lispBatch     = 64 // calls between two readings of the clock
 	lispReadyCall = "(select all)"
 )
 
+// A LispOrder names a call to measure.
 type LispOrder struct {
 	Call   int           // of lispCalls
 	Window time.Duration // for each side
 }
 
-type LispResult struct{ Lisp, Go float64 } // nanoseconds
+// A LispResult has the median nanoseconds of a call.
+type LispResult struct{ Lisp, Go float64 }
 
-// A lispBed is what the calls work on.
+// A lispBed has what the calls work on.
 type lispBed struct {
 	x, y *socket.Socket
 	all  []*socket.Socket
 	buf  []byte
 }
 
-// measureLisp is the role of a process that makes one call again and again, by turns in Lisp
-// and in Go.
+// measureLisp is a role: the process makes one call again and again, by turns in Lisp and in Go.
 func measureLisp(order LispOrder, answer child.Answer) error {
 	if err := machine.RaiseFileLimit(); err != nil {
 		return err
@@ -111,7 +113,7 @@ func measureLisp(order LispOrder, answer child.Answer) error {
 
 func makeLispBed(ctx context.Context, in *lisp.Interp, c lispCall) (*lispBed, error) {
 	b := &lispBed{buf: make([]byte, 64)}
-	sockets, err := finders.Connected(lispSockets)
+	sockets, err := finders.Connected(c.Sockets)
 	if err != nil {
 		return nil, err
 	}

@@ -30,8 +30,8 @@ var echoScript string
 
 const LuaProgram = "lua5.4"
 
-// interpreters are the subjects of this suite, by the program's subject that
-// they belong to.
+// interpreters lists the subjects of the Lua tables. The field subject is the subject of bench
+// (-subjects) that chooses an interpreter.
 var interpreters = []struct {
 	name, subject string
 	run           func(script string) error
@@ -41,7 +41,8 @@ var interpreters = []struct {
 	{LuaProgram, "kernel", runC},
 }
 
-// For are those of the chosen subjects that this machine has.
+// For lists the interpreters of the chosen subjects that this machine has. The notes say what it
+// lacks.
 func For(chosen []string) (names, notes []string) {
 	for _, i := range interpreters {
 		if !slices.Contains(chosen, i.subject) {
@@ -71,21 +72,23 @@ func FindLua() error {
 	return nil
 }
 
+// A SelectOrder tells a script how many sockets to select from.
 type SelectOrder struct {
 	Interpreter string
 	Sockets     int
 	Window      time.Duration
 }
 
+// A SelectResult has the nanoseconds of a call.
 type SelectResult struct{ Nanoseconds float64 }
 
-// runLuaSelect is the role of a script that prints the answer itself.
+// runLuaSelect is a role: the script prints the answer itself.
 func runLuaSelect(order SelectOrder, _ child.Answer) error {
 	sizes := fmt.Sprintf("local SOCKETS, SECONDS = %d, %g ", order.Sockets, order.Window.Seconds())
 	return runLua(order.Interpreter, sizes+selectScript)
 }
 
-// runLuaServer is the role of a script that prints its address itself.
+// runLuaServer is a role: the script prints its address itself.
 func runLuaServer(order subjects.Order, _ child.Answer) error {
 	return runLua(order.Subject, echoScript)
 }
@@ -129,26 +132,26 @@ func runIn(L *lua.LState, script string) error {
 	return L.PCall(0, 0, nil)
 }
 
-// runC puts the interpreter in this process's place: on the same core, and with
-// the process id by which the processor time is taken.
+// runC replaces this process by the interpreter. The process keeps its core, and its id, by
+// which the parent reads the processor time.
 func runC(script string) error {
 	path, err := exec.LookPath(LuaProgram)
 	if err != nil {
 		return err
 	}
-	// The end of the standard input is to end this process, as every child. A
-	// script does not look at that; the signal of the pipe ends it.
+	// The end of the standard input must end this process, as it ends every child. The script
+	// does not read the input, so the kernel sends SIGIO, which ends the process.
 	if _, err := unix.FcntlInt(0, unix.F_SETOWN, unix.Getpid()); err != nil {
 		return err
 	}
 	if _, err := unix.FcntlInt(0, unix.F_SETFL, unix.O_ASYNC); err != nil {
 		return err
 	}
-	// A text that begins with a comment would be taken for an option.
+	// Without the space, a script that begins with a comment ("--") would be an option.
 	return unix.Exec(path, []string{LuaProgram, "-e", " " + script}, os.Environ())
 }
 
-// Roles run interpreters.
+// Roles has the processes that run scripts.
 var Roles = map[string]child.Role{
 	"lua-select": child.Ordered(runLuaSelect),
 	"lua-server": child.Ordered(runLuaServer),

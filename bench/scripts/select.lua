@@ -1,4 +1,4 @@
--- select over SOCKETS sockets of which one is ready, again and again for SECONDS.
+-- Calls select for SOCKETS sockets, of which one is ready, again and again for SECONDS.
 -- Prints the nanoseconds that a call took.
 local socket = require "socket"
 

@@ -13,7 +13,7 @@ import (
 
 var gnetSubject = Subject{
 	Name:          "gnet",
-	About:         "gnet v2, an event-driven framework, with one event loop",
+	About:         "gnet v2, an event-driven framework",
 	ServeEcho:     serveEchoGnet,
 	ServePipeline: servePipelineGnet,
 	ServeUDP:      serveUDPGnet,
@@ -41,7 +41,7 @@ func serveOrdinaryGnet(task Task, ready func(addr string) error) error {
 
 func serveGnet(loops int, network string, size int, ready func(addr string) error, traffic func(gnet.Conn) error) error {
 	options := []gnet.Option{
-		gnet.WithNumEventLoop(loops), // its own choice would be the number of cores
+		gnet.WithNumEventLoop(loops),
 		gnet.WithTCPNoDelay(gnet.TCPNoDelay),
 		gnet.WithLogger(silence{}),
 	}
@@ -67,7 +67,8 @@ func (s *gnetServer) OnBoot(engine gnet.Engine) gnet.Action {
 	return gnet.None
 }
 
-// announce asks a duplicate of the listening descriptor for the port: gnet does not tell it.
+// announce reads the port from a duplicate of the listening descriptor: gnet has no method for
+// it.
 func (s *gnetServer) announce(engine gnet.Engine) error {
 	fd, err := engine.Dup()
 	if err != nil {
@@ -98,7 +99,7 @@ func echoGnet(c gnet.Conn) error {
 	return err
 }
 
-// framesGnet answers what is whole with one write, and leaves the rest in gnet's buffer.
+// framesGnet answers the whole frames with one write, and leaves the rest in gnet's buffer.
 func framesGnet() func(gnet.Conn) error {
 	var out []byte // the event loop's: gnet copies what the kernel does not take
 	return func(c gnet.Conn) error {
@@ -108,7 +109,7 @@ func framesGnet() func(gnet.Conn) error {
 		}
 		answers, used, err := wire.AnswerAll(out[:0], p)
 		out = answers
-		if err != nil || used == 0 { // Discard(0) would be all
+		if err != nil || used == 0 { // Discard(0) would discard everything
 			return err
 		}
 		if _, err := c.Discard(used); err != nil {
@@ -119,8 +120,8 @@ func framesGnet() func(gnet.Conn) error {
 	}
 }
 
-// silence is a gnet logger. Connections that end with the generator are no news; what ends
-// the process still is.
+// silence is a logger for gnet that drops what is expected: the generator ends connections in
+// the middle. A fatal error panics.
 type silence struct{}
 
 func (silence) Debugf(string, ...any) {}
@@ -135,7 +136,7 @@ func (silence) Fatalf(format string, args ...any) {
 	panic(fmt.Sprintf("gnet: "+format, args...))
 }
 
-// gnetEachSubject is written as weir-events is: each answer by a Write of its own.
+// gnetEachSubject is written as weir-events is: it makes a Write for each answer.
 var gnetEachSubject = Subject{
 	Name:          "gnet-each",
 	About:         "gnet, with a Write for each answer (pipeline)",
@@ -170,7 +171,7 @@ func servePipelineGnetEach(size int, ready func(addr string) error) error {
 	})
 }
 
-// gnet keeps a pool of goroutines, for programs that want one, and two tickers
-// to look after it. In a process that has a timer, each switch of goroutines
-// reads the clock: all subjects would pay for what none of them uses.
+// gnet starts a pool of goroutines when it is linked, and two tickers that look after the pool.
+// While a process has a timer, each switch of goroutines reads the clock. No subject uses the
+// pool, and all would pay for it.
 func init() { goroutine.DefaultWorkerPool.Release() }

@@ -48,13 +48,13 @@ func newKernelInlet(timeout time.Duration) (*Inlet, error) {
 	}, nil
 }
 
-// kernelPair is a blocking unix socket pair, the first of which receives with a timeout.
+// kernelPair opens a blocking unix socket pair. The first socket receives with a timeout.
 func kernelPair(timeout time.Duration) ([2]int, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fds, os.NewSyscallError("socketpair", err)
 	}
-	limit := unix.NsecToTimeval(int64(timeout)) // 0 is none
+	limit := unix.NsecToTimeval(int64(timeout)) // 0: no timeout
 	if err := unix.SetsockoptTimeval(fds[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
 		closePair(fds)
 		return fds, os.NewSyscallError("setsockopt", err)

@@ -42,7 +42,7 @@ func servePipelineNbio(size int, ready func(addr string) error) error {
 	})
 }
 
-// serveNbio has nbio's level-triggered default: it reads and calls back on the poller itself.
+// serveNbio keeps nbio's default: level-triggered events, read and handled on the poller itself.
 func serveNbio(size int, ready func(addr string) error, handle func(*nbio.Engine)) error {
 	logging.SetLevel(logging.LevelNone) // it would write to the standard output
 	var addr string

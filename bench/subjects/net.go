@@ -111,8 +111,8 @@ func newNetWaiter(timeout time.Duration) (*Waiter, error) {
 	return &Waiter{wait: wait, close: func() { a.Close(); b.Close() }}, nil
 }
 
-// newNetInlet sets a deadline before each read, since net's deadlines are points in time:
-// there is no other way to give every read the same timeout.
+// newNetInlet sets a deadline before each read. A deadline of net is a point in time, so there
+// is no other way to give every read the same timeout.
 func newNetInlet(timeout time.Duration) (*Inlet, error) {
 	a, b, err := netPair()
 	if err != nil {
@@ -134,7 +134,7 @@ func newNetInlet(timeout time.Duration) (*Inlet, error) {
 	}, nil
 }
 
-// netPair is a unix socket pair.
+// netPair opens a unix socket pair.
 func netPair() (a, b net.Conn, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -151,7 +151,7 @@ func netPair() (a, b net.Conn, err error) {
 	return a, b, nil
 }
 
-// netConn takes fd over.
+// netConn makes a net.Conn of fd, and closes fd.
 func netConn(fd int) (net.Conn, error) {
 	file := os.NewFile(uintptr(fd), "socketpair")
 	defer file.Close() // FileConn has a duplicate of its own

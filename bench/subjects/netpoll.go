@@ -24,10 +24,10 @@ func servePipelineNetpoll(size int, ready func(addr string) error) error {
 	return serveNetpoll(ready, framesNetpoll)
 }
 
-// serveNetpoll calls handle in a goroutine of netpoll's when a connection has input. netpoll
+// serveNetpoll calls handle, on a goroutine of netpoll, when a connection has input. netpoll
 // sets TCP_NODELAY.
 func serveNetpoll(ready func(addr string) error, handle func(netpoll.Connection) error) error {
-	// What it logs are connections that end with the generator: no news.
+	// It logs connections that the generator ends, which is expected.
 	if err := netpoll.Configure(netpoll.Config{PollerNum: 1, LoggerOutput: io.Discard}); err != nil {
 		return err
 	}
@@ -52,8 +52,8 @@ func serveNetpoll(ready func(addr string) error, handle func(netpoll.Connection)
 	return loop.Serve(listener)
 }
 
-// echoNetpoll lends what was read to the writer, and releases it when it has left: Flush
-// waits for that.
+// echoNetpoll passes the read buffer to the writer, and releases it after Flush, which waits
+// until all has left.
 func echoNetpoll(conn netpoll.Connection) error {
 	r, w := conn.Reader(), conn.Writer()
 	p, err := r.Next(r.Len())
@@ -70,7 +70,7 @@ func echoNetpoll(conn netpoll.Connection) error {
 }
 
 // framesNetpoll answers frames while there is input. The answers leave together, before the
-// reader must wait for the rest of a frame.
+// reader waits for the rest of a frame.
 func framesNetpoll(conn netpoll.Connection) error {
 	r, w := conn.Reader(), conn.Writer()
 	ahead := func(n int) error {

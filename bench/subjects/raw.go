@@ -18,7 +18,7 @@ var rawSubject = Subject{
 	ServeUDP:      serveUDPRaw,
 }
 
-// rawServer is what any runtime on epoll must do, and no more: one epoll_wait for a batch of
+// rawServer does what every runtime on epoll must do, and no more: one epoll_wait for a batch of
 // events, then one read and one write for each.
 type rawServer struct {
 	listener int
@@ -76,7 +76,7 @@ func (s *rawServer) listen() (addr string, err error) {
 	return localAddr(s.listener)
 }
 
-// localAddr is the address and port that an IPv4 socket is bound to.
+// localAddr returns the address and port that an IPv4 socket is bound to.
 func localAddr(fd int) (string, error) {
 	name, err := unix.Getsockname(fd)
 	if err != nil {
@@ -137,8 +137,8 @@ func (s *rawServer) accept() error {
 	}
 }
 
-// serve sends back what is there. A short read has drained the socket and saves the read that
-// would only say EAGAIN, unless the peer has closed: then the end must still be read.
+// serve sends back what it receives. A short read has drained the socket, so serve does not read
+// again, unless the peer has closed: then the end of the stream must still be read.
 func (s *rawServer) serve(c *rawConn, events uint32) {
 	for {
 		if len(c.pending) > 0 && !s.send(c, c.pending) {
@@ -169,7 +169,7 @@ func (s *rawServer) serve(c *rawConn, events uint32) {
 	}
 }
 
-// send tells whether all of p has left. What has not is kept: the OUT edge will tell when.
+// send reports whether all of p has left. It keeps the rest until the next OUT edge.
 func (s *rawServer) send(c *rawConn, p []byte) bool {
 	if len(p) == 0 {
 		return true

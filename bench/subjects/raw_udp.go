@@ -60,7 +60,7 @@ func serveUDPRawBatch(size int, ready func(addr string) error) error {
 				return os.NewSyscallError("sendmmsg", errno)
 			}
 			if n < UDPBatch {
-				return nil // there was no more
+				return nil // the socket is drained
 			}
 		}
 	})

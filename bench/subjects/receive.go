@@ -10,23 +10,25 @@ import (
 )
 
 const (
-	WithTimeout = "-timeout" // a subject's name with this: the same, with a timeout set
+	WithTimeout = "-timeout" // suffix of a subject's name: the same subject with a timeout
 
 	LongTimeout = 30 * time.Second // never reached
-	Filled      = 64 << 10         // bytes that are in the socket before they are timed
+	Filled      = 64 << 10         // bytes that a socket has before the receives are timed
 )
 
+// A ReceiveOrder names the subjects to compare.
 type ReceiveOrder struct {
 	Names  []string // of subjects, some of them with a timeout
 	Size   int
 	Window time.Duration // for each of them
 }
 
-type ReceiveResult struct{ Nanoseconds []float64 } // as the names
+// A ReceiveResult has the median nanoseconds of a receive, in the order of the names.
+type ReceiveResult struct{ Nanoseconds []float64 }
 
-// measureReceives is the role of a process that receives what is there. It goes from one name
-// to the next after every socketful, some ten thousandths of a second: a difference of three
-// in a hundred would drown in the drift between longer turns, let alone between processes.
+// measureReceives is a role: the process receives what its sockets have already. It changes the
+// subject after each full socket, about 0.1 ms. With longer turns, or with a process for each
+// subject, the drift of the machine would hide a difference of 3 %.
 func measureReceives(order ReceiveOrder, answer child.Answer) error {
 	inlets := make([]*Inlet, len(order.Names))
 	for i, name := range order.Names {
@@ -69,7 +71,7 @@ func openInlet(name string) (*Inlet, error) {
 	return s.NewInlet(timeout)
 }
 
-// empty fills the socket with data and tells how long it took to receive all of it.
+// empty fills the socket with data, and returns how long it took to receive all of it.
 func (in *Inlet) empty(data, buf []byte) (time.Duration, error) {
 	if err := in.fill(data); err != nil {
 		return 0, err

@@ -8,10 +8,6 @@ import (
 	"github.com/seed-2334f180/weir/bench/machine"
 )
 
-// A ServeFunc listens on a free port of 127.0.0.1, tells ready its address, and serves until
-// the process ends. Messages are of size bytes.
-type ServeFunc func(size int, ready func(addr string) error) error
-
 // An Order tells a child which subject's server to be.
 type Order struct {
 	Subject string
@@ -19,17 +15,10 @@ type Order struct {
 	Steps   int // of Compute for each message (ordinary-server)
 }
 
-// A Task is what an ordinary server has to do. It reads messages that arrive in one piece, so a
-// size of more than a few hundred bytes makes no sense.
-type Task struct {
-	Size  int // of a message, in bytes
-	Steps int // of Compute for each message
-}
-
 // Listening is a server's answer: the address that it listens on.
 type Listening struct{ Addr string }
 
-// serving makes a role of an ability of the subjects.
+// serving makes the role of a server. ability selects that server of a subject.
 func serving(what string, ability func(Subject) ServeFunc) child.Role {
 	return child.Ordered(func(order Order, answer child.Answer) error {
 		s, err := Find(order.Subject)
@@ -47,7 +36,7 @@ func serving(what string, ability func(Subject) ServeFunc) child.Role {
 	})
 }
 
-// serveOrdinary is the role of a child that is an ordinary server.
+// serveOrdinary is a role: the process is an ordinary server.
 func serveOrdinary(order Order, answer child.Answer) error {
 	s, err := Find(order.Subject)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A Subject is one way to write the same program. What it cannot do is nil, and keeps it out
-// of the suites that ask for it.
+// A Subject is one way to write the same program. A field is nil if the subject cannot do that:
+// it then takes no part in the suites that need it.
 type Subject struct {
 	Name  string
 	About string // one line, for -h
@@ -21,8 +21,8 @@ type Subject struct {
 	// ByRequest subjects are measured only when -subjects names them, or says "all".
 	ByRequest bool
 
-	// ServeEcho sends back what it receives on every TCP connection, with TCP_NODELAY set. A
-	// connection that has a buffer makes a message fit.
+	// ServeEcho sends back what it receives on each TCP connection, with TCP_NODELAY set. A buffer
+	// that belongs to a connection holds a whole message.
 	ServeEcho ServeFunc
 
 	// ServePipeline answers the frames (package wire) that it receives on every TCP connection,
@@ -45,28 +45,39 @@ type Subject struct {
 	// NewWaiter makes a receive on a silent socket, with a timeout.
 	NewWaiter func(timeout time.Duration) (*Waiter, error)
 
-	// NewInlet makes a socket to fill and to receive from; timeout 0 means none.
+	// NewInlet makes a socket to fill and to receive from. Timeout 0 is no timeout.
 	NewInlet func(timeout time.Duration) (*Inlet, error)
 }
 
-// A Waiter is a socket to which nobody ever sends.
+// A ServeFunc listens on a free port of 127.0.0.1, tells ready its address, and serves until
+// the process ends. Messages are of size bytes.
+type ServeFunc func(size int, ready func(addr string) error) error
+
+// A Task is what an ordinary server has to do. It reads messages that arrive in one piece, so a
+// size of more than a few hundred bytes makes no sense.
+type Task struct {
+	Size  int // of a message, in bytes
+	Steps int // of Compute for each message
+}
+
+// A Waiter is a socket that never gets input.
 type Waiter struct {
-	wait  func() error // one receive; nil if it ended with a timeout, or errInterrupted
+	wait  func() error // makes one receive; returns nil when that timed out
 	close func()
 }
 
-// errInterrupted is a wait that does not count: a signal ended it. Go's runtime sends itself
-// signals, and the kernel does not restart a receive that has a timeout (signal(7)).
+// errInterrupted says that a signal ended a wait. Such a wait does not count: Go's runtime sends
+// signals to itself, and the kernel does not restart a receive that has a timeout (signal(7)).
 var errInterrupted = errors.New("a signal ended the receive")
 
-// An Inlet is a stream in which the bytes are there before the receive asks for them.
+// An Inlet is a stream that has its input before the receive asks for it.
 type Inlet struct {
 	fill    func(p []byte) error
 	receive func(p []byte) (int, error)
 	close   func()
 }
 
-// errNotTimeout is what a Waiter says when its receive ended, but not with a timeout.
+// errNotTimeout returns the error of a Waiter whose receive ended without a timeout.
 func errNotTimeout(n int, err error) error {
 	return fmt.Errorf("a receive on a silent socket gave %d bytes and %v, not a timeout", n, err)
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// All are all that can be measured, in the order of the tables. A new subject is a file
-// of its own and a line here.
+// All lists the subjects, in the order of the tables. A new subject is a file of its own and a
+// line here.
 var All = []Subject{
 	rawSubject,
 	rawBatchSubject,
@@ -23,6 +23,7 @@ var All = []Subject{
 	kernelSubject,
 }
 
+// Find returns the subject with this name.
 func Find(name string) (Subject, error) {
 	for _, s := range All {
 		if s.Name == name {
@@ -32,6 +33,7 @@ func Find(name string) (Subject, error) {
 	return Subject{}, errors.New("no such subject; there are " + strings.Join(Names(), ", "))
 }
 
+// Names lists the names of all subjects.
 func Names() []string {
 	var names []string
 	for _, s := range All {
@@ -40,7 +42,7 @@ func Names() []string {
 	return names
 }
 
-// Usual are those that are measured unless the user names others.
+// Usual lists the subjects that are measured unless the user names others.
 func Usual() []string {
 	var names []string
 	for _, s := range All {
@@ -51,7 +53,7 @@ func Usual() []string {
 	return names
 }
 
-// Able lists those of the named subjects that can do what a suite asks for.
+// Able lists those of the named subjects that can do what a suite needs, in the order of All.
 func Able(names []string, can func(Subject) bool) []string {
 	var out []string
 	for _, s := range All {

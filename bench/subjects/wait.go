@@ -11,22 +11,25 @@ import (
 	"github.com/seed-2334f180/weir/bench/measure"
 )
 
-// Sleepers wait at the same time, begun a fraction of the timeout apart: more samples in the
-// same time, and still few enough that no two of them compete for a core.
+// Sleepers is how many goroutines wait at the same time. They begin a fraction of the timeout
+// apart. That gives more samples in the same time, and they are few enough not to compete for a
+// core.
 const Sleepers = 4
 
+// A WaitOrder tells a subject to wait, and with what timeout.
 type WaitOrder struct {
 	Subject string
 	Timeout time.Duration
 	Window  time.Duration
 }
 
+// A WaitResult has the lateness of the waits.
 type WaitResult struct {
 	Waits, Early  int
 	Min, P50, P99 time.Duration // of the lateness
 }
 
-// measureWaits is the role of a process that waits for nothing.
+// measureWaits is a role: the process waits for input that never comes.
 func measureWaits(order WaitOrder, answer child.Answer) error {
 	s, err := Find(order.Subject)
 	if err != nil {
@@ -55,8 +58,8 @@ func measureWaits(order WaitOrder, answer child.Answer) error {
 	})
 }
 
-// sleeper waits over and over, and tells how late each wait ended. The first is not counted:
-// it finds cold caches and starts threads.
+// sleeper waits again and again, and returns how late each wait ended. It does not count the
+// first, which finds cold caches and starts threads.
 func sleeper(s Subject, order WaitOrder, delay time.Duration) ([]time.Duration, error) {
 	const least = 3
 	w, err := s.NewWaiter(order.Timeout)

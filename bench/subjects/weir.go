@@ -128,7 +128,7 @@ func newWeirInlet(timeout time.Duration) (*Inlet, error) {
 	}, nil
 }
 
-// weirPair is a unix socket pair, the first of which receives with a timeout.
+// weirPair opens a unix socket pair. The first socket receives with a timeout.
 func weirPair(timeout time.Duration) (a, b *socket.Socket, err error) {
 	if a, b, err = socket.Pair(socket.Unix, socket.Stream, 0); err != nil {
 		return nil, nil, err

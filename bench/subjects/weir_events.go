@@ -8,7 +8,7 @@ import (
 
 var weirEventsSubject = Subject{
 	Name:          "weir-events",
-	About:         "Weir's Server with event callbacks, one loop",
+	About:         "Weir's Server with event callbacks",
 	ServeEcho:     serveEchoWeirEvents,
 	ServePipeline: servePipelineWeirEvents,
 	ServeUDP:      serveUDPWeirEvents,
@@ -34,10 +34,10 @@ func serveOrdinaryWeirEvents(task Task, ready func(addr string) error) error {
 	}})
 }
 
-// servePipelineWeirEvents writes each answer by itself: they leave together when the callback
+// servePipelineWeirEvents makes a Write for each answer. They leave together when the callback
 // returns.
 func servePipelineWeirEvents(_ int, ready func(addr string) error) error {
-	var answer []byte // the loop's: Write copies it
+	var answer []byte // shared by the loop's callbacks: Write copies it
 	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Events: server.Events{
 		Data: func(c *server.Conn) error {
 			for {
@@ -64,7 +64,7 @@ func servePipelineWeirEvents(_ int, ready func(addr string) error) error {
 
 func serveUDPWeirEvents(_ int, ready func(addr string) error) error {
 	return runWeirServer("udp4", ready, &server.Server{Loops: 1, Events: server.Events{
-		Packet: func(l *server.PacketListener, p []byte, from socket.Addr) { l.SendTo(p, from) },
+		Packet: func(l *server.PacketConn, p []byte, from socket.Addr) { l.SendTo(p, from) },
 	}})
 }
 

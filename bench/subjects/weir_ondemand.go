@@ -5,7 +5,6 @@ import (
 
 	"github.com/seed-2334f180/weir/bench/wire"
 	"github.com/seed-2334f180/weir/server"
-	"github.com/seed-2334f180/weir/socket"
 )
 
 var weirOnDemandSubject = Subject{
@@ -16,20 +15,20 @@ var weirOnDemandSubject = Subject{
 }
 
 func serveEchoWeirOnDemand(size int, ready func(addr string) error) error {
-	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Handle: echoOnDemand(Task{Size: size})})
+	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Handler: echoOnDemand(Task{Size: size})})
 }
 
 func serveOrdinaryWeirOnDemand(task Task, ready func(addr string) error) error {
-	return runWeirServer("tcp4", ready, &server.Server{Handle: echoOnDemand(task)})
+	return runWeirServer("tcp4", ready, &server.Server{Handler: echoOnDemand(task)})
 }
 
 // echoOnDemand returns a handler that answers what there is, once, with a buffer from a pool.
-func echoOnDemand(task Task) func(*socket.Socket) error {
+func echoOnDemand(task Task) func(*server.Session) error {
 	buffers := sync.Pool{New: func() any {
 		buf := make([]byte, wire.Buffer(task.Size))
 		return &buf
 	}}
-	return func(s *socket.Socket) error {
+	return func(s *server.Session) error {
 		buf := buffers.Get().(*[]byte)
 		defer buffers.Put(buf)
 		n, err := s.Recv(*buf, 0)

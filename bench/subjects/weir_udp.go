@@ -52,7 +52,7 @@ func serveUDPWeirBatch(size int, ready func(addr string) error) error {
 	}
 }
 
-// datagramWeir is a socket on a free port, of which ready has been told.
+// datagramWeir opens a socket on a free port, and tells ready its address.
 func datagramWeir(ready func(addr string) error) (*socket.Socket, error) {
 	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Dgram, 0)
 	if err != nil {

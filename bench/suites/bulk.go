@@ -34,9 +34,9 @@ func bulkTables(e env) ([]report.Table, error) {
 		}, busyMetrics),
 		Pairs: report.PairsWith(names, peers...),
 		Legend: contestLegend(e, "MiB/s",
-			"MiB/s: what came back, in 2^20 bytes; as much went there. A connection sends the next message when all of the last is back.",
+			"MiB/s: what came back, in 2^20 bytes; the same amount was sent. A connection sends the next message when all of the last has come back.",
 			"CPU µs/MiB: the server's processor time to receive and send so much, user and system. Less is better.",
-			"A connection of net or weir has a buffer of a message's size; so have the shared ones of raw, gnet and nbio. Weir's Server and netpoll have their own sizes.",
+			"A connection of net or weir has a buffer for a whole message, and so has the shared one of raw, gnet and nbio. Weir's Server and netpoll choose their own sizes.",
 		),
 		Review: reviewContest,
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-2334f180/weir/bench/subjects"
 )
 
-// The churn suite: connections that make one request and end. Each is replaced at once.
+// The churn suite: each connection makes one request and ends. A new one replaces it at once.
 var churnSuite = Suite{
 	Name:     "churn",
 	About:    "connect, one request, close: connections per second",
@@ -39,7 +39,7 @@ func churnTables(e env) ([]report.Table, error) {
 		Legend: contestLegend(e, "conn/s",
 			"CPU µs/conn: the server's processor time to accept a connection, answer it and close it, user and system. Less is better.",
 			"p50, p99: from connect to the whole answer.",
-			"The client closes with a reset (SO_LINGER 0), so that no ports wait in TIME_WAIT. The server's half of it is the same for all.",
+			"The client closes with a reset (SO_LINGER 0), so that no ports wait in TIME_WAIT. All servers see the same.",
 		),
 		Review: reviewContest,
 	}

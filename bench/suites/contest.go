@@ -24,7 +24,6 @@ type contest struct {
 	burst        int // messages that a connection sends at once
 	framed       bool
 
-	// Of a contest outside the laboratory:
 	setup
 	steps  int           // of computation for each message
 	rate   float64       // messages per second to send; 0: as fast as answers come
@@ -38,14 +37,16 @@ type setup struct {
 	quota *machine.Quota // of the server; nil: none
 }
 
-// laboratory is the setup of the suites that give the server a core of its own.
+// laboratory is the setup of the suites that give the server a core of its own, and
+// GOMAXPROCS=1.
 func laboratory(e env) setup { return setup{cores: e.cores, procs: 1} }
 
-// patience is how long a generator waits for an answer that is out.
+// patience is the longest wait for an answer.
 const patience = 5 * time.Second
 
-// measure runs one subject's server and a generator against it, both newly started: no
-// subject inherits the heap or the threads of an earlier run.
+// measure starts the server of a subject and a generator, and returns what the generator
+// counted. Both processes are new, so that no subject inherits the heap or the threads of an
+// earlier run.
 func (c contest) measure(ctx context.Context, e env, name string) (load.Result, error) {
 	server, addr, err := subjects.StartServer(ctx,
 		child.Place{Cores: c.cores.Server, Threads: c.procs, Quota: c.quota}, c.server,
@@ -81,7 +82,7 @@ func (c contest) name() string {
 	return name
 }
 
-// trial has every subject take part in the contest.
+// trial makes the trial in which each subject takes part in the contest.
 func (c contest) trial(e env, label string, names []string, figures func(load.Result) measure.Sample) measure.Trial {
 	return measure.Trial{
 		Name:     c.name(),
@@ -96,6 +97,9 @@ func (c contest) trial(e env, label string, names []string, figures func(load.Re
 		}),
 	}
 }
+
+// nsPerCall is the metric of the suites that time calls.
+const nsPerCall = "ns_per_call"
 
 // The metrics of a suite that counts requests.
 const (
@@ -125,28 +129,28 @@ func sampleOf(r load.Result) measure.Sample {
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// busyMetrics tell whether a contest was one.
+// busyMetrics show whether the server was the limit.
 var busyMetrics = []report.Metric{
 	{Name: serverBusy, Heading: "server core busy", Format: report.Percent, Display: report.InTable, Compare: report.Nowhere},
 	{Name: loadBusy, Heading: "", Format: report.Percent, Display: report.InJSON, Compare: report.Nowhere},
 	{Name: disturbance, Heading: "", Format: report.Percent, Display: report.InJSON, Compare: report.Nowhere},
 }
 
-// contestLegend explains what such suites have in common; rate is the figure that the ratios
-// are of.
+// contestLegend explains what the suites of contests have in common. rate is the figure whose
+// ratios are shown.
 func contestLegend(e env, rate string, own ...string) []string {
 	where := "The server has one core to itself (GOMAXPROCS=1), the load generator another."
 	if e.cores.Server == nil {
 		where = "Server and load generator have GOMAXPROCS=1 each, but are not pinned to cores of their own."
 	}
 	return slices.Concat([]string{where}, own, []string{
-		fmt.Sprintf("Weir's loops poll for up to %v before they sleep, while that is of use (loop.Options.BusyPoll); the others sleep at once.", time.Duration(subjects.BusyPoll)),
-		"server core busy: the server's processor time by the clock's. Far below 100 %, it waited for the generator more than it worked.",
+		fmt.Sprintf("Weir's loops poll for up to %v before they sleep, while such polls mostly find something; the others sleep at once.", time.Duration(subjects.BusyPoll)),
+		"server core busy: the server's processor time by the clock's. Far below 100 %, the server waited for the generator more than it worked.",
 		"vs: this row's " + rate + " divided by the peer's in the same round: median (least–greatest). 1.10 is a tenth faster. Figures without brackets are medians.",
 	})
 }
 
-// reviewContest marks the figures that say more about something else than about the server.
+// reviewContest notes the figures that something other than the server decided.
 func reviewContest(outcomes []measure.Outcome) (notes []string, _ error) {
 	const (
 		full      = 0.97 // of a core
@@ -172,7 +176,7 @@ func reviewContest(outcomes []measure.Outcome) (notes []string, _ error) {
 	return notes, nil
 }
 
-// connsBySize are the settings of a suite that goes through numbers of connections and sizes
+// connsBySize lists the contests of a suite that goes through numbers of connections and sizes
 // of messages: one size after the other.
 func connsBySize(e env, c contest) (all []contest) {
 	c.setup = laboratory(e)
@@ -185,7 +189,7 @@ func connsBySize(e env, c contest) (all []contest) {
 	return all
 }
 
-// label tells the trials of a table apart.
+// label names the trial in the first column of a table.
 func (c contest) label(e env) string {
 	if len(e.Sizes) == 1 {
 		return strconv.Itoa(c.conns)

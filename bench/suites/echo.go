@@ -35,8 +35,8 @@ func echoTable(e env) report.Table {
 		Legend: contestLegend(e, "req/s",
 			"req/s: messages that came back, per second. More is better.",
 			"CPU µs/req: the server's processor time for one of them, user and system. Less is better; the steadiest figure on a noisy machine.",
-			"p50, p99: half, and 99 in 100, of the messages came back within this time. It grows with the connections, for they queue.",
-			"With few connections the cores sleep between messages, and much of the time is that of waking them: most of all on a virtual machine.",
+			"p50, p99: half, and 99 in 100, of the messages came back within this time. It grows with the number of connections, because messages queue.",
+			"With few connections the cores sleep between messages, and waking them takes much of the time, most of all on a virtual machine.",
 		),
 		Review: reviewContest,
 	}

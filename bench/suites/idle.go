@@ -12,7 +12,7 @@ import (
 	"github.com/seed-2334f180/weir/bench/subjects"
 )
 
-// The idle suite: what a connection costs that has been used once and is silent since.
+// The idle suite: what a silent connection costs that has been used once.
 var idleSuite = Suite{
 	Name:     "idle",
 	About:    "the server's memory for connections that are silent",
@@ -26,8 +26,8 @@ const (
 	stackPerConn    = "stack_bytes_per_conn"
 )
 
-// idleFirst is how many connections the server has before its memory is looked at first: what
-// it needs once, it has then.
+// idleFirst is how many connections the server has at the first look at its memory. It then has
+// what it needs only once.
 const idleFirst = 64
 
 func idleTables(e env) ([]report.Table, error) {
@@ -43,8 +43,8 @@ func idleTables(e env) ([]report.Table, error) {
 		},
 		Pairs: report.PairsWith(names, "net", "gnet"), // raw has next to nothing
 		Legend: []string{
-			fmt.Sprintf("Each connection has sent a message and received it. resident: how much the process grew from %d connections on, by the connections that came,", idleFirst),
-			"each time after two collections and after all free memory went back to the kernel. The kernel's own memory for sockets is not in it.",
+			fmt.Sprintf("Each connection has sent a message and received it. resident: how much the process grew after its first %d connections, divided by the number of further ones.", idleFirst),
+			"Before each look the process collects garbage twice and returns free memory to the kernel. The kernel's own memory for sockets is not in it.",
 			"Go heap, stacks: what the runtime counts as objects, and as goroutines' stacks. Memory that was never written to is not resident.",
 			"vs: this row's resident bytes divided by the peer's in the same round: median (least–greatest). Below 1 is smaller.",
 		},
@@ -66,7 +66,7 @@ func idleTables(e env) ([]report.Table, error) {
 	return []report.Table{t}, nil
 }
 
-// A footprint is what a server has.
+// A footprint is the memory and the descriptors of a server.
 type footprint struct {
 	resident int64
 	memory   machine.Memory
@@ -112,7 +112,7 @@ func (c contest) measureIdle(ctx context.Context, e env, name string) (measure.S
 	return c.growth(before, after)
 }
 
-// growth is what the connections cost that came between two looks at a server.
+// growth returns what each connection cost between two looks at a server.
 func (c contest) growth(before, after footprint) (measure.Sample, error) {
 	if n := after.files - before.files; n < c.conns {
 		return nil, fmt.Errorf("of %d silent connections the server closed %d", c.conns, c.conns-n)
@@ -125,7 +125,8 @@ func (c contest) growth(before, after footprint) (measure.Sample, error) {
 	}, nil
 }
 
-// connectIdle starts a process that has connections, all of which have had an answer.
+// connectIdle starts a process that keeps connections. Each of them has had an answer when it
+// returns.
 func (c contest) connectIdle(ctx context.Context, e env, addr string, conns int) (*child.Process, error) {
 	load, err := child.Start(ctx, child.Place{Cores: e.cores.Load, Threads: 1}, c.load, load.Order{
 		Addr: addr, Conns: conns, Size: c.size, Burst: c.burst, Patience: patience,

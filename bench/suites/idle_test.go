@@ -13,7 +13,11 @@ import (
 
 // A connection of net has a goroutine, whose stack takes two kilobytes, and a buffer.
 func TestIdleOfEverySubject(t *testing.T) {
-	opts := Options{Suites: []string{"idle"}, Subjects: wrong.Real(), Settings: Settings{Conns: []int{300}, Sizes: []int{4096}}, Reps: 1}
+	conns := 300
+	if machine.FilesAllowed(conns+idleFirst) != nil {
+		conns = 100
+	}
+	opts := Options{Suites: []string{"idle"}, Subjects: wrong.Real(), Settings: Settings{Conns: []int{conns}, Sizes: []int{4096}}, Reps: 1}
 	shown, heaps := runSuite(t, opts, heapPerConn)
 	serving := subjects.Able(wrong.Real(), func(s subjects.Subject) bool { return s.ServeEcho != nil })
 	for _, name := range serving {
@@ -21,9 +25,10 @@ func TestIdleOfEverySubject(t *testing.T) {
 	}
 	require.Len(t, heaps, len(serving))
 
-	got, err := contest{server: "echo-server", load: "idle-load", conns: 300, size: 4096, burst: 1}.measureIdle(benchtest.Context(t), testEnv(), "net")
+	got, err := contest{server: "echo-server", load: "idle-load", conns: conns, size: 4096, burst: 1}.measureIdle(benchtest.Context(t), testEnv(), "net")
 	require.NoError(t, err)
-	require.Greater(t, got[stackPerConn], 2000.0)
+	const piece = 32 << 10 // of memory for stacks: the rest of one may be there already
+	require.Greater(t, got[stackPerConn], 2000.0-piece/float64(conns))
 	require.Greater(t, got[heapPerConn], 4096.0)
 	require.Greater(t, got[residentPerConn], 4096.0)
 	benchtest.NoChildren(t)

@@ -21,7 +21,7 @@ var interpSuite = Suite{
 	tables:   interpTables,
 }
 
-var luaSelectSizes = []int{10, 100, 1000} // beyond that, select(2) of LuaSocket ends
+var luaSelectSizes = []int{10, 100, 1000} // LuaSocket uses select(2), which takes no more
 
 func interpTables(e env) ([]report.Table, error) {
 	names, notes := scripts.For(e.Subjects)
@@ -34,7 +34,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 	t := report.Table{
 		Title:   fmt.Sprintf("interp: socket.select with one socket ready, %s of %v", report.Counted(e.Reps, "round"), e.Dur),
 		RowHead: "sockets",
-		Metrics: []report.Metric{{Name: nsPerFind, Heading: "ns/call", Format: report.Decimals(0), Display: report.InTable, Compare: report.InTable}},
+		Metrics: []report.Metric{{Name: nsPerCall, Heading: "ns/call", Format: report.Decimals(0), Display: report.InTable, Compare: report.InTable}},
 		Pairs:   report.PairsWith(names, scripts.LuaProgram),
 		Legend: append([]string{
 			what,
@@ -42,7 +42,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 			"vs: this row divided by the peer in the same round: median (least–greatest). Below 1 is faster.",
 		}, notes...),
 	}
-	for _, n := range luaSelectSizes {
+	for _, n := range e.fitting("interp", luaSelectSizes) {
 		t.Trials = append(t.Trials, measure.Trial{
 			Name:     fmt.Sprintf("lua-select,n=%d", n),
 			Label:    strconv.Itoa(n),
@@ -52,14 +52,14 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", name, err)
 				}
-				return measure.Sample{nsPerFind: took.Nanoseconds}, nil
+				return measure.Sample{nsPerCall: took.Nanoseconds}, nil
 			}),
 		})
 	}
 	return t
 }
 
-// luaEchoTable is that of the echo suite, with a script for a server.
+// luaEchoTable is the table of the echo suite, with a script as the server.
 func luaEchoTable(e env, names []string, what string, notes []string) report.Table {
 	t := echoTable(e)
 	t.Title = fmt.Sprintf("interp: an echo server on socket.select, messages of %s, %s of %v", eachSize(e.Sizes), report.Counted(e.Reps, "round"), e.Dur)

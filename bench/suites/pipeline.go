@@ -11,7 +11,7 @@ import (
 
 // The pipeline suite: every connection sends a burst of requests with one write, waits for
 // the answers to all of them, and sends the next. The server handles each request on its own
-// (frame.go); a good one sends the answers to a burst with one write.
+// (package wire); a good one sends the answers to a burst with one write.
 var pipelineSuite = Suite{
 	Name:     "pipeline",
 	About:    fmt.Sprintf("%d framed requests at once per connection, over TCP", pipelined),

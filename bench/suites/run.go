@@ -17,7 +17,7 @@ import (
 func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 	var lines io.Writer = io.Discard
 	if opts.JSON != "" {
-		// Opened before the first measurement: a bad path is better known now than in a minute.
+		// The file is opened before the first measurement, so that a bad path fails at once.
 		file, err := os.Create(opts.JSON)
 		if err != nil {
 			return fmt.Errorf("-json: %w", err)
@@ -32,7 +32,7 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 	}
 	e := env{Options: opts, cores: cores, note: note}
 
-	// Nor is a minute spent on tables that nobody will see.
+	// An output that cannot be written fails at once, too.
 	if _, err := fmt.Fprintln(out, report.Machine()); err != nil {
 		return fmt.Errorf("results: %w", err)
 	}
@@ -42,7 +42,8 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 		if err != nil {
 			return err
 		}
-		results, err := s.measure(ctx, e.of(s), errOut)
+		own := s.fill(e)
+		results, err := s.measure(ctx, own, errOut)
 		if errors.Is(err, errNothing) && len(opts.Suites) > 1 {
 			note("suite %s: %v: left out", s.Name, err)
 			continue
@@ -50,7 +51,7 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 		if err != nil {
 			return fmt.Errorf("suite %s: %w", s.Name, err)
 		}
-		failure, err := s.show(results, out, lines)
+		failure, err := s.show(own, results, out, lines)
 		if err != nil {
 			return err
 		}
@@ -61,7 +62,7 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 
 // show writes the tables, and then the summary. The failure is what a table's review found; it
 // does not keep the next suite from running.
-func (s Suite) show(results []report.Result, out, lines io.Writer) (failure, err error) {
+func (s Suite) show(e env, results []report.Result, out, lines io.Writer) (failure, err error) {
 	var text bytes.Buffer
 	for _, r := range results {
 		var notes []string
@@ -76,7 +77,7 @@ func (s Suite) show(results []report.Result, out, lines io.Writer) (failure, err
 		}
 	}
 	if s.criteria != nil {
-		report.Summarize(&text, s.Name, s.criteria, results)
+		report.Summarize(&text, s.Name, s.criteria(e), results)
 	}
 	if _, err := out.Write(text.Bytes()); err != nil {
 		return failure, fmt.Errorf("results: %w", err)
@@ -84,7 +85,7 @@ func (s Suite) show(results []report.Result, out, lines io.Writer) (failure, err
 	return failure, nil
 }
 
-// errNothing is an error of a suite that was asked for by itself. Among several it is left out.
+// errNothing is an error if the user asked for one suite. Among several, that suite is left out.
 var errNothing = errors.New("none of the chosen subjects takes part in it")
 
 func (s Suite) measure(ctx context.Context, e env, errOut *os.File) ([]report.Result, error) {

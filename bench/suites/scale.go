@@ -38,8 +38,8 @@ func scaleTables(e env) ([]report.Table, error) {
 	}
 	for _, n := range conns {
 		t.Metrics = append(t.Metrics,
-			report.Metric{Name: at(cpuPerReq, n), Heading: fmt.Sprintf("at %d", n), Format: report.Decimals(2), Display: report.InTable, Compare: report.InJSON},
-			report.Metric{Name: at(reqPerSec, n), Heading: "", Format: report.Grouped, Display: report.InJSON, Compare: report.InJSON})
+			report.Metric{Name: atConns(cpuPerReq, n), Heading: fmt.Sprintf("at %d", n), Format: report.Decimals(2), Display: report.InTable, Compare: report.InJSON},
+			report.Metric{Name: atConns(reqPerSec, n), Heading: "", Format: report.Grouped, Display: report.InJSON, Compare: report.InJSON})
 	}
 	t.Metrics = append(t.Metrics, report.Metric{Name: growth, Heading: fmt.Sprintf("growth %d → %d", few, many), Format: report.Decimals(2), Display: report.InTable, Compare: report.InTable})
 	for _, size := range e.Sizes {
@@ -55,9 +55,9 @@ func scaleTables(e env) ([]report.Table, error) {
 						return nil, fmt.Errorf("%d connections: %w", n, err)
 					}
 					one := sampleOf(got)
-					s[at(cpuPerReq, n)], s[at(reqPerSec, n)] = one[cpuPerReq], one[reqPerSec]
+					s[atConns(cpuPerReq, n)], s[atConns(reqPerSec, n)] = one[cpuPerReq], one[reqPerSec]
 				}
-				s[growth] = s[at(cpuPerReq, many)] / s[at(cpuPerReq, few)]
+				s[growth] = s[atConns(cpuPerReq, many)] / s[atConns(cpuPerReq, few)]
 				return s, nil
 			}),
 		})
@@ -65,5 +65,5 @@ func scaleTables(e env) ([]report.Table, error) {
 	return []report.Table{t}, nil
 }
 
-// at names a metric at a number of connections.
-func at(metric string, conns int) string { return fmt.Sprintf("%s_at_%d", metric, conns) }
+// atConns names a metric at a number of connections.
+func atConns(metric string, conns int) string { return fmt.Sprintf("%s_at_%d", metric, conns) }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/seed-2334f180/weir/bench/child"
 	"github.com/seed-2334f180/weir/bench/finders"
-	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/measure"
 	"github.com/seed-2334f180/weir/bench/report"
 )
@@ -19,23 +18,22 @@ var selectSuite = Suite{
 	Name:  "select",
 	About: "Select and Selector over many sockets, beside poll, select and epoll on the same descriptors",
 	tables: func(e env) ([]report.Table, error) {
+		sizes := e.fitting("select", findSizes)
 		return []report.Table{
-			findTable(e, finders.One, "one ready, marks certain", "weir: Select, which knows from the loop's events what is ready."),
-			findTable(e, finders.Doubtful, "one ready, all marks doubtful", "Before each call, every socket is made to look as if its state had changed without an event: Select must ask the kernel about all of them."),
-			findTable(e, finders.Woken, "none ready, one becomes so", "The time from the write, made by another thread a while after the call began, to the end of the call."),
+			findTable(e, sizes, finders.One, "one ready, marks certain", "weir: Select, which knows from the loop's events what is ready."),
+			findTable(e, sizes, finders.Doubtful, "one ready, all marks doubtful", "Before each call, every socket is made to look as if its state had changed without an event: Select must ask the kernel about all of them."),
+			findTable(e, sizes, finders.Woken, "none ready, one becomes so", "The time from the write, made by another thread a while after the call began, to the end of the call."),
 		}, nil
 	},
 }
 
-const nsPerFind = "ns_per_call"
-
 var findSizes = []int{10, 100, 1000, 8000}
 
-func findTable(e env, mode, title, legend string) report.Table {
+func findTable(e env, sizes []int, mode, title, legend string) report.Table {
 	t := report.Table{
 		Title:   fmt.Sprintf("select: %s, %s of %v", title, report.Counted(e.Reps, "round"), e.Dur),
 		RowHead: "sockets",
-		Metrics: []report.Metric{{Name: nsPerFind, Heading: "ns/call", Format: report.Decimals(0), Display: report.InTable, Compare: report.InTable}},
+		Metrics: []report.Metric{{Name: nsPerCall, Heading: "ns/call", Format: report.Decimals(0), Display: report.InTable, Compare: report.InTable}},
 		Pairs:   []report.Pair{{Subject: "weir", Peer: "poll", Heading: "vs poll"}, {Subject: "selector", Peer: "poll", Heading: "vs poll"}, {Subject: "selector", Peer: "epoll", Heading: "vs epoll"}},
 		Legend: []string{
 			legend,
@@ -43,11 +41,8 @@ func findTable(e env, mode, title, legend string) report.Table {
 			"vs: this row divided by the peer in the same round: median (least–greatest). Below 1 is faster.",
 		},
 	}
-	for _, n := range findSizes {
+	for _, n := range sizes {
 		names := finders.For(e.Subjects, mode, n)
-		if limit, err := machine.HardFileLimit(); err == nil && limit < uint64(n+machine.SpareFiles) {
-			continue
-		}
 		t.Trials = append(t.Trials, measure.Trial{
 			Name:     fmt.Sprintf("select,%s,n=%d", mode, n),
 			Label:    strconv.Itoa(n),
@@ -64,7 +59,7 @@ func findTable(e env, mode, title, legend string) report.Table {
 				}
 				r := make(measure.Round, len(order))
 				for i, name := range order {
-					r[name] = measure.Sample{nsPerFind: got.Nanoseconds[i]}
+					r[name] = measure.Sample{nsPerCall: got.Nanoseconds[i]}
 				}
 				return r, nil
 			},

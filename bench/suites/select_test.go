@@ -19,7 +19,7 @@ func TestSelectSuiteOfEverySubject(t *testing.T) {
 		o, err := tr.Rounds(benchtest.Context(t), 1, &measure.Progress{})
 		require.NoError(t, err)
 		for _, name := range tr.Subjects {
-			require.Positive(t, o.Rounds[0][name][nsPerFind], name)
+			require.Positive(t, o.Rounds[0][name][nsPerCall], name)
 		}
 		for _, p := range tab.Pairs {
 			for _, tr := range tab.Trials {

@@ -5,9 +5,7 @@ package suites
 
 import (
 	"fmt"
-	"slices"
 
-	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/report"
 )
 
@@ -22,10 +20,10 @@ type Suite struct {
 	least    int // bytes that a message may have
 	most     int // 0: MaxSize
 	tables   func(env) ([]report.Table, error)
-	criteria []report.Criterion // for a summary below the tables; nil: no summary
+	criteria func(env) []report.Criterion // for a summary below the tables; nil: no summary
 }
 
-// SizeAllowed tells whether messages of that size make sense to the suite.
+// SizeAllowed returns an error if the suite cannot use messages of that size, in bytes.
 func (s Suite) SizeAllowed(size int) error {
 	if len(s.Sizes) == 0 {
 		return nil
@@ -40,17 +38,9 @@ func (s Suite) SizeAllowed(size int) error {
 	return nil
 }
 
-// An env is what the suites are given: the user's wishes and the machine's cores.
-type env struct {
-	Options
-	Settings // the user's, and where they are empty the suite's
-	cores    machine.Cores
-	note     func(format string, args ...any) // tells the user what is left out, and why
-}
-
-// of fills in what the user left to the suite. It leaves out, and says so, what this machine
+// fill fills in what the user left to the suite. It leaves out, and says so, what this machine
 // does not allow.
-func (e env) of(s Suite) env {
+func (s Suite) fill(e env) env {
 	own := s.Settings
 	if e.Brief {
 		own = s.Brief.or(s.Settings)
@@ -59,15 +49,9 @@ func (e env) of(s Suite) env {
 	if len(e.Options.Settings.Conns) > 0 {
 		return e // the flag was checked
 	}
-	e.Conns = slices.DeleteFunc(e.Conns, func(n int) bool {
-		err := machine.FilesAllowed(n)
-		if err != nil {
-			e.note("suite %s: %v: left out", s.Name, err)
-		}
-		return err != nil
-	})
+	e.Conns = e.fitting(s.Name, e.Conns)
 	return e
 }
 
-// peers are the subjects that the others are set beside.
+// peers lists the subjects that the others are compared with.
 var peers = []string{"raw", "net", "gnet"}

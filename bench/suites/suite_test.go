@@ -11,7 +11,7 @@ import (
 func TestSuitesFillInWhatIsNotSaid(t *testing.T) {
 	var notes []string
 	e := env{note: func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }}
-	own := e.of(Suite{Settings: Settings{Conns: []int{1, MaxConns}, Sizes: []int{5}}})
+	own := Suite{Settings: Settings{Conns: []int{1, MaxConns}, Sizes: []int{5}}}.fill(e)
 	require.Equal(t, []int{1}, own.Conns)
 	require.Equal(t, []int{5}, own.Sizes)
 	require.Len(t, notes, 1)
@@ -19,7 +19,7 @@ func TestSuitesFillInWhatIsNotSaid(t *testing.T) {
 
 	notes = nil
 	e.Options.Settings = Settings{Conns: []int{7}, Sizes: []int{8}}
-	said := e.of(bulkSuite)
+	said := bulkSuite.fill(e)
 	require.Equal(t, []int{7}, said.Conns)
 	require.Equal(t, []int{8}, said.Sizes)
 	require.Empty(t, notes)
@@ -27,8 +27,8 @@ func TestSuitesFillInWhatIsNotSaid(t *testing.T) {
 
 func TestABriefRunHasFewerSettings(t *testing.T) {
 	s := Suite{Settings: Settings{Procs: []int{1, 2}, Conns: []int{1, 2, 3}}, Brief: Settings{Conns: []int{2}}}
-	brief := env{Options: Options{Brief: true}}.of(s)
+	brief := s.fill(env{Options: Options{Brief: true}})
 	require.Equal(t, Settings{Procs: []int{1, 2}, Conns: []int{2}}, brief.Settings)
-	said := env{Options: Options{Brief: true, Settings: Settings{Conns: []int{9}}}}.of(s)
+	said := s.fill(env{Options: Options{Brief: true, Settings: Settings{Conns: []int{9}}}})
 	require.Equal(t, Settings{Procs: []int{1, 2}, Conns: []int{9}}, said.Settings)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-2334f180/weir/bench/web"
 )
 
-// Roles returns all that a child of this program can be.
+// Roles returns all roles that a child of this program can have.
 func Roles() map[string]child.Role {
 	all := map[string]child.Role{}
 	for _, roles := range []map[string]child.Role{subjects.Roles, load.Roles, finders.Roles, scripts.Roles, together.Roles, web.Roles} {
@@ -23,11 +23,11 @@ func Roles() map[string]child.Role {
 	return all
 }
 
-// Usual are the suites that run, with their brief settings, unless the user names others.
+// Usual lists the suites that run, with their brief settings, unless the user names others.
 var Usual = []string{"echo", "ordinary"}
 
-// All are all there is to run, in the order of the help text. A new suite is a file of its
-// own and a line here.
+// All lists the suites, in the order of the help text. A new suite is a file of its own and a
+// line here.
 var All = []Suite{
 	echoSuite,
 	pipelineSuite,
@@ -46,6 +46,7 @@ var All = []Suite{
 	httpSuite,
 }
 
+// Find returns the suite with this name.
 func Find(name string) (Suite, error) {
 	for _, s := range All {
 		if s.Name == name {
@@ -55,6 +56,7 @@ func Find(name string) (Suite, error) {
 	return Suite{}, errors.New("no such suite; there are " + strings.Join(Names(), ", "))
 }
 
+// Names lists the names of all suites.
 func Names() []string {
 	var names []string
 	for _, s := range All {

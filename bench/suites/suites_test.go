@@ -23,6 +23,7 @@ func testEnv(names ...string) env {
 		Options:  Options{Subjects: names, Dur: 20 * time.Millisecond, Reps: 1},
 		Settings: Settings{Conns: []int{1, 8}, Sizes: []int{128}},
 		cores:    cores,
+		note:     func(string, ...any) {},
 	}
 }
 

@@ -26,8 +26,6 @@ var timeoutsSuite = Suite{
 	},
 }
 
-// Lateness
-
 const (
 	lateP50    = "late_p50_us"
 	lateP99    = "late_p99_us"
@@ -52,7 +50,7 @@ func waitTable(e env) report.Table {
 		Legend: []string{
 			fmt.Sprintf("late: the time the receive took, less its timeout; %d sockets wait at the same time, each in its own goroutine, not pinned.", subjects.Sleepers),
 			"p99 of fewer than 100 waits is the latest of the round. early: waits that ended before their timeout; there must be none.",
-			"kernel: a blocking read on a thread of its own; it is as late as the kernel's tick is coarse. net: SetReadDeadline before each Read.",
+			"kernel: a blocking read on a thread of its own; its timeout is rounded up to the kernel's tick. net: SetReadDeadline before each Read.",
 			"vs: this row's p50 divided by the peer's in the same round: median (least–greatest). Below 1 is less late.",
 		},
 		Review: reviewWaits,
@@ -71,7 +69,7 @@ func waitTable(e env) report.Table {
 	return t
 }
 
-// reviewWaits does not let anybody be early.
+// reviewWaits returns an error if a wait ended before its timeout.
 func reviewWaits(outcomes []measure.Outcome) (_ []string, err error) {
 	for _, o := range outcomes {
 		for _, name := range o.Trial.Subjects {
@@ -93,11 +91,9 @@ func waitSample(r subjects.WaitResult) measure.Sample {
 	}
 }
 
-// Cost
-
 const (
 	nsPerReceive = "ns_per_recv"
-	costIsNoneAt = 1.03 // weir with a timeout, to weir without
+	costIsNoneAt = 1.03 // the most that weir with a timeout may cost, beside weir without
 )
 
 func receiveTable(e env) report.Table {

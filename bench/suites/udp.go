@@ -15,16 +15,16 @@ var udpSuite = Suite{
 	About:    "datagrams there and back, received and sent singly and in batches",
 	Settings: Settings{Sizes: []int{128}},
 	least:    8,    // a datagram is known by its stamp
-	most:     1400, // so many of all bursts fit the smallest of usual receive buffers
+	most:     1400, // all bursts together fit into a receive buffer of the usual size
 	tables:   udpTables,
 }
 
-// udpSettings are clients, each with a socket of its own, and datagrams that each has in
-// flight. Not more than 64 in all: what does not fit the server's receive buffer is lost, and
-// a lost one is an error.
+// udpSettings lists numbers of clients, each with a socket, and of datagrams that each has in
+// flight. There are no more than 64 in all: the server's receive buffer drops what it has no room
+// for, and a lost datagram is an error.
 var udpSettings = []struct{ clients, burst int }{{1, 1}, {4, 1}, {4, 16}}
 
-// batches tells the subjects that are to be set beside raw-batch.
+// batches reports whether a subject is compared with raw-batch.
 func batches(s subjects.Subject) bool { return strings.HasSuffix(s.Name, "-batch") }
 
 func udpTables(e env) ([]report.Table, error) {
@@ -41,7 +41,7 @@ func udpTables(e env) ([]report.Table, error) {
 		}, busyMetrics),
 		Pairs: append(report.PairsWith(names, peers...), report.PairsWith(subjects.Able(names, batches), "raw-batch")...),
 		Legend: contestLegend(e, "req/s",
-			"req/s: datagrams that came back, per second. None may be lost: a queue never has more than a receive buffer holds.",
+			"req/s: datagrams that came back, per second. None may be lost: all that are in flight fit into a receive buffer.",
 			"CPU µs/req: the server's processor time for one of them, user and system. Less is better.",
 			fmt.Sprintf("-batch: recvmmsg and sendmmsg, up to %d at once. The others make two calls for each datagram. The generator has batches in any case.", subjects.UDPBatch),
 		),

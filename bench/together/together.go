@@ -10,10 +10,8 @@ import (
 	"io"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/seed-2334f180/weir/bench/child"
 	"github.com/seed-2334f180/weir/bench/load"
 	"github.com/seed-2334f180/weir/bench/machine"
@@ -32,19 +30,7 @@ type Order struct {
 	Patience       time.Duration // with a client that gets no answer
 }
 
-// The phases of a run. Clients count what they begin and end in the window.
-const (
-	warmUp = iota
-	window
-	over
-)
-
-type process struct {
-	order Order
-	dial  func(addr string) (io.ReadWriteCloser, error)
-	phase atomic.Int32
-}
-
+// run is a role: the process is a server and its clients.
 func run(order Order, answer child.Answer) error {
 	server, err := subjects.Find(order.Server)
 	if err != nil {
@@ -54,34 +40,46 @@ func run(order Order, answer child.Answer) error {
 	if err != nil {
 		return err
 	}
-	if server.ServeOrdinary == nil || clients.Dial == nil {
-		return fmt.Errorf("%s has no ordinary server, or %s cannot dial", order.Server, order.Client)
+	switch {
+	case server.ServeOrdinary == nil:
+		return fmt.Errorf("subject %q has no ordinary server", server.Name)
+	case clients.Dial == nil:
+		return fmt.Errorf("subject %q has no clients", clients.Name)
 	}
 	if err := machine.RaiseFileLimit(); err != nil {
 		return err
 	}
-	addr, failed := make(chan string, 1), make(chan error, 1)
+	startTimers()
+	startGarbage()
+
+	failed, measured := make(chan error, 2), make(chan load.Result, 1)
+	addr := make(chan string, 1)
 	go func() {
 		failed <- server.ServeOrdinary(subjects.Task{Size: order.Size}, func(at string) error { addr <- at; return nil })
 	}()
-	startTimers()
-	startGarbage()
+	go func() {
+		result, err := measure(order, clients.Dial, <-addr)
+		if err != nil {
+			failed <- err
+			return
+		}
+		measured <- result
+	}()
+	most := order.WarmUp + order.Window + 4*order.Patience
 	select {
 	case err := <-failed:
 		return err
-	case at := <-addr:
-		p := &process{order: order, dial: clients.Dial}
-		result, err := p.measure(at)
-		if err != nil {
-			return err
-		}
+	case result := <-measured:
 		return answer(result)
+	case <-time.After(most):
+		return fmt.Errorf("there is no result after %v: a client waits for an answer", most)
 	}
 }
 
 // measure opens the connections, warms up, and measures a window.
-func (p *process) measure(addr string) (load.Result, error) {
-	clients := make([]*client, p.order.Conns)
+func measure(order Order, dial func(addr string) (io.ReadWriteCloser, error), addr string) (load.Result, error) {
+	session := load.NewSession()
+	clients := make([]*client, order.Conns)
 	defer func() {
 		for _, c := range clients {
 			if c != nil {
@@ -90,40 +88,31 @@ func (p *process) measure(addr string) (load.Result, error) {
 		}
 	}()
 	for i := range clients {
-		conn, err := p.dial(addr)
+		conn, err := dial(addr)
 		if err != nil {
 			return load.Result{}, fmt.Errorf("connection %d of %d: %w", i+1, len(clients), err)
 		}
-		clients[i] = newClient(p, conn, i)
-		if err := clients[i].exchange(); err != nil { // opened one by one: no backlog overflows
+		clients[i] = newClient(conn, i, order.Size, session.Add())
+		if err := clients[i].exchange(); err != nil { // one by one, so that no backlog overflows
 			return load.Result{}, err
 		}
 	}
 	failures := make([]error, len(clients))
 	var running sync.WaitGroup
 	for i, c := range clients {
-		running.Go(func() { failures[i] = c.run() })
+		running.Go(func() { failures[i] = c.Run(c.exchange) })
 	}
-	epoch := time.Now()
-	time.Sleep(p.order.WarmUp)
-	begin, err := machine.Read(os.Getpid(), epoch)
+	usage, err := session.Measure(os.Getpid(), order.WarmUp, order.Window, order.Patience)
 	if err != nil {
 		return load.Result{}, err
 	}
-	p.phase.Store(window)
-	time.Sleep(p.order.Window)
-	end, err := machine.Read(os.Getpid(), epoch)
-	if err != nil {
-		return load.Result{}, err
-	}
-	p.phase.Store(over)
-	if err := waitFor(&running, p.order.Patience); err != nil {
+	if err := waitFor(&running, order.Patience); err != nil {
 		return load.Result{}, err
 	}
 	if err := errors.Join(failures...); err != nil {
 		return load.Result{}, err
 	}
-	return sum(clients, begin.Until(end))
+	return session.Finish(usage)
 }
 
 func waitFor(running *sync.WaitGroup, patience time.Duration) error {
@@ -137,62 +126,20 @@ func waitFor(running *sync.WaitGroup, patience time.Duration) error {
 	}
 }
 
-func sum(clients []*client, usage machine.Usage) (load.Result, error) {
-	all := newLatencies()
-	for _, c := range clients {
-		all.Merge(c.latencies)
-	}
-	if all.TotalCount() == 0 {
-		return load.Result{}, fmt.Errorf("no message came back within %v", usage.Elapsed)
-	}
-	at := func(percent float64) time.Duration { return time.Duration(all.ValueAtPercentile(percent)) }
-	return load.Result{
-		Requests: all.TotalCount(),
-		Usage:    usage,
-		P50:      at(50), P99: at(99), P999: at(99.9),
-	}, nil
-}
-
-// longest is the greatest latency that a client tells apart from greater ones.
-const longest = 10 * time.Second
-
-// newLatencies makes a histogram that is small enough for each client to have one.
-func newLatencies() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(longest), 2) }
-
 // A client sends a message, waits for all of it to come back, and sends the next.
 type client struct {
-	*process
+	*load.Client
 	conn      io.ReadWriteCloser
 	number    int
 	send, got []byte
-	latencies *hdrhistogram.Histogram // nanoseconds, of the window
 }
 
-func newClient(p *process, conn io.ReadWriteCloser, number int) *client {
-	c := &client{process: p, conn: conn, number: number, send: make([]byte, p.order.Size), got: make([]byte, p.order.Size), latencies: newLatencies()}
+func newClient(conn io.ReadWriteCloser, number, size int, counter *load.Client) *client {
+	c := &client{Client: counter, conn: conn, number: number, send: make([]byte, size), got: make([]byte, size)}
 	for i := range c.send {
 		c.send[i] = byte(i*7 + number)
 	}
 	return c
-}
-
-func (c *client) run() error {
-	for {
-		phase := c.phase.Load()
-		if phase == over {
-			return nil
-		}
-		start := time.Now()
-		if err := c.exchange(); err != nil {
-			return err
-		}
-		if phase != window || c.phase.Load() != window {
-			continue
-		}
-		if err := c.latencies.RecordValue(int64(min(time.Since(start), longest))); err != nil {
-			return err
-		}
-	}
 }
 
 func (c *client) exchange() error {

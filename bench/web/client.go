@@ -9,10 +9,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/seed-2334f180/weir/bench/child"
 	"github.com/seed-2334f180/weir/bench/load"
 	"github.com/seed-2334f180/weir/bench/machine"
@@ -31,16 +29,6 @@ type Visit struct {
 	Patience  time.Duration // with an answer that is still out
 }
 
-// The phases of a visit. What begins and ends in the window counts.
-const (
-	warmUp = iota
-	window
-	over
-)
-
-// longest is the greatest latency that a client tells apart from greater ones.
-const longest = 10 * time.Second
-
 // ask is the role of the built-in client: a goroutine for each connection, on Go's net.
 func ask(visit Visit, answer child.Answer) error {
 	if err := machine.RaiseFileLimit(); err != nil {
@@ -58,7 +46,6 @@ type visitor struct {
 	Visit
 	request []byte
 	last    time.Time // no connection lives longer
-	phase   atomic.Int32
 }
 
 func (v Visit) request() []byte {
@@ -70,88 +57,66 @@ func (v Visit) request() []byte {
 }
 
 func (v *visitor) run() (load.Result, error) {
-	var running sync.WaitGroup
-	failures := make([]error, v.Conns)
-	latencies := make([]*hdrhistogram.Histogram, v.Conns)
-	answered := make(chan struct{}, v.Conns) // each connection's first
-	for i := range v.Conns {
-		latencies[i] = newLatencies()
+	session := load.NewSession()
+	clients := make([]*client, v.Conns)
+	for i := range clients {
+		clients[i] = &client{Client: session.Add(), visitor: v}
+	}
+	failures := make([]error, len(clients))
+	var opened, running sync.WaitGroup
+	opened.Add(len(clients))
+	for i, c := range clients {
 		running.Go(func() {
-			if failures[i] = v.visit(latencies[i], answered); failures[i] != nil {
-				answered <- struct{}{}
+			defer c.close()
+			err := c.exchange()
+			opened.Done()
+			if err == nil {
+				err = c.Run(c.exchange)
 			}
+			failures[i] = err
 		})
 	}
-	for range v.Conns {
-		<-answered
-	}
-	epoch := time.Now()
-	time.Sleep(v.WarmUp)
-	begin, err := machine.Read(v.ServerPID, epoch)
+	opened.Wait()
+	usage, err := session.Measure(v.ServerPID, v.WarmUp, v.Window, v.Patience)
 	if err != nil {
 		return load.Result{}, err
 	}
-	v.phase.Store(window)
-	time.Sleep(v.Window)
-	end, err := machine.Read(v.ServerPID, epoch)
-	if err != nil {
-		return load.Result{}, err
-	}
-	v.phase.Store(over)
 	running.Wait() // no connection outlives v.last
 	if err := errors.Join(failures...); err != nil {
 		return load.Result{}, err
 	}
-	all := newLatencies()
-	for _, l := range latencies {
-		all.Merge(l)
-	}
-	if all.TotalCount() == 0 {
-		return load.Result{}, fmt.Errorf("no answer came within %v", v.Window)
-	}
-	at := func(percent float64) time.Duration { return time.Duration(all.ValueAtPercentile(percent)) }
-	return load.Result{Requests: all.TotalCount(), Usage: begin.Until(end), P50: at(50), P99: at(99), P999: at(99.9)}, nil
+	return session.Finish(usage)
 }
 
-func newLatencies() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(longest), 2) }
+// A client asks again and again, on one connection or on one after the other.
+type client struct {
+	*load.Client
+	*visitor
+	conn   net.Conn // nil: none is open
+	reader *bufio.Reader
+}
 
-// visit asks again and again, on one connection or on one after the other.
-func (v *visitor) visit(latencies *hdrhistogram.Histogram, answered chan<- struct{}) error {
-	var conn net.Conn
-	var reader *bufio.Reader
-	defer func() {
-		if conn != nil {
-			conn.Close()
-		}
-	}()
-	for first := true; ; first = false {
-		phase := v.phase.Load()
-		if phase == over {
-			return nil
-		}
-		start := time.Now()
-		if conn == nil {
-			var err error
-			if conn, err = v.dial(); err != nil {
-				return err
-			}
-			reader = bufio.NewReaderSize(conn, 16<<10)
-		}
-		if err := v.exchange(conn, reader); err != nil {
+func (c *client) exchange() error {
+	if c.conn == nil {
+		conn, err := c.dial()
+		if err != nil {
 			return err
 		}
-		if !v.KeepAlive {
-			conn.Close()
-			conn = nil
-		}
-		if first {
-			answered <- struct{}{}
-		}
-		if phase == window && v.phase.Load() == window {
-			if err := latencies.RecordValue(int64(min(time.Since(start), longest))); err != nil {
-				return err
-			}
-		}
+		c.conn, c.reader = conn, bufio.NewReaderSize(conn, 16<<10)
+	}
+	if err := c.ask(); err != nil {
+		return err
+	}
+	if !c.KeepAlive {
+		c.close()
+	}
+	return nil
+}
+
+func (c *client) close() {
+	if c.conn != nil {
+		c.conn.Close() //nolint:errcheck // all was received
+		c.conn = nil
 	}
 }
 
@@ -170,11 +135,11 @@ func (v *visitor) dial() (net.Conn, error) {
 	return conn, nil
 }
 
-func (v *visitor) exchange(conn net.Conn, reader *bufio.Reader) error {
-	if _, err := conn.Write(v.request); err != nil {
+func (c *client) ask() error {
+	if _, err := c.conn.Write(c.request); err != nil {
 		return err
 	}
-	response, err := http.ReadResponse(reader, nil)
+	response, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
 		return err
 	}
@@ -184,8 +149,8 @@ func (v *visitor) exchange(conn net.Conn, reader *bufio.Reader) error {
 		return err
 	case response.StatusCode != http.StatusOK:
 		return fmt.Errorf("the server said %s", response.Status)
-	case n != int64(v.Size):
-		return fmt.Errorf("an answer had %d bytes, not %d", n, v.Size)
+	case n != int64(c.Size):
+		return fmt.Errorf("an answer had %d bytes, not %d", n, c.Size)
 	}
 	return response.Body.Close()
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package wire
 
 import (
@@ -7,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Datagrams are memory for several, to receive and to send with one system call.
+// Datagrams is memory for several datagrams that one system call receives or sends.
 type Datagrams struct {
 	headers []mmsghdr
 	names   []unix.RawSockaddrInet4
@@ -16,14 +18,15 @@ type Datagrams struct {
 	each    int // bytes of memory for one
 }
 
-// An mmsghdr is the kernel's: see recvmmsg(2).
+// An mmsghdr is the kernel's struct mmsghdr: see recvmmsg(2).
 type mmsghdr struct {
 	header unix.Msghdr
 	n      uint32
 	_      [4]byte
 }
 
-// NewDatagrams makes room for n of up to size bytes, with the peer's address if named.
+// NewDatagrams makes room for n datagrams of up to size bytes, and with named also for the
+// addresses of the peers.
 func NewDatagrams(n, size int, named bool) *Datagrams {
 	d := &Datagrams{
 		headers: make([]mmsghdr, n),
@@ -45,7 +48,8 @@ func NewDatagrams(n, size int, named bool) *Datagrams {
 	return d
 }
 
-// Receive takes what is there: recvmmsg(2) on a non-blocking socket.
+// Receive takes what is there: recvmmsg(2) on a non-blocking socket. It returns the number of
+// datagrams.
 func (d *Datagrams) Receive(fd int) (int, unix.Errno) {
 	for i := range d.parts {
 		d.parts[i].SetLen(d.each)
@@ -55,24 +59,24 @@ func (d *Datagrams) Receive(fd int) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// Bytes are those that were received as the ith.
+// Bytes returns the ith received datagram.
 func (d *Datagrams) Bytes(i int) []byte { return d.memory[i*d.each:][:d.headers[i].n] }
 
-// Echo makes the first n received ones to send.
+// Echo makes the first n received datagrams the ones to send.
 func (d *Datagrams) Echo(n int) {
 	for i := range n {
 		d.parts[i].SetLen(int(d.headers[i].n))
 	}
 }
 
-// Put copies p into the ith, to send.
+// Put makes a copy of p the ith datagram to send.
 func (d *Datagrams) Put(i int, p []byte) {
 	copy(d.memory[i*d.each:], p)
 	d.parts[i].SetLen(len(p))
 }
 
-// Send sends the first n. A socket that cannot take them all at once is an error: so few
-// always fit.
+// Send sends the first n datagrams. A socket that has no room for all of them is an error: there
+// is always room for so few.
 func (d *Datagrams) Send(fd, n int) unix.Errno {
 	for done := 0; done < n; {
 		sent, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd),

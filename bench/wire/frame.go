@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package wire has what the servers and the load generators share: the frames of the pipeline
 // suite, batches of datagrams, and system calls without Go's scheduler.
 package wire
@@ -9,12 +11,12 @@ import (
 	"io"
 )
 
-// The pipeline suite's protocol: a frame has a header, the length of the whole frame in 4
-// bytes (big-endian) and its kind in one. The answer to a request is the same frame, of the
-// other kind: a server must look at each one, and cannot just send back what it reads.
+// The protocol of the pipeline suite. A frame begins with a header: the length of the whole frame
+// in 4 bytes (big-endian), and its kind in one byte. The answer to a request is the same frame
+// with the other kind, so a server must look at each frame and cannot just send back what it reads.
 const (
 	HeaderSize  = 5
-	KindAt      = 4 // where the kind is
+	KindAt      = 4 // offset of the kind
 	kindRequest = 'Q'
 	KindAnswer  = 'A'
 	MaxFrame    = 16 << 20
@@ -26,7 +28,7 @@ func PutHeader(p []byte) {
 	p[KindAt] = kindRequest
 }
 
-// Length reads the header of a request.
+// Length reads the header of a request and returns the length of the whole frame.
 func Length(header []byte) (int, error) {
 	n := binary.BigEndian.Uint32(header)
 	if n < HeaderSize || n > MaxFrame {
@@ -46,8 +48,8 @@ func AppendAnswer(out, frame []byte) []byte {
 	return out
 }
 
-// AnswerAll handles, one after the other, the requests that are whole in p. It appends their
-// answers to out, and tells how many bytes of p they were.
+// AnswerAll answers the whole requests in p, one after the other. It appends the answers to out,
+// and returns how many bytes of p the requests were.
 func AnswerAll(out, p []byte) (answers []byte, used int, err error) {
 	for len(p)-used >= HeaderSize {
 		n, err := Length(p[used:])
@@ -63,10 +65,10 @@ func AnswerAll(out, p []byte) (answers []byte, used int, err error) {
 	return out, used, nil
 }
 
-// An Unframer keeps the part of a frame that came last on a connection.
+// An Unframer keeps the begun frame at the end of what a connection has received.
 type Unframer struct{ partial []byte }
 
-// Answer is answerAll for the next bytes of the connection.
+// Answer does what AnswerAll does, with the next bytes of the connection.
 func (u *Unframer) Answer(out, p []byte) ([]byte, error) {
 	if len(u.partial) > 0 {
 		u.partial = append(u.partial, p...)
@@ -77,8 +79,8 @@ func (u *Unframer) Answer(out, p []byte) ([]byte, error) {
 	return out, err
 }
 
-// AnswerFrames serves a connection with blocking calls, as one would with bufio: answers
-// gather in the writer, and leave before the reader must wait for the peer.
+// AnswerFrames serves a connection with blocking calls through bufio. The answers gather in the
+// writer, and leave before the reader waits for the peer.
 func AnswerFrames(conn io.ReadWriter, size int) error {
 	r := bufio.NewReaderSize(conn, Buffer(size))
 	w := bufio.NewWriterSize(conn, Buffer(size))
@@ -112,6 +114,6 @@ func AnswerFrames(conn io.ReadWriter, size int) error {
 	}
 }
 
-// Buffer is the size of a connection's own buffer: bufio's default, unless the messages
-// are larger.
+// Buffer returns the size of a connection's own buffer, in bytes: bufio's default, or that of a
+// message if it is larger.
 func Buffer(size int) int { return max(size, 4096) }

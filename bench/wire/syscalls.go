@@ -1,3 +1,5 @@
+//go:build linux
+
 package wire
 
 import (
@@ -8,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System calls that Go's scheduler does not learn of. They save its bookkeeping, some tens of
-// nanoseconds each, and are right for a thread that has nothing else to run while it waits:
-// the load generator and the raw subject. A slice must not be empty.
+// These system calls bypass Go's scheduler. That saves some tens of nanoseconds for each, and is
+// right for a thread that has nothing else to run while it waits: that of the load generator and
+// of the raw subject. A slice must not be empty.
 
-// rawRecv and rawSend are recv(2) and send(2) of a socket, which cost less than read(2) and
-// write(2): those look at the file's position first.
+// Recv and Send are recv(2) and send(2). They cost less than read(2) and write(2), which look at
+// the position of the file first.
 
 func Recv(fd int, p []byte) (int, unix.Errno) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)

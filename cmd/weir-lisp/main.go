@@ -1,5 +1,5 @@
-// Weir-lisp is an interpreter for scripts and for trying things out: package
-// interp/lisp as a command.
+// Weir-lisp runs scripts in the Lisp of package interp/lisp, and has a prompt to try
+// things out.
 //
 //	weir-lisp                     # a prompt, with line editing and history
 //	weir-lisp server.lisp 7007    # a script with arguments
@@ -35,6 +35,12 @@ func main() {
 
 // run returns the process's exit status.
 func run(opts options) int {
+	if opts.reference {
+		if err := lisp.WriteReference(os.Stdout); err != nil {
+			return report(err)
+		}
+		return 0
+	}
 	in := lisp.New(lisp.Options{MaxString: opts.maxString})
 	defer in.Close()
 	if err := in.Set("*args*", opts.args); err != nil {
@@ -84,7 +90,7 @@ func evalInput(ctx context.Context, in *lisp.Interp) error {
 	return err
 }
 
-// A signalled evaluation was ended by a signal.
+// A signalled is the error of an evaluation that a signal has ended.
 type signalled struct{ syscall.Signal }
 
 func (s signalled) Error() string { return s.Signal.String() }
@@ -103,14 +109,15 @@ func interruptBySignal(cancel context.CancelCauseFunc) (stop func()) {
 	return func() { signal.Stop(signals) }
 }
 
-// report prints an error, if it is one, and returns the exit status for it: that
-// of the function exit, 128 and the signal's number as shells have it, or 1.
+// report prints an error, with the calls that were in progress, and returns the exit
+// status for it: 1; for the function exit its argument, and nothing is printed; after
+// a signal 128 plus its number, as shells have it.
 func report(err error) int {
 	var exit *lisp.Exit
 	if errors.As(err, &exit) {
 		return exit.Code
 	}
-	fmt.Fprintln(os.Stderr, err)
+	fmt.Fprintln(os.Stderr, describe(err, ""))
 	var s signalled
 	if errors.As(err, &s) {
 		return 128 + int(s.Signal)

@@ -15,6 +15,7 @@ type options struct {
 	history   string // a file; none if it is empty
 	script    string // a file, "-" for standard input, or nothing
 	args      []string
+	reference bool // print the language's reference
 }
 
 // parseOptions reads the command line. Help goes to out; an error names the flag
@@ -28,6 +29,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 		return nil
 	})
 	fs.IntVar(&o.maxString, "t", 4096, "the size in `bytes` of a socket's input buffer, without a 'maxstring")
+	fs.BoolVar(&o.reference, "reference", false, "print the reference of the language, in Markdown")
 	fs.StringVar(&o.history, "history", historyFile(), "keep the prompt's history in this `file`; \"\" for none")
 
 	err := fs.Parse(args)
@@ -46,7 +48,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// historyFile is where the XDG base directory specification has a program's state.
+// historyFile returns where the XDG base directory specification has a program's state.
 func historyFile() string {
 	dir := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(dir) {
@@ -67,10 +69,9 @@ usage: weir-lisp [flags] [FILE [ARGUMENT ...]]
 It evaluates the file, or standard input if that is -. The arguments are the list
 *args*. Without a file and -e there is a prompt on a terminal: the tab key
 completes names, Ctrl-C interrupts an evaluation or drops the input, Ctrl-D leaves.
-What a script's threads still do when it ends is interrupted: it should join those
-that matter. The language is described by
-
-	go doc github.com/seed-2334f180/weir/interp/lisp
+At the prompt, (help) says how to find out more. What a script's threads still do
+when it ends is interrupted: it should join those that matter. -reference prints
+the description of the language.
 
 The exit status is 0, 1 after an error, 2 for wrong flags, or what (exit STATUS)
 says; in a thread that ends the thread alone. SIGINT or SIGTERM interrupts a

@@ -60,6 +60,7 @@ func script(t *testing.T, text string) string {
 func TestPrograms(t *testing.T) {
 	broken := script(t, "#!/usr/bin/env weir-lisp\n(print 1)\n(defun f (x)\n  (car x))\n(f 5)\n")
 	echo := script(t, "(print *args*)")
+	upper := script(t, "(let ((line nil)) (while (setq line (read-line *stdin*)) (write-line *stdout* (upcase line))))")
 	for _, c := range []struct {
 		name           string
 		input          string
@@ -72,16 +73,17 @@ func TestPrograms(t *testing.T) {
 		{"a script's arguments", "", []string{echo, "-e", "b"}, "(\"-e\" \"b\")\n", "", 0},
 		{"no arguments", "", []string{echo}, "nil\n", "", 0},
 		{"an expression, then a script", "", []string{"-e", "1", echo}, "1\nnil\n", "", 0},
-		{"a broken script", "", []string{broken}, "1\n", broken + ":4: car: want a list, got 5\n", 1},
+		{"a broken script", "", []string{broken}, "1\n", broken + ":4: car: want a list, got 5\n  in f, called at " + broken + ":5\n", 1},
 		{"no script", "", []string{"/no/such"}, "", "open /no/such: no such file or directory\n", 1},
 		{"input", "(print 'a)\n(print\n 'b)", nil, "a\nb\n", "", 0},
 		{"input by name", "(print *args*)", []string{"-", "x"}, "(\"x\")\n", "", 0},
 		{"broken input", "\n(foo)", nil, "", "stdin:2: foo has no value\n", 1},
+		{"a script that reads its input", "one\ntwo", []string{upper}, "ONE\nTWO\n", "", 0},
 		{"a status", "(exit 7)", nil, "", "", 7},
 		{"the input buffer", "", []string{"-t", "123", "-e", "(get (make-instance socket 'inet 'dgram 0) 'maxstring)"}, "123\n", "", 0},
 		{"a wrong size", "", []string{"-t", "0"}, "", "weir-lisp: -t 0: want 1 to 268435456\n", 2},
 		{"a wrong flag", "", []string{"-x"}, "", "weir-lisp: flag provided but not defined: -x (-help shows the flags)\n", 2},
-		{"deep recursion", "(defun f (n) (+ 1 (f n)))\n(f 1)", nil, "", "stdin:1: recursion deeper than 20000\n", 1},
+		{"deep recursion", "(defun f (n) (+ 1 (f n)))\n(f 1)", nil, "", "stdin:1: recursion deeper than 20000\n  in f, called at stdin:1, and 99 more such calls\n  ...\n", 1},
 		{"a thread's error", "(catch-error (e) (join (thread (car 5))))", nil, "", "", 0},
 		{"threads end with the script", "(thread (while t))", nil, "", "", 0},
 		{"exit ends the other threads", "(thread (while t)) (thread (select nil nil nil)) (exit 3)", nil, "", "", 3},
@@ -99,7 +101,17 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// A value that nobody gets is an error, as it is of print.
+// The reference is a file of the documentation.
+func TestReference(t *testing.T) {
+	stdout, stderr, status := runProgram(t, "", "-reference")
+	require.Empty(t, stderr)
+	require.Zero(t, status)
+	file, err := os.ReadFile("../../docs/lisp.md")
+	require.NoError(t, err)
+	require.Equal(t, string(file), stdout)
+}
+
+// A value that cannot be written is an error, as it is of print.
 func TestFullOutput(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
@@ -119,7 +131,7 @@ func TestHelp(t *testing.T) {
 		stdout, stderr, status := runProgram(t, "", flag)
 		require.Empty(t, stderr)
 		require.Zero(t, status)
-		for _, words := range []string{"usage: weir-lisp [flags] [FILE [ARGUMENT ...]]", "-e expression", "-t bytes", "-history file", "Ctrl-C"} {
+		for _, words := range []string{"usage: weir-lisp [flags] [FILE [ARGUMENT ...]]", "-e expression", "-t bytes", "-history file", "-reference", "Ctrl-C"} {
 			require.Contains(t, stdout, words)
 		}
 	}

@@ -21,6 +21,8 @@ const (
 	promptMore = "  " // within a list or string
 )
 
+const banner = "weir-lisp, a Lisp with sockets and select. (help) says more; Ctrl-D leaves."
+
 // repl reads, evaluates and prints until the end of the input. It returns the
 // exit status.
 func repl(in *lisp.Interp, history string) int {
@@ -37,7 +39,7 @@ func repl(in *lisp.Interp, history string) int {
 	}
 	if editing.Lflag&unix.ICANON == 0 {
 		// Ctrl-C is the editor's from when the prompt is seen: the editor itself
-		// sees to that a little later, and what is pressed before would be lost.
+		// takes it a little later, and what is pressed before would be lost.
 		editing.Lflag &^= unix.ISIG
 	}
 	editor.SetCtrlCAborts(true)
@@ -56,6 +58,7 @@ func repl(in *lisp.Interp, history string) int {
 		os.Exit(1)
 	}()
 
+	fmt.Println(banner)
 	for {
 		setTerminal(editing)
 		text, err := readForms(editor)
@@ -69,15 +72,13 @@ func repl(in *lisp.Interp, history string) int {
 		case err != nil:
 			return report(err)
 		}
-		v, err := evalInterruptibly(in, interrupts, text)
+		err = evalInterruptibly(in, interrupts, text)
 		var exit *lisp.Exit
-		switch {
-		case errors.As(err, &exit):
+		if errors.As(err, &exit) {
 			return exit.Code
-		case err != nil:
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, describe(err, text))
-		case strings.TrimSpace(text) != "":
-			fmt.Println(lisp.Print(v))
 		}
 	}
 }
@@ -91,6 +92,12 @@ func readForms(editor *liner.State) (string, error) {
 	text := ""
 	for ask := prompt; ; ask = promptMore {
 		line, err := editor.Prompt(ask)
+		if errors.Is(err, io.EOF) && text != "" {
+			// The end of the input within a list: it is evaluated as it is, which
+			// says what lacks.
+			fmt.Println()
+			return text, nil
+		}
 		if err != nil {
 			return "", err
 		}
@@ -104,8 +111,9 @@ func readForms(editor *liner.State) (string, error) {
 	}
 }
 
-// evalInterruptibly ends the evaluation on Ctrl-C.
-func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string) (lisp.Value, error) {
+// evalInterruptibly evaluates the forms of a text and prints the value of each.
+// Ctrl-C ends that.
+func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string) error {
 	select {
 	case <-interrupts: // one from before
 	default:
@@ -122,16 +130,26 @@ func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string
 	// It must have ended, or it could take the interrupt of the next evaluation.
 	defer watching.Wait()
 	defer cancel()
-	return in.Eval(ctx, text)
+	return in.EvalEach(ctx, "", text, func(v lisp.Value) error {
+		_, err := fmt.Println(lisp.Print(v))
+		return err
+	})
 }
 
-// describe leaves the number of the line out where there is but one.
+// describe returns an error with the calls that were in progress. It leaves the number
+// of the line out where there is but one.
 func describe(err error, text string) string {
 	var e *lisp.Error
-	if errors.As(err, &e) && e.File == "" && !strings.Contains(text, "\n") {
-		return e.Msg
+	if !errors.As(err, &e) {
+		return err.Error()
 	}
-	return err.Error()
+	lines := e.Backtrace()
+	if e.File == "" && text != "" && !strings.Contains(text, "\n") {
+		shown := *e
+		shown.Line = 0
+		lines = strings.ReplaceAll(shown.Backtrace(), ", called at line 1", "")
+	}
+	return lines
 }
 
 // complete completes the name before the cursor.

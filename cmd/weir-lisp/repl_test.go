@@ -151,6 +151,25 @@ func TestPrompt(t *testing.T) {
 	require.Zero(t, s.ended())
 }
 
+// A line has the values of all its forms. One that ends within a list at Ctrl-D
+// is an error, and the prompt goes on. An error in a function says who called it.
+func TestPromptValues(t *testing.T) {
+	s := open(t)
+	s.await("(help) says more")
+	s.await(prompt)
+	s.says("1 (+ 1 1) \"x\"", "1\r\n2\r\n\"x\"\r\n")
+	s.says("(+ 20 22) (car 5)", "42\r\ncar: want a list, got 5\r\n")
+	s.send("(list 1\r")
+	s.await("\r\n" + promptMore)
+	s.send(ctrlD)
+	s.await("\r\nline 1: a list has no end\r\n")
+	s.await(prompt)
+	s.says("(progn (defun f (x) (car x)) (defun g (x) (list (f x))))", "g\r\n")
+	s.says("(g 6)", "\r\ncar: want a list, got 6\r\n  in f\r\n  in g\r\n")
+	s.send(ctrlD)
+	require.Zero(t, s.ended())
+}
+
 func TestPromptExit(t *testing.T) {
 	s := open(t)
 	s.await(prompt)
@@ -188,7 +207,7 @@ func TestCtrlC(t *testing.T) {
 	require.Zero(t, s.ended())
 }
 
-// fullBacklog is the path of a unix socket to which a connect waits.
+// fullBacklog returns the path of a unix socket to which a connect waits.
 func fullBacklog(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "full")
 	to := &unix.SockaddrUnix{Name: path}

@@ -10,11 +10,11 @@
 // The environment variable GOGC sets how much garbage there may be, in percent of
 // the memory in use, before the collector runs: 400 if it is not set.
 //
-// The exit code is 0, or 1 after an error in the script, which is told on the
-// standard error with a traceback, or 2 for a wrong command line, or 130 when
-// SIGINT has ended the script: at once, whatever it is blocked in. It can catch
-// that as any error, for as long as it does nothing else; a second SIGINT ends
-// the process. os.exit gives any other code.
+// The exit code is 0; 1 after an error in the script, which is printed on the
+// standard error with a traceback; 2 for a wrong command line; 130 when SIGINT has
+// ended the script; or what the script gives to os.exit. SIGINT ends whatever the
+// script is blocked in. The script can catch that as it catches any error. A second
+// SIGINT ends the process.
 package main
 
 import (
@@ -33,7 +33,7 @@ import (
 const (
 	exitFailed      = 1
 	exitUsage       = 2
-	exitInterrupted = 130 // the shell's own for SIGINT: 128 + 2
+	exitInterrupted = 130 // as the shell has it for SIGINT: 128 + 2
 )
 
 const usage = `usage: weir-lua [-e CODE]... [FILE [ARGS...]]
@@ -44,11 +44,11 @@ along LUA_PATH.
 
   -e CODE     run CODE, before FILE if there is one
   FILE        run a script; "-" is the standard input
-  ARGS...     what the script finds in the table arg
+  ARGS...     the script's arguments, in the table arg
   -h, --help  show this
 
 Exit codes: 0, 1 after an error in the script, 2 for a wrong command line,
-130 after SIGINT, or what the script gives os.exit.
+130 after SIGINT, or what the script gives to os.exit.
 `
 
 func main() { os.Exit(run(os.Args)) }
@@ -96,7 +96,7 @@ func run(argv []string) int {
 	return code
 }
 
-// An order is what the command line asks for.
+// An order is a parsed command line.
 type order struct {
 	code []string // of -e
 	file string   // "" for none
@@ -134,9 +134,9 @@ func parse(argv []string) (o order, err error) {
 	return o, nil
 }
 
-// The limits of a script: how deep its calls may go, in the main chunk and in
-// a coroutine, and how many values a stack may hold. A stack's values take
-// memory as they are needed, but its depth takes a byte a call at once.
+// The limits of a script: the depth of its calls, in the main chunk and in a
+// coroutine, and the number of values on a stack. A stack takes memory for its values
+// when it needs it, but a byte for each call of its depth at once.
 const (
 	callDepth      = 1 << 15
 	coroutineDepth = 1 << 12
@@ -145,7 +145,7 @@ const (
 	valuesStep     = 1024
 )
 
-// execute runs what was ordered in one state.
+// execute runs an order in one Lua state.
 func (o order) execute(ctx context.Context, program string) error {
 	L := lua.NewState(lua.Options{
 		CallStackSize:       callDepth,
@@ -168,8 +168,9 @@ func (o order) execute(ctx context.Context, program string) error {
 	return nil
 }
 
-// checkExit has os.exit look at its argument first. gopher-lua's closes the
-// state before that, and the error about a wrong one has nowhere to go then.
+// checkExit replaces os.exit by a function that checks its argument first.
+// gopher-lua's os.exit closes the state before it does, and then cannot raise the
+// error.
 func checkExit(L *lua.LState) {
 	library := L.GetGlobal("os").(*lua.LTable)
 	exit := library.RawGetString("exit")
@@ -217,8 +218,8 @@ func call(L *lua.LState, chunk *lua.LFunction, args ...lua.LValue) error {
 	return L.CallByParam(lua.P{Fn: chunk, Protect: true}, args...)
 }
 
-// setArg makes the table arg: the script at 0, its arguments behind it, the
-// program before it.
+// setArg makes the table arg: the script at 0, its arguments from 1, the program at
+// -1.
 func (o order) setArg(L *lua.LState, program string) {
 	arg := L.NewTable()
 	if o.file != "" {
@@ -238,8 +239,8 @@ type failure struct{ text, trace string }
 
 func (f *failure) Error() string { return f.text }
 
-// describe puts an error into words while the state is there: the script may
-// have given its error object a __tostring.
+// describe returns the text of an error. It needs the open state, because the
+// script may have given its error object a __tostring.
 func describe(L *lua.LState, err error) error {
 	var raised *lua.ApiError
 	if !errors.As(err, &raised) {

@@ -17,8 +17,9 @@ import (
 
 const patience = 20 * time.Second
 
-// asProgram makes the test binary be the program. A binary built apart would
-// not be known to go test, which then takes old results for new code.
+// asProgram is the environment variable that makes the test binary run the program.
+// If the program were a binary of its own, go test would not know that the test
+// depends on it, and would take old results for new code.
 const asProgram = "WEIR_LUA_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Setenv("GORACE", "atexit_sleep_ms=10") // not a second at the end of each program
+	os.Setenv("GORACE", "atexit_sleep_ms=10") // else each program waits a second at its end
 	os.Exit(m.Run())
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Hundreds of people of whom one does not read. All others see every line, in
-// one order, at once. The one sees the beginning of it, and how much is missing.
+// There are hundreds of members, and one does not read. All others see every line at once, in
+// one order. When the one reads, it sees the first lines, and how many are missing.
 func TestCrowd(t *testing.T) {
 	const people, talkers, each = 200, 20, 60
 	p := start(t, "-queue", fmt.Sprint(leastQueue))
@@ -30,7 +30,7 @@ func TestCrowd(t *testing.T) {
 	var mu sync.Mutex // guards the next three
 	var slowest time.Duration
 	begun := make([]time.Time, talkers)
-	heard := make([]int, talkers) // how often somebody has seen a line of this talker
+	heard := make([]int, talkers) // how often a member has seen a line of this talker
 	say := func(talker, n int) {
 		mu.Lock()
 		begun[talker] = time.Now()
@@ -50,7 +50,7 @@ func TestCrowd(t *testing.T) {
 					return
 				}
 				if line[0] != '<' {
-					continue // somebody has joined
+					continue // a member has joined
 				}
 				seen[i] = append(seen[i], line[:strings.Index(line, " w")])
 				nick, _, _ := strings.Cut(line, " ")
@@ -62,8 +62,8 @@ func TestCrowd(t *testing.T) {
 				heard[talker]++
 				n := heard[talker]
 				mu.Unlock()
-				// Nobody goes on before all have seen the line: who reads
-				// slowly on a busy machine is not too slow for its queue.
+				// All wait until all have seen the line, so that a slow reader on
+				// a busy machine does not fall behind its queue.
 				if n%people == 0 && n < each*people {
 					say(talker, n/people)
 				}
@@ -86,9 +86,9 @@ func TestCrowd(t *testing.T) {
 		require.Equal(t, fmt.Sprint(spoken[nick]), n)
 		spoken[nick]++
 	}
-	require.Less(t, slowest, 5*time.Second, "one who does not read must not hold up the others")
+	require.Less(t, slowest, 5*time.Second, "a member that does not read must not delay the others")
 
-	// Now the stuck one reads.
+	// Now the member that did not read reads.
 	var got []string
 	for {
 		line := stuck.sees()
@@ -112,8 +112,7 @@ func TestCrowd(t *testing.T) {
 	p.Stop()
 }
 
-// Somebody talks without end, and somebody else never reads: what is queued is
-// bounded.
+// One member talks without end, and another never reads: the queue is bounded.
 func TestFloodIsBounded(t *testing.T) {
 	const flood = 64 << 20
 	p := start(t)

@@ -3,9 +3,9 @@
 //	go run ./examples/chat -address 127.0.0.1:7008
 //	nc 127.0.0.1 7008
 //
-// It is a weir.Server with callbacks on several loops. What somebody says is
-// put down once for every loop, which writes it to its own members: all see the
-// same lines in the same order, and one who does not read holds up nobody.
+// It is a server.Server with callbacks on several loops. A line is stored once for
+// each loop, and the loop writes it to its members. All members see the same lines
+// in the same order. A member that does not read delays no other.
 package main
 
 import (
@@ -34,7 +34,7 @@ func run(opts options) error {
 	s := newServer(opts, group)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGUSR2)
-	// A predecessor's listeners, or systemd's, come before one of our own.
+	// Listeners that a predecessor or systemd has passed are used instead of -address.
 	n, err := s.Inherit()
 	if err == nil && n == 0 {
 		_, err = s.Listen("tcp", opts.address)
@@ -62,8 +62,8 @@ func run(opts options) error {
 	return stop(s, notice)
 }
 
-// handOver has a successor accept the connections from now on. It is the
-// program that is found under the name of this one, which may be a newer one.
+// handOver starts a successor, which accepts connections from now on. The successor
+// is the program at this program's path, which may be a newer one.
 func handOver(s *service) error {
 	path, err := os.Executable()
 	if err != nil {

@@ -13,23 +13,23 @@ import (
 	"github.com/seed-2334f180/weir/server"
 )
 
-// A member is somebody who is connected. It belongs to its loop, but for the
-// name, which changes under the room's lock.
+// A member is a connected person. Only its loop uses it, except for the name, which
+// the room's lock guards.
 type member struct {
 	conn  *server.Conn
 	hub   *hub
 	nick  string
-	heard time.Duration // when it last sent something
-	idle  *loop.Timer   // nil if it may be silent for ever
-	long  bool          // the line that arrives is too long
-	left  int           // lines that were left out so far
-	said  bool          // something that it has not been sent itself yet
-	why   string        // it leaves
+	heard time.Duration // when it last sent something, on the loop's clock
+	idle  *loop.Timer   // nil if silence has no limit
+	long  bool          // the line that is arriving is too long
+	left  int           // lines that were not sent to it
+	said  bool          // it has said something that was not sent to it yet
+	why   string        // why it leaves
 }
 
-// send writes lines that everybody gets, all of the batch if there is room for
-// it, or as many as there is room for. After the first one that was left out,
-// all are, until the member has been told.
+// send writes a batch of lines to the member, or as many of them as there is room
+// for. After the first line that is left out, all are, until tellLeft has told the
+// member how many.
 func (m *member) send(batch []byte, lines int) {
 	m.said = false
 	if m.left > 0 && m.conn.Queued() <= m.conn.Server().LowWater {
@@ -51,19 +51,20 @@ func (m *member) send(batch []byte, lines int) {
 	m.left = lines
 }
 
-// tellLeft is called when there is room again.
+// tellLeft tells the member how many lines were left out. It is called when there is
+// room again.
 func (m *member) tellLeft() {
 	m.reply("%d lines were left out: you read too slowly", m.left)
 	m.left = 0
 }
 
-// reply tells the member something. When there is no room, or nobody, it is
-// lost.
+// reply writes a line to this member alone. If there is no room, or the member has
+// gone, the line is lost.
 func (m *member) reply(format string, args ...any) {
 	_, _ = m.conn.WriteString("* " + fmt.Sprintf(format, args...) + "\n")
 }
 
-// take deals with the lines that have arrived, of at most so many bytes.
+// take handles the lines that have arrived. A line has at most longest bytes.
 func (m *member) take(longest int) {
 	c := m.conn
 	for {
@@ -97,7 +98,7 @@ func (m *member) take(longest int) {
 	}
 }
 
-// line deals with one line, and says whether to go on with the next.
+// line handles one line, and reports whether to go on with the next.
 func (m *member) line(line []byte) bool {
 	line = bytes.TrimSpace(line)
 	switch {
@@ -111,8 +112,8 @@ func (m *member) line(line []byte) bool {
 	return m.hub.room.say(m, clean(line))
 }
 
-// hear has the member see its own lines before it is closed: it may have come
-// to its end in the same turn of the loop.
+// hear sends the member its own last lines before it is closed. They may have
+// arrived in the same turn of the loop as its end.
 func (m *member) hear() {
 	if m.said {
 		m.hub.deliver()
@@ -143,7 +144,7 @@ func (m *member) command(name, rest string) bool {
 		m.conn.Close()
 		return false
 	case "/help":
-		m.reply("/nick NAME gives you a name, /who tells who is here, /quit [WORDS] leaves")
+		m.reply("/nick NAME gives you a name, /who lists the members, /quit [WORDS] leaves")
 	default:
 		m.reply("there is no command %s; /help tells which there are", clean([]byte(name)))
 	}
@@ -152,7 +153,7 @@ func (m *member) command(name, rest string) bool {
 
 const mostNick = 20 // characters
 
-// checkNick says what is wrong with a name, or "".
+// checkNick returns what is wrong with a name, or "".
 func checkNick(nick string) string {
 	if n := utf8.RuneCountInString(nick); n < 1 || n > mostNick {
 		return fmt.Sprintf("a name has 1 to %d characters: /nick NAME", mostNick)
@@ -165,7 +166,7 @@ func checkNick(nick string) string {
 	return ""
 }
 
-// clean replaces what might confuse a terminal: control characters, and what is
+// clean replaces control characters, which a terminal may obey, and bytes that are
 // not UTF-8.
 func clean(p []byte) []byte {
 	harmless := func(r rune) bool {

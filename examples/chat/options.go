@@ -20,7 +20,7 @@ type options struct {
 	grace   time.Duration
 }
 
-// The bounds of the sizes. What is queued must hold many lines.
+// The bounds of the sizes. The queue must hold many lines.
 const (
 	leastLine, mostLine   = 16, 16 << 10
 	leastQueue, mostQueue = 128 << 10, 64 << 20
@@ -34,19 +34,19 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.StringVar(&o.address, "address", "127.0.0.1:7008",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
 	fs.IntVar(&o.loops, "loops", runtime.GOMAXPROCS(0),
-		"serve on this `number` of event loops; at first it is that of the processors")
+		"serve on this `number` of event loops; without it, one for each processor")
 	fs.IntVar(&o.max, "max", 10000,
 		"let this `number` of members in at once; more wait in the backlog")
 	fs.IntVar(&o.line, "line", 1024,
 		"refuse lines of more than this `number` of bytes")
 	fs.IntVar(&o.queue, "queue", 256<<10,
-		"queue this `number` of bytes for a member who reads too slowly, then leave\nlines out")
+		"queue this `number` of bytes for a member that reads too slowly, then leave\nlines out")
 	fs.DurationVar(&o.idle, "idle", time.Hour,
-		"send a member away who is silent for this `duration`; 0 for never")
+		"close the connection of a member that is silent for this `duration`; 0 for never")
 	fs.DurationVar(&o.write, "write", 30*time.Second,
-		"send a member away who takes nothing of what is queued for this `duration`")
+		"close the connection of a member that reads nothing of what is queued for it for\nthis `duration`")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
-		"when a connection is closed, as all are on SIGTERM and SIGINT, give its\nclient this `duration` to take what is queued; and a successor to start")
+		"when a connection is closed (all are on SIGTERM and SIGINT), give its client\nthis `duration` to read what is queued; give a successor as long to start")
 
 	err := cli.Parse(fs, args, out, about)
 	switch {
@@ -73,23 +73,27 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// about prints what the program is.
+// about prints what the program does.
 func about(out io.Writer) {
 	fmt.Fprint(out, `Chat is a chat server for people with nc or socat: lines of text, one room.
 
 usage: chat [flags]
 
+    chat -address 127.0.0.1:7008 &
+    nc 127.0.0.1 7008
+
 It prints the address that it listens on, and logs to the standard error. All
 members see the same lines in the same order, their own among them. Lines that
 begin with a slash are commands; /help tells which.
 
-A member who reads slowly holds up nobody. So much is queued, beyond it lines
-are left out, and the member is told how many when there is room again.
+A member that reads slowly delays no other. -queue bytes are queued for it;
+beyond that lines are left out. When there is room again, the member is told how
+many.
 
 SIGTERM or SIGINT stops it: it accepts no more, delivers the lines that have
 arrived, and exits with status 0. A second signal ends it at once. SIGUSR2 first
-starts the program anew, which accepts connections from then on, so that none is
-refused; the members are asked to connect again.
+starts the program again. The new process accepts connections from then on, so
+that none is refused, and the old one asks its members to connect again.
 
 `)
 }

@@ -33,7 +33,7 @@ type person struct {
 	nick  string
 }
 
-// join connects somebody and waits until the room knows.
+// join connects a person, and waits until the room has let it in.
 func join(t testing.TB, p *programtest.Program) *person {
 	t.Helper()
 	return arrive(t, p, net.Dialer{})
@@ -75,7 +75,7 @@ func (p *person) sees() string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// until is the next line that begins so.
+// until returns the next line that begins with prefix.
 func (p *person) until(begin string) string {
 	p.t.Helper()
 	for {
@@ -85,8 +85,8 @@ func (p *person) until(begin string) string {
 	}
 }
 
-// rest is what comes until the server closes, as the client then does. The
-// server waits for that, if the client has never sent anything.
+// rest returns what comes until the server closes, and then closes the client. If
+// the client has sent nothing, the server waits for that.
 func (p *person) rest() string {
 	p.t.Helper()
 	rest, err := io.ReadAll(p.lines)
@@ -152,7 +152,7 @@ func TestConversation(t *testing.T) {
 	require.Equal(t, "* bob left: so long", ada.sees())
 	toBob.Close()
 
-	// What nc sends before its end is heard, a line without an end as well.
+	// All that nc sends before its end arrives, even a line without a newline.
 	third := join(t, p)
 	fmt.Fprint(toAda, "one\ntwo")
 	require.NoError(t, toAda.Close())
@@ -177,7 +177,7 @@ func TestLines(t *testing.T) {
 		{"/nick " + strings.Repeat("n", 21) + "\n", "* a name has 1 to 20 characters: /nick NAME"},
 		{"/nick\n", "* a name has 1 to 20 characters: /nick NAME"},
 		{"/nick a/b\n", "* a name has letters, digits, - and _, but not '/'"},
-		{"/help\n", "* /nick NAME gives you a name, /who tells who is here, /quit [WORDS] leaves"},
+		{"/help\n", "* /nick NAME gives you a name, /who lists the members, /quit [WORDS] leaves"},
 	} {
 		for _, pieces := range []bool{false, true} {
 			who := join(t, p)
@@ -243,7 +243,7 @@ func TestMemberWhoNeverReadsIsSentAway(t *testing.T) {
 	p.Stop()
 }
 
-// What had arrived when the signal comes is delivered to those who read.
+// Lines that have arrived before the signal are delivered to all members that read.
 func TestStopLosesNothing(t *testing.T) {
 	p := start(t, "-grace", "1h")
 	const talkers, count = 4, 200
@@ -276,7 +276,7 @@ func TestStopLosesNothing(t *testing.T) {
 	require.Zero(t, state.ExitCode(), log)
 }
 
-// fill has somebody say more than the buffers of those hold who do not read.
+// fill says more than fits into the buffers of members that do not read.
 func fill(talker *person) {
 	talker.t.Helper()
 	for range 1000 {
@@ -299,7 +299,7 @@ func TestSecondSignalDoesNotWait(t *testing.T) {
 	who.Close()
 }
 
-// A successor takes over, and nobody who connects meanwhile is refused.
+// A successor takes over. Connections that are made meanwhile are not refused.
 func TestHandover(t *testing.T) {
 	p := start(t)
 	old := join(t, p)

@@ -10,33 +10,33 @@ import (
 	"github.com/seed-2334f180/weir/server"
 )
 
-// A room is where everybody is. Its lock is held for as long as it takes to put
-// a line down, and never while somebody is written to.
+// A room has all members. Its lock is held while a line is stored, and never while a
+// line is written to a connection.
 type room struct {
 	mu       sync.Mutex
 	nicks    map[string]*member
 	guests   int // so far
 	hubs     map[*loop.Loop]*hub
-	waiting  []*server.Conn // who said more than the loops have delivered
+	waiting  []*server.Conn // paused: they have said more than the loops have delivered
 	stopping bool
 }
 
-// A hub is the room's part on one loop: the members there, and what they have
-// not been sent yet.
+// A hub is the room's part on one loop: the members there, and the lines that were
+// not sent to them yet.
 type hub struct {
 	room    *room
 	loop    *loop.Loop
 	turn    func()               // deliver
-	members map[*member]struct{} // the loop's
-	spare   []byte               // the loop's: the memory of the last batch
+	members map[*member]struct{} // for the loop's goroutine
+	spare   []byte               // for the loop's goroutine: the memory of the last batch
 
 	// The room's lock guards:
 	pending   []byte
 	scheduled bool // deliver will be called
 }
 
-// mostPending is how many bytes of lines may wait for a loop that is busy,
-// before those who go on talking are not read any more.
+// mostPending is how many bytes of lines may wait for a busy loop. With more, the
+// connections of members that go on talking are paused.
 const mostPending = 256 << 10
 
 func newRoom(loops []*loop.Loop) *room {
@@ -49,11 +49,11 @@ func newRoom(loops []*loop.Loop) *room {
 	return r
 }
 
-// enter makes c a member, with a name to begin with. It is called on its loop.
+// enter makes c a member and gives it a name. It is called on c's loop.
 func (r *room) enter(c *server.Conn) *member {
 	h := r.hubs[c.Loop()]
 	m := &member{conn: c, hub: h}
-	h.deliver() // what was said before is not for m
+	h.deliver() // m does not get what was said before
 	h.members[m] = struct{}{}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,8 +75,8 @@ func (r *room) leave(m *member, why string) {
 	r.tell("* " + m.nick + " left" + why)
 }
 
-// say has everybody see the member's line. It returns false when it was so much
-// that the member's connection has been paused.
+// say sends the member's line to all members. It returns false if too much waits, and
+// the member's connection was paused.
 func (r *room) say(m *member, line []byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +94,7 @@ func (r *room) say(m *member, line []byte) bool {
 	return false
 }
 
-// rename says whether nobody else has the name.
+// rename gives the member a name, and reports whether the name was free.
 func (r *room) rename(m *member, nick string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,7 +108,7 @@ func (r *room) rename(m *member, nick string) bool {
 	return true
 }
 
-// names is who is there, in order.
+// names returns the names of all members, sorted.
 func (r *room) names() (list []string) {
 	r.mu.Lock()
 	for nick := range r.nicks {
@@ -119,7 +119,8 @@ func (r *room) names() (list []string) {
 	return list
 }
 
-// stop tells everybody that it ends, and nothing more of who comes and goes.
+// stop tells all members that the server stops. After it, members come and leave
+// without a line.
 func (r *room) stop(notice string) {
 	r.mu.Lock()
 	r.tell("* " + notice)
@@ -128,7 +129,7 @@ func (r *room) stop(notice string) {
 	r.mu.Unlock()
 }
 
-// tell has everybody see a line. It needs the lock.
+// tell sends a line to all members. The caller holds the lock.
 func (r *room) tell(line string) {
 	if r.stopping {
 		return
@@ -139,7 +140,7 @@ func (r *room) tell(line string) {
 	}
 }
 
-// release has those read again who had said too much. It needs the lock.
+// release resumes the paused connections. The caller holds the lock.
 func (r *room) release() {
 	for _, c := range r.waiting {
 		c.ResumeRead()
@@ -148,19 +149,19 @@ func (r *room) release() {
 	r.waiting = r.waiting[:0]
 }
 
-// schedule has deliver called. It needs the lock.
+// schedule makes the loop call deliver. The caller holds the lock.
 func (h *hub) schedule() {
 	if h.scheduled {
 		return
 	}
 	h.scheduled = true
 	if h.loop.Post(h.turn) == loop.ErrQueueFull {
-		// Timers have no bound. On a closed loop there is nobody left.
+		// Timers have no bound. A closed loop has no members left.
 		_, _ = h.loop.AfterFunc(0, h.turn)
 	}
 }
 
-// deliver sends the members what was said since the last time, all together.
+// deliver sends the hub's members the lines since the last call, in one write each.
 func (h *hub) deliver() {
 	r := h.room
 	r.mu.Lock()

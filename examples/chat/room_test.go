@@ -31,14 +31,14 @@ func joining(t *testing.T, loops int) (*service, net.Conn) {
 	return s, client
 }
 
-// While a loop is busy, who talks on without end has to wait, and not the
-// program's memory.
+// While a loop is busy, a member that talks without end has to wait. The lines do
+// not fill the program's memory.
 func TestTalkerWaitsForBusyLoop(t *testing.T) {
 	s, talker := joining(t, 2)
 	_, err := io.ReadFull(talker, make([]byte, len("* welcome")))
 	require.NoError(t, err)
 
-	var busy *hub // the one without a member
+	var busy *hub // the hub without a member
 	for l, h := range s.room.hubs {
 		empty := make(chan bool)
 		require.NoError(t, l.Post(func() { empty <- len(h.members) == 0 }))
@@ -76,7 +76,7 @@ func TestTalkerWaitsForBusyLoop(t *testing.T) {
 	require.NoError(t, talker.Close())
 }
 
-// Who says something and ends at once sees its own lines, too.
+// A member that says something and ends at once still sees its own lines.
 func TestLastWordsAreSeen(t *testing.T) {
 	for _, c := range []struct{ says, sees string }{
 		{"hello\nbye", "<guest1> hello\n<guest1> bye\n"},

@@ -21,18 +21,21 @@ func newServer(opts options, group *loop.Group) *service {
 	s.Server = server.Server{
 		Group: group,
 		Events: server.Events{
-			Open: s.open, Data: s.data, End: s.end, Pressure: s.pressure, Close: s.closed,
+			Open: s.open, Data: s.data, End: s.end, Pressure: s.pressure, Closed: s.closed,
 		},
 		MaxConns: opts.max,
-		// A member whose queue is half full is not read from, and at a quarter
-		// is told what was left out. Between half and full there is room for
-		// any line, so that lines are left out under pressure only.
+		// Above half of its queue, a member is not read from. At a quarter it is
+		// told how many lines were left out. Between half and full there is room
+		// for any line, so lines are left out under pressure only.
 		HighWater: opts.queue / 2,
 		LowWater:  opts.queue / 4,
 		MaxOutput: opts.queue,
-		// The kernel queues, too. It would take megabytes.
+		// What one member says at once is formatted for every loop before anybody
+		// else has a turn.
+		Chunk: 64 << 10,
+		// The kernel queues, too, and would take megabytes.
 		SendBuffer: opts.queue,
-		// When the server stops, the grace period ends all lingering first.
+		// When the server stops, the grace period is over before this time.
 		Timeouts: server.Timeouts{Write: opts.write, Linger: opts.grace + time.Second},
 	}
 	return s
@@ -46,14 +49,14 @@ func (s *service) open(c *server.Conn) error {
 	if s.options.idle == 0 {
 		return nil
 	}
-	// Timeouts.Idle would not let us say goodbye.
+	// Timeouts.Idle closes without a goodbye.
 	timer, err := c.Loop().AfterFunc(s.options.idle, func() { s.silent(m) })
 	m.idle = timer
 	return err
 }
 
-// silent is called when a member may have been silent for too long. The timer
-// is not set again with every line: it finds out by itself.
+// silent is called when a member may have been silent for too long. A line does not
+// reset the timer: silent sees when the last line came, and sets the timer again.
 func (s *service) silent(m *member) {
 	rest := m.heard + s.options.idle - m.conn.Loop().Now()
 	if rest > 0 {
@@ -72,7 +75,8 @@ func (s *service) data(c *server.Conn) error {
 	return nil
 }
 
-// end is called when a client has said all. The last line may lack its end.
+// end is called when a client has ended its stream. The last line may lack its
+// newline.
 func (s *service) end(c *server.Conn) error {
 	m := c.User.(*member)
 	if last := c.Next(-1); len(last) > 0 && !m.long {
@@ -83,7 +87,8 @@ func (s *service) end(c *server.Conn) error {
 	return nil
 }
 
-// pressure tells a slow reader what was left out, when there is room again.
+// pressure tells a slow reader how many lines were left out, when there is room
+// again.
 func (s *service) pressure(c *server.Conn, on bool) {
 	if m := c.User.(*member); !on && m.left > 0 {
 		m.tellLeft()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 )
 
@@ -19,7 +20,7 @@ func random(n int) []byte {
 	return b
 }
 
-// same compares without printing megabytes.
+// same compares two results without printing megabytes.
 func same(t *testing.T, want, got []byte) {
 	t.Helper()
 	require.Equal(t, len(want), len(got), "bytes came back")
@@ -38,8 +39,8 @@ func both(t *testing.T, test func(t *testing.T, p *program, client func() *exec.
 	})
 }
 
-// The client ends its side long before it has received all: what is on its way
-// comes back nevertheless.
+// The client ends its stream long before it has received everything. Everything
+// comes back all the same.
 func TestFile(t *testing.T) {
 	both(t, func(t *testing.T, p *program, client func() *exec.Cmd) {
 		data := random(32 << 20)
@@ -139,7 +140,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 }
 
 func TestIPv6(t *testing.T) {
-	needIPv6(t)
+	machine.NeedIPv6(t)
 	p := launch(t, programtest.Command("-address", "[::1]:0"))
 	require.Contains(t, p.Addr, "[::1]:")
 	c := talk(t, programtest.Tool(t, "socat", "-t", "60", "-", "TCP6:"+p.Addr))

@@ -35,7 +35,7 @@ func TestMaxLetsTheRestWait(t *testing.T) {
 	served(t, first)
 	served(t, second)
 
-	// Whoever came third is not served while there are two.
+	// The third connection is not served while there are two.
 	require.NoError(t, third.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
 	_, err := third.Read(make([]byte, 4))
 	require.ErrorContains(t, err, "timeout")
@@ -47,7 +47,7 @@ func TestMaxLetsTheRestWait(t *testing.T) {
 	p.stop()
 }
 
-// Without descriptors the program waits for some, and spends no time on it.
+// Without descriptors the program waits, and uses no processor time.
 func TestOutOfDescriptors(t *testing.T) {
 	limited := programtest.Command()
 	limited.Args = []string{"sh", "-c", `ulimit -n 40; exec "$0" -address 127.0.0.1:0`, limited.Path}
@@ -60,15 +60,14 @@ func TestOutOfDescriptors(t *testing.T) {
 	line := p.Await("accepting slowly")
 	require.Contains(t, line, "too many open files")
 
-	// As long as nothing changes it says no more; by then it has tried again
-	// several times.
+	// It logs the error once. By then it has tried again several times.
 	select {
 	case line := <-p.Log:
 		require.Fail(t, "it is said twice", line)
 	case <-time.After(500 * time.Millisecond):
 	}
 
-	// Those that waited are served as the others leave.
+	// The connections that waited are served as others leave.
 	for _, c := range clients {
 		served(t, c)
 		require.NoError(t, c.Close())

@@ -13,18 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A lookup finds the addresses of a name.
+// A lookup returns the addresses of a name.
 type lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
 // lookupTime bounds a lookup.
 const lookupTime = 30 * time.Second
 
-// attempts bounds the search for a port that is free at all addresses.
+// attempts is how often listen looks for a port that is free at all addresses.
 const attempts = 16
 
-// listen listens at every address that the host has, all at one port. It is
-// enough if one of them works: not every machine has the IPv6 that its names
-// have.
+// listen listens at every address of the host, with one port. One address that
+// works is enough: a name may have an IPv6 address on a machine without IPv6.
 func listen(o options, find lookup) ([]*socket.Socket, error) {
 	hosts, err := addresses(o.host, find)
 	if err != nil {
@@ -40,9 +39,9 @@ func listen(o options, find lookup) ([]*socket.Socket, error) {
 	return listeners, nil
 }
 
-// listenAtAll returns the listeners that could be had, and why others could
-// not. The kernel chooses port 0 for the first address alone; at another one
-// the port may be taken, and then another choice is asked for.
+// listenAtAll returns the listeners that could be opened, and the errors of the
+// others. For port 0, the kernel chooses a port at the first address. If that port is
+// taken at another address, listenAtAll starts again with another port.
 func listenAtAll(hosts []netip.Addr, o options, at func(netip.Addr, int) (*socket.Socket, error)) (listeners []*socket.Socket, errs []error) {
 	for attempt := 1; ; attempt++ {
 		port, taken := o.port, false
@@ -69,9 +68,9 @@ func listenAtAll(hosts []netip.Addr, o options, at func(netip.Addr, int) (*socke
 	}
 }
 
-// addresses are those of a host. For all addresses there are two to choose
-// from: that of IPv6 is of IPv4 as well, unless net.ipv6.bindv6only says
-// otherwise, and the other is for machines without IPv6.
+// addresses returns the addresses of a host. An empty host means all addresses: that
+// is the IPv6 one, which includes IPv4 unless net.ipv6.bindv6only is set, and the
+// IPv4 one for machines without IPv6.
 func addresses(host string, find lookup) ([]netip.Addr, error) {
 	if host == "" {
 		return []netip.Addr{netip.IPv6Unspecified(), netip.IPv4Unspecified()}, nil
@@ -97,8 +96,8 @@ func addresses(host string, find lookup) ([]netip.Addr, error) {
 	return all, nil
 }
 
-// backlog is how many connections wait to be accepted, if the system allows as
-// many (net.core.somaxconn).
+// backlog is how many connections may wait to be accepted. The system may allow
+// fewer (net.core.somaxconn).
 const backlog = 4096
 
 func listenAt(ip netip.Addr, port int) (*socket.Socket, error) {
@@ -111,8 +110,8 @@ func listenAt(ip netip.Addr, port int) (*socket.Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Accept is called when there is a connection, and waits for none. What is
-	// set here is inherited by the sockets that it returns.
+	// Accept is called when there is a connection, so it must not wait. The sockets
+	// that it returns inherit the options that are set here.
 	err = errors.Join(l.SetRecvTimeout(time.Nanosecond), l.SetNoDelay(true), l.Listen(backlog))
 	if err != nil {
 		l.Close()

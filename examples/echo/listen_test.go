@@ -5,26 +5,19 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"testing"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-func needIPv6(t *testing.T) {
-	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
-		t.Skip("the machine has no IPv6")
-	}
-}
-
-// All addresses of a name are listened at, at one port, each once; what the
-// machine does not have is left out.
+// The server listens once at each address of a name, with one port. It leaves out
+// addresses that the machine does not have.
 func TestListenAtEveryAddressOfAName(t *testing.T) {
-	needIPv6(t)
 	noSuchHost := &net.DNSError{Err: "no such host", IsNotFound: true}
 	for _, c := range []struct {
 		name  string
@@ -41,6 +34,9 @@ func TestListenAtEveryAddressOfAName(t *testing.T) {
 		{"no such name", nil, noSuchHost, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if slices.Contains(c.want, "::1") {
+				machine.NeedIPv6(t)
+			}
 			listeners, err := listen(options{host: "name"}, func(_ context.Context, network, host string) (ips []netip.Addr, err error) {
 				require.Equal(t, "ip name", network+" "+host)
 				for _, ip := range c.found {
@@ -63,8 +59,8 @@ func TestListenAtEveryAddressOfAName(t *testing.T) {
 	}
 }
 
-// The port that the kernel chose for one address may be taken at another: then
-// it chooses again. A port that was asked for is not exchanged.
+// If the port that the kernel has chosen for one address is taken at another, listen
+// tries another port. It does not replace a port that was given.
 func TestListenAtAPortThatIsFreeEverywhere(t *testing.T) {
 	hosts := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}
 	for _, c := range []struct{ taken, want, opened int }{
@@ -102,7 +98,7 @@ func TestListenAtAPortThatIsFreeEverywhere(t *testing.T) {
 
 // Without a host, clients of both families are served at one port.
 func TestAllAddresses(t *testing.T) {
-	needIPv6(t)
+	machine.NeedIPv6(t)
 	p := launch(t, programtest.Command("-address", ":0"))
 	_, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(t, err)
@@ -126,10 +122,10 @@ func TestName(t *testing.T) {
 	p.stop()
 }
 
-// A listener among several is not starved by the others, nor by a bound on the
-// connections: each waiting client has its turn.
+// With several listeners and a bound on the connections, each waiting client has
+// its turn.
 func TestListenersShareTheSlots(t *testing.T) {
-	needIPv6(t)
+	machine.NeedIPv6(t)
 	listeners, err := listen(options{host: "name"}, func(context.Context, string, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}, nil
 	})
@@ -163,8 +159,8 @@ func TestListenersShareTheSlots(t *testing.T) {
 	}
 }
 
-// A listener that is of no use any more ends the server, and a connection that
-// was not accepted takes no slot.
+// A broken listener ends the server, and a connection that was not accepted takes no
+// slot.
 func TestServeEndsWithAListener(t *testing.T) {
 	listeners, err := listen(options{host: "127.0.0.1"}, nil)
 	require.NoError(t, err)

@@ -3,8 +3,8 @@
 //	go run ./examples/echo -address 127.0.0.1:7007
 //	nc 127.0.0.1 7007
 //
-// A goroutine serves each connection with calls that look blocking, and cost
-// no thread while they wait.
+// A goroutine serves each connection, with calls that look blocking. A call that
+// waits costs no thread.
 package main
 
 import (

@@ -23,9 +23,9 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
 	fs := cli.Flags("echo")
 	fs.StringVar(&o.address, "address", "127.0.0.1:7007",
-		"listen at this `host:port`: an address, IPv6 in brackets, or a name, for all\nof its addresses; no host for all of the machine's; port 0 for a free one")
+		"listen at this `host:port`: an address (IPv6 in brackets), or a name for all its\naddresses; no host for all of the machine's; port 0 for a free one")
 	fs.DurationVar(&o.timeout, "timeout", time.Minute,
-		"close a connection when its client sends nothing, or reads nothing of its\necho, for this `duration`; 0 for never")
+		"close a connection when its client sends nothing, or does not read its echo,\nfor this `duration`; 0 for never")
 	fs.IntVar(&o.max, "max", 10000,
 		"serve this `number` of connections at once; more wait in the backlog")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
@@ -48,16 +48,19 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// about prints what the program is.
+// about prints what the program does.
 func about(out io.Writer) {
 	fmt.Fprint(out, `Echo is a TCP echo server: it sends back what its clients send.
 
 usage: echo [flags]
 
+    echo -address 127.0.0.1:7007 &
+    nc 127.0.0.1 7007
+
 It prints the addresses that it listens on, and logs to the standard error. SIGTERM
-or SIGINT stops it: it accepts who has connected by then and no more, echoes what
-the clients still send until they end their side or the grace period is over, and
-exits with status 0. A second signal ends it at once.
+or SIGINT stops it: it serves the clients that have connected by then and no more.
+It echoes what they send until they end their stream or the grace period is over,
+and exits with status 0. A second signal ends it at once.
 
 `)
 }

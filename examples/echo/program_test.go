@@ -36,8 +36,8 @@ func (p *program) stop() {
 	require.NotContains(p.t, p.Stop(), "connection broken")
 }
 
-// socat is a command that is a client which half-closes at the end of its
-// input, and then waits for the rest.
+// socat returns the command of a client that half-closes at the end of its input,
+// and then waits for the rest.
 func (p *program) socat() *exec.Cmd {
 	return programtest.Tool(p.t, "socat", "-t", "60", "-", "TCP:"+p.Addr)
 }
@@ -47,14 +47,14 @@ func (p *program) stayer() *exec.Cmd {
 	return programtest.Tool(p.t, "socat", "-t", "0.01", "-", "TCP:"+p.Addr)
 }
 
-// nc is such a client, too.
+// nc returns the command of a client that half-closes, too.
 func (p *program) nc() *exec.Cmd {
 	host, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(p.t, err)
 	return programtest.Tool(p.t, "nc.openbsd", "-N", host, port)
 }
 
-// A client is a tool that runs, and the ends of its pipes.
+// A client is a running tool, and the ends of its pipes.
 type client struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -99,7 +99,7 @@ func (c *client) finish() []byte {
 	return c.rest()
 }
 
-// rest is what the client receives until the server closes.
+// rest returns what the client receives until the server closes.
 func (c *client) rest() []byte {
 	c.t.Helper()
 	rest, err := io.ReadAll(c)

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A server serves each connection by a goroutine.
+// A server serves each connection on a goroutine of its own.
 type server struct {
 	options
 	slots chan struct{} // one is taken by each connection that is served
@@ -74,11 +74,11 @@ func (s *server) accept(ctx context.Context, listeners []*socket.Socket) error {
 			case errors.Is(err, unix.EAGAIN):
 				continue
 			case errors.Is(err, unix.EINVAL), errors.Is(err, net.ErrClosed):
-				return err // the listener is of no use any more
+				return err // the listener is broken
 			}
-			// Most likely descriptors are used up, EMFILE or ENFILE. The
-			// connection stays in the backlog, and trying again at once would
-			// fail at once.
+			// Most likely no descriptor is left (EMFILE or ENFILE). The
+			// connection stays in the backlog. Another try would fail at once,
+			// so pause.
 			if !pausing {
 				slog.Warn("accepting slowly", "err", err)
 				pausing = true
@@ -91,12 +91,12 @@ func (s *server) accept(ctx context.Context, listeners []*socket.Socket) error {
 	}
 }
 
-// acceptRest accepts what is in the backlog, which closing the listener would
-// reset: these clients are connected, as far as they know, and may have sent
-// something. They are served as the others leave, or are closed by drain, at the
-// latest. Who comes between the last accept and the close is still reset.
+// acceptRest accepts the connections in the backlog. These clients are connected, as
+// far as they know, and may have sent something; closing the listener would reset
+// them. They are served as others leave, or drain closes them. A client that
+// connects between the last accept and the close is still reset.
 func (s *server) acceptRest(l *socket.Socket) {
-	for range backlog { // they may come faster than this
+	for range backlog { // clients may connect faster than this loop accepts
 		conn, err := l.Accept()
 		if errors.Is(err, unix.EAGAIN) {
 			return
@@ -118,7 +118,7 @@ func (s *server) handle(conn *socket.Socket) {
 	defer s.remove(conn)
 	err := s.echo(conn)
 	switch {
-	case errors.Is(err, net.ErrClosed): // by drain, which says so
+	case errors.Is(err, net.ErrClosed): // drain has closed it, and has logged that
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		slog.Info("connection timed out", "peer", conn.RemoteAddr(), "timeout", s.timeout)
 	case err != nil:
@@ -126,10 +126,10 @@ func (s *server) handle(conn *socket.Socket) {
 	}
 }
 
-// echo sends back what it receives until the client has ended its side. It has
-// all been sent then: the close that follows loses nothing.
+// echo sends back what it receives, until the client has ended its stream. By then
+// everything was sent, so the close that follows loses nothing.
 func (s *server) echo(conn *socket.Socket) error {
-	// Sending counts too, or a client that never reads would stay for ever.
+	// Sending has a timeout, too. Otherwise a client that never reads would stay for ever.
 	if err := errors.Join(conn.SetRecvTimeout(s.timeout), conn.SetSendTimeout(s.timeout)); err != nil {
 		return err
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A client that stays is closed when the grace period is over, not before, and
-// that is no failure.
+// A client that stays is closed when the grace period is over, and not before. The
+// program exits with status 0.
 func TestStopWithClientConnected(t *testing.T) {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
@@ -41,9 +41,8 @@ func TestStopWithoutClients(t *testing.T) {
 	p.stop()
 }
 
-// The signal comes in the middle of a transfer: what is still to come is
-// echoed as well, and the program ends with the client, not with the grace
-// period.
+// The signal comes in the middle of a transfer. The rest is echoed, too, and the
+// program ends when the client does, before the grace period is over.
 func TestStopLosesNothingInFlight(t *testing.T) {
 	p := start(t, "-grace", "1h")
 	c := talk(t, p.socat())
@@ -68,8 +67,8 @@ func TestStopLosesNothingInFlight(t *testing.T) {
 	require.Zero(t, state.ExitCode(), log)
 }
 
-// Who has connected before the signal is served, also if nobody has accepted
-// it yet: all but the first are in the backlog.
+// Clients that have connected before the signal are served, even those that are
+// still in the backlog: here all but the first.
 func TestStopServesTheBacklog(t *testing.T) {
 	p := start(t, "-max", "1", "-grace", "1h")
 	first := dial(t, p)
@@ -96,7 +95,7 @@ func TestStopServesTheBacklog(t *testing.T) {
 	require.Zero(t, state.ExitCode(), log)
 }
 
-// Those that have no turn within the grace period are closed with the others.
+// Clients that are not served within the grace period are closed with the others.
 func TestGracePeriodIsForTheBacklogToo(t *testing.T) {
 	p := start(t, "-max", "1", "-grace", "200ms")
 	served(t, dial(t, p))
@@ -110,7 +109,7 @@ func TestGracePeriodIsForTheBacklogToo(t *testing.T) {
 	require.Error(t, err)
 }
 
-// queuedAt is how many connections are in the backlog of the program.
+// queuedAt returns how many connections are in the program's backlog.
 func queuedAt(t *testing.T, p *program) int {
 	_, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(t, err)

@@ -64,9 +64,9 @@ func TestFiles(t *testing.T) {
 	require.Equal(t, string(big[5:15]), got)
 	for path, code := range map[string]string{
 		"/missing": "404", "/../etc/passwd": "404", "/..%2f..%2fetc/passwd": "404", "/api/none": "404",
-		// There, and not served.
+		// These exist, and are not served.
 		"/outside": "403", "/outside/": "403", "/up/passwd": "403", "/loop": "403", "/fifo": "403", "/fifo/": "403", "/socket": "403",
-		// Nothing can be there.
+		// Such names cannot exist.
 		"/big/x": "404", "/%00": "404", "/big%00": "404", "/" + strings.Repeat("x", 300): "404", "/" + strings.Repeat("x/", 3000): "404",
 		"/big%2": "400",
 	} {
@@ -103,7 +103,7 @@ func TestEcho(t *testing.T) {
 		cmd.Stdin = strings.NewReader(body)
 		var code, out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &code
-		_ = cmd.Run() // it may complain that the server has not read it all
+		_ = cmd.Run() // curl may complain that the server has not read everything
 		require.True(t, strings.HasPrefix(code.String()+out.String(), want), "%s%s", code.String(), out.String())
 	}
 	require.Equal(t, "405", output(t, curl(t, "--request", "DELETE", "--output", "/dev/null", "--write-out", "%{http_code}", "http://"+p.Addr+"/api/echo")))
@@ -153,7 +153,7 @@ func TestIdleAndSlowClientsAreCut(t *testing.T) {
 	}
 }
 
-// A file that is on its way when the signal comes arrives whole.
+// A file whose transfer is in progress when the signal comes arrives whole.
 func TestStopEndsRequests(t *testing.T) {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p, big := start(t, "-grace", "1h")
@@ -176,7 +176,7 @@ func TestStopEndsRequests(t *testing.T) {
 	}
 }
 
-// A client that does not read is cut when the grace period is over.
+// A client that does not read is closed when the grace period is over.
 func TestStopAfterTheGracePeriod(t *testing.T) {
 	const grace = 200 * time.Millisecond
 	p, _ := start(t, "-grace", grace.String())

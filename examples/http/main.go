@@ -4,9 +4,8 @@
 //	curl http://127.0.0.1:8080/README.md
 //	curl http://127.0.0.1:8080/api/status
 //
-// It serves the files of a directory, which the kernel sends by itself
-// (sendfile), and two small JSON endpoints. All that is Weir here is one line: the
-// listener.
+// It serves the files of a directory, which the kernel sends (sendfile), and two
+// small JSON endpoints. Only one line of it is about Weir: the listener.
 package main
 
 import (
@@ -47,7 +46,7 @@ func run(opts options) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {
-	case err := <-served: // the listener is of no use any more
+	case err := <-served: // the listener is broken
 		restore()
 		return err
 	case <-stopping.Done():

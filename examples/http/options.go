@@ -26,7 +26,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.StringVar(&o.root, "root", ".",
 		"serve the files of this `directory`, and none outside it")
 	fs.DurationVar(&o.header, "header-timeout", 10*time.Second,
-		"close a connection whose request is not there after this `duration`;\n0 for never")
+		"close a connection whose request header is not complete after this `duration`;\n0 for never")
 	fs.DurationVar(&o.idle, "idle", time.Minute,
 		"close a connection without a request after this `duration`; 0 for the\nheader timeout")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
@@ -49,20 +49,22 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// about prints what the program is.
+// about prints what the program does.
 func about(out io.Writer) {
 	fmt.Fprint(out, `Http is a web server: net/http on a Weir listener.
 
 usage: http [flags]
 
+    http -address 127.0.0.1:8080 -root .
+
   /             the files of a directory
-  /api/status   how the server is, as JSON
+  /api/status   the server's state, as JSON
   /api/echo     the JSON that is sent there by POST
 
 It prints the address that it listens on, and logs to the standard error. SIGTERM
-or SIGINT stops it: it accepts no more, ends the requests in progress or waits
-for them as long as the grace period, and exits with status 0. A second signal
-ends it at once.
+or SIGINT stops it: it accepts no more, waits for the requests in progress, at
+most for the grace period, and exits with status 0. A second signal ends it at
+once.
 
 `)
 }

@@ -19,7 +19,7 @@ import (
 // A site is what the server serves.
 type site struct {
 	mux      *http.ServeMux
-	root     *os.Root // what is outside cannot be reached, not even by a link
+	root     *os.Root // nothing outside can be reached, not even by a link
 	begun    time.Time
 	requests atomic.Int64
 }
@@ -36,8 +36,8 @@ func newSite(directory string) (*site, error) {
 	return s, nil
 }
 
-// files are those of a directory. The server is given an *os.File, which it has
-// the listener's connection send.
+// files are the files of a directory. Open returns an *os.File, so that the listener's
+// connection can send it by sendfile.
 type files struct{ root *os.Root }
 
 func (f files) Open(name string) (http.File, error) {
@@ -47,16 +47,16 @@ func (f files) Open(name string) (http.File, error) {
 	case err != nil:
 		return nil, refusal(err)
 	case !info.IsDir() && !info.Mode().IsRegular():
-		// To open a FIFO would wait for its writer, and a device may act.
+		// Opening a FIFO waits for its writer, and opening a device may do something.
 		return nil, fs.ErrPermission
 	}
-	// A file that has become a FIFO meanwhile is not waited for.
+	// The flag is for a file that has become a FIFO meanwhile.
 	return f.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 }
 
-// refusal is an error that http.FileServer answers as it should: 404 where no
-// such file can be, and 403 where a link leads to nothing that is served. Other
-// errors are the server's own, a 500.
+// refusal returns an error for which http.FileServer sends the right status: 404 if
+// there can be no such file, 403 if a link leads out of the root. Other errors are
+// the server's own, which is a 500.
 func refusal(err error) error {
 	var errno unix.Errno
 	if !errors.As(err, &errno) { // a link out of the root is not the system's error
@@ -71,7 +71,7 @@ func refusal(err error) error {
 	return err
 }
 
-// Close gives the directory back.
+// Close closes the directory.
 func (s *site) Close() error { return s.root.Close() }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -86,7 +86,7 @@ func (s *site) status(w http.ResponseWriter, _ *http.Request) {
 	}{s.requests.Load(), time.Since(s.begun).Seconds()})
 }
 
-// mostJSON is how many bytes a request's document may have.
+// mostJSON is the most bytes of a request's document.
 const mostJSON = 1 << 20
 
 func (s *site) echo(w http.ResponseWriter, r *http.Request) {
@@ -118,6 +118,6 @@ func answer(w http.ResponseWriter, code int, document any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	if err := json.NewEncoder(w).Encode(document); err != nil {
-		slog.Info("answer not sent", "err", err) // the client is gone
+		slog.Info("answer not sent", "err", err) // the client has gone
 	}
 }

@@ -7,18 +7,18 @@ import (
 	"strconv"
 )
 
-// A command is what a client may ask for.
+// A command is one that a client may send.
 type command struct {
 	name  string
-	arity int // arguments with the name; if negative, so many at least
+	arity int // the number of arguments, with the name; a negative one is the least number
 	flags []string
-	// The first and the last argument that is a key, counted from the end if
-	// negative, and the step between keys.
+	// The index of the first and of the last argument that is a key, and the step
+	// between keys. A negative index counts from the end.
 	first, last, step int
 	run               func(w *worker, args [][]byte)
 }
 
-// maxName is the length of the longest name.
+// maxName is the length of the longest name, in bytes.
 const maxName = 8
 
 var commands = make(map[string]*command)
@@ -79,7 +79,7 @@ func (w *worker) bye([][]byte) {
 	w.quit = true
 }
 
-// selectDB exists for clients that always ask for the one database there is.
+// selectDB is for clients that always select a database. There is only number 0.
 func (w *worker) selectDB(args [][]byte) {
 	switch n, ok := parseInt(args[1]); {
 	case !ok:
@@ -91,8 +91,8 @@ func (w *worker) selectDB(args [][]byte) {
 	}
 }
 
-// command tells of the commands. Descriptions, which redis-cli asks for when it
-// starts, there are none.
+// command replies with the list of commands. To redis-cli, which asks for
+// descriptions when it starts, it replies that there are none.
 func (w *worker) command(args [][]byte) {
 	if len(args) == 1 {
 		w.array(len(commands))
@@ -151,8 +151,8 @@ func (w *worker) describe(c *command) {
 	w.integer(int64(c.step))
 }
 
-// config tells the settings, under the names that Redis has for them. They are
-// flags, and cannot be changed.
+// config replies with the settings, under Redis's names for them. They come from
+// the command line and cannot be changed.
 func (w *worker) config(args [][]byte) {
 	if string(bytes.ToLower(args[1])) != "get" || len(args) == 2 {
 		w.subcommand("CONFIG", args[1])
@@ -197,7 +197,7 @@ func (w *worker) flushAll(args [][]byte) {
 	w.simple("OK")
 }
 
-// is compares without regard to case. The word is in small letters.
+// is reports whether an argument is a word, in any case. The word is in small letters.
 func is(arg []byte, word string) bool {
 	if len(arg) != len(word) {
 		return false

@@ -5,23 +5,24 @@ import (
 	"time"
 )
 
-// The commands about the time that keys have.
+// This file has the commands that read and set when keys expire.
 
-// longest is how long a key may have: the clock must not overflow.
+// longest is the longest lifetime of a key. The clock must not overflow.
 const longest = 100 * 365 * 24 * time.Hour
 
-// lifetime is n units, unless they are too many. Below zero, where all are the
-// same, that is when they are more milliseconds than an integer can count.
+// lifetime returns n units as a duration. ok is false if they are too many. All
+// negative lifetimes mean the same; too many are more milliseconds than an integer
+// can count.
 func lifetime(n int64, unit time.Duration) (d time.Duration, ok bool) {
 	most := int64(longest / unit)
 	least := math.MinInt64 / int64(unit/time.Millisecond)
 	return time.Duration(min(max(n, -most), most)) * unit, least <= n && n <= most
 }
 
-// expireOptions are what follows the time of EXPIRE and PEXPIRE.
+// expireOptions are the options of EXPIRE and PEXPIRE.
 type expireOptions struct{ nx, xx, gt, lt bool }
 
-// parse says what is wrong, or "".
+// parse returns the error to reply, or "".
 func (o *expireOptions) parse(args [][]byte) string {
 	for _, arg := range args {
 		switch {
@@ -46,8 +47,8 @@ func (o *expireOptions) parse(args [][]byte) string {
 	return ""
 }
 
-// allow reports whether a key may get another time, at which it expires. One
-// that has none yet is as one that expires later than any other.
+// allow reports whether the options let a key expire at another time. A key that
+// does not expire counts as one that expires later than any other.
 func (o *expireOptions) allow(e *entry, expires time.Duration) bool {
 	has := e.expires != 0
 	switch {
@@ -100,8 +101,8 @@ func (w *worker) ttl(args [][]byte) { w.rest(args[1], time.Second) }
 
 func (w *worker) pttl(args [][]byte) { w.rest(args[1], time.Millisecond) }
 
-// rest replies with how much time a key has, in units: -1 is for ever, -2 that
-// there is no such key.
+// rest replies with the time until a key expires, in units: -1 for a key that does
+// not expire, -2 for a missing key.
 func (w *worker) rest(key []byte, unit time.Duration) {
 	sh := w.db.lock(key)
 	defer sh.mu.Unlock()

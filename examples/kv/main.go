@@ -3,11 +3,12 @@
 //	go run ./examples/kv -address 127.0.0.1:6380
 //	redis-cli -p 6380 SET greeting hello EX 60
 //
-// It is a weir.Server with callbacks. Each event loop serves its connections,
-// and all of them share the keys, which are in shards with a lock each. A key
-// that expires has a timer on the timing wheel of a loop.
+// It is a server.Server with callbacks. Each event loop serves its connections.
+// All loops share the keys, which are in shards with a lock each. A key that
+// expires has a timer on the timing wheel of a loop.
 //
-// There is no handing over to a new process: what is stored would stay behind.
+// The program does not hand its connections over to a new process, because the
+// stored values would be lost.
 package main
 
 import (

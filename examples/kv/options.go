@@ -24,7 +24,7 @@ type options struct {
 	grace   time.Duration
 }
 
-// The least and the most that make sense for a request.
+// The least and the greatest -request, in bytes.
 const (
 	leastRequest = 64 << 10
 	mostRequest  = 512 << 20
@@ -38,19 +38,19 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.StringVar(&o.address, "address", "127.0.0.1:6380",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
 	fs.IntVar(&o.loops, "loops", runtime.GOMAXPROCS(0),
-		"serve on this `number` of event loops; at first it is that of the processors")
+		"serve on this `number` of event loops; without it, one for each processor")
 	fs.IntVar(&o.max, "max", 10000,
 		"serve this `number` of connections at once; more wait in the backlog")
 	fs.Var(&o.memory, "memory",
-		"refuse to store more than this `size`: keys, values and what they are kept in")
+		"refuse to store more than this `size`: keys, values and the memory around them")
 	fs.Var(&o.request, "request",
-		"refuse requests of more than this `size`, and to queue longer replies")
+		"refuse requests above this `size`, and do not queue longer replies")
 	fs.DurationVar(&o.idle, "idle", 0,
 		"close a connection when its client sends nothing for this `duration`; 0 for never")
 	fs.DurationVar(&o.write, "write", time.Minute,
-		"close a connection when its client takes nothing of its replies for this\n`duration`; 0 for never")
+		"close a connection when its client reads none of its replies for this\n`duration`; 0 for never")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
-		"when a connection is closed, as all are on SIGTERM and SIGINT, give its\nclient this `duration` to take its replies")
+		"when a connection is closed (all are on SIGTERM and SIGINT), give its client\nthis `duration` to read its replies")
 
 	err := cli.Parse(fs, args, out, about)
 	switch {
@@ -61,7 +61,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	case o.max < 1:
 		return o, fmt.Errorf("-max %d: want 1 or more", o.max)
 	case o.memory < 1:
-		return o, fmt.Errorf("-memory %v: want more than nothing", o.memory)
+		return o, fmt.Errorf("-memory %v: want more than 0", o.memory)
 	case o.request < leastRequest || o.request > mostRequest:
 		return o, fmt.Errorf("-request %v: want %v to %v", o.request, size(leastRequest), size(mostRequest))
 	case o.idle < 0:
@@ -85,7 +85,7 @@ var units = []struct {
 	bytes int64
 }{{"GB", 1 << 30}, {"MB", 1 << 20}, {"KB", 1 << 10}, {"", 1}}
 
-// String is the size in the greatest unit of which it is a multiple.
+// String returns the size in the greatest unit that divides it.
 func (s size) String() string {
 	for _, u := range units {
 		if int64(s)%u.bytes == 0 && s != 0 {
@@ -109,14 +109,17 @@ func (s *size) Set(text string) error {
 		*s = size(n * u.bytes)
 		return nil
 	}
-	return errors.New("want a number of bytes, or one with KB, MB or GB")
+	return errors.New("want a number of bytes, such as 4096, 64KB, 64MB or 1GB")
 }
 
-// about prints what the program is.
+// about prints what the program does.
 func about(out io.Writer) {
 	fmt.Fprint(out, `Kv is a key-value store in memory that Redis's clients can talk to.
 
 usage: kv [flags]
+
+    kv -address 127.0.0.1:6380 &
+    redis-cli -p 6380 SET greeting hello EX 60
 
 It prints the address that it listens on, and logs to the standard error. It
 knows the commands
@@ -131,9 +134,9 @@ knows the commands
 	}
 	fmt.Fprint(out, line, `
 (SET with EX, PX, NX, XX, KEEPTTL and GET; EXPIRE and PEXPIRE with NX, XX, GT and
-LT), also as plain lines, and answers as Redis 7 does. Nothing is kept on disk. A
-key is never seen after its time. A command that would need more memory than
--memory is refused with an OOM error, and changes nothing.
+LT), and answers as Redis 7 does. A request may also be a plain line of text.
+Nothing is kept on disk. No command sees a key after its time. A command that
+would need more memory than -memory gets an OOM error, and changes nothing.
 
 SIGTERM or SIGINT stops it: it accepts no more, executes what it has received,
 sends the replies, and exits with status 0. A second signal ends it at once.

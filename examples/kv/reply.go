@@ -2,8 +2,8 @@ package main
 
 import "strconv"
 
-// The forms of a reply in RESP, version 2. Each appends to the replies of the
-// burst.
+// This file has the forms of a reply in RESP, version 2. Each method appends one to
+// the replies that leave together.
 
 func (w *worker) simple(s string) {
 	w.out = append(w.out, '+')
@@ -11,7 +11,7 @@ func (w *worker) simple(s string) {
 	w.crlf()
 }
 
-// fail replies with an error, whose first word is its kind.
+// fail replies with an error. The first word of the text is the error's kind.
 func (w *worker) fail(s string) {
 	w.out = append(w.out, '-')
 	w.out = append(w.out, printable([]byte(s))...)
@@ -44,5 +44,5 @@ func (w *worker) number(kind byte, n int64) {
 
 func (w *worker) crlf() { w.out = append(w.out, '\r', '\n') }
 
-// bulkSize is how many bytes bulk appends.
+// bulkSize returns how many bytes bulk appends for a value of n bytes.
 func bulkSize(n int) int { return len("$\r\n\r\n") + len(strconv.Itoa(n)) + n }

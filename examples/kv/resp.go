@@ -6,8 +6,8 @@ import (
 )
 
 // The bounds of a request that do not depend on the options. A client that
-// exceeds one gets an error that says so, and is disconnected, for what follows
-// cannot be understood any more.
+// exceeds one gets an error that says so, and is disconnected, because the parser
+// cannot find the next request.
 const (
 	maxArgs   = 1 << 20  // of a request
 	maxInline = 64 << 10 // bytes of a request that is a line
@@ -20,12 +20,12 @@ type protocolError string
 
 func (e protocolError) Error() string { return "Protocol error: " + string(e) }
 
-// A parser takes requests apart as they arrive, in pieces of any size. It
-// remembers how far it got as offsets from the request's start, so that no byte
-// is looked at twice, and the input may be moved meanwhile.
+// A parser splits requests into arguments. They arrive in pieces of any size. The
+// parser remembers how far it got as offsets from the request's start, so it
+// looks at no byte twice, and the input may move in memory between two calls.
 type parser struct {
-	limit  int // of a request, in bytes
-	pos    int // what is before it has been understood
+	limit  int // the most bytes of a request
+	pos    int // everything before it was parsed
 	want   int // arguments that are missing; 0 before the header
 	bulk   int // length of the argument at pos, when inBulk
 	inBulk bool
@@ -34,10 +34,10 @@ type parser struct {
 
 type span struct{ from, to int }
 
-// next appends the arguments of the request that the input begins with to args,
-// and says how many bytes it takes. They are slices of the input. Of a request
-// that is not complete it takes none; then it has to be called with the same
-// input and more. An empty request has no arguments.
+// next appends the arguments of the first request of the input to args, and
+// returns how many bytes the request has. The arguments are slices of the input.
+// If the request is not complete, next returns 0 bytes; call it again with the
+// same input and more. An empty request has no arguments.
 func (p *parser) next(in []byte, args [][]byte) (_ [][]byte, n int, err error) {
 	if p.want == 0 {
 		if len(in) == 0 {
@@ -72,7 +72,7 @@ func (p *parser) next(in []byte, args [][]byte) (_ [][]byte, n int, err error) {
 	return args, n, nil
 }
 
-// argument reads the one at pos, and says whether all of it is there.
+// argument reads the argument at pos, and reports whether it is complete.
 func (p *parser) argument(in []byte) (complete bool, err error) {
 	if !p.inBulk {
 		if p.pos == len(in) {
@@ -112,8 +112,8 @@ func (p *parser) reset() {
 	}
 }
 
-// header reads the number of a line such as "$3", and the offset of what
-// follows: 0 while the line is not complete. The names are what Redis calls the
+// header reads the number of a line such as "$3". It returns the offset behind the
+// line, or 0 while the line is not complete. The names are Redis's names for the
 // line and the number in its errors.
 func header(in []byte, at int, line, number string) (n int64, end int, err error) {
 	digits := in[at+1:]
@@ -131,7 +131,7 @@ func header(in []byte, at int, line, number string) (n int64, end int, err error
 	return n, at + 1 + i + 2, nil
 }
 
-// inline reads a request that is a line of words, as a person types it.
+// inline reads a request that is a line of words, as a person types them.
 func (p *parser) inline(in []byte, args [][]byte) (_ [][]byte, n int, err error) {
 	i := bytes.IndexByte(in[p.pos:], '\n')
 	if i < 0 && len(in) > maxInline || p.pos+i > maxInline {
@@ -151,7 +151,7 @@ func (p *parser) inline(in []byte, args [][]byte) (_ [][]byte, n int, err error)
 }
 
 // splitWords splits a line at white space. Words may be in quotes: in double
-// ones with the escapes of C, in single ones with \' alone.
+// quotes with the escapes of C, in single quotes with \' alone.
 func splitWords(line []byte, args [][]byte) (_ [][]byte, ok bool) {
 	for {
 		line = bytes.TrimLeft(line, blanks)
@@ -178,7 +178,7 @@ const blanks = " \t\r\n\v\f\x00"
 
 func isBlank(b byte) bool { return bytes.IndexByte([]byte(blanks), b) >= 0 }
 
-// quotedWord reads a word that has a quoted part, which must be its end.
+// quotedWord reads a word that ends with a quoted part.
 func quotedWord(line []byte) (word, rest []byte, ok bool) {
 	i := 0
 	for line[i] != '"' && line[i] != '\'' {
@@ -206,7 +206,7 @@ func quotedWord(line []byte) (word, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// unescape is what a letter after a backslash means; most mean themselves.
+// unescape returns what a letter after a backslash means. Most mean themselves.
 func unescape(b byte) byte {
 	switch b {
 	case 'n':
@@ -238,8 +238,8 @@ func hexEscape(p []byte) (v byte, ok bool) {
 	return v, true
 }
 
-// parseInt reads an integer in the one form that Redis knows: neither a plus
-// sign nor leading zeros nor blanks.
+// parseInt reads an integer in the form that Redis accepts: without a plus sign,
+// leading zeros or blanks.
 func parseInt(p []byte) (n int64, ok bool) {
 	digits := p
 	negative := len(p) > 0 && p[0] == '-'
@@ -269,7 +269,7 @@ func lower(b byte) byte {
 	return b
 }
 
-// printable is p as a part of an error, which is a line.
+// printable returns p in a form that fits in an error, which is one line.
 func printable(p []byte) []byte {
 	p = bytes.ReplaceAll(p, []byte{'\r'}, []byte{' '})
 	return bytes.ReplaceAll(p, []byte{'\n'}, []byte{' '})

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-2334f180/weir/server"
 )
 
-// A server is the store and those who talk to it. Every loop has a worker, and
-// any of them may use any key.
+// A service is the store and its server. Every loop has a worker. A worker may use
+// any key.
 type service struct {
 	server.Server
 	options options
@@ -22,16 +22,16 @@ type service struct {
 	begun   time.Time
 }
 
-// A client is a connection's state: what of a request has arrived.
+// A client is a connection's state: how much of a request was parsed.
 type client struct {
 	parser parser
 	worker *worker
 }
 
 const (
-	// A connection's requests wait while so much of its replies is queued.
+	// A connection's requests wait while this many bytes of its replies are queued.
 	highWater = 64 << 10
-	// What a loop reads at once, beyond what a request needs.
+	// How much a loop reads at once, beyond the longest request.
 	readAhead = 64 << 10
 )
 
@@ -42,14 +42,14 @@ func newServer(opts options, group *loop.Group) *service {
 		workers: make(map[*loop.Loop]*worker),
 		begun:   time.Now(),
 	}
-	// A value that could be set can also be got.
+	// A reply is as long as the longest value that SET accepts.
 	maxReply := int(opts.request)
 	for _, l := range group.Loops() {
 		s.workers[l] = &worker{srv: s, db: s.db, maxReply: maxReply}
 	}
 	s.Server = server.Server{
 		Group:     group,
-		Events:    server.Events{Open: s.open, Data: s.data, Close: s.closed},
+		Events:    server.Events{Open: s.open, Data: s.data, Closed: s.closed},
 		MaxConns:  opts.max,
 		HighWater: highWater,
 		// Data looks at what is queued between two bursts of replies, each of
@@ -58,7 +58,7 @@ func newServer(opts options, group *loop.Group) *service {
 		// An incomplete request is shorter than the limit. The buffer that it
 		// is in may have doubled, and the rest be requests that wait.
 		MaxInput: 2*int(opts.request) + readAhead,
-		// When the server stops, the grace period ends all lingering first.
+		// When the server stops, the grace period is over before this time.
 		Timeouts: server.Timeouts{Idle: opts.idle, Write: opts.write, Linger: opts.grace + time.Second},
 	}
 	return s
@@ -72,9 +72,9 @@ func (s *service) open(c *server.Conn) error {
 	return nil
 }
 
-// data executes the requests that have arrived. The replies of all of them
-// leave together. While a client does not take its replies its requests wait:
-// what is left unread is presented again when few are queued.
+// data executes the requests that have arrived. All their replies leave
+// together. While a client does not read its replies, its requests wait: the server
+// presents them again when few bytes are queued.
 func (s *service) data(c *server.Conn) error {
 	cl := c.User.(*client)
 	w := cl.worker
@@ -101,14 +101,14 @@ func (s *service) data(c *server.Conn) error {
 	}
 }
 
-// closed logs what is not a client's ordinary end.
+// closed logs why a connection ended, unless its client ended it in the usual way.
 func (s *service) closed(c *server.Conn, err error) {
 	if err != nil && err != io.EOF {
 		slog.Info("connection broken", "peer", c.RemoteAddr(), "err", err)
 	}
 }
 
-// info tells of the server, in a few of the fields that Redis has.
+// info replies with a few of the fields that Redis has for its state.
 func (w *worker) info([][]byte) {
 	s := w.srv
 	stats := s.Stats()
@@ -132,7 +132,7 @@ func (w *worker) info([][]byte) {
 	section("Memory", "used_memory", s.db.used.Load(), "maxmemory", int64(s.options.memory),
 		"maxmemory_policy", "noeviction")
 	section("Stats", "total_connections_received", stats.Accepted,
-		"total_commands_processed", executed, "expired_keys", s.db.struck.Load())
+		"total_commands_processed", executed, "expired_keys", s.db.expired.Load())
 	section("Keyspace")
 	if n := s.db.size(); n > 0 {
 		fmt.Fprintf(&b, "db0:keys=%d\r\n", n)

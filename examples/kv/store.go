@@ -11,17 +11,17 @@ import (
 	"github.com/seed-2334f180/weir/loop"
 )
 
-// A store is the keys and their values. It is divided into shards by a hash of
-// the key, each with a lock of its own, so that the loops seldom meet. A
-// command on many keys holds the locks of all their shards while it runs: it is
+// A store has the keys and their values. It is divided into shards by a hash of
+// the key. Each shard has a lock, so that the loops seldom wait for each other. A
+// command on many keys holds the locks of all their shards while it runs, so it is
 // atomic, as in a server of one thread.
 type store struct {
-	seed   maphash.Seed
-	clock  func() time.Duration // monotonic
-	limit  int64                // of used, in bytes
-	used   atomic.Int64
-	struck atomic.Uint64 // keys that expired so far
-	shards [shardCount]shard
+	seed    maphash.Seed
+	clock   func() time.Duration // monotonic
+	limit   int64                // the most bytes of used
+	used    atomic.Int64
+	expired atomic.Uint64 // keys that expired so far
+	shards  [shardCount]shard
 }
 
 // shardCount makes a set of shards fit into a word.
@@ -30,7 +30,7 @@ const shardCount = 64
 type shard struct {
 	mu      sync.Mutex
 	entries map[string]*entry
-	loop    *loop.Loop // has the timers of its keys
+	loop    *loop.Loop // its keys' timers are there
 }
 
 // An entry is a key. Its shard's lock guards it.
@@ -41,15 +41,14 @@ type entry struct {
 	timer   *loop.Timer   // nil until the key is to expire for the first time
 }
 
-// What a key takes beside its bytes and its value's: the entry and the map's
-// slot, of which a quarter or so is free; and its timer with the function.
+// The memory of a key beside its own bytes and its value's: the entry and the
+// map's slot (about a quarter of the slots is free); the timer and its function.
 const (
 	entryCost = int64(unsafe.Sizeof(entry{})) + int64(unsafe.Sizeof("")+unsafe.Sizeof(&entry{}))*4/3
 	timerCost = int64(unsafe.Sizeof(loop.Timer{})) + 4*int64(unsafe.Sizeof(&entry{}))
 )
 
-// newStore makes a store of so many bytes at most, whose timers are on the
-// loops.
+// newStore makes a store of at most limit bytes. Its timers are on the loops.
 func newStore(limit int64, loops []*loop.Loop) *store {
 	begun := time.Now()
 	s := &store{
@@ -68,7 +67,7 @@ func (s *store) index(key []byte) int {
 	return int(maphash.Bytes(s.seed, key) % shardCount)
 }
 
-// lock is the key's shard, locked.
+// lock locks the key's shard and returns it.
 func (s *store) lock(key []byte) *shard {
 	sh := &s.shards[s.index(key)]
 	sh.mu.Lock()
@@ -80,7 +79,7 @@ type shardSet uint64
 
 const allShards = ^shardSet(0)
 
-// setOf is the shards of every step-th argument.
+// setOf returns the shards of every step-th argument.
 func (s *store) setOf(keys [][]byte, step int) (set shardSet) {
 	for i := 0; i < len(keys); i += step {
 		set |= 1 << s.index(keys[i])
@@ -88,8 +87,8 @@ func (s *store) setOf(keys [][]byte, step int) (set shardSet) {
 	return set
 }
 
-// lockAll locks the shards of a set, always in the same order, so that two of
-// those who do it cannot wait for each other.
+// lockAll locks the shards of a set, always in the same order, so that two
+// goroutines cannot wait for each other.
 func (s *store) lockAll(set shardSet) {
 	for ; set != 0; set &= set - 1 {
 		s.shards[bits.TrailingZeros64(uint64(set))].mu.Lock()
@@ -102,21 +101,21 @@ func (s *store) unlockAll(set shardSet) {
 	}
 }
 
-// What follows needs the shard's lock.
+// The caller of the methods that follow holds the shard's lock.
 
-// lookup is the key's entry, or nil. A key whose time has come is gone, whether
-// or not its timer has struck.
+// lookup returns the key's entry, or nil. It removes a key whose time has come but
+// whose timer has not fired yet.
 func (s *store) lookup(sh *shard, key []byte) *entry {
 	e := sh.entries[string(key)]
 	if e != nil && e.expires != 0 && s.clock() >= e.expires {
-		s.struck.Add(1)
+		s.expired.Add(1)
 		s.remove(sh, e)
 		return nil
 	}
 	return e
 }
 
-// find is lookup in the shard of the key, which is locked.
+// find is lookup in the key's shard.
 func (s *store) find(key []byte) *entry {
 	return s.lookup(&s.shards[s.index(key)], key)
 }
@@ -131,7 +130,7 @@ func (s *store) remove(sh *shard, e *entry) {
 	s.used.Add(-cost)
 }
 
-// growth is how much memory put would take.
+// growth returns how many bytes more put would use.
 func (s *store) growth(e *entry, key, value []byte) int64 {
 	if e == nil {
 		return entryCost + int64(len(key)+len(value))
@@ -142,11 +141,12 @@ func (s *store) growth(e *entry, key, value []byte) int64 {
 	return int64(len(value) - cap(e.value))
 }
 
-// fits reports whether n bytes fit into the memory of a value, without wasting
-// most of it.
+// fits reports whether n bytes fit into the memory of a value, and use most of
+// it.
 func fits(value []byte, n int) bool { return n <= cap(value) && cap(value) <= 2*n+64 }
 
-// reserve counts memory that is about to be used, unless it is too much.
+// reserve counts n bytes that are about to be used. It returns false, and counts
+// nothing, if they are too many.
 func (s *store) reserve(n int64) bool {
 	if s.used.Add(n) > s.limit && n > 0 {
 		s.used.Add(-n)
@@ -155,8 +155,8 @@ func (s *store) reserve(n int64) bool {
 	return true
 }
 
-// put gives a key its value, for which memory was reserved. The entry is the
-// key's, or nil; its expiry stays.
+// put sets the value of a key. The caller has reserved the memory. e is the key's
+// entry, or nil. The time when the key expires stays.
 func (s *store) put(sh *shard, e *entry, key, value []byte) *entry {
 	if e == nil {
 		e = &entry{key: string(key)}
@@ -170,14 +170,14 @@ func (s *store) put(sh *shard, e *entry, key, value []byte) *entry {
 	return e
 }
 
-// expireIn has a key expire when d has passed.
+// expireIn makes a key expire when d has passed.
 func (s *store) expireIn(sh *shard, e *entry, d time.Duration) {
 	e.expires = s.clock() + d
 	if e.timer != nil {
 		e.timer.Reset(d)
 		return
 	}
-	timer, err := sh.loop.AfterFunc(d, func() { s.strike(sh, e) })
+	timer, err := sh.loop.AfterFunc(d, func() { s.timeUp(sh, e) })
 	if err != nil {
 		return // the server has ended
 	}
@@ -185,7 +185,7 @@ func (s *store) expireIn(sh *shard, e *entry, d time.Duration) {
 	s.used.Add(timerCost)
 }
 
-// persist has a key not expire any more.
+// persist makes a key that does not expire.
 func (s *store) persist(e *entry) {
 	e.expires = 0
 	if e.timer != nil {
@@ -193,21 +193,21 @@ func (s *store) persist(e *entry) {
 	}
 }
 
-// strike is called, without a lock, when a key's timer has struck. Meanwhile
-// the key may have got more time, or be another one.
-func (s *store) strike(sh *shard, e *entry) {
+// timeUp is called, without a lock, when a key's timer has fired. Meanwhile the key
+// may have got more time, or another entry.
+func (s *store) timeUp(sh *shard, e *entry) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.entries[e.key] == e && e.expires != 0 && s.clock() >= e.expires {
-		s.struck.Add(1)
+		s.expired.Add(1)
 		s.remove(sh, e)
 	}
 }
 
-// The following lock by themselves.
+// The methods that follow take the locks.
 
-// size is how many keys there are. Those whose time came in this moment may be
-// among them until their timers strike.
+// size returns the number of keys. It counts a key whose time has just come until
+// its timer fires.
 func (s *store) size() (n int) {
 	s.lockAll(allShards)
 	defer s.unlockAll(allShards)
@@ -217,7 +217,7 @@ func (s *store) size() (n int) {
 	return n
 }
 
-// clear removes all keys at once. What that takes longer for happens later.
+// clear removes all keys at once. It stops their timers later, which takes longer.
 func (s *store) clear() {
 	var old [shardCount]map[string]*entry
 	s.lockAll(allShards)

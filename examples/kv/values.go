@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The commands that read and write values.
+// This file has the commands that read and write values.
 
 func (w *worker) get(args [][]byte) {
 	sh := w.db.lock(args[1])
@@ -18,13 +18,13 @@ func (w *worker) get(args [][]byte) {
 	}
 }
 
-// setOptions are what follows the value of SET.
+// setOptions are the options of SET.
 type setOptions struct {
 	nx, xx, keep, get bool
 	ttl               time.Duration // 0 is none
 }
 
-// parse says what is wrong, or "".
+// parse returns the error to reply, or "".
 func (o *setOptions) parse(args [][]byte) string {
 	var expire []byte
 	var unit time.Duration
@@ -127,7 +127,7 @@ func (w *worker) mset(args [][]byte) {
 	set := w.db.setOf(pairs, 2)
 	w.db.lockAll(set)
 	defer w.db.unlockAll(set)
-	// All or nothing. A key that is twice among them is counted twice at first.
+	// All or nothing. At first, a key that occurs twice counts twice.
 	var most, actual int64
 	for i := 0; i < len(pairs); i += 2 {
 		if n := w.db.growth(w.db.find(pairs[i]), pairs[i], pairs[i+1]); n > 0 {
@@ -157,8 +157,8 @@ func (w *worker) exists(args [][]byte) {
 	w.count(args[1:], func(*shard, *entry) {})
 }
 
-// count replies with how many of the keys there are, as often as they are
-// named, and calls f with each.
+// count replies with how many of the keys exist, and calls f with each of them. A
+// key that is named twice counts twice.
 func (w *worker) count(keys [][]byte, f func(*shard, *entry)) {
 	set := w.db.setOf(keys, 1)
 	w.db.lockAll(set)

@@ -13,20 +13,20 @@ type worker struct {
 	maxReply int // bytes of one reply
 
 	commands atomic.Uint64 // executed so far
-	args     [][]byte      // of the request at hand
-	out      []byte        // replies that were not written yet
-	quit     bool          // the request at hand was the connection's last
+	args     [][]byte      // of the present request
+	out      []byte        // replies that are not written yet
+	quit     bool          // the present request is the connection's last
 }
 
 var errQuit = errors.New("the client has quit")
 
-// burst is how many bytes of replies are gathered before they are written, at
-// least.
+// burst is the least number of bytes of replies that are gathered before they are
+// written, while there are requests.
 const burst = 16 << 10
 
-// run executes the requests that the input begins with, until it has a burst of
-// replies, and says how many bytes they took: 0 when no request is complete. An
-// error, of which the client has been told, ends the connection.
+// run executes requests from the start of the input, until it has a burst of
+// replies. It returns how many bytes of input they had: 0 if no request is
+// complete. An error ends the connection; run has replied it to the client.
 func (w *worker) run(p *parser, in []byte) (used int, err error) {
 	for len(w.out) < burst {
 		args, n, err := p.next(in[used:], w.args[:0])
@@ -48,7 +48,7 @@ func (w *worker) run(p *parser, in []byte) (used int, err error) {
 			return used, errQuit
 		}
 	}
-	clear(w.args) // they may be slices of an input that is forgotten
+	clear(w.args) // they may be slices of an input that is no longer used
 	if cap(w.args) > keptSpans {
 		w.args = nil
 	}
@@ -79,10 +79,10 @@ func (w *worker) execute(args [][]byte) {
 	}
 }
 
-// isHTTP reports whether a request is a line of HTTP. A web page can have the
-// browser of who reads it send such requests to any port here, with commands in
-// their bodies; so the first line of one that is known ends the connection, as it
-// does with Redis.
+// isHTTP reports whether a request is a line of HTTP. A web page can make the
+// reader's browser send HTTP requests to any port of this machine, with commands in
+// their bodies. So a line that only HTTP has ends the connection, as it does with
+// Redis.
 func isHTTP(name []byte) bool {
 	return bytes.EqualFold(name, []byte("post")) || bytes.EqualFold(name, []byte("host:"))
 }

@@ -33,7 +33,7 @@ func newBench(t *testing.T, memory size) *bench {
 	}
 }
 
-// send is the replies to an input.
+// send returns the replies to an input.
 func (b *bench) send(in string) string {
 	b.t.Helper()
 	used, err := b.run(&b.parser, []byte(in))
@@ -44,7 +44,7 @@ func (b *bench) send(in string) string {
 	return out
 }
 
-// do is the reply to a command, which must have no blanks in its words.
+// do returns the reply to a command whose words have no blanks.
 func (b *bench) do(command string) string {
 	b.t.Helper()
 	return b.send(string(request(strings.Fields(command)...)))
@@ -119,8 +119,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// The commands that the help names are those that it has, and no name is longer
-// than what is looked up.
+// The help names all commands, and no name is longer than maxName.
 func TestNamesAreFound(t *testing.T) {
 	b := newBench(t, 1<<20)
 	for _, name := range names() {
@@ -150,7 +149,8 @@ func TestHTTPEndsTheConnection(t *testing.T) {
 	}
 }
 
-// A key is not seen after its time even when no timer has struck, nor before.
+// A key is there until its time has come, and not afterwards, even if its timer has
+// not fired.
 func TestExpiredIsNeverSeen(t *testing.T) {
 	for _, c := range []struct{ command, before, after string }{
 		{"GET k", "$1\r\n7\r\n", "$-1\r\n"},
@@ -197,7 +197,7 @@ func TestTimersStrike(t *testing.T) {
 	require.Equal(t, ":2\r\n", b.do("EXISTS longer stays"))
 	b.do("DEL longer stays")
 	require.Zero(t, b.db.used.Load())
-	require.EqualValues(t, 1000, b.db.struck.Load())
+	require.EqualValues(t, 1000, b.db.expired.Load())
 }
 
 func TestMemoryIsBounded(t *testing.T) {

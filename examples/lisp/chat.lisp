@@ -6,16 +6,24 @@
 ;   nc 127.0.0.1 7008
 ;
 ; The first line that a client sends is its name; /who lists the names, /quit
-; leaves. Each client is a socket with properties of ours: its name, and the
-; pending part of a line that has not come to its end.
+; leaves.
 
 (setq most-clients 1000
       longest-line 1000
       clients nil)
 
+; A room is a socket that listens. What it accepts is of its class, too: a client
+; has a name, and the pending part of a line whose end has not come yet.
+(defclass room socket name (pending ""))
+
+(defmethod room-constructor (self address port)
+  (and (socket-constructor self 'inet 'stream 0 'address address 'port port 'reuseaddress t)
+       (not (listen self 128))
+       (destroy-instance self)))
+
 (defun main (address port)
-  (let ((listener (make-instance socket 'inet 'stream 0 'address address 'port port 'reuseaddress t)))
-    (unless (and listener (listen listener 128))
+  (let ((listener (make-instance room address port)))
+    (unless (and listener (not (eof listener)))
       (princ (format "chat: %s port %d: %s\n" address port *lastsocketerror*))
       (exit 1))
     (princ (format "listening on %s:%d\n" (get listener 'address) (get listener 'port)))
@@ -30,7 +38,7 @@
 (defun welcome (client)
   (cond ((not client)
          ; Most likely there are no descriptors left. The connection stays in the
-         ; queue, and to try again at once would fail at once.
+         ; queue, and the next try would fail at once.
          (princ (format "accept: %s\n" *lastsocketerror*))
          (setq *lastsocketerror* nil)
          (sleep 100))
@@ -40,12 +48,11 @@
         (t
          ; What a client does not read takes no more than this of the kernel's memory.
          (setsockopt client nil 'SO_SNDBUF 65536)
-         (put client 'pending "")
-         (setq clients (cons client clients))
+         (push client clients)
          (tell client "What is your name?"))))
 
-; hear reads what there is, which select says is something, and takes the lines
-; that are complete.
+; hear reads what a client has sent, and obeys the lines that are complete. It does
+; not wait, because select has said that there is something.
 (defun hear (client)
   (let ((text (and (here client) (read-string client))))
     (if (not text)
@@ -84,7 +91,7 @@
   (dolist (c clients)
     (when (get c 'name) (tell c line))))
 
-; tell never waits: who reads too slowly has to leave.
+; tell never waits: a client that does not read has to leave.
 (defun tell (client line)
   (let ((bytes (string-to-binary (concat line "\n"))))
     (unless (equal (send client bytes 'flags MSG_DONTWAIT) (length bytes))

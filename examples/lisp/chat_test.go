@@ -10,8 +10,18 @@ import (
 )
 
 func TestChat(t *testing.T) {
-	addr := serve(t, "chat.lisp")
-	ann, bob := talk(t, nc(t, addr)), talk(t, socat(t, addr))
+	for name, connect := range clients {
+		other := connect
+		if name == "nc" { // it stays when the server has closed the connection
+			other = clients["Go"]
+		}
+		t.Run(name, func(t *testing.T) { chat(t, connect, other) })
+	}
+}
+
+func chat(t *testing.T, first, other func(*testing.T, string) *client) {
+	addr := serve(t, "chat.lisp", "127.0.0.1", "0")
+	ann, bob := first(t, addr), other(t, addr)
 	ann.hears("What is your name?")
 	bob.hears("What is your name?")
 	ann.says("ann\n")
@@ -39,26 +49,26 @@ func TestChat(t *testing.T) {
 	bob.ends()
 	ann.hears("* bob has left")
 
-	cat := talk(t, socat(t, addr))
+	cat := other(t, addr)
 	cat.hears("What is your name?")
 	cat.says("cat\n")
 	cat.hears("* cat has joined")
 	ann.hears("* cat has joined")
-	require.NoError(t, ann.cmd.Process.Kill())
+	ann.leave()
 	cat.hears("* ann has left")
 	cat.says(strings.Repeat("x", 1001))
 	cat.hears("That line is too long.")
 	cat.ends()
 }
 
-// Who does not read has to leave, and keeps nobody waiting.
-func TestChatDropsWhoDoesNotRead(t *testing.T) {
-	addr := serve(t, "chat.lisp")
+// A client that does not read has to leave, and keeps nobody waiting.
+func TestChatDropsDeafClients(t *testing.T) {
+	addr := serve(t, "chat.lisp", "127.0.0.1", "0")
 	deaf, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	defer deaf.Close()
 	require.NoError(t, deaf.(*net.TCPConn).SetReadBuffer(4096))
-	ann := talk(t, socat(t, addr))
+	ann := clients["Go"](t, addr)
 	ann.hears("What is your name?")
 	ann.says("ann\n")
 	ann.hears("* ann has joined")
@@ -91,9 +101,9 @@ func TestServersComplain(t *testing.T) {
 	require.NoError(t, err)
 	out, err := script(t, "chat.lisp", "127.0.0.1", port).CombinedOutput()
 	require.Error(t, err)
-	require.Equal(t, "chat: 127.0.0.1 port "+port+": address already in use\n", string(out))
+	require.Equal(t, "chat: 127.0.0.1 port "+port+": Address already in use\n", string(out))
 
 	out, err = script(t, "time.lisp", "192.0.2.1", "0").CombinedOutput()
 	require.Error(t, err)
-	require.Equal(t, "time: 192.0.2.1 port 0: cannot assign requested address\n", string(out))
+	require.Equal(t, "time: 192.0.2.1 port 0: Cannot assign requested address\n", string(out))
 }

@@ -50,7 +50,7 @@ func TestHeadFails(t *testing.T) {
 	require.NoError(t, l.Close())
 	out, err = script(t, "head.lisp", "127.0.0.1", port).Output()
 	require.Error(t, err)
-	require.Equal(t, "head: 127.0.0.1: connection refused\n", string(out))
+	require.Equal(t, "head: 127.0.0.1: Connection refused\n", string(out))
 
 	cmd = script(t, "head.lisp")
 	out, err = cmd.Output()

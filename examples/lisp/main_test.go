@@ -1,5 +1,5 @@
 // Package lisp_test runs the scripts here against clients and servers that are
-// not ours.
+// not Weir's: Go's net, and the tools that are installed.
 package lisp_test
 
 import (
@@ -56,7 +56,7 @@ func build() error {
 			return err
 		}
 	}
-	out, err := exec.Command("go", "build", "-o", weirLisp, "../../cmd/weir-lisp").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", weirLisp, "../../cmd/weir-lisp").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -64,8 +64,8 @@ func build() error {
 }
 
 func script(t *testing.T, args ...string) *exec.Cmd {
-	// The test's own context is done before the cleanup, which wants to end it in
-	// another way.
+	// The test's own context is done before the cleanup, which ends the script by
+	// a signal.
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	t.Cleanup(cancel)
 	_, err := os.ReadFile(args[0]) // so that go test knows of it
@@ -75,8 +75,8 @@ func script(t *testing.T, args ...string) *exec.Cmd {
 
 // serve runs a server's script on a free port, and returns its address. When the
 // test ends, so does the server, by SIGTERM and without a complaint.
-func serve(t *testing.T, name string) (addr string) {
-	cmd := script(t, name, "127.0.0.1", "0")
+func serve(t *testing.T, name string, args ...string) (addr string) {
+	cmd := script(t, append([]string{name}, args...)...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	var stderr bytes.Buffer
@@ -99,33 +99,48 @@ func serve(t *testing.T, name string) (addr string) {
 	return addr
 }
 
-func socat(t *testing.T, addr string) *exec.Cmd {
-	return programtest.Tool(t, "socat", "-t", "0.01", "-", "TCP:"+addr)
+// clients are the programs that a test talks to a server by. Go's own is always
+// there; what another needs may not be installed.
+var clients = map[string]func(t *testing.T, addr string) *client{
+	"Go": func(t *testing.T, addr string) *client {
+		conn, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		return talk(t, conn, conn, func() { conn.Close() })
+	},
+	"socat": func(t *testing.T, addr string) *client {
+		return run(t, programtest.Tool(t, "socat", "-t", "0.01", "-", "TCP:"+addr))
+	},
+	"nc": func(t *testing.T, addr string) *client {
+		host, port, err := net.SplitHostPort(addr)
+		require.NoError(t, err)
+		return run(t, programtest.Tool(t, "nc.openbsd", host, port))
+	},
 }
 
-func nc(t *testing.T, addr string) *exec.Cmd {
-	host, port, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
-	return programtest.Tool(t, "nc.openbsd", host, port)
-}
-
-// A client is a tool that runs, and what it receives.
+// A client is a connection to a server, and what it receives.
 type client struct {
 	t     *testing.T
-	cmd   *exec.Cmd
-	in    io.WriteCloser
+	in    io.Writer
 	lines chan string
+	leave func() // ends the connection
 }
 
-func talk(t *testing.T, cmd *exec.Cmd) *client {
+// run is a client that is a command.
+func run(t *testing.T, cmd *exec.Cmd) *client {
 	t.Helper()
-	c := &client{t: t, cmd: cmd, lines: make(chan string, 1<<16)}
-	var err error
-	c.in, err = cmd.StdinPipe()
+	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
+	c := talk(t, in, out, func() { cmd.Process.Kill() })
+	t.Cleanup(func() { cmd.Wait() })
+	return c
+}
+
+func talk(t *testing.T, in io.Writer, out io.Reader, leave func()) *client {
+	t.Helper()
+	c := &client{t: t, in: in, lines: make(chan string, 1<<16), leave: leave}
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -133,10 +148,9 @@ func talk(t *testing.T, cmd *exec.Cmd) *client {
 			c.lines <- received.Text()
 		}
 		close(c.lines)
-		cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		cmd.Process.Kill()
+		leave()
 		<-gone
 	})
 	return c

@@ -1,6 +1,6 @@
 #!/usr/bin/env weir-lisp
 ; A time server over UDP, by RFC 868: it answers each datagram with the seconds
-; since 1900, as 32 bits, the greatest first.
+; since 1900, as an integer of 32 bits, the highest byte first.
 ;
 ;   weir-lisp time.lisp [ADDRESS [PORT]]     (127.0.0.1 and 7037; the real one has 37)
 ;   printf x | socat -t 1 - UDP:127.0.0.1:7037 | od -t u1
@@ -8,11 +8,7 @@
 (setq from-1900-to-1970 2208988800)
 
 (defun put-time (answer)
-  (let ((seconds (+ (truncate (float-time)) from-1900-to-1970)))
-    (set-byte answer 0 (logand 255 (ash seconds -24)))
-    (set-byte answer 1 (logand 255 (ash seconds -16)))
-    (set-byte answer 2 (logand 255 (ash seconds -8)))
-    (set-byte answer 3 (logand 255 seconds))))
+  (set-binary-integer answer 0 4 (logand 4294967295 (+ (truncate (float-time)) from-1900-to-1970))))
 
 (defun main (address port)
   (let ((s (make-instance socket 'inet 'dgram 0 'address address 'port port))

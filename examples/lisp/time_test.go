@@ -24,15 +24,15 @@ func requireNow(t *testing.T, answer []byte, asked time.Time) {
 }
 
 func TestTime(t *testing.T) {
-	addr := serve(t, "time.lisp")
+	addr := serve(t, "time.lisp", "127.0.0.1", "0")
 	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
-	for name, cmd := range map[string]func() *exec.Cmd{
-		"socat": func() *exec.Cmd { return programtest.Tool(t, "socat", "-t", "60", "-", "UDP:"+addr) },
-		"nc":    func() *exec.Cmd { return programtest.Tool(t, "nc.openbsd", "-u", host, port) },
+	for name, cmd := range map[string]func(*testing.T) *exec.Cmd{
+		"socat": func(t *testing.T) *exec.Cmd { return programtest.Tool(t, "socat", "-t", "60", "-", "UDP:"+addr) },
+		"nc":    func(t *testing.T) *exec.Cmd { return programtest.Tool(t, "nc.openbsd", "-u", host, port) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := cmd()
+			c := cmd(t)
 			asked := time.Now()
 			c.Stdin = strings.NewReader("what time is it?\n")
 			out, err := c.StdoutPipe()

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A link is a client, a server, and what goes between them.
+// A link connects a client with a server.
 type link struct {
 	client, server *socket.Socket
 	idle           time.Duration // 0 is none
@@ -19,9 +19,9 @@ type link struct {
 	why            error // the first failure
 }
 
-// relay passes on what both sides send, until both have ended their side. It
-// closes the two sockets, and resets them if something fails: an answer that was
-// cut short must not look like a whole one.
+// relay passes on what both sides send, until both have ended their stream, and
+// closes the two sockets. If something fails it resets them, because a part of an
+// answer must not look like a whole one.
 func (l *link) relay() error {
 	err := errors.Join(
 		l.client.SetRecvTimeout(l.idle), l.client.SetSendTimeout(l.idle),
@@ -33,14 +33,14 @@ func (l *link) relay() error {
 	upward.Go(func() { l.pump(l.server, l.client) })
 	l.pump(l.client, l.server)
 	upward.Wait()
-	// Both have been told the end, after all the bytes. This loses nothing.
+	// Both sides have got all bytes and the end. Closing loses nothing.
 	l.client.Close()
 	l.server.Close()
-	l.broken.Do(func() {}) // too late to break
+	l.broken.Do(func() {}) // a later fail does nothing
 	return l.why
 }
 
-// pump passes one direction on, and then its end.
+// pump passes on the bytes of one direction, and then its end.
 func (l *link) pump(to, from *socket.Socket) {
 	for {
 		_, err := to.ReadFrom(from)
@@ -57,8 +57,8 @@ func (l *link) pump(to, from *socket.Socket) {
 			l.fail(fmt.Errorf("%v reads nothing: %w", to.RemoteAddr(), err))
 			return
 		}
-		// Nothing has come this way for a while. That is idleness only if
-		// nothing has come the other way, either.
+		// Nothing has come in this direction for a while. The link is idle only if
+		// nothing has come in the other direction, either.
 		quiet, err := l.quiet()
 		if err == nil && quiet >= l.idle {
 			err = fmt.Errorf("idle for %v", l.idle)
@@ -73,8 +73,8 @@ func (l *link) pump(to, from *socket.Socket) {
 	}
 }
 
-// quiet is for how long nothing has come from either side, as the kernel knows:
-// bytes that are spliced are not seen here.
+// quiet returns for how long nothing has come from either side. It asks the kernel,
+// because the program does not see spliced bytes.
 func (l *link) quiet() (time.Duration, error) {
 	client, err1 := sinceData(l.client)
 	server, err2 := sinceData(l.server)
@@ -94,7 +94,7 @@ func sinceData(s *socket.Socket) (time.Duration, error) {
 	return time.Duration(info.Last_data_recv) * time.Millisecond, nil
 }
 
-// fail notes why the link broke, and ends the other direction.
+// fail stores why the link broke, and ends the other direction.
 func (l *link) fail(err error) {
 	l.broken.Do(func() {
 		l.why = err
@@ -106,8 +106,8 @@ func (l *link) fail(err error) {
 // reset ends the link from outside.
 func (l *link) reset() { l.fail(errors.New("the program stops")) }
 
-// reset closes a connection so that the peer is told that it broke.
+// reset closes a connection so that the peer gets a reset.
 func reset(s *socket.Socket) {
-	_ = s.SetLinger(0) // without it the close is a plain one
+	_ = s.SetLinger(0) // if this fails, the peer sees an orderly end
 	s.Close()
 }

@@ -1,12 +1,12 @@
-// Proxy is a TCP proxy: it connects each client to a server, and passes on what
-// the two send.
+// Proxy is a TCP proxy. It connects each client to a server, and passes on what
+// both send.
 //
 //	go run ./examples/proxy -address 127.0.0.1:7009 -to www.example.com:80
 //
 // Two goroutines serve a connection, one for each direction, with calls that
 // look blocking. The bytes do not leave the kernel: splice(2) moves them. Each
-// direction ends by itself, so a client that has closed its side still gets the
-// whole answer; and a connection that broke on one side breaks on the other.
+// direction ends separately, so a client that has ended its stream still gets the
+// whole answer. If the connection breaks on one side, the proxy breaks the other.
 package main
 
 import (

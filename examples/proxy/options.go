@@ -26,7 +26,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.StringVar(&o.address, "address", "127.0.0.1:7009",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
 	fs.StringVar(&o.to, "to", "",
-		"connect the clients to this `host:port`; of a name, the address that\nanswers first (required)")
+		"connect the clients to this `host:port`; if the host is a name, to its address\nthat answers first (required)")
 	fs.DurationVar(&o.connect, "connect-timeout", 5*time.Second,
 		"give up a server that does not answer for this `duration`; 0 for never")
 	fs.DurationVar(&o.idle, "idle", 5*time.Minute,
@@ -60,15 +60,18 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// about prints what the program is.
+// about prints what the program does.
 func about(out io.Writer) {
-	fmt.Fprint(out, `Proxy is a TCP proxy: it connects each client to a server, and passes on what
-the two send.
+	fmt.Fprint(out, `Proxy is a TCP proxy. It connects each client to a server, and passes on what
+both send.
 
 usage: proxy -to host:port [flags]
 
+    proxy -address 127.0.0.1:7009 -to www.example.com:80
+
 It prints the address that it listens on, and logs to the standard error. Each
-direction is ended on its own, and what breaks on one side is reset on the other.
+direction ends separately. If the connection breaks on one side, the proxy resets
+the other.
 SIGTERM or SIGINT stops it: it accepts no more, serves the connections until they
 end or the grace period is over, and exits with status 0. A second signal ends it
 at once.

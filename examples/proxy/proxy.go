@@ -19,7 +19,7 @@ type proxy struct {
 	dialer weirnet.Dialer
 	slots  chan struct{} // one is taken by each client
 
-	// ctx ends what is in progress when the grace period is over.
+	// ctx ends look-ups and dials when the grace period is over.
 	ctx     context.Context
 	abort   context.CancelFunc
 	serving sync.WaitGroup
@@ -58,10 +58,10 @@ func (p *proxy) serve(ctx context.Context, listener *socket.Socket) error {
 			<-p.slots
 			return nil
 		case errors.Is(err, unix.EINVAL), errors.Is(err, net.ErrClosed):
-			return err // the listener is of no use any more
+			return err // the listener is broken
 		}
-		// Most likely descriptors are used up, EMFILE or ENFILE. The connection
-		// stays in the backlog, and trying again at once would fail at once.
+		// Most likely no descriptor is left (EMFILE or ENFILE). The connection
+		// stays in the backlog. Another try would fail at once, so pause.
 		<-p.slots
 		if !pausing {
 			slog.Warn("accepting slowly", "err", err)
@@ -82,8 +82,8 @@ func (p *proxy) handle(client *socket.Socket) {
 		reset(client)
 		return
 	}
-	// From here on Close ends all calls, so that is what the end of the grace
-	// period has to do.
+	// From here on Close ends all calls of the link. So the end of the grace period
+	// closes the sockets.
 	l := &link{client: client, server: server, idle: p.idle}
 	defer context.AfterFunc(p.ctx, l.reset)()
 	if err := l.relay(); err != nil && p.ctx.Err() == nil {

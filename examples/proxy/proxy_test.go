@@ -172,8 +172,8 @@ func TestHTTPThroughTheProxy(t *testing.T) {
 	require.NotContains(t, p.Stop(), "broken")
 }
 
-// A connection that breaks on one side breaks on the other: nobody takes a part
-// for the whole.
+// A connection that breaks on one side breaks on the other, so that no side takes a
+// part for the whole.
 func TestResetIsPassedOn(t *testing.T) {
 	addr, conns := upstream(t)
 	p := start(t, addr)
@@ -253,7 +253,7 @@ func TestIdleConnectionIsCut(t *testing.T) {
 	p.Stop()
 }
 
-// A direction may be silent as long as there is something in the other.
+// A direction may be silent as long as bytes come in the other.
 func TestBusyConnectionIsNotCut(t *testing.T) {
 	const idle = 200 * time.Millisecond
 	for _, name := range []string{"client", "server"} {
@@ -276,7 +276,7 @@ func TestBusyConnectionIsNotCut(t *testing.T) {
 	}
 }
 
-// A side that never reads must not hold its place for ever, even if it sends.
+// A side that never reads must not keep its slot for ever, even if it sends.
 func TestStalledConnectionIsCut(t *testing.T) {
 	const idle = 200 * time.Millisecond
 	addr, conns := upstream(t)
@@ -315,7 +315,7 @@ func TestMaxLetsTheRestWait(t *testing.T) {
 	p.Stop()
 }
 
-// What is under way when the signal comes arrives, and so does what follows.
+// Bytes that are under way when the signal comes arrive, and so do later ones.
 func TestStopLosesNothing(t *testing.T) {
 	addr, conns := upstream(t)
 	p := start(t, addr, "-grace", "1h")

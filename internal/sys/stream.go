@@ -1,3 +1,5 @@
+//go:build linux
+
 package sys
 
 import (
@@ -57,8 +59,30 @@ func Writev(fd int, bufs [][]byte) (int, syscall.Errno) {
 			n++
 		}
 	}
-	hdr := unix.Msghdr{Iov: &iov[0]}
-	hdr.SetIovlen(n)
+	return sendIovec(fd, bufs, iov[:n])
+}
+
+// MaxIovec is how many buffers one writev(2) sends at most: IOV_MAX.
+const MaxIovec = 1024
+
+// WritevMany is Writev that sends the first MaxIovec buffers, by means of iov.
+func WritevMany(fd int, bufs [][]byte, iov *[MaxIovec]unix.Iovec) (int, syscall.Errno) {
+	n := 0
+	for _, b := range bufs[:min(len(bufs), len(iov))] {
+		if len(b) > 0 {
+			iov[n].Base = unsafe.SliceData(b)
+			iov[n].SetLen(len(b))
+			n++
+		}
+	}
+	defer clear(iov[:n]) // iov may be pooled, and must not keep the buffers alive
+	return sendIovec(fd, bufs, iov[:n])
+}
+
+// sendIovec is sendmsg(2) of iov, which describes the beginning of bufs.
+func sendIovec(fd int, bufs [][]byte, iov []unix.Iovec) (int, syscall.Errno) {
+	hdr := unix.Msghdr{Iov: unsafe.SliceData(iov)}
+	hdr.SetIovlen(len(iov))
 	RaceSending()
 	for {
 		sent, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&hdr)), unix.MSG_NOSIGNAL)

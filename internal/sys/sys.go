@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package sys makes system calls on non-blocking sockets, for the packages of
 // this module that must not pay for more.
 //
@@ -18,8 +20,8 @@ import (
 
 // A Sockaddr is an address in the kernel's form. It has room for every family.
 type Sockaddr struct {
-	Raw unix.RawSockaddrAny
-	Len uint32
+	Raw unix.RawSockaddrAny // the address
+	Len uint32              // how many bytes of Raw it has
 }
 
 // BigCopy is the size from which Recvfrom and Sendto tell the scheduler, because

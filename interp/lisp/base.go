@@ -2,7 +2,7 @@ package lisp
 
 import "strconv"
 
-// arg is an argument that must have a Go type. nil is a *List, too.
+// arg returns an argument as a value of a Go type, or an error. nil is a *List, too.
 func arg[T any](v Value) (x T, err error) {
 	switch p := any(&x).(type) {
 	case *Value:
@@ -20,7 +20,7 @@ func arg[T any](v Value) (x T, err error) {
 	return x, nil
 }
 
-// kind is what an error calls a Go type.
+// kind returns the words by which an error names a Go type.
 func kind(x any) string {
 	switch x.(type) {
 	case int64:
@@ -33,8 +33,14 @@ func kind(x any) string {
 		return "a list"
 	case *Binary:
 		return "a binary"
-	case *Socket:
-		return "a socket"
+	case *Object:
+		return "an object"
+	case *Class:
+		return "a class"
+	case *Table:
+		return "a hash table"
+	case *Queue:
+		return "a queue"
 	case *Thread:
 		return "a thread"
 	case *Lock:
@@ -86,7 +92,7 @@ func f3[A, B, C any](f func(*Thread, A, B, C) (Value, error)) entry {
 	}}
 }
 
-// is is a function that tells whether its argument has a Go type.
+// is makes a function that tells whether its argument has a Go type.
 func is[T any]() entry {
 	return entry{1, 1, func(_ *Thread, args []Value) (Value, error) {
 		_, ok := args[0].(T)
@@ -94,7 +100,7 @@ func is[T any]() entry {
 	}}
 }
 
-// with makes the last arguments of a function optional: they may be left out, and
+// with makes the last arguments of a function optional: without one it gets nil, and
 // are nil then.
 func (e entry) with(optional int) entry {
 	all, call := e.max, e.call
@@ -107,7 +113,7 @@ func (e entry) with(optional int) entry {
 	return e
 }
 
-// within is an integer from least to most.
+// within returns an integer from least to most, or an error.
 func within(v Value, least, most int) (int, error) {
 	n, ok := v.(int64)
 	if !ok || n < int64(least) || n > int64(most) {

@@ -1,49 +1,57 @@
 package lisp
 
 import (
+	"fmt"
 	"slices"
 	"unicode/utf8"
 )
 
-var listBase = table{
-	"list":   {0, -1, func(_ *Thread, args []Value) (Value, error) { return ListOf(args...), nil }},
-	"append": {0, -1, appendLists},
-	"apply":  {2, -1, apply},
-	"funcall": {1, -1, func(t *Thread, args []Value) (Value, error) {
-		return t.Call(args[0], args[1:]...)
-	}},
-	"cons":      f2(func(_ *Thread, v Value, l *List) (Value, error) { return &List{head: v, tail: l}, nil }),
-	"car":       f1(func(_ *Thread, l *List) (Value, error) { return l.first(), nil }),
-	"cadr":      f1(func(_ *Thread, l *List) (Value, error) { return l.skip(1).first(), nil }),
-	"caddr":     f1(func(_ *Thread, l *List) (Value, error) { return l.skip(2).first(), nil }),
-	"cdr":       f1(func(_ *Thread, l *List) (Value, error) { return l.skip(1).value(), nil }),
-	"cddr":      f1(func(_ *Thread, l *List) (Value, error) { return l.skip(2).value(), nil }),
-	"nth":       f2(func(_ *Thread, n int64, l *List) (Value, error) { return l.skip(n).first(), nil }),
-	"nthcdr":    f2(func(_ *Thread, n int64, l *List) (Value, error) { return l.skip(n).value(), nil }),
-	"length":    f1(length),
-	"reverse":   f1(reverse),
-	"member":    f2(member),
-	"assoc":     f2(assoc),
-	"remove":    f2(remove),
-	"filter":    f2(filter),
-	"mapcar":    f2(mapcar),
-	"sort":      f2(sortList),
-	"null":      f1(func(_ *Thread, v Value) (Value, error) { return truth(v == nil), nil }),
-	"not":       f1(func(_ *Thread, v Value) (Value, error) { return truth(v == nil), nil }),
-	"eq":        f2(func(_ *Thread, a, b Value) (Value, error) { return truth(a == b), nil }),
-	"consp":     is[*List](),
-	"functionp": f1(isFunction),
-	"listp": f1(func(_ *Thread, v Value) (Value, error) {
-		_, err := arg[*List](v)
-		return truth(err == nil), nil
-	}),
-	"equal": f2(func(t *Thread, a, b Value) (Value, error) {
-		same, err := t.equal(a, b, 0)
-		return truth(same), err
-	}),
+var listChapter = chapter{
+	title: "Lists",
+	intro: "A list never changes, so that threads can share it. There are no pairs: the rest of a list is a list.",
+	definitions: []definition{
+		{"(list VALUE ...)", "returns a list of the values.", entry{0, -1, func(_ *Thread, args []Value) (Value, error) { return ListOf(args...), nil }}},
+		{"(cons VALUE LIST)", "returns the list with a value in front.", f2(func(_ *Thread, v Value, l *List) (Value, error) { return &List{head: v, tail: l}, nil })},
+		{"(car LIST)", "returns the first element, or nil.", f1(func(_ *Thread, l *List) (Value, error) { return l.first(), nil })},
+		{"(cdr LIST)", "returns the list without its first element.", f1(func(_ *Thread, l *List) (Value, error) { return l.skip(1).value(), nil })},
+		{"(cadr LIST)", "returns the second element, or nil.", f1(func(_ *Thread, l *List) (Value, error) { return l.skip(1).first(), nil })},
+		{"(caddr LIST)", "returns the third element, or nil.", f1(func(_ *Thread, l *List) (Value, error) { return l.skip(2).first(), nil })},
+		{"(cddr LIST)", "returns the list without its first two elements.", f1(func(_ *Thread, l *List) (Value, error) { return l.skip(2).value(), nil })},
+		{"(nth N LIST)", "returns the element at N, counted from 0, or nil.", f2(func(_ *Thread, n int64, l *List) (Value, error) { return l.skip(n).first(), nil })},
+		{"(nthcdr N LIST)", "returns the list without its first N elements.", f2(func(_ *Thread, n int64, l *List) (Value, error) { return l.skip(n).value(), nil })},
+		{"(last LIST)", "returns the last element, or nil.", f1(lastOf)},
+		{"(length VALUE)", "returns how many elements a list has, characters a string, bytes a binary, or keys a table.", f1(length)},
+		{"(append LIST ...)", "returns a list of the elements of all lists.", entry{0, -1, appendLists}},
+		{"(reverse LIST)", "returns the elements in the opposite order.", f1(reverse)},
+		{"(member VALUE LIST)", "returns the list from the first element that equals VALUE on, or nil.", f2(member)},
+		{"(assoc KEY LIST)", "returns the first element that is a list and begins with KEY, or nil.", f2(assoc)},
+		{"(remove VALUE LIST)", "returns the list without the elements that equal VALUE.", f2(remove)},
+		{"(filter F LIST)", "returns the elements for which F is true.", f2(filter)},
+		{"(mapcar F LIST)", "returns what F makes of each element.", f2(mapcar)},
+		{"(reduce F LIST VALUE)", "returns (F ... (F (F VALUE first) second) ...).", f3(reduce)},
+		{"(sort LIST F)", "returns the list in an order: F tells whether its first argument comes before its second. Equal elements keep their order.", f2(sortList)},
+		{"(number-sequence FROM TO)", "returns the integers from FROM to TO, both included.", f2(numberSequence)},
+		{"(apply F VALUE ... LIST)", "calls F with the values and the elements of LIST.", entry{2, -1, apply}},
+		{"(funcall F VALUE ...)", "calls F with the values. (F VALUE ...) is the same, but for a symbol.", entry{1, -1, func(t *Thread, args []Value) (Value, error) {
+			return t.Call(args[0], args[1:]...)
+		}}},
+		{"(null VALUE)", "tells whether VALUE is nil.", f1(func(_ *Thread, v Value) (Value, error) { return truth(v == nil), nil })},
+		{"(not VALUE)", "tells whether VALUE is nil.", f1(func(_ *Thread, v Value) (Value, error) { return truth(v == nil), nil })},
+		{"(consp VALUE)", "tells whether VALUE is a list that is not empty.", is[*List]()},
+		{"(listp VALUE)", "tells whether VALUE is a list or nil.", f1(func(_ *Thread, v Value) (Value, error) {
+			_, err := arg[*List](v)
+			return truth(err == nil), nil
+		})},
+		{"(functionp VALUE)", "tells whether VALUE is a function.", f1(isFunction)},
+		{"(eq A B)", "tells whether two values are the same: symbols of a name, equal numbers and strings, the same list or object.", f2(func(_ *Thread, a, b Value) (Value, error) { return truth(a == b), nil })},
+		{"(equal A B)", "tells whether two values are alike: lists by their elements, binaries by their bytes, all else as eq does. 1 and 1.0 are not alike.", f2(func(t *Thread, a, b Value) (Value, error) {
+			same, err := t.equal(a, b, 0)
+			return truth(same), err
+		})},
+	},
 }
 
-// skip is the list without its first n elements.
+// skip returns the list without its first n elements.
 func (l *List) skip(n int64) *List {
 	for ; n > 0 && l != nil; n-- {
 		l = l.tail
@@ -51,7 +59,7 @@ func (l *List) skip(n int64) *List {
 	return l
 }
 
-// first is the list's first element, or nil.
+// first returns the list's first element, or nil.
 func (l *List) first() Value {
 	if l == nil {
 		return nil
@@ -59,7 +67,7 @@ func (l *List) first() Value {
 	return l.head
 }
 
-// length counts elements, characters, or bytes.
+// length counts elements, characters, bytes, or keys.
 func length(_ *Thread, v Value) (Value, error) {
 	switch v := v.(type) {
 	case nil:
@@ -74,8 +82,10 @@ func length(_ *Thread, v Value) (Value, error) {
 		return int64(utf8.RuneCountInString(v)), nil
 	case *Binary:
 		return int64(v.Len()), nil
+	case *Table:
+		return int64(v.len()), nil
 	}
-	return nil, wanted("a list, a string or a binary", v)
+	return nil, wanted("a list, a string, a binary or a table", v)
 }
 
 // appendLists copies all but the last list.
@@ -103,7 +113,7 @@ func reverse(_ *Thread, l *List) (Value, error) {
 	return back.value(), nil
 }
 
-// member is the rest of the list from the element on.
+// member returns the rest of the list from the element on.
 func member(t *Thread, v Value, l *List) (Value, error) {
 	for ; l != nil; l = l.tail {
 		if same, err := t.equal(v, l.head, 0); same || err != nil {
@@ -113,7 +123,7 @@ func member(t *Thread, v Value, l *List) (Value, error) {
 	return nil, nil
 }
 
-// assoc is the first list in a list that begins with a key.
+// assoc returns the first list in a list that begins with a key.
 func assoc(t *Thread, key Value, l *List) (Value, error) {
 	for ; l != nil; l = l.tail {
 		if pair, ok := l.head.(*List); ok {
@@ -173,7 +183,7 @@ func apply(t *Thread, args []Value) (Value, error) {
 	return t.Call(args[0], slices.Concat(args[1:len(args)-1], last.Values())...)
 }
 
-// sortList is stable. The function tells whether its first argument has to come
+// sortList sorts in a stable way. The function tells whether its first argument comes
 // before its second.
 func sortList(t *Thread, l *List, before Value) (Value, error) {
 	var failure error
@@ -207,4 +217,38 @@ func isFunction(_ *Thread, v Value) (Value, error) {
 		return T, nil
 	}
 	return nil, nil
+}
+
+func lastOf(_ *Thread, l *List) (Value, error) {
+	for l != nil && l.tail != nil {
+		l = l.tail
+	}
+	return l.first(), nil
+}
+
+func reduce(t *Thread, f Value, l *List, v Value) (Value, error) {
+	var err error
+	for ; l != nil && err == nil; l = l.tail {
+		v, err = t.Call(f, v, l.head)
+	}
+	return v, err
+}
+
+// maxSequence bounds the lists that number-sequence makes.
+const maxSequence = 1 << 24
+
+func numberSequence(_ *Thread, from, to int64) (Value, error) {
+	if from > to {
+		return nil, nil
+	}
+	if uint64(to-from) >= maxSequence {
+		return nil, fmt.Errorf("%d to %d are more than %d integers", from, to, maxSequence)
+	}
+	var l *List
+	for n := to; ; n-- {
+		l = &List{head: n, tail: l}
+		if n == from {
+			return l, nil
+		}
+	}
 }

@@ -4,41 +4,52 @@ import (
 	"cmp"
 	"errors"
 	"math"
+	"math/rand/v2"
 )
 
-var numberBase = table{
-	"integerp": is[int64](),
-	"floatp":   is[float64](),
-	"numberp":  f1(func(_ *Thread, v Value) (Value, error) { _, err := toFloat(v); return truth(err == nil), nil }),
-
-	"+":      {0, -1, folded(0, addInt, func(a, b float64) float64 { return a + b })},
-	"*":      {0, -1, folded(1, mulInt, func(a, b float64) float64 { return a * b })},
-	"-":      {1, -1, reduced(0, subInt, subFloat)},
-	"/":      {1, -1, reduced(1, divInt, func(a, b float64) float64 { return a / b })},
-	"mod":    f2(func(_ *Thread, a, b Value) (Value, error) { return calculate(a, b, modInt, modFloat) }),
-	"logand": {0, -1, folded(-1, func(a, b int64) (int64, error) { return a & b, nil }, nil)},
-	"logior": {0, -1, folded(0, func(a, b int64) (int64, error) { return a | b, nil }, nil)},
-	"ash":    f2(shift),
-
-	"=":   {1, -1, compared(func(order int) bool { return order == 0 })},
-	"<":   {1, -1, compared(func(order int) bool { return order < 0 })},
-	">":   {1, -1, compared(func(order int) bool { return order == 1 })},
-	"<=":  {1, -1, compared(func(order int) bool { return order <= 0 })},
-	">=":  {1, -1, compared(func(order int) bool { return order == 0 || order == 1 })},
-	"min": {1, -1, chosen(-1)},
-	"max": {1, -1, chosen(1)},
-	"abs": f1(func(_ *Thread, v Value) (Value, error) {
-		if o, err := order(v, int64(0)); err != nil || o >= 0 {
-			return v, err
-		}
-		return calculate(int64(0), v, subInt, subFloat)
-	}),
-
-	"float":            f1(func(_ *Thread, v Value) (Value, error) { return toFloat(v) }),
-	"truncate":         f1(rounded(math.Trunc)),
-	"round":            f1(rounded(math.RoundToEven)),
-	"number-to-string": f1(func(_ *Thread, v Value) (Value, error) { _, err := toFloat(v); return Print(v), err }),
-	"string-to-number": f1(func(_ *Thread, s string) (Value, error) { n, _, err := parseNumber(s); return n, err }),
+var numberChapter = chapter{
+	title: "Numbers",
+	intro: "Integers have 64 bits, and a result that does not fit is an error. Where an integer and a float meet, the result is a float.",
+	definitions: []definition{
+		{"(+ N ...)", "returns the sum.", entry{0, -1, folded(0, addInt, addFloat)}},
+		{"(- N ...)", "subtracts all others from the first; one alone from 0.", entry{1, -1, reduced(0, subInt, subFloat)}},
+		{"(* N ...)", "returns the product.", entry{0, -1, folded(1, mulInt, mulFloat)}},
+		{"(/ N ...)", "divides the first by all others; 1 by one alone. Of integers it cuts the fraction off.", entry{1, -1, reduced(1, divInt, func(a, b float64) float64 { return a / b })}},
+		{"(mod A B)", "returns the remainder of a division, with the sign of B.", f2(func(_ *Thread, a, b Value) (Value, error) { return calculate(a, b, modInt, modFloat) })},
+		{"(1+ N)", "returns N + 1.", f1(func(_ *Thread, n Value) (Value, error) { return calculate(n, int64(1), addInt, addFloat) })},
+		{"(1- N)", "returns N - 1.", f1(func(_ *Thread, n Value) (Value, error) { return calculate(n, int64(1), subInt, subFloat) })},
+		{"(logand N ...)", "returns the bits that all integers have.", entry{0, -1, folded(-1, func(a, b int64) (int64, error) { return a & b, nil }, nil)}},
+		{"(logior N ...)", "returns the bits that any of the integers has.", entry{0, -1, folded(0, func(a, b int64) (int64, error) { return a | b, nil }, nil)}},
+		{"(logxor N ...)", "returns the bits that an odd number of the integers have.", entry{0, -1, folded(0, func(a, b int64) (int64, error) { return a ^ b, nil }, nil)}},
+		{"(lognot N)", "returns the bits that N does not have.", f1(func(_ *Thread, n int64) (Value, error) { return ^n, nil })},
+		{"(ash N BITS)", "shifts N to the left, or to the right if BITS is negative.", f2(shift)},
+		{"(= N ...)", "tells whether all are equal.", entry{1, -1, compared(func(order int) bool { return order == 0 })}},
+		{"(/= A B)", "tells whether A and B are not equal.", f2(func(_ *Thread, a, b Value) (Value, error) {
+			o, err := order(a, b)
+			return truth(o != 0 && err == nil), err
+		})},
+		{"(< N ...)", "tells whether each is less than the next.", entry{1, -1, compared(func(order int) bool { return order < 0 })}},
+		{"(> N ...)", "tells whether each is greater than the next.", entry{1, -1, compared(func(order int) bool { return order == 1 })}},
+		{"(<= N ...)", "tells whether none is greater than the next.", entry{1, -1, compared(func(order int) bool { return order <= 0 })}},
+		{"(>= N ...)", "tells whether none is less than the next.", entry{1, -1, compared(func(order int) bool { return order == 0 || order == 1 })}},
+		{"(min N ...)", "returns the least.", entry{1, -1, chosen(-1)}},
+		{"(max N ...)", "returns the greatest.", entry{1, -1, chosen(1)}},
+		{"(abs N)", "returns N without its sign.", f1(func(_ *Thread, v Value) (Value, error) {
+			if o, err := order(v, int64(0)); err != nil || o >= 0 {
+				return v, err
+			}
+			return calculate(int64(0), v, subInt, subFloat)
+		})},
+		{"(float N)", "returns N as a float.", f1(func(_ *Thread, v Value) (Value, error) { return toFloat(v) })},
+		{"(truncate N)", "returns the integer towards 0.", f1(rounded(math.Trunc))},
+		{"(round N)", "returns the nearest integer; of two that are as near, the even one.", f1(rounded(math.RoundToEven))},
+		{"(random [N])", "returns a random integer from 0 to N - 1, or without N a random float from 0 up to, and not including, 1.", f1(random).with(1)},
+		{"(integerp VALUE)", "tells whether VALUE is an integer.", is[int64]()},
+		{"(floatp VALUE)", "tells whether VALUE is a float.", is[float64]()},
+		{"(numberp VALUE)", "tells whether VALUE is a number.", f1(func(_ *Thread, v Value) (Value, error) { _, err := toFloat(v); return truth(err == nil), nil })},
+		{"(number-to-string N)", "returns the text of a number.", f1(func(_ *Thread, v Value) (Value, error) { _, err := toFloat(v); return Print(v), err })},
+		{"(string-to-number S)", "returns the number that S is the text of, or nil.", f1(func(_ *Thread, s string) (Value, error) { n, _, err := parseNumber(s); return n, err })},
+	},
 }
 
 var (
@@ -46,7 +57,7 @@ var (
 	errZero     = errors.New("division by zero")
 )
 
-// toFloat is a number as a float64.
+// toFloat returns a number as a float64.
 func toFloat(v Value) (Value, error) {
 	switch v := v.(type) {
 	case int64:
@@ -57,7 +68,7 @@ func toFloat(v Value) (Value, error) {
 	return nil, wanted("a number", v)
 }
 
-// floats are two numbers as float64.
+// floats returns two numbers as float64.
 func floats(a, b Value) (x, y float64, err error) {
 	f, err := toFloat(a)
 	if err != nil {
@@ -70,7 +81,7 @@ func floats(a, b Value) (x, y float64, err error) {
 	return f.(float64), g.(float64), nil
 }
 
-// calculate is with integers as long as both are, and otherwise with floats, if
+// calculate calculates with integers if both are, and otherwise with floats, if
 // the operation has any.
 func calculate(a, b Value, ints func(a, b int64) (int64, error), other func(a, b float64) float64) (Value, error) {
 	x, whole := a.(int64)
@@ -92,7 +103,8 @@ func calculate(a, b Value, ints func(a, b int64) (int64, error), other func(a, b
 	return other(f, g), nil
 }
 
-// folded puts all arguments together; of none it is the unit.
+// folded makes a function that combines all arguments. Without arguments it returns
+// the unit.
 func folded(unit int64, ints func(a, b int64) (int64, error), other func(a, b float64) float64) func(*Thread, []Value) (Value, error) {
 	return func(_ *Thread, args []Value) (sum Value, err error) {
 		sum = unit
@@ -105,7 +117,8 @@ func folded(unit int64, ints func(a, b int64) (int64, error), other func(a, b fl
 	}
 }
 
-// reduced takes the others from the first; one alone is taken from the unit.
+// reduced makes a function that subtracts the others from the first, or divides the
+// first by the others. One argument alone is taken from the unit.
 func reduced(unit int64, ints func(a, b int64) (int64, error), other func(a, b float64) float64) func(*Thread, []Value) (Value, error) {
 	return func(_ *Thread, args []Value) (rest Value, err error) {
 		if len(args) == 1 {
@@ -135,7 +148,11 @@ func subInt(a, b int64) (int64, error) {
 	return 0, errOverflow
 }
 
+func addFloat(a, b float64) float64 { return a + b }
+
 func subFloat(a, b float64) float64 { return a - b }
+
+func mulFloat(a, b float64) float64 { return a * b }
 
 func mulInt(a, b int64) (int64, error) {
 	c := a * b
@@ -176,10 +193,10 @@ func modFloat(a, b float64) float64 {
 	return m
 }
 
-// unordered is the order of a NaN and anything.
+// unordered is the order of a NaN and any number.
 const unordered = 2
 
-// order is -1, 0 or 1. An integer and a float are compared as floats.
+// order returns -1, 0 or 1, or unordered. It compares an integer and a float as floats.
 func order(a, b Value) (int, error) {
 	x, whole := a.(int64)
 	y, both := b.(int64)
@@ -196,7 +213,8 @@ func order(a, b Value) (int, error) {
 	return cmp.Compare(f, g), nil
 }
 
-// compared tells whether each argument and the next are in an order.
+// compared makes a function that tells whether each argument and the next are in an
+// order.
 func compared(holds func(order int) bool) func(*Thread, []Value) (Value, error) {
 	return func(_ *Thread, args []Value) (Value, error) {
 		if _, err := toFloat(args[0]); err != nil {
@@ -211,7 +229,7 @@ func compared(holds func(order int) bool) func(*Thread, []Value) (Value, error) 
 	}
 }
 
-// chosen is the argument that has the order to all others.
+// chosen makes a function that returns the least or the greatest argument.
 func chosen(better int) func(*Thread, []Value) (Value, error) {
 	return func(_ *Thread, args []Value) (Value, error) {
 		best := args[0]
@@ -255,4 +273,15 @@ func shift(_ *Thread, n int64, v Value) (Value, error) {
 		return nil, errOverflow
 	}
 	return n << by, nil
+}
+
+func random(_ *Thread, v Value) (Value, error) {
+	if v == nil {
+		return rand.Float64(), nil
+	}
+	n, ok := v.(int64)
+	if !ok || n < 1 {
+		return nil, wanted("an integer above 0", v)
+	}
+	return rand.Int64N(n), nil
 }

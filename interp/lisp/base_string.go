@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // maxBytes bounds the length of a string or binary.
@@ -13,35 +15,81 @@ const maxBytes = 1 << 28
 
 var errTooLong = fmt.Errorf("the result is longer than %d bytes", maxBytes)
 
-var stringBase = table{
-	"concat": {0, -1, func(_ *Thread, args []Value) (Value, error) { return joined(args, "") }},
-	"format": {1, -1, func(_ *Thread, args []Value) (Value, error) { return format(args) }},
-
-	"stringp":     is[string](),
-	"symbolp":     f1(func(_ *Thread, v Value) (Value, error) { _, ok := v.(*Symbol); return truth(ok || v == nil), nil }),
-	"symbol-name": f1(func(_ *Thread, s *Symbol) (Value, error) { return s.name, nil }),
-	"intern":      f1(intern),
-
-	"string-join":     f2(func(_ *Thread, l *List, separator string) (Value, error) { return joined(l.Values(), separator) }),
-	"split-string":    f2(split).with(1),
-	"substring":       f3(substring).with(1),
-	"string-search":   f2(search),
-	"string-prefix-p": f2(func(_ *Thread, prefix, s string) (Value, error) { return truth(strings.HasPrefix(s, prefix)), nil }),
-	"string=":         f2(func(_ *Thread, a, b string) (Value, error) { return truth(a == b), nil }),
-	"string<":         f2(func(_ *Thread, a, b string) (Value, error) { return truth(a < b), nil }),
-	"string-trim":     f1(func(_ *Thread, s string) (Value, error) { return strings.TrimSpace(s), nil }),
-	"upcase":          f1(func(_ *Thread, s string) (Value, error) { return strings.ToUpper(s), nil }),
-	"downcase":        f1(func(_ *Thread, s string) (Value, error) { return strings.ToLower(s), nil }),
-	"char-to-string":  f1(charToString),
+var stringChapter = chapter{
+	title: "Strings and symbols",
+	intro: "A string is bytes, in UTF-8 where it is text. Positions and lengths count characters.",
+	definitions: []definition{
+		{"(concat STRING ...)", "returns the strings as one. To append to the same string again and again takes time in proportion to its length.", entry{0, -1, concat}},
+		{"(format TEXT VALUE ...)", "puts values into a text: %s as they are, %S as they can be read, %d and %x integers, %c a character, %f %e %g numbers, %% for itself; with flags, width and precision as in C.", entry{1, -1, func(_ *Thread, args []Value) (Value, error) { return format(args) }}},
+		{"(substring S FROM [TO])", "returns the characters from FROM up to, and not including, TO. A negative position counts from the end.", f3(substring).with(1)},
+		{"(char S I)", "returns the number of the character at I. A negative position counts from the end.", f2(charAt)},
+		{"(string-to-chars S)", "returns the list of the characters' numbers.", f1(stringToChars)},
+		{"(chars-to-string LIST)", "returns the string of a list of characters' numbers.", f1(charsToString)},
+		{"(char-to-string N)", "returns a character as a string.", f1(charToString)},
+		{"(upcase S)", "returns S in capital letters.", f1(func(_ *Thread, s string) (Value, error) { return strings.ToUpper(s), nil })},
+		{"(downcase S)", "returns S in small letters.", f1(func(_ *Thread, s string) (Value, error) { return strings.ToLower(s), nil })},
+		{"(string= A B)", "tells whether two strings are equal.", f2(func(_ *Thread, a, b string) (Value, error) { return truth(a == b), nil })},
+		{"(string< A B)", "tells whether A comes before B, by their bytes.", f2(func(_ *Thread, a, b string) (Value, error) { return truth(a < b), nil })},
+		{"(string-prefix-p PREFIX S)", "tells whether S begins with PREFIX.", f2(func(_ *Thread, prefix, s string) (Value, error) { return truth(strings.HasPrefix(s, prefix)), nil })},
+		{"(string-suffix-p SUFFIX S)", "tells whether S ends with SUFFIX.", f2(func(_ *Thread, suffix, s string) (Value, error) { return truth(strings.HasSuffix(s, suffix)), nil })},
+		{"(string-search NEEDLE S)", "returns the position of NEEDLE in S, or nil.", f2(search)},
+		{"(string-replace FROM TO S)", "returns S with each FROM replaced.", f3(replaceAll)},
+		{"(string-repeat S N)", "returns S, N times.", f2(repeatString)},
+		{"(split-string S [SEPARATOR])", "returns the parts of S: between separators, or between white space of any length.", f2(split).with(1)},
+		{"(string-join LIST SEPARATOR)", "returns the strings of a list as one.", f2(func(_ *Thread, l *List, separator string) (Value, error) { return joined(l.Values(), separator) })},
+		{"(string-trim S)", "returns S without white space at both ends.", f1(func(_ *Thread, s string) (Value, error) { return strings.TrimSpace(s), nil })},
+		{"(stringp VALUE)", "tells whether VALUE is a string.", is[string]()},
+		{"(symbolp VALUE)", "tells whether VALUE is a symbol.", f1(func(_ *Thread, v Value) (Value, error) { _, ok := v.(*Symbol); return truth(ok || v == nil), nil })},
+		{"(symbol-name SYMBOL)", "returns the name as a string.", f1(func(_ *Thread, s *Symbol) (Value, error) { return s.name, nil })},
+		{"(intern NAME)", "returns the symbol of a name.", f1(intern)},
+		{"(gensym)", "returns a symbol that is no other, for macros.", entry{0, 0, func(t *Thread, _ []Value) (Value, error) {
+			return &Symbol{name: "g" + strconv.FormatInt(t.in.generated.Add(1), 10)}, nil
+		}}},
+	},
 }
 
-// intern is the symbol of a name.
+// intern returns the symbol of a name.
 func intern(t *Thread, name string) (Value, error) {
 	if name == "" {
 		return nil, errors.New("a symbol needs a name")
 	}
 	return t.in.symbol(name), nil
 }
+
+// concat joins strings. When it appends to the string that this thread's last
+// concat has made, it uses the room behind that, so that to build a long string
+// piece by piece takes time in proportion to its length.
+func concat(t *Thread, args []Value) (Value, error) {
+	size := 0
+	for _, v := range args {
+		s, err := arg[string](v)
+		if err != nil {
+			return nil, err
+		}
+		if size += len(s); size > maxBytes {
+			return nil, errTooLong
+		}
+	}
+	if size < growing {
+		return joined(args, "")
+	}
+	first, rest := args[0].(string), args[1:]
+	buf := t.built
+	if len(first) < growing/2 || len(buf) != len(first) || unsafe.StringData(first) != unsafe.SliceData(buf) {
+		buf = make([]byte, 0, size+size/4)
+		rest = args
+	}
+	for _, v := range rest {
+		buf = append(buf, v.(string)...)
+	}
+	// No string reaches behind the length that it has, so that to append
+	// changes none.
+	t.built = buf
+	return unsafe.String(unsafe.SliceData(buf), len(buf)), nil
+}
+
+// growing is the size in bytes from which concat expects that more is appended.
+const growing = 256
 
 func charToString(_ *Thread, v Value) (Value, error) {
 	c, err := within(v, 0, utf8.MaxRune)
@@ -66,7 +114,7 @@ func joined(parts []Value, separator string) (Value, error) {
 	return strings.Join(texts, separator), nil
 }
 
-// split is at white space, of which any amount is one separator, unless there is
+// split splits at white space, of which any amount is one separator, unless there is
 // a separator.
 func split(_ *Thread, s string, separator Value) (Value, error) {
 	if separator == nil {
@@ -188,4 +236,67 @@ func formatOne(b *strings.Builder, flags, verb string, v Value) (err error) {
 		fmt.Fprintf(b, flags+verb, v)
 	}
 	return err
+}
+
+func charAt(_ *Thread, s string, at Value) (Value, error) {
+	size := utf8.RuneCountInString(s)
+	if size == 0 {
+		return nil, errors.New("the string is empty")
+	}
+	n, err := within(at, -size, size-1)
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 {
+		n += size
+	}
+	for _, c := range s {
+		if n--; n < 0 {
+			return int64(c), nil
+		}
+	}
+	return nil, nil
+}
+
+func stringToChars(_ *Thread, s string) (Value, error) {
+	var chars []Value
+	for _, c := range s {
+		chars = append(chars, int64(c))
+	}
+	return ListOf(chars...), nil
+}
+
+func charsToString(_ *Thread, l *List) (Value, error) {
+	var b strings.Builder
+	for ; l != nil; l = l.tail {
+		c, err := charToString(nil, l.head)
+		if err != nil {
+			return nil, err
+		}
+		if b.WriteString(c.(string)); b.Len() > maxBytes {
+			return nil, errTooLong
+		}
+	}
+	return b.String(), nil
+}
+
+func replaceAll(_ *Thread, from, to, s string) (Value, error) {
+	if from == "" {
+		return nil, errors.New("the text to replace is empty")
+	}
+	if n := strings.Count(s, from); len(to) > len(from) && n > (maxBytes-len(s))/(len(to)-len(from)) {
+		return nil, errTooLong
+	}
+	return strings.ReplaceAll(s, from, to), nil
+}
+
+func repeatString(_ *Thread, s string, count Value) (Value, error) {
+	n, err := within(count, 0, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	if len(s) > 0 && n > maxBytes/len(s) {
+		return nil, errTooLong
+	}
+	return strings.Repeat(s, n), nil
 }

@@ -2,30 +2,135 @@ package lisp
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"time"
 )
 
-var systemBase = table{
-	"print":       f1(func(t *Thread, v Value) (Value, error) { return v, t.in.print(t.in.opts.Stdout, Print(v)+"\n") }),
-	"princ":       f1(func(t *Thread, v Value) (Value, error) { return v, t.in.print(t.in.opts.Stdout, textOf(v, false)) }),
-	"load":        f1(load),
-	"delete-file": f1(deleteFile),
-	"eval":        f1(func(t *Thread, v Value) (Value, error) { return t.eval(v, t.in.root) }),
-	"error": {1, -1, func(_ *Thread, args []Value) (Value, error) {
-		message, err := format(args)
-		if err != nil {
+var systemChapter = chapter{
+	title: "Programs and the system",
+	definitions: append(helpChapter[:len(helpChapter):len(helpChapter)], []definition{
+		{"(print VALUE)", "prints a value as it can be read again, and a newline. It returns the value.", f1(func(t *Thread, v Value) (Value, error) { return v, t.print(Print(v) + "\n") })},
+		{"(princ VALUE)", "prints a value, a string as it is. It returns the value.", f1(func(t *Thread, v Value) (Value, error) { return v, t.print(textOf(v, false)) })},
+		{"(prin1-to-string VALUE)", "returns what print prints, without the newline.", f1(func(_ *Thread, v Value) (Value, error) { return Print(v), nil })},
+		{"(read-from-string S)", "returns the first form in a text, not evaluated.", f1(readFromString)},
+		{"(eval VALUE)", "evaluates a form, as at top level: it sees no local variables.", f1(evalValue)},
+		{"(macroexpand FORM)", "returns what the macro that a form uses makes of it, as often as that uses one.", f1(macroexpand)},
+		{"(load PATH)", "evaluates a file, of up to 16 MiB, and returns its last value.", f1(load)},
+		{"(require NAME)", "loads a file that has not been loaded by require: NAME is a path, or a symbol, for a file NAME.lisp. A path that is not absolute begins at the directory of the file that has the call. It returns t if it loaded the file.", f1(require)},
+		{"(exit [STATUS])", "ends the program, with a status from 0 to 255. In a thread it ends that alone.", f1(exit).with(1)},
+		{"(getenv NAME)", "returns a variable of the process's environment, or nil.", f1(getenv)},
+		{"(delete-file PATH)", "removes a file, such as the path of a unix socket that was left behind. It returns nil if there is none.", f1(deleteFile)},
+		{"(file-exists-p PATH)", "tells whether there is a file or directory.", f1(func(_ *Thread, path string) (Value, error) { _, err := os.Stat(path); return truth(err == nil), nil })},
+	}...),
+}
+
+var timeChapter = chapter{
+	title: "Time",
+	definitions: []definition{
+		{"(sleep MILLISECONDS)", "waits.", f1(sleep)},
+		{"(float-time)", "returns the seconds since 1970, as a float with microseconds.", entry{0, 0, func(*Thread, []Value) (Value, error) { return float64(time.Now().UnixMicro()) / 1e6, nil }}},
+		{"(current-time-string)", "returns the date and time, as in Mon Jan  2 15:04:05 2006.", entry{0, 0, func(*Thread, []Value) (Value, error) { return time.Now().Format(time.ANSIC), nil }}},
+		{"(format-time FORMAT [SECONDS [ZONE]])", "returns the time, or that of so many seconds since 1970, by a format as of strftime: %Y-%m-%d %H:%M:%S and %a %A %b %B %d %D %e %F %h %I %j %k %l %M %n %p %R %s %T %u %w %y %z %Z %%. The zone is the local one, or that of a name such as \"UTC\".", f3(formatTime).with(2)},
+		{"(decode-time [SECONDS [ZONE]])", "returns the list (SECOND MINUTE HOUR DAY MONTH YEAR WEEKDAY OFFSET) of a time. Sunday is 0; the offset is that of the zone, in seconds.", f2(decodeTime).with(2)},
+	},
+}
+
+var errorChapter = chapter{
+	title: "Errors",
+	intro: "An error ends what is evaluated, up to a catch-error or condition-case. One that nothing handles is printed with a backtrace: the file and line of each call in progress.",
+	definitions: []definition{
+		{"(error TEXT VALUE ...)", "raises an error. The message is as of format.", entry{1, -1, func(_ *Thread, args []Value) (Value, error) {
+			message, err := format(args)
+			if err != nil {
+				return nil, err
+			}
+			return nil, &Error{Msg: message.(string)}
+		}}},
+		{"(signal CONDITION DATA)", "raises an error that condition-case knows by the symbol CONDITION.", f2(signal)},
+		{"(error-backtrace)", "returns where the error was that this thread handled last: a list of (FUNCTION FILE LINE), the innermost first. The first has no function and says what failed; the others say which function was called, and where.", entry{0, 0, errorBacktrace}},
+		{"(throw TAG VALUE)", "makes the catch in progress that has the tag return VALUE.", f2(throw)},
+	},
+}
+
+// print prints a text to the interpreter's standard output.
+func (t *Thread) print(text string) error { return t.in.print(t.in.opts.Stdout, text) }
+
+func readFromString(t *Thread, text string) (Value, error) {
+	form, _, err := newReader(t.in, "", text).next()
+	return form, err
+}
+
+func macroexpand(t *Thread, form Value) (Value, error) {
+	for range maxNesting {
+		l, ok := form.(*List)
+		if !ok {
+			return form, nil
+		}
+		s, ok := l.head.(*Symbol)
+		if !ok {
+			return form, nil
+		}
+		v, _ := t.global(s)
+		m, ok := v.(*Macro)
+		if !ok {
+			return form, nil
+		}
+		var err error
+		if form, err = m.expand(t, l.tail); err != nil {
 			return nil, err
 		}
-		return nil, &Error{Msg: message.(string)}
-	}},
-	"exit":                f1(exit).with(1),
-	"sleep":               f1(sleep),
-	"float-time":          {0, 0, func(*Thread, []Value) (Value, error) { return float64(time.Now().UnixMicro()) / 1e6, nil }},
-	"current-time-string": {0, 0, func(*Thread, []Value) (Value, error) { return time.Now().Format(time.ANSIC), nil }},
+	}
+	return nil, fmt.Errorf("more than %d expansions", maxNesting)
+}
+
+// require loads a file once. A thread that asks for a file that another is
+// loading does not wait.
+func require(t *Thread, v Value) (Value, error) {
+	var path string
+	switch v := v.(type) {
+	case string:
+		path = v
+	case *Symbol:
+		path = v.name + ".lisp"
+	default:
+		return nil, wanted("a path, or a file's name as a symbol", v)
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(t.directory, path)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, known := t.in.required.LoadOrStore(path, true); known {
+		return nil, nil
+	}
+	if _, err := load(t, path); err != nil {
+		t.in.required.Delete(path)
+		return nil, err
+	}
+	return T, nil
+}
+
+func getenv(_ *Thread, name string) (Value, error) {
+	if v, ok := os.LookupEnv(name); ok {
+		return v, nil
+	}
+	return nil, nil
+}
+
+// evalValue evaluates a form as at top level.
+func evalValue(t *Thread, form Value) (Value, error) {
+	if err := t.enter(); err != nil {
+		return nil, err
+	}
+	defer func() { t.depth-- }()
+	return t.evalForm(form, nil)
 }
 
 // print writes a text as a whole, whatever other threads print.
@@ -44,7 +149,7 @@ func load(t *Thread, path string) (Value, error) {
 	return t.load(path)
 }
 
-// deleteFile is for the path of a unix socket that was left behind. It tells
+// deleteFile removes a file, such as a unix socket that was left behind. It tells
 // whether there was one.
 func deleteFile(_ *Thread, path string) (Value, error) {
 	err := os.Remove(path)
@@ -80,7 +185,7 @@ func sleep(t *Thread, v Value) (Value, error) {
 	}
 }
 
-// milliseconds is a time that is given as a number of them, rounded up to the
+// milliseconds returns a time that is given in milliseconds, rounded up to the
 // nanosecond.
 func milliseconds(v Value) (time.Duration, error) {
 	f, err := toFloat(v)

@@ -45,7 +45,7 @@ func BenchmarkFibonacci20(b *testing.B) {
 	benchmark(b, in, "(fib 20)")
 }
 
-// pair are two connected unix stream sockets, x and y.
+// pair makes two connected unix stream sockets, x and y.
 func pair(b *testing.B, in *interpreter) {
 	x, y, err := socket.Pair(socket.Unix, socket.Stream, 0)
 	require.NoError(b, err)

@@ -2,6 +2,10 @@ package lisp
 
 import (
 	"bytes"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -20,7 +24,7 @@ type Binary struct {
 // NewBinary makes a Binary of a copy of data.
 func NewBinary(data []byte) *Binary { return &Binary{data: append([]byte{}, data...)} }
 
-// Bytes are a copy of the binary's; nil while a method of a socket fills it.
+// Bytes returns a copy of the bytes; nil while a method of a socket fills them.
 func (b *Binary) Bytes() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -30,10 +34,10 @@ func (b *Binary) Bytes() []byte {
 	return bytes.Clone(b.data)
 }
 
-// Len is the number of bytes, which never changes.
+// Len returns the number of bytes, which never changes.
 func (b *Binary) Len() int { return len(b.data) }
 
-// String is #<binary length>.
+// String returns #<binary length>.
 func (b *Binary) String() string { return fmt.Sprintf("#<binary %d>", len(b.data)) }
 
 var errInUse = errors.New("the binary is in use by a socket's method in another thread")
@@ -92,13 +96,94 @@ func (b *Binary) fill(call func(data []byte) (int, error)) (int, error) {
 	return n, err
 }
 
-var binaryBase = table{
-	"binaryp":          is[*Binary](),
-	"make-binary":      f1(makeBinary),
-	"string-to-binary": f1(func(_ *Thread, s string) (Value, error) { return NewBinary([]byte(s)), nil }),
-	"binary-to-string": f2(binaryToString).with(1),
-	"byte":             f2(getByte),
-	"set-byte":         f3(setByte),
+var binaryChapter = chapter{
+	title: "Binaries",
+	intro: "A binary is a block of bytes of a fixed length, which can be changed. While a method fills a binary, other threads get an error when they use it; while a method sends one, when they change it.",
+	definitions: []definition{
+		{"(make-binary LENGTH)", "returns a binary of bytes that are 0.", f1(makeBinary)},
+		{"(byte BINARY I)", "returns the byte at I.", f2(getByte)},
+		{"(set-byte BINARY I VALUE)", "sets the byte at I, and returns it.", f3(setByte)},
+		{"(string-to-binary S)", "returns a binary of a string's bytes.", f1(func(_ *Thread, s string) (Value, error) { return NewBinary([]byte(s)), nil })},
+		{"(binary-to-string BINARY [LENGTH])", "returns the bytes, or the first LENGTH, as a string.", f2(binaryToString).with(1)},
+		{"(binary-slice BINARY FROM [TO])", "returns a new binary of the bytes from FROM up to, and not including, TO.", f3(binarySlice).with(1)},
+		{"(binary-append BINARY ...)", "returns a new binary of all bytes.", entry{0, -1, binaryAppend}},
+		{"(binary-copy TO AT FROM [LENGTH])", "copies the bytes of FROM, or the first LENGTH, into TO, from the offset AT on. It returns how many: as many as fit.", entry{4, 4, binaryCopy}.with(1)},
+		{"(binary-integer BINARY AT SIZE [FLAG ...])", "returns the integer of 1, 2, 4 or 8 bytes at AT. The first byte is the highest, but with the flag 'little the lowest. With 'signed it may be negative; one of 8 bytes always may.", entry{3, 5, binaryInteger}},
+		{"(set-binary-integer BINARY AT SIZE VALUE [FLAG])", "puts an integer into 1, 2, 4 or 8 bytes at AT, the highest first, or with the flag 'little the lowest. It returns VALUE.", entry{4, 5, setBinaryInteger}},
+		{"(binaryp VALUE)", "tells whether VALUE is a binary.", is[*Binary]()},
+		{"(sha1 DATA)", "returns the SHA-1 sum of a string or binary, as a binary of 20 bytes.", f1(hashed(func(b []byte) []byte { sum := sha1.Sum(b); return sum[:] }))},
+		{"(sha256 DATA)", "returns the SHA-256 sum of a string or binary, as a binary of 32 bytes.", f1(hashed(func(b []byte) []byte { sum := sha256.Sum256(b); return sum[:] }))},
+		{"(base64-encode DATA)", "returns a string or binary in base64.", f1(func(_ *Thread, v Value) (Value, error) {
+			data, err := dataOf(v)
+			return base64.StdEncoding.EncodeToString(data), err
+		})},
+		{"(base64-decode S)", "returns the binary that S is in base64, or nil if it is not.", f1(func(_ *Thread, s string) (Value, error) { return decoded(base64.StdEncoding.DecodeString(s)) })},
+		{"(hex-encode DATA)", "returns a string or binary in hexadecimal.", f1(func(_ *Thread, v Value) (Value, error) {
+			data, err := dataOf(v)
+			return hex.EncodeToString(data), err
+		})},
+		{"(hex-decode S)", "returns the binary that S is in hexadecimal, or nil if it is not.", f1(func(_ *Thread, s string) (Value, error) { return decoded(hex.DecodeString(s)) })},
+	},
+}
+
+func binarySlice(_ *Thread, b *Binary, first, last Value) (v Value, err error) {
+	from, err := within(first, 0, b.Len())
+	if err != nil {
+		return nil, err
+	}
+	to := b.Len()
+	if last != nil {
+		if to, err = within(last, from, b.Len()); err != nil {
+			return nil, err
+		}
+	}
+	err = b.look(func(data []byte) { v = NewBinary(data[from:to]) })
+	return v, err
+}
+
+func binaryAppend(_ *Thread, args []Value) (Value, error) {
+	var all []byte
+	for _, v := range args {
+		b, err := arg[*Binary](v)
+		if err != nil {
+			return nil, err
+		}
+		if len(all)+b.Len() > maxBytes {
+			return nil, errTooLong
+		}
+		if err := b.look(func(data []byte) { all = append(all, data...) }); err != nil {
+			return nil, err
+		}
+	}
+	return &Binary{data: all}, nil
+}
+
+func binaryCopy(_ *Thread, args []Value) (v Value, err error) {
+	to, err := arg[*Binary](args[0])
+	if err != nil {
+		return nil, err
+	}
+	at, err := within(args[1], 0, to.Len())
+	if err != nil {
+		return nil, err
+	}
+	from, err := arg[*Binary](args[2])
+	if err != nil {
+		return nil, err
+	}
+	n, err := from.upTo(args[3])
+	if err != nil {
+		return nil, err
+	}
+	// The copy in between lets a binary be copied into itself, and locks one at
+	// a time.
+	n = min(n, to.Len()-at)
+	var data []byte
+	if err := from.look(func(b []byte) { data = bytes.Clone(b[:n]) }); err != nil {
+		return nil, err
+	}
+	err = to.change(func(b []byte) { copy(b[at:], data) })
+	return int64(n), err
 }
 
 func makeBinary(_ *Thread, v Value) (Value, error) {
@@ -136,7 +221,7 @@ func setByte(_ *Thread, b *Binary, at, value Value) (Value, error) {
 	return value, b.change(func(data []byte) { data[i] = byte(c) })
 }
 
-// upTo is how many bytes a length means: all if it is nil or too great.
+// upTo returns a length given by a program: that of the binary if it is nil or greater.
 func (b *Binary) upTo(length Value) (int, error) {
 	if length == nil {
 		return b.Len(), nil
@@ -148,7 +233,7 @@ func (b *Binary) upTo(length Value) (int, error) {
 	return int(min(n, int64(b.Len()))), nil
 }
 
-// place is the index of a byte.
+// place returns the index of a byte.
 func (b *Binary) place(v Value) (int, error) {
 	if b.Len() == 0 {
 		return 0, errors.New("the binary is empty")

@@ -16,7 +16,7 @@ func (in *Interp) ReadAll(text string) (forms []Value, err error) {
 // Equal compares, for tests.
 func (in *Interp) Equal(a, b Value) (bool, error) { return in.main().equal(a, b, 0) }
 
-// PrintUpTo is Print with another bound.
+// PrintUpTo does what Print does, with another bound.
 func PrintUpTo(v Value, most int) string {
 	p := printer{readable: true, most: most}
 	p.print(v, 0)

@@ -6,19 +6,20 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Options say how an Interp is to be. The zero Options have the defaults.
+// Options configure an Interp. The zero Options have the defaults.
 type Options struct {
 	// Stdout takes what a program prints, and Stderr the errors of threads that
-	// nobody waits for. They are written to by one thread at a time, and a
+	// no other thread joins. One thread at a time writes to them, and a
 	// write is not interrupted. Default: the process's.
 	Stdout, Stderr io.Writer
-	// MaxString is the size in bytes of a socket's input buffer when
-	// make-instance is not told otherwise. Default: 4096.
+	// MaxString is the size in bytes of a socket's input buffer, unless
+	// make-instance gets the keyword maxstring. Default: 4096.
 	MaxString int
 	// MaxDepth bounds the recursion of evaluations. Default: 20000, which take
 	// some tens of megabytes of stack.
@@ -34,10 +35,18 @@ type Options struct {
 type Interp struct {
 	opts    Options
 	symbols sync.Map // string to *Symbol
-	root    *env     // without variables: the environment of what is at top level
 	out     sync.Mutex
 
+	regexps   regexpCache
+	generics  sync.Map     // the functions that call methods of the program's classes, by their names
+	generated atomic.Int64 // the symbols that gensym has made
+	required  sync.Map     // path to true
+
 	cleanupTime time.Duration // how long cleanup forms may go on after an interruption
+
+	progn, quote, quasiquote, unquote, splice *Symbol
+
+	rootClass, fileClass, socketClass *Class
 
 	lastError *Symbol // *lastsocketerror*
 	mainError cell    // its value in the main thread
@@ -62,7 +71,7 @@ func New(opts Options) *Interp {
 	opts.MaxString = cmp.Or(opts.MaxString, 4096)
 	opts.MaxDepth = cmp.Or(opts.MaxDepth, 20000)
 	opts.MaxThreads = cmp.Or(opts.MaxThreads, 10000)
-	in := &Interp{opts: opts, root: &env{}, cleanupTime: 5 * time.Second}
+	in := &Interp{opts: opts, cleanupTime: 5 * time.Second}
 	in.ctx, in.cancel = context.WithCancelCause(context.Background())
 	in.defineBase()
 	return in
@@ -107,9 +116,8 @@ func (in *Interp) end(thread bool) {
 }
 
 // Eval evaluates the forms of a text, one after the other, and returns the last
-// one's value. When ctx is done the evaluation ends with an error that the
-// context's cause is behind, also if it is blocked in a socket's method or in
-// select; cleanup forms of unwind-protect still run, for five seconds at most.
+// one's value. When ctx is done the evaluation ends, also if it is blocked in a
+// socket's method or in select, with an error that wraps the context's cause; cleanup forms of unwind-protect still run, for five seconds at most.
 //
 // Several evaluations may run at the same time. Each is a thread of its own, but
 // all have the *lastsocketerror* of the main thread.
@@ -117,9 +125,16 @@ func (in *Interp) Eval(ctx context.Context, text string) (Value, error) {
 	return in.EvalSource(ctx, "", text)
 }
 
-// EvalSource is Eval; errors name the text as a file.
+// EvalSource does what Eval does; errors name the text as a file.
 func (in *Interp) EvalSource(ctx context.Context, name, text string) (Value, error) {
 	return in.run(ctx, func(t *Thread) (Value, error) { return t.source(name, text) })
+}
+
+// EvalEach does what EvalSource does, and calls a function with the value of each form. Its
+// error ends the evaluation.
+func (in *Interp) EvalEach(ctx context.Context, name, text string, each func(Value) error) error {
+	_, err := in.run(ctx, func(t *Thread) (Value, error) { return t.sourceEach(name, text, each) })
+	return err
 }
 
 // Load evaluates a file, as Eval does a text.
@@ -138,21 +153,28 @@ func (in *Interp) run(ctx context.Context, work func(*Thread) (Value, error)) (V
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(in.ctx, func() { cancel(ErrClosed) })()
-	t := &Thread{in: in, lastError: &in.mainError}
+	t := in.main()
 	t.use(ctx)
 	defer t.finish()
 	return work(t)
 }
 
 // source evaluates a text.
-func (t *Thread) source(name, text string) (v Value, err error) {
+func (t *Thread) source(name, text string) (Value, error) {
+	return t.sourceEach(name, text, func(Value) error { return nil })
+}
+
+func (t *Thread) sourceEach(name, text string, each func(Value) error) (v Value, err error) {
 	for r := newReader(t.in, name, text); ; {
 		form, more, err := r.next()
 		if err != nil || !more {
 			return v, err
 		}
 		if err = t.check(); err == nil {
-			v, err = t.eval(form, t.in.root)
+			v, err = t.evalForm(form, &place{name, r.line})
+		}
+		if err == nil {
+			err = each(v)
 		}
 		if err != nil {
 			return nil, locate(err, &place{name, r.line})
@@ -164,25 +186,34 @@ func (t *Thread) source(name, text string) (v Value, err error) {
 const maxSource = 16 << 20
 
 func (t *Thread) load(path string) (Value, error) {
-	file, err := os.Open(path)
+	text, err := readSource(path)
 	if err != nil {
 		return nil, err
+	}
+	outer := t.directory
+	t.directory = filepath.Dir(path)
+	defer func() { t.directory = outer }()
+	return t.source(path, text)
+}
+
+// readSource reads a file, and closes it before anything in it is evaluated.
+func readSource(path string) (string, error) {
+	file, err := collecting(func() (*os.File, error) { return os.Open(path) })
+	if err != nil {
+		return "", err
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxSource+1))
-	if err != nil {
-		return nil, err
+	if err == nil && len(text) > maxSource {
+		err = fmt.Errorf("%s: more than %d bytes", path, maxSource)
 	}
-	if len(text) > maxSource {
-		return nil, fmt.Errorf("%s: more than %d bytes", path, maxSource)
-	}
-	return t.source(path, string(text))
+	return string(text), err
 }
 
 // Define makes a function that takes at least min and at most max arguments; a
 // max below 0 is any number. An existing one of the name is replaced.
 func (in *Interp) Define(name string, min, max int, f Func) error {
-	return in.set(name, &Builtin{name, entry{min, max, func(t *Thread, args []Value) (Value, error) {
+	return in.set(name, &Builtin{name: name, usage: "(" + name + " ...)", doc: "is a function of the program that has this interpreter.", entry: entry{min, max, func(t *Thread, args []Value) (Value, error) {
 		v, err := f(t, args)
 		if err != nil {
 			return nil, err
@@ -209,27 +240,18 @@ func (in *Interp) set(name string, v Value) error {
 	return nil
 }
 
-// Get is a global variable's value. It tells whether there is one.
+// Get returns a global variable's value. It tells whether there is one.
 func (in *Interp) Get(name string) (Value, bool) { return in.main().global(in.intern(name)) }
 
-// Names are those of the special forms and of the global variables that have a
-// value, in order.
-func (in *Interp) Names() []string {
-	var names []string
-	in.symbols.Range(func(name, symbol any) bool {
-		if s := symbol.(*Symbol); s.special != nil || s.constant || s.value.Load() != nil {
-			names = append(names, s.name)
-		}
-		return true
-	})
-	slices.Sort(names)
-	return names
+// main returns a thread that has the *lastsocketerror* of evaluations from Go.
+func (in *Interp) main() *Thread { return in.thread(&in.mainError) }
+
+// thread makes a thread, which has no context yet.
+func (in *Interp) thread(lastError *cell) *Thread {
+	return &Thread{in: in, lastError: lastError, maxDepth: in.opts.MaxDepth}
 }
 
-// main is a thread to look at variables with, not to evaluate by.
-func (in *Interp) main() *Thread { return &Thread{in: in, lastError: &in.mainError} }
-
-// intern is the symbol of a name.
+// intern returns the symbol of a name.
 func (in *Interp) intern(name string) *Symbol {
 	if s, ok := in.symbols.Load(name); ok {
 		return s.(*Symbol)
@@ -238,35 +260,10 @@ func (in *Interp) intern(name string) *Symbol {
 	return s.(*Symbol)
 }
 
-// symbol is what the name of a symbol is read as.
+// symbol returns what the reader makes of a symbol's name: nil of nil.
 func (in *Interp) symbol(name string) Value {
 	if name == "nil" {
 		return nil
 	}
 	return in.intern(name)
-}
-
-// defineBase makes the global variables that every interpreter begins with.
-func (in *Interp) defineBase() {
-	for _, s := range []*Symbol{T, EOF, {name: "nil", constant: true}} {
-		in.symbols.Store(s.name, s)
-	}
-	in.lastError = in.intern("*lastsocketerror*")
-	for name, sp := range specials {
-		in.intern(name).special = sp
-	}
-	for _, base := range []table{numberBase, listBase, stringBase, systemBase, threadBase, binaryBase, socketBase} {
-		for name, e := range base {
-			in.set(name, &Builtin{name, e})
-		}
-	}
-	for name, e := range socketMethods { // accept is also socket-accept
-		method := &Builtin{name, e}
-		in.set(name, method)
-		in.set("socket-"+name, method)
-	}
-	for name, flag := range flags {
-		in.Set(name, flag)
-	}
-	in.Set("socket", socketClass)
 }

@@ -78,6 +78,12 @@ func (in *interpreter) value(text string) lisp.Value {
 	return v
 }
 
+// text evaluates a text, and returns the value as it is printed.
+func (in *interpreter) text(text string) string {
+	in.t.Helper()
+	return lisp.Print(in.value(text))
+}
+
 // is evaluates a text and compares the value as it is printed.
 func (in *interpreter) is(want, text string) {
 	in.t.Helper()

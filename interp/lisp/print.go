@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// Print is a value's text: that which can be read again, where there is one. What
+// Print returns a value's text. It can be read again, if the value has such a text. What
 // is nested deeper than 10000 lists, or behind 2^28 bytes, is an ellipsis.
 func Print(v Value) string { return textOf(v, true) }
 
-// textOf is a value's text: readable, or with strings as they are.
+// textOf returns a value's text: readable, or with strings as they are.
 func textOf(v Value, readable bool) string {
 	if s, ok := v.(string); ok && !readable {
 		return s
@@ -23,7 +23,7 @@ func textOf(v Value, readable bool) string {
 	return p.String()
 }
 
-// brief is a value in an error message.
+// brief returns a value in an error message.
 func brief(v Value) string {
 	const most = 80
 	if s, ok := v.(string); ok && len(s) > most {
@@ -63,13 +63,19 @@ func (p *printer) print(v Value, depth int) {
 	}
 }
 
+// prefixes are the short forms of lists of two elements.
+var prefixes = map[string]string{"quote": "'", "quasiquote": "`", "unquote": ",", "unquote-splicing": ",@"}
+
 func (p *printer) list(l *List, depth int) {
 	if depth == maxNesting {
 		p.WriteString("...")
 		return
 	}
-	if s, ok := l.head.(*Symbol); ok && s.name == "quote" && l.len(3) == 2 {
-		p.WriteByte('\'')
+	if s, ok := l.head.(*Symbol); ok && prefixes[s.name] != "" && l.len(3) == 2 {
+		p.WriteString(prefixes[s.name])
+		if inner, ok := l.tail.head.(*Symbol); ok && s.name == "unquote" && inner.name[0] == '@' {
+			p.WriteByte(' ') // or it would be read as ,@
+		}
 		p.print(l.tail.head, depth+1)
 		return
 	}

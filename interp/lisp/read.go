@@ -1,7 +1,6 @@
 package lisp
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -22,6 +21,7 @@ type reader struct {
 }
 
 func newReader(in *Interp, file, text string) *reader {
+	text = strings.TrimPrefix(text, "\uFEFF") // the byte order mark that some editors write
 	r := &reader{in: in, file: file, text: text, line: 1}
 	if strings.HasPrefix(text, "#!") { // a script that is its own program
 		r.skipLine()
@@ -109,11 +109,22 @@ func (r *reader) form() (Value, error) {
 	case ')':
 		return nil, r.fail(r.line, "a ) without its (")
 	case '\'':
-		return r.quoted()
+		return r.prefixed(1, r.in.quote)
+	case '`':
+		return r.prefixed(1, r.in.quasiquote)
+	case ',':
+		if strings.HasPrefix(r.text[r.pos:], ",@") {
+			return r.prefixed(2, r.in.splice)
+		}
+		return r.prefixed(1, r.in.unquote)
 	case '"':
 		return r.string()
+	case '?':
+		return r.character()
 	case '#':
-		return nil, r.fail(r.line, "%q cannot be read", r.token())
+		return nil, r.foreign()
+	case '[', ']', '{', '}':
+		return nil, r.fail(r.line, "%c is not of this dialect: lists are in ( and )", c)
 	}
 	return r.atom()
 }
@@ -146,10 +157,10 @@ func (r *reader) list() (Value, error) {
 	return list.value(), nil
 }
 
-// quoted reads 'x, which is (quote x).
-func (r *reader) quoted() (Value, error) {
+// prefixed reads 'x, which is (quote x), and its like.
+func (r *reader) prefixed(size int, name *Symbol) (Value, error) {
 	line := r.line
-	r.pos++
+	r.pos += size
 	form, more, err := r.next()
 	if err == nil && !more {
 		err = r.incomplete(line, "a quotation")
@@ -157,7 +168,7 @@ func (r *reader) quoted() (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := listOf([]Value{r.in.intern("quote"), form}, nil)
+	list := listOf([]Value{name, form}, nil)
 	list.at = &place{r.file, line}
 	return list, nil
 }
@@ -228,58 +239,8 @@ func (r *reader) escape(b *strings.Builder) error {
 // token takes the characters up to a space, parenthesis, quotation or comment.
 func (r *reader) token() string {
 	start := r.pos
-	for r.pos < len(r.text) && !strings.ContainsRune(" \t\r\n\f()\"';", rune(r.text[r.pos])) {
+	for r.pos < len(r.text) && !strings.ContainsRune(" \t\r\n\f()[]{}\"'`,;", rune(r.text[r.pos])) {
 		r.pos++
 	}
 	return r.text[start:r.pos]
-}
-
-func (r *reader) atom() (Value, error) {
-	word := r.token()
-	for _, c := range word {
-		if c < ' ' || c == 0x7f || c == utf8.RuneError {
-			return nil, r.fail(r.line, "%q cannot be read", word)
-		}
-	}
-	if word == "." {
-		return nil, r.fail(r.line, "a . alone: lists end with nil here")
-	}
-	if number, ok, err := parseNumber(word); err != nil {
-		return nil, r.fail(r.line, "%s: %s", word, err)
-	} else if ok {
-		return number, nil
-	}
-	return r.in.symbol(word), nil
-}
-
-// parseNumber reads an integer, decimal or after 0x hexadecimal, or a float.
-// What does not begin as a number is none.
-func parseNumber(word string) (Value, bool, error) {
-	digits := strings.TrimLeft(word, "+-")
-	if len(word)-len(digits) > 1 || digits == "" || strings.Contains(word, "_") {
-		return nil, false, nil
-	}
-	if c := strings.TrimPrefix(digits, "."); c == "" || c[0] < '0' || c[0] > '9' {
-		return nil, false, nil
-	}
-	base := 10
-	if hex := strings.ToLower(digits); strings.HasPrefix(hex, "0x") {
-		base = 0
-	}
-	if n, err := strconv.ParseInt(word, base, 64); err == nil {
-		return n, true, nil
-	} else if err.(*strconv.NumError).Err == strconv.ErrRange {
-		return nil, false, errors.New("beyond the range of an integer")
-	}
-	if base == 0 || strings.ContainsAny(digits, "xXpP") {
-		return nil, false, nil
-	}
-	f, err := strconv.ParseFloat(word, 64)
-	if err == nil {
-		return f, true, nil
-	}
-	if err.(*strconv.NumError).Err == strconv.ErrRange {
-		return nil, false, errors.New("beyond the range of a float")
-	}
-	return nil, false, nil // 1+ is a symbol
 }

@@ -54,6 +54,9 @@ func FuzzEval(f *testing.F) {
 		"(select (list) nil '() 0.5)", "(format \"%5.2f %S %x\" 1 \"a\" 255)", "(mapcar 'lambda '(()))", "(apply + (list 1 2.5 -9223372036854775808))",
 		"(substring \"a€\" -1 nil) (split-string \"a b\" \" \")", "(sort '(3 1 2) (lambda (a b) (< a b)))", "(eval '(quote (if)))", "(recv socket (make-binary 3) 'length 5)",
 		"(funcall (lambda ()))", "(setq f (lambda (f) (f f))) (f f)", "(set-byte (string-to-binary \"ab\") 1 (ash 1 7))", "(assoc nil '(nil (nil)))", "(interrupt (thread (while t)))",
+		"(defmacro m (a &rest b) `(let ((x ,a)) ,@b)) (m 1 x)", "(catch 'a (dotimes (i 3) (throw 'a (push i l))))", "(condition-case e (signal 'x 1) (x e) (error 2))", "(defclass c class (n 0)) (defmethod c-f (s) (get s 'n)) (f 5)",
+		"(regexp-replace \"a(.)\" \"abac\" \"$1\")", "(let ((h ()) (k 1)) (setq k (lambda () (setq h k))) ((lambda (x) (x)) k))", "(binary-integer (string-to-binary \"abcdefgh\") 0 8 'little)", "(format-time \"%Y %%\" 0 \"UTC\")",
+		"(queue-get (make-queue 1) 1 ?x)", "(maphash list 5) (gethash '(1) 2)", "(macroexpand '(m 1))", "(reduce + (number-sequence 1 9) 0)", "(read-from-string \"`(a ,b ,@c ?d)\")",
 	} {
 		f.Add(text)
 	}
@@ -62,7 +65,7 @@ func FuzzEval(f *testing.F) {
 		defer in.Close()
 		in.SetCleanupTime(time.Millisecond)
 		// Nothing outside is touched, and memory is not used up on purpose.
-		for _, name := range []string{"load", "delete-file", "make-instance", "make-binary", "concat"} {
+		for _, name := range []string{"load", "delete-file", "make-instance", "make-binary", "concat", "open", "require", "string-repeat", "number-sequence", "file-constructor", "socket-constructor", "socketpair", "pipe", "lookup-host", "lookup-address"} {
 			require.NoError(t, in.Set(name, nil))
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)

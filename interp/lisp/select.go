@@ -7,8 +7,8 @@ import (
 // selectSets is the memory of select, which a thread keeps from call to call.
 type selectSets struct{ want, ready weir.Set[weir.Selectable] }
 
-// selectSockets is (select READ WRITE EXCEPT MILLISECONDS): three lists of
-// sockets and a timeout, of which nil is none. It returns the three lists of
+// selectSockets does (select READ WRITE EXCEPT MILLISECONDS): it takes three lists of
+// sockets and files, and a timeout, of which nil is none. It returns the three lists of
 // those that are ready, or nil when the time is up, and on an error.
 func selectSockets(t *Thread, args []Value) (Value, error) {
 	read, write, except, limit := args[0], args[1], args[2], args[3]
@@ -24,13 +24,13 @@ func selectSockets(t *Thread, args []Value) (Value, error) {
 		}
 	}
 	if sets.want.Read, err = selectables(sets.want.Read, read); err != nil {
-		return nil, err
+		return t.failed(err)
 	}
 	if sets.want.Write, err = selectables(sets.want.Write, write); err != nil {
-		return nil, err
+		return t.failed(err)
 	}
 	if sets.want.Except, err = selectables(sets.want.Except, except); err != nil {
-		return nil, err
+		return t.failed(err)
 	}
 	n, err := weir.SelectInto(t.ctx, &sets.ready, sets.want, timeout)
 	if err != nil {
@@ -61,11 +61,16 @@ func selectables(into []weir.Selectable, v Value) ([]weir.Selectable, error) {
 	}
 	into = into[:0]
 	for ; l != nil; l = l.tail {
-		s, err := arg[*Socket](l.head)
-		if err != nil {
-			return nil, err
+		o, ok := l.head.(*Object)
+		if !ok || !o.opened() {
+			return nil, wanted("a socket or a file", l.head)
 		}
-		into = append(into, s)
+		if o.file != nil {
+			if err := o.file.watch(); err != nil {
+				return nil, err
+			}
+		}
+		into = append(into, o)
 	}
 	return into, nil
 }
@@ -73,7 +78,7 @@ func selectables(into []weir.Selectable, v Value) ([]weir.Selectable, error) {
 func fromSelectables(ready []weir.Selectable) Value {
 	var l *List
 	for i := len(ready) - 1; i >= 0; i-- {
-		l = &List{head: ready[i].(*Socket), tail: l}
+		l = &List{head: ready[i].(*Object), tail: l}
 	}
 	return l.value()
 }

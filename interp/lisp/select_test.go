@@ -20,7 +20,7 @@ func TestSelect(t *testing.T) {
 		{"time is up", "(list (select (list a) nil nil 0.25) *lastsocketerror*)", "(nil nil)"},
 		{"a poll", "(select (list a b l) nil nil 0)", "nil"},
 		{"empty lists sleep", "(select nil nil nil 1)", "nil"},
-		{"a closed socket", "(destroy-instance b) (list (select (list a b)) *lastsocketerror*)", `(nil "bad file descriptor")`},
+		{"a closed socket", "(destroy-instance b) (list (select (list a b)) *lastsocketerror*)", `(nil "Bad file descriptor")`},
 		{"the socket's timeout does not matter", "(setsockopt a nil 'SO_RCVTIMEO 1) (setq s (float-time)) (select (list a) nil nil 30) (>= (- (float-time) s) 0.030)", "t"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestSelectIsWoken(t *testing.T) {
 	in := start(t)
 	in.value(sockets + "(setq waiter (thread (select (list l a))))")
 	in.is("t", `(write-string b "x") (equal (join waiter) (list (list a) nil nil))`)
-	in.is(`(nil "bad file descriptor")`, `
+	in.is(`(nil "Bad file descriptor")`, `
 (read-string a)
 (setq waiter (thread (list (select (list l a)) *lastsocketerror*)))
 (sleep 1) ; so that it mostly waits when the socket is closed

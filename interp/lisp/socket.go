@@ -4,91 +4,91 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
+	"syscall"
 
-	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// A Socket is an object of the class socket: a socket of package socket, and
-// properties, which the program may add to.
-type Socket struct {
-	socket    *socket.Socket
-	maxString int // 0 if it is not known
+// bound returns the socket with calls that an interruption of the thread ends.
+func (t *Thread) bound(s *Object) *socket.Socket { return s.socket.WithContext(t.ctx) }
 
-	mu    sync.Mutex // for props
-	names []string   // of the properties that the program has put, in order
-	props map[string]Value
-}
-
-func wrap(s *socket.Socket, maxString int) *Socket { return &Socket{socket: s, maxString: maxString} }
-
-// Go is the socket itself, for a Func.
-func (s *Socket) Go() *socket.Socket { return s.socket }
-
-// Registration and Buffered let weir.Select wait for the object.
-func (s *Socket) Registration() *loop.Registration { return s.socket.Registration() }
-
-// Buffered is how many bytes were read ahead.
-func (s *Socket) Buffered() int { return s.socket.Buffered() }
-
-// String is #<socket family type descriptor>, or closed instead of a descriptor.
-func (s *Socket) String() string {
-	state := "closed"
-	if fd := s.socket.Fd(); fd >= 0 {
-		state = strconv.Itoa(fd)
-	}
-	return fmt.Sprintf("#<socket %s %s %s>", s.socket.Family(), s.socket.Type(), state)
-}
-
-// bound is the socket, its calls ended by an interruption of the thread.
-func (t *Thread) bound(s *Socket) *socket.Socket { return s.socket.WithContext(t.ctx) }
-
-// failed is what a method returns for an error: nil, and *lastsocketerror* tells
-// why. An error that is no socket's is the program's, and so is an interruption.
+// failed returns what a method returns for an error of the system: nil. It sets
+// *lastsocketerror*. It returns other errors, and an interruption, as they are.
 func (t *Thread) failed(err error) (Value, error) {
 	if err == nil || err == io.EOF {
 		return nil, nil
 	}
-	var e *socket.Error
-	if !errors.As(err, &e) {
+	text, errno := message(err)
+	if text == "" {
 		return nil, err
 	}
-	if e.Errno == unix.EINTR {
+	if errno == unix.EINTR {
 		if err := t.check(); err != nil {
 			return nil, err
 		}
 	}
-	t.lastError.set(message(e))
+	t.lastError.set(text)
 	return nil, nil
 }
 
-// message is the system's message, and what it does not say.
-func message(e *socket.Error) string {
-	text := e.Errno.Error()
-	if e.Err != nil && !e.Timeout() && !errors.Is(e, net.ErrClosed) && e.Err != e.Errno {
-		text += " (" + strings.TrimPrefix(e.Err.Error(), "loop: ") + ")"
+// message returns what *lastsocketerror* says of an error: the system's words, and of a
+// look-up those of gai_strerror(3). It is empty if the error is not the system's.
+func message(err error) (string, syscall.Errno) {
+	var dns *net.DNSError
+	var bad *net.AddrError
+	var e *socket.Error
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &dns) && dns.Err == "unknown port":
+		return "Servname not supported for ai_socktype", 0
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "Name or service not known", 0
+	case errors.As(err, &dns) && !errors.Is(err, unix.EINTR) && !isTimeout(err):
+		return "Temporary failure in name resolution", 0
+	case errors.As(err, &bad) && strings.HasPrefix(bad.Err, "a port"):
+		return "Servname not supported for ai_socktype", 0
+	case errors.As(err, &e):
+		return strerror(e.Errno), e.Errno
+	case errors.As(err, &errno):
+		return strerror(errno), errno
+	case errors.Is(err, net.ErrClosed), errors.Is(err, fs.ErrClosed):
+		return strerror(unix.EBADF), unix.EBADF
 	}
-	return text
+	return "", 0
 }
 
-// failedOrEOF is failed for the methods that return EOF for a connection that is
+// isTimeout reports whether a method's time was up during a look-up.
+func isTimeout(err error) bool {
+	var e *socket.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+// strerror returns the message of strerror(3). Go has it with a small first letter.
+func strerror(e syscall.Errno) string {
+	text := e.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// failedOrEOF does what failed does, for the methods that return EOF for a connection that is
 // closed: by the peer, or by destroy-instance.
 func (t *Thread) failedOrEOF(err error) (Value, error) {
 	v, raised := t.failed(err)
+	if raised != nil {
+		return nil, raised
+	}
 	if err == io.EOF || errors.Is(err, unix.EPIPE) || errors.Is(err, net.ErrClosed) {
 		v = EOF
 	}
 	return v, raised
 }
 
-// success is t, or what failed says.
+// success returns t, or what failed returns for an error.
 func (t *Thread) success(err error) (Value, error) {
 	if err != nil {
 		return t.failed(err)
@@ -96,14 +96,18 @@ func (t *Thread) success(err error) (Value, error) {
 	return T, nil
 }
 
-// socketClass is the value of the symbol socket.
-var socketClass = &Class{"socket"}
-
-// makeInstance makes a socket: (make-instance socket FAMILY TYPE PROTOCOL KEYWORD
-// VALUE ...).
-func makeInstance(t *Thread, args []Value) (Value, error) {
-	if args[0] != Value(socketClass) {
-		return nil, wanted("the class socket", args[0])
+// constructSocket opens a socket: (socket-constructor SELF FAMILY TYPE PROTOCOL
+// KEYWORD VALUE ...).
+func constructSocket(t *Thread, args []Value) (Value, error) {
+	o, err := arg[*Object](args[0])
+	if err != nil {
+		return nil, err
+	}
+	if o.opened() {
+		return nil, errors.New("the object is open already")
+	}
+	if len(args) < 4 {
+		return nil, errors.New("want a family, a type, a protocol and keywords")
 	}
 	family, err := arg[*Symbol](args[1])
 	if err != nil {
@@ -133,10 +137,11 @@ func makeInstance(t *Thread, args []Value) (Value, error) {
 	if err != nil {
 		return t.failed(err)
 	}
-	return wrap(s, cfg.MaxString), nil
+	o.socket, o.maxString = s, cfg.MaxString
+	return o, nil
 }
 
-// plain is an error as a mistake of the program, not a failure of a socket.
+// plain makes a mistake of the program of a socket's error.
 func plain(err error) error { return errors.New(err.Error()) }
 
 func protocolArg(v Value) (socket.Protocol, error) {
@@ -150,7 +155,7 @@ func protocolArg(v Value) (socket.Protocol, error) {
 	return 0, wanted("a protocol's number or name", v)
 }
 
-// options are the keywords of make-instance.
+// options reads the keywords of make-instance.
 func (t *Thread) options(family socket.Family, args []Value) (cfg socket.Config, err error) {
 	cfg.MaxString = t.in.opts.MaxString
 	bound := false // to an IP address or port, which may be empty and 0
@@ -162,7 +167,7 @@ func (t *Thread) options(family socket.Family, args []Value) (cfg socket.Config,
 		"filename": func(v Value) (err error) {
 			cfg.Filename, err = arg[string](v)
 			if err == nil && cfg.Filename == "" {
-				err = errors.New("filename: a file name is needed")
+				err = errors.New("a file name is needed")
 			}
 			return err
 		},
@@ -213,26 +218,26 @@ func keywords(args []Value, known map[string]func(Value) error) error {
 }
 
 // properties are those that every socket has.
-var properties = map[string]func(*Socket) Value{
-	"family":   func(s *Socket) Value { return s.socket.Family().String() },
-	"type":     func(s *Socket) Value { return s.socket.Type().String() },
+var properties = map[string]func(*Object) Value{
+	"family":   func(s *Object) Value { return s.socket.Family().String() },
+	"type":     func(s *Object) Value { return s.socket.Type().String() },
 	"protocol": protocolOf,
-	"maxstring": func(s *Socket) Value {
+	"maxstring": func(s *Object) Value {
 		if s.maxString == 0 {
 			return nil
 		}
 		return int64(s.maxString)
 	},
-	"filename":      func(s *Socket) Value { return hostOf(s.socket.LocalAddr(), true) },
-	"address":       func(s *Socket) Value { return hostOf(s.socket.LocalAddr(), false) },
-	"port":          func(s *Socket) Value { return portOf(s.socket.LocalAddr()) },
-	"remoteaddress": func(s *Socket) Value { a := s.socket.RemoteAddr(); return hostOf(a, a.Family() == socket.Unix) },
-	"remoteport":    func(s *Socket) Value { return portOf(s.socket.RemoteAddr()) },
+	"filename":      func(s *Object) Value { return hostOf(s.socket.LocalAddr(), true) },
+	"address":       func(s *Object) Value { return hostOf(s.socket.LocalAddr(), false) },
+	"port":          func(s *Object) Value { return portOf(s.socket.LocalAddr()) },
+	"remoteaddress": func(s *Object) Value { a := s.socket.RemoteAddr(); return hostOf(a, a.Family() == socket.Unix) },
+	"remoteport":    func(s *Object) Value { return portOf(s.socket.RemoteAddr()) },
 }
 
 var propertyNames = []string{"family", "type", "protocol", "maxstring", "filename", "address", "port", "remoteaddress", "remoteport"}
 
-// hostOf is an address without its port: of a unix socket if that is asked for,
+// hostOf returns an address without its port: of a unix socket if that is asked for,
 // or of any other.
 func hostOf(a socket.Addr, ofUnix bool) Value {
 	if !a.IsValid() || (a.Family() == socket.Unix) != ofUnix || a.Host() == "" {
@@ -241,8 +246,8 @@ func hostOf(a socket.Addr, ofUnix bool) Value {
 	return a.Host()
 }
 
-// protocolOf is the protocol's name; nil of a closed socket.
-func protocolOf(s *Socket) Value {
+// protocolOf returns the protocol's name; nil of a closed socket.
+func protocolOf(s *Object) Value {
 	n, err := s.socket.Getsockopt(nil, "SO_PROTOCOL")
 	if err != nil {
 		return nil
@@ -257,81 +262,17 @@ func portOf(a socket.Addr) Value {
 	return int64(a.Port())
 }
 
-// state is the input buffer and the flags as people read them: the block of the
+// state describes the input buffer and the flags: the block of the
 // properties lsocket and lfile.
-func (s *Socket) state() *Binary {
+func (s *Object) state() *Binary {
 	var b strings.Builder
 	s.socket.Dump(&b)
 	return NewBinary([]byte(b.String()))
 }
 
-// isOwn reports whether a property is not the program's to set.
-func isOwn(name string) bool { return properties[name] != nil || name == "lsocket" || name == "lfile" }
-
-// get is a property's value, or nil.
-func get(_ *Thread, s *Socket, name *Symbol) (Value, error) {
-	if read := properties[name.name]; read != nil {
-		return read(s), nil
-	}
-	if isOwn(name.name) {
-		return s.state(), nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.props[name.name], nil
-}
-
-// put sets a property that is the program's own.
-func put(_ *Thread, s *Socket, name *Symbol, v Value) (Value, error) {
-	if isOwn(name.name) {
-		return nil, fmt.Errorf("the property %s is the socket's own", name.name)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.props == nil {
-		s.props = map[string]Value{}
-	}
-	if _, known := s.props[name.name]; !known {
-		s.names = append(s.names, name.name)
-	}
-	s.props[name.name] = v
-	return v, nil
-}
-
-// plist is all properties, each after its name; but not the state.
-func plist(t *Thread, s *Socket) (Value, error) {
-	var all []Value
-	for _, name := range propertyNames {
-		all = append(all, t.in.symbol(name), properties[name](s))
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, name := range s.names {
-		all = append(all, t.in.symbol(name), s.props[name])
-	}
-	return ListOf(all...), nil
-}
-
-// show prints the properties, and the state by showbin.
-func show(t *Thread, s *Socket) (Value, error) {
-	list, err := plist(t, s)
-	if err != nil {
-		return nil, err
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", s)
-	for l := list.(*List); l != nil; l = l.tail.tail {
-		fmt.Fprintf(&b, "%s %s\n", l.head, Print(l.tail.head))
-	}
-	if err := t.in.print(t.in.opts.Stdout, b.String()); err != nil {
-		return nil, err
-	}
-	return showbin(t, s, nil, nil)
-}
-
-// showbin prints a socket's state: that of now, or a block that get gave, or as
-// many bytes of it as a length says.
-func showbin(t *Thread, s *Socket, v, length Value) (Value, error) {
+// showbin prints a socket's present state, or a block that get has returned, or the
+// first bytes of it.
+func showbin(t *Thread, s *Object, v, length Value) (Value, error) {
 	block := s.state()
 	if v != nil {
 		var err error
@@ -344,5 +285,5 @@ func showbin(t *Thread, s *Socket, v, length Value) (Value, error) {
 		return nil, err
 	}
 	text := string(block.Bytes()[:n])
-	return T, t.in.print(t.in.opts.Stdout, text)
+	return T, t.print(text)
 }

@@ -1,67 +1,61 @@
 package lisp
 
 import (
+	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
-// socketBase are the functions that are not methods.
-var socketBase = table{
-	"make-instance":    {4, -1, makeInstance},
-	"destroy-instance": f1(destroyInstance),
-	"select":           entry{4, 4, selectSockets}.with(3),
-	"socketp":          is[*Socket](),
-	"get":              f2(get),
-	"put":              f3(put),
-	"plist":            f1(plist),
-	"show":             f1(show),
+var socketMethods = methodSet{
+	class: "socket",
+	intro: "It is a socket of the system. Its methods wait for as long as SO_RCVTIMEO or SO_SNDTIMEO says. One that fails returns nil and sets *lastsocketerror*. The end of a stream is no error.",
+	methods: []definition{
+		{"(constructor SELF FAMILY TYPE PROTOCOL [KEYWORD VALUE] ...)", "opens a socket. The families are unix, local, inet, inet6 and others; the types stream, dgram, seqpacket, raw, rdm; the protocol is a number or a name. The keywords are 'maxstring, the size of the input buffer; 'filename, of a unix socket; 'address and 'port, to bind to; 'reuseaddress, for SO_REUSEADDR. make-instance calls it, and so does the constructor of a child of socket. To look up an 'address that is a name takes up to 30 seconds, which an interruption does not end.", entry{1, -1, constructSocket}},
+		{"(destructor SELF)", "closes the socket. destroy-instance calls it.", f1(closeObject)},
+		{"(accept SOCKET)", "returns the next connection of a socket that listens, an object of the same class. The constructor is not called for it.", f1(accept)},
+		{"(listen SOCKET BACKLOG)", "makes the socket one that accepts connections, of which BACKLOG may wait. On Linux a client that comes when as many wait is not refused: over TCP its connect goes on trying, until its time is up; on a unix socket it waits, as long as SO_SNDTIMEO says. It returns t.", f2(listen)},
+		{"(connect SOCKET HOST [SERVICE])", "connects to a host by its name or address, and a port by its number or the name of a service; to a unix socket by its path. Without a service it is port 0. It returns t.", f3(connect).with(1)},
+		{"(recv SOCKET BINARY ['length N] ['flags N])", "receives into a binary and returns the count; EOF at the end. What was read ahead is forgotten.", entry{2, -1, recv}},
+		{"(recv-from SOCKET BINARY ['length N] ['flags N])", "is recv, and sets the properties remoteaddress and remoteport.", entry{2, -1, recvFrom}},
+		{"(recv-msg SOCKET LIST ['flags N] ['descriptors N])", "receives one message into the binaries of a list. It returns the list (COUNT FLAGS OBJECTS FROM): FLAGS may have MSG_TRUNC and others; OBJECTS are the sockets and files whose descriptors came along, of up to N; FROM is the sender, as of getsockname. At the end it returns EOF.", entry{2, -1, recvMsg}},
+		{"(send SOCKET BINARY ['length N] ['flags N])", "sends a binary and returns the count, which may be smaller; EOF if the connection is broken or closed.", entry{2, -1, send}},
+		{"(send-to SOCKET BINARY HOST PORT ['length N] ['flags N])", "sends a message to an address.", entry{4, -1, sendTo}},
+		{"(send-msg SOCKET LIST ['flags N] ['descriptors LIST] ['address HOST] ['port N])", "sends the binaries of a list as one message, and with it the descriptors of sockets and files, which stay open here. It returns the count.", entry{2, -1, sendMsg}},
+		{"(sendfile SOCKET FILE [LENGTH])", "sends what a regular file has after the bytes that were read, also ahead, or LENGTH bytes of it, and returns the count. The kernel copies: see sendfile(2).", f3(sendfile).with(1)},
+		{"(fread SOCKET BINARY [LENGTH])", "reads into a binary and returns the count: what was read ahead, or else what the system has.", f3(fread).with(1)},
+		{"(fwrite SOCKET BINARY [LENGTH])", "writes all of a binary, or its first bytes, and returns the count.", f3(fwrite).with(1)},
+		{"(read-char SOCKET)", "returns the number of the next character; EOF at the end. A timeout in the middle of a character loses what there is of it.", f1(readChar)},
+		{"(unread-char SOCKET)", "pushes the character that read-char has returned last back: the next read begins with it.", f1(unreadChar)},
+		{"(char-in-buffer SOCKET [FLAG])", "tells whether a character is pushed back. FLAG sets that for the next call: true pushes the last character back, nil takes it off. A socket that read-char has returned nothing of, or that has received since, has no last character: the flag stays nil.", entry{1, 2, charInBuffer}},
+		{"(read-string SOCKET)", "returns what was read ahead, or else what one read gives; nil at the end.", f1(readString)},
+		{"(read-line SOCKET)", "returns the next line without its end, which is a newline that a carriage return may precede; nil at the end.", f1(readLine)},
+		{"(clear-input SOCKET)", "forgets what was read ahead.", f1(clearInput)},
+		{"(write-char SOCKET N)", "writes a character by its number, which it returns.", f2(writeChar)},
+		{"(write-string SOCKET STRING)", "writes a string, and returns it.", writing((*socket.Socket).WriteString)},
+		{"(write-line SOCKET STRING)", "writes a string and a newline, and returns the string.", writing((*socket.Socket).WriteLine)},
+		{"(eof SOCKET)", "tells whether the stream has ended and all that was read ahead is used, an error has ended the connection for good, or the socket is closed.", f1(func(_ *Thread, o *Object) (Value, error) { return truth(o.socket.EOF()), nil })},
+		{"(shutdown SOCKET DIRECTION)", "closes one direction of a connection, 'read or 'write, or 'both: see shutdown(2). After 'write the peer finds the end, and can still be received from. It returns t.", f2(shutdown)},
+		{"(getsockname SOCKET)", "returns the socket's own address: the list (ADDRESS PORT), or the path of a unix socket, which is nil if it has none.", f1(getsockname)},
+		{"(getpeername SOCKET)", "returns the address of the peer, as getsockname.", f1(getpeername)},
+		{"(sockatmark SOCKET)", "tells whether the next byte to receive is the one after urgent data: see sockatmark(3).", f1(sockatmark)},
+		{"(getsockopt SOCKET LEVEL OPTION)", "returns an option's value; t or nil of a flag; of a timeout milliseconds, nil if it is off; a list of a structure. LEVEL is a number or name, nil for SOL_SOCKET.", f3(getsockopt)},
+		{"(setsockopt SOCKET LEVEL OPTION [VALUE])", "sets an option. Timeouts are in milliseconds, which may be a float; 0 or nil is none. It returns t.", entry{4, 4, setsockopt}.with(1)},
+		{"(showbin SOCKET [BINARY [LENGTH]])", "prints the state of the input buffer and the flags, for people to read. It returns t.", f3(showbin).with(2)},
+	},
 }
 
-// socketMethods are those of the class, which also have the name of the class
-// before their own.
-var socketMethods = table{
-	"accept":         f1(accept),
-	"char-in-buffer": {1, 2, charInBuffer},
-	"clear-input":    f1(clearInput),
-	"connect":        f3(connect).with(1),
-	"eof":            f1(func(_ *Thread, s *Socket) (Value, error) { return truth(s.socket.EOF()), nil }),
-	"fileno":         f1(func(_ *Thread, s *Socket) (Value, error) { return int64(s.socket.Fd()), nil }),
-	"fread":          f3(fread).with(1),
-	"fwrite":         f3(fwrite).with(1),
-	"getsockopt":     f3(getsockopt),
-	"listen":         f2(listen),
-	"read-char":      f1(readChar),
-	"read-line":      f1(readLine),
-	"read-string":    f1(readString),
-	"recv":           {2, -1, recv},
-	"recv-from":      {2, -1, recvFrom},
-	"send":           {2, -1, send},
-	"send-to":        {4, -1, sendTo},
-	"setsockopt":     entry{4, 4, setsockopt}.with(1),
-	"showbin":        f3(showbin).with(2),
-	"unread-char":    f1(unreadChar),
-	"write-char":     f2(writeChar),
-	"write-line":     writing((*socket.Socket).WriteLine),
-	"write-string":   writing((*socket.Socket).WriteString),
-}
-
-// destroyInstance closes the socket. That is its end also if it was closed.
-func destroyInstance(_ *Thread, s *Socket) (Value, error) {
-	s.socket.Close()
-	return T, nil
-}
-
-func accept(t *Thread, s *Socket) (Value, error) {
+func accept(t *Thread, s *Object) (Value, error) {
 	c, err := t.bound(s).Accept()
 	if err != nil {
 		return t.failed(err)
 	}
-	return wrap(c, s.maxString), nil
+	return t.accepted(s, c)
 }
 
-func connect(t *Thread, s *Socket, host string, port Value) (Value, error) {
+func connect(t *Thread, s *Object, host string, port Value) (Value, error) {
 	service, err := serviceArg(port)
 	if err != nil {
 		return nil, err
@@ -69,7 +63,7 @@ func connect(t *Thread, s *Socket, host string, port Value) (Value, error) {
 	return t.success(t.bound(s).Connect(host, service))
 }
 
-// serviceArg is a port or the name of a service. Nothing is port 0.
+// serviceArg returns a port or the name of a service. Nothing is port 0.
 func serviceArg(v Value) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -85,7 +79,7 @@ func serviceArg(v Value) (string, error) {
 	return "", wanted("a port, or a service's name as a string or symbol", v)
 }
 
-func listen(t *Thread, s *Socket, v Value) (Value, error) {
+func listen(t *Thread, s *Object, v Value) (Value, error) {
 	backlog, err := within(v, -1<<31, 1<<31-1)
 	if err != nil {
 		return nil, err
@@ -105,7 +99,7 @@ type transfer struct {
 // transfer takes the arguments (SOCKET BINARY 'length N 'flags N), between which
 // there may be others.
 func (t *Thread) transfer(args []Value, others int) (*transfer, error) {
-	s, err := arg[*Socket](args[0])
+	s, err := arg[*Object](args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +123,7 @@ func (t *Thread) transfer(args []Value, others int) (*transfer, error) {
 	})
 }
 
-// transferred is a count, or what failedOrEOF says.
+// transferred returns a count, or what failedOrEOF returns for an error.
 func (t *Thread) transferred(n int, err error) (Value, error) {
 	if err != nil {
 		return t.failedOrEOF(err)
@@ -163,9 +157,10 @@ func send(t *Thread, args []Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.transferred(tr.binary.send(func(data []byte) (int, error) {
+	n, err := tr.binary.send(func(data []byte) (int, error) {
 		return tr.socket.Send(data[:tr.length], tr.flags)
-	}))
+	})
+	return t.transferred(n, err)
 }
 
 func sendTo(t *Thread, args []Value) (Value, error) {
@@ -181,17 +176,21 @@ func sendTo(t *Thread, args []Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.transferred(tr.binary.send(func(data []byte) (int, error) {
+	n, err := tr.binary.send(func(data []byte) (int, error) {
 		return tr.socket.SendTo(data[:tr.length], host, service, tr.flags)
-	}))
+	})
+	return t.transferred(n, err)
 }
 
 // fread returns nil at the end, as read-string does, and eof tells it from an
 // error: a loop ends with either.
-func fread(t *Thread, s *Socket, b *Binary, v Value) (Value, error) {
+func fread(t *Thread, s *Object, b *Binary, v Value) (Value, error) {
 	length, err := b.upTo(v)
 	if err != nil {
 		return nil, err
+	}
+	if length == 0 && s.fd() < 0 {
+		return t.failed(errDestroyed)
 	}
 	n, err := b.fill(func(data []byte) (int, error) { return t.bound(s).Fread(data[:length]) })
 	if err != nil {
@@ -202,10 +201,13 @@ func fread(t *Thread, s *Socket, b *Binary, v Value) (Value, error) {
 
 // fwrite returns what was written also if that is not all, and *lastsocketerror*
 // tells why; nil if it is nothing.
-func fwrite(t *Thread, s *Socket, b *Binary, v Value) (Value, error) {
+func fwrite(t *Thread, s *Object, b *Binary, v Value) (Value, error) {
 	length, err := b.upTo(v)
 	if err != nil {
 		return nil, err
+	}
+	if length == 0 && s.fd() < 0 {
+		return t.failed(errDestroyed)
 	}
 	n, err := b.send(func(data []byte) (int, error) { return t.bound(s).Fwrite(data[:length]) })
 	if err != nil {
@@ -216,7 +218,7 @@ func fwrite(t *Thread, s *Socket, b *Binary, v Value) (Value, error) {
 	return int64(n), nil
 }
 
-func readChar(t *Thread, s *Socket) (Value, error) {
+func readChar(t *Thread, s *Object) (Value, error) {
 	c, _, err := t.bound(s).ReadRune()
 	if err != nil {
 		return t.failedOrEOF(err)
@@ -224,7 +226,7 @@ func readChar(t *Thread, s *Socket) (Value, error) {
 	return int64(c), nil
 }
 
-func readString(t *Thread, s *Socket) (Value, error) {
+func readString(t *Thread, s *Object) (Value, error) {
 	text, err := t.bound(s).ReadString()
 	if err != nil {
 		return t.failed(err)
@@ -232,7 +234,7 @@ func readString(t *Thread, s *Socket) (Value, error) {
 	return text, nil
 }
 
-func readLine(t *Thread, s *Socket) (Value, error) {
+func readLine(t *Thread, s *Object) (Value, error) {
 	text, err := t.bound(s).ReadLine()
 	if err != nil {
 		return t.failed(err)
@@ -240,7 +242,7 @@ func readLine(t *Thread, s *Socket) (Value, error) {
 	return text, nil
 }
 
-func writeChar(t *Thread, s *Socket, v Value) (Value, error) {
+func writeChar(t *Thread, s *Object, v Value) (Value, error) {
 	c, err := within(v, 0, 0x10FFFF)
 	if err != nil {
 		return nil, err
@@ -251,9 +253,12 @@ func writeChar(t *Thread, s *Socket, v Value) (Value, error) {
 	return v, nil
 }
 
-// writing is write-string or write-line: they return their string.
+// writing makes write-string or write-line, which return their string.
 func writing(write func(*socket.Socket, string) (int, error)) entry {
-	return f2(func(t *Thread, s *Socket, text string) (Value, error) {
+	return f2(func(t *Thread, s *Object, text string) (Value, error) {
+		if text == "" && s.fd() < 0 {
+			return t.failed(errDestroyed)
+		}
 		if _, err := write(t.bound(s), text); err != nil {
 			return t.failed(err)
 		}
@@ -263,7 +268,7 @@ func writing(write func(*socket.Socket, string) (int, error)) entry {
 
 // charInBuffer returns the flag as it is, and sets it for the next call.
 func charInBuffer(_ *Thread, args []Value) (Value, error) {
-	s, err := arg[*Socket](args[0])
+	s, err := arg[*Object](args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -274,16 +279,16 @@ func charInBuffer(_ *Thread, args []Value) (Value, error) {
 	return truth(was), nil
 }
 
-func unreadChar(t *Thread, s *Socket) (Value, error) {
+func unreadChar(t *Thread, s *Object) (Value, error) {
 	return t.failed(s.socket.UnreadRune())
 }
 
-func clearInput(_ *Thread, s *Socket) (Value, error) {
+func clearInput(_ *Thread, s *Object) (Value, error) {
 	s.socket.ClearInput()
 	return nil, nil
 }
 
-// levelArg is the level of an option. A nil one is SOL_SOCKET.
+// levelArg returns the level of an option. A nil one is SOL_SOCKET.
 func levelArg(v Value) (any, error) {
 	switch v := v.(type) {
 	case nil, string:
@@ -296,7 +301,7 @@ func levelArg(v Value) (any, error) {
 
 // getsockopt gives t or nil for a flag, and for a timeout an integer of
 // milliseconds if it is one; nil if it is off.
-func getsockopt(t *Thread, s *Socket, v Value, name *Symbol) (Value, error) {
+func getsockopt(t *Thread, s *Object, v Value, name *Symbol) (Value, error) {
 	level, err := levelArg(v)
 	if err != nil {
 		return nil, err
@@ -317,7 +322,7 @@ func getsockopt(t *Thread, s *Socket, v Value, name *Symbol) (Value, error) {
 }
 
 func setsockopt(t *Thread, args []Value) (Value, error) {
-	s, err := arg[*Socket](args[0])
+	s, err := arg[*Object](args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -329,11 +334,10 @@ func setsockopt(t *Thread, args []Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.success(s.socket.Setsockopt(level, name.name, ToGo(args[3])))
-}
-
-// flags are the constants of recv(2) and send(2).
-var flags = map[string]int{
-	"MSG_DONTWAIT": unix.MSG_DONTWAIT, "MSG_DONTROUTE": unix.MSG_DONTROUTE, "MSG_MORE": unix.MSG_MORE,
-	"MSG_OOB": unix.MSG_OOB, "MSG_PEEK": unix.MSG_PEEK, "MSG_TRUNC": unix.MSG_TRUNC, "MSG_WAITALL": unix.MSG_WAITALL,
+	err = s.socket.Setsockopt(level, name.name, ToGo(args[3]))
+	var e *socket.Error
+	if errors.As(err, &e) && e.Errno == unix.EINVAL && e.Err != nil {
+		return nil, fmt.Errorf("%s does not take %s", name.name, brief(args[3])) // no system call was made
+	}
+	return t.success(err)
 }

@@ -42,26 +42,26 @@ func TestOutcomes(t *testing.T) {
 		{"fread at the end", "(destroy-instance b) (list (fread a buf) *lastsocketerror* (eof a))", "(nil nil t)"},
 
 		// Errors.
-		{"a timeout", "(setsockopt a nil 'SO_RCVTIMEO 1.5) (list (recv a buf) *lastsocketerror* (eof a))", `(nil "resource temporarily unavailable" nil)`},
-		{"a timeout of read-char", "(setsockopt a nil 'SO_RCVTIMEO 1) (list (read-char a) *lastsocketerror* (eof a))", `(nil "resource temporarily unavailable" nil)`},
-		{"a timeout of read-line", "(setsockopt a nil 'SO_RCVTIMEO 1) (list (read-line a) *lastsocketerror*)", `(nil "resource temporarily unavailable")`},
-		{"a timeout of read-string", "(setsockopt a nil 'SO_RCVTIMEO 1) (list (read-string a) *lastsocketerror*)", `(nil "resource temporarily unavailable")`},
-		{"a timeout of fread", "(setsockopt a nil 'SO_RCVTIMEO 1) (list (fread a buf) *lastsocketerror*)", `(nil "resource temporarily unavailable")`},
-		{"a timeout of accept", "(setsockopt l nil 'SO_RCVTIMEO 1) (list (accept l) *lastsocketerror*)", `(nil "resource temporarily unavailable")`},
-		{"fwrite stopped by a timeout", "(setsockopt a nil 'SO_SNDTIMEO 1) (setq n (fwrite a (make-binary 100000000))) (list (< 0 n 100000000) *lastsocketerror*)", `(t "resource temporarily unavailable")`},
-		{"fwrite that sends nothing", "(setsockopt a nil 'SO_SNDTIMEO 1) (fwrite a (make-binary 100000000)) (list (fwrite a buf) *lastsocketerror*)", `(nil "resource temporarily unavailable")`},
-		{"send that sends nothing", "(while (send a (make-binary 100000) 'flags MSG_DONTWAIT)) *lastsocketerror*", `"resource temporarily unavailable"`},
-		{"bytes that are no character", `(send b (string-to-binary "\xffa")) (list (read-char a) *lastsocketerror* (eof a) (read-char a))`, `(nil "invalid or incomplete multibyte or wide character" nil 97)`},
-		{"what is no character", "(list (write-char a 55296) *lastsocketerror*)", `(nil "invalid or incomplete multibyte or wide character (no Unicode character)")`},
+		{"a timeout", "(setsockopt a nil 'SO_RCVTIMEO 1.5) (list (recv a buf) *lastsocketerror* (eof a))", `(nil "Resource temporarily unavailable" nil)`},
+		{"a timeout of read-char", "(setsockopt a nil 'SO_RCVTIMEO 1) (list (read-char a) *lastsocketerror* (eof a))", `(nil "Resource temporarily unavailable" nil)`},
+		{"a timeout of read-line", "(setsockopt a nil 'SO_RCVTIMEO 1) (list (read-line a) *lastsocketerror*)", `(nil "Resource temporarily unavailable")`},
+		{"a timeout of read-string", "(setsockopt a nil 'SO_RCVTIMEO 1) (list (read-string a) *lastsocketerror*)", `(nil "Resource temporarily unavailable")`},
+		{"a timeout of fread", "(setsockopt a nil 'SO_RCVTIMEO 1) (list (fread a buf) *lastsocketerror*)", `(nil "Resource temporarily unavailable")`},
+		{"a timeout of accept", "(setsockopt l nil 'SO_RCVTIMEO 1) (list (accept l) *lastsocketerror*)", `(nil "Resource temporarily unavailable")`},
+		{"fwrite stopped by a timeout", "(setsockopt a nil 'SO_SNDTIMEO 1) (setq n (fwrite a (make-binary 100000000))) (list (< 0 n 100000000) *lastsocketerror*)", `(t "Resource temporarily unavailable")`},
+		{"fwrite that sends nothing", "(setsockopt a nil 'SO_SNDTIMEO 1) (fwrite a (make-binary 100000000)) (list (fwrite a buf) *lastsocketerror*)", `(nil "Resource temporarily unavailable")`},
+		{"send that sends nothing", "(while (send a (make-binary 100000) 'flags MSG_DONTWAIT)) *lastsocketerror*", `"Resource temporarily unavailable"`},
+		{"bytes that are no character", `(send b (string-to-binary "\xffa")) (list (read-char a) *lastsocketerror* (eof a) (read-char a))`, `(nil "Invalid or incomplete multibyte or wide character" nil 97)`},
+		{"what is no character", "(list (write-char a 55296) *lastsocketerror*)", `(nil "Invalid or incomplete multibyte or wide character")`},
 		{"nothing to push back", "(list (unread-char a) (null *lastsocketerror*))", "(nil nil)"},
-		{"the message stays until it is reset", "(setsockopt a nil 'SO_RCVTIMEO 1) (recv a buf) (write-string b \"x\") (setsockopt a nil 'SO_RCVTIMEO 0) (recv a buf) (list *lastsocketerror* (setq *lastsocketerror* nil) *lastsocketerror*)", `("resource temporarily unavailable" nil nil)`},
-		{"broken by the peer", "(destroy-instance b) (send a buf) (read-char a) (while (integerp (setq r (send a buf)))) (list r *lastsocketerror*)", `(EOF "broken pipe")`},
-		{"connect twice", "(list (connect a \"127.0.0.1\" (get l 'port)) *lastsocketerror*)", `(nil "transport endpoint is already connected")`},
-		{"listen on a connected socket", "(list (listen a 5) *lastsocketerror*)", `(nil "invalid argument")`},
-		{"accept on what does not listen", "(list (accept a) *lastsocketerror*)", `(nil "invalid argument")`},
+		{"the message stays until it is reset", "(setsockopt a nil 'SO_RCVTIMEO 1) (recv a buf) (write-string b \"x\") (setsockopt a nil 'SO_RCVTIMEO 0) (recv a buf) (list *lastsocketerror* (setq *lastsocketerror* nil) *lastsocketerror*)", `("Resource temporarily unavailable" nil nil)`},
+		{"broken by the peer", "(destroy-instance b) (send a buf) (read-char a) (while (integerp (setq r (send a buf)))) (list r *lastsocketerror*)", `(EOF "Broken pipe")`},
+		{"connect twice", "(list (connect a \"127.0.0.1\" (get l 'port)) *lastsocketerror*)", `(nil "Transport endpoint is already connected")`},
+		{"listen on a connected socket", "(list (listen a 5) *lastsocketerror*)", `(nil "Invalid argument")`},
+		{"accept on what does not listen", "(list (accept a) *lastsocketerror*)", `(nil "Invalid argument")`},
 
 		// A socket that destroy-instance has closed.
-		{"methods with EOF", "(destroy-instance a) (list (recv a buf) (recv-from a buf) (send a buf) (send-to a buf \"127.0.0.1\" 9) (read-char a) *lastsocketerror*)", `(EOF EOF EOF EOF EOF "bad file descriptor")`},
+		{"methods with EOF", "(destroy-instance a) (list (recv a buf) (recv-from a buf) (send a buf) (send-to a buf \"127.0.0.1\" 9) (read-char a) *lastsocketerror*)", `(EOF EOF EOF EOF EOF "Bad file descriptor")`},
 		{"methods with nil", "(destroy-instance a) (list (read-string a) (read-line a) (fread a buf) (fwrite a buf) (write-char a 65) (write-string a \"x\") (write-line a \"x\") (accept a) (listen a 5) (connect a \"127.0.0.1\" 9) (getsockopt a nil 'SO_TYPE) (setsockopt a nil 'SO_KEEPALIVE t) (unread-char a) (char-in-buffer a) (clear-input a))", "(nil nil nil nil nil nil nil nil nil nil nil nil nil nil nil)"},
 		{"and others", "(destroy-instance a) (list (destroy-instance a) (eof a) (fileno a) (get a 'family) (get a 'port) (get a 'protocol) *lastsocketerror*)", `(t t -1 "inet" nil nil nil)`},
 		{"what it prints as", "(destroy-instance a) a", "#<socket inet stream closed>"},
@@ -73,7 +73,6 @@ func TestOutcomes(t *testing.T) {
 		{"an integer", "(getsockopt a nil 'SO_TYPE)", "1"},
 		{"a list", "(list (setsockopt a nil 'SO_LINGER '(1 5)) (getsockopt a nil 'SO_LINGER))", "(t (1 5))"},
 		{"a string", `(setsockopt a "tcp" 'TCP_CONGESTION "reno") (getsockopt a "tcp" 'TCP_CONGESTION)`, `"reno"`},
-		{"a value of a wrong kind", "(list (setsockopt a nil 'SO_LINGER \"x\") (string-prefix-p \"invalid argument (\" *lastsocketerror*))", "(nil t)"},
 
 		// Properties.
 		{"of a connected socket", "(list (get a 'family) (get a 'type) (get a 'protocol) (get a 'maxstring) (get a 'address) (get a 'remoteaddress) (= (get a 'remoteport) (get l 'port)) (= (get b 'remoteport) (get a 'port)) (get b 'filename) (get a 'none))", `("inet" "stream" "tcp" 4096 "127.0.0.1" "127.0.0.1" t t nil nil)`},
@@ -82,14 +81,14 @@ func TestOutcomes(t *testing.T) {
 		{"as a list", "(setq p (plist a)) (list (nth 0 p) (nth 1 p) (nth 12 p) (= (nth 13 p) (get a 'port)) (length p))", `(family "inet" port t 18)`},
 		{"inherited by accept", "(setq l2 (make-instance socket 'inet 'stream \"tcp\" 'maxstring 7)) (listen l2 1) (setq c (make-instance socket 'inet 'stream 0)) (connect c \"127.0.0.1\" (get l2 'port)) (setq d (accept l2)) (write-string c \"0123456789\") (list (get d 'maxstring) (read-string d))", `(7 "0123456")`},
 		{"the peer stays known", "(destroy-instance a) (= (get a 'remoteport) (get l 'port))", "t"},
-		{"connect without a service", "(setq c (make-instance socket 'inet 'stream 0)) (list (connect c \"127.0.0.1\") (connect c \"127.0.0.1\" nil) *lastsocketerror*)", `(nil nil "connection refused")`},
+		{"connect without a service", "(setq c (make-instance socket 'inet 'stream 0)) (list (connect c \"127.0.0.1\") (connect c \"127.0.0.1\" nil) *lastsocketerror*)", `(nil nil "Connection refused")`},
 		{"the service as a string", "(setq c (make-instance socket 'inet 'stream 0)) (connect c \"127.0.0.1\" (number-to-string (get l 'port)))", "t"},
-		{"an unknown service", "(setq c (make-instance socket 'inet 'stream 0)) (list (connect c \"127.0.0.1\" 'no-such-service) (null *lastsocketerror*))", "(nil nil)"},
-		{"a port in use", "(list (make-instance socket 'inet 'stream 0 'address \"127.0.0.1\" 'port (get l 'port)) *lastsocketerror*)", `(nil "address already in use")`},
-		{"another protocol", "(list (make-instance socket 'inet 'stream \"no-such\") (string-prefix-p \"protocol not supported\" *lastsocketerror*))", "(nil t)"},
-		{"a wrong keyword for the family", "(list (make-instance socket 'unix 'stream 0 'port 1) (string-prefix-p \"invalid argument (\" *lastsocketerror*))", "(nil t)"},
-		{"a family that is not there", "(list (make-instance socket 'x25 'seqpacket 0) *lastsocketerror*)", `(nil "address family not supported by protocol")`},
-		{"IPv6", "(socketp (make-instance socket 'inet6 'dgram \"udp\"))", "t"},
+		{"an unknown service", "(setq c (make-instance socket 'inet 'stream 0)) (list (connect c \"127.0.0.1\" 'no-such-service) *lastsocketerror*)", `(nil "Servname not supported for ai_socktype")`},
+		{"a port in use", "(list (make-instance socket 'inet 'stream 0 'address \"127.0.0.1\" 'port (get l 'port)) *lastsocketerror*)", `(nil "Address already in use")`},
+		{"another protocol", "(list (make-instance socket 'inet 'stream \"no-such\") *lastsocketerror*)", `(nil "Protocol not supported")`},
+		{"a wrong keyword for the family", "(list (make-instance socket 'unix 'stream 0 'port 1) *lastsocketerror*)", `(nil "Invalid argument")`},
+		{"a family that is not there", "(list (make-instance socket 'x25 'seqpacket 0) *lastsocketerror*)", `(nil "Address family not supported by protocol")`},
+		{"IPv6, where the kernel has it", "(or (socketp (make-instance socket 'inet6 'dgram \"udp\")) (equal *lastsocketerror* \"Address family not supported by protocol\"))", "t"},
 		{"reuseaddress", "(setq c (make-instance socket 'inet 'stream 0 'reuseaddress t 'port 0)) (getsockopt c nil 'SO_REUSEADDR)", "t"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -104,8 +103,10 @@ func TestSocketMistakes(t *testing.T) {
 	in := start(t)
 	in.value(sockets + "(setq buf (make-binary 4))")
 	for _, c := range []struct{ text, want string }{
-		{"(make-instance 'socket 'inet 'stream 0)", "want the class socket, got socket"},
-		{"(make-instance socket 'inet 'stream)", "want 4 or more arguments"},
+		{"(make-instance 'sock 'inet 'stream 0)", "make-instance: want a class, such as socket, got sock"},
+		{"(make-instance socket 'inet 'stream)", "constructor: want a family, a type, a protocol and keywords"},
+		{"(setsockopt a nil 'SO_LINGER \"x\")", "setsockopt: SO_LINGER does not take \"x\""},
+		{"(setsockopt a nil 'SO_RCVTIMEO 'x)", "setsockopt: SO_RCVTIMEO does not take x"},
 		{"(make-instance socket \"inet\" 'stream 0)", "want a symbol"},
 		{"(make-instance socket 'ip 'stream 0)", "unix"},
 		{"(make-instance socket 'inet 'flow 0)", "dgram"},
@@ -121,10 +122,10 @@ func TestSocketMistakes(t *testing.T) {
 		{"(recv a buf 'len 5)", "unknown keyword len: there are flags, length"}, {"(recv a buf 'length -1)", "length: want a length of 0 or more bytes, got -1"}, {"(send a buf 'flags nil)", "flags: want an integer"},
 		{"(send-to a buf 5 6)", "want a string"}, {"(send-to a buf \"127.0.0.1\" 65536)", "from 0 to 65535"}, {"(fread a buf 1.5)", "want a length"}, {"(fwrite a buf -1)", "want a length"},
 		{"(connect a 5)", "want a string"}, {"(connect a \"x\" 1.5)", "want a port, or a service's name"}, {"(connect a \"x\" -1)", "from 0 to 65535"}, {"(listen a 'x)", "want an integer"},
-		{"(write-char a -1)", "from 0 to 1114111"}, {"(write-line a 5)", "want a string"}, {"(char-in-buffer)", "want 1 to 2 arguments"},
+		{"(write-char a -1)", "from 0 to 1114111"}, {"(write-line a 5)", "want a string"}, {"(char-in-buffer a nil nil)", "want 1 to 2 arguments"},
 		{"(getsockopt a 'x 'y)", "want a level as a number or name, or nil"}, {"(getsockopt a nil \"SO_TYPE\")", "want a symbol"}, {"(setsockopt a 1.5 'x)", "want a level"},
-		{"(put a 'port 5)", "the property port is the socket's own"}, {"(put a 'lsocket 5)", "socket's own"}, {"(get a \"port\")", "want a symbol"}, {"(showbin a 5)", "want a binary"},
-		{"(select 5)", "select: want a list, got 5"}, {"(select '(5))", "want a socket, got 5"}, {"(select nil nil nil -1)", "want a number of milliseconds, got -1"}, {"(select nil nil nil 'x)", "want a number of milliseconds"}, {"(select)", "want 1 to 4 arguments"},
+		{"(put a 'port 5)", "the property port is the object's own"}, {"(put a 'lsocket 5)", "object's own"}, {"(get a \"port\")", "want a symbol"}, {"(showbin a 5)", "want a binary"},
+		{"(select 5)", "select: want a list, got 5"}, {"(select '(5))", "want a socket or a file, got 5"}, {"(select nil nil nil -1)", "want a number of milliseconds, got -1"}, {"(select nil nil nil 'x)", "want a number of milliseconds"}, {"(select)", "want 1 to 4 arguments"},
 	} {
 		in.fails(c.want, c.text)
 	}
@@ -141,7 +142,7 @@ func TestUnixSockets(t *testing.T) {
 (connect a path)`)
 	in.is("t", "(setq b (accept l)) (and (equal (get l 'filename) path) (equal (get a 'remoteaddress) path))")
 	in.is(`(nil nil nil "x")`, `(write-line b "x") (list (get l 'port) (get l 'address) (get a 'remoteport) (read-line a))`)
-	in.is(`(nil "no such file or directory")`, `(list (connect (make-instance socket 'unix 'stream 0) "/no/such/socket") *lastsocketerror*)`)
+	in.is(`(nil "No such file or directory")`, `(list (connect (make-instance socket 'unix 'stream 0) "/no/such/socket") *lastsocketerror*)`)
 }
 
 func TestDatagrams(t *testing.T) {
@@ -185,11 +186,11 @@ func TestConnectTimeout(t *testing.T) {
 	full := fullBacklog(t)
 	in.set("path", full)
 	begun := time.Now()
-	in.is(`(nil "resource temporarily unavailable")`, `(setq s (make-instance socket 'unix 'stream 0)) (setsockopt s nil 'SO_SNDTIMEO 30) (list (connect s path) *lastsocketerror*)`)
+	in.is(`(nil "Resource temporarily unavailable")`, `(setq s (make-instance socket 'unix 'stream 0)) (setsockopt s nil 'SO_SNDTIMEO 30) (list (connect s path) *lastsocketerror*)`)
 	require.GreaterOrEqual(t, time.Since(begun), 30*time.Millisecond)
 }
 
-// fullBacklog is the path of a unix socket to which a connect waits.
+// fullBacklog returns the path of a unix socket to which a connect waits.
 func fullBacklog(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "full")
 	l, err := socket.Config{Filename: path}.New(socket.Unix, socket.Stream, 0)
@@ -209,7 +210,7 @@ func TestSocketsFromGo(t *testing.T) {
 	in.set("a", a)
 	in.set("b", b)
 	in.is(`("x" nil)`, `(write-line a "x") (list (read-line b) (get a 'maxstring))`)
-	require.Same(t, a, in.value("a").(*lisp.Socket).Go())
+	require.Same(t, a, in.value("a").(*lisp.Object).Socket())
 	require.NoError(t, a.Close())
 	in.is("nil", "(read-line b)")
 	require.NoError(t, b.Close())
@@ -223,14 +224,29 @@ func TestForgottenSocketIsClosed(t *testing.T) {
 		runtime.GC()
 		return nil, nil
 	}))
-	in.is("t", sockets+`
+	const wait = `
+(defun wait ()
+  (while (not (eof b))
+    (collect)
+    (recv b (make-binary 1) 'flags MSG_DONTWAIT))
+  (eof b))`
+	in.is("t", sockets+wait+`
 (defun use (s) (get s 'port) (select (list s) (list s) nil 0) (write-string s "x"))
 (use a)
 (list 1 2 3 4 5 6 7 a) ; on the stack, higher than any argument after it
 (read-string b)
 (setq a nil)
-(while (not (eof b))
-  (collect)
-  (recv b (make-binary 1) 'flags MSG_DONTWAIT))
-(eof b)`)
+(wait)`)
+	// The function that had it in a variable goes on.
+	for _, text := range []string{
+		"(progn (let ((s a)) (setq a nil) (fileno s)) (wait))",
+		"(let ((x 1)) (let* ((y 2) (s a)) (setq a nil) (fileno s)) (wait))",
+		"(let ((x 1)) (dolist (s (list a)) (setq a nil) (fileno s)) (wait))",
+		"(let ((x 1)) (catch-error (s (setq s a a nil) (fileno s)) (car 1)) (wait))",
+		"((lambda (s) (setq a nil) (setq s nil) (wait) 1) a) (eof b)",
+		"((lambda (s) (setq a nil) (fileno s) (wait)) a)", // a tail call
+		"(let ((l (list a))) (setq a nil) (fileno (pop l)) (wait))",
+	} {
+		in.is("t", sockets+text)
+	}
 }

@@ -12,12 +12,25 @@ type Thread struct {
 	in        *Interp
 	ctx       context.Context
 	done      <-chan struct{} // of ctx
+	ticks     int             // calls and turns of loops until done is looked at
 	depth     int             // of recursion
-	stack     []Value         // arguments of the calls in progress
-	lastError *cell           // *lastsocketerror*
+	maxDepth  int
+	lastError *cell                // *lastsocketerror*
+	stack                          // the frames of the calls in progress
+	ints      *[intsPerBlock]int64 // memory for integers
+	intsUsed  uint
+	boxes     *[boxesPerBlock]Value
+	boxesUsed uint
+	built     []byte  // the string that concat has made last
+	catches   []Value // the tags of those in progress
+	directory string  // of the file that is loaded; where require begins
+	caught    *Error  // the error that was handled last
 	sets      selectSets
 	grace     context.Context // of cleanups; nil before the first
 	endGrace  func()
+
+	tailFunction *Closure // the tail call that a node has returned
+	tailArgs     frame
 
 	// Of one that the form thread started:
 	cancel  context.CancelCauseFunc
@@ -27,7 +40,7 @@ type Thread struct {
 	awaited cell // t when another thread waits for it
 }
 
-// String is #<thread running> or #<thread ended>.
+// String returns #<thread running> or #<thread ended>.
 func (t *Thread) String() string {
 	select {
 	case <-t.ended:
@@ -37,27 +50,42 @@ func (t *Thread) String() string {
 	}
 }
 
-// Context is done when the evaluation is to end: what a Func waits for should
-// end then, too.
+// Context returns a context that is done when the evaluation ends: what a Func waits for
+// must end then, too.
 func (t *Thread) Context() context.Context { return t.ctx }
 
-// Interp is the interpreter that the thread belongs to.
+// Interp returns the interpreter that the thread belongs to.
 func (t *Thread) Interp() *Interp { return t.in }
 
 func (t *Thread) use(ctx context.Context) { t.ctx, t.done = ctx, ctx.Done() }
 
-// check returns an error when the evaluation is to end.
+// ticksPerCheck is how many calls and turns of loops go by between two looks at
+// whether the evaluation must end.
+const ticksPerCheck = 64
+
+// tick returns an error if the evaluation must end. It looks once in
+// ticksPerCheck calls.
+func (t *Thread) tick() error {
+	if t.ticks--; t.ticks > 0 {
+		return nil
+	}
+	return t.check()
+}
+
+// check returns an error if the evaluation must end.
 func (t *Thread) check() error {
 	select {
 	case <-t.done:
+		t.ticks = 0 // the next tick looks again
 		return &interruption{context.Cause(t.ctx)}
 	default:
+		t.ticks = ticksPerCheck
 		return nil
 	}
 }
 
-// shielded runs a cleanup, which an interruption does not end, but the end of the
-// time that all cleanups of an interrupted thread have together.
+// shielded runs a cleanup. An interruption does not end it. After an interruption
+// all cleanups of a thread have cleanupTime together, whose end does.
 func (t *Thread) shielded(cleanup func() error) error {
 	if t.grace == nil {
 		t.startGrace()
@@ -68,8 +96,8 @@ func (t *Thread) shielded(cleanup func() error) error {
 	return cleanup()
 }
 
-// startGrace makes the context of cleanups, which is done a while after that of
-// the thread. It is called outside of any cleanup.
+// startGrace makes the context of cleanups, which is done cleanupTime after that of
+// the thread. The caller is not in a cleanup.
 func (t *Thread) startGrace() {
 	interrupted := t.ctx
 	grace, cancel := context.WithCancelCause(context.WithoutCancel(interrupted))
@@ -96,28 +124,58 @@ func (t *Thread) finish() {
 	}
 }
 
-// formThread starts a thread, which sees the variables of the place where it was
-// started. It ends with its body, with the interpreter, or by interrupt.
-func formThread(t *Thread, body *List, e *env) (Value, *env, error) {
-	in := t.in
-	if err := in.begin(true); err != nil {
-		return nil, nil, err
+func specialThread(c *compiler, body *List, _ bool) (emitter, error) {
+	code, err := c.lambda("thread", nil, body)
+	if err != nil {
+		return nil, err
 	}
-	child := &Thread{in: in, lastError: new(cell), ended: make(chan struct{})}
+	at := c.at
+	return func() node { return &threadNode{code(), at} }, nil
+}
+
+// threadNode starts a thread, which sees the variables of the place where it was
+// started. It ends with its body, with the interpreter, or by interrupt.
+type threadNode struct {
+	code *lambda
+	at   *place
+}
+
+func (n *threadNode) eval(t *Thread, f frame) (Value, error) {
+	child, err := t.in.startThread(n.code.close(f))
+	if err != nil {
+		return nil, locate(named("thread", err), n.at)
+	}
+	return child, nil
+}
+
+func (in *Interp) startThread(work *Closure) (*Thread, error) {
+	if err := in.begin(true); err != nil {
+		return nil, err
+	}
+	child := in.thread(new(cell))
+	child.ended = make(chan struct{})
 	ctx, cancel := context.WithCancelCause(in.ctx)
 	child.cancel = cancel
 	child.use(ctx)
 	go func() {
 		defer in.end(true)
-		child.result, child.failure = child.progn(body, e)
+		child.result, child.failure = child.applyClosure(work, nil)
 		child.finish()
 		cancel(nil)
 		close(child.ended)
 		if child.failure != nil && catchable(child.failure) && child.awaited.get() == nil {
-			in.print(in.opts.Stderr, "thread: "+child.failure.Error()+"\n")
+			in.print(in.opts.Stderr, "thread: "+backtrace(child.failure)+"\n")
 		}
 	}()
-	return child, nil, nil
+	return child, nil
+}
+
+// backtrace returns an error with the calls that were in progress.
+func backtrace(err error) string {
+	if e, ok := err.(*Error); ok {
+		return e.Backtrace()
+	}
+	return err.Error()
 }
 
 // A Lock lets one thread at a time into the forms with-lock that have it.
@@ -126,38 +184,73 @@ type Lock struct {
 	holder cell          // the *Thread that has it
 }
 
-// String is #<lock>.
+// String returns #<lock>.
 func (l *Lock) String() string { return "#<lock>" }
 
-func formWithLock(t *Thread, args *List, e *env) (Value, *env, error) {
-	v, err := t.eval(args.head, e)
+func specialWithLock(c *compiler, args *List, _ bool) (emitter, error) {
+	lock, err := c.form(args.head, false)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	body, err := c.body(args.tail, false)
+	if err != nil {
+		return nil, err
+	}
+	at := c.at
+	return func() node { return &lockNode{lock(), body(), at} }, nil
+}
+
+type lockNode struct {
+	lock, body node
+	at         *place
+}
+
+func (n *lockNode) eval(t *Thread, f frame) (Value, error) {
+	v, err := n.lock.eval(t, f)
+	if err != nil {
+		return nil, err
 	}
 	l, err := arg[*Lock](v)
-	if err != nil {
-		return nil, nil, err
+	if err == nil {
+		err = l.take(t)
 	}
+	if err != nil {
+		return nil, locate(named("with-lock", err), n.at)
+	}
+	v, err = n.body.eval(t, f)
+	l.holder.set(nil)
+	l.turn <- struct{}{}
+	return v, err
+}
+
+// take waits for the lock.
+func (l *Lock) take(t *Thread) error {
 	if l.holder.get() == Value(t) {
-		return nil, nil, errors.New("this thread has the lock already")
+		return errors.New("this thread has the lock already")
 	}
 	select {
 	case <-l.turn:
 	case <-t.done:
-		return nil, nil, t.check()
+		return t.check()
 	}
 	l.holder.set(t)
-	v, err = t.progn(args.tail, e)
-	l.holder.set(nil)
-	l.turn <- struct{}{}
-	return v, nil, err
+	return nil
 }
 
-var threadBase = table{
-	"make-lock": {0, 0, makeLock},
-	"threadp":   is[*Thread](),
-	"join":      f1(join),
-	"interrupt": f1(func(_ *Thread, other *Thread) (Value, error) { other.cancel(context.Canceled); return nil, nil }),
+var threadChapter = chapter{
+	title: "Threads",
+	intro: "The special form thread starts a thread. All threads share the global variables, and functions share the local variables of the place where they were made. To read or to set a variable is atomic; to read it and then set it is not, and needs a lock.",
+	definitions: []definition{
+		{"(join THREAD)", "waits for the end of a thread, and returns its value. Its error is the caller's, too.", f1(join)},
+		{"(interrupt THREAD)", "ends what a thread does, as Ctrl-C does. Its cleanup forms run.", f1(func(_ *Thread, other *Thread) (Value, error) { other.cancel(context.Canceled); return nil, nil })},
+		{"(threadp VALUE)", "tells whether VALUE is a thread.", is[*Thread]()},
+		{"(make-lock)", "returns a lock, for with-lock.", entry{0, 0, makeLock}},
+		{"(make-queue [BOUND])", "returns a queue, which holds up to BOUND values, 1024 without one.", f1(makeQueue).with(1)},
+		{"(queue-put QUEUE VALUE [MILLISECONDS])", "puts a value at the end. While the queue is full it waits, up to the time. It returns t, or nil when the time is up or the queue is closed.", f3(queuePut).with(1)},
+		{"(queue-get QUEUE [MILLISECONDS [DEFAULT]])", "takes the first value. While the queue is empty it waits, up to the time. It returns DEFAULT when the time is up, and when the queue is closed and empty.", f3(queueGet).with(2)},
+		{"(queue-length QUEUE)", "returns how many values there are.", f1(func(_ *Thread, q *Queue) (Value, error) { return int64(len(q.values)), nil })},
+		{"(queue-close QUEUE)", "closes a queue: nothing can be put any more, and those that wait for values get what is left.", f1(queueClose)},
+	},
 }
 
 func makeLock(*Thread, []Value) (Value, error) {

@@ -42,14 +42,14 @@ log`, "(second first)"},
 func TestLastSocketErrorIsTheThreads(t *testing.T) {
 	in := start(t)
 	in.value(sockets + "(setq buf (make-binary 4)) (setsockopt a nil 'SO_RCVTIMEO 1)")
-	in.is(`(nil "resource temporarily unavailable" "mine")`, `(join (thread (let ((before *lastsocketerror*)) (recv a buf) (list before *lastsocketerror* (setq *lastsocketerror* "mine")))))`)
+	in.is(`(nil "Resource temporarily unavailable" "mine")`, `(join (thread (let ((before *lastsocketerror*)) (recv a buf) (list before *lastsocketerror* (setq *lastsocketerror* "mine")))))`)
 	in.is("nil", "*lastsocketerror*")
 	in.value("(recv a buf)")
-	in.is(`"resource temporarily unavailable"`, "*lastsocketerror*")
+	in.is(`"Resource temporarily unavailable"`, "*lastsocketerror*")
 	in.is("nil", "(join (thread *lastsocketerror*))")
 	v, ok := in.Get("*lastsocketerror*")
 	require.True(t, ok)
-	require.Equal(t, "resource temporarily unavailable", v)
+	require.Equal(t, "Resource temporarily unavailable", v)
 	in.set("*lastsocketerror*", nil)
 	in.is("nil", "*lastsocketerror*")
 }

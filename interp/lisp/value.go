@@ -10,10 +10,10 @@ import (
 )
 
 // A Value is what a program handles: nil, which is also the empty list and
-// false; int64, float64, string, *Symbol, *List, *Binary, *Socket, *Class,
-// *Builtin, *Closure, *Thread or *Lock. None of them changes, but for a Binary's
-// bytes, a Socket's properties, and the state that a socket, a thread or a lock
-// has by nature; those are guarded.
+// false; int64, float64, string, *Symbol, *List, *Binary, *Table, *Object, *Class,
+// *Builtin, *Closure, *Macro, *Thread, *Lock or *Queue. Numbers, strings, symbols,
+// lists and functions never change. The others do, and any thread may use them at
+// any time.
 type Value = any
 
 // A Symbol is a name, and the global variable of that name. The symbols of an
@@ -25,7 +25,10 @@ type Symbol struct {
 	value    atomic.Pointer[Value]
 }
 
-// String is the symbol's name.
+// store sets the global variable.
+func (s *Symbol) store(v Value) { s.value.Store(&v) }
+
+// String returns the symbol's name.
 func (s *Symbol) String() string { return s.name }
 
 var (
@@ -35,7 +38,7 @@ var (
 	EOF = &Symbol{name: "EOF", constant: true}
 )
 
-// truth is t or nil.
+// truth returns t or nil.
 func truth(b bool) Value {
 	if b {
 		return T
@@ -69,7 +72,7 @@ func listOf(values []Value, tail *List) *List {
 	return tail
 }
 
-// value is the list as a Value: an empty one is nil, not a nil *List.
+// value returns the list as a Value: an empty one is nil, not a nil *List.
 func (l *List) value() Value {
 	if l == nil {
 		return nil
@@ -77,7 +80,7 @@ func (l *List) value() Value {
 	return l
 }
 
-// Values are the elements of the list.
+// Values returns the elements of the list.
 func (l *List) Values() []Value {
 	var values []Value
 	for ; l != nil; l = l.tail {
@@ -101,35 +104,6 @@ func (l *List) len(max int) int {
 // an *Error becomes one, with the function's name, and catch-error can catch it.
 type Func func(t *Thread, args []Value) (any, error)
 
-// A Builtin is a function written in Go, as a Value.
-type Builtin struct {
-	name string
-	entry
-}
-
-// A table has functions by their names.
-type table map[string]entry
-
-// An entry is a function and how many arguments it takes; a max below 0 is any
-// number. An error of it that is not an *Error gets the function's name.
-type entry struct {
-	min, max int
-	call     func(t *Thread, args []Value) (Value, error)
-}
-
-// A Closure is a function written in Lisp.
-type Closure struct {
-	name     string // or lambda
-	params   []*Symbol
-	required int  // how many of them must have an argument
-	rest     bool // the last one takes a list of all that are left
-	body     *List
-	env      *env
-}
-
-// A Class is what make-instance makes objects of. There is one: socket.
-type Class struct{ name string }
-
 // FromGo makes a Value of a Go value: nil, booleans (t or nil), all integers
 // that an int64 holds, floats, strings, []byte (a new Binary), other slices
 // (lists), *socket.Socket (a new object), and Values as they are. Of nil pointers
@@ -142,7 +116,7 @@ func FromGo(v any) (Value, error) {
 		return nil, fmt.Errorf("a nil %T", v)
 	}
 	switch v := v.(type) {
-	case nil, int64, float64, string, *Symbol, *Binary, *Socket, *Class, *Builtin, *Closure, *Thread, *Lock:
+	case nil, int64, float64, string, *Symbol, *Binary, *Object, *Class, *Builtin, *Closure, *Macro, *Thread, *Lock, *Queue, *Table:
 		return v, nil
 	case bool:
 		return truth(v), nil
@@ -151,7 +125,7 @@ func FromGo(v any) (Value, error) {
 	case []byte:
 		return NewBinary(v), nil
 	case *socket.Socket:
-		return wrap(v, 0), nil
+		return wrap(v, nil, 0), nil
 	}
 	switch {
 	case r.CanInt():
@@ -219,7 +193,7 @@ func (t *Thread) equal(a, b Value, depth int) (bool, error) {
 		if !ok {
 			return false, nil
 		}
-		// Lists that share their parts can take longer than anybody waits.
+		// Lists that share their parts can take very long.
 		if err := t.check(); err != nil {
 			return false, err
 		}
@@ -236,11 +210,8 @@ func (t *Thread) equal(a, b Value, depth int) (bool, error) {
 	return a == b, nil
 }
 
-// String is #<function name>, as of a Closure.
+// String returns #<function name>, as of a Closure.
 func (b *Builtin) String() string { return "#<function " + b.name + ">" }
 
-// String is #<function name>; the name is lambda if it has none.
+// String returns #<function name>; the name is lambda if it has none.
 func (c *Closure) String() string { return "#<function " + c.name + ">" }
-
-// String is #<class socket>.
-func (c *Class) String() string { return "#<class " + c.name + ">" }

@@ -6,13 +6,15 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/seed-2334f180/weir/bench/subjects"
 	"golang.org/x/sys/unix"
 )
 
 var all = []subjects.Subject{
-	corruptSubject, forgetfulSubject, unframedSubject, hoardingSubject, duplicatingSubject, hastySubject, babblingSubject,
+	corruptSubject, forgetfulSubject, unframedSubject, hoardingSubject, duplicatingSubject, hastySubject, babblingSubject, stallingSubject,
 }
 
 // Register adds the wrong subjects to subjects.All. A TestMain calls it before anything else.
@@ -25,7 +27,7 @@ func Real() []string {
 	})
 }
 
-// corruptSubject changes the fifth answer of a connection, or of all over UDP.
+// corruptSubject changes the fifth answer of each connection; over UDP, the fifth of all.
 var corruptSubject = subjects.Subject{
 	Name:  "corrupt",
 	About: "a test's server that changes a byte",
@@ -49,7 +51,7 @@ var corruptSubject = subjects.Subject{
 	},
 }
 
-// forgetfulSubject has a few answers for each connection, or for UDP, and then no more.
+// forgetfulSubject gives a few answers on each connection, or over UDP in all, and then no more.
 var forgetfulSubject = subjects.Subject{
 	Name:  "forgetful",
 	About: "a test's server that forgets answers",
@@ -80,14 +82,19 @@ var unframedSubject = subjects.Subject{
 	ServePipeline: subjects.ServeEchoNet,
 }
 
-// hoardingSubject keeps a duplicate of every connection's descriptor.
+// hoards is how many descriptors the subject "hoarding" keeps: so many are noticed, and a process
+// may have more.
+const hoards = 50
+
+// hoardingSubject keeps a duplicate of the descriptor of its first connections.
 var hoardingSubject = subjects.Subject{
 	Name:  "hoarding",
 	About: "a test's server that does not close",
 	ServeEcho: func(size int, ready func(string) error) error {
+		var kept atomic.Int32
 		return serveTest(ready, func(conn net.Conn, answer int, p []byte) bool {
 			_, err := conn.Write(p)
-			if answer > 1 || err != nil {
+			if answer > 1 || err != nil || kept.Add(1) > hoards {
 				return err == nil
 			}
 			raw, err := conn.(*net.TCPConn).SyscallConn()
@@ -136,6 +143,27 @@ var babblingSubject = subjects.Subject{
 			}
 			_, err := conn.WriteToUDP(p, from)
 			return err
+		})
+	},
+}
+
+// StallAt is the answer before which the subject "stalling" sleeps for Stall.
+const (
+	StallAt = 50
+	Stall   = 100 * time.Millisecond
+)
+
+// stallingSubject keeps the answers of a connection waiting, once.
+var stallingSubject = subjects.Subject{
+	Name:  "stalling",
+	About: "a test's server that sleeps once",
+	ServeEcho: func(size int, ready func(string) error) error {
+		return serveTest(ready, func(conn net.Conn, answer int, p []byte) bool {
+			if answer == StallAt {
+				time.Sleep(Stall)
+			}
+			_, err := conn.Write(p)
+			return err == nil
 		})
 	},
 }

@@ -1,5 +1,5 @@
-// Package cli is what the command lines of the example programs have in
-// common: help, errors of one line, and the status of the exit.
+// Package cli has what the command lines of the example programs share: help,
+// errors of one line, and exit statuses.
 package cli
 
 import (
@@ -12,9 +12,9 @@ import (
 	"strconv"
 )
 
-// Main is a program's main function. A wrong command line is status 2, and a
-// run that fails is 1. Parse writes help to its second argument, and then
-// returns flag.ErrHelp.
+// Main is a program's main function. It exits with status 2 for a wrong command
+// line, and with 1 if run fails. When help is asked for, parse writes it to its
+// second argument and returns flag.ErrHelp.
 func Main[O any](name string, parse func([]string, io.Writer) (O, error), run func(O) error) {
 	opts, err := parse(os.Args[1:], os.Stdout)
 	status := 2
@@ -27,15 +27,16 @@ func Main[O any](name string, parse func([]string, io.Writer) (O, error), run fu
 	}
 }
 
-// Flags is an empty set of flags for Parse.
+// Flags returns an empty set of flags for Parse.
 func Flags(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // Main prints the error, once and without the help text
 	return fs
 }
 
-// Parse reads a command line that has flags alone. Asked for help, it has about
-// print what the program is, lists the flags, and returns flag.ErrHelp.
+// Parse reads a command line that has flags alone. When help is asked for, it calls
+// about, which prints what the program does, lists the flags, and returns
+// flag.ErrHelp.
 func Parse(fs *flag.FlagSet, args []string, out io.Writer, about func(io.Writer)) error {
 	err := fs.Parse(args)
 	switch {
@@ -52,8 +53,8 @@ func Parse(fs *flag.FlagSet, args []string, out io.Writer, about func(io.Writer)
 	return nil
 }
 
-// SplitAddress splits host:port. The port is a number from least on; the error
-// shows what is wanted by the port of an example.
+// SplitAddress splits host:port. The port is a number from least to 65535. Errors
+// show an address with the port example.
 func SplitAddress(address string, least, example int) (host string, port int, err error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {

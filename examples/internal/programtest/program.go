@@ -1,10 +1,9 @@
-// Package programtest runs the programs of examples for their tests, as
-// processes of their own, and the tools that talk to them.
+// Package programtest runs the example programs for their tests, each in a process
+// of its own, and the tools that talk to them.
 package programtest
 
 import (
 	"bufio"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -13,24 +12,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 )
 
 // Patience is how long a test waits for what must happen.
 const Patience = 20 * time.Second
 
-// asProgram makes a test binary be the program. A binary built apart would not
-// be known to go test, which then takes old results for new code.
+// asProgram is the environment variable that makes a test binary run the program. If
+// the program were a binary of its own, go test would not know that the test depends
+// on it, and would take old results for new code.
 const asProgram = "WEIR_TEST_AS_PROGRAM"
 
-// Main is for TestMain: it runs the program if the binary is started as that,
-// and the tests otherwise.
+// Main is for TestMain. It runs the program if the environment says so, and the
+// tests otherwise.
 func Main(m *testing.M, program func()) {
 	if os.Getenv(asProgram) != "" {
 		program()
 		return
 	}
-	os.Setenv("GORACE", "atexit_sleep_ms=10") // not a second at the end of each program
+	os.Setenv("GORACE", "atexit_sleep_ms=10") // else each program waits a second at its end
 	os.Exit(m.Run())
 }
 
@@ -41,14 +42,14 @@ func Command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// A Program is one that runs, and has said what it listens at.
+// A Program is a running program that has printed its address.
 type Program struct {
 	Addr string // host:port
 	Cmd  *exec.Cmd
 	Log  chan string // the lines of its log, and of its successors'; closed when all have ended
 
 	t    testing.TB
-	gone chan struct{} // closed when it has ended
+	gone chan struct{} // closed when the program has ended
 }
 
 // Start runs the program with arguments.
@@ -57,7 +58,7 @@ func Start(t testing.TB, args ...string) *Program {
 	return Launch(t, Command(args...))
 }
 
-// Launch runs a command that runs the program.
+// Launch runs a command that starts the program.
 func Launch(t testing.TB, cmd *exec.Cmd) *Program {
 	t.Helper()
 	p := &Program{t: t, Cmd: cmd, Log: make(chan string, 4096), gone: make(chan struct{})}
@@ -91,7 +92,7 @@ func Launch(t testing.TB, cmd *exec.Cmd) *Program {
 	return p
 }
 
-// Port is that of the address.
+// Port returns the port of the address.
 func (p *Program) Port() string {
 	_, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(p.t, err)
@@ -108,7 +109,7 @@ func (p *Program) Dial() net.Conn {
 	return c
 }
 
-// Await returns the next line of the log that has the words.
+// Await returns the next line of the log that contains the words.
 func (p *Program) Await(words string) string {
 	p.t.Helper()
 	expired := time.After(Patience)
@@ -134,7 +135,7 @@ func (p *Program) Signal(sig os.Signal) {
 	require.NoError(p.t, p.Cmd.Process.Signal(sig))
 }
 
-// Ended waits for the program's end, and returns its state and the rest of its
+// Ended waits until the program has ended, and returns its state and the rest of its
 // log.
 func (p *Program) Ended() (*os.ProcessState, string) {
 	p.t.Helper()
@@ -152,8 +153,8 @@ func (p *Program) Ended() (*os.ProcessState, string) {
 	return p.Cmd.ProcessState, rest.String()
 }
 
-// Stop ends the program by SIGTERM, which must succeed, and returns the rest of
-// its log.
+// Stop ends the program by SIGTERM, requires that it exits with status 0, and returns
+// the rest of its log.
 func (p *Program) Stop() string {
 	p.t.Helper()
 	p.Signal(syscall.SIGTERM)
@@ -170,7 +171,7 @@ type Refusal struct {
 	Want []string // what the one line that it prints names
 }
 
-// Refuses checks that it does.
+// Refuses checks that the program refuses it.
 func Refuses(t *testing.T, refusals []Refusal) {
 	for _, c := range refusals {
 		t.Run(c.Args, func(t *testing.T) {
@@ -186,7 +187,7 @@ func Refuses(t *testing.T, refusals []Refusal) {
 	}
 }
 
-// Helps checks that --help explains all flags.
+// Helps checks that --help lists all flags.
 func Helps(t *testing.T, flags ...string) {
 	out, err := Command("--help").Output()
 	require.NoError(t, err)
@@ -196,29 +197,11 @@ func Helps(t *testing.T, flags ...string) {
 	require.Equal(t, len(flags), strings.Count(string(out), "\n  -"), "flags")
 }
 
-// The Debian packages of the tools.
-var packages = map[string]string{
-	"curl":            "curl",
-	"nc.openbsd":      "netcat-openbsd",
-	"redis-benchmark": "redis-tools",
-	"redis-cli":       "redis-tools",
-	"redis-server":    "redis-server",
-	"socat":           "socat",
-	"wrk":             "wrk",
-}
-
-// Tool is a command of Debian's. Only where the tests are a gate must it exist.
+// Tool returns the command of a tool. If the tool is missing the test is skipped, or
+// fails where CI=true is set.
 func Tool(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		missing := fmt.Sprintf("%s is not installed: apt-get install %s", name, packages[name])
-		if os.Getenv("CI") == "true" {
-			require.Fail(t, missing)
-		}
-		t.Skip(missing)
-	}
-	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd := exec.CommandContext(t.Context(), machine.NeedTool(t, name), args...)
 	cmd.WaitDelay = Patience
 	timer := time.AfterFunc(3*Patience, func() {
 		if cmd.Process != nil {

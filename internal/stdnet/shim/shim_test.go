@@ -1,0 +1,34 @@
+package shim
+
+//lint:file-ignore U1000 the tests of net use these names
+
+import (
+	"os"
+	"testing"
+
+	. "github.com/seed-2334f180/weir/net"
+)
+
+// prepare is what a file of stdnet sets to the tests' own preparation.
+var prepare = func() {}
+
+func TestMain(m *testing.M) {
+	prepare()
+	os.Exit(m.Run())
+}
+
+// expectSendfile calls f. That a file leaves by sendfile is a test of package net.
+func expectSendfile(t *testing.T, _ Conn, f func()) {
+	t.Helper()
+	f()
+}
+
+// forceGoDNS makes the resolver the one that is written in Go.
+func forceGoDNS() func() {
+	old := DefaultResolver
+	DefaultResolver = &Resolver{PreferGo: true}
+	return func() { DefaultResolver = old }
+}
+
+// forceCgoDNS does nothing: the C library's resolver is the same for both packages.
+func forceCgoDNS() func() { return func() {} }

@@ -1,0 +1,5 @@
+//go:build race
+
+package lisp_test
+
+const raceEnabled = true

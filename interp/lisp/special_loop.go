@@ -1,0 +1,64 @@
+package lisp
+
+func specialWhile(c *compiler, args *List, _ bool) (emitter, error) {
+	test, err := c.form(args.head, false)
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.body(args.tail, false)
+	if err != nil {
+		return nil, err
+	}
+	at := c.at
+	return func() node {
+		n := &whileNode{test: test(), body: body(), at: at}
+		n.fast, _ = n.test.(tester)
+		return n
+	}, nil
+}
+
+// A loop is what dolist and dotimes have in common.
+type loopForm struct {
+	variable     func() binding
+	body, result emitter
+	at           *place
+}
+
+// loop compiles ((NAME VALUE [RESULT]) BODY ...).
+func (c *compiler) loop(args *List, usage string) (*loopForm, error) {
+	head, ok := args.head.(*List)
+	if n := head.len(4); !ok || n < 2 || n > 3 {
+		return nil, wanted(usage, args.head)
+	}
+	name, err := c.t.in.bindable(head.head)
+	if err != nil {
+		return nil, err
+	}
+	value, err := c.form(head.tail.head, false)
+	if err != nil {
+		return nil, err
+	}
+	l := &loopForm{variable: bindingOf(c.scope.bind(name), value), at: c.at}
+	defer c.scope.release(1)
+	if l.body, err = c.body(args.tail, false); err != nil {
+		return nil, err
+	}
+	l.result, err = c.body(head.tail.tail, false)
+	return l, err
+}
+
+func specialDolist(c *compiler, args *List, _ bool) (emitter, error) {
+	l, err := c.loop(args, "(NAME LIST) or (NAME LIST RESULT)")
+	if err != nil {
+		return nil, err
+	}
+	return func() node { return &dolistNode{l.variable(), l.body(), l.result(), l.at} }, nil
+}
+
+func specialDotimes(c *compiler, args *List, _ bool) (emitter, error) {
+	l, err := c.loop(args, "(NAME COUNT) or (NAME COUNT RESULT)")
+	if err != nil {
+		return nil, err
+	}
+	return func() node { return &dotimesNode{l.variable(), l.body(), l.result(), l.at} }, nil
+}

@@ -1,0 +1,120 @@
+package lisp
+
+import "sync/atomic"
+
+// A cell is a variable that a function shares with the place that made it, and
+// that is set after it was made. Several threads may get and set it. Most are
+// set rarely: first is written before another thread can know of the cell,
+// later overrides it.
+type cell struct {
+	first Value
+	later atomic.Pointer[Value]
+}
+
+func (c *cell) get() Value {
+	if v := c.later.Load(); v != nil {
+		return *v
+	}
+	return c.first
+}
+
+func (c *cell) set(v Value) { c.later.Store(&v) }
+
+// global returns the value of a global variable. *lastsocketerror* is each
+// thread's own.
+func (t *Thread) global(s *Symbol) (Value, bool) {
+	if s == t.in.lastError {
+		return t.lastError.get(), true
+	}
+	if v := s.value.Load(); v != nil {
+		return *v, true
+	}
+	return nil, false
+}
+
+func (t *Thread) setGlobal(s *Symbol, v Value) {
+	if s == t.in.lastError {
+		t.lastError.set(v)
+		return
+	}
+	s.value.Store(&v)
+}
+
+// function returns the value of a symbol that stands for a function.
+func (t *Thread) function(s *Symbol) (Value, error) {
+	if v, ok := t.global(s); ok {
+		return v, nil
+	}
+	return nil, unbound(s)
+}
+
+// unbound returns the error of a symbol without a value.
+func unbound(s *Symbol) error {
+	switch advice := foreign[s.name]; {
+	case s.special != nil:
+		return raise("%s is a special form, which has no value", s.name)
+	case advice != "":
+		return raise("%s has no value: %s", s.name, advice)
+	case s.name[0] == ':':
+		return raise("%s has no value: a keyword is a quoted symbol here, '%s", s.name, s.name[1:])
+	}
+	return raise("%s has no value", s.name)
+}
+
+// foreign says what the forms and functions of other dialects are called here.
+var foreign = map[string]string{
+	"begin":         "write progn",
+	"defconst":      "write setq",
+	"define":        "write defun for a function and setq for a variable",
+	"defparameter":  "write setq",
+	"defvar":        "write setq",
+	"display":       "write princ",
+	"else":          "the last clause of cond begins with t",
+	"empty?":        "write null",
+	"eq?":           "write eq",
+	"equal?":        "write equal",
+	"false":         "write nil",
+	"fn":            "write lambda",
+	"funcall*":      "write apply",
+	"labels":        "write defun",
+	"flet":          "write let and lambda",
+	"first":         "write car",
+	"rest":          "write cdr",
+	"null?":         "write null",
+	"#t":            "write t",
+	"#f":            "write nil",
+	"set!":          "write setq",
+	"setf":          "write setq for a variable, put for a property, puthash for a table",
+	"setcar":        "lists do not change here",
+	"setcdr":        "lists do not change here",
+	"rplaca":        "lists do not change here",
+	"rplacd":        "lists do not change here",
+	"string-append": "write concat",
+	"true":          "write t",
+	"vector":        "write list",
+	"values":        "a function returns one value: write list",
+	"var":           "write setq",
+}
+
+// settable refuses symbols that cannot be variables.
+func settable(s *Symbol) error {
+	switch {
+	case s.constant:
+		return raise("%s is a constant", s.name)
+	case s.special != nil:
+		return raise("%s is a special form, and cannot be a variable", s.name)
+	}
+	return nil
+}
+
+// bindable refuses values that cannot name a local variable.
+func (in *Interp) bindable(v Value) (*Symbol, error) {
+	s, ok := v.(*Symbol)
+	if !ok {
+		return nil, wanted("a variable's name", v)
+	}
+	if s == in.lastError {
+		return nil, raise("%s is each thread's own, and cannot be a local variable", s.name)
+	}
+	return s, settable(s)
+}

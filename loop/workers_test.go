@@ -1,0 +1,134 @@
+package loop
+
+import (
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// runs is a Runner of a function.
+type runs func()
+
+func (f runs) Run() { f() }
+
+// bigFrames needs more stack than a new goroutine has.
+//
+//go:noinline
+func bigFrames(n int) byte {
+	var frame [512]byte
+	if n > 0 {
+		frame[n] = bigFrames(n - 1)
+	}
+	return frame[n]
+}
+
+func idleWorkers(l *Loop) int {
+	l.workers.mu.Lock()
+	defer l.workers.mu.Unlock()
+	return l.workers.parked
+}
+
+func eventually(t *testing.T, f func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, f, 20*time.Second, time.Millisecond, what)
+}
+
+// One goroutine after the other needs no more than one.
+func TestSpawnWakesAParkedGoroutine(t *testing.T) {
+	l := handlerLoop(t)
+	for range 100 {
+		done := make(chan struct{})
+		l.Spawn(runs(func() { close(done) }))
+		<-done
+		eventually(t, func() bool { return idleWorkers(l) > 0 }, "it parks")
+	}
+	require.EqualValues(t, 1, l.Started())
+	require.Zero(t, l.Backlog())
+}
+
+// However many run at the same time, few stay, and none of them for long. A closed
+// loop has none.
+func TestSpawnedGoroutinesEnd(t *testing.T) {
+	l, err := New(Options{})
+	require.NoError(t, err)
+	defer l.Close()
+	burst := func() {
+		var running sync.WaitGroup
+		running.Add(2 * mostParked)
+		release := make(chan struct{})
+		for range 2 * mostParked {
+			l.Spawn(runs(func() { running.Done(); <-release }))
+		}
+		running.Wait()
+		close(release)
+		eventually(t, func() bool { return idleWorkers(l) == mostParked }, "the rest ends")
+	}
+	before := runtime.NumGoroutine()
+	burst()
+	eventually(t, func() bool { return idleWorkers(l) == 0 }, "they are trimmed")
+	eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, "they end") // Eventually has one, too
+	burst()
+	last, leave := make(chan struct{}), make(chan struct{})
+	l.Spawn(runs(func() { close(last); <-leave }))
+	<-last
+	require.NoError(t, l.Close())
+	close(leave)
+	eventually(t, func() bool { return runtime.NumGoroutine() <= before }, "the loop's is gone, too")
+	done := make(chan struct{})
+	l.Spawn(runs(func() { close(done) }))
+	<-done
+}
+
+// A goroutine that ends by runtime.Goexit is not missed.
+func TestSpawnedGoexit(t *testing.T) {
+	l := handlerLoop(t)
+	for range 3 {
+		l.Spawn(runs(runtime.Goexit))
+	}
+	done := make(chan struct{})
+	l.Spawn(runs(func() { close(done) }))
+	<-done
+	eventually(t, func() bool { return l.Backlog() == 0 }, "all have run")
+}
+
+func TestSpawnByMany(t *testing.T) {
+	l := handlerLoop(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 1000 {
+				all.Add(1)
+				l.Spawn(runs(all.Done))
+			}
+		})
+	}
+	all.Wait()
+	eventually(t, func() bool { return l.Backlog() == 0 }, "all have run")
+}
+
+// BenchmarkSpawn runs a Runner that needs some stack on a goroutine of Spawn, and,
+// as the peer, on a new one.
+func BenchmarkSpawn(b *testing.B) {
+	l, err := New(Options{})
+	require.NoError(b, err)
+	defer l.Close()
+	done := make(chan struct{}, 1)
+	r := runs(func() { bigFrames(12); done <- struct{}{} })
+	b.Run("parked", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			l.Spawn(r)
+			<-done
+		}
+	})
+	b.Run("go", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			go r.Run()
+			<-done
+		}
+	})
+}

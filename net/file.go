@@ -1,0 +1,118 @@
+package net
+
+import (
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
+)
+
+// FileConn is net.FileConn: a connection over a duplicate of an open socket's
+// descriptor. The file stays the caller's.
+func FileConn(f *os.File) (net.Conn, error) {
+	s, err := fileSocket(f)
+	if err == nil {
+		var c net.Conn
+		if c, err = NewConn(s); err == nil {
+			if tcp, ok := c.(*TCPConn); ok {
+				_ = control(tcp.sock, func(fd int) error { prepareTCP(fd, 0, net.KeepAliveConfig{}); return nil })
+			}
+			return c, nil
+		}
+		s.Close()
+		err = syscall.EINVAL
+	}
+	return nil, fileError(f, err)
+}
+
+// FileListener is net.FileListener: a listener over a duplicate of a listening
+// socket's descriptor. Closing it leaves the path of a unix socket.
+func FileListener(f *os.File) (net.Listener, error) {
+	s, err := fileSocket(f)
+	if err == nil {
+		var l net.Listener
+		if l, err = NewListener(s); err == nil {
+			return l, nil
+		}
+		s.Close()
+		err = syscall.EINVAL
+	}
+	return nil, fileError(f, err)
+}
+
+// FilePacketConn is net.FilePacketConn: a connection over a duplicate of an open
+// datagram socket's descriptor.
+func FilePacketConn(f *os.File) (net.PacketConn, error) {
+	s, err := fileSocket(f)
+	if err == nil {
+		if s.Family() == socket.Unix || s.Type() == socket.Dgram || s.Type() == socket.Raw {
+			return packetConnOf(s, networkOf(s)), nil
+		}
+		s.Close()
+		err = syscall.EINVAL
+	}
+	return nil, fileError(f, err)
+}
+
+// NewListener makes the listener type of this package for a socket that listens:
+// a *TCPListener or a *UnixListener, which leaves the path of its socket. What it
+// accepts has the options that the kernel lets it inherit: TCP_NODELAY and
+// keep-alive among them. Closing the listener closes the socket. A socket of
+// another family is an error, and stays open.
+func NewListener(s *socket.Socket) (net.Listener, error) {
+	network := networkOf(s)
+	switch network {
+	case "tcp":
+		return newTCPListener(s, network), nil
+	case "unix", "unixpacket", "unixgram":
+		return newUnixListener(s, network, false), nil
+	}
+	return nil, &net.OpError{Op: "listener", Net: network, Err: errNotNet}
+}
+
+// fileSocket makes a socket of a duplicate of a file's descriptor.
+func fileSocket(f *os.File) (*socket.Socket, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	dup := -1
+	closed := raw.Control(func(fd uintptr) {
+		dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if closed != nil {
+		return nil, closed
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	s, err := adoptNet(dup)
+	if err != nil {
+		unix.Close(dup)
+	}
+	return s, err
+}
+
+// adoptNet makes a socket of a descriptor that is one of a family of net.
+func adoptNet(fd int) (*socket.Socket, error) {
+	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil {
+		return nil, os.NewSyscallError("getsockopt", err)
+	}
+	sa, _ := unix.Getsockname(fd)
+	if !addrOf(sa).IsValid() {
+		return nil, syscall.EPROTONOSUPPORT
+	}
+	return socket.Adopt(fd)
+}
+
+func fileError(f *os.File, err error) error {
+	return opError("file", "file+net", nil, fileAddr(f.Name()), err)
+}
+
+// A fileAddr is a file's name in an error.
+type fileAddr string
+
+func (fileAddr) Network() string  { return "file+net" }
+func (f fileAddr) String() string { return string(f) }

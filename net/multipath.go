@@ -1,0 +1,35 @@
+package net
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// multipath says whether to use MPTCP, where SetMultipathTCP has said so.
+type multipath uint8
+
+const (
+	multipathOn multipath = iota + 1
+	multipathOff
+)
+
+func (m *multipath) set(use bool) {
+	if *m = multipathOff; use {
+		*m = multipathOn
+	}
+}
+
+// or returns net's default if nothing is set: GODEBUG's multipathtcp counts.
+func (m multipath) or(usual func() bool) bool {
+	if m == 0 {
+		return usual()
+	}
+	return m == multipathOn
+}
+
+// usesMultipath reports whether a connection uses MPTCP. One whose peer does not
+// has fallen back to TCP, and has no MPTCP_INFO.
+func usesMultipath(fd int) bool {
+	const solMPTCP, mptcpInfo = 284, 1 // linux/mptcp.h
+	_, err := unix.GetsockoptInt(fd, solMPTCP, mptcpInfo)
+	return err != unix.EOPNOTSUPP && err != unix.ENOPROTOOPT && err != unix.EPROTONOSUPPORT
+}

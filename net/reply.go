@@ -1,0 +1,133 @@
+package net
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
+)
+
+// A ReplyConn is a net.PacketConn over a UDPConn that answers from the address at
+// which it was asked. A socket on the wildcard address does not do that by itself:
+// the kernel chooses the source of what it sends. Servers of datagrams, such as DNS
+// servers, need it on a host with several addresses.
+//
+// The addresses that ReadFrom returns are of the type *ReplyAddr. WriteTo sends to
+// such an address from where the datagram has come to. It takes a *net.UDPAddr, too.
+type ReplyConn struct{ c *UDPConn }
+
+var _ net.PacketConn = (*ReplyConn)(nil)
+
+// A ReplyAddr is the address of a datagram's sender, and the one that the datagram
+// was sent to. In text it is the sender's.
+type ReplyAddr struct {
+	net.UDPAddr
+	Local     netip.Addr
+	Interface int // the index of the interface that the datagram came by
+}
+
+// NewReplyConn makes a ReplyConn. It asks the kernel to tell where each datagram was
+// sent to: IP_PKTINFO and IPV6_RECVPKTINFO. Closing it closes c.
+func NewReplyConn(c *UDPConn) (*ReplyConn, error) {
+	err := control(c.sock, func(fd int) error {
+		if c.sock.Family() == socket.Inet6 {
+			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1); err != nil {
+				return os.NewSyscallError("setsockopt", err)
+			}
+		}
+		// An IPv6 socket of both families takes it, too.
+		err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		if c.sock.Family() == socket.Inet6 {
+			err = nil
+		}
+		return os.NewSyscallError("setsockopt", err)
+	})
+	if err != nil {
+		return nil, c.failed("set", err)
+	}
+	return &ReplyConn{c}, nil
+}
+
+// pktinfoSpace is room for the control messages of both families.
+var pktinfoSpace = unix.CmsgSpace(unix.SizeofInet4Pktinfo) + unix.CmsgSpace(unix.SizeofInet6Pktinfo)
+
+// ReadFrom implements net.PacketConn. The address is a *ReplyAddr.
+func (r *ReplyConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	oob := make([]byte, pktinfoSpace)
+	n, oobn, _, from, err := r.c.ReadMsgUDPAddrPort(b, oob)
+	if err != nil {
+		return n, nil, err
+	}
+	a := &ReplyAddr{UDPAddr: *net.UDPAddrFromAddrPort(from)}
+	a.Local, a.Interface = destination(oob[:oobn])
+	return n, a, nil
+}
+
+// destination finds the address that a datagram was sent to among its control
+// messages, and the interface.
+func destination(oob []byte) (netip.Addr, int) {
+	m := socket.Message{Control: oob, ControlLen: len(oob)}
+	for cm := range m.Controls() {
+		switch {
+		case cm.Level == unix.IPPROTO_IP && cm.Type == unix.IP_PKTINFO && len(cm.Data) >= unix.SizeofInet4Pktinfo:
+			// struct in_pktinfo: the index, the local address, the destination.
+			return netip.AddrFrom4([4]byte(cm.Data[4:8])), int(binary.NativeEndian.Uint32(cm.Data))
+		case cm.Level == unix.IPPROTO_IPV6 && cm.Type == unix.IPV6_PKTINFO && len(cm.Data) >= unix.SizeofInet6Pktinfo:
+			ip := netip.AddrFrom16([16]byte(cm.Data[:16])) // struct in6_pktinfo: the destination, the index
+			if !ip.Is4In6() {
+				return ip, int(binary.NativeEndian.Uint32(cm.Data[16:]))
+			}
+		}
+	}
+	return netip.Addr{}, 0
+}
+
+// WriteTo implements net.PacketConn. To a *ReplyAddr it sends from its local
+// address.
+func (r *ReplyConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	a, ok := addr.(*ReplyAddr)
+	if !ok {
+		return r.c.WriteTo(b, addr)
+	}
+	n, _, err := r.c.WriteMsgUDP(b, source(a), &a.UDPAddr)
+	return n, err
+}
+
+// source makes the control message that sets the source of a datagram. A multicast
+// group cannot be one.
+func source(a *ReplyAddr) []byte {
+	switch {
+	case !a.Local.IsValid() || a.Local.IsMulticast():
+		return nil
+	case a.Local.Is4():
+		info := unix.Inet4Pktinfo{Spec_dst: a.Local.As4()}
+		return unix.PktInfo4(&info)
+	}
+	info := unix.Inet6Pktinfo{Addr: a.Local.As16()}
+	if a.Local.IsLinkLocalUnicast() {
+		info.Ifindex = uint32(a.Interface)
+	}
+	return unix.PktInfo6(&info)
+}
+
+// UDPConn returns the connection underneath.
+func (r *ReplyConn) UDPConn() *UDPConn { return r.c }
+
+// Close implements net.PacketConn.
+func (r *ReplyConn) Close() error { return r.c.Close() }
+
+// LocalAddr implements net.PacketConn.
+func (r *ReplyConn) LocalAddr() net.Addr { return r.c.LocalAddr() }
+
+// SetDeadline implements net.PacketConn.
+func (r *ReplyConn) SetDeadline(t time.Time) error { return r.c.SetDeadline(t) }
+
+// SetReadDeadline implements net.PacketConn.
+func (r *ReplyConn) SetReadDeadline(t time.Time) error { return r.c.SetReadDeadline(t) }
+
+// SetWriteDeadline implements net.PacketConn.
+func (r *ReplyConn) SetWriteDeadline(t time.Time) error { return r.c.SetWriteDeadline(t) }

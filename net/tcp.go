@@ -1,0 +1,221 @@
+package net
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/seed-2334f180/weir/socket"
+	"golang.org/x/sys/unix"
+)
+
+// A TCPConn is net.TCPConn over a Weir socket. Its methods are those of
+// *net.TCPConn, and their errors are *net.OpError as there.
+type TCPConn struct{ conn }
+
+// ReadFrom implements io.ReaderFrom: by sendfile(2) from a regular file, by
+// splice(2) from another stream connection of this package or a *socket.Socket,
+// through an *io.LimitedReader as well, and by copying from everything else. If
+// bytes were read and not written, the error has a *socket.UnsentError with them.
+func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	n, err := readFrom(c.sock, r)
+	return n, c.wrap("readfrom", err)
+}
+
+// WriteTo implements io.WriterTo: by splice(2) to another stream connection of
+// this package or a *socket.Socket, and by copying to everything else. Errors are
+// as for ReadFrom.
+func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	if sink := streamOf(w); sink != nil {
+		w = sink
+	}
+	n, err := c.sock.WriteTo(w)
+	return n, c.wrap("writeto", err)
+}
+
+// CloseRead shuts the reading side down: Read returns io.EOF.
+func (c *TCPConn) CloseRead() error { return c.shut(unix.SHUT_RD) }
+
+// CloseWrite shuts the writing side down: the peer reads the end of the stream
+// when it has read all that was written.
+func (c *TCPConn) CloseWrite() error { return c.shut(unix.SHUT_WR) }
+
+// SetNoDelay sets TCP_NODELAY: small segments leave at once. Connections that
+// Dial and Accept return have it.
+func (c *TCPConn) SetNoDelay(on bool) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	return c.wrap("set", c.setsockopt(unix.IPPROTO_TCP, unix.TCP_NODELAY, boolInt(on)))
+}
+
+// SetLinger sets what Close does with data that is not yet acknowledged:
+// negative, it is sent in the background; zero, it is dropped; positive, it is
+// sent, and dropped after so many seconds. See socket(7), SO_LINGER.
+func (c *TCPConn) SetLinger(seconds int) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	l := unix.Linger{Onoff: 1, Linger: int32(seconds)}
+	if seconds < 0 {
+		l = unix.Linger{}
+	}
+	return c.wrap("set", control(c.sock, func(fd int) error {
+		return os.NewSyscallError("setsockopt", unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &l))
+	}))
+}
+
+// SetKeepAlive turns keep-alive probes on or off.
+func (c *TCPConn) SetKeepAlive(on bool) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	return c.wrap("set", c.setsockopt(unix.SOL_SOCKET, unix.SO_KEEPALIVE, boolInt(on)))
+}
+
+// SetKeepAlivePeriod sets the idle time after which probes begin; 0 is 15
+// seconds, and a negative one changes nothing. It is rounded up to seconds.
+func (c *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	return c.wrap("set", control(c.sock, func(fd int) error {
+		return setSeconds(fd, unix.TCP_KEEPIDLE, d, keepAliveIdle)
+	}))
+}
+
+// SetKeepAliveConfig sets all that concerns keep-alive probes.
+func (c *TCPConn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	return c.wrap("set", control(c.sock, func(fd int) error { return setKeepAlive(fd, config) }))
+}
+
+// MultipathTCP reports whether the connection uses MPTCP with its peer.
+func (c *TCPConn) MultipathTCP() (bool, error) {
+	if !c.ok() {
+		return false, syscall.EINVAL
+	}
+	var uses bool
+	_ = control(c.sock, func(fd int) error { uses = usesMultipath(fd); return nil })
+	return uses, nil
+}
+
+// A TCPListener is net.TCPListener over a Weir socket.
+type TCPListener struct{ end conn }
+
+func (l *TCPListener) ok() bool { return l != nil && l.end.ok() }
+
+// Accept implements net.Listener. The connection is a *TCPConn. When descriptors
+// are used up the error says Temporary, and the connection stays in the queue.
+func (l *TCPListener) Accept() (net.Conn, error) {
+	c, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// AcceptTCP is Accept with the connection's own type. The connection has the
+// listener's options: TCP_NODELAY and keep-alive probes among them, which
+// ListenConfig sets there once.
+func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
+	if !l.ok() {
+		return nil, syscall.EINVAL
+	}
+	s, err := accept(&l.end)
+	if err != nil {
+		return nil, err
+	}
+	return &TCPConn{accepted(s, l.end.network)}, nil
+}
+
+// accept waits for the next connection of a listener.
+func accept(end *conn) (*socket.Socket, error) {
+	for {
+		s, err := end.sock.Accept()
+		if err == nil {
+			return s, nil
+		}
+		if !errors.Is(err, unix.ECONNABORTED) { // a connection that is gone is no reason to stop
+			return nil, end.wrapLocal("accept", err)
+		}
+	}
+}
+
+// accepted makes the conn of an accepted socket, whose peer Accept has told.
+func accepted(s *socket.Socket, network string) conn {
+	return conn{s, network, netAddr(s, s.LocalAddr()), netAddr(s, s.RemoteAddr())}
+}
+
+// Close stops listening. A blocked Accept returns net.ErrClosed. When Close
+// returns, the address is free.
+func (l *TCPListener) Close() error {
+	if !l.ok() {
+		return syscall.EINVAL
+	}
+	return l.end.wrapLocal("close", l.end.sock.CloseWait())
+}
+
+// Addr implements net.Listener.
+func (l *TCPListener) Addr() net.Addr { return l.end.local }
+
+// SetDeadline sets the time at which Accept returns os.ErrDeadlineExceeded. The
+// zero time is none.
+func (l *TCPListener) SetDeadline(t time.Time) error {
+	if !l.ok() {
+		return syscall.EINVAL
+	}
+	return netCause(l.end.sock.SetReadDeadline(t))
+}
+
+// Socket returns the socket underneath. Close closes it.
+func (l *TCPListener) Socket() *socket.Socket { return l.end.sock }
+
+// SyscallConn implements syscall.Conn. There is nothing to read or to write.
+func (l *TCPListener) SyscallConn() (syscall.RawConn, error) {
+	if !l.ok() {
+		return nil, syscall.EINVAL
+	}
+	return &rawListener{rawConn{&l.end}}, nil
+}
+
+// File returns a duplicate of the descriptor, which must be closed as well. While
+// it is open, the kernel still takes connections into the queue.
+func (l *TCPListener) File() (*os.File, error) {
+	if !l.ok() {
+		return nil, syscall.EINVAL
+	}
+	f, err := l.end.duplicate()
+	return f, l.end.wrapLocal("file", err)
+}
+
+// ListenTCP is net.ListenTCP over a Weir socket.
+func ListenTCP(network string, laddr *net.TCPAddr) (*TCPListener, error) {
+	t, err := parseNetwork(network)
+	if err != nil || !t.tcp() {
+		return nil, opError("listen", network, nil, optional(laddr), net.UnknownNetworkError(network))
+	}
+	if laddr == nil {
+		laddr = &net.TCPAddr{}
+	}
+	s, err := new(ListenConfig).listen(t, laddr)
+	if err != nil {
+		return nil, opError("listen", network, nil, laddr, err)
+	}
+	return newTCPListener(s, network), nil
+}
+
+func newTCPListener(s *socket.Socket, network string) *TCPListener {
+	return &TCPListener{conn{sock: s, network: network, local: netAddr(s, s.LocalAddr())}}
+}

@@ -1,0 +1,77 @@
+package server
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// The end of a connection makes a descriptor free. The listener does not wait
+// for its timer then.
+func TestAcceptGoesOnWhenADescriptorIsFree(t *testing.T) {
+	if os.Getenv("WEIR_TEST_CHILD") == "" { // the limit of descriptors is the process's
+		cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), "WEIR_TEST_CHILD="+t.Name())
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return
+	}
+	firstPause, longestPause = time.Hour, time.Hour
+	conns := make(chan *Conn, 2)
+	srv := &Server{Loops: 1, Events: Events{Open: func(c *Conn) error { conns <- c; return nil }}}
+	srv.Events.Data = func(*Conn) error { return nil }
+	defer srv.Close()
+	addr, err := srv.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	first, err := net.Dial("tcp", addr.String())
+	require.NoError(t, err)
+	defer first.Close()
+	held := <-conns
+	second, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(second)
+	var limit syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	none := limit
+	none.Cur = uint64(highestDescriptor(t)) + 1
+	var fill []int
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none))
+	for { // the numbers below the limit
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			require.ErrorIs(t, err, unix.EMFILE)
+			break
+		}
+		fill = append(fill, fd)
+	}
+	require.NoError(t, unix.Connect(second, &unix.SockaddrInet4{Port: addr.Port(), Addr: [4]byte{127, 0, 0, 1}}))
+	require.Eventually(t, func() bool { return srv.Stats().Pauses == 1 }, 20*time.Second, time.Millisecond, "accepting pauses")
+	held.Abort()
+	select {
+	case <-conns:
+	case <-time.After(20 * time.Second):
+		t.Error("the second connection is not accepted")
+	}
+	for _, fd := range fill {
+		unix.Close(fd)
+	}
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+}
+
+func highestDescriptor(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	for n := fd; ; n++ { // the lowest free number is fd; others may be above it
+		if _, err := unix.FcntlInt(uintptr(n+1), unix.F_GETFD, 0); err != nil {
+			return n
+		}
+	}
+}

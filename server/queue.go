@@ -1,0 +1,279 @@
+package server
+
+import (
+	"bytes"
+	"sync"
+	"time"
+)
+
+// An output is what the kernel has not taken of a connection's writes yet, first in,
+// first out: copies of what Write got, in chunks, and pieces of WriteAsync. The
+// connection's lock guards it. Every operation takes constant time for each piece.
+// It occupies at most twice the queued bytes and 64 bytes for each piece, plus a
+// chunk.
+type output struct {
+	size     int // bytes that are queued, in chunks and pieces
+	copied   int // of these, bytes in chunks
+	after    int // of these, bytes behind the last piece
+	chunks   *chunk
+	last     *chunk
+	pieces   fifo[piece]
+	finished fifo[func(error)] // completions of pieces that the kernel has taken
+
+	conn      *Conn
+	nextLate  *output       // in the engine's list of those that leave at the turn's end
+	scheduled bool          // it is in that list
+	blocked   bool          // the kernel takes no more until it reports room
+	watched   bool          // the loop is told of room
+	moved     time.Duration // when the kernel last took something; 0 if it is not known; the loop's
+	why       error         // why the connection has ended
+}
+
+// A piece is what WriteAsync has queued, or another slice that is not copied to a
+// chunk.
+type piece struct {
+	p      []byte
+	done   func(error) // of WriteAsync; otherwise nil
+	before int         // how many bytes of the chunks leave between the piece before and this one
+}
+
+// A chunk holds copied bytes. buf[sent:] is still queued; behind its length there may
+// be room for more.
+type chunk struct {
+	next *chunk
+	buf  []byte
+	sent int
+}
+
+const (
+	// bigWrite is how many bytes are worth a system call of their own, rather than a
+	// copy.
+	bigWrite = 16 << 10
+	// bigChunk is the size of the pooled chunks, and the greatest there is.
+	bigChunk   = 16 << 10
+	smallChunk = 256
+	// pieceCost is what a piece of WriteAsync counts for in MaxOutput, apart from its
+	// bytes.
+	pieceCost = 64
+)
+
+var (
+	chunks  = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, bigChunk)} }}
+	outputs = sync.Pool{New: func() any { return new(output) }}
+)
+
+// empty reports whether the kernel has taken everything.
+func (o *output) empty() bool { return o == nil || o.size == 0 && o.pieces.n == 0 }
+
+// append queues a copy of p.
+func (o *output) append(p []byte) {
+	o.size += len(p)
+	o.after += len(p)
+	for len(p) > 0 {
+		if o.last == nil || len(o.last.buf) == cap(o.last.buf) {
+			// The room that is left unused is no more than what is queued.
+			c := newChunk(max(len(p), o.copied))
+			if o.last == nil {
+				o.chunks = c
+			} else {
+				o.last.next = c
+			}
+			o.last = c
+		}
+		b := o.last.buf
+		n := copy(b[len(b):cap(b)], p)
+		o.last.buf = b[:len(b)+n]
+		o.copied += n
+		p = p[n:]
+	}
+}
+
+func newChunk(size int) *chunk {
+	if size >= bigChunk {
+		return chunks.Get().(*chunk)
+	}
+	return &chunk{buf: make([]byte, 0, max(size, smallChunk))}
+}
+
+// appendPiece queues p itself.
+func (o *output) appendPiece(p []byte, done func(error)) {
+	o.pieces.push(piece{p: p, done: done, before: o.after})
+	o.size += len(p)
+	o.after = 0
+}
+
+// prepend queues a copy of p before everything else.
+func (o *output) prepend(p []byte) {
+	o.pieces.pushFront(piece{p: bytes.Clone(p)})
+	o.size += len(p)
+}
+
+// own replaces the first pieces, of which there were n and which a writer has lent, by
+// copies.
+func (o *output) own(n int) {
+	for b := o.pieces.head; b != nil; b = b.next {
+		for i := b.first; i < len(b.items); i++ {
+			if n--; n < 0 || b.items[i].done != nil {
+				return
+			}
+			b.items[i].p = bytes.Clone(b.items[i].p)
+		}
+	}
+}
+
+// next appends the first queued bytes to bufs, up to the capacity of bufs or to about
+// so many bytes.
+func (o *output) next(bufs [][]byte, bytes int) [][]byte {
+	c, offset := o.chunks, 0
+	if c != nil {
+		offset = c.sent
+	}
+	copied := func(n int) {
+		for n > 0 && bytes > 0 && len(bufs) < cap(bufs) {
+			if offset == len(c.buf) {
+				c, offset = c.next, 0
+				continue
+			}
+			p := c.buf[offset:min(len(c.buf), offset+n)]
+			bufs = append(bufs, p)
+			offset, n, bytes = offset+len(p), n-len(p), bytes-len(p)
+		}
+	}
+	for b, i := o.pieces.head, 0; b != nil; b = b.next {
+		for i = b.first; i < len(b.items); i++ {
+			x := &b.items[i]
+			copied(x.before)
+			if bytes <= 0 || len(bufs) == cap(bufs) {
+				return bufs
+			}
+			if len(x.p) > 0 {
+				bufs = append(bufs, x.p)
+				bytes -= len(x.p)
+			}
+		}
+	}
+	copied(o.after)
+	return bufs
+}
+
+// take removes the first n bytes, which the kernel has taken, and the empty pieces
+// behind them.
+func (o *output) take(n int) {
+	o.size -= n
+	for o.pieces.n > 0 {
+		x := o.pieces.front()
+		k := min(n, x.before)
+		o.drop(k)
+		x.before -= k
+		n -= k
+		if x.before > 0 {
+			return
+		}
+		k = min(n, len(x.p))
+		x.p = x.p[k:]
+		n -= k
+		if len(x.p) > 0 {
+			return
+		}
+		if done := o.pieces.pop().done; done != nil {
+			o.finished.push(done)
+		}
+	}
+	o.drop(n)
+	o.after -= n
+}
+
+// drop removes the first n bytes of the chunks.
+func (o *output) drop(n int) {
+	o.copied -= n
+	for n > 0 {
+		c := o.chunks
+		k := min(n, len(c.buf)-c.sent)
+		c.sent += k
+		n -= k
+		if c.sent == len(c.buf) {
+			o.removeChunk()
+		}
+	}
+}
+
+func (o *output) removeChunk() {
+	c := o.chunks
+	if o.chunks = c.next; c.next == nil {
+		o.last = nil
+	}
+	if cap(c.buf) == bigChunk {
+		c.next, c.buf, c.sent = nil, c.buf[:0], 0
+		chunks.Put(c)
+	}
+}
+
+// clear drops what is left, when there are no pieces any more.
+func (o *output) clear() {
+	for o.chunks != nil {
+		o.removeChunk()
+	}
+	o.size, o.copied, o.after = 0, 0, 0
+}
+
+// completed calls a completion function.
+func completed(s *Server, done func(error), err error) {
+	_ = guard(s, err, func(err error) error { done(err); return nil })
+}
+
+// A fifo is a queue in blocks. It never moves its elements.
+type fifo[T any] struct {
+	head, tail *fifoBlock[T]
+	n          int
+}
+
+type fifoBlock[T any] struct {
+	next  *fifoBlock[T]
+	items []T
+	first int
+}
+
+const mostInBlock = 64
+
+func (q *fifo[T]) push(v T) {
+	if q.tail == nil || len(q.tail.items) == cap(q.tail.items) {
+		// The room that is left unused is no more than a quarter of the queue.
+		b := &fifoBlock[T]{items: make([]T, 0, min(max(q.n/4, 1), mostInBlock))}
+		if q.tail == nil {
+			q.head = b
+		} else {
+			q.tail.next = b
+		}
+		q.tail = b
+	}
+	q.tail.items = append(q.tail.items, v)
+	q.n++
+}
+
+func (q *fifo[T]) pushFront(v T) {
+	q.n++
+	if q.head != nil && q.head.first > 0 {
+		q.head.first--
+		q.head.items[q.head.first] = v
+		return
+	}
+	q.head = &fifoBlock[T]{next: q.head, items: []T{v}}
+	if q.tail == nil {
+		q.tail = q.head
+	}
+}
+
+func (q *fifo[T]) front() *T { return &q.head.items[q.head.first] }
+
+func (q *fifo[T]) pop() (v T) {
+	b := q.head
+	v, b.items[b.first] = b.items[b.first], v
+	b.first++
+	q.n--
+	if b.first == len(b.items) {
+		if q.head = b.next; q.head == nil {
+			q.tail = nil
+		}
+	}
+	return v
+}

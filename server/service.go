@@ -1,0 +1,139 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
+)
+
+// A Service is how the connections and datagrams of a listener are served:
+// Server.ListenService. So one Server, with one set of loops, limits and Stats and
+// one Shutdown, may serve several protocols. The fields are those of Server with
+// the same names; do not change them once the Service is used.
+type Service struct {
+	// Events are the callbacks. Boot, Stopped and Tick are the Server's alone, and
+	// must be nil here.
+	Events Events
+
+	// Handler serves a connection instead of Events.Data.
+	Handler func(s *Session) error
+	Begin   func(s *Session) error
+	Finish  func(s *Session, err error)
+
+	// Timeouts are those of the connections. Nil means Server.Timeouts.
+	Timeouts *Timeouts
+
+	// Control sets options of an accepted connection: see Server.Control.
+	Control func(fd int) error
+}
+
+// check returns an error for fields that do not fit together. owner is the name
+// of the type that has them.
+func (v *Service) check(owner string) error {
+	e := &v.Events
+	switch {
+	case v.Handler != nil && e.Data != nil:
+		return fmt.Errorf("server: %s.Handler and %s.Events.Data are both set", owner, owner)
+	case v.Handler != nil && (e.Open != nil || e.End != nil || e.Pressure != nil || e.Closed != nil):
+		return fmt.Errorf("server: %s.Handler serves connections without %s.Events.Open, End, Pressure and Closed", owner, owner)
+	case v.Handler == nil && (v.Begin != nil || v.Finish != nil):
+		return fmt.Errorf("server: %s.Begin and %s.Finish are for a %s with Handler", owner, owner, owner)
+	}
+	return nil
+}
+
+// serves returns an error if no callback is set for what a socket of the type
+// brings.
+func (v *Service) serves(t socket.Type) error {
+	switch {
+	case t == socket.Dgram && v.Events.Packet == nil:
+		return errors.New("server: listen: Events.Packet is not set")
+	case t != socket.Dgram && v.Events.Data == nil && v.Handler == nil:
+		return errors.New("server: listen: neither Events.Data nor Handler is set")
+	}
+	return nil
+}
+
+// ListenService is Listen for a listener with a Service of its own. A nil Service
+// is the Server's own Events or Handler.
+func (s *Server) ListenService(network, address string, service *Service) (bound socket.Addr, err error) {
+	if err := s.start(); err != nil {
+		return socket.Addr{}, err
+	}
+	engines, err := s.enginesFor(service)
+	if err != nil {
+		return socket.Addr{}, err
+	}
+	return s.listen(network, address, engines)
+}
+
+// enginesFor returns the engines of a service, one for each loop. The first call
+// for a service makes them.
+func (s *Server) enginesFor(service *Service) ([]*engine, error) {
+	if service == nil {
+		return s.engines, nil
+	}
+	if err := service.check("Service"); err != nil {
+		return nil, err
+	}
+	if e := &service.Events; e.Boot != nil || e.Stopped != nil || e.Tick != nil {
+		return nil, errors.New("server: Service.Events has Boot, Stopped or Tick, which are the Server's")
+	}
+	own := *service
+	if own.Timeouts == nil {
+		own.Timeouts = &s.Timeouts
+	} else {
+		t := *own.Timeouts
+		if err := t.check(); err != nil {
+			return nil, err
+		}
+		own.Timeouts = &t
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if engines := s.services[service]; engines != nil {
+		return engines, nil
+	}
+	if s.state != serving {
+		return nil, ErrClosed
+	}
+	var engines []*engine
+	for _, l := range s.group.Loops() {
+		engines = append(engines, newEngine(s, l, &own))
+	}
+	if s.services == nil {
+		s.services = make(map[*Service][]*engine)
+	}
+	s.services[service] = engines
+	s.allEngines = append(s.allEngines[:len(s.allEngines):len(s.allEngines)], engines...)
+	return engines, nil
+}
+
+// everyEngine returns the engines of all services.
+func (s *Server) everyEngine() []*engine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.allEngines
+}
+
+// pick returns one of the engines, which are of one service, for a new connection
+// with that peer.
+func (s *Server) pick(engines []*engine, peer socket.Addr) *engine {
+	if len(engines) == 1 {
+		return engines[0]
+	}
+	return engineOn(engines, s.group.Pick(peer.AddrPort().Addr()))
+}
+
+// engineOn returns the engine of a loop. A policy may choose a loop that is not
+// of the group: then it is the first engine.
+func engineOn(engines []*engine, l *loop.Loop) *engine {
+	for _, e := range engines {
+		if e.loop == l {
+			return e
+		}
+	}
+	return engines[0]
+}

@@ -1,0 +1,114 @@
+package server
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// Who found something to read may not run the session if it has run since.
+func TestSessionIsReclaimedOnlyIfItHasNotRun(t *testing.T) {
+	var x Session
+	before := x.release()
+	require.True(t, x.claim())
+	require.False(t, x.claim(), "it is running")
+	again := x.release()
+	require.False(t, x.reclaim(before), "it has run since")
+	require.True(t, x.reclaim(again))
+}
+
+// miss has the session told of a line while somebody has claimed it, who then
+// leaves it alone.
+func miss(t *testing.T, x *Session, peer net.Conn, line string) {
+	t.Helper()
+	require.Eventually(t, x.claim, 20*time.Second, time.Millisecond, "it becomes idle")
+	_, err := io.WriteString(peer, line+"\n")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		return x.Registration().Look(loop.Readable) != loop.Unready
+	}, 20*time.Second, time.Millisecond, "the event comes")
+	turned := make(chan struct{}) // which is through with it then
+	require.NoError(t, x.engine().loop.Post(func() { close(turned) }))
+	<-turned
+	x.release()
+}
+
+// Input that comes while the timer has claimed a session is served.
+func TestSessionIsServedAfterItsTimerHasLooked(t *testing.T) {
+	_, x, peer := handled(t, Timeouts{Idle: time.Hour})
+	miss(t, x, peer, "second")
+	require.NoError(t, x.engine().loop.Post(x.checkIdle))
+	answers(t, peer, "second", false)
+	answers(t, peer, "third", true)
+}
+
+// So it is when Shutdown has claimed it.
+func TestSessionIsServedAfterShutdownHasLooked(t *testing.T) {
+	srv, x, peer := handled(t, Timeouts{})
+	miss(t, x, peer, "second")
+	down := make(chan error, 1)
+	go func() { down <- srv.Shutdown(t.Context()) }()
+	answers(t, peer, "second", false)
+	require.NoError(t, <-down)
+}
+
+// A session that begins when the server has already looked for those to abort
+// ends as well.
+func TestSessionThatBeginsTooLateIsAborted(t *testing.T) {
+	srv, _, _ := handled(t, Timeouts{})
+	srv.abortSessions()
+	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer b.Close()
+	_, err = b.WriteString("a line\nno other")
+	require.NoError(t, err)
+	require.True(t, srv.enter())
+	require.NoError(t, srv.attachSession(a, nil))
+	require.NoError(t, b.SetRecvTimeout(20*time.Second))
+	_, err = b.Recv(make([]byte, 1), 0)
+	require.ErrorIs(t, err, unix.ECONNRESET, "its input was not read")
+	require.Eventually(t, func() bool { return srv.conns.Load() == 0 }, 20*time.Second, time.Millisecond)
+}
+
+// handled is a server of lines with an idle session, whose input, an answered
+// line, comes back as a read of the peer.
+func handled(t *testing.T, timeouts Timeouts) (srv *Server, x *Session, peer net.Conn) {
+	t.Helper()
+	srv = &Server{Timeouts: timeouts, Handler: func(s *Session) error {
+		line, err := s.ReadLine()
+		if err == nil {
+			_, err = s.WriteString(line + "\n")
+		}
+		return err
+	}}
+	addr, err := srv.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { srv.Close() })
+	peer, err = net.Dial("tcp4", addr.String())
+	require.NoError(t, err)
+	t.Cleanup(func() { peer.Close() })
+	require.NoError(t, peer.SetDeadline(time.Now().Add(20*time.Second)))
+	answers(t, peer, "first", true)
+	all := srv.Sessions()
+	require.Len(t, all, 1)
+	return srv, all[0], peer
+}
+
+// answers expects the answer to a line, which it sends if it is asked to.
+func answers(t *testing.T, peer net.Conn, line string, ask bool) {
+	t.Helper()
+	if ask {
+		_, err := io.WriteString(peer, line+"\n")
+		require.NoError(t, err)
+	}
+	buf := make([]byte, len(line)+1)
+	_, err := io.ReadFull(peer, buf)
+	require.NoError(t, err)
+	require.Equal(t, line+"\n", string(buf))
+}
