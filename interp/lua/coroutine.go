@@ -98,7 +98,7 @@ func (p *protection) coResume(L *glua.LState) int {
 	case th.Dead:
 		problem = "cannot resume dead coroutine"
 	case p.nesting >= mostNested:
-		problem = "stack overflow"
+		problem = stackOverflow
 	default:
 		p.nesting++
 		n := p.resume(L)
