@@ -51,6 +51,13 @@ const (
 	mostNested = 200
 )
 
+// The values that the stack of a coroutine of pcall has room for at first, and the
+// least by which it grows, up to the size that the state's Options allow.
+const (
+	firstValues = 256
+	valuesStep  = 1024
+)
+
 const stackOverflow = "stack overflow"
 
 // unknownCount says that the values were not counted: an embedder's own
@@ -282,6 +289,10 @@ func (p *protection) take(L *glua.LState) (th *glua.LState, pool int) {
 	if pool == ofMain {
 		L.Options = p.main
 	}
+	// Few calls need many values, and each error costs a coroutine.
+	L.Options.RegistryMaxSize = max(L.Options.RegistryMaxSize, L.Options.RegistrySize)
+	L.Options.RegistrySize = min(L.Options.RegistrySize, firstValues)
+	L.Options.RegistryGrowStep = max(L.Options.RegistryGrowStep, valuesStep)
 	th = newThread(L)
 	L.Options, th.Options = options, options
 	th.Options.SkipOpenLibs = true // see ours

@@ -189,3 +189,23 @@ func TestStackOverflow(t *testing.T) {
 			assert(pcall(function() return 1 end))`))
 	}
 }
+
+// An error in a protected call costs little memory, whatever stack the state has,
+// and the call may use as many values.
+func TestErrorsCostLittleMemory(t *testing.T) {
+	L := glua.NewState(glua.Options{RegistrySize: 1 << 16})
+	defer L.Close()
+	require.NoError(t, Preload(L))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	require.NoError(t, L.DoString(`for i = 1, 1000 do pcall(error, "x") end`))
+	runtime.ReadMemStats(&after)
+	require.Less(t, (after.TotalAlloc-before.TotalAlloc)/1000, uint64(64<<10))
+	require.NoError(t, L.DoString(`
+		local t = {}
+		for i = 1, 50000 do t[i] = i end
+		local ok, n = pcall(function() return select("#", unpack(t)) end)
+		assert(ok and n == 50000, n)
+		local ok, problem = pcall(unpack, t, 1, 100000)
+		assert(not ok and problem:find("overflow"), problem)`))
+}
