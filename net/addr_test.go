@@ -210,3 +210,49 @@ func own(ip net.IP) net.IP {
 	}
 	return ip
 }
+
+// FuzzAddressTexts listens on addresses of any text by both packages. No name is
+// looked up outside of the test.
+func FuzzAddressTexts(f *testing.F) {
+	old := net.DefaultResolver
+	f.Cleanup(func() { net.DefaultResolver = old })
+	net.DefaultResolver = zone{}.host("one.test", ips("127.0.0.1"), ips("::1")).resolver(f)
+	for _, seed := range []string{
+		"127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1", "[::1]:0", "::1:0", "[::1%lo]:0", "[::1%9]:0", "[::ffff:127.0.0.1]:0",
+		":0", ":", "", "one.test.:0", "one.test.:http", "none.test.:0", "127.0.0.1", "127.1:0", "0x7f.1:0", "127.0.0.01:0",
+		"[127.0.0.1]:0", "localhost:0", "127.0.0.1:٠", "127.0.0.1:00", "127.0.0.1:+0", "[]:0", "[::]:0", "0.0.0.0:0", "224.0.0.1:0", "a b:0", "[::%0]:0",
+	} {
+		for network := range byte(6) {
+			f.Add(network, seed)
+		}
+	}
+	f.Fuzz(func(t *testing.T, which byte, address string) {
+		network := [...]string{"tcp", "tcp4", "tcp6", "udp", "udp4", "udp6"}[which%6]
+		if !nettest.SupportsIPv6() && network[len(network)-1] != '4' {
+			t.Skip("the machine has no IPv6")
+		}
+		var got [2]string
+		for i, face := range faces {
+			var at net.Addr
+			if network[0] == 't' {
+				l, err := face.Listen(network, address)
+				if got[i] = describe(err); err == nil {
+					at = l.Addr()
+					l.Close()
+				}
+			} else {
+				c, err := face.ListenPacket(network, address)
+				if got[i] = describe(err); err == nil {
+					at = c.LocalAddr()
+					c.Close()
+				}
+			}
+			if at != nil {
+				host, _, err := net.SplitHostPort(at.String())
+				require.NoError(t, err)
+				got[i] = host
+			}
+		}
+		require.Equal(t, got[0], got[1], "%s %q", network, address)
+	})
+}

@@ -177,7 +177,7 @@ func TestPublisherIsToldOfASlowSubscriberInTime(t *testing.T) {
 // No callback runs inside a method of Conn, so a program may hold a lock during the
 // call that its callbacks take.
 func TestNoCallbackRunsInsideAMethod(t *testing.T) {
-	inside := false // the loop's
+	inside := false // used on the loop only
 	conns, open := opened()
 	ends := make(chan string, 1024)
 	note := func(what string) {
@@ -291,7 +291,7 @@ func TestManyCompletionsAreSpreadOverTurns(t *testing.T) {
 			conns, open := opened()
 			over := make(chan int, 1)
 			var turn uint64
-			inTurn, most, calls := 0, 0, 0 // the loop's
+			inTurn, most, calls := 0, 0, 0 // used on the loop only
 			srv := &server.Server{Loops: 1, Events: server.Events{
 				Open: open, Data: echo, Closed: func(*server.Conn, error) { over <- calls },
 			}}
