@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"os"
 
 	weir "github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/socket"
@@ -60,4 +61,28 @@ func ExampleSelector() {
 		fmt.Println(r.Data, line, err)
 	}
 	// Output: the first hello <nil>
+}
+
+// Any descriptor can be waited for, such as a pipe that os.Pipe has made.
+func ExampleWatch() {
+	r, w, err := os.Pipe()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	f, err := weir.Watch(int(r.Fd()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+
+	ready, err := weir.Select([]*weir.File{f}, nil, nil, weir.NoWait)
+	fmt.Println(len(ready.Read), err)
+	fmt.Fprint(w, "hello")
+	ready, err = weir.Select([]*weir.File{f}, nil, nil, weir.Forever)
+	fmt.Println(len(ready.Read), err)
+	// Output:
+	// 0 <nil>
+	// 1 <nil>
 }

@@ -194,7 +194,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 }
 
 // The Go code in the documents compiles. A block is a file that begins with "package",
-// or an import, or declarations, or statements. To blocks without a package clause the test adds
+// or declarations, or statements. To blocks without a package clause the test adds
 // one, and the imports.
 func TestCodeCompiles(t *testing.T) {
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
@@ -227,8 +227,8 @@ func complete(block string) string {
 	if strings.HasPrefix(block, "package ") {
 		return strings.Replace(block, "package main", "package code", 1)
 	}
-	if path, ok := strings.CutPrefix(block, "import "); ok { // without what uses it
-		return "package code\n\nimport _ " + path
+	if strings.HasPrefix(block, "import ") { // the import alone, which the compiler wants to be used
+		return "package code\n\n" + strings.ReplaceAll(block, "import \"", "import _ \"")
 	}
 	imports := map[string]string{
 		"bufio": "bufio", "bytes": "bytes", "context": "context", "fmt": "fmt", "http": "net/http", "io": "io", "log": "log", "os": "os",

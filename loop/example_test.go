@@ -3,9 +3,11 @@ package loop_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/poller"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,4 +65,78 @@ func ExampleBlocking() {
 	// Output:
 	// hello <nil>
 	// true loop: the time is up
+}
+
+// A timer and a posted task run on the loop's goroutine, so they share variables
+// without a lock.
+func ExampleLoop() {
+	l, err := loop.New(loop.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer l.Close()
+	done := make(chan struct{})
+	count := 0
+	var tick *loop.Timer
+	tick = l.NewTimer(func() {
+		if count++; count < 3 {
+			tick.Reset(time.Millisecond)
+			return
+		}
+		close(done)
+	})
+	if err := l.Post(func() { count = 0; tick.Reset(time.Millisecond) }); err != nil {
+		fmt.Println(err)
+		return
+	}
+	<-done
+	fmt.Println("the timer has fired", count, "times")
+	// Output: the timer has fired 3 times
+}
+
+// A reader is a descriptor that callbacks serve.
+type reader struct {
+	loop.Handled
+	got chan string
+}
+
+// Ready reads until nothing is left, because each event comes once.
+func (r *reader) Ready(poller.Readiness) {
+	buf := make([]byte, 64)
+	for {
+		n, err := unix.Read(r.FD(), buf)
+		if err != nil || n == 0 {
+			return
+		}
+		r.got <- string(buf[:n])
+	}
+}
+
+func (r *reader) Expire() {} // no time was set
+func (r *reader) Closed() {} // the loop was closed
+
+// A Handler serves a descriptor on the loop, without a goroutine.
+func ExampleHandler() {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer unix.Close(fds[1])
+	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer g.Close()
+	r := &reader{got: make(chan string, 1)}
+	var h loop.Handler = r
+	if err := g.Pick(netip.Addr{}).Handle(&r.Handled, fds[0], &h); err != nil {
+		fmt.Println(err)
+		return
+	}
+	unix.Write(fds[1], []byte("hello"))
+	fmt.Println(<-r.got)
+	// Output: hello
 }

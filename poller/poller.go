@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package poller is epoll(7) for one event loop.
 //
 // A Poller watches file descriptors, each under an opaque 64-bit key, and its Wait

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package machine reads what the kernel knows of processes: cores, processor time, memory and
 // descriptors.
 package machine

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package report shows outcomes: as tables for people and as JSON lines for programs.
 package report
 

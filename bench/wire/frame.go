@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package wire has what the servers and the load generators share: the frames of the pipeline
 // suite, batches of datagrams, and system calls without Go's scheduler.
 package wire

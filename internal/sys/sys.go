@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package sys makes system calls on non-blocking sockets, for the packages of
 // this module that must not pay for more.
 //

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package kernel stands for the standard library's internal/syscall/unix, as far
 // as the tests of net use it.
 package kernel

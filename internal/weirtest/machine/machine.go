@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package machine tells tests what the machine has. A test that needs what is
 // missing says so and is skipped; with CI=true in the environment, where nothing
 // may be missing, it fails. The package imports nothing of this module, so that
