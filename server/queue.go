@@ -21,8 +21,7 @@ type output struct {
 	finished fifo[func(error)] // completions of pieces that the kernel has taken
 
 	conn      *Conn
-	nextLate  *output       // in the engine's list of those that leave at the turn's end
-	scheduled bool          // it is in that list
+	scheduled bool          // it is in the engine's list of outputs that leave at the turn's end
 	blocked   bool          // the kernel takes no more until it reports room
 	watched   bool          // the loop is told of room
 	moved     time.Duration // when the kernel last took something; 0 if it is not known; the loop's
