@@ -10,6 +10,7 @@ import (
 	"time"
 
 	weir "github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -37,7 +38,7 @@ func TestSelectOnTimerfd(t *testing.T) {
 func TestSelectOnTerminal(t *testing.T) {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no pseudo-terminals here: %v", err)
+		machine.Missing(t, "there are no pseudo-terminals: %v", err)
 	}
 	defer master.Close()
 	fd := int(master.Fd())

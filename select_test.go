@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -386,12 +387,8 @@ func TestPushedBackCharacterWakesSelect(t *testing.T) {
 }
 
 func TestMoreThan1024Descriptors(t *testing.T) {
-	var limit unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	n := 1200
-	if int(limit.Cur) < 2*n+100 {
-		t.Skip("too few descriptors are allowed")
-	}
+	const n = 1200
+	machine.NeedFiles(t, 2*n+100)
 	var all list
 	var last *socket.Socket
 	for range n {

@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -110,14 +111,19 @@ func program(tb testing.TB, name, debian string) string {
 	return ""
 }
 
-// run starts a server program, and ends it with the test.
+// run starts a server program, and ends it with the test. What it has printed is
+// shown if the test fails.
 func run(tb testing.TB, cmd *exec.Cmd) {
 	tb.Helper()
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
 	require.NoError(tb, cmd.Start())
 	tb.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		if tb.Failed() {
+			tb.Logf("%s:\n%s", cmd.Path, &out)
+		}
 	})
 }
 

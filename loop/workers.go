@@ -17,7 +17,8 @@ const spawnsAtOnce = 32
 
 // Spawn has r.Run called on a goroutine. It is for work that the loop has found: the
 // loop yields to the goroutine before it sleeps. Any goroutine may call it, on a
-// closed loop, too. A panic of Run is not recovered.
+// closed loop, too. A panic of Run is not recovered. Run must leave the goroutine as
+// it was: not locked to a thread, for example.
 //
 // A goroutine whose Run has returned parks, for the next Spawn to wake: that costs
 // less than a new goroutine, whose stack has to grow first. A loop keeps at most

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/nettest"
@@ -172,8 +173,8 @@ func FuzzAddresses(f *testing.F) {
 	f.Add([]byte(net.IPv4zero), 9, "none", byte(4))
 	f.Fuzz(func(t *testing.T, ip []byte, port int, zone string, how byte) {
 		network := [...]string{"udp4", "udp", "udp6"}[how%3]
-		if network != "udp4" && !nettest.SupportsIPv6() {
-			t.Skip("the machine has no IPv6")
+		if network != "udp4" {
+			machine.NeedIPv6(t)
 		}
 		to := &net.UDPAddr{IP: own(ip), Port: port, Zone: zone}
 		for name, send := range sends {
@@ -208,4 +209,50 @@ func own(ip net.IP) net.IP {
 		return net.IPv6loopback
 	}
 	return ip
+}
+
+// FuzzAddressTexts listens on addresses of any text by both packages. No name is
+// looked up outside of the test.
+func FuzzAddressTexts(f *testing.F) {
+	old := net.DefaultResolver
+	f.Cleanup(func() { net.DefaultResolver = old })
+	net.DefaultResolver = zone{}.host("one.test", ips("127.0.0.1"), ips("::1")).resolver(f)
+	for _, seed := range []string{
+		"127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1", "[::1]:0", "::1:0", "[::1%lo]:0", "[::1%9]:0", "[::ffff:127.0.0.1]:0",
+		":0", ":", "", "one.test.:0", "one.test.:http", "none.test.:0", "127.0.0.1", "127.1:0", "0x7f.1:0", "127.0.0.01:0",
+		"[127.0.0.1]:0", "localhost:0", "127.0.0.1:٠", "127.0.0.1:00", "127.0.0.1:+0", "[]:0", "[::]:0", "0.0.0.0:0", "224.0.0.1:0", "a b:0", "[::%0]:0",
+	} {
+		for network := range byte(6) {
+			f.Add(network, seed)
+		}
+	}
+	f.Fuzz(func(t *testing.T, which byte, address string) {
+		network := [...]string{"tcp", "tcp4", "tcp6", "udp", "udp4", "udp6"}[which%6]
+		if !nettest.SupportsIPv6() && network[len(network)-1] != '4' {
+			t.Skip("the machine has no IPv6")
+		}
+		var got [2]string
+		for i, face := range faces {
+			var at net.Addr
+			if network[0] == 't' {
+				l, err := face.Listen(network, address)
+				if got[i] = describe(err); err == nil {
+					at = l.Addr()
+					l.Close()
+				}
+			} else {
+				c, err := face.ListenPacket(network, address)
+				if got[i] = describe(err); err == nil {
+					at = c.LocalAddr()
+					c.Close()
+				}
+			}
+			if at != nil {
+				host, _, err := net.SplitHostPort(at.String())
+				require.NoError(t, err)
+				got[i] = host
+			}
+		}
+		require.Equal(t, got[0], got[1], "%s %q", network, address)
+	})
 }

@@ -255,7 +255,7 @@ func (d *dial) usable(found []netip.AddrPort) (to []net.Addr, err error) {
 	from := inetOf(d.local)
 	for _, a := range found {
 		ip := a.Addr()
-		if from.wildcard() || !ip.IsValid() || ip.IsUnspecified() || from.matches(ip) {
+		if from.wildcard() || !ip.IsValid() || ip.WithZone("").IsUnspecified() || from.matches(ip) {
 			to = append(to, d.addr(a))
 		}
 	}

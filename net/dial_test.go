@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
@@ -399,17 +400,26 @@ func TestDialEnds(t *testing.T) {
 	}
 }
 
+// listenAtOnePort listens at two hosts, at a port that is free at both.
+func listenAtOnePort(t *testing.T, host1, host2 string) (l1, l2 net.Listener) {
+	t.Helper()
+	for {
+		l1, err := weirnet.Listen("tcp", host1+":0")
+		require.NoError(t, err)
+		t.Cleanup(func() { l1.Close() })
+		l2, err := weirnet.Listen("tcp", fmt.Sprint(host2, ":", l1.Addr().(*net.TCPAddr).Port))
+		if err == nil {
+			t.Cleanup(func() { l2.Close() })
+			return l1, l2
+		}
+		require.ErrorIs(t, err, unix.EADDRINUSE)
+	}
+}
+
 // Of attempts that connect at the same moment, all but one are closed.
 func TestDialClosesTheLosers(t *testing.T) {
-	l1, err := weirnet.Listen("tcp", "127.0.0.2:0")
-	require.NoError(t, err)
-	defer l1.Close()
+	l1, l2 := listenAtOnePort(t, "127.0.0.2", "127.0.0.3")
 	port := fmt.Sprint(l1.Addr().(*net.TCPAddr).Port)
-	l2, err := weirnet.Listen("tcp", "127.0.0.3:"+port)
-	if err != nil {
-		t.Skip("the port is taken")
-	}
-	defer l2.Close()
 	var accepted atomic.Int64
 	var ended sync.WaitGroup
 	for _, l := range []net.Listener{l1, l2} {
@@ -560,7 +570,7 @@ func TestDialNeverConnectsWithItself(t *testing.T) {
 		fds := openFDs(t)
 		_, err = d.Dial("tcp", to.String())
 		if errors.Is(err, unix.ENOPROTOOPT) {
-			t.Skip("the kernel has no IP_LOCAL_PORT_RANGE")
+			machine.Missing(t, "the kernel has no IP_LOCAL_PORT_RANGE")
 		}
 		if errors.Is(err, unix.EADDRNOTAVAIL) {
 			continue // another program was given the port

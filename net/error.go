@@ -10,9 +10,9 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// netCause is why a call on a socket failed, as it stands in a *net.OpError of
-// package net: net.ErrClosed, os.ErrDeadlineExceeded, or an *os.SyscallError.
-// What net has no error for, such as an interruption, stays a *socket.Error.
+// netCause returns a socket's error in the form that net puts into a *net.OpError:
+// net.ErrClosed, os.ErrDeadlineExceeded, or an *os.SyscallError. An error that net
+// does not have, such as an interruption, stays a *socket.Error.
 func netCause(err error) error {
 	if u, ok := err.(*socket.UnsentError); ok {
 		return &socket.UnsentError{Unsent: u.Unsent, Err: netCause(u.Err)}
@@ -40,12 +40,12 @@ func syscallError(op string, err error) error {
 	return err
 }
 
-// opError returns err as the error of an operation.
+// opError returns err as a *net.OpError for the operation op.
 func opError(op, network string, source, addr net.Addr, err error) error {
 	return &net.OpError{Op: op, Net: network, Source: source, Addr: addr, Err: netCause(err)}
 }
 
-// optional returns an address as an interface, which is nil of a nil pointer.
+// optional returns an address as an interface. For a nil pointer that is nil.
 func optional[T any, P interface {
 	*T
 	net.Addr
@@ -56,8 +56,8 @@ func optional[T any, P interface {
 	return a
 }
 
-// A dialEnded is the cause of a dial whose time was up, or that its context
-// ended, in net's words.
+// A dialEnded is the error of a dial that its context, or its timeout, has ended. Its
+// text is net's.
 type dialEnded struct {
 	cause   error // the context's, which may be the program's own
 	timeout bool

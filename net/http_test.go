@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/stretchr/testify/require"
 )
@@ -130,16 +131,10 @@ func TestHTTPWithGoClient(t *testing.T) {
 	})
 }
 
-// curl is a command of Debian's. Only where the tests are a gate must it exist.
+// curl returns a command that fetches from a site.
 func curl(t *testing.T, s *site, p protocol, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := exec.LookPath("curl")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			require.Fail(t, "curl is not installed: apt-get install curl")
-		}
-		t.Skip("curl is not installed: apt-get install curl")
-	}
+	path := machine.NeedTool(t, "curl")
 	args = append([]string{"--silent", "--show-error", "--fail", "--max-time", "60"}, args...)
 	switch {
 	case p.http2:

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/nettest"
@@ -43,7 +44,7 @@ func TestListenMulticastUDP(t *testing.T) {
 	group := &net.UDPAddr{IP: net.IPv4(224, 0, 0, 254)}
 	theirs, err := net.ListenMulticastUDP("udp4", lo, group)
 	if err != nil {
-		t.Skipf("net cannot join a group here: %v", err)
+		machine.Missing(t, "net cannot join a group here: %v", err)
 	}
 	defer theirs.Close()
 	ours, err := weirnet.ListenMulticastUDP("udp4", lo, group)
@@ -172,9 +173,7 @@ func dialable(a net.Addr) string {
 // A wildcard listener serves both families. What the kernel can do is found out by
 // trying, so that it needs no /proc.
 func TestWildcardListenerServesBothFamilies(t *testing.T) {
-	if !nettest.SupportsIPv6() {
-		t.Skip("the machine has no IPv6")
-	}
+	machine.NeedIPv6(t)
 	onFaces(t, func(t *testing.T, f face) {
 		l, err := f.Listen("tcp", ":0")
 		require.NoError(t, err)

@@ -14,30 +14,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// supports says what the kernel can do with Internet addresses. It is found out
-// once, by opening sockets.
-var supports = sync.OnceValue(func() (s struct{ ipv4, ipv6, mapped bool }) {
-	try := func(family int, only int, addr unix.Sockaddr) bool {
+// supports returns what the kernel can do with IP addresses: whether it has IPv4,
+// and whether an IPv6 socket serves IPv4 too. It opens sockets to find out, once.
+var supports = sync.OnceValue(func() (s struct{ ipv4, mapped bool }) {
+	try := func(family int, addr unix.Sockaddr) bool {
 		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 		if err != nil {
 			return false
 		}
 		defer unix.Close(fd)
 		if family == unix.AF_INET6 {
-			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 		}
 		return addr == nil || unix.Bind(fd, addr) == nil
 	}
-	s.ipv4 = try(unix.AF_INET, 0, nil)
-	s.ipv6 = try(unix.AF_INET6, 1, &unix.SockaddrInet6{Addr: netip.IPv6Loopback().As16()})
-	s.mapped = try(unix.AF_INET6, 0, &unix.SockaddrInet6{Addr: netip.MustParseAddr("::ffff:127.0.0.1").As16()})
+	s.ipv4 = try(unix.AF_INET, nil)
+	s.mapped = try(unix.AF_INET6, &unix.SockaddrInet6{Addr: netip.MustParseAddr("::ffff:127.0.0.1").As16()})
 	return s
 })
 
-// family returns the family of the socket that connects two addresses, of which
-// each may be nil, or listens at local; v6only says that an IPv6 socket takes no
-// IPv4 connections. A listener at the wildcard serves both families where the
-// kernel can do that.
+// family returns the family of a socket that connects local to remote, or listens at
+// local. Each address may be nil. v6only reports whether an IPv6 socket must refuse
+// IPv4. A listener at the wildcard serves both families if the kernel can.
 func (t transport) family(local, remote net.Addr, listen bool) (family socket.Family, v6only bool) {
 	switch {
 	case t.only == socket.Inet6:
@@ -47,9 +45,6 @@ func (t transport) family(local, remote net.Addr, listen bool) (family socket.Fa
 	case listen && (local == nil || inetOf(local).wildcard()):
 		if supports().mapped || !supports().ipv4 {
 			return socket.Inet6, false
-		}
-		if local == nil {
-			return socket.Inet, false
 		}
 		if inetOf(local).v4() {
 			return socket.Inet, false
@@ -127,9 +122,9 @@ func (o *opening) prepare(fd int, family socket.Family, v6only bool) error {
 	return syscallError("bind", err)
 }
 
-// reuse lets the address of a listener be bound while connections of an earlier
-// one linger. A multicast group is bound at the wildcard, by as many sockets as
-// like to.
+// reuse sets SO_REUSEADDR on a listener, so that it can bind its address while
+// connections of an earlier listener linger. It returns the address to bind. For a
+// multicast group that is the wildcard, which several sockets may bind.
 func (o *opening) reuse(fd int, family socket.Family) (net.Addr, error) {
 	udp, _ := o.local.(*net.UDPAddr)
 	multicast := udp != nil && udp.IP.IsMulticast()
@@ -148,8 +143,7 @@ func (o *opening) reuse(fd int, family socket.Family) (net.Addr, error) {
 	return &any, nil
 }
 
-// controlled is the network that a Control function is told: it has the family
-// behind.
+// controlled returns the network that Control is told. It ends in the family.
 func (t transport) controlled(family socket.Family) string {
 	switch {
 	case t.unix() || t.only != 0:
@@ -160,7 +154,7 @@ func (t transport) controlled(family socket.Family) string {
 	return t.network + "6"
 }
 
-// A bareConn is a descriptor that nothing else knows yet.
+// A bareConn gives Control the descriptor of a socket that is not registered yet.
 type bareConn int
 
 var errNotReady = errors.New("the socket is not connected yet")

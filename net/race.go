@@ -15,12 +15,13 @@ import (
 
 // RFC 8305's recommendations, sections 3 and 5.
 const (
-	resolutionDelay = 50 * time.Millisecond  // what IPv4 addresses wait for IPv6 ones to come
+	resolutionDelay = 50 * time.Millisecond  // how long IPv4 addresses wait for those of IPv6
 	attemptDelay    = 250 * time.Millisecond // the head start of an attempt
-	leastDelay      = 10 * time.Millisecond  // of such a head start
+	leastDelay      = 10 * time.Millisecond  // the shortest head start
 )
 
-// A race is a dial to the addresses of a name, as they come.
+// A race is one dial to the addresses of a name. The look-ups deliver them one
+// family after the other.
 type race struct {
 	*dial
 	port     int
@@ -38,7 +39,7 @@ type race struct {
 	notFound []error       // why look-ups failed
 }
 
-// An attempt is one to connect to an address. Its error is nil while it runs.
+// An attempt connects to one address. Its error is nil while it runs.
 type attempt struct {
 	to  net.Addr
 	err error // a *net.OpError
@@ -61,8 +62,8 @@ type finish struct {
 	err     error
 }
 
-// race connects to the first of a host's addresses that answers. When it
-// returns, all that it has begun has ended.
+// race connects to the first address of a host that answers. It returns when all
+// look-ups and attempts have ended.
 func (d *dial) race(host string, port int) (*socket.Socket, error) {
 	r := &race{dial: d, port: port, trace: traceOf(d.given), lookups: make(chan lookedUp, 2), finishes: make(chan finish)}
 	ctx, cancel := context.WithCancel(d.ctx)
@@ -76,7 +77,7 @@ func (d *dial) race(host string, port int) (*socket.Socket, error) {
 	return s, nil
 }
 
-// lookUp asks for the addresses of the families that the network allows.
+// lookUp begins a look-up for each family that the network allows.
 func (r *race) lookUp(ctx context.Context, host string) {
 	r.trace.dnsStart(host)
 	for family, suffix := range [...]string{ipv6: "6", ipv4: "4"} {
@@ -110,7 +111,7 @@ func (r *race) run(ctx context.Context) *socket.Socket {
 		case l := <-r.lookups:
 			r.take(l)
 			if l.family == ipv4 && r.asking[ipv6] && r.running == 0 {
-				// The IPv6 addresses are worth a moment.
+				// Wait a moment for the IPv6 addresses, which are preferred.
 				free = false
 				timer.Reset(resolutionDelay)
 			} else if r.running == 0 {
@@ -122,7 +123,7 @@ func (r *race) run(ctx context.Context) *socket.Socket {
 				return f.socket
 			}
 			r.tried[f.attempt].err = f.err
-			// The head start of one that has failed is over.
+			// When the last attempt has failed, its head start is over.
 			free = free || f.attempt == len(r.tried)-1 || r.running == 0
 		case <-timer.C:
 			free = true
@@ -140,7 +141,7 @@ func (r *race) delay() time.Duration {
 	return max(r.FallbackDelay, leastDelay)
 }
 
-// take takes in the result of a look-up.
+// take records the result of a look-up.
 func (r *race) take(l lookedUp) {
 	r.asking[l.family] = false
 	if l.err != nil {
@@ -157,8 +158,9 @@ func (r *race) take(l lookedUp) {
 	}
 }
 
-// lookupError returns why no address was found, if none was: the error of a
-// name that exists in one family alone matters only then.
+// lookupError returns an error if no address was found. A name may exist in one
+// family alone, so the error of one look-up does not count while the other finds
+// something.
 func (r *race) lookupError() error {
 	if len(r.found) > 0 || len(r.notFound) == 0 {
 		return nil
@@ -173,8 +175,8 @@ func (r *race) lookupError() error {
 
 func (r *race) none() bool { return len(r.ready[ipv6])+len(r.ready[ipv4]) == 0 }
 
-// start begins an attempt, the families taking turns. It reports false if there
-// is no address to try.
+// start begins an attempt with an address of the family whose turn it is. It reports
+// false if no address is left.
 func (r *race) start(ctx context.Context) bool {
 	if r.none() {
 		return false
@@ -196,8 +198,8 @@ func (r *race) start(ctx context.Context) bool {
 	return true
 }
 
-// end waits for all that is in progress, after it was cancelled, and closes what
-// connected too late.
+// end waits for the look-ups and attempts, which were cancelled. It closes sockets
+// that connected too late.
 func (r *race) end() {
 	go func() { r.working.Wait(); close(r.finishes) }()
 	for f := range r.finishes {
@@ -208,13 +210,13 @@ func (r *race) end() {
 		r.tried[f.attempt].err = f.err
 	}
 	close(r.lookups)
-	for l := range r.lookups { // what the race did not wait for
+	for l := range r.lookups {
 		r.take(l)
 	}
 }
 
-// verdict returns the error of a race that nobody has won: that of the address
-// that was tried first.
+// verdict returns the error of a race in which no attempt connected: that of the
+// first attempt.
 func (r *race) verdict(host string) error {
 	if len(r.tried) > 0 {
 		return r.tried[0].err

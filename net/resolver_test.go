@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"testing"
 
+	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -32,7 +33,7 @@ func (z zone) host(name string, a, aaaa records) zone {
 func ips(list ...string) records { return records{ips: list} }
 
 // resolver asks the zone, and nobody else.
-func (z zone) resolver(t *testing.T) *net.Resolver {
+func (z zone) resolver(t testing.TB) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		mine, yours := net.Pipe() // no PacketConn: messages have a length in front, as over TCP
 		go func() {
@@ -109,4 +110,37 @@ func TestResolverOfTheTests(t *testing.T) {
 	}
 	_, err := r.LookupNetIP(t.Context(), "ip", "none.test.")
 	require.ErrorContains(t, err, "no such host")
+}
+
+// A DefaultResolver of the program's serves all functions that look names up.
+func TestDefaultResolverOfTheProgram(t *testing.T) {
+	old := weirnet.DefaultResolver
+	t.Cleanup(func() { weirnet.DefaultResolver = old })
+	weirnet.DefaultResolver = zone{}.host("two.test", ips("192.0.2.1"), ips("2001:db8::1")).resolver(t)
+	for network, want := range map[string]string{"tcp": "192.0.2.1:80", "tcp4": "192.0.2.1:80", "tcp6": "[2001:db8::1]:80", "": "192.0.2.1:80"} {
+		a, err := weirnet.ResolveTCPAddr(network, "two.test.:80")
+		require.NoError(t, err)
+		require.Equal(t, want, a.String(), network)
+	}
+	u, err := weirnet.ResolveUDPAddr("udp6", "two.test.:80")
+	require.NoError(t, err)
+	require.Equal(t, "[2001:db8::1]:80", u.String())
+	for network, want := range map[string]string{"ip": "192.0.2.1", "ip6": "2001:db8::1", "ip4:icmp": "192.0.2.1", "": "192.0.2.1"} {
+		a, err := weirnet.ResolveIPAddr(network, "two.test.")
+		require.NoError(t, err)
+		require.Equal(t, want, a.String(), network)
+	}
+	a, err := weirnet.ResolveTCPAddr("tcp", "[::1]:80")
+	require.NoError(t, err)
+	require.Equal(t, "[::1]:80", a.String())
+	hosts, err := weirnet.LookupHost("two.test.")
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"192.0.2.1", "2001:db8::1"}, hosts)
+	_, err = weirnet.Listen("tcp", "two.test.:0")
+	require.ErrorContains(t, err, "192.0.2.1")
+	for _, network := range []string{"udp", "nonesuch", "unix"} {
+		_, want := net.ResolveTCPAddr(network, "127.0.0.1:80")
+		_, got := weirnet.ResolveTCPAddr(network, "127.0.0.1:80")
+		require.Equal(t, describe(want), describe(got))
+	}
 }

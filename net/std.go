@@ -144,21 +144,6 @@ func ParseMAC(s string) (HardwareAddr, error) { return net.ParseMAC(s) }
 // Pipe is net.Pipe: a connection in memory, without a socket.
 func Pipe() (Conn, Conn) { return net.Pipe() }
 
-// ResolveIPAddr is net.ResolveIPAddr.
-func ResolveIPAddr(network, address string) (*IPAddr, error) {
-	return net.ResolveIPAddr(network, address)
-}
-
-// ResolveTCPAddr is net.ResolveTCPAddr.
-func ResolveTCPAddr(network, address string) (*TCPAddr, error) {
-	return net.ResolveTCPAddr(network, address)
-}
-
-// ResolveUDPAddr is net.ResolveUDPAddr.
-func ResolveUDPAddr(network, address string) (*UDPAddr, error) {
-	return net.ResolveUDPAddr(network, address)
-}
-
 // ResolveUnixAddr is net.ResolveUnixAddr.
 func ResolveUnixAddr(network, address string) (*UnixAddr, error) {
 	return net.ResolveUnixAddr(network, address)

@@ -43,8 +43,8 @@ func (t *trace) dnsDone(found []netip.Addr, err error) {
 	t.DNSDone(info)
 }
 
-// untraced hides the hooks from the resolver, which would call them for each of
-// its look-ups, and for its own connections to name servers.
+// untraced hides the hooks from the resolver. The resolver would call them for each
+// look-up, and for its own connections to name servers.
 type untraced struct{ context.Context }
 
 func (c untraced) Value(key any) any {

@@ -20,7 +20,7 @@ type listener struct {
 	peers  []*engine // of the same service: those that get the connections
 	family socket.Family
 	addr   socket.Addr
-	own    bool        // the server has opened the socket, and no other process has it
+	own    bool        // the server has opened the socket, and no other process has it; guarded by the server's lock
 	path   string      // the file to remove in the end, or ""; guarded by the server's lock
 	file   os.FileInfo // what the file was when the listener was made
 

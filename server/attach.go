@@ -48,7 +48,8 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 	return nil
 }
 
-// attachSession moves a Socket to the server's loops, for Handle.
+// attachSession moves a Socket to one of the server's loops, to be served by
+// Handler.
 func (s *Server) attachSession(sock *socket.Socket, user any) error {
 	fd, input, err := sock.Release()
 	if err != nil {
@@ -82,12 +83,13 @@ func (s *Server) enter() bool {
 }
 
 // Dial connects as the Dialer does, and serves the connection by the server's
-// Events; Conn.User is user. It waits, and so is not for callbacks: those say
-// go. When it returns the connection, Events.Open has been called or is about
-// to be. A Server needs no listener to Dial. Of one with Handle it is an error.
+// Events; Conn.User is user. It waits, so a callback must call it on another
+// goroutine. When it returns, Events.Open has been called or is about to be. A
+// Server needs no listener to Dial. A Server with Handler cannot Dial. For
+// datagrams there is DialPackets.
 func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*Conn, error) {
 	if s.Handler != nil {
-		return nil, errors.New("server: dial: the server has Handle, and no Events")
+		return nil, errors.New("server: dial: the server has Handler, and no Events")
 	}
 	if err := s.start(); err != nil {
 		return nil, err

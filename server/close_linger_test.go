@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serveOnce closes each connection after it has sent so many bytes, and tells
-// why it ended.
+// serveOnce serves connections that send size bytes and close. The channel gets the reason
+// of each end.
 func serveOnce(t *testing.T, size int, linger time.Duration) (address string, ended chan error) {
 	t.Helper()
 	ended = make(chan error, 1)
 	srv := &Server{
 		Loops:      1,
 		Timeouts:   Timeouts{Linger: linger},
-		SendBuffer: 4 << 20, // all of it is the kernel's at once
+		SendBuffer: 4 << 20, // the kernel takes everything at once
 		Events: Events{
 			Data: func(c *Conn) error {
 				c.Discard(c.Buffered())
@@ -52,8 +52,8 @@ func narrow(t *testing.T, address string) net.Conn {
 	return c
 }
 
-// A peer that sends to a connection that is being closed gets all that was
-// written before, and an orderly end.
+// The server closes a connection while the peer still sends. The peer gets everything that
+// was written before, and then an orderly end.
 func TestCloseWhilePeerSends(t *testing.T) {
 	const size = 1 << 20
 	address, ended := serveOnce(t, size, 0)
@@ -69,14 +69,14 @@ func TestCloseWhilePeerSends(t *testing.T) {
 			break
 		}
 		require.NoError(t, err, "after %d bytes", got)
-		_, _ = c.Write([]byte("more")) // the end of the connection is for Read to tell
+		_, _ = c.Write([]byte("more")) // Read finds out whether the connection has ended
 	}
 	require.Equal(t, size, got)
 	require.NoError(t, c.Close())
 	require.NoError(t, <-ended)
 }
 
-// A peer that stays does not hold up the close when it has got all.
+// Close does not wait for a peer that has received everything and stays.
 func TestCloseDoesNotWaitForPeer(t *testing.T) {
 	address, ended := serveOnce(t, 1000, 0)
 	c := narrow(t, address)
@@ -87,7 +87,7 @@ func TestCloseDoesNotWaitForPeer(t *testing.T) {
 	require.Less(t, time.Since(begun), defaultLinger)
 }
 
-// A peer that takes nothing is waited for as long as Linger says.
+// Close waits for a peer that takes nothing until Linger is over.
 func TestLingerEnds(t *testing.T) {
 	const linger = 100 * time.Millisecond
 	address, ended := serveOnce(t, 1<<20, linger)

@@ -49,9 +49,9 @@ func TestServeCloseSendsFirstWhatIsQueued(t *testing.T) {
 	})
 }
 
-// What the kernel has of a connection whose input is not read dies with it: a
-// reset overtakes it. So a Close waits for the peer's end then, wherever it
-// comes from.
+// If a connection with unread input is closed, the kernel sends a reset, and the reset
+// destroys output that the peer has not received yet. So Close waits for the peer's end
+// while there is unread input, wherever the input is.
 func TestServeCloseDoesNotTakeAwayWhatWasSent(t *testing.T) {
 	last := strings.Repeat("last words", 100_000)
 	for _, where := range []struct {
@@ -116,7 +116,7 @@ func TestServeCloseDoesNotTakeAwayWhatWasSent(t *testing.T) {
 				close(more)
 			}
 			if where.name == "paused" {
-				send(t, c, "request") // it is not known whether it arrives before or after
+				send(t, c, "request") // it may arrive before or after the Close
 			}
 			expect(t, c, last)
 			expectEnd(t, c)
@@ -163,7 +163,7 @@ func TestServeAbortResets(t *testing.T) {
 	}
 }
 
-// Who gives up on a queue has the peer see that it does not have all.
+// When the server gives up queued output, the peer sees a reset and not an orderly end.
 func TestServePartOfTheOutputIsNoEnd(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
@@ -201,8 +201,8 @@ func TestServeCloseAndAbortMayComeAgain(t *testing.T) {
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
 }
 
-// The kernel tells of input once. What comes while reading is paused is read
-// afterwards, without another word from it.
+// The kernel reports input once. After ResumeRead the server reads what has arrived
+// during the pause, without another report.
 func TestServePauseAndResume(t *testing.T) {
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
 		conns, open := opened()
@@ -225,7 +225,7 @@ func TestServePauseAndResume(t *testing.T) {
 			require.Empty(t, data)
 			conn.ResumeRead()
 			require.Equal(t, "onetwo", weirtest.Take(t, data))
-			conn.ResumeRead() // it may come again
+			conn.ResumeRead() // a second call does nothing
 		}
 		conn.PauseRead()
 		turned(t, conn)
@@ -299,17 +299,18 @@ func TestServeChunkGivesOthersTheirTurn(t *testing.T) {
 	}})
 	c := client(t, addr)
 	conn := weirtest.Take(t, conns)
-	conn.PauseRead() // until the kernel is full of it
+	conn.PauseRead() // until the kernel's buffers are full
 	sent := make(chan error, 1)
 	go func() { _, err := c.Write(make([]byte, 4<<20)); sent <- err }()
 	turned(t, conn)
 	conn.ResumeRead()
 	require.NoError(t, weirtest.Take(t, sent))
-	// Before and after the others in one turn, and the last receive goes beyond.
+	// A turn may serve the connection twice, by a poke and by an event, and the last receive
+	// of each may exceed the budget.
 	require.LessOrEqual(t, weirtest.Take(t, seen), 2*(100<<10+64<<10))
 }
 
-// A receive from a unix stream ends behind descriptors, however much follows.
+// A receive from a unix stream stops behind descriptors, even if more data follows.
 func TestServeReadsOnBehindDescriptors(t *testing.T) {
 	both := make(chan struct{})
 	got := ""
@@ -329,8 +330,8 @@ func TestServeReadsOnBehindDescriptors(t *testing.T) {
 	weirtest.Take(t, both)
 }
 
-// All that can be done to connections is done to them at once, by callbacks and
-// goroutines, while peers come and go. In the end everything balances.
+// Callbacks and goroutines call every method of connections at the same time, while peers
+// come and go. In the end each connection was closed once and each completion called once.
 func TestServeStress(t *testing.T) {
 	var opens, closes, detached, asked, completed atomic.Int64
 	conns := make(chan *server.Conn, 1<<14)

@@ -166,12 +166,12 @@ func (c *Conn) call(f func(*Conn) error) error {
 	c.gathered = uint8(signals >> callShift)
 	// What leaves at the turn's end, together with more, or waits for room, stays.
 	flush := c.out != nil && c.sending == notSending && !c.out.scheduled && (!c.out.blocked || c.out.finished.n > 0)
-	blocked := false
+	queued := c.out != nil
 	if p := e.gather; len(p) > 0 && signals&(gone|writeFailed) == 0 {
 		c.mu.Unlock()
 		n, errno := sys.Send(c.reg.FD(), p, 0) // the loop does not close it meanwhile
 		if n < len(p) {
-			blocked = true
+			queued = true
 			c.mu.Lock()
 			if errno == 0 || errno == unix.EAGAIN {
 				c.output().prepend(p[n:])
@@ -193,7 +193,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 	if flush {
 		c.flush(false)
 	}
-	if flush || blocked {
+	if queued {
 		c.rearm()
 	}
 	return err

@@ -59,7 +59,7 @@ func TestServeWithoutEndIsEOF(t *testing.T) {
 	require.Equal(t, io.EOF, weirtest.Take(t, over))
 }
 
-// An event of another kind, and what Shutdown does, find the end again.
+// End is called once, although later events, and Shutdown, find the end of the stream again.
 func TestServeEndComesOnce(t *testing.T) {
 	conns, open := opened()
 	ends := make(chan int, 16)
@@ -88,7 +88,7 @@ func TestServeEndComesOnce(t *testing.T) {
 	require.Empty(t, ends)
 }
 
-// frames checks that the frames, of a length and as many bytes, come in order.
+// frames returns a Data that checks frames: each is a length and as many bytes, in order.
 func frames(total int) (data func(*server.Conn) error, got chan int) {
 	got = make(chan int, total)
 	next := 0
@@ -143,7 +143,7 @@ func TestServeKeepsWhatDataLeaves(t *testing.T) {
 			var all []byte
 			sizes := sizes
 			if piece.name == "byte by byte" {
-				sizes = []int{0, 1, 3, 4093, 70_000, 5} // a system call each
+				sizes = []int{0, 1, 3, 4093, 70_000, 5} // one system call for each
 			}
 			for i, size := range sizes {
 				all = append(all, frame(i, size)...)
@@ -177,7 +177,7 @@ func TestServeReadsInput(t *testing.T) {
 		return nil
 	}}})
 	c := client(t, addr)
-	// The callback is held, so that the test may read in its place.
+	// The callback waits, so that the test may read in its place.
 	send(t, c, "0123456789")
 	release := weirtest.Take(t, got)
 	require.Equal(t, 10, conn.Buffered())
@@ -278,8 +278,7 @@ func TestServeWake(t *testing.T) {
 	require.Empty(t, seen, "three wakes in one turn are one call")
 }
 
-// A receive stops at urgent data, though more may be behind it, of which the
-// kernel tells nothing.
+// A receive stops at urgent data. The kernel does not report again what is behind it.
 func TestServeUrgentData(t *testing.T) {
 	got := make(chan byte, 1<<10)
 	conns, open := opened()
@@ -296,7 +295,7 @@ func TestServeUrgentData(t *testing.T) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
 	conn := weirtest.Take(t, conns)
-	// All of it is there before the loop looks.
+	// Everything arrives before the loop receives.
 	onLoop(t, conn, func() {
 		require.NoError(t, raw.Control(func(fd uintptr) {
 			for _, part := range []struct {

@@ -100,3 +100,39 @@ func ask(network string, to socket.Addr, request string) string {
 	}
 	return line
 }
+
+// One server for two protocols: callbacks on one listener, a blocking handler that
+// greets its clients on the other.
+func ExampleServer_ListenService() {
+	srv := &server.Server{Events: server.Events{
+		Data: func(c *server.Conn) error { _, err := c.Write(c.Next(-1)); return err },
+	}}
+	defer srv.Close()
+	echo, err := srv.Listen("tcp", "localhost:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	counting, err := srv.ListenService("tcp", "localhost:0", &server.Service{
+		Begin: func(s *server.Session) error {
+			s.User = new(int) // from here on until Finish
+			return nil
+		},
+		Handler: func(s *server.Session) error {
+			if _, err := s.ReadLine(); err != nil {
+				return err
+			}
+			n := s.User.(*int)
+			*n++
+			_, err := s.WriteLine(fmt.Sprint("request ", *n))
+			return err
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(ask("tcp", echo, "hello\n"))
+	fmt.Print(ask("tcp", counting, "hello\n"))
+	// Output:
+	// hello
+	// request 1
+}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -99,6 +100,7 @@ func TestFanOutIsOneCallForEachConnection(t *testing.T) {
 // A fan-out to more connections than one turn sends to reaches all of them.
 func TestFanOutToManyConnections(t *testing.T) {
 	const subscribers = 600
+	machine.NeedFiles(t, 2*subscribers+50)
 	conns, open := opened()
 	addr := serve(t, &server.Server{Loops: 1, Events: server.Events{Open: open, Data: echo}})
 	clients, all := members(t, addr, conns, subscribers)
@@ -175,7 +177,7 @@ func TestPublisherIsToldOfASlowSubscriberInTime(t *testing.T) {
 // No callback runs inside a method of Conn, so a program may hold a lock during the
 // call that its callbacks take.
 func TestNoCallbackRunsInsideAMethod(t *testing.T) {
-	inside := false // the loop's
+	inside := false // used on the loop only
 	conns, open := opened()
 	ends := make(chan string, 1024)
 	note := func(what string) {
@@ -289,7 +291,7 @@ func TestManyCompletionsAreSpreadOverTurns(t *testing.T) {
 			conns, open := opened()
 			over := make(chan int, 1)
 			var turn uint64
-			inTurn, most, calls := 0, 0, 0 // the loop's
+			inTurn, most, calls := 0, 0, 0 // used on the loop only
 			srv := &server.Server{Loops: 1, Events: server.Events{
 				Open: open, Data: echo, Closed: func(*server.Conn, error) { over <- calls },
 			}}

@@ -204,6 +204,7 @@ func (s *Server) files() (files []*os.File, names []string, err error) {
 		}
 	}
 	for _, l := range s.listeners {
+		l.own = false // from now on, even if the successor fails: see Server.Shutdown
 		if l.path == "" {
 			names = append(names, nameOther)
 		} else {

@@ -80,7 +80,7 @@ func (c *Conn) discard(budget *int) bool {
 	case errno != 0 || n == 0:
 		return c.finish(nil)
 	default:
-		c.leaving.received()
+		c.timeouts.leaving.received()
 	}
 	return true
 }

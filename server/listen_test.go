@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -33,11 +34,6 @@ func kept(t *testing.T, host string, port int) bool {
 }
 
 func TestServeNetworks(t *testing.T) {
-	if l, err := net.Listen("tcp6", "[::1]:0"); err == nil {
-		l.Close()
-	} else {
-		t.Skip("no IPv6 on this machine")
-	}
 	for _, test := range []struct{ network, address, dial, refused string }{
 		{"tcp4", "127.0.0.1:0", "127.0.0.1", "::1"},
 		{"tcp6", "[::1]:0", "::1", "127.0.0.1"},
@@ -208,13 +204,11 @@ func TestServeSocketOptions(t *testing.T) {
 
 // A listener for both families shows IPv4 clients as such.
 func TestServeDualStackUnmaps(t *testing.T) {
+	machine.NeedIPv6(t)
 	senders := make(chan socket.Addr, 1)
 	conns, open := opened()
 	srv := &server.Server{Events: server.Events{Open: open, Data: echo, Packet: func(_ *server.PacketConn, _ []byte, from socket.Addr) { senders <- from }}}
 	tcp, udp := serveOn(t, srv, "tcp", ":0"), serveOn(t, srv, "udp", ":0")
-	if tcp.Family() != socket.Inet6 {
-		t.Skip("no IPv6 on this machine: there are no dual-stack listeners")
-	}
 	c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", tcp.Port()))
 	require.NoError(t, err)
 	defer c.Close()

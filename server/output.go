@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 	"syscall"
 	"unsafe"
 
@@ -13,22 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// When a write leaves:
-//
-//   - What a callback writes to its own connection is gathered, and leaves in one
-//     system call when the callback returns.
-//   - What is written to another connection whose loop is in a turn, by a callback
-//     of that loop, a posted task, or another goroutine, leaves in one system call
-//     at the end of the turn. It waits in memory until then.
-//   - A write leaves at once if the loop sleeps, if it is of 16 KiB or more, or if
-//     the waiting bytes become more than 64 KiB or HighWater.
-//
-// Whatever comes behind queued output is queued, too. The bytes of a connection
-// leave in the order of the calls. One turn's end sends the output of 256
-// connections; further ones have their turn after the next turn's events.
-//
-// The lock is not held during system calls. Whoever sends sets sending, and has the
-// right to send until the flag is cleared. Others queue meanwhile.
+// The lock of a Conn is not held during system calls. Whoever sends sets sending, and has
+// the right to send until the flag is cleared. Others queue meanwhile, so the bytes leave
+// in the order of the calls.
 
 // A sendState says whether somebody is sending.
 type sendState uint8
@@ -52,6 +38,15 @@ const (
 //   - EBADF, which is also net.ErrClosed, when the connection is closed or Close was
 //     called.
 //   - The errno of the system call, after which the connection ends.
+//
+// What a callback writes to its own connection leaves when the callback returns, in one
+// system call. What is written to a connection whose loop is in a turn, by another
+// callback or a posted task of the loop, or by another goroutine, leaves at the end of
+// the turn, in one system call for each connection. 256 connections send at the end of a
+// turn; further ones follow after the next turn's events. A write leaves at once, with
+// all that waits, if the loop sleeps, if it has 16 KiB or more, or if more than 64 KiB or
+// Server.HighWater would wait. So latency is bounded by a turn, and memory by 64 KiB for
+// each connection that was written to, as long as its peer keeps up.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,7 +77,10 @@ func (c *Conn) Writev(bufs [][]byte) (int, error) {
 		return 0, err
 	}
 	if len(bufs) > 1 && c.mayWriteNow(n) {
-		return n, c.lend(bufs)
+		if err := c.lend(bufs, n); err != nil {
+			return 0, err
+		}
+		return n, nil
 	}
 	for _, p := range bufs {
 		if err := c.write(p); err != nil {
@@ -112,7 +110,7 @@ func (c *Conn) WriteAsync(p []byte, done func(error)) error {
 	c.queueGathered()
 	c.output().appendPiece(p, done)
 	if now {
-		c.push(math.MaxInt, math.MaxInt)
+		_ = c.push(c.eng.srv.Chunk, pushCalls) // an error ends the connection, which calls done
 	}
 	c.queued()
 	return nil
@@ -253,16 +251,24 @@ func (c *Conn) prepend(p []byte) {
 	}
 }
 
-// lend sends the buffers, behind what was gathered, and copies what the kernel does
-// not take.
-func (c *Conn) lend(bufs [][]byte) error {
+// lend sends the buffers of n bytes, behind what was gathered, and queues copies of what
+// the kernel does not take. Nothing is queued before.
+func (c *Conn) lend(bufs [][]byte, n int) error {
 	c.queueGathered()
 	o := c.output()
-	for _, p := range bufs {
-		o.appendPiece(p, nil)
+	lent := 0
+	if n < bigWrite { // a copy of all costs less than to describe each
+		for _, p := range bufs {
+			o.append(p)
+		}
+	} else {
+		for _, p := range bufs {
+			o.appendPiece(p, nil)
+		}
+		lent = len(bufs)
 	}
 	err := c.push(math.MaxInt, math.MaxInt)
-	o.own(len(bufs))
+	o.own(lent)
 	c.queued()
 	return err
 }
@@ -315,121 +321,6 @@ func (c *Conn) checkHigh() {
 	}
 }
 
-// tellPressure calls Pressure of the connections for which too much was queued lately.
-// It is called before Data of any connection, so that the program can hold back who
-// causes it.
-func (e *engine) tellPressure() {
-	e.pressed.Store(false)
-	e.lateMu.Lock()
-	high := e.high
-	e.high = nil
-	e.lateMu.Unlock()
-	for _, c := range high {
-		c.drive(nil)
-	}
-}
-
-// schedule makes the queue leave at the end of the loop's turn.
-func (c *Conn) schedule() {
-	o, e := c.out, c.eng
-	if o.scheduled {
-		return
-	}
-	o.scheduled = true
-	e.lateMu.Lock()
-	e.late = append(e.late, o)
-	first := !e.lateAsked
-	e.lateAsked = true
-	e.lateMu.Unlock()
-	if first {
-		_ = e.loop.AtTurnEnd(e.turnEnd) // a closed loop ends the connection
-	}
-}
-
-// pushCalls is how many system calls a flush of one connection makes at most before
-// others have their turn.
-const pushCalls = 16
-
-// push sends what is queued, until the kernel takes no more or so many bytes have
-// left in so many calls. An error ends the connection.
-func (c *Conn) push(bytes, calls int) error {
-	o := c.out
-	o.take(0)
-	scratch := scratches.Get().(*scratch)
-	defer scratches.Put(scratch)
-	for ; o.size > 0 && bytes > 0 && calls > 0 && !o.blocked; calls-- {
-		bufs := o.next(scratch.bufs[:0], bytes)
-		fd, err := c.beginSend()
-		if err != nil {
-			return err
-		}
-		n, errno := sys.WritevMany(fd, bufs, &scratch.iov)
-		err = c.endSend(errno)
-		clear(bufs)
-		if n > 0 {
-			o.moved = c.eng.loop.Elapsed()
-			o.take(n)
-			bytes -= n
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// beginSend gives the caller the right to send. It releases the lock; endSend takes it
-// again. The descriptor stays open until then.
-func (c *Conn) beginSend() (fd int, err error) {
-	if c.reg.Use() != nil {
-		return -1, errConnClosed("write")
-	}
-	c.sending = sending
-	c.mu.Unlock()
-	return c.reg.FD(), nil
-}
-
-// endSend ends the right to send. After EAGAIN the loop waits until the kernel reports
-// room. When the kernel has taken a part, it may have room: the next call finds out. An
-// error means that the connection is over.
-func (c *Conn) endSend(errno syscall.Errno) error {
-	c.reg.Done()
-	c.mu.Lock()
-	room := c.sending == sendingRoom
-	c.sending = notSending
-	switch signals := c.signals.Load(); {
-	case signals&gone != 0:
-		c.endLater()
-		return errConnClosed("write")
-	case errno != 0 && errno != unix.EAGAIN:
-		return c.fail(errno)
-	case signals&(closeAsked|abortAsked|closeWriteAsked|writeFailed) != 0:
-		c.reg.Poke() // the loop may have waited for this
-	}
-	if errno == unix.EAGAIN && !room {
-		return c.block()
-	}
-	return nil
-}
-
-// block makes the queue wait until the kernel reports room.
-func (c *Conn) block() error {
-	o := c.output()
-	o.blocked = true
-	if !o.watched {
-		o.watched = true
-		if err := c.reg.WatchWrite(true); err != nil {
-			var errno syscall.Errno
-			if !errors.As(err, &errno) {
-				return errConnClosed("write")
-			}
-			return c.fail(errno)
-		}
-	}
-	c.reg.Poke() // for the timer of Timeouts.Write
-	return nil
-}
-
 // fail makes the loop end the connection.
 func (c *Conn) fail(errno syscall.Errno) error {
 	if c.signals.Load()&writeFailed == 0 {
@@ -442,132 +333,3 @@ func (c *Conn) fail(errno syscall.Errno) error {
 
 // failed returns the error of the first write that failed.
 func (c *Conn) failed(op string) error { return &socket.Error{Op: op, Errno: syscall.Errno(c.failure)} }
-
-// A scratch is the memory for one writev(2).
-type scratch struct {
-	bufs [sys.MaxIovec][]byte
-	iov  [sys.MaxIovec]unix.Iovec
-}
-
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
-
-// flush sends what is queued, on the loop, and calls completions. room says that the
-// kernel has reported room. It takes the lock.
-func (c *Conn) flush(room bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.sending != notSending {
-		if room {
-			c.sending = sendingRoom // and the sender goes on
-		}
-		return
-	}
-	o := c.out
-	if o == nil {
-		return
-	}
-	srv := c.eng.srv
-	if room {
-		o.blocked = false
-	}
-	more := false
-	if c.signals.Load()&writeFailed != 0 {
-		more = c.complete(o, completionsPerTurn, c.failed("send"))
-	} else if !o.blocked {
-		err := c.push(srv.Chunk, pushCalls)
-		more = err == nil && !o.blocked && !o.empty()
-	}
-	if o.size <= srv.LowWater && c.signals.Load()&outputHigh != 0 {
-		c.signals.And(^outputHigh)
-	}
-	more = c.complete(o, completionsPerTurn, nil) || more
-	if more {
-		c.reg.Poke() // the other connections get their turn first
-	}
-	c.dismiss()
-}
-
-// completionsPerTurn is how many completions a connection has in a turn at most.
-const completionsPerTurn = 1024
-
-// complete calls up to most completions, without the lock: without an error of what
-// the kernel has taken, and then, unless lost is nil, with lost of what it will never
-// get. It returns whether there are more.
-func (c *Conn) complete(o *output, most int, lost error) (more bool) {
-	for ; most > 0; most-- {
-		var done func(error)
-		var err error
-		if o.finished.n > 0 {
-			done = o.finished.pop()
-		} else if lost != nil && o.pieces.n > 0 {
-			done, err = o.pieces.pop().done, lost
-		} else {
-			break
-		}
-		if done != nil {
-			c.mu.Unlock()
-			completed(c.eng.srv, done, err)
-			c.mu.Lock()
-		}
-	}
-	if lost != nil && o.pieces.n == 0 {
-		o.clear()
-	}
-	return o.finished.n > 0 || lost != nil && o.pieces.n > 0
-}
-
-// dismiss gives back a queue that is empty.
-func (c *Conn) dismiss() {
-	o := c.out
-	if o == nil || !o.empty() || o.finished.n > 0 || o.scheduled || c.sending != notSending {
-		return
-	}
-	if o.watched && c.peer.isUnix() {
-		// The kernel would report each packet that leaves.
-		_ = c.reg.WatchWrite(false)
-	}
-	c.out = nil
-	*o = output{}
-	outputs.Put(o)
-}
-
-// latePerTurn is how many connections send their output at the end of one turn.
-const latePerTurn = 256
-
-// flushLate sends, at the end of a turn, what was written during the turn.
-func (e *engine) flushLate() {
-	if len(e.lateNow) == 0 {
-		e.lateMu.Lock()
-		e.lateNow, e.late = e.late, e.lateSpare[:0]
-		e.lateMu.Unlock()
-		e.lateSpare = e.lateNow
-	}
-	batch := e.lateNow[:min(len(e.lateNow), latePerTurn)]
-	e.lateNow = e.lateNow[len(batch):]
-	for i, o := range batch {
-		batch[i] = nil
-		o.conn.turnEnds(o)
-	}
-	e.lateMu.Lock()
-	e.lateAsked = len(e.lateNow)+len(e.late) > 0
-	again := e.lateAsked
-	e.lateMu.Unlock()
-	if again {
-		_ = e.loop.AtTurnEnd(e.turnEnd) // a closed loop ends the connections
-	}
-}
-
-// turnEnds sends what was written to the connection during the turn.
-func (c *Conn) turnEnds(o *output) {
-	c.mu.Lock()
-	o.scheduled = false
-	current := c.out == o
-	c.mu.Unlock()
-	if !current || c.state == stateClosed {
-		return
-	}
-	c.flush(false)
-	if c.drive(nil) {
-		c.rearm()
-	}
-}

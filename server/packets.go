@@ -91,7 +91,7 @@ func (s *Server) addPackets(e *engine, p *PacketConn, sock *socket.Socket) error
 // DialPackets connects a datagram socket to an address as the Dialer does, and
 // serves what comes from there by Events.Packet; PacketConn.User is user. The
 // network is "udp", "udp4" or "udp6". Send sends to the address. DialPackets looks
-// the address up, and so waits: a callback says go.
+// the address up, and so waits: a callback must call it on another goroutine.
 func (s *Server) DialPackets(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*PacketConn, error) {
 	if s.Events.Packet == nil {
 		return nil, errors.New("server: dial: Server.Events.Packet is not set")

@@ -7,9 +7,9 @@ import (
 	"github.com/seed-2334f180/weir/loop"
 )
 
-// guard calls a function of the program with its argument, and returns a panic as
+// guard calls a function of the program with its argument and returns its panic as
 // an error. Every call of the server into the program goes through it. It does not
-// use loop.Protect, which would cost an allocation for each callback.
+// use loop.Protect, whose closure would cost an allocation for each callback.
 func guard[T any](s *Server, arg T, f func(T) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -19,9 +19,9 @@ func guard[T any](s *Server, arg T, f func(T) error) (err error) {
 	return f(arg)
 }
 
-// panicked counts and logs a panic of the program's code, and returns it as an
-// error. The deferred function that has recovered calls it, because it takes the
-// stack from there.
+// panicked logs and counts a panic of the program's code, and returns it as an
+// error. The deferred function that has recovered calls it, because the stack is
+// still there.
 func (s *Server) panicked(v any) error {
 	s.logPanic("server: a callback panicked", v, debug.Stack())
 	return fmt.Errorf("server: a callback panicked: %v", v)

@@ -20,7 +20,7 @@ import (
 // The kernel still has the last words then, whatever the server does first.
 func TestResetLosesNoInput(t *testing.T) {
 	last := strings.Repeat("last words ", 5000)
-	for _, how := range []string{"nothing queued", "output queued", "another connection writes", "paused", "paused and written to", "paused with some left", "paused with all left"} {
+	for _, how := range []string{"nothing queued", "output queued", "output above HighWater", "another connection writes", "paused", "paused and written to", "paused with some left", "paused with all left", "paused with all left and written to"} {
 		t.Run(how, func(t *testing.T) {
 			conns, open := opened()
 			over, closing := ended()
@@ -36,7 +36,7 @@ func TestResetLosesNoInput(t *testing.T) {
 						c.PauseRead()
 						return nil
 					}
-					if how == "paused with all left" && c.User == nil {
+					if strings.HasPrefix(how, "paused with all left") && c.User == nil {
 						if c.Buffered() == len(last) {
 							c.User = "seen"
 							c.PauseRead()
@@ -58,10 +58,13 @@ func TestResetLosesNoInput(t *testing.T) {
 			turned(t, conn)
 			if how == "output queued" {
 				stuffed(t, conn, 30<<10)
+			} else if how == "output above HighWater" {
+				stuffed(t, conn, 100<<10)
+				turned(t, conn)
 			} else {
 				send(t, conn, "something that the client does not read")
 			}
-			if how == "paused with all left" {
+			if strings.HasPrefix(how, "paused with all left") {
 				send(t, c, last)
 				weirtest.Take(t, left)
 			}
@@ -69,25 +72,26 @@ func TestResetLosesNoInput(t *testing.T) {
 			onLoopLater(t, conn, func() {
 				close(held)
 				<-release
-				if how == "another connection writes" || how == "paused and written to" {
+				if how == "another connection writes" || strings.HasSuffix(how, "written to") {
 					_, _ = conn.WriteString("more") // finds the reset first
 					_, _ = conn.WriteString("more")
 				}
 			})
 			weirtest.Take(t, held)
-			if how == "output queued" {
+			if strings.HasPrefix(how, "output") {
 				// The client's kernel holds unread input, so its close is a reset.
 				expect(t, c, "\x00")
 			} else {
 				expect(t, c, "s")
 			}
-			if how != "paused with all left" {
+			if !strings.HasPrefix(how, "paused with all left") {
 				send(t, c, last)
 			}
 			require.NoError(t, c.Close())
 			close(release)
 			turned(t, conn)
 			if paused {
+				turned(t, conn)
 				require.Empty(t, over, "it has not got all of its input yet")
 				conn.ResumeRead()
 			}
@@ -113,7 +117,7 @@ func TestResetOfAPausedConnectionThatIsWrittenTo(t *testing.T) {
 	require.ErrorIs(t, weirtest.Take(t, over), unix.ECONNRESET)
 }
 
-// onLoopLater has f called on the connection's loop, and does not wait.
+// onLoopLater makes the connection's loop call f, and does not wait.
 func onLoopLater(t testing.TB, c *server.Conn, f func()) {
 	t.Helper()
 	require.NoError(t, c.Loop().Post(f))
@@ -128,7 +132,7 @@ func TestResetAgainstRandomPeers(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		conns, open := opened()
 		over, closing := ended()
-		var got bytes.Buffer // the loop's
+		var got bytes.Buffer // used on the loop only
 		act := func(c *server.Conn, random *rand.Rand) {
 			switch random.IntN(6) {
 			case 0:
@@ -142,7 +146,7 @@ func TestResetAgainstRandomPeers(t *testing.T) {
 			}
 		}
 		inLoop := rand.New(rand.NewPCG(seed, 3))
-		addr := serve(t, &server.Server{Loops: 1, HighWater: 1 + random.IntN(100_000), SendBuffer: 16 << 10, Chunk: 1 + random.IntN(100_000),
+		srv := &server.Server{Loops: 1, HighWater: 1 + random.IntN(100_000), SendBuffer: 16 << 10, Chunk: 1 + random.IntN(100_000),
 			Events: server.Events{
 				Open: open,
 				Data: func(c *server.Conn) error {
@@ -152,8 +156,8 @@ func TestResetAgainstRandomPeers(t *testing.T) {
 				},
 				Pressure: func(c *server.Conn, _ bool) { act(c, inLoop) },
 				Closed:   func(c *server.Conn, err error) { got.Write(c.Next(-1)); closing(c, err) },
-			}})
-		c := client(t, addr)
+			}}
+		c := client(t, serve(t, srv))
 		conn := weirtest.Take(t, conns)
 		stop := make(chan struct{})
 		var others sync.WaitGroup
@@ -214,5 +218,6 @@ func TestResetAgainstRandomPeers(t *testing.T) {
 		require.True(t, errors.Is(why, unix.ECONNRESET) || errors.Is(why, unix.EPIPE), "seed %d: %v", seed, why)
 		require.Equal(t, sent.Len(), got.Len(), "seed %d", seed)
 		require.True(t, bytes.Equal(sent.Bytes(), got.Bytes()), "seed %d", seed)
+		require.NoError(t, srv.Close()) // its descriptors, before the next seed's
 	}
 }

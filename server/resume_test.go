@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// resumes serves with Data, and sends 20 bytes at once, which Data takes a part
-// of at a time. The peer gets as much for each of them.
+// resumes sends 20 bytes at once to a server with this Data, which reads a part of them in
+// each call, and writes each bytes for every byte. The peer gets everything.
 func resumes(t *testing.T, each int, data func(c *Conn) error) {
 	t.Helper()
 	const count = 20
@@ -28,8 +28,8 @@ func resumes(t *testing.T, each int, data func(c *Conn) error) {
 	require.NoError(t, srv.Close())
 }
 
-// What Data leaves while too much is queued is presented when it no longer is,
-// though nothing more arrives.
+// Data leaves input because too much is queued. It is called again when the queue is down
+// to LowWater, even if nothing more arrives.
 func TestDataGoesOnAfterPressure(t *testing.T) {
 	reply := make([]byte, 1<<20)
 	resumes(t, len(reply), func(c *Conn) error {
@@ -45,7 +45,7 @@ func TestDataGoesOnAfterPressure(t *testing.T) {
 	})
 }
 
-// What Data leaves when it pauses is presented after ResumeRead.
+// ResumeRead presents what Data has left before the pause.
 func TestDataGoesOnAfterPause(t *testing.T) {
 	resumes(t, 1, func(c *Conn) error {
 		c.PauseRead()

@@ -101,7 +101,9 @@ type Server struct {
 	// above HighWater. 0 means 64 KiB, and half of HighWater.
 	HighWater, LowWater int
 	// MaxOutput is how many bytes may be queued for a peer. A write of more
-	// returns ErrOutputFull. 0 means 16 MiB.
+	// returns ErrOutputFull. 0 means 16 MiB. The queue occupies at most twice the
+	// queued bytes, and 64 bytes for each WriteAsync that is not done, of which
+	// there may be one for each 64 bytes of MaxOutput; and 16 KiB.
 	MaxOutput int
 
 	// Timeouts are those of every connection that has none of its own.

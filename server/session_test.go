@@ -95,7 +95,7 @@ func TestHandleThatReturnsNilAtTheEnd(t *testing.T) {
 
 // Between requests a connection has neither a goroutine nor a buffer.
 func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
-	const n = 300
+	const n, early = 100, 40
 	started := make(chan struct{}, n)
 	srv := &server.Server{Loops: 1, Handler: func(s *server.Session) error {
 		started <- struct{}{}
@@ -122,7 +122,7 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 	}
 	goroutines, memory := 0, uint64(0)
 	for i := range fds {
-		if i == 50 { // by then all that is shared has been made
+		if i == early { // by then all that is shared has been made
 			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == i }, "they are served")
 			goroutines, memory = runtime.NumGoroutine(), heap()
 		}
@@ -138,7 +138,7 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 		require.Less(t, time.Since(begin), weirtest.Patience, "%d goroutines are left", runtime.NumGoroutine()-goroutines)
 	}
 	if !race.Enabled { // which has its own memory, too
-		per := (int64(heap()) - int64(memory)) / (n - 50)
+		per := (int64(heap()) - int64(memory)) / (n - early)
 		t.Logf("%d bytes of heap for each", per)
 		require.Less(t, per, int64(2048))
 	}

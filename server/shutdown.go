@@ -137,7 +137,11 @@ const mostDrains = 1024
 func (l *listener) close(drain bool) {
 	l.removePath() // before the close: see removePath
 	if drain {
-		if l.own {
+		s := l.eng.srv
+		s.mu.Lock()
+		own := l.own
+		s.mu.Unlock()
+		if own {
 			l.shut()
 		}
 		l.pending, l.resting, l.failures = true, false, 0

@@ -192,3 +192,27 @@ func TestListenerThatEndsShutsOutNewClients(t *testing.T) {
 		})
 	}
 }
+
+// A listener that a successor may have is not shut, whatever became of the
+// successor: the kernel's socket is the same.
+func TestShutdownLeavesASharedListenerOpen(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = t.TempDir() + "/s"
+			}
+			srv := &Server{Loops: 1, KeepPath: true, Events: Events{Data: func(*Conn) error { return nil }}}
+			addr, err := srv.Listen(network, address)
+			require.NoError(t, err)
+			files, _, err := srv.files()
+			require.NoError(t, err)
+			require.Len(t, files, 1)
+			defer files[0].Close()
+			require.NoError(t, srv.Shutdown(t.Context()))
+			c, err := net.DialTimeout(network, addr.String(), 500*time.Millisecond)
+			require.NoError(t, err, "the other process can accept it")
+			require.NoError(t, c.Close())
+		})
+	}
+}

@@ -42,7 +42,7 @@ func TestShutdownServesTheBacklog(t *testing.T) {
 		held, release := make(chan struct{}), make(chan struct{})
 		require.NoError(t, g.Loops()[0].Post(func() { close(held); <-release })) // the listener's
 		weirtest.Take(t, held)
-		clients := make([]net.Conn, 150) // more than one turn accepts
+		clients := make([]net.Conn, 100) // more than one turn accepts
 		for i := range clients {
 			clients[i] = client(t, addr)
 			send(t, clients[i], "request\n")

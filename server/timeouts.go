@@ -16,24 +16,26 @@ import (
 type Timeouts struct {
 	// FirstByte is how long the peer may take to send its first byte.
 	FirstByte time.Duration
-	// Idle is how long the peer may send nothing.
+	// Idle is how long the peer may send nothing. For a connection that only
+	// receives, such as a subscriber's, Conn.SetTimeouts or Session.SetIdle ends it.
 	Idle time.Duration
 	// Read is how long input that Data has left unread may wait for the rest of
 	// its message. When Data reads a part of the input, the time begins anew for
-	// what is then left. With Handle it is the Socket's receive timeout.
+	// what is then left. With Handler it is the Socket's receive timeout.
 	//
 	// FirstByte, Idle and Read do not run while nothing is read from the peer,
 	// because of PauseRead or HighWater.
 	Read time.Duration
 	// Write is how long the peer may take nothing of what is queued for it. With
-	// Handle it is the Socket's send timeout.
+	// Handler it is the Socket's send timeout.
 	Write time.Duration
 	// Linger is how long Close may take until the peer has received everything.
 	// If the peer still sends, Close also waits until the peer ends its stream or
 	// stops sending for a moment. 0 means 5 seconds.
 	Linger time.Duration
 
-	any bool // one of those that need the time of each receive
+	any     bool      // one of those that need the time of each receive
+	leaving *farewell // instead of all others, once Close must wait for something
 }
 
 const defaultLinger = 5 * time.Second
@@ -82,6 +84,7 @@ func (c *Conn) SetTimeouts(t Timeouts) error {
 	if err := t.check(); err != nil {
 		return err
 	}
+	t.leaving = c.timeouts.leaving
 	c.timeouts = &t
 	c.active = c.eng.loop.Elapsed()
 	c.rearm()
@@ -97,10 +100,10 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 			at, of, limit = end, name, d
 		}
 	}
-	if c.leaving != nil {
-		return c.leaving.next(), "linger", c.leaving.limit
-	}
 	t := c.timeouts
+	if t.leaving != nil {
+		return t.leaving.next(), "linger", t.leaving.limit
+	}
 	if c.readTimesRun() {
 		if !c.receivedAny {
 			first(c.active, t.FirstByte, "first byte")
@@ -163,7 +166,7 @@ func (c *Conn) timeUp() {
 		c.rearm()
 		return
 	} else if c.state == stateLingering {
-		switch c.leaving.check(c.reg.FD(), now) {
+		switch c.timeouts.leaving.check(c.reg.FD(), now) {
 		case keepWaiting:
 			c.rearm()
 			return

@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const short = 40 * time.Millisecond
+const short = 100 * time.Millisecond
 
-// struck checks why a connection has ended, and when.
-func struck(t *testing.T, over chan error, of string, begin time.Time) {
+// expired checks which timeout has ended a connection, and when.
+func expired(t *testing.T, over chan error, of string, begin time.Time) {
 	t.Helper()
 	err := weirtest.Take(t, over)
 	took := time.Since(begin)
@@ -47,23 +47,23 @@ func TestServeTimeouts(t *testing.T) {
 	for _, test := range []struct {
 		of       string
 		timeouts server.Timeouts
-		do       func(t *testing.T, c net.Conn, conn *server.Conn) time.Time // when the time begins, or before
+		do       func(t *testing.T, c net.Conn, conn *server.Conn) time.Time // returns when the time begins, or a moment before
 	}{
 		{"first byte", server.Timeouts{FirstByte: short, Idle: time.Hour}, nil},
 		{"idle", server.Timeouts{Idle: short}, nil},
 		{"idle", server.Timeouts{FirstByte: short, Idle: short}, func(t *testing.T, c net.Conn, _ *server.Conn) (begin time.Time) {
-			for range 5 { // steady traffic
+			for range 15 { // steady traffic, on a busy machine, too
 				begin = time.Now()
 				send(t, c, "whole.")
 				expect(t, c, "whole.")
-				time.Sleep(short / 3)
+				time.Sleep(short / 10)
 			}
 			return begin
 		}},
 		{"read", server.Timeouts{Read: short}, func(t *testing.T, c net.Conn, _ *server.Conn) time.Time {
 			send(t, c, "whole.")
 			expect(t, c, "whole.")
-			time.Sleep(2 * short) // between requests it does not run
+			time.Sleep(2 * short) // the timeout does not run between requests
 			begin := time.Now()
 			send(t, c, "part")
 			return begin
@@ -132,15 +132,15 @@ func TestServeTimeouts(t *testing.T) {
 				if test.do != nil {
 					begin = test.do(t, c, conn)
 				}
-				struck(t, over, test.of, begin)
+				expired(t, over, test.of, begin)
 			})
 		}
 	}
 }
 
-// A pooled queue knows nothing of the connection that had it before.
+// A queue from the pool does not keep the times of the connection that had it before.
 func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // for the pool to be one
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that there is one pool
 	conns, open := opened()
 	over, closing := ended()
 	srv := &server.Server{Loops: 1, Timeouts: server.Timeouts{Write: short}, Events: server.Events{Open: open, Data: echo, Closed: closing}}
@@ -160,11 +160,11 @@ func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
 	}
 	begin := time.Now()
 	stuffed(t, conn, 300<<10)
-	struck(t, over, "write", begin)
+	expired(t, over, "write", begin)
 }
 
-// Who takes some of the output again and again is not struck, however long it
-// takes.
+// The write timeout does not end a connection whose peer takes some of the output again
+// and again, however long the whole takes.
 func TestServeWriteTimeoutCountsFromProgress(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
@@ -184,8 +184,8 @@ func TestServeWriteTimeoutCountsFromProgress(t *testing.T) {
 	require.Empty(t, over)
 }
 
-// The read timeout is for what is left: it begins anew when Data takes some,
-// and does not when it only sees more of the same.
+// The read timeout begins anew when Data reads a part of the input. It does not begin
+// anew when Data leaves everything and more arrives.
 func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
 	over, closing := ended()
 	addr := serve(t, &server.Server{Timeouts: server.Timeouts{Read: short}, Events: server.Events{
@@ -200,7 +200,7 @@ func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
 	var gap time.Duration // the longest between two sends
 	last := time.Now()
 	for begin := last; time.Since(begin) < 5*short && len(over) == 0; time.Sleep(short / 8) {
-		send(t, stream, "12345678901") // not at a frame's end
+		send(t, stream, "12345678901") // it does not end with a frame
 		gap, last = max(gap, time.Since(last)), time.Now()
 	}
 	if len(over) > 0 {
@@ -218,10 +218,10 @@ func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
 		}
 		time.Sleep(short / 4)
 	}
-	struck(t, over, "read", begin)
+	expired(t, over, "read", begin)
 }
 
-// Silence is not counted while the server does not listen.
+// The idle time does not run while the server does not read.
 func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
@@ -236,7 +236,7 @@ func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
 	require.Empty(t, over)
 	begin := time.Now()
 	conn.ResumeRead()
-	struck(t, over, "first byte", begin)
+	expired(t, over, "first byte", begin)
 	expectEnd(t, c)
 
 	c = client(t, addr)
@@ -261,7 +261,7 @@ func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begin), short)
 }
 
-// A pause that is over before any time was up counts as well.
+// After a pause that is shorter than the timeout, the time begins anew, too.
 func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
 	const part = short / 2
 	for _, of := range []struct {
@@ -299,7 +299,7 @@ func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
 			time.Sleep(part)
 			begin := time.Now()
 			conn.ResumeRead()
-			struck(t, over, of.name, begin)
+			expired(t, over, of.name, begin)
 		})
 	}
 	t.Run("high water", func(t *testing.T) {
@@ -315,12 +315,12 @@ func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
 		begin := time.Now()
 		_, err := io.CopyN(io.Discard, c, size-1)
 		require.NoError(t, err)
-		struck(t, over, "idle", begin)
+		expired(t, over, "idle", begin)
 	})
 }
 
-// The loop is held up before and after the receive: the time counts from the
-// receive.
+// A callback holds up the loop before and after a receive. The time counts from the
+// receive, and not from the turn's beginning.
 func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
@@ -341,7 +341,7 @@ func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
 	slow, watched := client(t, addr), client(t, addr)
 	first := weirtest.Take(t, conns)
 	weirtest.Take(t, conns)
-	onLoop(t, first, func() { // both are in the next turn
+	onLoop(t, first, func() { // both events are in the next turn
 		send(t, slow, "slow")
 		send(t, watched, "watched")
 	})
@@ -355,8 +355,8 @@ func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begin), short-time.Millisecond)
 }
 
-// The loop is busy until a time is up, and what the peer does meanwhile is in no
-// event yet when the timer strikes: it counts.
+// The loop is busy until a timeout ends. What the peer has done meanwhile is not in an
+// event yet when the timer expires. The server looks for it first.
 func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 	const limit = 200 * time.Millisecond
 	data := func(c *server.Conn) error {
@@ -370,7 +370,7 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 		timeouts server.Timeouts
 		handle   bool
 		first    string // what the peer sends before
-		late     string // and in the last moment; or else it reads
+		late     string // and at the last moment; if it is empty, the peer reads then
 	}{
 		{"first byte", server.Timeouts{FirstByte: limit}, false, "", "whole."},
 		{"idle", server.Timeouts{Idle: limit}, false, "", "whole."},
@@ -409,7 +409,7 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 			read, sent, slow := int64(0), make(chan error, 1), false
 			require.NoError(t, g.Loops()[0].Post(func() {
 				slow = time.Since(begin) > limit
-				// It is in one turn with the timeout, after the look for events.
+				// This runs in the turn in which the timeout ends, after epoll_wait.
 				_, err := g.Loops()[0].AfterFunc(0, func() {
 					var err error
 					if test.late == "" {
@@ -422,7 +422,7 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 				if err != nil {
 					sent <- err
 				}
-				time.Sleep(limit + limit/4) // what is measured, not a synchronisation
+				time.Sleep(limit + limit/4) // the test measures this time; it does not synchronise by it
 			}))
 			err = weirtest.Take(t, sent)
 			if slow {
@@ -442,7 +442,7 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 	}
 }
 
-// A connection that lingers (SO_LINGER) while it is closed holds nobody up.
+// A close(2) that waits, because of SO_LINGER, does not hold up the loop.
 func TestServeDoesNotLinger(t *testing.T) {
 	over, closing := ended()
 	srv := &server.Server{Loops: 1, Timeouts: server.Timeouts{Idle: short}, Events: server.Events{
@@ -454,7 +454,7 @@ func TestServeDoesNotLinger(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = c.Write(make([]byte, 128<<10)) // the kernel has it then, and not the peer
+			_, err = c.Write(make([]byte, 128<<10)) // the kernel takes it, and the peer does not
 			return err
 		},
 		Closed: closing,
@@ -462,7 +462,7 @@ func TestServeDoesNotLinger(t *testing.T) {
 	addr := serve(t, srv)
 	c, err := net.Dial("tcp", addr.String())
 	require.NoError(t, err)
-	defer c.Close() // a reset, for much is unread: the end of what lingers
+	defer c.Close() // with unread input: the reset ends the close(2) that waits
 	require.NoError(t, c.(*net.TCPConn).SetReadBuffer(4096))
 	send(t, c, "x")
 	var timeout *server.TimeoutError

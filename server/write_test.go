@@ -22,7 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// segments is how many segments with data the connection has sent.
+// segments returns how many segments with data the connection has sent.
 func segments(t testing.TB, c *server.Conn) (n uint32) {
 	t.Helper()
 	require.NoError(t, c.Control(func(fd int) error {
@@ -35,8 +35,8 @@ func segments(t testing.TB, c *server.Conn) (n uint32) {
 	return n
 }
 
-// What a callback writes leaves at once: TCP_NODELAY makes every system call a
-// segment of its own.
+// What a callback writes leaves in one system call. With TCP_NODELAY each system call is
+// a segment at least.
 func TestServeWritesOfACallbackLeaveTogether(t *testing.T) {
 	conns, open := opened()
 	var within uint32
@@ -102,8 +102,8 @@ func TestServeWritesOfOthersKeepTheOrder(t *testing.T) {
 	})
 }
 
-// Goroutines write at once, by every method, in and out of callbacks, to a peer
-// that reads slowly: every record arrives whole, and in its writer's order.
+// Goroutines and callbacks write at the same time, by every method, to a peer that reads
+// slowly. Every record arrives whole, and in the order of its writer.
 func TestServeWritesAreWholeAndOrdered(t *testing.T) {
 	const writers, each = 4, 300
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
@@ -150,7 +150,7 @@ func TestServeWritesAreWholeAndOrdered(t *testing.T) {
 					switch random.IntN(4) {
 					case 0:
 						_, err = conn.Write(p)
-						clear(p) // it is ours again
+						clear(p) // Write does not keep it
 					case 1:
 						_, err = conn.WriteString(string(p))
 					case 2:
@@ -192,8 +192,8 @@ func TestServeWritesAreWholeAndOrdered(t *testing.T) {
 	})
 }
 
-// stuffed writes to a connection whose peer does not read, until some bytes are
-// queued.
+// stuffed writes to a connection whose peer does not read, until that many bytes are
+// queued, and returns how many it has written.
 func stuffed(t testing.TB, c *server.Conn, atLeast int) (written int) {
 	t.Helper()
 	p := make([]byte, 32<<10)
@@ -272,7 +272,7 @@ func TestServeOutputFull(t *testing.T) {
 	send(t, c, "the callback goes on")
 	expect(t, c, "the callback goes on")
 
-	// A write that could never be queued is refused at once, and not in part.
+	// A write of more than MaxOutput is refused as a whole.
 	big := make([]byte, most+1)
 	n, err := conn.Write(big)
 	require.Zero(t, n)
@@ -309,7 +309,7 @@ func TestServeOutputFull(t *testing.T) {
 	expect(t, c, "again")
 }
 
-// What is gathered counts: the queue never holds more than MaxOutput.
+// MaxOutput counts what a callback has gathered.
 func TestServeOutputFullInACallback(t *testing.T) {
 	const most = 100 << 10
 	full := make(chan int, 1)
@@ -364,7 +364,7 @@ func TestServeWriteAsync(t *testing.T) {
 		require.NoError(t, weirtest.Take(t, done))
 		require.NoError(t, weirtest.Take(t, done))
 
-		// It is called on the loop, and may write.
+		// The completion is called on the loop, and may write.
 		require.NoError(t, conn.WriteAsync([]byte("a"), func(error) {
 			_, err := conn.WriteString("b")
 			done <- err
@@ -374,7 +374,7 @@ func TestServeWriteAsync(t *testing.T) {
 	})
 }
 
-// Whatever ends the connection, a completion is called, once.
+// A completion is called once, whatever ends the connection.
 func TestServeWriteAsyncOfAConnectionThatEnds(t *testing.T) {
 	for _, end := range []struct {
 		name string

@@ -18,6 +18,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-2334f180/weir/internal/sys"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -353,9 +354,7 @@ func TestDatagramsAsTheKernelHasThem(t *testing.T) {
 					protocol = unix.IPPROTO_ICMP
 				}
 				fd, err := unix.Socket(int(c.family), int(c.typ)|unix.SOCK_CLOEXEC, protocol)
-				if err == unix.EPERM {
-					t.Skip("no permission")
-				}
+				machine.NeedPermission(t, "a raw socket", err)
 				require.NoError(t, err)
 				tv := unix.NsecToTimeval(int64(short))
 				require.NoError(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))

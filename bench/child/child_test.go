@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2334f180/weir/bench/child"
 	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/subjects"
+	needs "github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 func TestChildIsPinned(t *testing.T) {
 	cores, _ := machine.ChooseCores()
 	if cores.Server == nil {
-		t.Skip("this machine has no two cores to choose from")
+		needs.Missing(t, "the machine has no two cores to choose from")
 	}
 	for _, core := range []int{cores.Server[0], cores.Load[0]} {
 		c, err := child.Start(benchtest.Context(t), child.Place{Cores: []int{core}, Threads: 1}, "echo-server", subjects.Order{Subject: "net", Size: 1})

@@ -2,7 +2,6 @@ package suites
 
 import (
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -10,7 +9,7 @@ import (
 	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/measure"
 	"github.com/seed-2334f180/weir/bench/subjects/wrong"
-	"github.com/seed-2334f180/weir/bench/web"
+	needs "github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 )
 
@@ -121,12 +120,7 @@ func TestHTTPSuite(t *testing.T) {
 }
 
 func TestHTTPSuiteWithWrk(t *testing.T) {
-	if _, err := web.FindWrk(); err != nil {
-		if os.Getenv("CI") == "true" {
-			require.NoError(t, err)
-		}
-		t.Skipf("without wrk: %v", err)
-	}
+	needs.NeedTool(t, "wrk")
 	opts := smallest("http", Settings{Web: []string{"plain", "tls-close"}, Conns: []int{2}, Sizes: []int{128}})
 	opts.Subjects = []string{"net"}
 	shown, rates := runSuite(t, opts, reqPerSec)

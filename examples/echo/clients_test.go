@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 )
 
@@ -139,7 +140,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 }
 
 func TestIPv6(t *testing.T) {
-	needIPv6(t)
+	machine.NeedIPv6(t)
 	p := launch(t, programtest.Command("-address", "[::1]:0"))
 	require.Contains(t, p.Addr, "[::1]:")
 	c := talk(t, programtest.Tool(t, "socat", "-t", "60", "-", "TCP6:"+p.Addr))

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +35,7 @@ func TestNetIPKeepsZones(t *testing.T) {
 	const child = "WEIR_TEST_HOSTS"
 	if hosts := os.Getenv(child); hosts != "" {
 		if err := unix.Mount(hosts, "/etc/hosts", "", unix.MS_BIND, ""); err != nil {
-			t.Skipf("skipped: mounting a hosts file: %v", err)
+			machine.Missing(t, "mounting a hosts file: %v", err)
 		}
 		r := &net.Resolver{PreferGo: true}
 		for host, want := range map[string][]netip.Addr{
@@ -62,7 +63,7 @@ func TestNetIPKeepsZones(t *testing.T) {
 	}
 	out, err := cmd.CombinedOutput()
 	if _, ran := err.(*exec.ExitError); err != nil && !ran {
-		t.Skipf("skipped: a mount namespace of its own: %v", err)
+		machine.Missing(t, "there are no user namespaces: %v", err)
 	}
 	require.NoError(t, err, "%s", out)
 	if strings.Contains(string(out), "--- SKIP") {

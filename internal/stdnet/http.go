@@ -74,8 +74,11 @@ func buildHTTP(goroot, work, binary string, race bool) error {
 	if race {
 		args = append(args, "-race")
 	}
-	cmd := exec.Command("go", append(args, "net/http")...)
+	cmd := exec.Command(filepath.Join(goroot, "bin", "go"), append(args, "net/http")...)
 	cmd.Dir = filepath.Join(goroot, "src")
+	// No overlay may be beneath the module cache, where a toolchain may be, and the
+	// standard library needs no module.
+	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local", "GOMODCACHE="+filepath.Join(work, "modules"))
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("building the tests of net/http: %w", err)

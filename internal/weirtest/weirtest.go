@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -84,12 +83,6 @@ func Take[T any](t testing.TB, ch <-chan T) T {
 		require.FailNow(t, "no value comes")
 		panic("unreachable")
 	}
-}
-
-// NeedIPv6 skips the test if there is no IPv6 here.
-func NeedIPv6(t testing.TB) {
-	t.Helper()
-	machine.NeedIPv6(t)
 }
 
 // Eventually waits until f returns true. what says in a failure what f waits for.

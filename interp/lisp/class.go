@@ -122,6 +122,9 @@ func (t *Thread) invoke(method Value, args []Value) (Value, error) {
 
 // isGeneric reports whether a value is a function that generic made.
 func (in *Interp) isGeneric(name string, v Value) bool {
+	if b := base.generics[name]; b != nil && v == Value(b) {
+		return true
+	}
 	known, ok := in.generics.Load(name)
 	return ok && known == v
 }

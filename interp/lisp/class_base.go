@@ -14,29 +14,49 @@ type methodSet struct {
 
 func methodSets() []methodSet { return []methodSet{classMethods, fileMethods, socketMethods} }
 
+// base is what all interpreters share: functions never change.
+var base struct {
+	functions map[string]*Builtin // all functions, methods included
+	generics  map[string]*Builtin // those that call methods
+	methods   []map[string]Value  // of each method set, by their short names
+}
+
+// makeBase makes the functions of chapters and method sets.
+func makeBase() {
+	base.functions, base.generics = map[string]*Builtin{}, map[string]*Builtin{}
+	for _, c := range chapters {
+		for i := range c.definitions {
+			b := c.definitions[i].builtin()
+			base.functions[b.name] = b
+		}
+	}
+	for _, set := range methodSets() {
+		methods := map[string]Value{}
+		for i := range set.methods {
+			b := set.methods[i].builtin()
+			if set.class != "class" {
+				b.entry = guardMethod(set.class, b.name, b.entry)
+			}
+			methods[b.name] = b
+			base.functions[set.class+"-"+b.name] = b
+			if !isHook(b.name) { // documented as the last class has it
+				base.generics[b.name] = generic(b.name, b.usage, b.doc)
+				base.functions[b.name] = base.generics[b.name]
+			}
+		}
+		base.methods = append(base.methods, methods)
+	}
+}
+
 // defineClasses makes the classes that every interpreter has.
 func (in *Interp) defineClasses() {
 	in.rootClass = newClass("class", nil)
 	in.fileClass = newClass("file", in.rootClass)
 	in.socketClass = newClass("socket", in.fileClass)
 	for i, c := range []*Class{in.rootClass, in.fileClass, in.socketClass} {
-		set := methodSets()[i]
-		c.doc = set.intro
+		c.doc = methodSets()[i].intro
+		c.methods.Store(&base.methods[i])
 		in.intern(c.name).store(c)
-		for k := range set.methods {
-			b := set.methods[k].builtin()
-			method := b.name
-			if c != in.rootClass {
-				b.entry = guardMethod(c.name, method, b.entry)
-			}
-			c.add(method, b)
-			in.intern(c.name + "-" + method).store(b)
-			in.publish(method, b.usage, b.doc)
-			// The generic function is documented as the last class has it.
-			if g, ok := in.generics.Load(method); ok {
-				g.(*Builtin).usage, g.(*Builtin).doc = b.usage, b.doc
-			}
-		}
 	}
 	for name, f := range map[string]*fileStream{"*stdin*": stdinOf(), "*stdout*": in.outputOf(in.opts.Stdout), "*stderr*": in.outputOf(in.opts.Stderr)} {
 		in.intern(name).store(&Object{class: in.fileClass, file: f})

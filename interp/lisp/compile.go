@@ -89,6 +89,10 @@ func (c *compiler) list(x *List, tail bool) (emitter, error) {
 		return nil, locate(raise("lists nested more than %d deep", maxNesting), c.at)
 	}
 	defer func() { c.nesting-- }()
+	// Lists can share their parts, and stand for more forms than there is time for.
+	if err := c.t.tick(); err != nil {
+		return nil, locate(err, c.at)
+	}
 	if s, ok := x.head.(*Symbol); ok {
 		if s.special != nil {
 			return c.special(s, x, tail)
@@ -128,6 +132,9 @@ func (c *compiler) call(x *List, tail bool) (emitter, error) {
 	at, depth := c.at, c.nesting-c.scope.nesting
 	return func() node {
 		n := &call{function: function(), args: emitAll(args), depth: depth, tail: tail, at: at}
+		if s, ok := x.head.(*Symbol); ok {
+			n.name = s.name
+		}
 		g, ok := n.function.(*global)
 		if !ok {
 			return n

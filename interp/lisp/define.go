@@ -34,6 +34,7 @@ func init() { // some of the functions reach the table
 		numberChapter, listChapter, stringChapter, regexpChapter, binaryChapter, tableChapter,
 		systemChapter, timeChapter, errorChapter, threadChapter, classChapter, networkChapter,
 	}
+	makeBase()
 }
 
 // A Builtin is a function written in Go, as a Value.
@@ -69,11 +70,8 @@ func (in *Interp) defineBase() {
 	for name, sp := range specials {
 		in.intern(name).special = sp
 	}
-	for _, c := range chapters {
-		for i := range c.definitions {
-			b := c.definitions[i].builtin()
-			in.intern(b.name).store(b)
-		}
+	for name, b := range base.functions {
+		in.intern(name).store(b)
 	}
 	in.defineClasses()
 	for name, flag := range constants {

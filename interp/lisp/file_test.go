@@ -53,7 +53,7 @@ func TestFileMistakes(t *testing.T) {
 	in.value(sockets)
 	for _, c := range []struct{ text, want string }{
 		{`(open path "x")`, `want a mode: r, r+, w, w+, a or a+, got "x"`}, {"(open 5)", "want a string"}, {"(file-read-line 5)", "want a file, got 5"}, {"(accept *stdin*)", "has no such method"}, {"(socket-recv *stdin* (make-binary 1))", "want a socket, got #<file"},
-		{`(write-char (open path "w") 55296)`, "want a character"}, {`(fwrite (open path "w") "x")`, "want a binary"}, {"(seek a 0)", "want a file"}, {"(sendfile a b)", "want a file"}, {"(put *stdin* 'filename 1)", "the object's own"},
+		{`(write-char (open path "w") 55296)`, "want a character"}, {`(fwrite (open path "w") "x")`, "want a binary"}, {"(seek a 0)", "want a file"}, {"(put *stdin* 'filename 1)", "the object's own"},
 	} {
 		in.fails(c.want, c.text)
 	}
@@ -112,10 +112,11 @@ func TestMessages(t *testing.T) {
 		})
 	}
 	in := start(t)
+	in.set("path", filepath.Join(t.TempDir(), "file"))
 	in.value(seedFixture)
 	for _, c := range []struct{ text, want string }{
 		{"(send-msg a 5)", "want a list"}, {"(send-msg a '(5))", "want a binary"}, {"(send-msg a nil 'descriptors '(5))", "want an object"}, {"(send-msg a nil 'what 5)", "unknown keyword what"},
-		{"(send-msg u (list buffer1) 'address \"localhost\" 'port 80)", "an address in figures and a port are needed"}, {"(recv-msg a (list buffer1) 'descriptors 254)", "from 0 to 253"}, {"(recv-msg a (list buffer1 buffer1))", "in use"}, {"(sendfile a *stdin* -1)", "want a length"},
+		{"(send-msg u (list buffer1) 'address \"localhost\" 'port 80)", "an address in figures and a port are needed"}, {"(recv-msg a (list buffer1) 'descriptors 254)", "from 0 to 253"}, {"(recv-msg a (list buffer1 buffer1))", "in use"}, {"(sendfile a (open path \"w\") -1)", "want a length"}, {"(sendfile a (car (pipe)))", "want a regular file"}, {"(sendfile a b)", "want a regular file"},
 		{"(shutdown a 'up)", "want a direction: read, write or both, got up"}, {"(socketpair 'none 'stream 0)", "unix"}, {"(destroy-instance b) (send-msg a nil 'descriptors (list b))", "that is open"},
 	} {
 		in.fails(c.want, c.text)

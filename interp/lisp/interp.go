@@ -38,7 +38,7 @@ type Interp struct {
 	out     sync.Mutex
 
 	regexps   regexpCache
-	generics  sync.Map     // the functions that call methods, by their names
+	generics  sync.Map     // the functions that call methods of the program's classes, by their names
 	generated atomic.Int64 // the symbols that gensym has made
 	required  sync.Map     // path to true
 

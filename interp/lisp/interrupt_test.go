@@ -21,6 +21,7 @@ func TestContextEndsEvaluation(t *testing.T) {
 		"(while t)", "(while t (car nil))", "(defun f () (f)) (f)", "(defun g (n) (g (+ n 1))) (g 0)", "(mapcar (lambda (x) (while t)) '(1))", "(sort '(2 1) (lambda (a b) (while t)))",
 		"(catch-error (e 1) (while t))", "(while t (catch-error (e) (sleep 1e12)))", "(let ((k (make-lock))) (thread (with-lock k (sleep 1e12))) (sleep 1) (with-lock k))",
 		"(dolist (x '(1 2)) (while t))",
+		"(progn (setq l '(list)) (dotimes (i 100) (setq l (list 'list l l))) (eval l))", "(progn (setq l nil) (dotimes (i 100) (setq l (list l l))) (eval (list 'quasiquote l)))",
 	} {
 		t.Run(text, func(t *testing.T) {
 			in := start(t)

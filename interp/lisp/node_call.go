@@ -46,6 +46,7 @@ var inTail = &tailCall{}
 type call struct {
 	function node
 	symbol   *Symbol // the function's name if it is a global variable
+	name     string  // of the variable that has the function; empty of other forms
 	args     []node
 	depth    int // how deep it is nested in its function
 	tail     bool
@@ -140,12 +141,15 @@ func (n *call) general(t *Thread, f frame, function Value) (Value, error) {
 		return v, nil
 	}
 	t.pop(args)
-	return nil, locate(notAFunction(function), n.at)
+	return nil, locate(notAFunction(n.name, function), n.at)
 }
 
-func notAFunction(v Value) error {
+func notAFunction(name string, v Value) error {
 	if m, ok := v.(*Macro); ok {
 		return raise("%s is a macro: it must be defined before the form that uses it is evaluated", m.name)
+	}
+	if name != "" {
+		return raise("%s is %s here, which is not a function", name, brief(v))
 	}
 	return raise("%s is not a function", brief(v))
 }
@@ -262,7 +266,7 @@ func (t *Thread) Call(function Value, args ...Value) (Value, error) {
 		}
 		return v, nil
 	}
-	return nil, notAFunction(function)
+	return nil, notAFunction("", function)
 }
 
 // enter bounds the depth of a recursion. The caller leaves by t.depth--.

@@ -24,7 +24,7 @@ var socketMethods = methodSet{
 		{"(send SOCKET BINARY ['length N] ['flags N])", "sends a binary and returns the count, which may be smaller; EOF if the connection is broken or closed.", entry{2, -1, send}},
 		{"(send-to SOCKET BINARY HOST PORT ['length N] ['flags N])", "sends a message to an address.", entry{4, -1, sendTo}},
 		{"(send-msg SOCKET LIST ['flags N] ['descriptors LIST] ['address HOST] ['port N])", "sends the binaries of a list as one message, and with it the descriptors of sockets and files, which stay open here. It returns the count.", entry{2, -1, sendMsg}},
-		{"(sendfile SOCKET FILE [LENGTH])", "sends what a file has from its place on, or LENGTH bytes of it, and returns the count. The kernel copies: see sendfile(2).", f3(sendfile).with(1)},
+		{"(sendfile SOCKET FILE [LENGTH])", "sends what a regular file has after the bytes that were read, also ahead, or LENGTH bytes of it, and returns the count. The kernel copies: see sendfile(2).", f3(sendfile).with(1)},
 		{"(fread SOCKET BINARY [LENGTH])", "reads into a binary and returns the count: what was read ahead, or else what the system has.", f3(fread).with(1)},
 		{"(fwrite SOCKET BINARY [LENGTH])", "writes all of a binary, or its first bytes, and returns the count.", f3(fwrite).with(1)},
 		{"(read-char SOCKET)", "returns the number of the next character; EOF at the end. A timeout in the middle of a character loses what there is of it.", f1(readChar)},

@@ -108,8 +108,8 @@ func pipe(t *Thread, _ []Value) (Value, error) {
 }
 
 func sendfile(t *Thread, o *Object, from *Object, length Value) (Value, error) {
-	if from.file == nil || from.file.file == nil {
-		return nil, wanted("a file", from)
+	if from.file == nil || !from.file.regular || from.file.file == nil {
+		return nil, wanted("a regular file", from)
 	}
 	var source io.Reader = from.file.file
 	if length != nil {

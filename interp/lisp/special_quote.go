@@ -14,13 +14,16 @@ func specialQuasiquote(c *compiler, args *List, _ bool) (emitter, error) {
 // a comma are constants.
 func (c *compiler) template(x Value, level int) (emitter, error) {
 	l, ok := x.(*List)
-	if !ok || !hasComma(l, 0) {
+	if !ok || !c.hasComma(l, 0) {
 		return func() node { return &constant{x} }, nil
 	}
 	if c.nesting++; c.nesting > maxNesting {
 		return nil, raise("lists nested more than %d deep", maxNesting)
 	}
 	defer func() { c.nesting-- }()
+	if err := c.t.tick(); err != nil {
+		return nil, err
+	}
 	in := c.t.in
 	if l.len(3) == 2 {
 		switch l.head {
@@ -71,8 +74,9 @@ func (c *compiler) rebuilt(l *List, level int) (emitter, error) {
 	}, nil
 }
 
-// hasComma reports whether anything in a list may have to be evaluated.
-func hasComma(l *List, depth int) bool {
+// hasComma reports whether anything in a list may have to be evaluated. It also does
+// if the evaluation must end; the caller finds that out, too.
+func (c *compiler) hasComma(l *List, depth int) bool {
 	for ; l != nil; l = l.tail {
 		switch x := l.head.(type) {
 		case *Symbol:
@@ -80,7 +84,7 @@ func hasComma(l *List, depth int) bool {
 				return true
 			}
 		case *List:
-			if depth == maxNesting || hasComma(x, depth+1) {
+			if depth == maxNesting || c.t.tick() != nil || c.hasComma(x, depth+1) {
 				return true
 			}
 		}

@@ -74,11 +74,12 @@ func (t *Thread) tick() error {
 
 // check returns an error if the evaluation must end.
 func (t *Thread) check() error {
-	t.ticks = ticksPerCheck
 	select {
 	case <-t.done:
+		t.ticks = 0 // the next tick looks again
 		return &interruption{context.Cause(t.ctx)}
 	default:
+		t.ticks = ticksPerCheck
 		return nil
 	}
 }

@@ -60,3 +60,20 @@ func BenchmarkSendReceive(b *testing.B) {
 			end
 		end`)
 }
+
+// Lines that one call to the system has received.
+func BenchmarkLines(b *testing.B) {
+	benchmarkScript(b, `
+		local socket = require "socket"
+		local server = assert(socket.bind("127.0.0.1", 0))
+		local a = assert(socket.connect("127.0.0.1", (select(2, server:getsockname()))))
+		local b = assert(server:accept())
+		local lines = ("a line of text of forty bytes or so....\n"):rep(200)
+		return function(n)
+			while n > 0 do
+				a:send(lines)
+				for _ = 1, 200 do b:receive() end
+				n = n - 200
+			end
+		end`)
+}

@@ -7,6 +7,9 @@ import glua "github.com/yuin/gopher-lua"
 
 // ours reports whether a coroutine is one of pcall's.
 func (p *protection) ours(th *glua.LState) bool {
+	if th.Dead {
+		return false
+	}
 	const bottom = -1
 	at, ok := th.GetStack(bottom)
 	if !ok {
@@ -95,11 +98,21 @@ func (p *protection) coResume(L *glua.LState) int {
 		p.nesting++
 		n := p.resume(L)
 		p.nesting--
+		if th.Dead && glua.LVAsBool(L.Get(-n)) {
+			release(th)
+		}
 		return n
 	}
 	L.Push(glua.LFalse)
 	L.Push(glua.LString(problem))
 	return 2
+}
+
+// release drops the stacks of a coroutine that has returned. gopher-lua's tables
+// keep the keys of deleted entries, and programs have coroutines as keys. One
+// that has failed keeps its stacks, for debug.traceback.
+func release(th *glua.LState) {
+	*th = glua.LState{G: th.G, Env: th.Env, Options: th.Options, Dead: true}
 }
 
 // coWrap returns a function that resumes the coroutine. An error in that passes

@@ -19,8 +19,8 @@ func Interruptible() (ctx context.Context, interrupt func()) {
 	waits, cancel := context.WithCancel(context.Background())
 	c := &interruptible{Context: waits}
 	return c, func() {
+		c.ended.Store(true) // first: an error that ends a wait must not be caught and the script go on
 		cancel()
-		c.ended.Store(true)
 	}
 }
 

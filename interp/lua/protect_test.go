@@ -139,3 +139,32 @@ func TestErrorsOfProtectedGoFunctions(t *testing.T) {
 		print((problem:gsub("to [^ ]+ ", "to ? ")))
 		print(select(2, pcall(function() error("here") end)))`))
 }
+
+// A coroutine that has returned takes little memory, though the keys of deleted
+// entries stay with a table.
+func TestDeadCoroutinesAreSmall(t *testing.T) {
+	const count = 2000
+	s := newScript(t)
+	heap := func() uint64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	before := heap()
+	s.SetGlobal("count", glua.LNumber(count))
+	s.run(t, `
+		kept = {}
+		for i = 1, count do
+			local co = coroutine.create(function(...) coroutine.yield() return ... end)
+			kept[co] = true
+			coroutine.resume(co, i)
+			coroutine.resume(co)
+			kept[co] = nil
+		end`)
+	require.Less(t, (heap()-before)/count, uint64(1500))
+	require.Equal(t, "dead\tfalse\tcannot resume dead coroutine\tstack traceback:\n", s.run(t, `
+		local co = coroutine.create(function() end)
+		coroutine.resume(co)
+		print(coroutine.status(co), select(1, coroutine.resume(co)), select(2, coroutine.resume(co)), debug.traceback(co))`))
+}

@@ -6,6 +6,7 @@ import (
 	"runtime/metrics"
 
 	glua "github.com/yuin/gopher-lua"
+	"golang.org/x/sys/unix"
 )
 
 // installRepairs replaces the functions of gopher-lua's libraries that are not
@@ -23,6 +24,7 @@ func installRepairs(L *glua.LState, w *weakTables) {
 	})
 	repairLibrary(L.GetGlobal("string"), stringFunctions)
 	repairLibrary(L.GetGlobal("os"), map[string]glua.LGFunction{
+		"clock":  clock,
 		"date":   date,
 		"getenv": getenv,
 	})
@@ -66,6 +68,17 @@ func timeOf(time glua.LGFunction) glua.LGFunction {
 		}
 		return time(L)
 	}
+}
+
+// clock is os.clock: the time of the processor that the process has used, in
+// seconds.
+func clock(L *glua.LState) int {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		L.RaiseError("clock: %v", err)
+	}
+	L.Push(glua.LNumber(float64(used.Utime.Nano()+used.Stime.Nano()) / 1e9))
+	return 1
 }
 
 // getenv is os.getenv: a variable that is set to nothing is not nil.

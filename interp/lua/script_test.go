@@ -68,3 +68,15 @@ func TestLibraries(t *testing.T) {
 	s := newScript(t)
 	require.Equal(t, string(want), s.runFile(t, script+".lua"))
 }
+
+// os.clock counts the processor's time, and not that of a wait.
+func TestClock(t *testing.T) {
+	require.Equal(t, "true\ttrue\n", newScript(t).run(t, `
+		local socket = require "socket"
+		local began, before = socket.gettime(), os.clock()
+		socket.sleep(0.3)
+		local waited = os.clock() - before
+		before = os.clock()
+		for i = 1, 300000 do end
+		print(waited < 0.2, os.clock() > before)`))
+}

@@ -4,7 +4,6 @@ package programtest
 
 import (
 	"bufio"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 )
 
@@ -197,30 +197,11 @@ func Helps(t *testing.T, flags ...string) {
 	require.Equal(t, len(flags), strings.Count(string(out), "\n  -"), "flags")
 }
 
-// The Debian packages of the tools.
-var packages = map[string]string{
-	"curl":            "curl",
-	"nc.openbsd":      "netcat-openbsd",
-	"redis-benchmark": "redis-tools",
-	"redis-cli":       "redis-tools",
-	"redis-server":    "redis-server",
-	"socat":           "socat",
-	"wrk":             "wrk",
-}
-
 // Tool returns the command of a tool. If the tool is missing the test is skipped, or
 // fails where CI=true is set.
 func Tool(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		missing := fmt.Sprintf("%s is not installed: apt-get install %s", name, packages[name])
-		if os.Getenv("CI") == "true" {
-			require.Fail(t, missing)
-		}
-		t.Skip(missing)
-	}
-	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd := exec.CommandContext(t.Context(), machine.NeedTool(t, name), args...)
 	cmd.WaitDelay = Patience
 	timer := time.AfterFunc(3*Patience, func() {
 		if cmd.Process != nil {

@@ -1,18 +1,32 @@
 //go:build linux
 
 // Package machine tells tests what the machine has. A test that needs what is
-// missing says so and is skipped. The package imports nothing of this module, so
-// that the tests of every package can use it.
+// missing says so and is skipped; with CI=true in the environment, where nothing
+// may be missing, it fails. The package imports nothing of this module, so that
+// the tests of every package can use it.
 package machine
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
+
+// Missing ends a test that needs what the machine does not have. The arguments
+// are as of fmt.Sprintf, and say what is missing.
+func Missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	what := fmt.Sprintf(format, args...)
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("with CI=true no test is skipped: %s", what)
+	}
+	t.Skipf("skipped: %s", what)
+}
 
 // IPv6 returns why there is no IPv6 here, or nil. The kernel may lack it
 // (EAFNOSUPPORT), or the loopback address may be missing (EADDRNOTAVAIL).
@@ -29,7 +43,7 @@ var IPv6 = sync.OnceValue(func() error {
 func NeedIPv6(t testing.TB) {
 	t.Helper()
 	if err := IPv6(); err != nil {
-		t.Skipf("skipped: there is no IPv6: %v", err)
+		Missing(t, "there is no IPv6: %v", err)
 	}
 }
 
@@ -38,7 +52,7 @@ func NeedIPv6(t testing.TB) {
 func NeedFiles(t testing.TB, n uint64) {
 	t.Helper()
 	if err := files(n); err != nil {
-		t.Skipf("skipped: %v", err)
+		Missing(t, "%v", err)
 	}
 }
 
@@ -58,4 +72,33 @@ func files(n uint64) error {
 		return fmt.Errorf("%d descriptors are needed, and the limit is %d", n, limit.Max)
 	}
 	return nil
+}
+
+// NeedPermission skips the test if err says that the process may not do what.
+func NeedPermission(t testing.TB, what string, err error) {
+	t.Helper()
+	if errors.Is(err, os.ErrPermission) { // EPERM, EACCES
+		Missing(t, "no permission for %s: %v", what, err)
+	}
+}
+
+// The Debian packages of the programs that have another name.
+var packages = map[string]string{
+	"nc.openbsd":      "netcat-openbsd",
+	"redis-benchmark": "redis-tools",
+	"redis-cli":       "redis-tools",
+}
+
+// NeedTool returns the path of a program, and skips the test if there is none.
+func NeedTool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		pkg := packages[name]
+		if pkg == "" {
+			pkg = name
+		}
+		Missing(t, "%s is not installed: apt-get install %s", name, pkg)
+	}
+	return path
 }

@@ -1,0 +1,69 @@
+package net
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// ResolveIPAddr is net.ResolveIPAddr by DefaultResolver.
+func ResolveIPAddr(network, address string) (*IPAddr, error) {
+	if r := defaultResolver(); r != net.DefaultResolver {
+		name := network
+		if name == "" {
+			name = "ip"
+		}
+		base, _, _ := strings.Cut(name, ":")
+		return resolved[*IPAddr](r, base, network, address, strings.Contains(address, ":"))
+	}
+	return net.ResolveIPAddr(network, address)
+}
+
+// ResolveTCPAddr is net.ResolveTCPAddr by DefaultResolver.
+func ResolveTCPAddr(network, address string) (*TCPAddr, error) {
+	if r := defaultResolver(); r != net.DefaultResolver {
+		name := network
+		if name == "" {
+			name = "tcp"
+		}
+		return resolved[*TCPAddr](r, name, network, address, strings.Contains(address, "["))
+	}
+	return net.ResolveTCPAddr(network, address)
+}
+
+// ResolveUDPAddr is net.ResolveUDPAddr by DefaultResolver.
+func ResolveUDPAddr(network, address string) (*UDPAddr, error) {
+	if r := defaultResolver(); r != net.DefaultResolver {
+		name := network
+		if name == "" {
+			name = "udp"
+		}
+		return resolved[*UDPAddr](r, name, network, address, strings.Contains(address, "["))
+	}
+	return net.ResolveUDPAddr(network, address)
+}
+
+// resolved finds an address by a resolver of the program's: an IPv4 one if there
+// is one, unless the address is an IPv6 one in figures.
+func resolved[A net.Addr](r *net.Resolver, network, given, address string, ipv6 bool) (none A, err error) {
+	t, ok := transports[network]
+	if strings.HasPrefix(network, "ip") && !ok {
+		t, err = parseNetwork(network + ":0")
+		ok = err == nil
+	}
+	a, fits := t.addr(netip.AddrPort{}).(A)
+	if !ok || !fits {
+		return none, net.UnknownNetworkError(given)
+	}
+	all, err := t.resolve(context.Background(), r, address)
+	if err != nil {
+		return none, err
+	}
+	to := firstIPv4(all)
+	if ipv6 {
+		to = all[0]
+	}
+	a, _ = t.addr(to).(A)
+	return a, nil
+}

@@ -1,0 +1,255 @@
+package server
+
+import (
+	"errors"
+	"sync"
+	"syscall"
+
+	"github.com/seed-2334f180/weir/internal/sys"
+	"golang.org/x/sys/unix"
+)
+
+// schedule makes the queue leave at the end of the loop's turn.
+func (c *Conn) schedule() {
+	o, e := c.out, c.eng
+	if o.scheduled {
+		return
+	}
+	o.scheduled = true
+	e.lateMu.Lock()
+	e.late = append(e.late, o)
+	first := !e.lateAsked
+	e.lateAsked = true
+	e.lateMu.Unlock()
+	if first {
+		_ = e.loop.AtTurnEnd(e.turnEnd) // a closed loop ends the connection
+	}
+}
+
+// pushCalls is how many system calls a flush of one connection makes at most before
+// others have their turn.
+const pushCalls = 16
+
+// push sends what is queued, until the kernel takes no more or so many bytes have
+// left in so many calls. An error ends the connection.
+func (c *Conn) push(bytes, calls int) error {
+	o := c.out
+	o.take(0)
+	scratch := scratches.Get().(*scratch)
+	defer scratches.Put(scratch)
+	for ; o.size > 0 && bytes > 0 && calls > 0 && !o.blocked; calls-- {
+		bufs := o.next(scratch.bufs[:0], bytes)
+		fd, err := c.beginSend()
+		if err != nil {
+			return err
+		}
+		n, errno := sys.WritevMany(fd, bufs, &scratch.iov)
+		err = c.endSend(errno)
+		clear(bufs)
+		if n > 0 {
+			o.moved = c.eng.loop.Elapsed()
+			o.take(n)
+			bytes -= n
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginSend gives the caller the right to send. It releases the lock; endSend takes it
+// again. The descriptor stays open until then.
+func (c *Conn) beginSend() (fd int, err error) {
+	if c.reg.Use() != nil {
+		return -1, errConnClosed("write")
+	}
+	c.sending = sending
+	c.mu.Unlock()
+	return c.reg.FD(), nil
+}
+
+// endSend ends the right to send. After EAGAIN the loop waits until the kernel reports
+// room. When the kernel has taken a part, it may have room: the next call finds out. An
+// error means that the connection is over.
+func (c *Conn) endSend(errno syscall.Errno) error {
+	c.reg.Done()
+	c.mu.Lock()
+	room := c.sending == sendingRoom
+	c.sending = notSending
+	switch signals := c.signals.Load(); {
+	case signals&gone != 0:
+		c.endLater()
+		return errConnClosed("write")
+	case errno != 0 && errno != unix.EAGAIN:
+		return c.fail(errno)
+	case signals&(closeAsked|abortAsked|closeWriteAsked|writeFailed) != 0:
+		c.reg.Poke() // the loop may have waited for this
+	}
+	if errno == unix.EAGAIN && !room {
+		return c.block()
+	}
+	return nil
+}
+
+// block makes the queue wait until the kernel reports room.
+func (c *Conn) block() error {
+	o := c.output()
+	o.blocked = true
+	if !o.watched {
+		o.watched = true
+		if err := c.reg.WatchWrite(true); err != nil {
+			var errno syscall.Errno
+			if !errors.As(err, &errno) {
+				return errConnClosed("write")
+			}
+			return c.fail(errno)
+		}
+	}
+	c.reg.Poke() // for the timer of Timeouts.Write
+	return nil
+}
+
+// A scratch is the memory for one writev(2).
+type scratch struct {
+	bufs [sys.MaxIovec][]byte
+	iov  [sys.MaxIovec]unix.Iovec
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// flush sends what is queued, on the loop, and calls completions. room says that the
+// kernel has reported room. It takes the lock.
+func (c *Conn) flush(room bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sending != notSending {
+		if room {
+			c.sending = sendingRoom // and the sender goes on
+		}
+		return
+	}
+	o := c.out
+	if o == nil {
+		return
+	}
+	srv := c.eng.srv
+	if room {
+		o.blocked = false
+	}
+	more := false
+	if c.signals.Load()&writeFailed != 0 {
+		more = c.complete(o, completionsPerTurn, c.failed("send"))
+	} else if !o.blocked {
+		err := c.push(srv.Chunk, pushCalls)
+		more = err == nil && !o.blocked && !o.empty()
+	}
+	if o.size <= srv.LowWater && c.signals.Load()&outputHigh != 0 {
+		c.signals.And(^outputHigh)
+		c.readStopped = true // though the timer may not have noticed
+	}
+	more = c.complete(o, completionsPerTurn, nil) || more
+	if more {
+		c.reg.Poke() // the other connections get their turn first
+	}
+	c.dismiss()
+}
+
+// completionsPerTurn is how many completions a connection has in a turn at most.
+const completionsPerTurn = 1024
+
+// complete calls up to most completions, without the lock: without an error of what
+// the kernel has taken, and then, unless lost is nil, with lost of what it will never
+// get. It returns whether there are more.
+func (c *Conn) complete(o *output, most int, lost error) (more bool) {
+	for ; most > 0; most-- {
+		var done func(error)
+		var err error
+		if o.finished.n > 0 {
+			done = o.finished.pop()
+		} else if lost != nil && o.pieces.n > 0 {
+			done, err = o.pieces.pop().done, lost
+		} else {
+			break
+		}
+		if done != nil {
+			c.mu.Unlock()
+			completed(c.eng.srv, done, err)
+			c.mu.Lock()
+		}
+	}
+	if lost != nil && o.pieces.n == 0 {
+		o.clear()
+	}
+	return o.finished.n > 0 || lost != nil && o.pieces.n > 0
+}
+
+// dismiss gives back a queue that is empty.
+func (c *Conn) dismiss() {
+	o := c.out
+	if o == nil || !o.empty() || o.finished.n > 0 || o.scheduled || c.sending != notSending {
+		return
+	}
+	if o.watched && c.peer.isUnix() {
+		// The kernel would report each packet that leaves.
+		_ = c.reg.WatchWrite(false)
+	}
+	c.out = nil
+	*o = output{}
+	outputs.Put(o)
+}
+
+// latePerTurn is how many connections send their output at the end of one turn.
+const latePerTurn = 256
+
+// flushLate sends, at the end of a turn, what was written during the turn.
+func (e *engine) flushLate() {
+	if len(e.lateNow) == 0 {
+		e.lateMu.Lock()
+		e.lateNow, e.late = e.late, e.lateSpare[:0]
+		e.lateMu.Unlock()
+		e.lateSpare = e.lateNow
+	}
+	batch := e.lateNow[:min(len(e.lateNow), latePerTurn)]
+	e.lateNow = e.lateNow[len(batch):]
+	for i, o := range batch {
+		batch[i] = nil
+		o.conn.turnEnds(o)
+	}
+	e.lateMu.Lock()
+	e.lateAsked = len(e.lateNow)+len(e.late) > 0
+	again := e.lateAsked
+	e.lateMu.Unlock()
+	if again {
+		_ = e.loop.AtTurnEnd(e.turnEnd) // a closed loop ends the connections
+	}
+}
+
+// turnEnds sends what was written to the connection during the turn.
+func (c *Conn) turnEnds(o *output) {
+	c.mu.Lock()
+	o.scheduled = false
+	current := c.out == o
+	c.mu.Unlock()
+	if !current || c.state == stateClosed {
+		return
+	}
+	c.flush(false)
+	if c.drive(nil) {
+		c.rearm()
+	}
+}
+
+// tellPressure calls Pressure of the connections for which too much was queued lately.
+// It is called before Data of any connection, so that the program can hold back who
+// causes it.
+func (e *engine) tellPressure() {
+	e.pressed.Store(false)
+	e.lateMu.Lock()
+	high := e.high
+	e.high = nil
+	e.lateMu.Unlock()
+	for _, c := range high {
+		c.drive(nil)
+	}
+}
