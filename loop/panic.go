@@ -6,9 +6,8 @@ import (
 )
 
 // Protect calls f. If f panics, Protect calls report with the panic's value and
-// the stack of the panic, and returns true. It is the one place where Weir
-// recovers: a loop calls tasks and timers by it, and whoever calls a program's
-// callbacks elsewhere should, too. A panic of report is not recovered. A
+// the stack of the panic, and returns true. A loop calls tasks and timers by it.
+// Code that calls a program's callbacks elsewhere should use it, too. A panic of report is not recovered. A
 // runtime.Goexit of f ends the goroutine and is not reported.
 func Protect(report func(value any, stack []byte), f func()) (panicked bool) {
 	defer func() {
@@ -22,7 +21,7 @@ func Protect(report func(value any, stack []byte), f func()) (panicked bool) {
 }
 
 // OnPanic has f called with the value and the stack of each panic of a task, a
-// timer or a handler of this loop, whoever has posted or registered it. f is
+// timer or a handler of this loop, from whichever package they are. f is
 // called on the loop's goroutine and must not block. Any number of functions
 // may be set: all are called, after Options.PanicReport, and nothing is logged.
 // stop removes f; a call of f that has begun may still be running then. With
@@ -65,8 +64,8 @@ func (l *Loop) protect(f func()) {
 	Protect(l.reported, f)
 }
 
-// reported counts a panic and tells those who want to know. It is called on the
-// loop's goroutine without a lock.
+// reported counts a panic and calls the reports. It is called on the loop's
+// goroutine without a lock.
 func (l *Loop) reported(value any, stack []byte) {
 	l.panics.Add(1)
 	l.mu.Lock()
