@@ -195,8 +195,8 @@ func (l *Loop) run() {
 // errCutShort is the error of a loop whose goroutine was ended by what it had called.
 var errCutShort = errors.New("loop: a task, timer or handler has ended the goroutine, as runtime.Goexit does")
 
-// fail ends a loop that cannot go on. It calls the tasks that were posted, because
-// whoever has posted one may wait for it; but not when a panic ends the program.
+// fail ends a loop that cannot go on. It calls the tasks that were posted, because a
+// goroutine may wait for one; but not when a panic ends the program.
 func (l *Loop) fail(err error) {
 	l.fatal = err
 	slog.Error("weir: event loop failed", "error", err)
@@ -255,8 +255,8 @@ func (l *Loop) turn() bool {
 
 // deadline returns when the next Wait is to end.
 func (l *Loop) deadline() time.Time {
-	// asleep is set before the look: whoever stores work after the look finds it set,
-	// and wakes the loop.
+	// asleep is set before the look. A goroutine that stores work after the look finds
+	// it set, and wakes the loop.
 	l.asleep.Store(true)
 	if l.more || l.backlog.Load() > 0 && l.poller.Holds() {
 		return l.start // long past: Wait polls, and does not hold the thread

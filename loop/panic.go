@@ -6,10 +6,11 @@ import (
 )
 
 // Protect calls f. If f panics, Protect calls report with the panic's value and
-// the stack of the panic, and returns true. It is the one place where Weir
-// recovers: a loop calls tasks and timers by it, and whoever calls a program's
-// callbacks elsewhere should, too. A panic of report is not recovered. A
-// runtime.Goexit of f ends the goroutine and is not reported.
+// the stack of the panic, and returns true. Protect does not recover from a panic
+// of report. If f calls runtime.Goexit, the goroutine ends, and Protect reports
+// nothing. A loop calls tasks and timers by Protect, and package server calls a
+// program's callbacks by it. The two functions do not escape: closures cost no
+// allocation.
 func Protect(report func(value any, stack []byte), f func()) (panicked bool) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -21,15 +22,14 @@ func Protect(report func(value any, stack []byte), f func()) (panicked bool) {
 	return false
 }
 
-// OnPanic has f called with the value and the stack of each panic of a task, a
-// timer or a handler of this loop, whoever has posted or registered it. f is
-// called on the loop's goroutine and must not block. Any number of functions
-// may be set: all are called, after Options.PanicReport, and nothing is logged.
-// stop removes f; a call of f that has begun may still be running then. With
-// Options.Crash nothing is called.
+// OnPanic makes the loop call f with the value and the stack of each panic of its
+// tasks, timers and handlers. f runs on the loop's goroutine and must not block.
+// Any number of functions may be set: the loop calls all of them, after
+// Options.PanicReport, and logs nothing. stop removes f, but does not wait for a
+// call of f in progress. With Options.Crash the loop calls none.
 //
-// A server that runs on the loops of a group which the program has made
-// reports the panics there in this way.
+// A server reports the panics on its loops in this way, also when the program has
+// made the loops.
 func (l *Loop) OnPanic(f func(value any, stack []byte)) (stop func()) {
 	if f == nil {
 		return func() {}
@@ -65,8 +65,8 @@ func (l *Loop) protect(f func()) {
 	Protect(l.reported, f)
 }
 
-// reported counts a panic and tells those who want to know. It is called on the
-// loop's goroutine without a lock.
+// reported counts a panic and calls the functions of Options.PanicReport and OnPanic,
+// or logs it if there are none. It runs on the loop's goroutine, without a lock.
 func (l *Loop) reported(value any, stack []byte) {
 	l.panics.Add(1)
 	l.mu.Lock()
@@ -91,8 +91,9 @@ func logPanic(value any, stack []byte) {
 	slog.Error("weir: a task, timer or handler of an event loop panicked", "panic", value, "stack", string(stack))
 }
 
-// survive is for a defer around several calls of handlers. It recovers from a
-// panic of a handler alone: whatever else panics there may hold a lock.
+// survive is Protect for a defer around several calls of handlers, which then need
+// none each. It recovers only from a panic of a handler: other code that panics there
+// may hold a lock.
 func (l *Loop) survive() {
 	if !l.calling || l.options.Crash {
 		return

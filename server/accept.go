@@ -17,29 +17,29 @@ type listener struct {
 	reg    loop.Handled
 	self   loop.Handler
 	eng    *engine
-	peers  []*engine // of the same service: those that get the connections
+	peers  []*engine // the engines of the listener's service, which get the connections
 	family socket.Family
 	addr   socket.Addr
 	own    bool        // the server has opened the socket, and no other process has it; guarded by the server's lock
-	path   string      // the file to remove in the end, or ""; guarded by the server's lock
-	file   os.FileInfo // what the file was when the listener was made
+	path   string      // the file to remove when the listener ends, or ""; guarded by the server's lock
+	file   os.FileInfo // describes the file at path, as of the listener's beginning
 
 	// Only the loop's goroutine uses the rest.
 	pending  bool          // there may be a connection to accept
-	failures int           // accepts that have failed one after the other
-	resting  bool          // nothing is accepted until the timer ends
-	scarce   bool          // descriptors or memory were missing
-	freed    uint64        // Server.freed before the accept that failed
+	failures int           // accepts that have failed since the last success or rest
+	resting  bool          // the listener accepts nothing until the timer expires
+	scarce   bool          // the last accept has failed for lack of descriptors or memory
+	freed    uint64        // Server.freed before the last accept
 	pause    time.Duration // how long the latest rest was; 0 after a success
 }
 
 const (
-	// acceptsPerTurn is how many connections a listener accepts before the
-	// others on its loop are served.
+	// acceptsPerTurn is how many connections a listener accepts in one turn of its
+	// loop.
 	acceptsPerTurn = 64
 
 	// manyFailures is how many accepts may fail one after the other before the
-	// listener rests. A connection that was reset in the backlog may cost one.
+	// listener rests. One may fail for each connection that was reset in the backlog.
 	manyFailures = 16
 )
 
@@ -49,8 +49,8 @@ var (
 	longestPause = 100 * time.Millisecond
 )
 
-// Ready is called by the loop when there may be something to accept, and after
-// a Poke: with room under MaxConns, or with a descriptor that may be free.
+// Ready is called by the loop when there may be a connection to accept, and after a
+// Poke: when there is room under MaxConns, or when a descriptor may be free.
 func (l *listener) Ready(ev poller.Readiness) {
 	if ev != 0 {
 		l.pending = true
@@ -70,8 +70,8 @@ func (l *listener) Expire() {
 // Closed is called by the loop when it ends.
 func (l *listener) Closed() { l.eng.srv.unlisten(l) }
 
-// accept accepts the connections that wait, up to a turn's share. It returns
-// true if more may wait.
+// accept accepts up to acceptsPerTurn of the connections that wait. It returns true if
+// more may wait.
 func (l *listener) accept() (more bool) {
 	s := l.eng.srv
 	for range acceptsPerTurn {
@@ -82,7 +82,7 @@ func (l *listener) accept() (more bool) {
 		var from sys.Sockaddr
 		fd, errno := sys.Accept(l.reg.FD(), &from)
 		if errno != 0 {
-			s.uncount() // another listener may have been refused because of it
+			s.uncount() // meanwhile admit may have refused another listener
 			if !l.failed(errno) {
 				return false
 			}
@@ -92,18 +92,18 @@ func (l *listener) accept() (more bool) {
 		s.counters.accepted.Add(1)
 		l.serve(fd, socket.AddrFromSockaddr(&from.Raw, from.Len).Unmap())
 	}
-	l.reg.Poke() // the others' turn
+	l.reg.Poke() // go on in the next turn
 	return true
 }
 
-// failed deals with an accept that failed. It returns true if the next one may
-// succeed.
+// failed decides what follows an accept that failed. It returns true if the listener
+// is to accept again at once.
 //
-// Whatever the error is, the listener does not repeat the call for ever: a
-// security policy may refuse every one, and a lack of descriptors lasts. The
-// connection then stays in the backlog. As the kernel does not report it again,
-// the timer has the listener try again, or the end of another connection has,
-// which makes a descriptor free.
+// No error makes the listener repeat the call for ever: a security policy may refuse
+// every call, and a lack of descriptors may last. The listener then rests. The
+// connection stays in the backlog, and the kernel does not report it again. So the
+// listener tries again when its timer expires, or when another connection ends, which
+// makes a descriptor free.
 func (l *listener) failed(errno syscall.Errno) (more bool) {
 	if errno == unix.EAGAIN {
 		l.pending = false
@@ -116,7 +116,7 @@ func (l *listener) failed(errno syscall.Errno) (more bool) {
 		l.scarce = true
 	default:
 		// accept(2) may return an error of the connection that it has taken from
-		// the backlog, such as ECONNABORTED. The next one may be well.
+		// the backlog, such as ECONNABORTED. The next connection may be sound.
 		if l.failures <= manyFailures {
 			return true
 		}
@@ -137,12 +137,12 @@ func (l *listener) rest(errno syscall.Errno) {
 	l.resting = true
 	l.pause = min(max(2*l.pause, firstPause), longestPause)
 	l.reg.ExpireAt(l.eng.loop.Now() + l.pause)
-	if s.freed.Load() != l.freed { // since the accept, and before resting was counted
+	if s.freed.Load() != l.freed { // a descriptor became free before resting was counted
 		l.reg.Poke()
 	}
 }
 
-// works notes that accepting works, or works again.
+// works notes that accept(2) has not failed, which ends a series of failures.
 func (l *listener) works() {
 	l.failures = 0
 	if l.pause > 0 {
@@ -153,12 +153,13 @@ func (l *listener) works() {
 	}
 }
 
-// admit counts a connection, or has the listener wait until there is room.
+// admit counts a connection and returns true. If MaxConns leaves no room, it returns
+// false, and the listener is poked when there is room.
 func (s *Server) admit(l *listener) bool {
 	if n := s.conns.Add(1); s.MaxConns == 0 || n <= int64(s.MaxConns) {
 		return true
 	}
-	s.waiting.Store(true) // before the second look, which sees a connection that ends meanwhile
+	s.waiting.Store(true) // before the second look, which notices a connection that ends meanwhile
 	if s.conns.Add(-1) < int64(s.MaxConns) {
 		l.reg.Poke()
 	}
@@ -180,10 +181,7 @@ func (s *Server) uncount() {
 	}
 }
 
-// gone takes a connection of the engine from the count.
-func (e *engine) gone() { e.srv.gone() }
-
-// gone takes a connection from the count whose descriptor was closed.
+// gone takes a connection whose descriptor was closed from the count.
 func (s *Server) gone() {
 	s.freed.Add(1)
 	if s.resting.Load() > 0 {
@@ -200,7 +198,7 @@ func (s *Server) pokeListeners() {
 	}
 }
 
-// serve gives a connection that was accepted and counted to a loop.
+// serve gives an accepted and counted connection to a loop.
 func (l *listener) serve(fd int, peer socket.Addr) {
 	e, s := l.eng, l.eng.srv
 	if f := e.service.Control; f != nil {

@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attach serves a connected stream Socket, together with the input that was read
-// ahead. The Socket belongs to the server from then on. User becomes Conn.User.
-// Attach does not wait, and a callback may call it; Events.Open tells when the
-// connection is served. While a call is in progress on the Socket, Attach returns
-// EBUSY. After an error the Socket still belongs to the caller. MaxConns does not
-// refuse an attached connection, but counts it.
+// Attach serves a connected stream Socket, by Events or by Handler, together with the
+// input that the Socket has read ahead. From then on the Socket belongs to the server.
+// user becomes Conn.User or Session.User. Attach does not wait, and a callback may
+// call it. Events.Open is called when the server begins to serve the connection. While
+// a call is in progress on the Socket, Attach returns EBUSY. After an error the Socket
+// still belongs to the caller. MaxConns counts an attached connection, but does not
+// refuse it.
 func (s *Server) Attach(sock *socket.Socket, user any) error {
 	return s.attach(sock, user, nil)
 }
@@ -62,7 +63,7 @@ func (s *Server) attachSession(sock *socket.Socket, user any) error {
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
-	// The handle is a view, which keeps moved from being collected.
+	// The Session holds a view, which keeps the garbage collector from moved.
 	x := &Session{Socket: *moved.WithContext(context.Background()), User: user}
 	if s.handle(x, engineOn(s.engines, moved.Registration().Loop())) {
 		x.hook.Loop().Spawn((*running)(x))
@@ -82,11 +83,11 @@ func (s *Server) enter() bool {
 	return true
 }
 
-// Dial connects as the Dialer does, and serves the connection by the server's
-// Events; Conn.User is user. It waits, so a callback must call it on another
-// goroutine. When it returns, Events.Open has been called or is about to be. A
-// Server needs no listener to Dial. A Server with Handler cannot Dial. For
-// datagrams there is DialPackets.
+// Dial connects as the Dialer does, and serves the connection by the server's Events.
+// user becomes Conn.User. Dial waits for the connection, so a callback must call it on
+// another goroutine. When it returns, Events.Open has been called or is about to be. A
+// Server needs no listener to Dial. A Server with Handler cannot Dial. For datagrams
+// use DialPackets.
 func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*Conn, error) {
 	if s.Handler != nil {
 		return nil, errors.New("server: dial: the server has Handler, and no Events")

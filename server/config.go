@@ -66,8 +66,8 @@ func (s *Server) check() error {
 	return nil
 }
 
-// maxBacklog is above any limit of the kernel, which takes net.core.somaxconn
-// instead.
+// maxBacklog is above every limit of the kernel. listen(2) reduces it to
+// net.core.somaxconn.
 const maxBacklog = 1<<31 - 1
 
 // longestKeepAlive is the kernel's limit of TCP_KEEPIDLE: tcp(7).
@@ -78,7 +78,7 @@ func (s *Server) ownService() Service {
 	return Service{Events: s.Events, Handler: s.Handler, Begin: s.Begin, Finish: s.Finish, Timeouts: &s.Timeouts, Control: s.Control}
 }
 
-// makeGroup makes the group of loops, unless the caller has.
+// makeGroup makes the group of loops, unless the program has set Group.
 func (s *Server) makeGroup() error {
 	if s.group = s.Group; s.group != nil {
 		return nil

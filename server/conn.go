@@ -17,10 +17,10 @@ import (
 // input are for the connection's callbacks only. Any goroutine may call the other
 // methods. A Conn stays open until Close, Abort, an error, or the peer's end.
 type Conn struct {
-	// User is for the program: what it knows about the connection, such as a login or
-	// a parser. Attach and Dial set it before Open, and otherwise Open may. The server
-	// does not use it. It has no lock: the callbacks run one at a time, and a program
-	// that also uses it elsewhere needs a lock of its own.
+	// User holds what the program knows about the connection, such as a login or a
+	// parser. Attach and Dial set it before Open; for other connections Open may set
+	// it. The server does not use it. It needs no lock in callbacks, which run one at
+	// a time. A program that also uses it elsewhere needs a lock of its own.
 	User any
 
 	reg  loop.Handled
@@ -30,14 +30,14 @@ type Conn struct {
 	signals atomic.Uint32
 
 	failure  uint16     // errno of the first write that failed; guarded by mu
-	sending  sendState  // whether somebody sends, without the lock; guarded by mu
+	sending  sendState  // whether a goroutine has the right to send; guarded by mu
 	gathered uint8      // number of the last callback whose output was sent; guarded by mu
 	mu       sync.Mutex // guards the output
-	out      *output    // what the kernel has not taken yet; nil for nothing; guarded by mu
+	out      *output    // what the kernel has not taken yet, or nil; guarded by mu
 
 	// Only the loop's goroutine uses the rest.
-	in       *input        // what Data has left unread; nil for nothing
-	active   time.Duration // when the peer last sent something, or when its times began anew
+	in       *input        // what Data has left unread, or nil
+	active   time.Duration // when the peer last sent something, or when its timeouts began anew
 	timerAt  time.Duration // when the timer of reg expires; 0 if it is not set
 	timeouts *Timeouts
 	next     *Conn // in the engine's list
@@ -46,15 +46,15 @@ type Conn struct {
 	state    connState
 
 	readable     bool // a receive may find bytes, the end, or an error
-	shortReads   bool // a receive may stop before the last byte: the stream has ended, or brings urgent data or descriptors
+	shortReads   bool // a short receive does not mean that the kernel has no more: the stream has ended, or has urgent data or descriptors
 	inputEnded   bool // the peer has ended its stream, and all of it was received
-	receivedAny  bool // the peer has sent at least a byte
-	highReported bool // Pressure was called with on
-	readStopped  bool // reading was stopped, so Idle, Read and FirstByte do not run
+	receivedAny  bool // the peer has sent at least one byte
+	highReported bool // the last call of Pressure had on true
+	readStopped  bool // when last looked at, reading was stopped: Idle, Read and FirstByte do not run
 }
 
-// A connState says what a connection is and what may happen to it. Only drive
-// moves a connection on, and finish and Detach end it.
+// A connState says what a connection can do next. Only drive moves a connection from
+// one state to another, except that finish and Detach move it to stateClosed.
 type connState uint8
 
 const (
@@ -78,22 +78,22 @@ const (
 	stateClosed
 )
 
-// The signals are what other goroutines ask of the loop, and what a writer tells
-// it. Any goroutine sets them; the loop takes them in, in ready and drive.
+// The signals are bits by which any goroutine asks the loop for something, or reports
+// the state of the output. The loop acts on them in ready and drive.
 const (
 	paused          uint32 = 1 << iota // PauseRead
-	resumed                            // ResumeRead, or relief of pressure: present what Data has left
+	resumed                            // ResumeRead was called, or pressure has ended: present what Data has left
 	woken                              // Wake
 	closeAsked                         // Close
 	abortAsked                         // Abort
-	outputHigh                         // more than HighWater is queued, and not yet down to LowWater
+	outputHigh                         // more than HighWater bytes were queued, and since then always more than LowWater
 	writeFailed                        // a write has failed with the errno failure
 	closeWriteAsked                    // CloseWrite
 	writeEnded                         // CloseWrite is done: the connection's own stream has ended
 	gone                               // the connection is closed: writes are refused
 	ended                              // Events.Closed was called
 
-	// callShift is where the number of the callback begins: see call.
+	// From this bit on, the word of the signals has the number of the callback: see call.
 	callShift = 16
 )
 
@@ -105,8 +105,8 @@ func (c *Conn) Server() *Server { return c.eng.srv }
 func (c *Conn) Loop() *loop.Loop { return c.eng.loop }
 
 // RemoteAddr returns the peer's address, also when the connection is closed. The
-// address of an IPv4 peer is IPv4, on a dual-stack listener too. The address of a
-// unix connection has no path.
+// address of an IPv4 peer is an IPv4 address on a dual-stack listener, too. The
+// address of a unix peer has no path.
 func (c *Conn) RemoteAddr() socket.Addr { return c.peer.addr() }
 
 // LocalAddr returns the connection's own address by getsockname(2). If the
@@ -122,9 +122,10 @@ func (c *Conn) LocalAddr() (a socket.Addr) {
 	return a
 }
 
-// Control calls f with the descriptor, for socket options and the like. The
-// descriptor stays open until f returns. It still belongs to the connection. If
-// the connection is closed, Control returns EBADF, which is also net.ErrClosed.
+// Control calls f with the descriptor and returns f's error. f may set socket
+// options, for example, but must not close the descriptor, which stays open until f
+// returns. If the connection is closed, Control returns EBADF, which is also
+// net.ErrClosed.
 func (c *Conn) Control(f func(fd int) error) error {
 	if err := c.reg.Use(); err != nil {
 		return errConnClosed("control")
@@ -138,10 +139,10 @@ func errConnClosed(op string) error {
 	return &socket.Error{Op: op, Errno: unix.EBADF, Err: loop.ErrClosed}
 }
 
-// PauseRead stops reading until ResumeRead, so that the kernel's buffers fill up
-// and the peer has to wait. Data may still be called once with input that has
-// arrived already. A connection that is reset while it is paused ends at once if
-// all input was presented, and otherwise after ResumeRead.
+// PauseRead stops reading until ResumeRead. The kernel's buffers then fill up, and the
+// peer has to wait. Data may still be called once with input that has arrived
+// already. If the peer resets the connection during the pause, the connection ends at
+// once if Data has got all input, and otherwise after ResumeRead.
 func (c *Conn) PauseRead() { c.signals.Or(paused) }
 
 // ResumeRead ends PauseRead. Data is called again with what it has left.
@@ -157,8 +158,9 @@ func (c *Conn) ResumeRead() {
 func (c *Conn) Wake() { c.ask(woken) }
 
 // Close closes the connection after all output has left, which may take as long as
-// Timeouts.Linger. From now on nothing is read, and writes are refused. Close does
-// not wait, and calls no callback; Events.Closed tells when it is done.
+// Timeouts.Linger. From now on the server reads nothing more from the peer and
+// refuses writes. Close does not wait and calls no callback. The loop calls
+// Events.Closed when the connection is closed.
 func (c *Conn) Close() { c.ask(closeAsked) }
 
 // Abort closes the connection at once. It drops queued output and unread input.
@@ -172,19 +174,20 @@ func (c *Conn) ask(signal uint32) {
 	c.reg.Poke()
 }
 
-// A connHandler is a Conn as its loop sees it.
+// A connHandler is the loop.Handler of a Conn. It keeps these methods out of Conn's API.
 type connHandler Conn
 
-// Ready takes in an event, or a poke.
+// Ready is called by the loop for an event, or after a poke.
 func (h *connHandler) Ready(ev poller.Readiness) { (*Conn)(h).ready(ev) }
 
-// Expire is called when the timer of the Registration expires.
+// Expire is called by the loop when the timer of the Registration expires.
 func (h *connHandler) Expire() { (*Conn)(h).timeUp() }
 
-// Closed is called when the loop was closed, and the Registration with it.
+// Closed is called when the loop has been closed, and the Registration with it.
 func (h *connHandler) Closed() { (*Conn)(h).finish(loop.ErrLoopClosed) }
 
-// ready does what an event or a signal makes possible.
+// ready sends, calls callbacks and receives, as far as an event or the signals make
+// it possible. ev is 0 after a poke.
 func (c *Conn) ready(ev poller.Readiness) {
 	if ev&(poller.Readable|poller.PeerClosed|poller.HungUp|poller.Failed) != 0 {
 		c.readable = true
@@ -214,7 +217,7 @@ func (c *Conn) ready(ev poller.Readiness) {
 	}
 	if !c.eng.draining && c.signals.Load()&(resumed|paused|outputHigh|closeAsked) == resumed {
 		c.signals.And(^resumed)
-		c.readStopped = true // though the timer may not have noticed
+		c.readStopped = true // readTimesRun may not have run during the pause
 		if c.in != nil && !c.drive(c.data(c.in.buf)) {
 			return
 		}
@@ -225,10 +228,9 @@ func (c *Conn) ready(ev poller.Readiness) {
 	}
 }
 
-// drive moves the connection from state to state, until nothing more can be done
-// now. It acts on the signals, on the facts that read has found, and on err, which
-// a callback or the kernel has returned. It returns false when the connection is
-// closed.
+// drive moves the connection from state to state, until it has to wait. It acts on the
+// signals, on what read has found, and on err, which a callback or the kernel has
+// returned. It returns false when the connection is closed.
 func (c *Conn) drive(err error) bool {
 	for {
 		signals := c.signals.Load()
@@ -260,7 +262,7 @@ func (c *Conn) drive(err error) bool {
 				err = c.callPressure()
 			case signals&(closeWriteAsked|writeEnded) == closeWriteAsked && !c.unsent():
 				c.signals.Or(writeEnded)
-				_ = unix.Shutdown(c.reg.FD(), unix.SHUT_WR) // it fails only on a dead connection, which ends by itself
+				_ = unix.Shutdown(c.reg.FD(), unix.SHUT_WR) // it fails only on a broken connection, whose next event ends it
 			case c.inputEnded && signals&writeEnded != 0:
 				return c.finish(io.EOF)
 			default:
@@ -268,7 +270,7 @@ func (c *Conn) drive(err error) bool {
 			}
 
 		case stateBroken:
-			waits := signals&paused != 0 && c.hasInput() // for ResumeRead
+			waits := signals&paused != 0 && c.hasInput() // the input waits for ResumeRead
 			if signals&closeAsked == 0 && c.readable && (waits || signals&paused == 0) {
 				return true
 			}
@@ -279,7 +281,7 @@ func (c *Conn) drive(err error) bool {
 			case signals&writeFailed != 0:
 				return c.finish(c.writeError())
 			case c.unsent():
-				c.leave() // the peer has Timeouts.Linger to take it
+				c.leave() // from now on the peer has Timeouts.Linger to take the output
 				c.rearm()
 				return true
 			case c.mayClose():
@@ -296,7 +298,7 @@ func (c *Conn) drive(err error) bool {
 	}
 }
 
-// callEnd calls End, once. Without End the connection closes, as by Close.
+// callEnd calls End, once. If there is no End, it asks for Close.
 func (c *Conn) callEnd() error {
 	f := c.eng.service.Events.End
 	if f == nil {
@@ -306,8 +308,8 @@ func (c *Conn) callEnd() error {
 	return c.present(c.left(), f)
 }
 
-// callPressure tells the program that too much is queued, or no longer. When the
-// pressure is over, Data gets what it has left once more.
+// callPressure calls Pressure when the pressure begins, and when it ends. After the end
+// it also presents to Data again what Data has left.
 func (c *Conn) callPressure() error {
 	if c.highReported = !c.highReported; !c.highReported {
 		c.ask(resumed)
@@ -319,8 +321,8 @@ func (c *Conn) callPressure() error {
 	return c.present(c.left(), func(c *Conn) error { f(c, c.highReported); return nil })
 }
 
-// hasInput reports whether the program may still get input: left by Data, or in
-// the kernel.
+// hasInput reports whether there is input that the program has not read: Data has left
+// it, or the kernel has it.
 func (c *Conn) hasInput() bool { return c.in != nil || unread(c.reg.FD()) }
 
 // resetWhilePaused returns the error that ends a connection which is reset while
@@ -344,8 +346,8 @@ func (c *Conn) writeError() error {
 	return c.failed("send")
 }
 
-// mayClose reports whether close(2) loses nothing, in a connection whose output
-// has left.
+// mayClose reports whether close(2) would lose none of the output, all of which has
+// left.
 func (c *Conn) mayClose() bool {
 	if c.inputEnded {
 		return true
@@ -356,9 +358,8 @@ func (c *Conn) mayClose() bool {
 	return c.peer.isUnix() || acknowledged(c.reg.FD())
 }
 
-// expectsInput reports whether there is input that nobody has read, or will be in
-// a moment: a client that has connected just before Shutdown, and has sent nothing
-// yet, is about to.
+// expectsInput reports whether there is unread input, or soon will be: a client that
+// has connected just before Shutdown and has sent nothing yet is about to send.
 func (c *Conn) expectsInput() bool {
 	return c.hasInput() || !c.receivedAny && c.eng.draining
 }
@@ -371,7 +372,7 @@ func (c *Conn) closeReason() error {
 	return nil
 }
 
-// leave begins the farewell. It may be called again.
+// leave returns the connection's farewell. The first call begins it.
 func (c *Conn) leave() *farewell {
 	if c.timeouts.leaving == nil {
 		t := *c.timeouts
@@ -381,7 +382,7 @@ func (c *Conn) leave() *farewell {
 	return c.timeouts.leaving
 }
 
-// linger ends the connection's own stream, whose output has left, and begins to
+// linger ends the connection's own stream, all of whose output has left, and begins to
 // discard input.
 func (c *Conn) linger() error {
 	f := c.leave()

@@ -2,10 +2,10 @@ package server
 
 import "sync"
 
-// Each has f called with every connection that Events serve, on the loop of the
-// connection, as a callback is. It does not wait, so a callback may call it; done
-// is closed when the last call of f has returned. For the connections of a
-// Handler there is Sessions.
+// Each calls f with every connection that Events serve, on the connection's loop, as
+// a callback is called. Each does not wait, so a callback may call it. It closes done
+// when the last call of f has returned. The connections of a Handler are those of
+// Sessions.
 func (s *Server) Each(f func(c *Conn)) (done <-chan struct{}) {
 	over := make(chan struct{})
 	var calls sync.WaitGroup

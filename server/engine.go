@@ -26,33 +26,32 @@ type engine struct {
 	service *Service // which callbacks it calls
 	loop    *loop.Loop
 
-	conns    *Conn // all connections, newest first
-	draining bool  // Shutdown closes the connections: nothing more is presented
-	arriving *Conn // is read although draining
+	conns    *Conn // the newest of all connections, which are a list
+	draining bool  // Shutdown closes the connections: no callback gets more input
+	arriving *Conn // a connection that is read although draining
 	over     bool  // Close has ended the connections
 	tick     *loop.Timer
-	place    place // of sessions without timeouts
+	place    place // the place of all sessions without timeouts
 
 	buf    []byte // receives go here first
 	filled bool   // the last receive has filled its room
 
-	// Of the connection whose callback is running:
-	current *Conn
-	unread  []byte // its input
-	gather  []byte // its output; guarded by its lock
+	current *Conn  // the connection whose callback is running
+	unread  []byte // the input of current that the callback has not read yet
+	gather  []byte // what the callback has written to current; guarded by current's lock
 
 	orphans sync.Mutex // serialises the ends of connections after the loop's end
 
 	pressed atomic.Bool // high is not empty
-	high    []*Conn     // of which Pressure is due, as too much is queued; guarded by lateMu
+	high    []*Conn     // connections with too much queued, whose Pressure is to be called; guarded by lateMu
 
-	// The connections whose output leaves at the end of the turn:
+	// The outputs that leave at the end of the turn:
 	turnEnd   func() // flushLate, made once
 	lateMu    sync.Mutex
-	late      []*output // guarded by lateMu
+	late      []*output // written to since the last turn's end; guarded by lateMu
 	lateAsked bool      // the loop will call turnEnd; guarded by lateMu
-	lateNow   []*output // those of this turn's end, and of the next ones
-	lateSpare []*output // the memory of lateNow
+	lateNow   []*output // taken from late, and not flushed yet
+	lateSpare []*output // the memory of lateNow, for late
 }
 
 func newEngine(s *Server, l *loop.Loop, service *Service) *engine {
@@ -71,10 +70,10 @@ func (e *engine) post(f func()) error { return e.loop.PostUnbounded(f) }
 type arrival struct {
 	fd    int
 	peer  socket.Addr
-	input []byte             // what was read ahead
-	user  any                // for Conn.User
-	tell  func(*Conn, error) // reports the connection or an error; may be nil
-	close bool               // close the connection at once
+	input []byte             // input that was read ahead
+	user  any                // becomes Conn.User
+	tell  func(*Conn, error) // gets the connection, or the error; may be nil
+	close bool               // the connection closes as by Conn.Close, without any input
 }
 
 // open begins to serve an arrival, on the loop. If it cannot, it closes the
@@ -82,14 +81,14 @@ type arrival struct {
 func (e *engine) open(a arrival) {
 	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer)}
 	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
-	c.shortReads = c.peer.isUnix() // the kernel does not report descriptors, at which a receive stops
+	c.shortReads = c.peer.isUnix() // a receive stops at passed descriptors, which epoll does not report
 	err := ErrClosed
 	if !e.over {
 		err = e.loop.Handle(&c.reg, a.fd, &c.self)
 	}
 	if err != nil {
 		unix.Close(a.fd)
-		e.gone()
+		e.srv.gone()
 		if a.tell != nil {
 			a.tell(nil, err)
 			return
@@ -109,7 +108,7 @@ func (e *engine) open(a arrival) {
 	}
 	c.rearm()
 	if f := e.service.Events.Open; f != nil {
-		e.unread = a.input // Detach in Open takes it along
+		e.unread = a.input // a Detach in Open returns it
 		err = c.call(f)
 		a.input, e.unread = e.unread, nil
 	}
@@ -122,7 +121,7 @@ func (e *engine) open(a arrival) {
 			return
 		}
 	}
-	if e.draining { // it comes late, and is served once
+	if e.draining { // Shutdown has closed the others: this one gets its input once, and closes
 		e.arriving = c
 		if c.catchUp(); c.state != stateClosed {
 			c.Close()
@@ -152,10 +151,10 @@ func (e *engine) remove(c *Conn) {
 
 // call calls a callback of the connection, and sends what the callback has written.
 //
-// The number of the call is in the signals. It is odd until everything was sent. It
-// and gathered tell other goroutines whether to gather what they write (gathers), or
-// to queue it behind what is being sent (sends), without the lock during the system
-// call.
+// The high bits of the signals count the calls in two steps: the number is odd from
+// the beginning of a callback until its output was sent. By the number and gathered,
+// other goroutines find out whether what they write is to be gathered (gathers) or
+// to be queued behind what is being sent (sends). So call sends without the lock.
 func (c *Conn) call(f func(*Conn) error) error {
 	e := c.eng
 	e.current = c
@@ -164,7 +163,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 	c.mu.Lock()
 	signals := c.signals.Load()
 	c.gathered = uint8(signals >> callShift)
-	// What leaves at the turn's end, together with more, or waits for room, stays.
+	// A queue that is scheduled for the turn's end, or waits for room, is not flushed now.
 	flush := c.out != nil && c.sending == notSending && !c.out.scheduled && (!c.out.blocked || c.out.finished.n > 0)
 	queued := c.out != nil
 	if p := e.gather; len(p) > 0 && signals&(gone|writeFailed) == 0 {

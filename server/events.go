@@ -15,26 +15,29 @@ import (
 // that would hold up all connections of the loop.
 type Events struct {
 	// Open is the first callback of a connection. If it returns an error, the
-	// connection is closed.
+	// Server closes the connection.
 	Open func(c *Conn) error
 
 	// Data is called when input has arrived. It takes input by Peek, Next, Discard
-	// and Read; the Server presents what it leaves again, together with more. If
-	// Data returns an error, the connection is closed at once.
+	// and Read. When more arrives, the Server presents what Data has left again,
+	// followed by the new input. If Data returns an error, the Server closes the
+	// connection at once.
 	Data func(c *Conn) error
 
 	// End is called once, when the peer has ended its stream. Data is not called
-	// any more, but the connection can still be written to, and stays open until
-	// the program closes it. Without End, the Server closes it as Conn.Close does.
+	// any more. The program can still write to the connection, which stays open
+	// until the program closes it. Without End, the Server closes it as Conn.Close
+	// does.
 	End func(c *Conn) error
 
-	// Pressure is called with on when more than HighWater bytes are queued for the
-	// peer, and without when at most LowWater are left. It may miss a change that
-	// is undone before the loop looks, as writes of other goroutines may be.
+	// Pressure is called with on true when more than HighWater bytes are queued for
+	// the peer, and with on false when at most LowWater bytes are left. If both
+	// happen before the loop looks, Pressure is called for neither.
 	Pressure func(c *Conn, on bool)
 
-	// Closed is the last callback of a connection. The descriptor has been closed
-	// before; if that has lost output, the peer of a TCP connection sees a reset.
+	// Closed is the last callback of a connection. The Server has closed the
+	// descriptor before; if that has lost output, the peer of a TCP connection
+	// sees a reset.
 	// The error says why the connection ended: nil after Conn.Close, io.EOF when
 	// the peer has ended it, ErrAborted after Conn.Abort, ErrClosed after
 	// Server.Close, or the error of a callback, a timeout or a system call.
@@ -45,14 +48,15 @@ type Events struct {
 	Packet func(l *PacketConn, p []byte, from socket.Addr)
 
 	// Boot is called once, before anything is served. If it returns an error, the
-	// server does not start. Of the server's methods it may call Close and Stats.
+	// server does not start. Boot may call two methods of the server: Close and
+	// Stats.
 	Boot func(s *Server) error
 
 	// Stopped is called once, when the last connection has gone.
 	Stopped func(s *Server)
 
-	// Tick is called on each loop, again and again with Every between the calls,
-	// which is at least a millisecond.
+	// Tick is called on each loop periodically. Every is the time from the end of
+	// one call to the next, at least a millisecond.
 	Tick  func(l *loop.Loop)
 	Every time.Duration
 }

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// finish closes the connection, on its loop, and returns false.
+// finish closes the connection, on its loop, for the reason why. It returns false, as
+// drive does for a closed connection.
 func (c *Conn) finish(why error) bool {
 	c.state = stateClosed
 	signals := c.signals.Or(gone)
@@ -18,7 +19,7 @@ func (c *Conn) finish(why error) bool {
 	}
 	c.mu.Lock()
 	if c.out != nil && c.out.size > 0 {
-		resetOnClose(&c.reg.Registration) // the peer must not take a part for all
+		resetOnClose(&c.reg.Registration) // an orderly end would tell the peer that it has got everything
 	}
 	if c.out != nil || c.sends() {
 		c.output().why = why
@@ -29,15 +30,15 @@ func (c *Conn) finish(why error) bool {
 	return false
 }
 
-// end calls the last callbacks of a closed connection. It calls a number of
-// completions in each turn, and Events.Closed after the last one.
+// end calls the last callbacks of a closed connection: in each turn a bounded number of
+// completions, and after the last of them Events.Closed.
 func (c *Conn) end(why error) {
 	e := c.eng
-	if c.hasCompletions(why) {
+	if c.callCompletions(why) {
 		if e.post(func() { c.end(why) }) == nil {
 			return
 		}
-		for c.hasCompletions(why) { // the loop was closed, and has no other work
+		for c.callCompletions(why) { // the loop is closed, so there is no later turn
 		}
 	}
 	if c.hasSender() || c.signals.Or(ended)&ended != 0 {
@@ -50,12 +51,12 @@ func (c *Conn) end(why error) {
 		e.current, e.unread = nil, nil
 	}
 	c.drop()
-	e.gone()
+	e.srv.gone()
 }
 
-// hasCompletions calls completions of a closed connection, as many as a turn may take,
-// or all if the server is over. It returns whether there are more.
-func (c *Conn) hasCompletions(why error) bool {
+// callCompletions calls completions of a closed connection, up to completionsPerTurn, or
+// all after Server.Close. It returns whether there are more.
+func (c *Conn) callCompletions(why error) (more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.out == nil || c.sending != notSending {
@@ -75,19 +76,19 @@ func (c *Conn) hasCompletions(why error) bool {
 	return false
 }
 
-// hasSender reports whether somebody sends at this moment, who calls endLater.
+// hasSender reports whether another goroutine is sending. It calls endLater afterwards.
 func (c *Conn) hasSender() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.sending != notSending
 }
 
-// abort ends the connection and calls its last callbacks, however many they are.
+// abort ends the connection, and returns when all of its last callbacks were called.
 func (c *Conn) abort(why error) {
 	resetOnClose(&c.reg.Registration)
 	c.finish(why)
 	for c.signals.Load()&ended == 0 {
-		c.end(why) // a sender is about to return from a system call that does not block
+		c.end(why) // it does nothing while another goroutine sends, which does not take long
 		runtime.Gosched()
 	}
 }
@@ -98,7 +99,7 @@ func (c *Conn) endLater() {
 	why := c.out.why
 	if c.eng.post(func() { c.end(why) }) != nil {
 		go func() {
-			_ = c.eng.loop.Close() // which somebody else has called: this waits
+			_ = c.eng.loop.Close() // Close was called before: this call waits for the loop's end
 			c.eng.orphans.Lock()
 			defer c.eng.orphans.Unlock()
 			c.end(why)
@@ -107,9 +108,9 @@ func (c *Conn) endLater() {
 }
 
 // Detach takes the connection away from the server without closing it, and returns
-// it as a Socket, together with the input that was not read. Only the connection's
-// callbacks may call it. What the callback has written is sent first; completions of
-// WriteAsync are called after the callback. Events.Closed is not called afterwards.
+// it as a Socket, which has the unread input in its buffer. Only the connection's
+// callbacks may call it. Detach first sends what the callback has written. The
+// completions of WriteAsync are called after the callback. Events.Closed is not called.
 // While output is queued that the kernel does not take, Detach returns EBUSY.
 func (c *Conn) Detach() (*socket.Socket, error) {
 	e := c.eng
@@ -123,7 +124,7 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	}
 	c.queueGathered()
 	if c.out != nil && !c.out.blocked && c.sending == notSending {
-		_ = c.push(math.MaxInt, math.MaxInt) // what fails stays queued
+		_ = c.push(math.MaxInt, math.MaxInt) // after an error the output stays queued
 	}
 	if !c.out.empty() || c.sending != notSending {
 		return nil, &socket.Error{Op: "detach", Errno: unix.EBUSY, Err: errors.New("output is queued")}
@@ -144,7 +145,7 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	}
 	e.unread = nil
 	e.remove(c)
-	e.gone()
+	e.srv.gone()
 	return s, err
 }
 

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// schedule makes the queue leave at the end of the loop's turn.
+// schedule makes the loop send the queue at the end of its turn. It needs the lock, as
+// all methods of this file up to block do.
 func (c *Conn) schedule() {
 	o, e := c.out, c.eng
 	if o.scheduled {
@@ -26,12 +27,11 @@ func (c *Conn) schedule() {
 	}
 }
 
-// pushCalls is how many system calls a flush of one connection makes at most before
-// others have their turn.
+// pushCalls is how many system calls one flush of a connection makes at most.
 const pushCalls = 16
 
-// push sends what is queued, until the kernel takes no more or so many bytes have
-// left in so many calls. An error ends the connection.
+// push sends what is queued, until the kernel takes no more, about so many bytes have
+// left, or so many system calls were made. An error ends the connection.
 func (c *Conn) push(bytes, calls int) error {
 	o := c.out
 	o.take(0)
@@ -58,8 +58,8 @@ func (c *Conn) push(bytes, calls int) error {
 	return nil
 }
 
-// beginSend gives the caller the right to send. It releases the lock; endSend takes it
-// again. The descriptor stays open until then.
+// beginSend gives the caller the right to send, and releases the lock. endSend takes the
+// lock again. Between the two the descriptor stays open.
 func (c *Conn) beginSend() (fd int, err error) {
 	if c.reg.Use() != nil {
 		return -1, errConnClosed("write")
@@ -69,9 +69,9 @@ func (c *Conn) beginSend() (fd int, err error) {
 	return c.reg.FD(), nil
 }
 
-// endSend ends the right to send. After EAGAIN the loop waits until the kernel reports
-// room. When the kernel has taken a part, it may have room: the next call finds out. An
-// error means that the connection is over.
+// endSend ends the right to send. After EAGAIN the queue waits until the kernel reports
+// room. After the kernel has taken only a part, the next system call finds out whether
+// there is room. An error ends the connection.
 func (c *Conn) endSend(errno syscall.Errno) error {
 	c.reg.Done()
 	c.mu.Lock()
@@ -84,7 +84,7 @@ func (c *Conn) endSend(errno syscall.Errno) error {
 	case errno != 0 && errno != unix.EAGAIN:
 		return c.fail(errno)
 	case signals&(closeAsked|abortAsked|closeWriteAsked|writeFailed) != 0:
-		c.reg.Poke() // the loop may have waited for this
+		c.reg.Poke() // drive may wait for the end of the send
 	}
 	if errno == unix.EAGAIN && !room {
 		return c.block()
@@ -106,7 +106,7 @@ func (c *Conn) block() error {
 			return c.fail(errno)
 		}
 	}
-	c.reg.Poke() // for the timer of Timeouts.Write
+	c.reg.Poke() // the loop sets the timer of Timeouts.Write
 	return nil
 }
 
@@ -118,14 +118,14 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// flush sends what is queued, on the loop, and calls completions. room says that the
-// kernel has reported room. It takes the lock.
+// flush sends what is queued and calls completions, on the loop. room says that the
+// kernel has reported room. flush takes the lock.
 func (c *Conn) flush(room bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sending != notSending {
 		if room {
-			c.sending = sendingRoom // and the sender goes on
+			c.sending = sendingRoom // endSend then does not block the queue
 		}
 		return
 	}
@@ -146,21 +146,22 @@ func (c *Conn) flush(room bool) {
 	}
 	if o.size <= srv.LowWater && c.signals.Load()&outputHigh != 0 {
 		c.signals.And(^outputHigh)
-		c.readStopped = true // though the timer may not have noticed
+		c.readStopped = true // readTimesRun may not have run since outputHigh was set
 	}
 	more = c.complete(o, completionsPerTurn, nil) || more
 	if more {
-		c.reg.Poke() // the other connections get their turn first
+		c.reg.Poke() // go on in the next turn
 	}
 	c.dismiss()
 }
 
-// completionsPerTurn is how many completions a connection has in a turn at most.
+// completionsPerTurn is how many completions of one connection the loop calls at most in
+// one turn.
 const completionsPerTurn = 1024
 
-// complete calls up to most completions, without the lock: without an error of what
-// the kernel has taken, and then, unless lost is nil, with lost of what it will never
-// get. It returns whether there are more.
+// complete calls up to most completions: first, with nil, those of the pieces that the
+// kernel has taken; then, if lost is not nil, with lost those of the pieces that it will
+// never take. It releases the lock during each call. It returns whether there are more.
 func (c *Conn) complete(o *output, most int, lost error) (more bool) {
 	for ; most > 0; most-- {
 		var done func(error)
@@ -184,14 +185,14 @@ func (c *Conn) complete(o *output, most int, lost error) (more bool) {
 	return o.finished.n > 0 || lost != nil && o.pieces.n > 0
 }
 
-// dismiss gives back a queue that is empty.
+// dismiss returns the queue to the pool if it is empty and nothing else uses it.
 func (c *Conn) dismiss() {
 	o := c.out
 	if o == nil || !o.empty() || o.finished.n > 0 || o.scheduled || c.sending != notSending {
 		return
 	}
 	if o.watched && c.peer.isUnix() {
-		// The kernel would report each packet that leaves.
+		// On a unix socket the kernel would report room after every packet that leaves.
 		_ = c.reg.WatchWrite(false)
 	}
 	c.out = nil
@@ -225,7 +226,8 @@ func (e *engine) flushLate() {
 	}
 }
 
-// turnEnds sends what was written to the connection during the turn.
+// turnEnds sends o, which was scheduled during the turn, unless the connection does not
+// have it any more.
 func (c *Conn) turnEnds(o *output) {
 	c.mu.Lock()
 	o.scheduled = false
@@ -240,9 +242,9 @@ func (c *Conn) turnEnds(o *output) {
 	}
 }
 
-// tellPressure calls Pressure of the connections for which too much was queued lately.
-// It is called before Data of any connection, so that the program can hold back who
-// causes it.
+// tellPressure calls Pressure of the connections whose queues have passed HighWater. It
+// runs before Data of any connection, so that the program can stop reading from the
+// connection whose input causes the output.
 func (e *engine) tellPressure() {
 	e.pressed.Store(false)
 	e.lateMu.Lock()

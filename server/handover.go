@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The environment variables of sd_listen_fds(3), by which a process learns what it
-// inherits, and one for the pipe by which it says that it serves.
+// The environment variables of sd_listen_fds(3) describe the descriptors that a process
+// inherits. envReady is Weir's own: the descriptor of a pipe to which the successor
+// writes a byte when it is about to serve.
 const (
 	envFds   = "LISTEN_FDS"
 	envPid   = "LISTEN_PID"
@@ -24,22 +25,22 @@ const (
 
 	firstInherited = 3
 
-	// The names of listeners: those whose path the server removes in the end, and
-	// the others.
+	// The names of listeners in envNames: nameOwned if the server removes the
+	// listener's path in the end, otherwise nameOther.
 	nameOwned, nameOther = "owned", "other"
 )
 
-// Inherit serves the listeners that the process was started with: by systemd's
-// socket activation (sd_listen_fds(3)), or by Handover. It returns how many there
-// are; if there are none, the program opens its own. Inherit removes the variables
-// that describe the listeners from the environment, so only the first call finds
-// any. ServiceOf chooses the Service of each.
+// Inherit serves the listeners that systemd's socket activation (sd_listen_fds(3)) or
+// Handover has given to the process. It returns their number; if that is 0, the program
+// opens its own listeners. Inherit removes the variables that describe the listeners
+// from the environment, so only the first call finds any. ServiceOf chooses the Service
+// of each.
 //
-// If one listener cannot be served, none is: Inherit closes all of them and
-// returns an error. The process that has made them still has them, and the clients
-// in their backlogs. Only if the server is closed meanwhile, or its loops fail,
-// some are served: then n, together with the error, says how many. A server that
-// cannot start leaves the listeners and the environment as they are.
+// If Inherit cannot serve one of the listeners, it serves none: it closes all of them
+// and returns an error. The process that has made them still has them, with the clients
+// in their backlogs. Only if the server is closed meanwhile, or its loops fail, n
+// together with the error says how many are served. If the server cannot start, Inherit
+// leaves the listeners and the environment as they are.
 func (s *Server) Inherit() (n int, err error) {
 	if err := s.start(); err != nil {
 		return 0, err
@@ -57,8 +58,8 @@ func (s *Server) Inherit() (n int, err error) {
 	if err != nil || total < 0 || total > math.MaxInt32 {
 		return 0, fmt.Errorf("server: inherit: %s is %q, not a number of descriptors", envFds, count)
 	}
-	var taken []*socket.Socket // and not served yet
-	rest := firstInherited     // the first descriptor that is not taken
+	var taken []*socket.Socket // sockets of the first descriptors, not served yet
+	rest := firstInherited     // the first descriptor without a socket
 	defer func() {
 		if err != nil {
 			closeInherited(rest, firstInherited+total)
@@ -75,7 +76,7 @@ func (s *Server) Inherit() (n int, err error) {
 		}
 		unix.CloseOnExec(fd)
 		pipe = os.NewFile(uintptr(fd), "ready")
-		defer pipe.Close() // the predecessor takes an early end for a failure
+		defer pipe.Close() // if nothing was written before, the predecessor reports a failure
 	}
 	for rest < firstInherited+total {
 		fd := rest
@@ -89,8 +90,8 @@ func (s *Server) Inherit() (n int, err error) {
 			return 0, fmt.Errorf("server: inherit: descriptor %d: %w", fd, err)
 		}
 	}
-	// This comes before the listeners are served: if it fails, the predecessor goes
-	// on alone.
+	// Inherit writes before it serves: if the write fails, the predecessor goes on
+	// alone.
 	if hasReady {
 		if _, err := pipe.Write([]byte{1}); err != nil {
 			return 0, fmt.Errorf("server: inherit: %w", err)
@@ -108,13 +109,13 @@ func (s *Server) Inherit() (n int, err error) {
 	return n, nil
 }
 
-// closeInherited closes descriptors that the process was started with. A
-// descriptor with close-on-exec cannot be one of them: then the number in the
-// environment is wrong, or another part of the program has taken it.
+// closeInherited closes the inherited descriptors from, ..., to-1. It leaves those with
+// close-on-exec, which cannot be inherited: the number in the environment is wrong, or
+// another part of the program has made them.
 func closeInherited(from, to int) {
 	for fd := from; fd < to; fd++ {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil { // their numbers have no gaps, so there are no more
+		if err != nil { // inherited numbers have no gaps, so there are no more
 			return
 		}
 		if flags&unix.FD_CLOEXEC == 0 {
@@ -123,13 +124,13 @@ func closeInherited(from, to int) {
 	}
 }
 
-// Handover starts a successor of this process, which gets the same listeners, and
-// waits until it has called Inherit. Meanwhile this server goes on accepting, so no
-// client is refused. After Handover has returned nil, call Shutdown; the caller also
-// calls cmd.Wait. The command gets the listeners as its first extra files, and must
-// have no extra files of its own. If the command ends before it has called Inherit,
-// or ctx is done, Handover kills it and returns an error; this server then goes on
-// as before.
+// Handover starts cmd, a successor of this process, gives it the listeners, and waits
+// until it has called Inherit. Meanwhile this server goes on accepting, so no client is
+// refused. After Handover has returned nil, the program calls Shutdown, and cmd.Wait
+// when it likes. The command gets the listeners as its first extra files, and must have
+// no extra files of its own. If the command ends before it has called Inherit, or if ctx
+// is done, Handover kills it, waits for its end and returns an error. This server then
+// goes on as before.
 func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 	if cmd == nil {
 		return errors.New("server: handover: the command is nil")
@@ -167,7 +168,7 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 	stop := context.AfterFunc(ctx, func() { reader.Close() })
 	defer stop()
 	if n, err := reader.Read(make([]byte, 1)); n != 1 {
-		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Process.Kill() // an error says that the command has ended already
 		_ = cmd.Wait()
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
@@ -177,7 +178,7 @@ func (s *Server) Handover(ctx context.Context, cmd *exec.Cmd) error {
 	s.mu.Lock()
 	s.handed = true
 	for _, l := range s.listeners {
-		l.path = "" // it is the successor's now
+		l.path = "" // the successor removes the file
 	}
 	s.mu.Unlock()
 	return nil
@@ -204,7 +205,7 @@ func (s *Server) files() (files []*os.File, names []string, err error) {
 		}
 	}
 	for _, l := range s.listeners {
-		l.own = false // from now on, even if the successor fails: see Server.Shutdown
+		l.own = false // the successor may have it, even if Handover fails: see Server.Shutdown
 		if l.path == "" {
 			names = append(names, nameOther)
 		} else {
@@ -223,7 +224,7 @@ func (s *Server) files() (files []*os.File, names []string, err error) {
 	return files, names, err
 }
 
-// without returns an environment without some variables.
+// without returns the environment env without the named variables.
 func without(env []string, names ...string) (rest []string) {
 	for _, e := range env {
 		name, _, _ := strings.Cut(e, "=")

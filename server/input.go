@@ -20,11 +20,11 @@ var ErrNoInput = fmt.Errorf("server: no unread input: %w", unix.EAGAIN)
 func (c *Conn) read() {
 	for budget := c.eng.srv.Chunk; c.readable && c.reads(); {
 		if budget <= 0 {
-			c.reg.Poke() // the other connections get their turn first
+			c.reg.Poke() // go on in the next turn
 			return
 		}
 		if c.eng.pressed.Load() {
-			c.eng.tellPressure() // which may pause this connection, or end it
+			c.eng.tellPressure() // its callbacks may pause this connection, or end it
 			continue
 		}
 		receive := c.receive
@@ -37,14 +37,14 @@ func (c *Conn) read() {
 	}
 }
 
-// reads reports whether input is wanted now.
+// reads reports whether the connection is to be read now.
 func (c *Conn) reads() bool {
 	return c.state == stateLingering ||
 		c.state < stateDraining && (!c.eng.draining || c.eng.arriving == c) && c.signals.Load()&(paused|outputHigh|closeAsked) == 0
 }
 
-// receive makes one system call and presents what it brings. It returns false when
-// the connection is closed.
+// receive makes one system call and presents the bytes that it has received. It returns
+// false when the connection is closed.
 func (c *Conn) receive(budget *int) bool {
 	view, room := c.room()
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
@@ -58,7 +58,7 @@ func (c *Conn) receive(budget *int) bool {
 		c.readable, c.inputEnded = false, true
 		return c.drive(nil)
 	}
-	// A short read has emptied the socket, unless it may stop early.
+	// After a short read the kernel has no more, unless it may have stopped earlier.
 	c.readable = n == len(room) || c.shortReads
 	c.receivedAny = true
 	*budget -= n
@@ -85,7 +85,7 @@ func (c *Conn) discard(budget *int) bool {
 	return true
 }
 
-// data calls Data with the input.
+// data presents the input view to Data. Without Data the input stays unread.
 func (c *Conn) data(view []byte) error {
 	f := c.eng.service.Events.Data
 	if f == nil {
@@ -94,7 +94,7 @@ func (c *Conn) data(view []byte) error {
 	return c.present(view, f)
 }
 
-// present calls a callback with the input, and keeps what the callback leaves.
+// present calls the callback f with the input view, and keeps what f leaves unread.
 func (c *Conn) present(view []byte, f func(*Conn) error) error {
 	c.eng.unread = view
 	err := c.call(f)
@@ -111,12 +111,12 @@ func nothing(*Conn) error { return nil }
 // An input holds what a callback has left unread.
 type input struct {
 	buf   []byte
-	since time.Duration // when it was left, on the loop's clock
+	since time.Duration // when Timeouts.Read began for it, on the loop's clock
 }
 
-// smallInput is the size of the pooled buffers. What was left is copied in front
-// of new input in the shared buffer, if it is not more than this; otherwise new
-// input is received behind it.
+// smallInput is the size of the pooled buffers. If a callback has left no more than
+// this, room copies that to the front of the shared buffer and new input is received
+// behind it there. If it has left more, new input is received into its own buffer.
 const smallInput = 4 << 10
 
 var inputs = sync.Pool{New: func() any { return &input{buf: make([]byte, 0, smallInput)} }}
@@ -133,7 +133,8 @@ func (c *Conn) left() []byte {
 // which ends with the room.
 func (c *Conn) room() (view, room []byte) {
 	e := c.eng
-	// A callback that cannot write may leave everything: that must fit in MaxInput.
+	// A callback may leave all of one receive while it cannot write. That must fit in
+	// MaxInput, together with what it has left before.
 	if most := min(e.srv.Chunk, e.srv.MaxInput/2); e.filled && len(e.buf) < most {
 		e.buf, e.filled = make([]byte, min(2*len(e.buf), most)), false
 	}
@@ -177,14 +178,14 @@ func (c *Conn) keep(left []byte, used bool) error {
 	default:
 		// What is left moves to the front of the buffer.
 		in.buf = append(in.buf[:0], left...)
-		if used { // the rest begins another message, so its time begins anew
+		if used { // the rest belongs to another message
 			in.since = c.eng.loop.Elapsed()
 		}
 	}
 	return nil
 }
 
-// drop drops what the callbacks have left unread.
+// drop discards what the callbacks have left unread.
 func (c *Conn) drop() {
 	if c.in == nil {
 		return
@@ -196,7 +197,7 @@ func (c *Conn) drop() {
 	c.in = nil
 }
 
-// input returns what the running callback may read.
+// input returns the input that the running callback of the connection has not read yet.
 func (c *Conn) input() []byte {
 	if c.eng.current != c {
 		return nil
@@ -204,13 +205,13 @@ func (c *Conn) input() []byte {
 	return c.eng.unread
 }
 
-// Buffered returns how many bytes there are to read. Outside of the connection's
-// callbacks it is 0.
+// Buffered returns how many unread bytes have arrived. Outside of the connection's
+// callbacks it returns 0.
 func (c *Conn) Buffered() int { return len(c.input()) }
 
-// Peek returns the next n bytes, or nil if fewer have arrived. With a negative n it
-// returns all. The bytes stay unread. The slice is valid until the callback
-// returns.
+// Peek returns the next n unread bytes, or nil if fewer have arrived. If n is negative,
+// it returns all. The bytes stay unread. The slice is valid until the callback returns,
+// and must not be changed. Outside of the connection's callbacks Peek returns nil.
 func (c *Conn) Peek(n int) []byte {
 	in := c.input()
 	if n < 0 {
@@ -242,9 +243,9 @@ func (c *Conn) Discard(n int) int {
 }
 
 // Read copies unread input to p. It never waits. When all input that has arrived
-// was read, it returns ErrNoInput, or io.EOF if the peer has ended its stream. A
-// bufio.Reader works on top of it as long as a callback continues after
-// ErrNoInput.
+// was read, it returns ErrNoInput, or io.EOF if the peer has ended its stream. It
+// also returns ErrNoInput outside of the connection's callbacks. A bufio.Reader
+// works on top of Read: it returns ErrNoInput once, and a later callback reads on.
 func (c *Conn) Read(p []byte) (int, error) {
 	n := copy(p, c.input())
 	if n == 0 && len(p) > 0 {

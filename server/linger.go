@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A farewell decides when a connection that Close has begun to end may be closed.
+// A farewell decides when the loop may close the descriptor of a connection for which
+// the program has called Close.
 //
 // First the queued output leaves. close(2) then could still lose it: while input is
 // unread, or if the peer sends more, close(2) makes TCP send a reset, and a reset
@@ -23,12 +24,12 @@ type farewell struct {
 	limit     time.Duration // Timeouts.Linger
 	deadline  time.Duration // when to give up, on the loop's clock
 	lingering bool          // all output has left
-	since     time.Duration // when that was
+	since     time.Duration // when all output had left
 	checks    int           // how many of the planned checks are over
 	active    bool          // the peer has sent something since the last check
 }
 
-// A verdict is what a farewell says about its connection.
+// A verdict says what to do with the connection of a farewell.
 type verdict uint8
 
 const (
@@ -61,11 +62,12 @@ func (f *farewell) next() time.Duration {
 	return min(f.since+after*time.Millisecond, f.deadline)
 }
 
-// received notes that the peer has sent input that nobody reads. Such a peer would
-// see a reset if the connection were closed, so the checks slow down.
+// received notes that the peer has sent input, which the program does not read any
+// more. close(2) would send that peer a reset, so the checks slow down.
 func (f *farewell) received() { f.active, f.checks = true, max(f.checks, slowChecks) }
 
-// check looks at the connection at the time now, and says what to do.
+// check asks the kernel about the connection if it is time for that, and returns what
+// to do.
 func (f *farewell) check(fd int, now time.Duration) verdict {
 	switch {
 	case now >= f.deadline:
@@ -81,8 +83,8 @@ func (f *farewell) check(fd int, now time.Duration) verdict {
 }
 
 // acknowledged reports whether the peer's kernel has acknowledged everything
-// that was sent on a TCP socket: SIOCOUTQ, see tcp(7). If the kernel cannot tell,
-// nothing can be waited for, and the answer is true.
+// that was sent on a TCP socket: SIOCOUTQ, see tcp(7). If the kernel cannot tell, it
+// returns true, because there is nothing to wait for.
 func acknowledged(fd int) bool {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 	return err != nil || n == 0

@@ -20,16 +20,20 @@ import (
 // that the listener is bound to.
 //
 // The network is "tcp", "tcp4", "tcp6" or "unix"; or, for Events.Packet, "udp",
-// "udp4" or "udp6". The address is that of net.Listen: a host and a port, where
-// an empty host means all addresses of the machine and port 0 a free port; or a
-// path. A path that begins with "@" is an abstract name: unix(7). Other paths
-// must not exist (but see ReplacePath), and the server removes them when it ends
-// (but see KeepPath).
+// "udp4" or "udp6". The address is a host and a port, as for net.Listen: an empty
+// host means all addresses of the machine, and port 0 means a free port. For "unix"
+// it is a path. A path that begins with "@" is an abstract name: unix(7). Another
+// path must not exist, unless ReplacePath is set and no server listens there. The
+// server removes the path when it ends, unless KeepPath is set.
+//
+// Listen starts the server if it has not started, and returns the errors of that;
+// ErrClosed after the server has ended; and the errors of the look-up and of the
+// system calls, with the network and the address.
 func (s *Server) Listen(network, address string) (bound socket.Addr, err error) {
 	return s.ListenService(network, address, nil)
 }
 
-// listen is Listen on engines of one service.
+// listen is Listen for the service whose engines are peers.
 func (s *Server) listen(network, address string, peers []*engine) (bound socket.Addr, err error) {
 	engines := peers[:1]
 	if s.ReusePort && network != "unix" {
@@ -37,7 +41,7 @@ func (s *Server) listen(network, address string, peers []*engine) (bound socket.
 	}
 	var opened []*socket.Socket
 	defer func() {
-		for _, ls := range opened { // those that are not served
+		for _, ls := range opened { // after an error some are not served
 			ls.Close()
 		}
 		if path := bound.Path(); err != nil && path != "" {
@@ -54,7 +58,7 @@ func (s *Server) listen(network, address string, peers []*engine) (bound socket.
 		if network != "unix" {
 			_, port, _ := net.SplitHostPort(bound.String())
 			host, _, _ := net.SplitHostPort(address)
-			address = net.JoinHostPort(host, port) // the others bind the same port
+			address = net.JoinHostPort(host, port) // the next ones bind the same port
 		}
 	}
 	for _, e := range engines {
@@ -66,9 +70,9 @@ func (s *Server) listen(network, address string, peers []*engine) (bound socket.
 	return bound, nil
 }
 
-// listenFailed returns err with the network and the address before it, once.
+// listenFailed returns err with the network and the address in front.
 func listenFailed(network, address string, err error) error {
-	if errors.As(err, new(*net.OpError)) { // it names them
+	if errors.As(err, new(*net.OpError)) { // its text has them already
 		return fmt.Errorf("server: %w", err)
 	}
 	return fmt.Errorf("server: listen %s %s: %w", network, address, err)
@@ -103,8 +107,8 @@ func (s *Server) openListener(network, address string) (*socket.Socket, error) {
 	return nil, net.UnknownNetworkError(network)
 }
 
-// listenConfig returns the options of a listener as package net has them, plus a
-// function for those that it does not have.
+// listenConfig returns the options of a listener for package net. Its Control sets the
+// options that package net does not have.
 func (s *Server) listenConfig() *weirnet.ListenConfig {
 	config := &weirnet.ListenConfig{
 		KeepAlive: s.KeepAlive,
@@ -122,13 +126,13 @@ func (s *Server) listenConfig() *weirnet.ListenConfig {
 			return cmp.Or(failed, err)
 		},
 	}
-	// A Multipath TCP socket does not report what the peer has acknowledged
-	// (SIOCOUTQ counts otherwise), on which Conn.Close relies.
+	// Conn.Close asks the kernel by SIOCOUTQ whether the peer has acknowledged all
+	// output. On a Multipath TCP socket SIOCOUTQ does not tell that.
 	config.SetMultipathTCP(false)
 	return config
 }
 
-// tune sets the server's own options of a listener. Accepted connections inherit
+// tune sets RecvBuffer and SendBuffer on a listener. Accepted connections inherit
 // them.
 func (s *Server) tune(fd int) error {
 	for _, o := range []struct {
@@ -148,8 +152,8 @@ func (s *Server) tune(fd int) error {
 	return nil
 }
 
-// delay turns TCP_NODELAY off again, which package net turns on, if Server.Delay says
-// so. Accepted connections inherit it.
+// delay turns TCP_NODELAY off if Server.Delay is set, because package net has turned it
+// on. Accepted connections inherit it.
 func (s *Server) delay(ls *socket.Socket) error {
 	if !s.Delay {
 		return nil
@@ -163,9 +167,10 @@ func setInt(fd, level, name, value int) error {
 }
 
 // ListenOn serves a socket that the program has made: one that listens, or, for
-// Events.Packet, one that is bound. The server owns the socket from then on, and
-// sets its options on it. ServiceOf chooses its Service. If ListenOn returns an error, the caller still owns the
-// socket, unless the error is ErrClosed.
+// Events.Packet, one that is bound. The server then owns the socket, and sets the
+// server's options on it. ServiceOf chooses the Service. If ListenOn returns an error,
+// the caller still owns the socket; but if the error is ErrClosed, ListenOn has closed
+// it.
 func (s *Server) ListenOn(ls *socket.Socket) error {
 	if ls == nil {
 		return errors.New("server: listen: the socket is nil")
@@ -175,7 +180,7 @@ func (s *Server) ListenOn(ls *socket.Socket) error {
 		err = s.addOther(ls, origin{})
 	}
 	if err == ErrClosed {
-		ls.Close() // as the caller will not
+		ls.Close()
 	}
 	return err
 }
@@ -267,7 +272,7 @@ func (s *Server) add(e *engine, peers []*engine, ls *socket.Socket, from origin)
 		unix.Close(fd)
 		return ErrClosed
 	}
-	l.pending = true // clients may have connected before
+	l.pending = true // clients may have connected already
 	if err := e.loop.Handle(&l.reg, fd, &l.self); err != nil {
 		unix.Close(fd)
 		return fmt.Errorf("server: listen: %w", err)
@@ -286,13 +291,14 @@ func (s *Server) unlisten(l *listener) {
 	l.removePath()
 }
 
-// Addrs returns the addresses that the server listens at, in the order of Listen
-// and Inherit. A closed server has none.
+// Addrs returns the addresses at which the server listens: first those for connections,
+// then those for datagrams, each in the order of Listen, ListenOn and Inherit. A closed
+// server has none.
 func (s *Server) Addrs() (list []socket.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.listeners {
-		if !slices.Contains(list, l.addr) { // with ReusePort each loop has its own
+		if !slices.Contains(list, l.addr) { // with ReusePort several listeners have one address
 			list = append(list, l.addr)
 		}
 	}

@@ -12,41 +12,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The lock of a Conn is not held during system calls. Whoever sends sets sending, and has
-// the right to send until the flag is cleared. Others queue meanwhile, so the bytes leave
-// in the order of the calls.
+// No goroutine holds the lock of a Conn during a system call. Instead, a goroutine that
+// sends has the right to send from beginSend to endSend. Meanwhile other goroutines queue
+// what they write. So the bytes leave in the order of the calls of Write.
 
-// A sendState says whether somebody is sending.
+// A sendState says whether a goroutine has the right to send.
 type sendState uint8
 
 const (
 	notSending sendState = iota
 	sending
-	sendingRoom // and the loop was told meanwhile that the kernel has room
+	sendingRoom // sending, and the kernel has reported room meanwhile
 )
 
-// Write writes p, or queues what the kernel does not take. It never waits, calls no
-// callback, and may be called by any goroutine, also with a lock held that callbacks
-// take. When it returns, p belongs to the caller again. The count is len(p), or 0
-// with an error:
+// Write writes p, or queues what the kernel does not take. It never waits and calls no
+// callback. Any goroutine may call it, also one that holds a lock which callbacks take.
+// When it returns, p belongs to the caller again. The count is len(p), or 0 with an
+// error:
 //
-//   - ErrOutputFull, if p and what is queued would be more than Server.MaxOutput.
-//     Nothing of p is sent then, and a later Write may succeed. Callbacks that
-//     write to slow peers stop before: when Queued is above Server.HighWater, or
-//     when Pressure is called, which on the loop comes before Data of any connection.
+//   - ErrOutputFull, if p together with what is queued is more than Server.MaxOutput.
+//     Nothing of p is sent then, and a later Write may succeed. A callback that writes
+//     to slow peers avoids this: it stops when Queued is above Server.HighWater, or
+//     when Pressure is called, which comes before the next Data of any connection of
+//     the loop.
 //   - EPIPE, after CloseWrite.
 //   - EBADF, which is also net.ErrClosed, when the connection is closed or Close was
 //     called.
 //   - The errno of the system call, after which the connection ends.
 //
 // What a callback writes to its own connection leaves when the callback returns, in one
-// system call. What is written to a connection whose loop is in a turn, by another
-// callback or a posted task of the loop, or by another goroutine, leaves at the end of
-// the turn, in one system call for each connection. 256 connections send at the end of a
-// turn; further ones follow after the next turn's events. A write leaves at once, with
-// all that waits, if the loop sleeps, if it has 16 KiB or more, or if more than 64 KiB or
-// Server.HighWater would wait. So latency is bounded by a turn, and memory by 64 KiB for
-// each connection that was written to, as long as its peer keeps up.
+// system call. What another callback, a posted task or another goroutine writes while
+// the connection's loop is in a turn leaves at the end of the turn, in one system call
+// for each connection. At most 256 connections send at the end of a turn; the others
+// send at the end of the next turns. A write leaves at once, behind what waits, if the
+// loop sleeps, if it has 16 KiB or more, or if more than 64 KiB or Server.HighWater
+// would wait. So, while the peer keeps up, output waits for a turn, and a connection
+// queues at most 64 KiB.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,11 +62,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // WriteString is Write of a string.
 func (c *Conn) WriteString(s string) (int, error) {
-	return c.Write(unsafe.Slice(unsafe.StringData(s), len(s))) // which does not change it
+	return c.Write(unsafe.Slice(unsafe.StringData(s), len(s))) // Write does not change the bytes
 }
 
-// Writev writes all the buffers, as Write would write them in one. It makes one
-// system call for up to 1024 buffers.
+// Writev writes all the buffers as one Write of all their bytes does, with the same
+// errors. It makes one system call for up to 1024 buffers.
 func (c *Conn) Writev(bufs [][]byte) (int, error) {
 	n := 0
 	for _, p := range bufs {
@@ -90,13 +91,13 @@ func (c *Conn) Writev(bufs [][]byte) (int, error) {
 	return n, nil
 }
 
-// WriteAsync writes p without copying it: the bytes must not change until done is
-// called. The same p may be given to several WriteAsync, of several connections,
-// too, as none of them changes it; it may change after the last done. The loop calls
-// done with nil when the kernel has taken p, or with the error that ended the
-// connection before; never during WriteAsync. If WriteAsync returns an error, which
-// is as with Write, done is not called. It is ErrOutputFull as well while more than
-// one piece for each 64 bytes of Server.MaxOutput waits to be sent or for its done.
+// WriteAsync writes p without copying it: the program must not change p until done was
+// called. Several calls of WriteAsync, also of several connections, may get the same p,
+// because none of them changes it. The loop calls done after WriteAsync has returned:
+// with nil when the kernel has taken p, or with the error that ended the connection
+// before. If WriteAsync returns an error, done is not called. The errors are those of
+// Write. It also returns ErrOutputFull while one WriteAsync for each 64 bytes of
+// Server.MaxOutput waits to be sent, or for its done to be called.
 func (c *Conn) WriteAsync(p []byte, done func(error)) error {
 	if done == nil {
 		return fmt.Errorf("server: write %d bytes: the completion function is nil", len(p))
@@ -116,15 +117,15 @@ func (c *Conn) WriteAsync(p []byte, done func(error)) error {
 	return nil
 }
 
-// CloseWrite ends the connection's own stream when everything that was written has
-// left: shutdown(2). The peer reads the end, and may still send. Writes are refused
-// with EPIPE from now on. When the peer has ended its stream, too, the connection
-// closes. CloseWrite does not wait, and calls no callback.
+// CloseWrite ends the connection's own stream when all output has left: shutdown(2).
+// The peer reads the end, and may still send. From now on writes return EPIPE. When the
+// peer has ended its stream, too, the connection closes. CloseWrite does not wait and
+// calls no callback.
 func (c *Conn) CloseWrite() { c.ask(closeWriteAsked) }
 
-// Queued returns how many bytes wait for the peer to take them, or for the end of the
-// loop's turn. The latter are no more than 64 KiB or Server.HighWater, so if Queued is
-// above HighWater, the peer is slow.
+// Queued returns how many bytes wait until the peer takes them, or until the end of the
+// loop's turn. No more than 64 KiB and no more than Server.HighWater wait for the end of
+// the turn. So if Queued is above HighWater, the peer is slow.
 func (c *Conn) Queued() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,7 +141,7 @@ func (c *Conn) queuedBytes() int {
 
 // The methods below need the lock, unless they say otherwise.
 
-// admit returns the error of what cannot be written: n bytes, and a piece or none.
+// admit returns an error if the connection refuses a write of n bytes and so many pieces.
 func (c *Conn) admit(n, pieces int) error {
 	most := c.eng.srv.MaxOutput
 	switch signals := c.signals.Load(); {
@@ -158,7 +159,7 @@ func (c *Conn) admit(n, pieces int) error {
 	if c.waiting()+n > most {
 		c.queueGathered()
 		if c.out != nil && !c.out.blocked && !c.sends() {
-			_ = c.push(math.MaxInt, math.MaxInt) // the kernel may take it; an error ends the connection
+			_ = c.push(math.MaxInt, math.MaxInt) // the kernel may take the queue; an error ends the connection
 		}
 		if c.waiting()+n > most {
 			return ErrOutputFull
@@ -176,14 +177,14 @@ func (c *Conn) waiting() int {
 	return n
 }
 
-// gathers reports whether a callback of the connection runs, whose writes gather.
+// gathers reports whether writes are to be gathered: a callback of the connection runs.
 func (c *Conn) gathers() bool {
 	call := c.signals.Load() >> callShift
 	return call&1 != 0 && uint8(call) != c.gathered
 }
 
-// sends reports whether somebody is sending. The end of a callback sends what was
-// gathered without setting sending: see call.
+// sends reports whether a goroutine is sending. call, which sends what a callback has
+// written, does not set sending.
 func (c *Conn) sends() bool {
 	call := c.signals.Load() >> callShift
 	return c.sending != notSending || call&1 != 0 && uint8(call) == c.gathered
@@ -204,7 +205,7 @@ func (c *Conn) mayWriteNow(n int) bool {
 	return !inTurn
 }
 
-// write writes p, which was admitted.
+// write sends, gathers or queues p, which admit has accepted.
 func (c *Conn) write(p []byte) error {
 	switch {
 	case len(p) == 0:
@@ -220,11 +221,11 @@ func (c *Conn) write(p []byte) error {
 }
 
 // sendNow sends p, behind what was gathered, and queues what the kernel does not take.
-// Nothing is queued before.
+// The queue must be empty.
 func (c *Conn) sendNow(p []byte) error {
 	var head []byte
 	if c.gathers() {
-		// Without the lock the callback may end, and another one begin to gather.
+		// beginSend releases the lock. Then the callback may end, and another one begin to gather.
 		head, c.eng.gather = c.eng.gather, nil
 	}
 	fd, err := c.beginSend()
@@ -252,12 +253,12 @@ func (c *Conn) prepend(p []byte) {
 }
 
 // lend sends the buffers of n bytes, behind what was gathered, and queues copies of what
-// the kernel does not take. Nothing is queued before.
+// the kernel does not take. The queue must be empty.
 func (c *Conn) lend(bufs [][]byte, n int) error {
 	c.queueGathered()
 	o := c.output()
 	lent := 0
-	if n < bigWrite { // a copy of all costs less than to describe each
+	if n < bigWrite { // one copy costs less than a writev(2) of many buffers
 		for _, p := range bufs {
 			o.append(p)
 		}
@@ -281,7 +282,7 @@ func (c *Conn) queueGathered() {
 	}
 }
 
-// output returns the queue, which it makes if there is none.
+// output returns the queue. It takes one from the pool if there is none.
 func (c *Conn) output() *output {
 	if c.out == nil {
 		c.out = outputs.Get().(*output)
@@ -290,7 +291,7 @@ func (c *Conn) output() *output {
 	return c.out
 }
 
-// queued decides what happens to the queue after something was added to it.
+// queued sends the queue, or arranges for it to be sent, after something was added.
 func (c *Conn) queued() {
 	o := c.out
 	if o == nil {
@@ -309,7 +310,7 @@ func (c *Conn) queued() {
 	}
 }
 
-// checkHigh tells the loop that too much is queued.
+// checkHigh tells the loop if more than HighWater is queued.
 func (c *Conn) checkHigh() {
 	if c.out.size > c.eng.srv.HighWater && c.signals.Or(outputHigh)&outputHigh == 0 {
 		e := c.eng
@@ -321,7 +322,8 @@ func (c *Conn) checkHigh() {
 	}
 }
 
-// fail makes the loop end the connection.
+// fail notes the first errno of a write, makes the loop end the connection, and returns
+// the error.
 func (c *Conn) fail(errno syscall.Errno) error {
 	if c.signals.Load()&writeFailed == 0 {
 		c.failure = uint16(errno)

@@ -16,12 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A PacketConn is a datagram socket that a Server serves: a udp listener, or what
-// DialPackets has connected. Its methods are for Events.Packet, and for functions
-// that are posted to its Loop; but any goroutine may call Loop, Close, Socket and
-// LocalAddr.
+// A PacketConn is a datagram socket that a Server serves: a udp listener, or a socket
+// that DialPackets has connected. Its methods are for Events.Packet, and for functions
+// that the program posts to its Loop. Any goroutine may call Server, Loop, Close,
+// Socket and LocalAddr.
 type PacketConn struct {
-	// User is the program's own.
+	// User is for the program. DialPackets sets it. The server does not use it.
 	User any
 
 	sock   *socket.Socket
@@ -34,27 +34,27 @@ type PacketConn struct {
 
 	// Only the loop's goroutine uses the rest.
 	in       []socket.Message
-	out      []socket.Message // what is to be sent; the buffers are used again
-	queued   int              // how many messages of out are to be sent
-	bytes    int              // in them
-	six      bool             // the socket is inet6, and tells local addresses
+	out      []socket.Message // the queue of datagrams to send, in its first messages
+	queued   int              // how many messages of out are in the queue
+	bytes    int              // how many bytes are in the queue
+	six      bool             // the socket is inet6, and the kernel reports local addresses
 	from     socket.Addr      // the sender of the datagram whose callback runs
-	asked    netip.Addr       // its local address; not valid if it is not known
-	answer   netip.Addr       // where its answer comes from
+	asked    netip.Addr       // the local address of that datagram; not valid if it is not known
+	answer   netip.Addr       // the local address for the answer to that datagram
 	waits    bool             // the socket has no room: the loop watches it for writing
-	calling  bool             // a callback runs; the queue is sent after it
-	failures int              // receives that have failed one after the other
-	resting  *loop.Timer      // ends a rest; nil while the listener does not rest
+	calling  bool             // a callback runs; drain sends the queue after it
+	failures int              // receives that have failed since the last success
+	resting  *loop.Timer      // ends a rest; nil while the socket does not rest
 	pause    time.Duration    // how long the latest rest was; 0 after a success
 }
 
 const (
-	// packetBatch is how many datagrams one system call receives or sends, and
-	// packetRounds how many of these calls a turn makes. dialedBatch is how many
-	// one call receives for DialPackets, which needs less memory for them.
+	// packetBatch is how many datagrams one system call receives or sends.
+	// dialedBatch is how many one receives for a socket of DialPackets: there may be
+	// many such sockets, and each datagram needs memory.
 	packetBatch  = 64
 	dialedBatch  = 4
-	packetRounds = 4
+	packetRounds = 4        // how many receiving system calls a turn makes
 	mostPackets  = 1024     // how many datagrams may be queued
 	largestUDP   = 64 << 10 // bytes
 )
@@ -66,7 +66,7 @@ func (s *Server) addPackets(e *engine, p *PacketConn, sock *socket.Socket) error
 		batch = dialedBatch
 	}
 	p.sock, p.eng, p.in, p.out = sock, e, make([]socket.Message, batch), make([]socket.Message, packetBatch)
-	memory := make([]byte, batch*largestUDP) // the kernel touches what it needs of it
+	memory := make([]byte, batch*largestUDP) // pages that no datagram reaches cost no memory
 	for i := range p.in {
 		p.in[i].Buffers = [][]byte{memory[i*largestUDP : (i+1)*largestUDP]}
 	}
@@ -89,9 +89,10 @@ func (s *Server) addPackets(e *engine, p *PacketConn, sock *socket.Socket) error
 }
 
 // DialPackets connects a datagram socket to an address as the Dialer does, and
-// serves what comes from there by Events.Packet; PacketConn.User is user. The
-// network is "udp", "udp4" or "udp6". Send sends to the address. DialPackets looks
-// the address up, and so waits: a callback must call it on another goroutine.
+// serves the datagrams from that address by Events.Packet. user becomes
+// PacketConn.User. The network is "udp", "udp4" or "udp6". Send sends to the address.
+// DialPackets waits for the look-up of the address, so a callback must call it on
+// another goroutine.
 func (s *Server) DialPackets(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*PacketConn, error) {
 	if s.Events.Packet == nil {
 		return nil, errors.New("server: dial: Server.Events.Packet is not set")
@@ -118,7 +119,7 @@ func (s *Server) DialPackets(ctx context.Context, d weirnet.Dialer, network, add
 	return p, nil
 }
 
-// Close closes the socket and ends the service. Datagrams that are queued are
+// Close closes the socket, and Packet is not called any more. Queued datagrams are
 // lost. A second Close returns an error that is net.ErrClosed.
 func (p *PacketConn) Close() error {
 	s := p.eng.srv
@@ -136,9 +137,10 @@ func (p *PacketConn) Server() *Server { return p.eng.srv }
 // Loop returns the loop that calls Events.Packet.
 func (p *PacketConn) Loop() *loop.Loop { return p.eng.loop }
 
-// AskedAddr returns the local address that the datagram was sent to whose callback
-// runs: one of the machine's addresses, or a broadcast or multicast one. Outside of
-// a callback, and where the kernel does not tell, it is LocalAddr.
+// AskedAddr returns the local address to which the peer has sent the datagram whose
+// callback runs: one of the machine's addresses, or a broadcast or multicast address.
+// Outside of a callback, and where the kernel does not report it, AskedAddr returns
+// LocalAddr.
 func (p *PacketConn) AskedAddr() socket.Addr {
 	bound := p.LocalAddr()
 	if !p.calling || !p.asked.IsValid() {
@@ -147,24 +149,25 @@ func (p *PacketConn) AskedAddr() socket.Addr {
 	return socket.AddrFrom(netip.AddrPortFrom(p.asked, uint16(bound.Port())))
 }
 
-// Socket returns the listener's socket, for its options. The program must
-// neither close it nor receive from it.
+// Socket returns the socket, for its options. The program must neither close it nor
+// receive from it.
 func (p *PacketConn) Socket() *socket.Socket { return p.sock }
 
-// LocalAddr returns the address that the listener is bound to.
+// LocalAddr returns the address that the socket is bound to. A closed socket has the
+// zero Addr.
 func (p *PacketConn) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
 
-// Send is SendTo to the address that DialPackets was given.
+// Send is SendTo to the address of DialPackets.
 func (p *PacketConn) Send(b []byte) { p.SendTo(b, socket.Addr{}) }
 
-// SendTo sends a copy of b. The answer to the datagram whose callback runs comes
-// from the address that was asked; for an answer that is sent later there is
-// SendFrom. The datagrams of a callback leave together when it
-// returns; those of a posted function soon after it. While the socket has no
-// room, up to 1024 datagrams with Server.MaxOutput bytes are queued, and nothing
-// is received. SendTo drops a datagram that is beyond these bounds, and one that
-// the kernel refuses is lost, too: nobody is told, as datagrams may get lost
-// anywhere.
+// SendTo sends a copy of b. A callback's answer to the sender of its datagram leaves
+// from the address that the sender has asked; an answer that is sent later needs
+// SendFrom. The datagrams of a callback leave together when it returns. Those of a
+// posted function leave soon after it. While the socket has no room, the server queues
+// up to 1024 datagrams with Server.MaxOutput bytes together, and receives nothing.
+//
+// SendTo drops a datagram that is beyond these bounds, and the kernel may refuse one.
+// The server reports neither, because a network may lose datagrams anyway.
 func (p *PacketConn) SendTo(b []byte, to socket.Addr) {
 	var local netip.Addr
 	if p.calling && to == p.from {
@@ -173,9 +176,9 @@ func (p *PacketConn) SendTo(b []byte, to socket.Addr) {
 	p.send(b, local, to)
 }
 
-// SendFrom is SendTo from a local address, such as AskedAddr was in the callback:
-// its port does not matter. It is for a listener of all addresses; another one
-// sends from its own.
+// SendFrom is SendTo from a local address, such as the AskedAddr of a callback. The
+// port of local does not matter. On a socket that is bound to one address, SendFrom
+// sends from that one.
 func (p *PacketConn) SendFrom(b []byte, local, to socket.Addr) {
 	ip := local.AddrPort().Addr()
 	if p.in[0].Control == nil || ip.IsUnspecified() || ip.IsMulticast() {
@@ -184,8 +187,8 @@ func (p *PacketConn) SendFrom(b []byte, local, to socket.Addr) {
 	p.send(b, ip, to)
 }
 
-// send queues a datagram from a local address, or with an invalid one from what
-// the kernel chooses.
+// send queues a datagram that is to leave from a local address. If local is not valid,
+// the kernel chooses the address.
 func (p *PacketConn) send(b []byte, local netip.Addr, to socket.Addr) {
 	if p.queued == len(p.out) && !p.flush() {
 		if p.queued >= mostPackets {
@@ -208,7 +211,7 @@ func (p *PacketConn) send(b []byte, local netip.Addr, to socket.Addr) {
 	}
 }
 
-// A packetObserver is a PacketConn as its loop sees it.
+// A packetObserver is the loop.Observer of a PacketConn.
 type packetObserver struct{ p *PacketConn }
 
 // Notify is called by the loop when there may be something to receive, or room
@@ -219,17 +222,17 @@ func (o packetObserver) Notify(_ *loop.Hook, n loop.Notice) {
 	}
 }
 
-// schedule has drain called on the loop.
+// schedule posts drain to the loop, unless it is posted already.
 func (p *PacketConn) schedule() {
 	if p.scheduled.CompareAndSwap(false, true) {
 		_ = p.eng.post(p.turn) // a closed loop has closed the socket
 	}
 }
 
-// drain sends what is queued and receives what has arrived, up to a turn's
-// share.
+// drain sends the queue and receives in up to packetRounds system calls. If more may
+// have arrived, it schedules itself.
 func (p *PacketConn) drain() {
-	p.scheduled.Store(false) // before the look, so that what arrives later is seen
+	p.scheduled.Store(false) // before the receive, so that a later datagram schedules drain again
 	if !p.flush() {
 		return
 	}
@@ -265,13 +268,12 @@ func (p *PacketConn) drain() {
 	p.schedule()
 }
 
-// manyRefusals is how many receives may fail one after the other before the
-// listener rests. The kernel reports by such errors that a datagram which was
-// sent before was refused (ICMP).
+// manyRefusals is how many receives may fail one after the other before the socket
+// rests. For each datagram that a peer has refused (ICMP), one receive may fail.
 const manyRefusals = 256
 
-// failed deals with a receive that failed. Whatever the error is, the listener
-// does not repeat the call for ever: it then rests for a while.
+// failed counts a receive that failed. After manyRefusals the socket rests: no error
+// makes it repeat the call for ever.
 func (p *PacketConn) failed(err error) {
 	if p.failures++; p.failures < manyRefusals {
 		return
@@ -288,7 +290,7 @@ func (p *PacketConn) failed(err error) {
 	})
 }
 
-// works notes that receiving works, or works again.
+// works notes that a receive has not failed, which ends a series of failures.
 func (p *PacketConn) works() {
 	p.failures = 0
 	if p.pause > 0 {
@@ -332,7 +334,7 @@ func (p *PacketConn) flush() bool {
 		}
 	}
 	p.bytes = 0
-	if len(p.out) > packetBatch { // the memory of a jam is not kept
+	if len(p.out) > packetBatch { // release the memory of a long queue
 		clear(p.out[packetBatch:])
 		p.out = p.out[:packetBatch:packetBatch]
 	}
@@ -343,7 +345,8 @@ func (p *PacketConn) flush() bool {
 	return true
 }
 
-// keep keeps what is not sent yet, and has the loop watch for room.
+// keep moves the messages behind the first sent ones to the front of the queue, and
+// makes the loop watch for room.
 func (p *PacketConn) keep(sent int) {
 	rest := 0
 	for i := sent; i < p.queued; i++ {

@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A socket that is bound to all addresses of the machine answers from the address
-// that the kernel chooses, which need not be the one that was asked: the client
-// then drops the answer. So a PacketConn learns the local address of each datagram
-// and gives it to the answer: ip(7), IP_PKTINFO, and ipv6(7), IPV6_PKTINFO.
+// On a socket that is bound to all addresses of the machine, the kernel chooses the
+// local address of an answer. If that is not the address that the client has asked, the
+// client drops the answer. So a PacketConn learns the local address of each datagram
+// and sends the answer from it: ip(7), IP_PKTINFO, and ipv6(7), IPV6_PKTINFO.
 
 // controlRoom is the room for a control message of either kind.
 var controlRoom = max(unix.CmsgSpace(unix.SizeofInet4Pktinfo), unix.CmsgSpace(unix.SizeofInet6Pktinfo))
 
-// learnLocal has the kernel tell the local address of each datagram, if the socket
-// is bound to all addresses. Without it, answers are sent as the kernel chooses.
+// learnLocal makes the kernel report the local address of each datagram, if the socket
+// is bound to all addresses. If that fails, the kernel chooses the address of answers.
 func (p *PacketConn) learnLocal() {
 	bound := p.sock.LocalAddr()
 	if ip := bound.AddrPort().Addr(); !ip.IsValid() || !ip.IsUnspecified() {
@@ -42,8 +42,8 @@ func (p *PacketConn) learnLocal() {
 	}
 }
 
-// localOf returns the address that a received datagram was sent to, and the one
-// that its answer comes from. They differ for a broadcast or a multicast.
+// localOf returns the local address of a received datagram, and the local address for
+// its answer. They differ for a broadcast and for a multicast.
 func localOf(m *socket.Message) (asked, answer netip.Addr) {
 	for c := range m.Controls() {
 		switch {
@@ -62,8 +62,8 @@ func localOf(m *socket.Message) (asked, answer netip.Addr) {
 	return
 }
 
-// appendLocal appends a control message that has a datagram sent from a local
-// address. six says that the socket is inet6.
+// appendLocal appends a control message that makes the kernel send a datagram from a
+// local address. six says that the socket is inet6.
 func appendLocal(b []byte, local netip.Addr, six bool) []byte {
 	level, kind, size := unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo
 	if six {

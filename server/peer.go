@@ -17,8 +17,8 @@ type inetPeer struct {
 	four bool // the address is IPv4
 }
 
-// makeInetPeer returns the inetPeer of an address. An IPv4 client of a
-// dual-stack listener arrives as ::ffff:a.b.c.d, and becomes a.b.c.d here.
+// makeInetPeer returns the inetPeer of an address. It turns ::ffff:a.b.c.d, the
+// address of an IPv4 client of a dual-stack listener, into a.b.c.d.
 func makeInetPeer(a socket.Addr) (p inetPeer) {
 	from := a.AddrPort()
 	if !from.IsValid() {
@@ -36,7 +36,7 @@ func makeInetPeer(a socket.Addr) (p inetPeer) {
 	return p
 }
 
-// isUnix reports whether the peer is that of a unix socket.
+// isUnix reports whether the connection is one over a unix socket.
 func (p *inetPeer) isUnix() bool { return *p == inetPeer{} }
 
 // addr returns the address of the peer.

@@ -6,38 +6,37 @@ import (
 	"time"
 )
 
-// An output is what the kernel has not taken of a connection's writes yet, first in,
-// first out: copies of what Write got, in chunks, and pieces of WriteAsync. The
-// connection's lock guards it. Every operation takes constant time for each piece.
-// It occupies at most twice the queued bytes and 64 bytes for each piece, plus a
-// chunk.
+// An output queues what a connection has written and the kernel has not taken, first
+// in, first out: copies of the bytes of Write, in chunks, and the pieces of WriteAsync.
+// The connection's lock guards it. Every operation takes constant time for each piece.
+// An output occupies at most twice the queued bytes and 64 bytes for each piece, plus
+// a chunk.
 type output struct {
-	size     int // bytes that are queued, in chunks and pieces
-	copied   int // of these, bytes in chunks
-	after    int // of these, bytes behind the last piece
+	size     int // queued bytes, in chunks and pieces
+	copied   int // queued bytes in chunks
+	after    int // queued bytes in chunks behind the last piece
 	chunks   *chunk
 	last     *chunk
 	pieces   fifo[piece]
 	finished fifo[func(error)] // completions of pieces that the kernel has taken
 
 	conn      *Conn
-	scheduled bool          // it is in the engine's list of outputs that leave at the turn's end
+	scheduled bool          // the engine flushes it at the end of the turn
 	blocked   bool          // the kernel takes no more until it reports room
-	watched   bool          // the loop is told of room
-	moved     time.Duration // when the kernel last took something; 0 if it is not known; the loop's
+	watched   bool          // the kernel reports room
+	moved     time.Duration // when the kernel last took something, on the loop's clock; 0 if not known
 	why       error         // why the connection has ended
 }
 
-// A piece is what WriteAsync has queued, or another slice that is not copied to a
-// chunk.
+// A piece is a slice of WriteAsync, or another slice that is not copied to a chunk.
 type piece struct {
 	p      []byte
-	done   func(error) // of WriteAsync; otherwise nil
-	before int         // how many bytes of the chunks leave between the piece before and this one
+	done   func(error) // the completion of WriteAsync; nil for other slices
+	before int         // how many bytes of the chunks leave after the previous piece and before this one
 }
 
-// A chunk holds copied bytes. buf[sent:] is still queued; behind its length there may
-// be room for more.
+// A chunk holds copied bytes. buf[sent:] is still queued. append fills the capacity of
+// buf.
 type chunk struct {
 	next *chunk
 	buf  []byte
@@ -45,14 +44,14 @@ type chunk struct {
 }
 
 const (
-	// bigWrite is how many bytes are worth a system call of their own, rather than a
-	// copy.
+	// bigWrite is the number of bytes from which a system call costs less than a copy
+	// into the queue.
 	bigWrite = 16 << 10
-	// bigChunk is the size of the pooled chunks, and the greatest there is.
+	// bigChunk is the size of the pooled chunks, which are the largest.
 	bigChunk   = 16 << 10
 	smallChunk = 256
-	// pieceCost is what a piece of WriteAsync counts for in MaxOutput, apart from its
-	// bytes.
+	// pieceCost is how many bytes of MaxOutput stand for one piece of WriteAsync in the
+	// bound on the number of pieces.
 	pieceCost = 64
 )
 
@@ -70,7 +69,7 @@ func (o *output) append(p []byte) {
 	o.after += len(p)
 	for len(p) > 0 {
 		if o.last == nil || len(o.last.buf) == cap(o.last.buf) {
-			// The room that is left unused is no more than what is queued.
+			// A new chunk is no larger than all chunks before it together, or than p.
 			c := newChunk(max(len(p), o.copied))
 			if o.last == nil {
 				o.chunks = c
@@ -107,8 +106,8 @@ func (o *output) prepend(p []byte) {
 	o.size += len(p)
 }
 
-// own replaces the first pieces, of which there were n and which a writer has lent, by
-// copies.
+// own replaces slices that Writev has lent by copies. Of the n slices that lend has put
+// at the front of the queue, those that the kernel has taken are gone already.
 func (o *output) own(n int) {
 	for b := o.pieces.head; b != nil; b = b.next {
 		for i := b.first; i < len(b.items); i++ {
@@ -120,8 +119,8 @@ func (o *output) own(n int) {
 	}
 }
 
-// next appends the first queued bytes to bufs, up to the capacity of bufs or to about
-// so many bytes.
+// next appends slices of the first queued bytes to bufs: about so many bytes, and no
+// more slices than bufs has capacity for.
 func (o *output) next(bufs [][]byte, bytes int) [][]byte {
 	c, offset := o.chunks, 0
 	if c != nil {
@@ -155,8 +154,8 @@ func (o *output) next(bufs [][]byte, bytes int) [][]byte {
 	return bufs
 }
 
-// take removes the first n bytes, which the kernel has taken, and the empty pieces
-// behind them.
+// take removes the first n bytes, because the kernel has taken them, and the empty
+// pieces behind them. It moves the completions of the removed pieces to finished.
 func (o *output) take(n int) {
 	o.size -= n
 	for o.pieces.n > 0 {
@@ -207,7 +206,7 @@ func (o *output) removeChunk() {
 	}
 }
 
-// clear drops what is left, when there are no pieces any more.
+// clear drops the queued bytes. There must be no pieces.
 func (o *output) clear() {
 	for o.chunks != nil {
 		o.removeChunk()
@@ -236,7 +235,7 @@ const mostInBlock = 64
 
 func (q *fifo[T]) push(v T) {
 	if q.tail == nil || len(q.tail.items) == cap(q.tail.items) {
-		// The room that is left unused is no more than a quarter of the queue.
+		// A new block has room for a quarter of the queue at most.
 		b := &fifoBlock[T]{items: make([]T, 0, min(max(q.n/4, 1), mostInBlock))}
 		if q.tail == nil {
 			q.head = b

@@ -59,8 +59,8 @@ type Server struct {
 	// connection, and is logged. It is called on a loop and must not block.
 	Control func(fd int) error
 	// ServiceOf returns the Service of a listener that ListenOn or Inherit serves
-	// at a local address. Nil, as the function or its result, is the Server's own
-	// Events or Handler.
+	// at a local address. If ServiceOf is nil or returns nil, the Server's own
+	// Events or Handler serve the listener.
 	ServiceOf func(local socket.Addr) *Service
 
 	// Group has the loops to serve on. The caller closes it, after the Server.
@@ -102,11 +102,13 @@ type Server struct {
 	HighWater, LowWater int
 	// MaxOutput is how many bytes may be queued for a peer. A write of more
 	// returns ErrOutputFull. 0 means 16 MiB. The queue occupies at most twice the
-	// queued bytes, and 64 bytes for each WriteAsync that is not done, of which
-	// there may be one for each 64 bytes of MaxOutput; and 16 KiB.
+	// queued bytes, plus 64 bytes for each WriteAsync whose completion was not
+	// called yet, plus 16 KiB. There may be one such WriteAsync for each 64 bytes
+	// of MaxOutput.
 	MaxOutput int
 
-	// Timeouts are those of every connection that has none of its own.
+	// Timeouts apply to each connection unless a Service or Conn.SetTimeouts
+	// gives it others.
 	Timeouts Timeouts
 
 	// TCP connections have TCP_NODELAY set unless Delay is true. The kernel probes
@@ -117,26 +119,26 @@ type Server struct {
 	KeepAlive              time.Duration
 	RecvBuffer, SendBuffer int
 
-	// StallAfter is how long a callback may hold a loop up. If one takes longer, a
-	// watchdog logs where it is, and counts it. 0 means no watchdog.
+	// StallAfter is how long a callback may hold up a loop. If one takes longer, a
+	// watchdog logs its stack and counts it in Stats. 0 means no watchdog.
 	StallAfter time.Duration
 
-	// Log is where the Server reports what it tells nobody else. Nil is
-	// slog.Default().
+	// Log gets what the Server reports by no error and no callback: panics, stalls,
+	// refused or failed accepts, and the errors of handlers. Nil is slog.Default().
 	Log *slog.Logger
 
 	mu           sync.Mutex // guards the fields down to ended
 	state        serverState
-	engines      []*engine // of the Server's own callbacks, one for each loop
-	allEngines   []*engine // these, and those of the services
+	engines      []*engine // one for each loop; they call the Server's own callbacks
+	allEngines   []*engine // engines, and those of all services
 	services     map[*Service][]*engine
 	listeners    []*listener
 	packets      []*PacketConn
 	ownGroup     bool
-	failure      error         // why the server did not start
+	failure      error         // why Boot has refused to start the server
 	booter       uint64        // the goroutine that calls Boot
 	booted       chan struct{} // closed when Boot has returned
-	panicReports []func()      // each ends the reports of a loop's panics
+	panicReports []func()      // each function stops the reports of one loop's panics
 	hurried      bool          // hurry is closed
 	handed       bool          // a successor has the listeners, too
 	ended        chan struct{} // closed when the server has ended
@@ -148,8 +150,8 @@ type Server struct {
 	conns    atomic.Int64  // open connections
 	freed    atomic.Uint64 // connections whose descriptors were closed
 	resting  atomic.Int64  // listeners that do not accept because accept(2) fails
-	retiring atomic.Bool   // sessions that become idle end
-	aborting atomic.Bool   // sessions that begin end
+	retiring atomic.Bool   // the server is ending: each session ends when it becomes idle
+	aborting atomic.Bool   // the server is closing: a session that begins now ends at once
 	watchdog *watchdog
 	counters counters
 }
@@ -164,14 +166,14 @@ const (
 	closed
 )
 
-// start makes the engines, in the first call. Later calls return what that has
-// returned, or ErrClosed.
+// start makes the engines in its first successful call. After Boot has failed it
+// always returns Boot's error, and after the end of the server ErrClosed.
 func (s *Server) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.state == booting {
 		if s.booter == goroutine() {
-			return errors.New("server: Server.Events.Boot calls the server, which does not serve yet")
+			return errors.New("server: Server.Events.Boot calls a method that needs the server to have started")
 		}
 		booted := s.booted
 		s.mu.Unlock()
@@ -232,7 +234,8 @@ func (s *Server) boot() error {
 	return s.failure
 }
 
-// ListenAndServe calls Listen, and then Wait.
+// ListenAndServe calls Listen, and then Wait. It returns Listen's error, or
+// ErrClosed when the server has ended.
 func (s *Server) ListenAndServe(network, address string) error {
 	if _, err := s.Listen(network, address); err != nil {
 		return err
@@ -257,7 +260,7 @@ func (s *Server) Wait() error {
 type Stats struct {
 	Accepted uint64 // connections that were accepted so far
 	Conns    int    // open connections; for a moment also one that a listener is about to accept
-	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail again and again
+	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail repeatedly
 	Stalls   uint64 // times that the watchdog found a loop held up
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
 }

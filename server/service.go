@@ -8,13 +8,13 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// A Service is how the connections and datagrams of a listener are served:
-// Server.ListenService. So one Server, with one set of loops, limits and Stats and
-// one Shutdown, may serve several protocols. The fields are those of Server with
-// the same names; do not change them once the Service is used.
+// A Service has the callbacks of a listener: see Server.ListenService. So one
+// Server can serve several protocols, with one set of loops and limits, one Stats
+// and one Shutdown. The fields mean what the fields of Server with the same names
+// mean. Do not change them after the first use of the Service.
 type Service struct {
-	// Events are the callbacks. Boot, Stopped and Tick are the Server's alone, and
-	// must be nil here.
+	// Events are the callbacks. Boot, Stopped and Tick must be nil here, because
+	// they belong to the Server.
 	Events Events
 
 	// Handler serves a connection instead of Events.Data.
@@ -22,7 +22,7 @@ type Service struct {
 	Begin   func(s *Session) error
 	Finish  func(s *Session, err error)
 
-	// Timeouts are those of the connections. Nil means Server.Timeouts.
+	// Timeouts apply to the connections of the Service. Nil means Server.Timeouts.
 	Timeouts *Timeouts
 
 	// Control sets options of an accepted connection: see Server.Control.
@@ -44,8 +44,7 @@ func (v *Service) check(owner string) error {
 	return nil
 }
 
-// serves returns an error if no callback is set for what a socket of the type
-// brings.
+// serves returns an error if the Service has no callback for a socket of type t.
 func (v *Service) serves(t socket.Type) error {
 	switch {
 	case t == socket.Dgram && v.Events.Packet == nil:
@@ -56,8 +55,8 @@ func (v *Service) serves(t socket.Type) error {
 	return nil
 }
 
-// ListenService is Listen for a listener with a Service of its own. A nil Service
-// is the Server's own Events or Handler.
+// ListenService is Listen for a listener that service serves. If service is nil, the
+// Server's own Events or Handler serve it. Several listeners may have one Service.
 func (s *Server) ListenService(network, address string, service *Service) (bound socket.Addr, err error) {
 	if err := s.start(); err != nil {
 		return socket.Addr{}, err
@@ -118,8 +117,8 @@ func (s *Server) everyEngine() []*engine {
 	return s.allEngines
 }
 
-// pick returns one of the engines, which are of one service, for a new connection
-// with that peer.
+// pick chooses the engine for a new connection from that peer. The engines belong to
+// one service.
 func (s *Server) pick(engines []*engine, peer socket.Addr) *engine {
 	if len(engines) == 1 {
 		return engines[0]
@@ -127,8 +126,8 @@ func (s *Server) pick(engines []*engine, peer socket.Addr) *engine {
 	return engineOn(engines, s.group.Pick(peer.AddrPort().Addr()))
 }
 
-// engineOn returns the engine of a loop. A policy may choose a loop that is not
-// of the group: then it is the first engine.
+// engineOn returns the engine of a loop. If a policy has chosen a loop that is not in
+// the group, engineOn returns the first engine.
 func engineOn(engines []*engine, l *loop.Loop) *engine {
 	for _, e := range engines {
 		if e.loop == l {

@@ -15,57 +15,59 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Session is a connection that Server.Handler serves: a Socket, with something
-// that the program may keep. Begin, Handler and Finish get the same Session for
-// the same connection, one after the other, so what User holds needs no lock.
+// A Session is a connection that Server.Handler serves: a Socket, and a value of the
+// program. Begin, Handler and Finish get the same Session for the same connection, one
+// after the other, so what User holds needs no lock.
 //
-// Between two calls of Handler a Session has no goroutine. Its Socket keeps what
-// it has read ahead, its options and timeouts. If input has come meanwhile, or
-// was read ahead, such as a pipelined request, Handler is called again at once.
-// Timeouts.FirstByte and Idle do not run during a call; Idle begins anew when the
-// call returns.
+// Between two calls of Handler a Session has no goroutine. Its Socket keeps the input
+// that it has read ahead, its options and its timeouts. If more input has arrived or was
+// read ahead, such as a pipelined request, the Server calls Handler again at once.
+// Timeouts.FirstByte and Idle do not run during a call. Idle begins anew when the call
+// returns.
 //
 // Any goroutine may write to the Socket at any time, as a publisher does to its
-// subscribers, and may close it, which ends the session.
+// subscribers, and may close it, which ends the session. The Socket is valid until
+// Finish returns; without Finish, until the session ends.
 type Session struct {
 	socket.Socket
 
-	// User is the program's own. Server.Attach sets it.
+	// User is for the program. Server.Attach sets it. The server does not use it.
 	User any
 
-	hook  loop.Hook
-	state atomic.Uint32 // one of the constants, and above it how often the session became idle
-	heard bool          // Handler was called
-	begun bool          // Begin and Finish concern the session
-	place atomic.Pointer[place]
+	hook   loop.Hook
+	state  atomic.Uint32 // sessionIdle and so on; the higher bits count how often the session became idle
+	called bool          // Handler was called
+	begun  bool          // start has run, so end calls Finish
+	place  atomic.Pointer[place]
 }
 
-// A place says where a session is served. The sessions of an engine that have no
-// idle time share one, which keeps an idle connection small.
+// A place says which engine serves a session, and since when the session is idle. All
+// sessions of an engine without an idle time share one, which keeps a Session small.
 type place struct {
-	eng   *engine      // of the loop that the Socket is on
+	eng   *engine      // its loop is the loop of the Socket
 	timer *loop.Timer  // calls Session.checkIdle; nil if there is no idle time
 	since atomic.Int64 // when the session became idle, in nanoseconds on the loop's clock
 	idle  atomic.Int64 // how long the session may be idle, in nanoseconds; 0 for ever
 }
 
-// The states of a session. Who makes an idle session running, by claim, may call
-// the Handler, or end the session. Only the owner of a running session makes it
-// idle again.
+// The states of a session. The goroutine that makes an idle session running, by claim,
+// owns the session: only that goroutine may call the Handler, end the session, or make
+// it idle again.
 const (
 	sessionIdle uint32 = iota
 	sessionRunning
 	sessionOver
 	sessionStates = 3 // the mask of these
-	sessionRound  = 4 // is added each time that the session becomes idle
+	sessionRound  = 4 // release adds it
 )
 
-// claim makes an idle session running, for the caller. If it returns false,
-// another goroutine has the session, and looks at the Socket when it makes the
-// session idle: it then sees what the caller has found.
+// claim makes an idle session running and returns true. The caller then owns the
+// session. If claim returns false, another goroutine owns it. That goroutine looks at
+// the Socket when it makes the session idle, and finds the input or the end for which
+// the caller has come.
 func (x *Session) claim() bool { return x.reclaim(x.state.Load()) }
 
-// reclaim is claim, if the session has not run since its state was that.
+// reclaim is claim that fails if the session has run since its state was the given one.
 func (x *Session) reclaim(state uint32) bool {
 	return state&sessionStates == sessionIdle && x.state.CompareAndSwap(state, state|sessionRunning)
 }
@@ -83,8 +85,8 @@ func (x *Session) engine() *engine { return x.place.Load().eng }
 func (x *Session) Server() *Server { return x.engine().srv }
 
 // SetIdle sets how long this connection may be idle between two calls, instead of
-// Timeouts.Idle; 0 means for ever, such as for a subscriber that only receives.
-// It is for Begin and Handler.
+// Timeouts.Idle. 0 or less means for ever, which suits a subscriber that only receives.
+// Only Begin and Handler may call SetIdle.
 func (x *Session) SetIdle(d time.Duration) {
 	p := x.place.Load()
 	if p.timer == nil {
@@ -96,12 +98,12 @@ func (x *Session) SetIdle(d time.Duration) {
 	}
 	p.idle.Store(int64(max(d, 0)))
 	if d > 0 {
-		p.timer.Reset(d) // a timer that is early is set again
+		p.timer.Reset(d) // if that is too early, checkIdle sets it again
 	}
 }
 
-// begin serves a descriptor by Handler, on the loop of the engine that has
-// accepted it. It closes the descriptor if it cannot.
+// begin serves an accepted descriptor by Handler. accepter is the engine whose loop has
+// accepted it, and calls begin. If begin fails, it closes the descriptor.
 func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine) {
 	s := e.srv
 	x := &Session{}
@@ -116,8 +118,8 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 	}
 }
 
-// handle serves a session that was counted. If it returns true, there is
-// something to read, and the caller has the session run.
+// handle begins to serve a session, which was counted. If it returns true, there is
+// something to read, and the caller must call run on a goroutine.
 func (s *Server) handle(x *Session, e *engine) (ready bool) {
 	x.hook.To = (*sessionObserver)(x)
 	p := &e.place
@@ -128,7 +130,7 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 		p.idle.Store(int64(times.Idle))
 	}
 	x.place.Store(p)
-	// These fail only on a closed socket, and then so does Hang.
+	// These calls fail only on a closed Socket, on which Hang fails, too.
 	_ = x.SetRecvTimeout(times.Read)
 	_ = x.SetSendTimeout(times.Write)
 	x.state.Store(sessionRunning)
@@ -136,7 +138,7 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 		x.end(err)
 		return false
 	}
-	if s.aborting.Load() { // abortSessions may have looked before the hook was hung
+	if s.aborting.Load() { // abortSessions may have missed the session, whose hook did not hang yet
 		_ = x.Close()
 	}
 	if p.timer != nil {
@@ -149,7 +151,7 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 	return x.rest()
 }
 
-// A sessionObserver is a Session as its loop sees it.
+// A sessionObserver is the loop.Observer of a Session.
 type sessionObserver Session
 
 // Notify is called by the loop when there may be something to read, or when the
@@ -166,8 +168,8 @@ func (o *sessionObserver) Notify(_ *loop.Hook, n loop.Notice) {
 	x.hook.Loop().Spawn((*waking)(x))
 }
 
-// What a goroutine may have to do for a session that is running, as Loop.Spawn
-// takes it. None of them costs an allocation.
+// The loop.Runners for what a goroutine may have to do with a session that is running.
+// They are types of their own, so that Loop.Spawn gets one without an allocation.
 type (
 	beginning Session
 	running   Session
@@ -182,7 +184,7 @@ func (x *waking) Run()    { (*Session)(x).wake() }
 func (x *wasClosed) Run() { (*Session)(x).end(net.ErrClosed) }
 func (x *expired) Run()   { (*Session)(x).end((*Session)(x).timeout()) }
 
-// start calls Begin, and goes on with Handler.
+// start calls Begin, and then Handler if there is something to read.
 func (x *Session) start() {
 	x.begun = true
 	if f := x.engine().service.Begin; f != nil {
@@ -196,8 +198,8 @@ func (x *Session) start() {
 	}
 }
 
-// wake runs the session if there is something to read. A call may have read what
-// the event was about before the loop got to it.
+// wake runs the session if there is something to read. Before the loop took in the
+// event, a call of Handler may already have read the input.
 func (x *Session) wake() {
 	if x.idle() {
 		x.run()
@@ -207,7 +209,7 @@ func (x *Session) wake() {
 // run calls the handler until there is nothing to read.
 func (x *Session) run() {
 	for {
-		x.heard = true
+		x.called = true
 		if err := x.call(x.engine().service.Handler); err != nil {
 			x.end(err)
 			return
@@ -236,8 +238,8 @@ func (x *Session) linger() bool {
 }
 
 // atEnd reports whether nothing is left to read but the end of the stream, or an
-// error. Without this look, a handler that returns nil there would be called
-// again and again.
+// error. Without atEnd the server would call a handler that returns nil there again
+// and again.
 func (x *Session) atEnd() bool {
 	if x.Buffered() > 0 {
 		return false
@@ -252,8 +254,9 @@ func (x *Session) atEnd() bool {
 	return n == 0 && errno != unix.EAGAIN
 }
 
-// rest makes the session idle. If there is something to read it does not, and
-// returns true. It ends the session if the server is ending.
+// rest makes the session idle, and its idle time begins. If there is something to read,
+// rest returns true instead, and the caller still owns the session. If the server is
+// ending, rest ends the session.
 func (x *Session) rest() (ready bool) {
 	if x.Buffered() > 0 {
 		return true
@@ -264,16 +267,16 @@ func (x *Session) rest() (ready bool) {
 	return x.idle()
 }
 
-// idle is rest, but the idle time goes on.
+// idle is rest, but the idle time does not begin anew.
 func (x *Session) idle() (ready bool) {
 	state := x.release()
-	// A goroutine that wants to end the session now either finds it idle, or has
-	// said so before.
+	// retireSessions sets retiring and then claims the idle sessions. It has set
+	// retiring before this look, or it finds this session idle.
 	ready, err := readable(x.Registration())
 	if err == nil && !ready && x.Server().retiring.Load() {
 		err = ErrClosed
 	}
-	// If the session was claimed since the release, the claimer goes on.
+	// If another goroutine has claimed the session since the release, that one goes on.
 	if (ready || err != nil) && x.reclaim(state) {
 		if err == nil {
 			return true
@@ -283,8 +286,8 @@ func (x *Session) idle() (ready bool) {
 	return false
 }
 
-// call calls f, and returns its panic as an error. A runtime.Goexit of f, as of
-// testing.T.FailNow, ends the session with the goroutine.
+// call calls f, and returns its panic as an error. If f calls runtime.Goexit, as
+// testing.T.FailNow does, the session ends together with the goroutine.
 func (x *Session) call(f func(*Session) error) (err error) {
 	returned := false
 	defer func() {
@@ -297,7 +300,7 @@ func (x *Session) call(f func(*Session) error) (err error) {
 	return err
 }
 
-// end ends a running session.
+// end ends a running session for the reason why.
 func (x *Session) end(why error) {
 	x.state.Store(sessionOver)
 	p := x.place.Load()
@@ -311,12 +314,13 @@ func (x *Session) end(why error) {
 		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
 	}
 	if !x.leave() {
-		_ = x.Close() // the handler may have done so
+		_ = x.Close() // an error says that the handler has closed it already
 		s.gone()
 	}
 }
 
-// logEnd logs why a session ended, if the handler may be to blame.
+// logEnd logs why a session ended, unless the peer, the program or the server has ended
+// it in good order.
 func (s *Server) logEnd(x *Session, why error) {
 	var timeout interface{ Timeout() bool }
 	switch {
@@ -329,9 +333,10 @@ func (s *Server) logEnd(x *Session, why error) {
 	}
 }
 
-// leave has the engine close the connection as Conn.Close does, if its peer has
-// sent more than the handler has read: close(2) would be a reset then, and would
-// take from the peer what it has not got yet.
+// leave makes the engine close the connection as Conn.Close does, if the kernel has
+// input that the handler has not read. close(2) would then send a reset, which destroys
+// output that the peer has not received yet. leave returns false if there is no such
+// input, or the connection cannot be given to the engine.
 func (x *Session) leave() bool {
 	e := x.engine()
 	if e.srv.aborting.Load() || !x.unread() {
@@ -339,7 +344,7 @@ func (x *Session) leave() bool {
 	}
 	peer := x.RemoteAddr()
 	fd, _, err := x.Release()
-	if err != nil { // a call is in progress
+	if err != nil { // a call is in progress, or the program has closed the Socket
 		return false
 	}
 	if e.post(func() { e.open(arrival{fd: fd, peer: peer, close: true}) }) != nil { // the loop was closed
@@ -349,7 +354,7 @@ func (x *Session) leave() bool {
 	return true
 }
 
-// unread reports whether the kernel has input.
+// unread reports whether the kernel has input for the Socket.
 func (x *Session) unread() bool {
 	reg := x.Registration()
 	if reg.Use() != nil {
@@ -359,11 +364,11 @@ func (x *Session) unread() bool {
 	return unread(reg.FD())
 }
 
-// limit returns how long the session may be idle now; 0 means for ever.
+// limit returns how long the session may be idle now. 0 means for ever.
 func (x *Session) limit() time.Duration {
 	p := x.place.Load()
 	idle := time.Duration(p.idle.Load())
-	if first := p.eng.service.Timeouts.FirstByte; !x.heard && first > 0 && (idle == 0 || first < idle) {
+	if first := p.eng.service.Timeouts.FirstByte; !x.called && first > 0 && (idle == 0 || first < idle) {
 		return first
 	}
 	return idle
@@ -372,15 +377,14 @@ func (x *Session) limit() time.Duration {
 // timeout returns the error of a session that was idle for too long.
 func (x *Session) timeout() error {
 	t := &TimeoutError{Of: "idle", After: x.limit()}
-	if !x.heard && t.After == x.engine().service.Timeouts.FirstByte {
+	if !x.called && t.After == x.engine().service.Timeouts.FirstByte {
 		t.Of = "first byte"
 	}
 	return t
 }
 
-// checkIdle is called by the timer. The timer is not moved while the session is
-// active: it then finds that the session was not idle for so long, and is set
-// again.
+// checkIdle is called by the timer. Calls of Handler do not move the timer. So it may
+// expire early: checkIdle then sets it to the rest of the idle time.
 func (x *Session) checkIdle() {
 	p := x.place.Load()
 	if !x.claim() {
@@ -393,7 +397,7 @@ func (x *Session) checkIdle() {
 	}
 	if d := x.limit(); d > 0 {
 		left := time.Duration(p.since.Load()) + d - p.eng.loop.Elapsed()
-		if left <= 0 && x.unread() { // the loop was busy, and has not seen the event yet
+		if left <= 0 && x.unread() { // the loop was busy, and has not taken in the event yet
 			p.timer.Reset(d)
 			p.eng.loop.Spawn((*running)(x))
 			return
@@ -433,8 +437,8 @@ func readable(r *loop.Registration) (bool, error) {
 
 var inquiries = sync.Pool{New: func() any { return new(loop.Inquiry) }}
 
-// Sessions returns the sessions that the server has now. Some of them may end
-// meanwhile.
+// Sessions returns the sessions that the server has now, in no order. Some of them may
+// have ended when it returns.
 func (s *Server) Sessions() (all []*Session) {
 	for _, e := range s.everyEngine() {
 		for _, o := range e.loop.Observers() {
@@ -446,8 +450,8 @@ func (s *Server) Sessions() (all []*Session) {
 	return all
 }
 
-// retireSessions ends the sessions that are idle and have nothing to read. The
-// others end when they become idle.
+// retireSessions ends the sessions that are idle and have nothing to read. The other
+// sessions end when they become idle.
 func (s *Server) retireSessions() {
 	s.retiring.Store(true)
 	for _, x := range s.Sessions() {
@@ -457,10 +461,11 @@ func (s *Server) retireSessions() {
 	}
 }
 
-// abortSessions closes the Sockets, which ends the sessions.
+// abortSessions ends the sessions by a reset. A session whose Handler runs ends when
+// Handler returns; its Socket is closed at once.
 func (s *Server) abortSessions() {
 	s.retiring.Store(true)
-	s.aborting.Store(true) // before the look, for the sessions that begin now
+	s.aborting.Store(true) // before Sessions, which may miss a session that begins now: see handle
 	for _, x := range s.Sessions() {
 		resetOnClose(x.Registration())
 		if x.claim() {

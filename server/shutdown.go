@@ -8,28 +8,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shutdown ends the server in good order, and waits until all connections are
-// gone. A callback must not call it, because it waits for the callbacks.
+// Shutdown ends the server in good order, and waits until all connections have ended.
+// A callback must not call it, because it waits for the callbacks.
 //
-// First the listeners end. Then every connection gets what it has received
-// presented. Only after that, so that callbacks may still write to any
-// connection, all are closed as with Conn.Close. A connection of Handler is
-// closed when Handler returns, or at once if it has nothing to read.
+// First the listeners end. Then the callbacks get all input that the kernel has
+// received, and may still write to every connection. Only then Shutdown closes all
+// connections, as Conn.Close does. A connection of Handler ends when Handler returns,
+// or at once if Handler does not run and there is nothing to read.
 //
-// If ctx is done first, Shutdown aborts the rest and returns the context's
-// cause. If Close is called first, or the server is ending already, it returns
-// ErrClosed.
+// If ctx is done first, Shutdown aborts the connections that are left and returns the
+// context's cause. A nil ctx is never done. If Close is called meanwhile, or the server
+// is ending already, Shutdown returns ErrClosed.
 //
-// Clients that connect meanwhile are served or refused. A listener that the
-// server has opened first shuts new clients out: a unix client is refused at
-// once; a TCP client when its kernel repeats the request, a second later, unless
-// a successor listens at the address by then. Then the listener serves the
-// clients in its backlog, as far as MaxConns and descriptors allow, and ends.
-// Two kinds of clients may still see a reset: one whose handshake is half done
-// when the listener ends, on a slow network; and one that comes last to a
-// listener that the server has not opened (Inherit, ListenOn), which must not be
-// shut because other processes may use it. After a Handover the clients in the
-// backlog are the successor's.
+// Clients that connect meanwhile are served or refused. A listener that the server has
+// opened first refuses new clients: a unix client at once; a TCP client when its kernel
+// repeats the request, a second later, unless a successor listens at the address by
+// then. Next, the listener serves the clients in its backlog, as far as MaxConns and
+// descriptors allow, and ends.
+//
+// Two kinds of clients may still see a reset: one whose handshake is half done when the
+// listener ends, on a slow network; and one that connects at the last moment to a
+// listener that the server has not opened (Inherit, ListenOn). Such a listener goes on
+// accepting to the end, because other processes may use it. After a Handover the
+// successor serves the clients in the backlog.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if s.endUnstarted() {
 		return nil
@@ -68,12 +69,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Close ends the server at once. It resets all connections, whatever is queued
-// for them: also those that a Shutdown waits for, and those in the backlogs of
-// the listeners that the server has opened. It returns when the Closed callbacks
-// have returned, and so must not be called by one. It does not wait for calls of
-// Handler that are in progress: it closes their Sockets, and they get
-// net.ErrClosed. A second Close returns ErrClosed.
+// Close ends the server at once. It resets all connections and drops the output that is
+// queued for them. This includes the connections for which a Shutdown waits, and those
+// in the backlogs of the listeners that the server has opened. Close returns when the
+// Closed callbacks have returned, so a callback must not call it. Close does not wait
+// for calls of Handler that are in progress: it closes their Sockets, whose methods then
+// return net.ErrClosed. A second Close returns ErrClosed.
 func (s *Server) Close() error {
 	switch {
 	case s.endUnstarted():
@@ -95,7 +96,7 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// endUnstarted ends a server that has not started.
+// endUnstarted ends a server that has not started, and otherwise returns false.
 func (s *Server) endUnstarted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,9 +111,8 @@ func (s *Server) endUnstarted() bool {
 	return true
 }
 
-// endListeners ends the listeners of a server that serves; with drain, they
-// serve the clients in their backlogs before. It returns false if the server does
-// not serve.
+// endListeners ends the listeners of a server that serves. With drain, they first serve
+// the clients in their backlogs. endListeners returns false if the server does not serve.
 func (s *Server) endListeners(drain bool) bool {
 	s.mu.Lock()
 	if s.state != serving {
@@ -129,11 +129,11 @@ func (s *Server) endListeners(drain bool) bool {
 	return true
 }
 
-// mostDrains is how many times acceptsPerTurn clients a listener accepts when it
-// ends. More than these do not wait: net.core.somaxconn is 4096 by default.
+// mostDrains bounds what a listener accepts when it ends: so many times acceptsPerTurn
+// clients. net.core.somaxconn, which bounds a backlog, is 4096 by default.
 const mostDrains = 1024
 
-// close ends the listener, on its loop.
+// close ends the listener, on its loop. With drain, it first serves the backlog.
 func (l *listener) close(drain bool) {
 	l.removePath() // before the close: see removePath
 	if drain {
@@ -156,17 +156,17 @@ func (l *listener) close(drain bool) {
 	}
 }
 
-// shut keeps new clients out of the backlog and leaves those that are in it.
-// Nothing else is lost if that fails: see Shutdown.
+// shut keeps new clients out of the backlog and leaves the clients that are in it. If
+// shut fails, a client that connects at the last moment may see a reset: see Shutdown.
 func (l *listener) shut() {
 	fd := l.reg.FD()
 	if l.family == socket.Unix {
 		_ = unix.Shutdown(fd, unix.SHUT_RD) // connect(2) is then refused, and accept(2) goes on
 		return
 	}
-	// For TCP, shutdown(2) would reset the clients in the backlog. A filter drops
-	// the requests of new ones instead: segments with SYN and without ACK. The
-	// accepted connections inherit the filter and do not mind it.
+	// For TCP, shutdown(2) would reset the clients in the backlog. Instead, a filter
+	// drops the requests of new clients: segments with SYN and without ACK. Accepted
+	// connections inherit the filter, but get no such segments.
 	const flags, syn, ack = 13, 0x02, 0x10
 	program := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: flags},
@@ -178,7 +178,7 @@ func (l *listener) shut() {
 	_ = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 }
 
-// catchUp presents to every connection of the engine what it has received.
+// catchUp presents to each connection of the engine the input that the kernel has.
 func (e *engine) catchUp() {
 	for c := e.conns; c != nil; {
 		next := c.next
@@ -203,11 +203,11 @@ func (e *engine) retire() {
 	}
 }
 
-// mostRounds is how many chunks a connection may still bring in after Shutdown
-// has begun.
+// mostRounds bounds the input of a connection after Shutdown has begun: so many times
+// Server.Chunk bytes.
 const mostRounds = 64
 
-// catchUp presents what the connection has received.
+// catchUp receives and presents the input that the kernel has.
 func (c *Conn) catchUp() {
 	c.readable = true
 	for range mostRounds {
@@ -217,7 +217,7 @@ func (c *Conn) catchUp() {
 	}
 }
 
-// end ends the connections that are left, and the server.
+// end ends the connections that are left, and then the server.
 func (s *Server) end() error {
 	s.mu.Lock()
 	s.state = closed
@@ -265,25 +265,25 @@ func (s *Server) dropGroup() error {
 	return s.group.Close()
 }
 
-// do has f called on the loop and waits for it. If the loop was closed, it waits
-// for the loop's end instead, which has ended the connections.
+// do makes the loop call f, and waits until f has returned. If the loop was closed, do
+// waits for the loop's end instead, which ends the connections, too.
 func (e *engine) do(f func()) {
 	done := make(chan struct{})
 	if err := e.post(func() { defer close(done); f() }); err != nil {
-		_ = e.loop.Close() // waits for the Close that somebody else has called
+		_ = e.loop.Close() // Close was called before: this call waits for the loop's end
 		return
 	}
 	<-done
 }
 
-// startTicks has Tick called on each loop.
+// startTicks makes each loop call Tick periodically.
 func (s *Server) startTicks() {
 	f := s.Events.Tick
 	if f == nil {
 		return
 	}
 	for _, e := range s.engines {
-		_ = e.post(func() { // on a closed loop nothing is served either
+		_ = e.post(func() { // an error says that the loop was closed: it needs no Tick
 			e.tick, _ = e.loop.AfterFunc(s.Events.Every, func() { // the loop reports its panic
 				if e.tick != nil {
 					e.tick.Reset(s.Events.Every)

@@ -44,8 +44,8 @@ const mostFrames = 24
 
 // frames returns the functions of a stack, the innermost first, in one line that
 // a person can read in a log: "time.Sleep (time.go:363) < main.slow (main.go:12)".
-// log/slog would write the line breaks of a stack as \n. In the stack of a panic
-// the functions that were called after it are left out.
+// log/slog would write the line breaks of a stack as \n. frames leaves out what a
+// panic has called: the deferred functions.
 func frames(stack []byte) string {
 	var names []string
 	lines := strings.Split(strings.TrimSpace(string(stack)), "\n")

@@ -9,19 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Timeouts end a connection that does nothing. Each is exact to a tenth of a
-// millisecond, and never early. A timeout that does not expire costs next to
-// nothing. Before a timeout ends the connection, the server looks for what the peer
-// has sent or taken meanwhile, even if the loop is late. 0 means no timeout.
+// Timeouts end a connection whose peer does nothing for too long. No timeout ends early;
+// it ends late by a tenth of a millisecond at most, plus the time for which the loop is
+// busy. Before the server ends the connection, it asks the kernel whether the peer has
+// sent or taken something meanwhile. 0 means no timeout.
 type Timeouts struct {
 	// FirstByte is how long the peer may take to send its first byte.
 	FirstByte time.Duration
-	// Idle is how long the peer may send nothing. For a connection that only
-	// receives, such as a subscriber's, Conn.SetTimeouts or Session.SetIdle ends it.
+	// Idle is how long the peer may send nothing. Conn.SetTimeouts and Session.SetIdle
+	// change it for one connection, such as that of a subscriber, which only receives.
 	Idle time.Duration
 	// Read is how long input that Data has left unread may wait for the rest of
 	// its message. When Data reads a part of the input, the time begins anew for
-	// what is then left. With Handler it is the Socket's receive timeout.
+	// the rest of the input. With Handler it is the Socket's receive timeout.
 	//
 	// FirstByte, Idle and Read do not run while nothing is read from the peer,
 	// because of PauseRead or HighWater.
@@ -34,8 +34,8 @@ type Timeouts struct {
 	// stops sending for a moment. 0 means 5 seconds.
 	Linger time.Duration
 
-	any     bool      // one of those that need the time of each receive
-	leaving *farewell // instead of all others, once Close must wait for something
+	any     bool      // FirstByte or Idle is set, which need the time of each receive
+	leaving *farewell // once Close has to wait, it replaces all timeouts
 }
 
 const defaultLinger = 5 * time.Second
@@ -58,11 +58,11 @@ func (t *Timeouts) check() error {
 	return nil
 }
 
-// A TimeoutError says which timeout has ended a connection. It is
-// os.ErrDeadlineExceeded and ETIMEDOUT for errors.Is, and its Timeout returns true.
+// A TimeoutError says which timeout has ended a connection. errors.Is finds
+// os.ErrDeadlineExceeded and ETIMEDOUT in it, and its Timeout returns true.
 type TimeoutError struct {
-	Of    string // "first byte", "idle", "read", "write" or "linger"
-	After time.Duration
+	Of    string        // "first byte", "idle", "read", "write" or "linger"
+	After time.Duration // the value of that timeout
 }
 
 // Error names the timeout.
@@ -78,8 +78,8 @@ func (e *TimeoutError) Is(target error) bool {
 	return target == os.ErrDeadlineExceeded || target == error(unix.ETIMEDOUT)
 }
 
-// SetTimeouts gives the connection timeouts of its own. Their time begins now. Only
-// the connection's callbacks may call it.
+// SetTimeouts replaces the Timeouts of the connection. Their time begins now. Only the
+// connection's callbacks may call it. The error is that of a negative timeout.
 func (c *Conn) SetTimeouts(t Timeouts) error {
 	if err := t.check(); err != nil {
 		return err
@@ -92,11 +92,11 @@ func (c *Conn) SetTimeouts(t Timeouts) error {
 }
 
 // due returns when the next timeout of the connection ends, on the loop's clock, or
-// 0 if none runs. The timeout's name is of, and its length limit.
+// 0 if none runs. of is the timeout's name, and limit its value.
 func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	first := func(since, d time.Duration, name string) {
 		end := since + d
-		if end > since && (at == 0 || end < at) { // a smaller end is an overflow, and d practically infinite
+		if end > since && (at == 0 || end < at) { // otherwise d is 0, or the sum overflows and never comes
 			at, of, limit = end, name, d
 		}
 	}
@@ -126,8 +126,8 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	return
 }
 
-// readTimesRun reports whether the timeouts of the peer's input run. When reading
-// begins again after it was stopped, their time begins anew.
+// readTimesRun reports whether the timeouts FirstByte, Idle and Read run. When reading
+// goes on after it was stopped, their time begins anew.
 func (c *Conn) readTimesRun() bool {
 	wasStopped := c.readStopped
 	c.readStopped = c.signals.Load()&(paused|outputHigh) != 0

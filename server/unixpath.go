@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownPath has the listener remove the file of its unix socket in the end.
+// ownPath makes the listener remove the file of its unix socket when it ends.
 func (l *listener) ownPath() {
 	path := l.addr.Path()
 	if path == "" {
@@ -22,10 +22,10 @@ func (l *listener) ownPath() {
 	}
 }
 
-// removePath removes the file of the listener's unix socket, unless another
-// process has put its own there: a successor that serves already. While the
-// socket is open, no other file can have the same inode number, so removePath is
-// best called before the socket is closed.
+// removePath removes the file of the listener's unix socket, unless another process,
+// such as a successor, has put a file of its own there. Where possible, call it before
+// the socket is closed: while the socket is open, no other file can have the same inode
+// number.
 func (l *listener) removePath() {
 	s := l.eng.srv
 	s.mu.Lock()
@@ -37,16 +37,16 @@ func (l *listener) removePath() {
 	}
 	now, err := os.Lstat(path)
 	if err == nil && os.SameFile(l.file, now) && now.ModTime().Equal(l.file.ModTime()) {
-		_ = os.Remove(path) // somebody else may have done so meanwhile
+		_ = os.Remove(path) // another process may have removed it meanwhile
 	}
 }
 
-// listenReplacing calls listen for a unix address. If the path is in use, but
-// refuses connects, as that of a server does that was killed, it removes the
-// path and calls listen again.
+// listenReplacing calls listen for a unix address. If the path exists, but refuses
+// connects because its server was killed, listenReplacing removes the path and calls
+// listen again.
 //
-// Two servers may do so at the same time. A lock on the directory keeps one from
-// removing what the other has just made.
+// Two servers may do so at the same time. A lock on the directory keeps one of them
+// from removing the path that the other has just made.
 func listenReplacing(address string, listen func() (*socket.Socket, error)) (*socket.Socket, error) {
 	if address == "" || address[0] == '@' {
 		return listen()
@@ -66,11 +66,11 @@ func listenReplacing(address string, listen func() (*socket.Socket, error)) (*so
 	return listen()
 }
 
-// longestLock is how long lockDirectory waits.
+// longestLock is how long lockDirectory waits for the lock at most.
 const longestLock = 5 * time.Second
 
-// lockDirectory locks a directory by flock(2) against other servers that replace
-// a path in it. The kernel ends the lock with the process.
+// lockDirectory locks a directory by flock(2) against other servers that replace a path
+// in it. When the process ends, the kernel releases the lock.
 func lockDirectory(name string) (unlock func(), err error) {
 	dir, err := os.Open(name)
 	if err != nil {
@@ -88,7 +88,7 @@ func lockDirectory(name string) (unlock func(), err error) {
 	}
 }
 
-// isStale reports whether a path is a unix socket that nobody listens at.
+// isStale reports whether a path is a unix socket at which no process listens.
 func isStale(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != os.ModeSocket {

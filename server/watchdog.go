@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// A watchdog notices loops that do not turn. It costs the loops nothing: it
-// compares the number of the turn that they count anyway.
+// A watchdog notices loops that a callback holds up. It costs the loops nothing: it
+// compares the numbers of turns that they count anyway.
 type watchdog struct {
 	srv  *Server
 	quit chan struct{}
 	over chan struct{}
 }
 
-// A watched is what the watchdog knows of a loop.
+// A watched holds what the watchdog knows of one loop.
 type watched struct {
 	turn   uint64
 	since  time.Time     // when the watchdog first saw that turn
-	logged bool          // that the turn takes too long
+	logged bool          // the watchdog has logged that the turn takes too long
 	id     atomic.Uint64 // the number of the loop's goroutine; 0 until it is known
 }
 
@@ -26,7 +26,7 @@ func watch(s *Server) *watchdog {
 	w := &watchdog{srv: s, quit: make(chan struct{}), over: make(chan struct{})}
 	loops := make([]watched, len(s.engines))
 	for i, e := range s.engines {
-		// Now, before a callback can hold the loop up.
+		// The loop tells its goroutine now, before a callback can hold it up.
 		_ = e.post(func() { loops[i].id.Store(goroutine()) })
 	}
 	go w.run(loops)
@@ -55,7 +55,7 @@ func (w *watchdog) run(loops []watched) {
 	}
 }
 
-// look logs a loop whose turn lasts longer than Server.StallAfter, and its end.
+// look logs a turn that lasts longer than Server.StallAfter, and the end of that turn.
 func (w *watchdog) look(l *watched, i int, now time.Time) {
 	turn, busy := w.srv.engines[i].loop.Busy()
 	if !busy || turn != l.turn || l.since.IsZero() {
