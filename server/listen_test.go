@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -212,12 +213,25 @@ func TestServeDualStackUnmaps(t *testing.T) {
 	c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", tcp.Port()))
 	require.NoError(t, err)
 	defer c.Close()
-	require.Equal(t, c.LocalAddr().String(), weirtest.Take(t, conns).RemoteAddr().String())
+	accepted := weirtest.Take(t, conns)
+	require.Equal(t, c.LocalAddr().String(), accepted.RemoteAddr().String())
+	require.Equal(t, c.RemoteAddr().String(), accepted.LocalAddr().String())
 	u, err := net.Dial("udp", fmt.Sprint("127.0.0.1:", udp.Port()))
 	require.NoError(t, err)
 	defer u.Close()
 	send(t, u, "x")
 	require.Equal(t, u.LocalAddr().String(), weirtest.Take(t, senders).String())
+
+	sessions := make(chan [2]string, 1)
+	handled := serveOn(t, &server.Server{Handler: func(s *server.Session) error {
+		sessions <- [2]string{s.RemoteAddr().String(), s.LocalAddr().String()}
+		return io.EOF
+	}}, "tcp", ":0")
+	h, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", handled.Port()))
+	require.NoError(t, err)
+	defer h.Close()
+	send(t, h, "x")
+	require.Equal(t, [2]string{h.LocalAddr().String(), h.RemoteAddr().String()}, weirtest.Take(t, sessions))
 }
 
 // A successor has put its own socket at the path: that one stays.

@@ -84,6 +84,14 @@ func (x *Session) engine() *engine { return x.place.Load().eng }
 // Server returns the session's server.
 func (x *Session) Server() *Server { return x.engine().srv }
 
+// RemoteAddr returns the peer's address, as socket.Socket does, but the address of an
+// IPv4 peer is an IPv4 address on a dual-stack listener, too.
+func (x *Session) RemoteAddr() socket.Addr { return x.Socket.RemoteAddr().Unmap() }
+
+// LocalAddr returns the connection's own address, as socket.Socket does, but an IPv4
+// address if the peer uses IPv4.
+func (x *Session) LocalAddr() socket.Addr { return x.Socket.LocalAddr().Unmap() }
+
 // SetIdle sets how long this connection may be idle between two calls, instead of
 // Timeouts.Idle. 0 or less means for ever, which suits a subscriber that only receives.
 // Only Begin and Handler may call SetIdle.
