@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kept says whether a port is free at a host, and keeps it from then on, so
-// that nobody else listens there.
+// kept reports whether a port is free at a host. If so, it keeps the port, so that no
+// other process gets it.
 func kept(t *testing.T, host string, port int) bool {
 	family := socket.Inet
 	if strings.Contains(host, ":") {
@@ -203,7 +203,8 @@ func TestServeSocketOptions(t *testing.T) {
 	}
 }
 
-// A listener for both families shows IPv4 clients as such.
+// The connections and datagrams of IPv4 clients of a dual-stack listener have IPv4
+// addresses.
 func TestServeDualStackUnmaps(t *testing.T) {
 	machine.NeedIPv6(t)
 	senders := make(chan socket.Addr, 1)
@@ -259,7 +260,7 @@ func TestServeKeepPath(t *testing.T) {
 	require.NoError(t, srv.Close())
 	require.FileExists(t, path)
 
-	// Nobody listens there any more: it can be replaced.
+	// No process listens there any more, so it can be replaced.
 	again := &server.Server{Events: server.Events{Data: echo}}
 	defer again.Close()
 	_, err := again.Listen("unix", path)

@@ -23,7 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lines answers one line a call.
+// lines is a Handler that answers one line in each call.
 func lines(s *server.Session) error {
 	line, err := s.ReadLine()
 	if err != nil {
@@ -175,7 +175,7 @@ func TestHandleStartsFewGoroutines(t *testing.T) {
 	require.LessOrEqual(t, g.Loops()[0].Started(), uint64(4*clients))
 }
 
-// An event may be of input that was read before the loop got to the event.
+// Handler may have read the input of an event before the loop takes in the event.
 func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -284,8 +284,8 @@ func btoi(b bool) int {
 	return 0
 }
 
-// Who has sent more than the handler wanted gets all that it wrote, and an end
-// that is not a reset.
+// A client that has sent more than the handler reads gets all that the handler wrote,
+// and then an end that is not a reset.
 func TestHandleClosesInGoodOrder(t *testing.T) {
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
 		const size = 1 << 20
@@ -299,7 +299,7 @@ func TestHandleClosesInGoodOrder(t *testing.T) {
 			return io.EOF
 		}}
 		c := client(t, listen(srv))
-		send(t, c, "request\n"+strings.Repeat("more\n", 20<<10)) // than is read ahead
+		send(t, c, "request\n"+strings.Repeat("more\n", 20<<10)) // more than the Socket reads ahead
 		got, err := io.ReadAll(c)
 		require.NoError(t, err)
 		require.Len(t, got, size)
@@ -308,7 +308,7 @@ func TestHandleClosesInGoodOrder(t *testing.T) {
 	})
 }
 
-// The program has kept a Socket, and closes it when nobody serves it.
+// The program has kept a Socket, and closes it while no Handler runs.
 func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
 	sockets := make(chan *server.Session, 1)
 	srv := &server.Server{Handler: func(s *server.Session) error {
@@ -428,7 +428,8 @@ func TestHandleForgetsWhoHasEnded(t *testing.T) {
 	weirtest.Eventually(t, func() bool { runtime.GC(); return s.Value() == nil }, "it is collected")
 }
 
-// Close ends a handler that waits for input, whoever has the loops.
+// Close ends a handler that waits for input, on the server's loops and on those of the
+// program.
 func TestHandleCloseEndsACall(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -452,8 +453,8 @@ func TestHandleCloseEndsACall(t *testing.T) {
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
 }
 
-// The goroutine of a session that is due runs in the loop's turn, and not when
-// the loop gets to sleep. With one processor, nothing else decides when.
+// The goroutine of a session that has input runs in the loop's turn, and not only when
+// the loop sleeps. With one processor the loop alone decides when it runs.
 func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
@@ -482,8 +483,8 @@ func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
 	expect(t, c, "<two>")
 }
 
-// FirstByte has no business with who has sent something, however long it is
-// silent then.
+// FirstByte does not end a session whose peer has sent something, however long the peer
+// is silent afterwards.
 func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -593,8 +594,8 @@ func TestHandleAttach(t *testing.T) {
 	require.Equal(t, "<x>", string(buf[:n]))
 }
 
-// What a program keeps in a session is there from Begin to Finish, and Begin may
-// speak first.
+// User holds what the program has set from Begin to Finish. Begin may write before it
+// has read anything.
 func TestSessionKeepsWhatTheProgramHas(t *testing.T) {
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
 		type login struct {

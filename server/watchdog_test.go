@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stallsHere is a callback that does what it must not.
+// stallsHere blocks, as a callback must not.
 func stallsHere(release chan struct{}) { <-release }
 
 func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
@@ -51,7 +51,7 @@ func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
 	}
 }
 
-// Neither who sleeps nor who is busy is held up.
+// The watchdog reports neither a loop that sleeps nor one that turns without a pause.
 func TestWatchdogIsSilent(t *testing.T) {
 	const limit = 200 * time.Millisecond
 	var log journal
