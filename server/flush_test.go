@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -74,5 +75,18 @@ func TestReliefOfPressureRenewsTheIdleTime(t *testing.T) {
 		before := c.active
 		require.True(t, c.readTimesRun())
 		require.Greater(t, c.active, before)
+	})
+}
+
+// A goroutine's system call has returned EAGAIN, and meanwhile the loop has closed the
+// descriptor. The write's error says that the connection is closed.
+func TestSendThatIsRefusedAsTheLoopClosesTheConnection(t *testing.T) {
+	c, _ := attached(t, &Server{Loops: 1})
+	c.eng.do(func() {
+		require.NoError(t, c.reg.Close())
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		require.ErrorIs(t, c.block(), net.ErrClosed)
+		require.Zero(t, c.signals.Load()&writeFailed)
 	})
 }

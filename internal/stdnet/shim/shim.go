@@ -3,7 +3,7 @@
 // tests use and that do not reach into net's sockets.
 package shim
 
-//lint:file-ignore U1000 the tests of net use these names
+//lint:file-ignore U1000,ST1001 the tests of net use these names, and the names of package net without a prefix
 
 import (
 	"context"
