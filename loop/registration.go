@@ -194,8 +194,8 @@ func (r *Blocking) CloseWait() error {
 }
 
 func (r *Registration) shut(reason error, aside bool) error {
-	// The bit is set under the lock, so that a call that sees it learns from why
-	// who has closed the Registration.
+	// The bit is set under the lock. So a call that sees it gets from why the right
+	// one of ErrClosed and ErrLoopClosed.
 	r.mu.Lock()
 	if r.state.Or(stateClosed)&stateClosed != 0 {
 		defer r.mu.Unlock()

@@ -274,7 +274,7 @@ func TestContextEndsWait(t *testing.T) {
 	_, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever, Context: ctx})
 	require.ErrorIs(t, err, why)
 	unix.Write(peer, []byte("x"))
-	require.NoError(t, <-other, "the turn went on to who had no context")
+	require.NoError(t, <-other, "the turn went on to the call without a context")
 }
 
 // The end of a stream that comes together with its last data gives no later edge: the

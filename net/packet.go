@@ -207,11 +207,8 @@ func (m *message) free() {
 func (c *conn) readMsg(b, oob []byte) (n, oobn, flags int, from socket.Addr, err error) {
 	m := takeMessage(b, oob, socket.Addr{})
 	defer m.free()
-	dummy := m.carry(c, b, oob)
+	m.carry(c, b, oob) // net counts the byte that it receives
 	n, err = c.sock.RecvMsg(&m.Message, 0)
-	if dummy {
-		n = 0
-	}
 	flags = m.Flags
 	if err == nil && c.sock.Family() == socket.Unix {
 		flags |= unix.MSG_CMSG_CLOEXEC // which net asks for, and the kernel returns

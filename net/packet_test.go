@@ -2,6 +2,7 @@ package net_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -299,4 +300,73 @@ func TestPacketConnEmptyReadAfterClose(t *testing.T) {
 	if _, err := c.Read(nil); !errors.Is(err, net.ErrClosed) {
 		t.Fatalf("an empty Read after Close: %v; want net.ErrClosed", err)
 	}
+}
+
+// ReadMsg returns the counts and flags that net returns: of a datagram that is cut,
+// of descriptors, and of control messages without bytes on a stream.
+func TestReadMsgReturnsWhatNetDoes(t *testing.T) {
+	type unixConn interface {
+		net.Conn
+		ReadMsgUnix(b, oob []byte) (n, oobn, flags int, addr *net.UnixAddr, err error)
+		WriteMsgUnix(b, oob []byte, addr *net.UnixAddr) (n, oobn int, err error)
+	}
+	rights := unix.UnixRights(0)
+	var got [2]string
+	for i, f := range faces {
+		p, err := f.ListenPacket("udp4", "127.0.0.1:0")
+		require.NoError(t, err)
+		u := p.(udpConn)
+		for _, room := range []int{0, 4, 20} {
+			_, err = u.WriteTo([]byte("0123456789"), u.LocalAddr())
+			require.NoError(t, err)
+			n, oobn, flags, addr, err := u.ReadMsgUDP(make([]byte, room), nil)
+			got[i] += fmt.Sprintf("udp %d: %d %d %#x %v %v\n", room, n, oobn, flags, addr.IP, err)
+		}
+		p.Close()
+		for _, network := range []string{"unix", "unixpacket", "unixgram"} {
+			var a, b net.Conn
+			if network == "unixgram" {
+				at := localAddress(t, network)
+				server, err := f.ListenPacket(network, at)
+				require.NoError(t, err)
+				b = server.(net.Conn)
+				a, err = f.Dial(network, at)
+				require.NoError(t, err)
+			} else {
+				l, err := f.Listen(network, localAddress(t, network))
+				require.NoError(t, err)
+				a, err = f.Dial(network, l.Addr().String())
+				require.NoError(t, err)
+				b, err = l.Accept()
+				require.NoError(t, err)
+				l.Close()
+			}
+			for _, text := range []string{"hello", ""} {
+				n, oobn, err := a.(unixConn).WriteMsgUnix([]byte(text), rights, nil)
+				got[i] += fmt.Sprintf("%s %q written: %d %d %v\n", network, text, n, oobn, errors.Is(err, net.ErrWriteToConnected))
+				if err != nil { // as it is on a connected unixgram socket
+					_, err = a.Write([]byte(text))
+					require.NoError(t, err)
+				}
+				oob := make([]byte, 64)
+				n, oobn, flags, addr, err := b.(unixConn).ReadMsgUnix(make([]byte, len(text)), oob)
+				got[i] += fmt.Sprintf("%s %q read: %d %d %#x %v %v\n", network, text, n, oobn, flags, addr, err)
+				messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+				require.NoError(t, err)
+				for _, m := range messages {
+					fds, err := unix.ParseUnixRights(&m)
+					require.NoError(t, err)
+					for _, fd := range fds {
+						on, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+						require.NoError(t, err)
+						require.Equal(t, unix.FD_CLOEXEC, on)
+						require.NoError(t, unix.Close(fd))
+					}
+				}
+			}
+			a.Close()
+			b.Close()
+		}
+	}
+	require.Equal(t, got[0], got[1])
 }

@@ -52,7 +52,7 @@ func resolved[A net.Addr](r *net.Resolver, network, given, address string, ipv6 
 		t, err = parseNetwork(network + ":0")
 		ok = err == nil
 	}
-	a, fits := t.addr(netip.AddrPort{}).(A)
+	_, fits := t.addr(netip.AddrPort{}).(A)
 	if !ok || !fits {
 		return none, net.UnknownNetworkError(given)
 	}
@@ -64,6 +64,6 @@ func resolved[A net.Addr](r *net.Resolver, network, given, address string, ipv6 
 	if ipv6 {
 		to = all[0]
 	}
-	a, _ = t.addr(to).(A)
+	a, _ := t.addr(to).(A)
 	return a, nil
 }

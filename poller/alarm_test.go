@@ -35,7 +35,7 @@ func TestAlarmIsNotPutOff(t *testing.T) {
 	}{
 		{func() error { return a.hasten(time.Now().Add(time.Hour)) }, time.Hour},
 		{func() error { return a.within(2 * time.Hour) }, time.Hour},
-		{func() error { return a.within(time.Minute) }, time.Hour}, // what is set has yet to strike
+		{func() error { return a.within(time.Minute) }, time.Hour}, // the earlier setting has not expired yet
 		{func() error { return a.hasten(time.Now().Add(10 * time.Minute)) }, 10 * time.Minute},
 		{func() error { return a.hasten(time.Now().Add(20 * time.Minute)) }, 10 * time.Minute},
 		{func() error { return a.within(time.Hour) }, 10 * time.Minute},

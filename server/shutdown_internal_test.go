@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -149,6 +150,8 @@ func TestListenerThatEndsShutsOutNewClients(t *testing.T) {
 			address := "127.0.0.1:0"
 			if network == "unix" {
 				address = t.TempDir() + "/s"
+			} else {
+				machine.NeedFilters(t) // see shut
 			}
 			late := make(chan error, 1)
 			var addr socket.Addr

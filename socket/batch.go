@@ -10,9 +10,9 @@ import (
 // mostReceived is how many messages the kernel takes in one call.
 const mostReceived = 1024
 
-// RecvBatch receives messages: recvmmsg(2) with its flags. It waits until all
-// of msgs are received, for each of them within the receive timeout, and
-// returns how many came in time. If none came, the error says why. With
+// RecvBatch receives messages: recvmmsg(2) with its flags. It waits until all of
+// msgs are received, for each message within the receive timeout, and returns how
+// many arrived in time. If none did, the error says why. With
 // MSG_WAITFORONE it waits for the first and takes what else is there; with
 // MSG_DONTWAIT it does not wait. It changes only the messages that were
 // received. At most 1024 come at once. Fewer, or none, come without an error
@@ -33,7 +33,7 @@ func (s *Socket) RecvBatch(msgs []Message, flags int) (n int, err error) {
 	if err := c.receivable(flags); err != nil {
 		return 0, c.failed("recvmmsg", "", err)
 	}
-	if !c.immediate(flags) && c.target(2, flags) > 1 { // of however many bytes
+	if !c.immediate(flags) && c.target(2, flags) > 1 { // the target does not depend on the 2
 		n, err = s.recvFull(msgs, flags)
 	} else {
 		n, err = s.recvBatch(msgs, flags)

@@ -55,8 +55,8 @@ func TestLoopCloseIsAClose(t *testing.T) {
 }
 
 // What was transferred before the close is the call's result.
-// close(2) waits as SO_LINGER says, of a non-blocking descriptor, too. Who closes
-// a socket waits; a loop that ends, and the garbage collector, do not.
+// close(2) waits as SO_LINGER says, on a non-blocking descriptor, too. Close waits; a
+// loop that ends, and the garbage collector, do not.
 func TestCloseAndLinger(t *testing.T) {
 	// stuffed has sent more than its peer takes.
 	stuffed := func(t *testing.T, seconds int, cfg ...Config) *Socket {

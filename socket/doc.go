@@ -13,16 +13,17 @@
 //	n, err := s.Recv(buf, 0)
 //	err = s.Close()
 //
-// A Socket is a small handle on what a [loop.Group] watches. A forgotten one is
-// collected, and its descriptor closed. Idle, it takes less than 400 bytes.
+// A Socket is a small handle on what a [loop.Group] watches. When the program has
+// forgotten a Socket, the garbage collector frees it and closes its descriptor. An
+// idle Socket takes less than 400 bytes.
 //
 // # Concurrency
 //
-// All methods may be called by any goroutine at any time. In each direction
-// one call at a time works on a socket; others wait in the order in which they
-// came, and their own timeouts run meanwhile. Accept and what reads have one turn,
-// Connect and what writes the other. What cannot wait needs no turn: calls with
-// MSG_DONTWAIT, options, Shutdown, ClearInput, UnreadRune, Close.
+// Any goroutine may call any method at any time. In each direction one call at a
+// time works on a socket. Others queue in the order in which they came, and their
+// own timeouts run meanwhile. Accept and the methods that read have one turn,
+// Connect and the methods that write the other. Calls that cannot wait need no turn:
+// those with MSG_DONTWAIT, options, Shutdown, ClearInput, UnreadRune, Close.
 //
 // Close ends every call that is blocked on the socket, Interrupt does so and
 // leaves the socket open, and a context ends the calls of one view (WithContext). The
@@ -33,24 +34,24 @@
 //
 // A call waits for as long as SO_RCVTIMEO or SO_SNDTIMEO says, set by
 // SetRecvTimeout, SetSendTimeout, or Setsockopt in milliseconds; not at all with
-// MSG_DONTWAIT; for ever by default. The time is the whole call's, waiting for
-// its turn and looking up names included. It is never early, and late by a
-// tenth of a millisecond plus scheduling. A call that has transferred something
-// by then returns the count; else the error is EAGAIN (of Connect: EINPROGRESS).
-// Of ReadFrom and WriteTo, the time is each step's.
+// MSG_DONTWAIT; for ever by default. The time is that of the whole call: it includes
+// the wait for the turn and the look-up of names. It never ends early. It ends late
+// by a tenth of a millisecond plus scheduling. A call that has transferred something
+// by then returns the count; else the error is EAGAIN (for Connect EINPROGRESS). For
+// ReadFrom and WriteTo, each step has the time anew.
 //
-// Beside the timeouts there are deadlines as in package net (SetReadDeadline): a
-// moment at which all calls of a direction end, those in progress too.
+// There are deadlines, too, as in package net (SetReadDeadline): a moment at which
+// all calls of a direction end, even those in progress.
 //
 // # Errors
 //
-// What fails returns an [*Error], with the operation and the kernel's errno: use
-// errors.Is with a constant of golang.org/x/sys/unix. A timeout also is
+// A call that fails returns an [*Error], with the operation and the kernel's errno.
+// Compare it by errors.Is with a constant of golang.org/x/sys/unix. A timeout also is
 // os.ErrDeadlineExceeded; a call on a closed socket is EBADF, and also
-// net.ErrClosed. The end of a stream is io.EOF, as it is; ReadFrom and WriteTo
-// may wrap an error in an [*UnsentError]. Recv, Send and their like return either
-// a count or an error; what has to write everything, such as Write, returns both
-// when only a part was sent.
+// net.ErrClosed. The end of a stream is io.EOF itself. ReadFrom and WriteTo may wrap
+// an error in an [*UnsentError]. Recv, Send and their variants return either a count
+// or an error. Methods that must write everything, such as Write, return both when
+// only a part was sent.
 //
 // # The input buffer
 //
@@ -63,9 +64,9 @@
 // it, even if they then fail; with MSG_PEEK or MSG_OOB it stays. ClearInput and
 // Close drop it too. Memory is held only while bytes are.
 //
-// Of a socket with messages, a read takes one message into the buffer.
-// Characters and lines end with it, and what MaxString has no room for is lost,
-// as recv(2) has it.
+// On a socket with messages, a read takes one message into the buffer. Characters
+// and lines end with the message. What does not fit in MaxString bytes is lost, as
+// with recv(2).
 //
 // # The methods of the class
 //
@@ -103,10 +104,10 @@
 //	lastsocketerror    the returned error
 //	select             Select of package weir
 //
-// Where the class returns nil, Go returns an error, and where it returns a
-// symbol EOF, io.EOF. What writes returns a count, not its argument. Getsockopt
-// gives 0, not nil, for a timeout that is off. EOF is true only when the input
-// buffer is empty, too. Beyond the class there are messages and batches of them
+// Where the class returns nil, Go returns an error; where it returns the symbol EOF,
+// io.EOF. Methods that write return a count, not their argument. Getsockopt returns
+// 0, not nil, for a timeout that is off. EOF is true only when the input buffer is
+// empty, too. Beyond the class there are messages and batches of them
 // (RecvMsg, SendMsg, RecvBatch, SendBatch), Writev, ReadFrom and WriteTo by
 // sendfile(2) and splice(2), Pair, Adopt, Shutdown, and more families.
 //
@@ -116,17 +117,17 @@
 //
 //   - Close wakes the calls that are blocked on the socket (EBADF). The kernel
 //     leaves them hanging.
-//   - EINTR comes from Interrupt and WithContext, and never from a signal. Nor is there
-//     a SIGPIPE, but for the case that ReadFrom names.
-//   - A timeout is kept to the nanosecond, not rounded up to the kernel's clock
-//     tick. SetRecvTimeout and SetSendTimeout refuse every negative one (EDOM);
-//     Setsockopt does as the kernel.
+//   - EINTR comes from Interrupt and WithContext, and never from a signal. There is no
+//     SIGPIPE, except in the case that ReadFrom names.
+//   - A timeout is kept to the nanosecond, and not rounded up to the kernel's clock
+//     tick. SetRecvTimeout and SetSendTimeout refuse every negative timeout (EDOM);
+//     Setsockopt accepts those that the kernel accepts.
 //   - A send on a unix stream has one budget of time. The kernel's begins anew
 //     with each progress.
 //   - Connect and SendTo look names up, and try several addresses.
 //   - Sockets are close-on-exec; flags in the type are refused (EINVAL).
-//   - A read that finds the end returns io.EOF with its 0. Of an empty message
-//     just before the end of a seqpacket socket it says so, too.
+//   - A read that finds the end returns io.EOF with its 0. So does a read of an
+//     empty message just before the end of a seqpacket socket.
 //   - SendBatch goes on after a part was sent, where sendmmsg(2) would forget an
 //     error that occurs then.
 //
@@ -136,7 +137,7 @@
 //     to a unix socket with a full queue, are tried again every 1 to 16 ms.
 //   - A send that is blocked on a unix stream or seqpacket socket asks every 100
 //     ms whether the peer has shut its reading side.
-//   - Options set on the descriptor itself, past Setsockopt, are the kernel's
-//     alone: no call keeps to SO_RCVTIMEO, SO_SNDTIMEO or SO_RCVLOWAT then.
-//     Adopt takes over what was set before.
+//   - If the program sets SO_RCVTIMEO, SO_SNDTIMEO or SO_RCVLOWAT on the descriptor
+//     itself, and not by Setsockopt, no call obeys it. Adopt takes over what was set
+//     before.
 package socket

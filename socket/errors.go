@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Error is why an operation on a socket failed. It always has an errno, so
-// errors.Is(err, unix.ECONNRESET) and the like work. Beyond that
+// An Error says why an operation on a socket failed. It always has an errno, so
+// that errors.Is(err, unix.ECONNRESET) and the like work. Besides
 //
 //   - a timeout is EAGAIN (of Connect: EINPROGRESS, or EALREADY on a second
 //     try), its Timeout method says true, and it is os.ErrDeadlineExceeded;

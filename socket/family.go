@@ -11,7 +11,7 @@ import (
 // A Family is an address family, as in address_families(7).
 type Family int
 
-// The families of the class. What the running kernel lacks, New refuses with
+// The families of the class. If the running kernel lacks one, New returns
 // EAFNOSUPPORT.
 const (
 	Unix      Family = unix.AF_UNIX
@@ -31,8 +31,8 @@ const (
 // A Type is a socket type, as in socket(2).
 type Type int
 
-// The types of the class. What a family lacks, New refuses with
-// ESOCKTNOSUPPORT, or whatever error the kernel has for it.
+// The types of the class. If a family lacks one, New returns ESOCKTNOSUPPORT, or
+// another error of the kernel.
 const (
 	Stream    Type = unix.SOCK_STREAM
 	Dgram     Type = unix.SOCK_DGRAM
@@ -70,10 +70,10 @@ func ParseFamily(s string) (Family, error) {
 // "rdm", "packet". The error lists them, and is ESOCKTNOSUPPORT.
 func ParseType(s string) (Type, error) { return parseName("type", typeNames, s, unix.ESOCKTNOSUPPORT) }
 
-// String is the family's name, or Family(number).
+// String returns the family's name, or Family(number).
 func (f Family) String() string { return nameOf("Family", familyNames, f) }
 
-// String is the type's name, or Type(number).
+// String returns the type's name, or Type(number).
 func (t Type) String() string { return nameOf("Type", typeNames, t) }
 
 func parseName[T ~int](what string, names []name[T], s string, errno syscall.Errno) (T, error) {

@@ -84,11 +84,11 @@ func (c *core) setBack(on bool) bool {
 	return true
 }
 
-// EOF reports whether nothing more will come: a read has found the end of the
-// stream, or a call was told that the connection is broken, and no input is
-// buffered; or the socket is closed. EPIPE tells so unless only the sending side is
-// shut or there is input left. A timeout or an empty datagram is not an end. EOF
-// asks the kernel nothing.
+// EOF reports whether no more input will come: a read has found the end of the
+// stream, or a call has found that the connection is broken, and no input is
+// buffered; or the socket is closed. EPIPE counts as broken unless only the sending
+// side is shut or input is left. A timeout or an empty datagram is not an end. EOF
+// does not ask the kernel.
 func (s *Socket) EOF() bool {
 	if err := s.control("eof", "", func(int) error { return nil }); err != nil {
 		return true

@@ -96,7 +96,7 @@ func TestEndWithTheLastData(t *testing.T) {
 	}
 }
 
-// What wakes readers and writers alike when the peer is gone.
+// When the peer has gone, both the reader and the writer wake up.
 func TestHangUpWakesBothWays(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	fillUp(t, s)

@@ -25,8 +25,8 @@ type Socket struct {
 	parent *Socket
 }
 
-// core is what a socket is. The loop holds it, and handles point to it; it
-// points to no handle, or a forgotten one would never be collected.
+// A core is the socket itself. The loop and the handles point to it. It points to no
+// handle; otherwise a forgotten handle would never be collected.
 type core struct {
 	reg loop.Blocking
 
@@ -261,10 +261,10 @@ func (s *Socket) Fd() int {
 // package weir. It belongs to the socket: the caller must not close it.
 func (s *Socket) Registration() *loop.Registration { return &s.core.reg.Registration }
 
-// Family is the socket's address family.
+// Family returns the socket's address family.
 func (s *Socket) Family() Family { return s.core.family }
 
-// Type is the socket's type.
+// Type returns the socket's type.
 func (s *Socket) Type() Type { return s.core.typ }
 
 // LocalAddr returns the address that the socket is bound to: getsockname(2). A

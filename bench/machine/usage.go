@@ -70,7 +70,7 @@ func Read(server int, epoch time.Time) (r Reading, err error) {
 	if r.load, err = cpuTime(os.Getpid()); err != nil {
 		return r, err
 	}
-	// Of the generator only: threads of a server also wait for each other.
+	// Only the generator's: a server's threads also wait for each other.
 	r.queued = queueTime(os.Getpid())
 	r.At = time.Since(epoch)
 	return r, nil

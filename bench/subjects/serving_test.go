@@ -31,8 +31,9 @@ func TestServersEndWithTheirInput(t *testing.T) {
 	benchtest.NoChildren(t)
 }
 
-// A subject's process must not have what another subject's library starts by
-// being there: a timer alone makes each switch of goroutines dearer.
+// Some libraries start goroutines and timers when they are linked. A subject's process
+// must not have those of another subject's library: a timer alone makes each switch
+// of goroutines cost more.
 func TestNoLibraryTicks(t *testing.T) {
 	require.Eventually(t, func() bool {
 		stacks := make([]byte, 1<<20)

@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 const patience = 20 * time.Second
@@ -22,8 +24,16 @@ const patience = 20 * time.Second
 // depends on it, and would take old results for new code.
 const asProgram = "WEIR_LUA_TEST_AS_PROGRAM"
 
+// filesOfProgram is how many descriptors it may have then.
+const filesOfProgram = "WEIR_LUA_TEST_FILES"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		if n, err := strconv.ParseUint(os.Getenv(filesOfProgram), 10, 64); err == nil {
+			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}); err != nil {
+				panic(err)
+			}
+		}
 		main()
 		return
 	}
@@ -104,6 +114,49 @@ func TestCommandLine(t *testing.T) {
 			if c.stderr == nil {
 				require.Empty(t, stderr.String())
 			}
+		})
+	}
+}
+
+// A script need not close its sockets: the collector does, before the process is
+// out of descriptors.
+func TestForgottenSockets(t *testing.T) {
+	for name, text := range map[string]string{
+		"connect and accept": `
+			local server = assert(socket.bind("127.0.0.1", 0))
+			local host, port = server:getsockname()
+			for i = 1, 1000 do
+				local a = assert(socket.connect(host, port))
+				local b = assert(server:accept())
+				b:send("x\n")
+				assert(a:receive() == "x")
+			end`,
+		"udp": `
+			for i = 1, 1000 do assert(assert(socket.udp4()):sendto("x", "127.0.0.1", 9)) end`,
+		"select": `
+			for i = 1, 100 do
+				local all = {}
+				for j = 1, 20 do all[j] = assert(socket.udp4()) end
+				socket.select(all, nil, 0)
+			end`,
+		"protected calls": `
+			for i = 1, 1000 do
+				assert(pcall(function(s) local u = assert(socket.udp4()) end, assert(socket.udp4())))
+				pcall(function() local u = assert(socket.udp4()) error("x") end)
+			end`,
+		"coroutines": `
+			for i = 1, 1000 do
+				local co = coroutine.create(function() local u = assert(socket.udp4()) coroutine.yield() end)
+				assert(coroutine.resume(co))
+			end`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := command("-e", `socket = require "socket" `+text+` print("done")`)
+			cmd.Env = append(cmd.Env, filesOfProgram+"=64")
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			require.Equal(t, "done\n", string(out))
 		})
 	}
 }

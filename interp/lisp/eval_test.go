@@ -265,6 +265,9 @@ func TestGoFunctions(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 	require.EqualError(t, err, "line 1: fail: broken")
 	in.is(`"fail: broken"`, "(catch-error (e e) (fail))")
+	require.NoError(t, in.Define("mad", 0, 0, func(_ *lisp.Thread, args []lisp.Value) (any, error) { return args[5], nil }))
+	in.is(`"mad: panic: runtime error: index out of range [5] with length 0"`, "(catch-error (e e) (mad))")
+	in.is("3", "(defun f (x) (catch-error (e) (mad)) (+ x 1)) (f 2)")
 	require.NoError(t, in.Define("odd", 0, 0, func(*lisp.Thread, []lisp.Value) (any, error) { return struct{}{}, nil }))
 	in.fails("odd: {} of Go's type struct {} is nothing", "(odd)")
 }

@@ -211,15 +211,31 @@ func readSource(path string) (string, error) {
 }
 
 // Define makes a function that takes at least min and at most max arguments; a
-// max below 0 is any number. An existing one of the name is replaced.
+// max below 0 is any number. An existing one of the name is replaced. A panic of f
+// is an error of the program that calls it.
 func (in *Interp) Define(name string, min, max int, f Func) error {
-	return in.set(name, &Builtin{name: name, usage: "(" + name + " ...)", doc: "is a function of the program that has this interpreter.", entry: entry{min, max, func(t *Thread, args []Value) (Value, error) {
-		v, err := f(t, args)
-		if err != nil {
-			return nil, err
+	return in.set(name, &Builtin{
+		name:  name,
+		usage: "(" + name + " ...)",
+		doc:   "is a function of the program that has this interpreter.",
+		entry: entry{min, max, func(t *Thread, args []Value) (Value, error) {
+			v, err := recovered(f, t, args)
+			if err != nil {
+				return nil, err
+			}
+			return FromGo(v)
+		}},
+	})
+}
+
+// recovered calls f, and makes an error of a panic.
+func recovered(f Func, t *Thread, args []Value) (v any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
 		}
-		return FromGo(v)
-	}}})
+	}()
+	return f(t, args)
 }
 
 // Set sets a global variable to a Go value, which becomes a Value as by FromGo.

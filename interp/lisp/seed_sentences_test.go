@@ -15,7 +15,7 @@ var seedSentences = []struct{ method, sentence, text, want string }{
 	{"socket", "accept keeps to the receive timeout", "(setsockopt l nil 'SO_RCVTIMEO 1) (list (accept l) *lastsocketerror*)", `(nil "Resource temporarily unavailable")`},
 	{"socket", "connect keeps to the send timeout", "(setq s (make-instance socket 'unix 'stream 0)) (setsockopt s nil 'SO_SNDTIMEO 1) (list (connect s full) *lastsocketerror*)", `(nil "Resource temporarily unavailable")`},
 	{"socket", "reads keep to the receive timeout", "(setsockopt a nil 'SO_RCVTIMEO 1) (list (read-char a) (read-string a) (read-line a) (fread a buf) (recv a buf) (recv-from a buf) *lastsocketerror*)", `(nil nil nil nil nil nil "Resource temporarily unavailable")`},
-	{"socket", "writes keep to the send timeout", "(setsockopt a nil 'SO_SNDTIMEO 1) (fwrite a (make-binary 50000000)) (list (send a buf) (write-char a 65) (write-string a \"x\") (write-line a \"x\") (fwrite a buf) *lastsocketerror*)", `(nil nil nil nil nil "Resource temporarily unavailable")`},
+	{"socket", "writes keep to the send timeout", "(setq p (socketpair 'unix 'stream 0) a (car p)) (setsockopt a nil 'SO_SNDTIMEO 1) (while (fwrite a (make-binary 1000000))) (setq *lastsocketerror* nil) (list (send a buf) (write-char a 65) (write-string a \"x\") (write-line a \"x\") (fwrite a buf) *lastsocketerror*)", `(nil nil nil nil nil "Resource temporarily unavailable")`},
 	{"socket", "a timeout is in milliseconds", "(setsockopt a nil 'SO_RCVTIMEO 25) (setq begun (float-time)) (recv a buf) (> (- (float-time) begun) 0.024)", "t"},
 	{"socket", "a timeout of 0 is none", "(list (setsockopt a nil 'SO_SNDTIMEO 10000) (getsockopt a nil 'SO_SNDTIMEO) (setsockopt a nil 'SO_SNDTIMEO 0) (getsockopt a nil 'SO_SNDTIMEO))", "(t 10000 t nil)"},
 	{"socket", "a timeout may be a float", "(setsockopt a nil 'SO_RCVTIMEO 0.5) (getsockopt a nil 'SO_RCVTIMEO)", "0.5"},
@@ -49,6 +49,9 @@ var seedSentences = []struct{ method, sentence, text, want string }{
 	{"connect", "without a port it is port 0", "(setq s (make-instance socket 'inet 'dgram 0)) (connect s \"127.0.0.1\") (list (get s 'remoteaddress) (get s 'remoteport))", `("127.0.0.1" 0)`},
 	{"connect", "an unknown service says so", "(list (connect (make-instance socket 'inet 'stream 0) \"127.0.0.1\" 'no-such) *lastsocketerror*)", `(nil "Servname not supported for ai_socktype")`},
 
+	{"connect", "an unknown host says so", "(list (connect (make-instance socket 'inet 'stream 0) \"no such host\" 80) *lastsocketerror*)", `(nil "Name or service not known")`},
+
+	{"constructor", "an unknown address says so", "(list (make-instance socket 'inet 'stream 0 'address \"no such host\") *lastsocketerror*)", `(nil "Name or service not known")`},
 	{"constructor", "make-instance takes the class, or its symbol", "(list (socketp (make-instance socket 'inet 'stream 0)) (socketp (make-instance 'socket 'inet 'stream 0)))", "(t t)"},
 	{"constructor", "the families unix, local and inet work", "(mapcar (lambda (f) (socketp (make-instance socket f 'dgram 0))) '(unix local inet))", "(t t t)"},
 	{"constructor", "the other families are known", "(mapcar (lambda (f) (make-instance socket f 'stream 0)) '(ipx x25 ax25 atmpvc appletalk)) (stringp *lastsocketerror*)", "t"},
@@ -113,6 +116,7 @@ var seedSentences = []struct{ method, sentence, text, want string }{
 	{"send", "EOF when the socket is closed", "(destroy-instance a) (send a buf)", "EOF"},
 
 	{"send-to", "to an address or a name, and a port", "(list (send-to v buf \"127.0.0.1\" (get u 'port)) (send-to v buf \"localhost\" (get u 'port)) (recv u buf) (recv u buf))", "(8 8 8 8)"},
+	{"send-to", "an unknown host says so", "(list (send-to v buf \"no such host\" 80) *lastsocketerror*)", `(nil "Name or service not known")`},
 	{"send-to", "up to a length, with flags", "(list (send-to v buf \"127.0.0.1\" (get u 'port) 'length 3 'flags MSG_DONTWAIT) (recv u buf))", "(3 3)"},
 	{"send-to", "nil on an error, EOF when the socket is closed", "(list (send-to v (make-binary 70000) \"127.0.0.1\" (get u 'port)) *lastsocketerror* (destroy-instance v) (send-to v buf \"127.0.0.1\" 9))", `(nil "Message too long" t EOF)`},
 

@@ -47,7 +47,7 @@ func message(err error) (string, syscall.Errno) {
 	switch {
 	case errors.As(err, &dns) && dns.Err == "unknown port":
 		return "Servname not supported for ai_socktype", 0
-	case errors.As(err, &dns) && dns.IsNotFound:
+	case errors.As(err, &dns) && (dns.IsNotFound || dns.Err == "unrecognized address"):
 		return "Name or service not known", 0
 	case errors.As(err, &dns) && !errors.Is(err, unix.EINTR) && !isTimeout(err):
 		return "Temporary failure in name resolution", 0

@@ -77,3 +77,15 @@ func BenchmarkLines(b *testing.B) {
 			end
 		end`)
 }
+
+// Protected calls that succeed and that fail, in the main chunk and in a coroutine.
+func BenchmarkProtectedCall(b *testing.B) {
+	for name, text := range map[string]string{
+		"main":             `return function(n) for _ = 1, n do pcall(type, 1) end end`,
+		"coroutine":        `return function(n) coroutine.wrap(function() for _ = 1, n do pcall(type, 1) end end)() end`,
+		"error":            `return function(n) for _ = 1, n do pcall(error, 1) end end`,
+		"yield and resume": `return function(n) local f = coroutine.wrap(function() while true do coroutine.yield() end end) for _ = 1, n do f() end end`,
+	} {
+		b.Run(name, func(b *testing.B) { benchmarkScript(b, text) })
+	}
+}

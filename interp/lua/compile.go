@@ -14,16 +14,14 @@ import (
 	"github.com/yuin/gopher-lua/parse"
 )
 
-// gopher-lua assigns to local variables one after the other, where Lua first
-// evaluates all that is on the right: after a, b = b, a both are the same
-// (gopher-lua's issue 440). LuaSocket's own files need it right. So chunks are
-// compiled here from a tree in which such statements first go through
-// variables of their own.
+// gopher-lua assigns to local variables one after the other. Lua first evaluates
+// the whole right side. After a, b = b, a both variables are the same in gopher-lua
+// (its issue 440), and LuaSocket's own files fail. So Load changes the syntax tree
+// before it compiles: such a statement first stores its values in new variables.
 
-// Load compiles a chunk, as LState.Load does, but so that an assignment to
-// several variables may use them on its right, as in a, b = b, a. A chunk that
-// is loaded by require, load, loadstring, loadfile or dofile is compiled so,
-// too, in a state that Preload has prepared.
+// Load compiles a chunk, as LState.Load does. Unlike that, an assignment to several
+// variables may use them on its right side, as in a, b = b, a. In a state that
+// Preload has prepared, require, load, loadstring, loadfile and dofile use Load.
 func Load(L *glua.LState, r io.Reader, name string) (*glua.LFunction, error) {
 	chunk, err := parse.Parse(r, name)
 	if err != nil {
@@ -41,7 +39,7 @@ func syntaxError(err error) error {
 	return &glua.ApiError{Type: glua.ApiErrorSyntax, Object: glua.LString(err.Error()), Cause: err}
 }
 
-// LoadFile is Load for a file. A first line that begins with "#" is passed over.
+// LoadFile compiles a file as Load does. It skips a first line that begins with "#".
 func LoadFile(L *glua.LState, path string) (*glua.LFunction, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -100,7 +98,7 @@ func entangled(stmt *ast.AssignStmt) bool {
 	return len(assigned) > 0 && mentions(reflect.ValueOf(append(used, stmt.Rhs...)), assigned)
 }
 
-// mentions reports whether an expression has one of the names in it.
+// mentions reports whether one of the names occurs in an expression.
 func mentions(v reflect.Value, names []string) bool {
 	switch v.Kind() {
 	case reflect.Interface, reflect.Pointer:
@@ -127,8 +125,8 @@ func mentions(v reflect.Value, names []string) bool {
 	return false
 }
 
-// untangled is the same statement by way of new variables: first for the
-// tables and keys on the left, then for the values.
+// untangled returns the statement in a form that goes through new variables: first
+// for the tables and keys on the left, then for the values.
 func untangled(stmt *ast.AssignStmt) ast.Stmt {
 	var temps temporaries
 	values := &ast.LocalAssignStmt{Exprs: stmt.Rhs}
@@ -174,8 +172,7 @@ func placed[T ast.PositionHolder](node T, at ast.PositionHolder) T {
 	return node
 }
 
-// installLoaders has the functions that load chunks, and require, do so with
-// Load.
+// installLoaders makes require and the functions that load chunks use Load.
 func installLoaders(L *glua.LState, library *glua.LTable) {
 	for name, f := range map[string]glua.LGFunction{
 		"dofile":     doFile,
@@ -238,7 +235,8 @@ func fileArgument(L *glua.LState) (*glua.LFunction, error) {
 	return LoadFile(L, L.CheckString(1))
 }
 
-// loadPieces is load: of what a function returns, up to nil or nothing.
+// loadPieces is load(function [, name]). The function returns the pieces of the
+// chunk, and nil or an empty string at the end.
 func loadPieces(L *glua.LState) int {
 	next := L.CheckFunction(1)
 	name := optString(L, 2, "?")

@@ -5,9 +5,11 @@ import glua "github.com/yuin/gopher-lua"
 // The functions of the coroutine library that must know about the coroutines
 // of pcall, or about contexts.
 
-// ours reports whether a coroutine is one of pcall's.
+// ours reports whether a coroutine is one of pcall's. These have the option
+// SkipOpenLibs, which says nothing in a coroutine: schedulers ask often which
+// coroutine runs, and most are not pcall's. Others may have inherited the option.
 func (p *protection) ours(th *glua.LState) bool {
-	if th.Dead {
+	if th.Dead || !th.Options.SkipOpenLibs {
 		return false
 	}
 	const bottom = -1
@@ -74,13 +76,16 @@ func (p *protection) coCreate(L *glua.LState) int {
 		L.SetTop(1)
 	}
 	ctx := L.Context()
-	if ctx == nil {
-		return p.create(L)
+	if ctx != nil {
+		L.RemoveContext() // see newThread
 	}
-	L.RemoveContext() // see newThread
 	n := p.create(L)
-	L.SetContext(ctx)
-	L.CheckThread(-1).SetContext(ctx)
+	th := L.CheckThread(-1)
+	th.Options.SkipOpenLibs = false
+	if ctx != nil {
+		L.SetContext(ctx)
+		th.SetContext(ctx)
+	}
 	return n
 }
 
@@ -93,7 +98,7 @@ func (p *protection) coResume(L *glua.LState) int {
 	case th.Dead:
 		problem = "cannot resume dead coroutine"
 	case p.nesting >= mostNested:
-		problem = "stack overflow"
+		problem = stackOverflow
 	default:
 		p.nesting++
 		n := p.resume(L)

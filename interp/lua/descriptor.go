@@ -12,8 +12,8 @@ import (
 
 const noDescriptor = -1
 
-// A handle is a socket as objects hold it. Two objects hold the same one when
-// setfd has made it so, as two of LuaSocket's hold the same number.
+// A handle is a socket that objects hold. After setfd two objects may hold the same
+// handle.
 type handle struct {
 	socket *socket.Socket // nil: fd is no socket
 	fd     int
@@ -25,13 +25,13 @@ type handle struct {
 	watch              *watch          // in the Selector; nil if it is not there
 }
 
-// newHandle is of a socket that nobody has set a timeout on.
+// newHandle returns the handle of a socket without timeouts.
 func newHandle(s *socket.Socket) *handle {
 	return &handle{socket: s, fd: s.Fd(), recvWait: forever, sendWait: forever}
 }
 
-// receiving is the socket to receive with: bounded by a wait, and ended by the
-// state's context if it can wait at all.
+// receiving returns the socket to receive with. A receive waits at most that long,
+// and ends with the context of the state.
 func (h *handle) receiving(L *glua.LState, wait time.Duration) (*socket.Socket, error) {
 	return h.bounded(L, wait, &h.recvWait, "SO_RCVTIMEO", (*socket.Socket).SetRecvTimeout)
 }
@@ -69,18 +69,18 @@ func (h *handle) bounded(L *glua.LState, wait time.Duration, last *time.Duration
 	return h.view, nil
 }
 
-// pollMillis lets no call wait; see Setsockopt.
+// pollMillis is the timeout of a socket whose calls do not wait: see Setsockopt.
 const pollMillis = -1000
 
-// alive reports whether nobody has closed the socket.
+// alive reports whether the socket is open.
 func (h *handle) alive() bool { return h.socket == nil || h.socket.Fd() >= 0 }
 
-// descriptors finds the object that a number belongs to: for select, when a
-// wrapper's getfd returns that of an object, and for setfd.
+// descriptors finds the object of a descriptor. select needs that for the
+// descriptors of wrappers, and setfd for any.
 type descriptors struct {
 	objects map[int]weak.Pointer[object]
-	// stray are sockets that setfd has taken away from objects, and that no
-	// object has yet.
+	// stray holds the sockets that setfd took from objects and that no other
+	// object has.
 	stray map[int]*handle
 }
 
@@ -91,7 +91,7 @@ func (d *descriptors) add(o *object) {
 	d.objects[o.fd] = o.self()
 }
 
-// find is the object of a number, or nil.
+// find returns the object of a descriptor, or nil.
 func (d *descriptors) find(fd int) *object {
 	if o := d.objects[fd].Value(); o != nil && o.fd == fd {
 		return o
@@ -99,14 +99,14 @@ func (d *descriptors) find(fd int) *object {
 	return nil
 }
 
-// forget drops the entry of an object that lets go of its descriptor.
+// forget drops the entry of an object.
 func (d *descriptors) forget(o *object) {
 	if d.objects[o.fd].Value() == o {
 		delete(d.objects, o.fd)
 	}
 }
 
-// take is the handle of a number that a script wants an object to have.
+// take returns a handle for a descriptor that a script gives to an object.
 func (d *descriptors) take(fd int) *handle {
 	h := d.stray[fd]
 	delete(d.stray, fd)
@@ -125,10 +125,10 @@ func (d *descriptors) take(fd int) *handle {
 	return h
 }
 
-// unknownWait is no wait that is asked for: the next call sets its own.
+// unknownWait differs from every wait, so that the next call sets its own.
 const unknownWait time.Duration = -2
 
-// leave keeps the descriptor of an object open that is given another number.
+// leave keeps a descriptor open that setfd takes from an object.
 func (d *descriptors) leave(h *handle) {
 	if h.socket == nil {
 		return

@@ -8,14 +8,14 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// datagramSize is how much of a datagram is received if it is not said, and
-// mostDatagram how much at most.
+// datagramSize is how many bytes of a datagram a receive without a size returns.
+// mostDatagram is the largest size.
 const (
 	datagramSize = 8192
 	mostDatagram = 16 << 20
 )
 
-// dgramMethods are those that udp and unix datagram objects have in common.
+// dgramMethods returns the methods that udp and unix datagram objects share.
 func dgramMethods(g *group) map[string]glua.LGFunction {
 	return map[string]glua.LGFunction{
 		"close":      g.close,
@@ -47,8 +47,8 @@ func udpMethods(g *group) map[string]glua.LGFunction {
 	return methods
 }
 
-// dgramFailed is failed, where an object without a descriptor counts as one
-// whose peer is not there.
+// dgramFailed is failed for datagrams. For an object without a descriptor it says
+// "refused", as LuaSocket does.
 func dgramFailed(L *glua.LState, err error) int {
 	if err == errClosed {
 		return fail(L, msgRefused)
@@ -107,8 +107,8 @@ func (o *object) sentMessage(L *glua.LState, data string, err error) int {
 	return 1
 }
 
-// numericAddr is an address in figures, or what is wrong with it: in the words
-// of the C library, as LuaSocket has it here.
+// numericAddr reads an address in figures. Its errors have the words of the C
+// library, as LuaSocket's have here.
 func numericAddr(family socket.Family, ip, port string) (a socket.Addr, problem string) {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -152,7 +152,7 @@ func (g *group) receiveFrom(L *glua.LState) int {
 	return 3
 }
 
-// messageBuffer is for as much as the second argument asks for.
+// messageBuffer returns a buffer of the size that the second argument gives.
 func (o *object) messageBuffer(L *glua.LState) []byte {
 	size := float64(optNumber(L, 2, datagramSize))
 	if !(size >= 0) {

@@ -21,47 +21,64 @@
 //
 // # Select
 //
-// socket.select keeps what it waits for registered from call to call: a loop
-// over many sockets pays for reading its lists, and for what has changed or is
-// ready, but not for the sockets that are silent. There is no limit of 1024
-// descriptors. Results come in the order of the descriptors' numbers, those
-// with buffered input first, as LuaSocket has it. A call that finds something
-// reports what the event loops have taken in; what happened in the last
-// microseconds may be for the next call to tell.
+// socket.select keeps its sockets registered from one call to the next. A loop
+// over many sockets pays for reading its lists and for the sockets that have
+// changed or are ready, not for the silent ones. There is no limit of 1024
+// descriptors. Results come in the order of the descriptors' numbers; sockets
+// with buffered input come first, as in LuaSocket. A call that finds something
+// reports what the event loops have seen. It may leave what happened in the last
+// microseconds to the next call.
 //
-// # What is gopher-lua's
+// # What Preload mends in gopher-lua
 //
-// The language is Lua 5.1. gopher-lua does not evaluate the right side of an
-// assignment before it assigns to local variables; LuaSocket's own files, and
-// many others, need that. So Preload has chunks that scripts load compiled by
-// Load, which does it right; an embedder that uses Load or LoadFile for the
-// script itself, too, has it right everywhere.
+// gopher-lua evaluates an assignment to several variables one after the other:
+// after a, b = b, a both are the same. LuaSocket's own files need the right order.
+// Preload makes require, load, loadstring, loadfile and dofile compile with Load,
+// which has it. An embedder uses Load or LoadFile for the script itself.
 //
 // An error that gopher-lua's pcall catches detaches the local variables of its
-// callers from the closures that use them, and a coroutine that yields within it
-// breaks the state. So Preload replaces pcall and xpcall: they run what they
-// protect in a coroutine of their own, which programs do not see. Preload
-// replaces the coroutine library, too: coroutines share the context of the state.
-// gopher-lua derives one context from another; a coroutine then ends with its
-// creator, and stays in memory with the context.
+// callers from the closures that use them, and a coroutine that yields within
+// pcall breaks the state. Preload's pcall and xpcall run what they protect in a
+// coroutine of their own, which programs do not see.
 //
-// A coroutine takes 100 KB of memory with gopher-lua's defaults. It takes a fifth
-// of that with a call stack and a registry that grow: see gopher-lua's Options,
-// and how the program weir-lua sets them.
+// gopher-lua derives the context of a coroutine from its creator's. The coroutine
+// then ends with its creator, and stays in memory with the context. Coroutines of
+// Preload's coroutine library share the context of the state.
+//
+// Preload replaces tonumber, tostring, print, error, collectgarbage, math.huge,
+// os.clock, os.date, os.getenv, os.time, debug.traceback, debug.getinfo and the
+// functions of the string library that use patterns, formats or the case of
+// letters. It adds debug.sethook for counts and lines; in a state without a
+// context, a hook works in functions that are called after it is set.
+//
+// Preload's setmetatable notes weak tables. collectgarbage removes what nothing
+// else refers to, and so does select when the memory in use has doubled. A
+// traversal that sets the entry it is at to nil must not call them before it goes
+// on.
+//
+// # What stays as gopher-lua has it
+//
+//   - A table keeps the keys of deleted entries in memory, and next passes them.
+//   - The operator ".." writes numbers with up to 17 digits, and tostring does the
+//     same; PUC Lua writes 14. Arithmetic takes Go's literals in strings for
+//     numbers: "017" + 0 is 15.
+//   - A function cannot yield within a metamethod, an iterator of for, or a function
+//     that sort or gsub calls.
+//   - A coroutine takes 100 KB of memory with gopher-lua's defaults. It takes a fifth
+//     of that with a call stack and a registry that grow: see gopher-lua's Options,
+//     and how the program weir-lua sets them.
 //
 // # Where it is not LuaSocket
 //
-//   - socket.connect keeps to the family that it is given, and a port is at
-//     most 65535.
+//   - socket.connect keeps to the family that it is given. A port is at most 65535.
 //   - A blocking connect that was refused leaves the socket unconnected, as
-//     connect(2) does, and a receive then says so; LuaSocket's says "closed".
-//   - connect of an object that has connected with a timeout other than 0 says
-//     "already connected" every time. LuaSocket's first such call is the kernel's
-//     confirmation of the connection before, and returns 1.
-//   - setfd with the descriptor of something that is no socket makes an object
-//     on which every call fails. An object's old descriptor stays open, as
-//     LuaSocket has it.
+//     connect(2) does. A receive then says "Transport endpoint is not connected",
+//     where LuaSocket says "closed".
+//   - connect of a connected object with a timeout other than 0 always says "already
+//     connected". The first such call of LuaSocket returns 1.
+//   - setfd with a descriptor that is no socket makes an object on which every call
+//     fails. The old descriptor stays open, as in LuaSocket.
 //   - A method getfd or dirty may not call select.
-//   - A datagram longer than 16 MiB is cut, however much was asked for.
-//   - Error messages about wrong arguments are worded as gopher-lua's are.
+//   - A datagram of more than 16 MiB is cut.
+//   - Errors about arguments have gopher-lua's words.
 package lua

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The messages that LuaSocket has of its own.
+// LuaSocket's own messages.
 const (
 	msgClosed  = "closed"
 	msgTimeout = "timeout"
 	msgRefused = "refused" // of datagrams, what "closed" is of streams
 )
 
-// errClosed is that an object has no descriptor.
+// errClosed says that an object has no descriptor.
 var errClosed = errors.New(msgClosed)
 
 var messages = map[syscall.Errno]string{
@@ -30,11 +30,11 @@ var messages = map[syscall.Errno]string{
 	unix.EPIPE:        msgClosed,
 }
 
-// message is what a script is told of an error.
+// message returns what a script sees of an error.
 func message(err error) string {
 	switch e := err.(type) {
 	case *socket.Error:
-		// A connect in progress that is asked again is no timeout to LuaSocket.
+		// For LuaSocket a second connect during the first is no timeout.
 		if e.Timeout() && e.Errno != unix.EALREADY {
 			return msgTimeout
 		}
@@ -55,8 +55,8 @@ func errnoMessage(errno syscall.Errno) string {
 	return strerror(errno)
 }
 
-// strerror is the C library's text. Go's differs in the first letter: it is
-// small, unless the second is a capital.
+// strerror returns the C library's text of an errno. Go's text has a small first
+// letter, unless the second letter is a capital.
 func strerror(errno syscall.Errno) string {
 	text := []byte(errno.Error())
 	if len(text) > 1 && 'a' <= text[0] && text[0] <= 'z' && (text[1] < 'A' || text[1] > 'Z') {
@@ -65,7 +65,7 @@ func strerror(errno syscall.Errno) string {
 	return string(text)
 }
 
-// errnoOf is the errno that an error has, if any.
+// errnoOf returns the errno in an error, if there is one.
 func errnoOf(err error) (errno syscall.Errno, ok bool) {
 	ok = errors.As(err, &errno)
 	return errno, ok

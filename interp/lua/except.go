@@ -2,8 +2,8 @@ package lua
 
 import glua "github.com/yuin/gopher-lua"
 
-// An exception is what try raises and protect catches: a table with the message
-// and a metatable that is the mark.
+// try raises an exception and protect catches it: a table with the message. Its
+// metatable marks it.
 
 func (m *module) exception(L *glua.LState, what glua.LValue) *glua.LTable {
 	t := L.CreateTable(1, 0)
@@ -12,7 +12,7 @@ func (m *module) exception(L *glua.LState, what glua.LValue) *glua.LTable {
 	return t
 }
 
-// caught is the message of an exception.
+// caught returns the message of an exception.
 func (m *module) caught(v glua.LValue) (glua.LValue, bool) {
 	t, ok := v.(*glua.LTable)
 	if !ok || t.Metatable != glua.LValue(m.raised) {
@@ -21,8 +21,8 @@ func (m *module) caught(v glua.LValue) (glua.LValue, bool) {
 	return t.RawGetInt(1), true
 }
 
-// newTry makes a try: a function that returns its arguments, unless the first
-// is false or nil. Then it calls the finalizer and raises the second.
+// newTry returns a new try. That function returns its arguments. When the first is
+// false or nil, it calls the finalizer and raises the second instead.
 func (m *module) newTry(L *glua.LState) int {
 	finalizer := L.Get(1)
 	L.Push(L.NewFunction(func(L *glua.LState) int {
@@ -39,8 +39,8 @@ func (m *module) newTry(L *glua.LState) int {
 	return 1
 }
 
-// rethrow is for protect, which has caught an error: it returns nil and an
-// exception's message, and raises anything else again.
+// rethrow gets the error that protect has caught. It returns nil and the message of
+// an exception, and raises any other error again.
 func (m *module) rethrow(L *glua.LState) int {
 	raised := L.Get(1)
 	what, ok := m.caught(raised)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tcpMethods are those of tcp objects.
+// tcpMethods returns the methods of tcp objects.
 func tcpMethods(g *group) map[string]glua.LGFunction {
 	methods := streamMethods(g)
 	for name, method := range map[string]glua.LGFunction{
@@ -32,7 +32,8 @@ func tcpMethods(g *group) map[string]glua.LGFunction {
 	return methods
 }
 
-// creator makes objects: with a descriptor at once if the family is known.
+// creator returns a function that makes objects. They have a descriptor at once
+// when the family is known.
 func (g *group) creator(family socket.Family) glua.LGFunction {
 	return func(L *glua.LState) int {
 		o := g.newObject(master, family)
@@ -72,9 +73,10 @@ func (o *object) bind(ctx context.Context, host, service string) error {
 	return err
 }
 
-// suit makes sure that there is a socket of the address's family. The object's
-// own family is known only when a bind or connect has succeeded, or the script
-// has said it: what failed before that leaves a socket that is not used again.
+// suit gives the object a socket of the address's family, unless it has one. The
+// object has a family of its own when a bind or connect has succeeded or when the
+// script gave it one. Until then a failed attempt leaves a socket that the next one
+// replaces.
 func (o *object) suit(a socket.Addr, has *socket.Family) error {
 	if *has == a.Family() && o.h != nil {
 		if o.h.socket == nil {
@@ -131,8 +133,7 @@ func (o *object) connectTo(L *glua.LState, a socket.Addr, wait time.Duration) er
 	return s.ConnectAddr(a)
 }
 
-// lookup finds the addresses that host and service stand for, in the family
-// that the object has.
+// lookup finds the addresses of host and service in the family of the object.
 func (o *object) lookup(ctx context.Context, host, service string) ([]socket.Addr, error) {
 	return lookup(ctx, o.class.group.typ, o.family, host, service)
 }
@@ -175,8 +176,8 @@ func (g *group) getfamily(L *glua.LState) int {
 	return 1
 }
 
-// getsockname gives the port as a text, where getpeername gives a number: as
-// LuaSocket 3.1 has it.
+// getsockname returns the port as a string and getpeername as a number, as in
+// LuaSocket 3.1.
 func (g *group) getsockname(L *glua.LState) int {
 	o := g.of(L)
 	sa, err := unix.Getsockname(o.fd)
@@ -225,7 +226,7 @@ func addrPort(sa unix.Sockaddr) (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// bindTo is bind(2), which a Socket knows at its making only.
+// bindTo calls bind(2). A Socket binds only when it is made.
 func bindTo(s *socket.Socket, a socket.Addr) error {
 	ip := a.AddrPort()
 	var sa unix.Sockaddr
@@ -237,9 +238,9 @@ func bindTo(s *socket.Socket, a socket.Addr) error {
 	return unix.Bind(s.Fd(), sa)
 }
 
-// disconnect takes a datagram socket's peer away: connect(2) to no family.
+// disconnect removes the peer of a datagram socket: connect(2) to AF_UNSPEC.
 func disconnect(fd int) {
 	sa := unix.RawSockaddr{Family: unix.AF_UNSPEC}
-	// LuaSocket ignores the error, too: some systems always give one.
+	// LuaSocket ignores the error, too: some systems always return one.
 	_, _, _ = unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
 }

@@ -7,11 +7,10 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// The filters of mime.core work on a text that comes in pieces. There are two
-// forms. f(state, piece) returns the filtered piece and the state for the next
-// one. f(rest, piece) takes what the call before could not filter yet, filters
-// that and the piece, and returns what it cannot filter yet. A piece of nil is
-// the end.
+// The filters of mime.core work on a text in pieces. They have two forms. f(state,
+// piece) returns the filtered piece and the state for the next one. f(rest, piece)
+// filters rest and piece, and also returns the bytes that must wait for the next
+// piece: that call's rest. A piece of nil ends the text.
 
 const mimeVersion = "MIME 1.0.3"
 
@@ -31,8 +30,9 @@ func loadMime(L *glua.LState) int {
 	return 1
 }
 
-// filterRest is the second form. The filter is given all that there is, and
-// returns how it looks filtered, and what must wait; at the end nothing may.
+// filterRest runs a filter of the second form. The filter gets the rest and the
+// piece, and returns the filtered text and the bytes that must wait. At the end
+// none may wait.
 func filterRest(L *glua.LState, filter func(text string, end bool) (filtered, rest string)) int {
 	if L.Get(1) == glua.LNil {
 		L.Push(glua.LNil)
@@ -67,7 +67,7 @@ func encodeBase64(text string, end bool) (string, string) {
 	return base64.StdEncoding.EncodeToString(bytesOf(text[:whole])), text[whole:]
 }
 
-// decodeBase64 passes over what is not of the alphabet.
+// decodeBase64 skips bytes that are not in the alphabet.
 func decodeBase64(text string, _ bool) (string, string) {
 	var out strings.Builder
 	var atom [4]byte
@@ -99,7 +99,7 @@ func decodeBase64(text string, _ bool) (string, string) {
 	return out.String(), string(atom[:n])
 }
 
-// value is what a character of base64 stands for, or -1.
+// value returns the value of a character of base64, or -1.
 func value(c byte) int {
 	switch {
 	case 'A' <= c && c <= 'Z':
@@ -130,7 +130,7 @@ func encodeQuoted(L *glua.LState) int {
 		for text != "" {
 			c := text[0]
 			switch {
-			case c == '\r' && len(text) < 2, isBlank(c) && len(text) < 3: // what follows decides
+			case c == '\r' && len(text) < 2, isBlank(c) && len(text) < 3: // the next byte decides
 				if !end {
 					return out.String(), text
 				}
@@ -155,8 +155,8 @@ func encodeQuoted(L *glua.LState) int {
 	})
 }
 
-// quotedEnd is what was kept back and now is at the end: a soft line break
-// behind it leaves it the last of no line.
+// quotedEnd returns the bytes that waited until the end. A soft line break behind
+// them keeps blanks from the end of a line.
 func quotedEnd(text string) string {
 	var out strings.Builder
 	for i := range len(text) {
@@ -179,8 +179,8 @@ func quote(out *strings.Builder, c byte) {
 	out.Write([]byte{'=', hexDigits[c>>4], hexDigits[c&15]})
 }
 
-// decodeQuoted drops what may not be in such a text: controls, bytes beyond
-// ASCII, and a carriage return that is alone, with what follows it.
+// decodeQuoted drops controls, bytes beyond ASCII, and a lone carriage return with
+// the byte behind it.
 func decodeQuoted(text string, _ bool) (string, string) {
 	var out strings.Builder
 	for text != "" {
@@ -208,7 +208,7 @@ func decodeQuoted(text string, _ bool) (string, string) {
 	return out.String(), ""
 }
 
-// decodePair decodes "=XX". What is no such thing stays as it is.
+// decodePair decodes "=XX". It leaves any other text as it is.
 func decodePair(out *strings.Builder, code string) {
 	high := strings.IndexByte(hexDigits, upper(code[1]))
 	low := strings.IndexByte(hexDigits, upper(code[2]))
@@ -228,14 +228,14 @@ func upper(c byte) byte {
 
 // Lines
 
-// wrap is wrp(left, text, length): it breaks lines that are longer than length.
-// left is how many bytes the line that is being written can still take.
+// wrap is wrp(left, text, length). It breaks lines that are longer than length. left
+// is how many bytes the current line can still take.
 func wrap(L *glua.LState) int {
 	return wrapLines(L, crlf, func(byte) int { return 0 })
 }
 
-// wrapQuoted does so with soft line breaks, which need room themselves, and not
-// within an escape.
+// wrapQuoted breaks lines with soft line breaks, and never within an escape. A soft
+// line break takes room itself.
 func wrapQuoted(L *glua.LState) int {
 	return wrapLines(L, softBreak, func(c byte) int {
 		if c == '=' {
@@ -245,8 +245,8 @@ func wrapQuoted(L *glua.LState) int {
 	})
 }
 
-// wrapLines breaks a line before a character if there is no more room left
-// than full says.
+// wrapLines breaks a line before a character when no more room is left than full
+// returns.
 func wrapLines(L *glua.LState, mark string, full func(c byte) int) int {
 	left, length := int(checkNumber(L, 1)), int(optNumber(L, 3, 76))
 	if L.Get(2) == glua.LNil {
@@ -314,8 +314,8 @@ func convertEOL(L *glua.LState) int {
 	return 2
 }
 
-// stuffDots is dot(state, text): a dot that begins a line is doubled, as SMTP
-// wants it. The state is how much of CRLF came last.
+// stuffDots is dot(state, text). It doubles a dot at the beginning of a line, for
+// SMTP. The state says how much of CRLF came last.
 func stuffDots(L *glua.LState) int {
 	state := int(checkNumber(L, 1))
 	if L.Get(2) == glua.LNil {

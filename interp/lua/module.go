@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A module is what the library's functions share in one Lua state. It needs no
-// lock: a state runs on one goroutine.
+// A module holds what the library's functions share in one Lua state. It needs
+// no lock: a state runs on one goroutine.
 type module struct {
 	env      *glua.LTable // of the objects
 	core     *glua.LTable // socket and socket.core; nil before they are loaded
@@ -27,16 +27,15 @@ type module struct {
 	out      []byte          // the result that is being put together
 }
 
-// blockSize is how much one system call receives at most; what the script does
-// not ask for is buffered. LuaSocket's is as large.
+// blockSize is the most that one system call receives, in bytes. An object
+// buffers what the script did not ask for. LuaSocket has the same size.
 const blockSize = 8192
 
-// Preload has require find the modules socket, socket.core, socket.unix and
-// mime.core. It also replaces what is wrong in gopher-lua and scripts for
-// LuaSocket need: require, load, loadstring, loadfile and dofile compile as Load
-// does, and a coroutine may yield within pcall and xpcall. It is for a new
-// state, before scripts run in it. The error is that the state has no package
-// library.
+// Preload lets require find the modules socket, socket.core, socket.unix and
+// mime.core, and mends what scripts for LuaSocket need in gopher-lua: see the
+// package's documentation. Call it for a new state, before scripts run. It keeps
+// the state's Options: protected calls of the main chunk get a call stack of that
+// size. It returns an error if the state has no package library.
 func Preload(L *glua.LState) error {
 	var preload *glua.LTable
 	library, ok := L.GetGlobal("package").(*glua.LTable)
@@ -65,13 +64,12 @@ func Preload(L *glua.LState) error {
 	return nil
 }
 
-// luaPart is the part that is written in Lua.
+// luaPart is the source of the functions that are written in Lua.
 //
 //go:embed socket.lua
 var luaPart string
 
-// load is for both names of the module: LuaSocket's socket is its socket.core
-// with more in it.
+// load loads socket and socket.core, which are the same table.
 func (m *module) load(L *glua.LState) int {
 	L.Push(m.open(L))
 	return 1
@@ -79,7 +77,7 @@ func (m *module) load(L *glua.LState) int {
 
 const version = "LuaSocket 3.1.0"
 
-// open makes the core, once.
+// open returns the table of the module, and makes it when it is first called.
 func (m *module) open(L *glua.LState) *glua.LTable {
 	if m.core != nil {
 		return m.core
@@ -134,8 +132,7 @@ func (m *module) open(L *glua.LState) *glua.LTable {
 	return core
 }
 
-// openFiles is how many descriptors the process may have: no select can have
-// more.
+// openFiles returns how many descriptors the process may have.
 func openFiles() float64 {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -149,7 +146,7 @@ func gettime(L *glua.LState) int {
 	return 1
 }
 
-// now is the wall clock's time in seconds.
+// now returns the wall clock's time in seconds.
 func now() float64 { return float64(time.Now().UnixNano()) / 1e9 }
 
 func sleep(L *glua.LState) int {
@@ -171,22 +168,22 @@ func sleep(L *glua.LState) int {
 	return 0
 }
 
-// duration makes a time to wait of seconds: negative, and what is no number or
-// beyond counting, is for ever.
+// duration converts seconds to a time to wait. A negative number, one that is too
+// large, and NaN mean for ever.
 func duration(seconds float64) time.Duration {
 	if !(seconds >= 0) || seconds > math.MaxInt64/1e9-1 {
 		return forever
 	}
 	d := time.Duration(seconds * 1e9)
 	if d == 0 && seconds > 0 {
-		return 1 // nothing waits for that, but it is no poll
+		return 1 // the shortest wait, which is not a poll
 	}
 	return d
 }
 
 const forever time.Duration = -1
 
-// skip drops its first arguments.
+// skip returns its arguments without the first n of them.
 func skip(L *glua.LState) int {
 	n := checkNumber(L, 1)
 	drop := L.GetTop() - 1
@@ -216,7 +213,8 @@ func failed(L *glua.LState, err error) int {
 	return fail(L, message(err))
 }
 
-// optString is an argument that may be left out. A number will do, too.
+// optString returns an argument that is a string or a number, or a default when
+// the argument is missing.
 func optString(L *glua.LState, arg int, otherwise string) string {
 	if L.Get(arg) == glua.LNil {
 		return otherwise

@@ -8,8 +8,8 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A group is the classes of one sort of objects: tcp{master}, tcp{client} and
-// tcp{server}. The methods of the objects are the group's.
+// A group holds the classes of one sort of objects: tcp{master}, tcp{client} and
+// tcp{server}. Their objects have the same methods.
 type group struct {
 	m       *module
 	name    string
@@ -17,15 +17,15 @@ type group struct {
 	classes [3]*class // by role
 }
 
-// A class is what an object is right now, and so which methods it lets be
-// called.
+// A class says what an object is at the moment. Methods check it. An object
+// changes its class when it listens or connects.
 type class struct {
 	group *group
 	role  role
 	name  string
 	meta  *glua.LTable
-	// methods is what __index finds. A script may put others there: select
-	// calls getfd and dirty if they are not the library's.
+	// methods is the table of __index. A script may change it: select calls
+	// getfd and dirty when they are not the library's.
 	methods      *glua.LTable
 	getfd, dirty glua.LValue
 
@@ -67,8 +67,8 @@ func (m *module) newGroup(L *glua.LState, name string, typ socket.Type, roles []
 	return g
 }
 
-// An object is what scripts have a socket in. That of an inet socket has no
-// descriptor before its family is known, and none has one after its close.
+// An object is a socket as scripts see it. An object of an inet socket has no
+// descriptor until its family is known. A closed object has none.
 type object struct {
 	m      *module
 	class  *class
@@ -91,13 +91,14 @@ func (g *group) newObject(r role, family socket.Family) *object {
 	return o
 }
 
-// become changes what the object is.
+// become changes the class of the object.
 func (o *object) become(r role) {
 	o.class = o.class.group.classes[r]
 	o.ud.Metatable = o.class.meta
 }
 
-// self is the object, for what must not keep it from being collected.
+// self returns a weak pointer to the object, for holders that must not keep it
+// from being collected.
 func (o *object) self() weak.Pointer[object] {
 	if o.weak == (weak.Pointer[object]{}) {
 		o.weak = weak.Make(o)
@@ -105,7 +106,7 @@ func (o *object) self() weak.Pointer[object] {
 	return o.weak
 }
 
-// create gives the object a new socket, instead of the one that it may have.
+// create gives the object a new socket. It closes the old one.
 func (o *object) create(family socket.Family) error {
 	o.drop()
 	s, err := socket.New(family, o.class.group.typ, 0)
@@ -137,7 +138,7 @@ func (o *object) release() *handle {
 	return h
 }
 
-// drop closes the descriptor, if there is one. What was received stays.
+// drop closes the descriptor, if there is one. Buffered input stays.
 func (o *object) drop() {
 	if o.h == nil {
 		return
@@ -147,7 +148,7 @@ func (o *object) drop() {
 	}
 }
 
-// of is the first argument, which must be an object of the group.
+// of returns the first argument, which must be an object of the group.
 func (g *group) of(L *glua.LState) *object {
 	if ud, ok := L.Get(1).(*glua.LUserData); ok {
 		if o, ok := ud.Value.(*object); ok && o.class.group == g {
@@ -158,7 +159,7 @@ func (g *group) of(L *glua.LState) *object {
 	return nil
 }
 
-// as is the first argument, which must be an object of the group in a role.
+// as returns the first argument, which must be an object of the group in a role.
 func (g *group) as(L *glua.LState, r role) *object {
 	if ud, ok := L.Get(1).(*glua.LUserData); ok {
 		if o, ok := ud.Value.(*object); ok && o.class == g.classes[r] {

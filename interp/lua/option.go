@@ -7,21 +7,21 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// An option is one of setoption and getoption.
+// An option describes an option of setoption and getoption.
 type option struct {
 	level any    // nil: SOL_SOCKET
-	name  string // Weir's, which is the documented one
+	name  string // of Setsockopt
 	kind  optionKind
 	of    objects
-	way   access // what can be done with it
+	way   access // whether it can be set and got
 }
 
-// An optionKind says how a script gives a value and gets one.
+// An optionKind says which Lua values an option has.
 type optionKind int
 
 const (
 	boolOption       optionKind = iota
-	intOption                   // what is no number counts as 0
+	intOption                   // any other value counts as 0
 	lingerOption                // {on, timeout}
 	errorOption                 // a message, or nil
 	stringOption                // a string
@@ -81,8 +81,8 @@ var options = map[string]option{
 	"tcp-user-timeout":     {"tcp", "TCP_USER_TIMEOUT", intOption, ofTCP, getAndSet},
 }
 
-// checkOption is the option that the second argument names. One that the
-// object has not, or not for this, raises an error.
+// checkOption returns the option that the second argument names. It raises an error
+// when the object does not have the option, or not for this access.
 func (g *group) checkOption(L *glua.LState, not access) option {
 	name := L.CheckString(2)
 	opt, ok := options[name]
@@ -106,7 +106,7 @@ func (g *group) setoption(L *glua.LState) int {
 	return done(L)
 }
 
-// value is what the third argument gives an option.
+// value converts the third argument to the option's value.
 func (opt option) value(L *glua.LState) any {
 	switch opt.kind {
 	case boolOption:
@@ -143,7 +143,7 @@ func (opt option) value(L *glua.LState) any {
 		}
 		return []any{group, int(n)}
 	}
-	n, _ := toNumber(L.Get(3)) // what is none is 0, as LuaSocket has it
+	n, _ := toNumber(L.Get(3)) // any other value counts as 0, as in LuaSocket
 	return int(n)
 }
 
@@ -162,7 +162,7 @@ func stringField(L *glua.LState, t *glua.LTable, name string) string {
 	return v.String()
 }
 
-// inetAddr is an IPv4 address; "*" is any.
+// inetAddr reads an IPv4 address. "*" stands for any.
 func inetAddr(L *glua.LState, text, complaint string) netip.Addr {
 	if text == "*" {
 		return netip.IPv4Unspecified()
@@ -189,7 +189,7 @@ func (g *group) getoption(L *glua.LState) int {
 	return 1
 }
 
-// result is what a script gets for a value of Getsockopt's.
+// result converts a value of Getsockopt to a Lua value.
 func (opt option) result(L *glua.LState, v any) glua.LValue {
 	n := 0
 	switch v := v.(type) {

@@ -35,6 +35,8 @@ type protection struct {
 	// results holds what enter and again have received until the Lua function
 	// that called them fetches it.
 	results []glua.LValue
+	// handled is the coroutine whose handler has run last.
+	handled *glua.LState
 	// yielded is how many values the last coroutine.yield had.
 	yielded int
 
@@ -48,6 +50,15 @@ const (
 	// memory for a coroutine, so endless recursion through pcall must end early.
 	mostNested = 200
 )
+
+// The values that the stack of a coroutine of pcall has room for at first, and the
+// least by which it grows, up to the size that the state's Options allow.
+const (
+	firstValues = 256
+	valuesStep  = 1024
+)
+
+const stackOverflow = "stack overflow"
 
 // unknownCount says that the values were not counted: an embedder's own
 // function has yielded.
@@ -119,7 +130,7 @@ func (p *protection) enterx(L *glua.LState) int {
 // from the one numbered first.
 func (p *protection) start(L *glua.LState, main *glua.LFunction, first int, args ...glua.LValue) int {
 	if p.nesting >= mostNested {
-		return p.failed(L, glua.LString("stack overflow"))
+		return p.failed(L, glua.LString(stackOverflow))
 	}
 	base := len(p.args)
 	p.args = append(p.args, args...)
@@ -146,17 +157,30 @@ func (p *protection) start(L *glua.LState, main *glua.LFunction, first int, args
 		L.Push(th)
 		return 1
 	default:
-		return p.failed(L, raisedValue(err))
+		value := raisedValue(err)
+		if main == p.armed && p.handled != th {
+			L.Push(args[0]) // the handler: see arm
+			L.Push(value)
+			L.Call(1, 1)
+			value = L.Get(-1)
+		}
+		p.handled = nil
+		return p.failed(L, value)
 	}
 	L.Push(glua.LNil)
 	return 1
 }
 
+// raisedValue returns the error value of a coroutine that has failed.
 func raisedValue(err error) glua.LValue {
-	if raised, ok := err.(*glua.ApiError); ok {
-		return raised.Object
+	raised, ok := err.(*glua.ApiError)
+	switch {
+	case !ok:
+		return glua.LString(err.Error())
+	case raised.Object == glua.LString("lua callstack overflow"):
+		return glua.LString(stackOverflow) // gopher-lua panics with its own words
 	}
-	return glua.LString(err.Error())
+	return raised.Object
 }
 
 // again resumes a coroutine that has yielded. Its result is that of enter.
@@ -206,13 +230,17 @@ func (p *protection) pushResults(L *glua.LState) int {
 	return len(values)
 }
 
-// arm has the coroutine that calls it run a handler when an error is raised:
-// the functions that lead to the error are still on the stack then.
+// arm makes the coroutine that calls it run a handler when an error is raised:
+// the functions that lead to the error are still on the stack then. It does not when
+// the stack is full, and a panic does not come here; start calls the handler then.
 func (p *protection) arm(L *glua.LState) int {
 	handler := L.Get(1)
 	L.Panic = func(L *glua.LState) {
 		value := L.Get(-1)
-		L.Panic = throw // an error in the handler is not handled
+		if text, ok := value.(glua.LString); ok && strings.HasSuffix(string(text), stackOverflow) {
+			throw(L) // there is no room for the handler
+		}
+		L.Panic, p.handled = throw, L // an error in the handler is not handled
 		L.Push(handler)
 		L.Push(value)
 		L.Call(1, 1)
@@ -261,8 +289,13 @@ func (p *protection) take(L *glua.LState) (th *glua.LState, pool int) {
 	if pool == ofMain {
 		L.Options = p.main
 	}
+	// Few calls need many values, and each error costs a coroutine.
+	L.Options.RegistryMaxSize = max(L.Options.RegistryMaxSize, L.Options.RegistrySize)
+	L.Options.RegistrySize = min(L.Options.RegistrySize, firstValues)
+	L.Options.RegistryGrowStep = max(L.Options.RegistryGrowStep, valuesStep)
 	th = newThread(L)
 	L.Options, th.Options = options, options
+	th.Options.SkipOpenLibs = true // see ours
 	return th, pool
 }
 

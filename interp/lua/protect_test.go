@@ -168,3 +168,44 @@ func TestDeadCoroutinesAreSmall(t *testing.T) {
 		coroutine.resume(co)
 		print(coroutine.status(co), select(1, coroutine.resume(co)), select(2, coroutine.resume(co)), debug.traceback(co))`))
 }
+
+// Recursion without an end is an error that can be caught and handled.
+func TestStackOverflow(t *testing.T) {
+	for _, options := range []glua.Options{
+		{RegistrySize: 256, RegistryMaxSize: 1 << 20},
+		{RegistrySize: 256, RegistryMaxSize: 1 << 20, CallStackSize: 1 << 10, MinimizeStackMemory: true},
+	} {
+		L := glua.NewState(options)
+		defer L.Close()
+		require.NoError(t, Preload(L))
+		require.NoError(t, L.DoString(`
+			local function f() return 1 + f() end
+			local ok, problem = pcall(f)
+			assert(not ok and problem:find("stack overflow$"), problem)
+			local ok, problem = xpcall(f, function(problem) return "handled: " .. problem end)
+			assert(not ok and problem:find("^handled: .*stack overflow$"), problem)
+			local ok, problem = xpcall(error, function(problem) return "handled: " .. problem end, "x", 0)
+			assert(not ok and problem == "handled: x", problem)
+			assert(pcall(function() return 1 end))`))
+	}
+}
+
+// An error in a protected call costs little memory, whatever stack the state has,
+// and the call may use as many values.
+func TestErrorsCostLittleMemory(t *testing.T) {
+	L := glua.NewState(glua.Options{RegistrySize: 1 << 16})
+	defer L.Close()
+	require.NoError(t, Preload(L))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	require.NoError(t, L.DoString(`for i = 1, 1000 do pcall(error, "x") end`))
+	runtime.ReadMemStats(&after)
+	require.Less(t, (after.TotalAlloc-before.TotalAlloc)/1000, uint64(64<<10))
+	require.NoError(t, L.DoString(`
+		local t = {}
+		for i = 1, 50000 do t[i] = i end
+		local ok, n = pcall(function() return select("#", unpack(t)) end)
+		assert(ok and n == 50000, n)
+		local ok, problem = pcall(unpack, t, 1, 100000)
+		assert(not ok and problem:find("overflow"), problem)`))
+}

@@ -15,7 +15,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A lookupError is a failed look-up, with the words of LuaSocket.
+// A lookupError is a failed look-up. It has LuaSocket's words.
 type lookupError struct {
 	message string
 	cause   error
@@ -32,8 +32,8 @@ const (
 	msgHostUnknown = "host not found"
 )
 
-// lookup is getaddrinfo(3): the addresses of a host and service, in one family
-// or in all. The host "*" is every local address.
+// lookup finds the addresses of a host and service, in one family or in all, as
+// getaddrinfo(3) does. The host "*" stands for all local addresses.
 func lookup(ctx context.Context, typ socket.Type, family socket.Family, host, service string) ([]socket.Addr, error) {
 	port, err := lookupPort(ctx, typ, service)
 	if err != nil {
@@ -176,7 +176,7 @@ func toHostname(L *glua.LState) int {
 	return 1 + pushHost(L, name, ips)
 }
 
-// hostOf looks the first argument up, a name or an address.
+// hostOf looks up the first argument, a name or an address.
 func hostOf(L *glua.LState) (name string, ips []netip.Addr) {
 	host, ctx := L.CheckString(1), background(L)
 	if ip, ok := parseIP(host); ok && ip.Is4() {
@@ -213,7 +213,7 @@ func pushHost(L *glua.LState, name string, ips []netip.Addr) int {
 	return 1
 }
 
-// reverse is the name of an address, or "".
+// reverse returns the name of an address, or "".
 func reverse(ctx context.Context, ip netip.Addr) string {
 	names, err := net.DefaultResolver.LookupAddr(ctx, ip.String())
 	if err != nil || len(names) == 0 {
@@ -278,8 +278,7 @@ func getNameInfo(L *glua.LState) int {
 	return 2
 }
 
-// serviceName is the first name that services(5) has for a TCP port, or the
-// number.
+// serviceName returns the first name of a TCP port in services(5), or the number.
 func serviceName(port uint16) string {
 	number := strconv.Itoa(int(port))
 	text, err := os.ReadFile("/etc/services")

@@ -14,17 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A selection is the memory of socket.select: a Selector that keeps what was
-// waited for registered, because most scripts wait for nearly the same again.
+// A selection is the memory of socket.select. Its Selector keeps the sockets of
+// the last call registered: most scripts wait for nearly the same ones again.
 //
-// The Selector, and so the loops, know of registrations only, and not of
-// objects: a forgotten state is collected, and its sockets with it.
+// The Selector and the loops refer to registrations, not to objects. So a state
+// that the program forgets is collected, with its sockets.
 type selection struct {
 	selector *weir.Selector
 	watched  []*watch // what is registered
 	turn     uint64   // counts the calls
 
-	// What follows is of one call, and kept for its memory.
+	// The fields below belong to one call. They stay to save allocations.
 	items   []*selectable
 	dirty   []glua.LValue // of the first list, in its order
 	ready   []weir.Event
@@ -35,7 +35,7 @@ type selection struct {
 	order   [2][]*selectable // of the entries of want
 }
 
-// A selectable is a descriptor that a call waits for, whatever stands for it.
+// A selectable is a descriptor that a call waits for.
 type selectable struct {
 	h     *handle     // nil of a foreign descriptor
 	file  *weir.File  // of a foreign one
@@ -47,8 +47,8 @@ type selectable struct {
 	dirty bool
 }
 
-// A watch is what the Selector has of a handle. It does not keep the handle, so
-// that a socket that a script forgets is collected and closed.
+// A watch stands for a handle in the Selector. It refers to the handle weakly, so
+// that the collector closes a socket that a script forgets.
 type watch struct {
 	reg   *loop.Registration
 	owner weak.Pointer[handle]
@@ -57,10 +57,10 @@ type watch struct {
 	turn  uint64 // the call that has asked for it last
 }
 
-// Registration is for the Selector.
+// Registration returns the registration, for the Selector.
 func (w *watch) Registration() *loop.Registration { return w.reg }
 
-// Buffered is 0: sockets here read nothing ahead; objects do.
+// Buffered returns 0. Objects buffer input; their sockets do not.
 func (w *watch) Buffered() int { return 0 }
 
 // selectSockets is select(to read, to write, seconds).
@@ -95,7 +95,7 @@ func (s *selection) begin() {
 	s.items, s.dirty, s.found, s.foreign = s.items[:0], s.dirty[:0], s.found[:0], s.foreign[:0]
 }
 
-// end forgets what must be collectable.
+// end drops the references to what must be collectable.
 func (s *selection) end() {
 	for _, e := range s.foreign {
 		e.file.Close()
@@ -110,8 +110,8 @@ func (s *selection) end() {
 	clear(s.ready)
 }
 
-// gather adds a list's entries to what is waited for. The list ends at the
-// first nil.
+// gather adds the entries of a list to the descriptors that the call waits for.
+// The list ends at the first nil.
 func (m *module) gather(L *glua.LState, list *glua.LTable, want weir.Interest) {
 	if list == nil {
 		return
@@ -145,8 +145,8 @@ func (m *module) gather(L *glua.LState, list *glua.LTable, want weir.Interest) {
 	}
 }
 
-// entry is what a value of a list stands for, or nil. For the first list, it
-// tells if there is input that was read ahead.
+// entry returns the selectable of a list's value, or nil. For the list to read, it
+// reports whether the value has buffered input.
 func (m *module) entry(L *glua.LState, v glua.LValue, want weir.Interest) (e *selectable, dirty bool) {
 	if ud, ok := v.(*glua.LUserData); ok {
 		if o, ok := ud.Value.(*object); ok && o.m == m && o.class.plain(m.waits.turn) {
@@ -176,8 +176,8 @@ func (m *module) entry(L *glua.LState, v glua.LValue, want weir.Interest) (e *se
 	return m.foreign(L, fd), dirty
 }
 
-// plain reports whether the methods that select would call are still the
-// library's. It looks once in a call.
+// plain reports whether getfd and dirty are still the library's. It looks once in
+// each call of select.
 func (c *class) plain(turn uint64) bool {
 	if c.turn != turn {
 		c.turn = turn
@@ -200,7 +200,7 @@ func callMethod(L *glua.LState, v glua.LValue, name string) glua.LValue {
 	return result
 }
 
-// selectableOf is that of a handle.
+// selectableOf returns the selectable of a handle.
 func (m *module) selectableOf(L *glua.LState, h *handle) *selectable {
 	if h.socket == nil {
 		return m.foreign(L, h.fd)
@@ -211,7 +211,8 @@ func (m *module) selectableOf(L *glua.LState, h *handle) *selectable {
 	return h.selectable
 }
 
-// foreign is that of a descriptor that no object has: watched for this call.
+// foreign returns the selectable of a descriptor that no object has. The call
+// watches it for its own time.
 func (m *module) foreign(L *glua.LState, fd int) *selectable {
 	for _, e := range m.waits.foreign {
 		if e.fd == fd {
@@ -227,11 +228,11 @@ func (m *module) foreign(L *glua.LState, fd int) *selectable {
 	return e
 }
 
-// few is for how many entries registering is not worth it: it would only
-// disturb what is registered for a large set.
+// few is the most entries that select does not register. Registering them would
+// undo the registrations of a larger set.
 const few = 8
 
-// wait finds what is ready.
+// wait finds the ready entries.
 func (s *selection) wait(ctx context.Context, timeout time.Duration) error {
 	if len(s.items) <= few || len(s.foreign) > 0 {
 		return s.selectOnce(ctx, timeout)
@@ -275,12 +276,12 @@ func (s *selection) wait(ctx context.Context, timeout time.Duration) error {
 	}
 }
 
-// again reports whether an error only ends a wait that is to be repeated.
+// again reports whether the wait that an error ended must be repeated.
 func again(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && errors.Is(err, unix.EINTR)
 }
 
-// register makes the Selector's set that of the call.
+// register changes the Selector's set to that of the call.
 func (s *selection) register() error {
 	if s.selector == nil {
 		s.selector = weir.NewSelector()
@@ -317,7 +318,7 @@ func (s *selection) register() error {
 	return nil
 }
 
-// add registers what is not registered, unless it is closed.
+// add registers an entry, unless it is closed.
 func (s *selection) add(e *selectable) error {
 	w := &watch{reg: e.h.socket.Registration(), owner: weak.Make(e.h), at: len(s.watched), want: e.want, turn: s.turn}
 	if err := s.selector.Register(w, e.want, nil); err != nil {
@@ -331,7 +332,7 @@ func (s *selection) add(e *selectable) error {
 	return nil
 }
 
-// forget drops what the Selector does not have any more.
+// forget drops a watch that the Selector does not have any more.
 func (s *selection) forget(w *watch) {
 	last := len(s.watched) - 1
 	moved := s.watched[last]
@@ -343,7 +344,7 @@ func (s *selection) forget(w *watch) {
 	}
 }
 
-// unwatch is for a handle that an object lets go of.
+// unwatch takes the handle of a closing object out of the Selector.
 func (s *selection) unwatch(h *handle) {
 	if h.watch != nil {
 		_ = s.selector.Unregister(h.watch)
@@ -378,7 +379,7 @@ func (s *selection) selectOnce(ctx context.Context, timeout time.Duration) error
 	}
 }
 
-// lists fills what Select is to wait for.
+// lists fills the lists of Select.
 func (s *selection) lists() {
 	for _, e := range s.items {
 		if e.h != nil && !e.h.alive() {
@@ -399,7 +400,7 @@ func (s *selection) lists() {
 	}
 }
 
-// match finds the entries of what is ready, which is in the order of the list.
+// match finds the entries of the ready sockets. These have the order of the list.
 func (s *selection) match(ready, list []weir.Selectable, entries []*selectable, is weir.Interest) {
 	at := 0
 	for _, r := range ready {
@@ -428,8 +429,9 @@ func (s *selection) clearLists() {
 	}
 }
 
-// push returns the results: two tables that have what is ready, in the order of
-// the descriptors, and for each its place; and "timeout" if that is nothing.
+// push returns the results: two tables of the ready objects, in the order of the
+// descriptors, which also map each object to its place; and "timeout" when nothing
+// is ready.
 func (s *selection) push(L *glua.LState) int {
 	slices.SortFunc(s.found, func(a, b *selectable) int { return cmp.Compare(a.fd, b.fd) })
 	read, write := L.CreateTable(0, 0), L.CreateTable(0, 0)

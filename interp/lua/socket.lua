@@ -1,4 +1,5 @@
--- What calls back into Lua, and so may have to yield: written in Lua.
+-- The functions that call functions of the script. They are in Lua, so that these
+-- may yield.
 
 local socket, pcall, rethrow = ...
 local setmetatable, type, error, ipairs = setmetatable, type, error, ipairs
@@ -22,7 +23,7 @@ function socket.connect6(address, port, laddress, lport)
     return socket.connect(address, port, laddress, lport, "inet6")
 end
 
--- The first of a host's addresses that a server can be put on.
+-- bind returns a server on the first address of a host that it can bind.
 function socket.bind(host, port, backlog)
     local addresses, problem = socket.dns.getaddrinfo(host == "*" and "0.0.0.0" or host)
     if not addresses then return nil, problem end
@@ -40,8 +41,8 @@ function socket.bind(host, port, backlog)
     return nil, problem
 end
 
--- A function that chooses one of several by its first argument, if that is a
--- name.
+-- choose returns a function that calls the choice that its first argument names, or
+-- the default.
 function socket.choose(choices)
     return function(name, a, b)
         if type(name) ~= "string" then return choices["default"](name, a) end
@@ -51,7 +52,7 @@ function socket.choose(choices)
     end
 end
 
--- Sources and sinks for LTN12. Those of a socket are waited for as the socket.
+-- Sources and sinks for LTN12. select takes them for their socket.
 
 socket.BLOCKSIZE = 2048
 

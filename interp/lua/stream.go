@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streamMethods are those that tcp and unix stream objects have in common.
+// streamMethods returns the methods that tcp and unix stream objects share.
 func streamMethods(g *group) map[string]glua.LGFunction {
 	return map[string]glua.LGFunction{
 		"accept":     g.accept,
@@ -31,7 +31,7 @@ func streamMethods(g *group) map[string]glua.LGFunction {
 	}
 }
 
-// stats are what getstats tells.
+// stats holds what getstats returns.
 type stats struct {
 	received, sent float64 // bytes
 	born           float64 // seconds
@@ -57,7 +57,7 @@ func (g *group) setstats(L *glua.LState) int {
 	return done(L)
 }
 
-// backlog is what listen takes if it is not told.
+// backlog is the default of listen.
 const backlog = 32
 
 func (g *group) listen(L *glua.LState) int {
@@ -123,7 +123,7 @@ func (g *group) shutdown(L *glua.LState) int {
 	return done(L)
 }
 
-// socket is the object's socket, for what cannot wait.
+// socket returns the object's socket for calls that do not wait.
 func (o *object) socket() (*socket.Socket, error) {
 	switch {
 	case o.h == nil:
@@ -161,8 +161,8 @@ func (g *group) send(L *glua.LState) int {
 	return 3 + pushElapsed(L, debug, began)
 }
 
-// span is the part of data that the arguments i and j ask for: as string.sub
-// has it, but i counts from 1 at least.
+// span returns the bounds that the arguments i and j select, as string.sub does.
+// The lower bound is at least 1.
 func span(L *glua.LState, size int) (from, to int) {
 	from, to = index(L, 3, 1, size), index(L, 4, -1, size)
 	return max(from, 1), min(to, size)
@@ -177,7 +177,7 @@ func index(L *glua.LState, arg int, otherwise glua.LNumber, size int) int {
 	return int(n)
 }
 
-// sendAll sends all of data, or says why not.
+// sendAll sends all of data. It returns how much it sent before an error.
 func (o *object) sendAll(L *glua.LState, b *budget, data string) (total int, err error) {
 	if o.h == nil {
 		return 0, errClosed
@@ -198,7 +198,7 @@ func (o *object) sendAll(L *glua.LState, b *budget, data string) (total int, err
 	return total, nil
 }
 
-// bytesOf is a string's memory, for what only reads it.
+// bytesOf returns the memory of a string. The caller must not write to it.
 func bytesOf(s string) []byte {
 	if s == "" {
 		return []byte{} // not nil: an empty datagram is one
@@ -243,11 +243,11 @@ func (g *group) receive(L *glua.LState) int {
 	return 3 + pushElapsed(L, debug, began)
 }
 
-// keptOut is how much memory for results is kept between calls.
+// keptOut is the most memory for results that stays between calls, in bytes.
 const keptOut = 8 * blockSize
 
-// receivePattern is what the second argument asks for: 'l' for a line, 'a' for
-// all, 'n' for a number of bytes.
+// receivePattern reads the second argument: 'l' stands for a line, 'a' for all, 'n'
+// for a number of bytes.
 func receivePattern(L *glua.LState) (pattern byte, wanted int) {
 	switch v := L.Get(2).(type) {
 	case *glua.LNilType:
@@ -270,8 +270,8 @@ func receivePattern(L *glua.LState) (pattern byte, wanted int) {
 	return 'n', int(min(n, math.MaxInt32*1024))
 }
 
-// more is what is buffered, or else what one call to the system receives. It
-// is valid until the next call. consume must be told how much was used.
+// more returns the buffered input, or else what one system call receives. The
+// bytes are valid until the next call. The caller tells consume how many it used.
 func (o *object) more(L *glua.LState, b *budget, wait *time.Duration) ([]byte, error) {
 	if len(o.input) > 0 {
 		return o.input, nil
@@ -280,7 +280,7 @@ func (o *object) more(L *glua.LState, b *budget, wait *time.Duration) ([]byte, e
 	return o.m.block[:n], err
 }
 
-// recv receives something into buf.
+// recv makes one receive into buf.
 func (o *object) recv(L *glua.LState, b *budget, wait *time.Duration, buf []byte) (int, error) {
 	if o.h == nil {
 		return 0, errClosed
@@ -294,7 +294,7 @@ func (o *object) recv(L *glua.LState, b *budget, wait *time.Duration, buf []byte
 	return n, err
 }
 
-// consume says that the first n bytes of what more returned are used.
+// consume removes the first n bytes of what more returned.
 func (o *object) consume(chunk []byte, n int) {
 	o.received += float64(n)
 	switch {
@@ -307,8 +307,8 @@ func (o *object) consume(chunk []byte, n int) {
 	}
 }
 
-// receiveLine appends the bytes up to a newline to the result, and drops that
-// and every carriage return.
+// receiveLine appends the bytes up to a newline to the result, without the newline
+// and without any carriage return.
 func (o *object) receiveLine(L *glua.LState, b *budget) error {
 	for wait := b.first(); ; {
 		chunk, err := o.more(L, b, &wait)
@@ -336,8 +336,8 @@ func (o *object) receiveLine(L *glua.LState, b *budget) error {
 	}
 }
 
-// receiveBytes appends so many bytes to the result. Even for none, it waits
-// until there are some.
+// receiveBytes appends a number of bytes to the result. For 0 bytes it waits until
+// input arrives, as LuaSocket does.
 func (o *object) receiveBytes(L *glua.LState, b *budget, wanted int) error {
 	wait := b.first()
 	if len(o.input) > 0 || wanted < blockSize {
@@ -357,7 +357,7 @@ func (o *object) receiveBytes(L *glua.LState, b *budget, wanted int) error {
 			}
 		}
 	}
-	// Straight into the result, and never more than is asked for.
+	// The rest goes straight into the result.
 	for wanted > 0 {
 		n, err := o.recvResult(L, b, &wait, wanted)
 		if err != nil {
@@ -368,8 +368,8 @@ func (o *object) receiveBytes(L *glua.LState, b *budget, wanted int) error {
 	return nil
 }
 
-// receiveAll appends everything up to the end of the stream to the result. If
-// that is nothing, it is an error.
+// receiveAll appends everything up to the end of the stream to the result. An
+// empty stream is an error.
 func (o *object) receiveAll(L *glua.LState, b *budget) error {
 	wait := b.first()
 	some := len(o.input) > 0
@@ -389,7 +389,7 @@ func (o *object) receiveAll(L *glua.LState, b *budget) error {
 	}
 }
 
-// recvResult receives straight into the result, at most so many bytes.
+// recvResult makes one receive of at most that many bytes into the result.
 func (o *object) recvResult(L *glua.LState, b *budget, wait *time.Duration, most int) (int, error) {
 	out := slices.Grow(o.m.out, min(most, blockSize))
 	free := out[len(out):cap(out)]
@@ -399,8 +399,8 @@ func (o *object) recvResult(L *glua.LState, b *budget, wait *time.Duration, most
 	return n, err
 }
 
-// With the field _DEBUG set, send and receive return the time that they took
-// as one value more.
+// When the module's field _DEBUG is set, send and receive also return the time that
+// they took, in seconds.
 
 func (m *module) debug() bool { return glua.LVAsBool(m.core.RawGetString("_DEBUG")) }
 

@@ -6,13 +6,13 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A timeout is what settimeout sets, in seconds; negative is none. Both bound
-// a call: block by itself, or, where there is a total, each of its waits.
+// A timeout holds the two limits of settimeout, in seconds. A negative limit is
+// none. block limits a call, or each of its waits when there is a total.
 type timeout struct{ block, total float64 }
 
 var noTimeout = timeout{-1, -1}
 
-// A budget is the time that one call has.
+// A budget is the time that is left to one call.
 type budget struct {
 	timeout
 	start time.Time // the zero Time if no clock is needed
@@ -27,8 +27,7 @@ func (t timeout) begin() budget {
 	return b
 }
 
-// first is how long the call's first wait may take: forever, 0 for none, or a
-// duration.
+// first returns how long the first wait of the call may take. 0 means not at all.
 func (b *budget) first() time.Duration {
 	switch {
 	case b.total < 0:
@@ -39,7 +38,7 @@ func (b *budget) first() time.Duration {
 	return duration(min(b.block, b.total))
 }
 
-// next is how long a later wait may take.
+// next returns how long a later wait may take.
 func (b *budget) next() time.Duration {
 	var spent float64
 	if !b.start.IsZero() {

@@ -48,8 +48,7 @@ func unixDgramMethods(g *group) map[string]glua.LGFunction {
 
 const msgLongPath = "path too long"
 
-// checkPath is an argument that is a path. What follows a zero byte is not
-// part of it, as C has it.
+// checkPath returns an argument that is a path. A zero byte ends it, as in C.
 func checkPath(L *glua.LState, arg int) (path string, fits bool) {
 	path = L.CheckString(arg)
 	for i := range len(path) {
@@ -61,8 +60,8 @@ func checkPath(L *glua.LState, arg int) (path string, fits bool) {
 	return path, len(path) < len(unix.RawSockaddrUnix{}.Path)
 }
 
-// unixAddr is a path's address. Weir takes a leading "@" for the mark of an
-// abstract name; LuaSocket has no such names.
+// unixAddr returns the address of a path. For Weir a leading "@" marks an abstract
+// name; LuaSocket has no such names.
 func unixAddr(path string) socket.Addr {
 	if path != "" && path[0] == '@' && len(path)+2 < len(unix.RawSockaddrUnix{}.Path) {
 		path = "./" + path
@@ -148,8 +147,7 @@ func (g *group) sendToPath(L *glua.LState) int {
 	return o.sendMessageTo(L, data, unixAddr(path))
 }
 
-// receiveFromPath returns a datagram and its sender's path, which is empty if
-// that has none.
+// receiveFromPath returns a datagram and the path of its sender, or "".
 func (g *group) receiveFromPath(L *glua.LState) int {
 	o := g.as(L, unconnected)
 	buf := o.messageBuffer(L)

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	//lint:ignore ST1001 the tests of net are of package net
 	. "github.com/seed-2334f180/weir/net"
 	"golang.org/x/sys/unix"
 )

@@ -82,6 +82,20 @@ func NeedPermission(t testing.TB, what string, err error) {
 	}
 }
 
+// NeedFilters skips the test if the process may not attach a filter to a TCP socket.
+// Some machines refuse that to ordinary users.
+func NeedFilters(t testing.TB) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(os.NewSyscallError("socket", err))
+	}
+	defer unix.Close(fd)
+	all := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 1<<32 - 1}}
+	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &all[0]})
+	NeedPermission(t, "SO_ATTACH_FILTER", err)
+}
+
 // The Debian packages of the programs that have another name.
 var packages = map[string]string{
 	"nc.openbsd":      "netcat-openbsd",
