@@ -25,7 +25,7 @@ func TestHandleErrorsCloseAndAreLogged(t *testing.T) {
 		log  string
 	}{
 		{"eof", func(*server.Session) error { return io.EOF }, ""},
-		{"own", func(*server.Session) error { return errors.New("what the log is told") }, "what the log is told"},
+		{"own", func(*server.Session) error { return errors.New("the handler's own error") }, "the handler's own error"},
 		{"panic", func(*server.Session) error { panic("on purpose") }, "on purpose"},
 		{"closed", func(s *server.Session) error { return s.Close() }, ""},
 		{"closed, then used", func(s *server.Session) error {

@@ -70,7 +70,7 @@ func TestHandleIsCalledAgainForWhatItDidNotRead(t *testing.T) {
 	})
 }
 
-// A handler that takes the end of the stream for a pause is not called for ever.
+// The server does not go on calling a handler that returns nil at the end of the stream.
 func TestHandleThatReturnsNilAtTheEnd(t *testing.T) {
 	for name, handler := range map[string]func(*server.Session) error{
 		"reads":        func(s *server.Session) error { _, _ = s.Recv(make([]byte, 10), 0); return nil },
@@ -228,7 +228,7 @@ func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	weirtest.Take(t, done)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	require.NoError(t, blocking.Shutdown(ctx), "nobody waits for another line")
+	require.NoError(t, blocking.Shutdown(ctx), "no handler waits for another line")
 	require.EqualValues(t, 1, calls.Load())
 }
 
