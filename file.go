@@ -50,7 +50,8 @@ func watchFailed(err error) error {
 	return e
 }
 
-// Registration is for Select. It returns nil for a nil File.
+// Registration returns the loop's record of the duplicate, for Select. It returns nil
+// for a nil File.
 func (f *File) Registration() *loop.Registration {
 	if f == nil {
 		return nil

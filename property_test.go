@@ -21,7 +21,7 @@ type end struct {
 }
 
 // After any sequence of calls, Select never reports a socket on which the call would
-// wait. Of a socket that nobody else uses it says exactly what poll(2) says.
+// wait. On a socket that no other goroutine uses it reports exactly what poll(2) reports.
 func TestSelectAgreesWithPoll(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var open []*socket.Socket

@@ -180,7 +180,7 @@ func (c *call) clear() {
 	c.found = c.found[:0]
 }
 
-// run leaves in found what is ready.
+// run waits until an entry is ready, and puts the entries that are ready into found.
 func (c *call) run(ctx context.Context, timeout time.Duration) error {
 	if ctx.Err() != nil {
 		return interrupted(context.Cause(ctx))
@@ -229,8 +229,8 @@ func (c *call) wait(ctx context.Context, until time.Time) error {
 	}
 }
 
-// sleep returns after an event or when the time is up. The loop of the first entry
-// keeps the time. If that loop is closed, the next scan finds the entry closed.
+// sleep returns after an event or when the time is up. The timers of the first entry's
+// loop end the sleep. If that loop is closed, the next scan finds the entry closed.
 func (c *call) sleep(until time.Time) error {
 	if len(c.hooks) > 0 {
 		_ = c.gate.Sleep(c.hooks[0].Loop(), until)
@@ -246,9 +246,9 @@ func (c *call) sleep(until time.Time) error {
 	return nil
 }
 
-// scan leaves in found what is ready. A thorough scan is exact: if the loops know
-// of nothing, it asks the kernel about every entry. Another scan may find nothing
-// while an event is on its way to a loop.
+// scan puts the entries that are ready into found. A thorough scan is exact: if the
+// loops know of no ready entry, it asks the kernel about every entry. A scan that is
+// not thorough may miss an event that is on its way to a loop.
 func (c *call) scan(thorough bool) error {
 	all := 0
 	c.found = c.found[:0]
@@ -328,13 +328,13 @@ func (c *call) look(list int) error {
 	return nil
 }
 
-// note puts down an entry that is ready, and asks about one that may be.
+// note adds an entry that is ready to found, and asks about one that is in doubt.
 func (c *call) note(list, i int, r *loop.Registration, is loop.Look, buffered bool) error {
 	if is == loop.Ready || buffered && is != loop.Gone {
 		c.found = append(c.found, found{int32(list), int32(i), -1})
 		return nil
 	}
-	return c.ask(list, i, r) // it is in doubt; or it is gone, and ask returns why
+	return c.ask(list, i, r) // the entry is in doubt; or it is closed, and ask returns why
 }
 
 func (c *call) ask(list, i int, r *loop.Registration) error {
@@ -367,7 +367,7 @@ func (c *call) settle() error {
 	return nil
 }
 
-// hang has every event wake the call.
+// hang hangs a hook on each entry, so that every event wakes the call.
 func (c *call) hang() error {
 	total := 0
 	for list := range c.want {

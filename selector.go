@@ -34,7 +34,7 @@ const (
 type Selector struct {
 	mu         sync.Mutex // guards what follows; taken before a registration's lock
 	entries    map[Selectable]*entry
-	candidates []*entry // those that may be ready; all others are not
+	candidates []*entry // the entries that may be ready; all others are not
 	inquiry    loop.Inquiry
 	home       *loop.Loop // keeps the time of a Wait
 	closed     bool
@@ -301,8 +301,8 @@ func (s *Selector) leave(g *loop.Gate) {
 	}
 }
 
-// sleep returns after a notice or when the time is up. The home loop keeps the
-// time. If it is closed, the next sleep uses a loop of the default group.
+// sleep returns after a notice or when the time is up. The timers of the home loop end
+// the sleep. If that loop is closed, the next sleep uses a loop of the default group.
 func (s *Selector) sleep(g *loop.Gate, until time.Time) error {
 	s.mu.Lock()
 	home := s.home
@@ -377,7 +377,8 @@ func (s *Selector) enlist() {
 	s.noticed.Unlock()
 }
 
-// look takes from the loop what it knows of an entry, and asks about the rest.
+// look notes the conditions of an entry that the loop knows to hold, and adds questions
+// about those in doubt to the inquiry.
 func (s *Selector) look(e *entry) {
 	e.is, e.question = 0, -1
 	if e.gone {

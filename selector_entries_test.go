@@ -87,7 +87,7 @@ func TestSelectorQueueIsBounded(t *testing.T) {
 }
 
 // A Selector keeps no reference to an unregistered entry, whether or not a Wait has
-// looked at the entry, and whatever it has found.
+// looked at the entry or found it ready.
 func TestSelectorKeepsNothingBack(t *testing.T) {
 	waits := func(n int) func(*testing.T, *weir.Selector, *socket.Socket) {
 		return func(t *testing.T, s *weir.Selector, a *socket.Socket) {

@@ -14,28 +14,28 @@ import (
 )
 
 // A call waits alone if its registration is the only one of its loop that has had
-// events lately, as that of a server's only busy client, and if the loop may not keep
-// its P while it waits, because there are several. The loop's way would then wake a second thread for each event: the one
-// that polls for the loop wakes another one for the goroutine. A call that waits alone
-// takes its descriptor out of the epoll set, tries the system call for a while, and
-// then blocks its own thread in ppoll(2). No goroutine switches, and no thread is
-// woken but by the kernel.
+// events lately, such as that of a server's only busy client, and if the loop may not
+// keep its P while it waits, because there are several Ps. If the call waited by way of
+// the loop, each event would wake two threads: the thread that polls for the loop, and
+// then the thread that runs the goroutine. A call that waits alone takes its descriptor
+// out of the epoll set, tries the system call for a while, and then blocks its own
+// thread in ppoll(2). No goroutine switches, and only the kernel wakes the thread.
 //
-// The thread keeps its P until the scheduler takes it away for other goroutines, so
-// only some threads may do so at a time: each holds a seat. The others wait by way of
-// the loop. As soon as another registration of the loop has an event, the next wait
-// goes by way of the loop again.
+// The thread keeps its P until the scheduler takes it away for other goroutines. So
+// only some threads may do this at a time: each of them has a seat. All other calls
+// wait by way of the loop. As soon as another registration of the loop has an event,
+// the next wait goes by way of the loop again.
 
-// A seat lets one thread block in ppoll(2), and lets others end that.
+// A seat lets one thread block in ppoll(2), and lets other goroutines end the ppoll.
 type seat struct {
 	taken  atomic.Bool
 	wakefd int32 // an eventfd
 	fds    [2]unix.PollFd
 
-	// Of whoever has the seat:
+	// Only the goroutine that has taken the seat uses the rest.
 	thrift thrift
 	doubt  uint // grows with the polls that found nothing
-	skip   uint // waits that do not poll
+	skip   uint // how many of the next waits do not poll
 }
 
 // maxSeats bounds the seats of the process, and their descriptors.
@@ -81,24 +81,25 @@ func (s *seat) ring() {
 	_, _ = unix.Write(int(s.wakefd), one[:])
 }
 
-// silence takes in what ring has written. A ring that comes later ends a ppoll for no
-// reason, which does no harm.
+// silence reads what ring has written. If a ring comes after silence, the next ppoll
+// ends without a reason, which does no harm.
 func (s *seat) silence() {
 	var count [8]byte
 	_, _ = unix.Read(int(s.wakefd), count[:])
 }
 
 const (
-	// doubtInVain is how much a poll in vain adds to the doubt. A poll that finds
-	// something takes one off.
-	doubtInVain = 2
-	// maxDoubt makes it 1 wait in 1024 that still polls.
+	// failedPollDoubt is how much a poll that finds nothing adds to the doubt. A poll
+	// that finds something subtracts 1.
+	failedPollDoubt = 2
+	// maxDoubt bounds the doubt: then one wait in 1024 still polls.
 	maxDoubt = 10
-	// aloneAfter is how many events in succession must be of the same registration.
+	// aloneAfter is how many further events in succession must be of the registration
+	// of the first one.
 	aloneAfter = 16
 )
 
-// solo notes which registration the events of a turn were of.
+// solo finds out whether all recent events belong to one registration.
 func (l *Loop) solo(events []poller.Event) {
 	if n := l.restarts.Load(); n != l.restarted {
 		l.restarted, l.streak = n, 0
@@ -123,8 +124,8 @@ func (l *Loop) solo(events []poller.Event) {
 	}
 }
 
-// notAlone makes calls wait by way of the loop until as many events as before have
-// been of one registration.
+// notAlone makes calls wait by way of the loop, until aloneAfter further events have
+// belonged to one registration.
 func (l *Loop) notAlone() {
 	l.alone.Store(nobody)
 	l.restarts.Add(1)
@@ -172,7 +173,7 @@ func (r *Blocking) try(s *seat, buf []byte) reception {
 			return got
 		}
 	}
-	s.doubt = min(s.doubt+doubtInVain, maxDoubt)
+	s.doubt = min(s.doubt+failedPollDoubt, maxDoubt)
 	s.skip = 1<<s.doubt - 1
 	return got
 }
@@ -188,12 +189,12 @@ func (r *Blocking) blockAlone(c *Call, s *seat, number int) error {
 	if w.sit(number) {
 		r.pollAlone(s)
 		if !w.rise() {
-			// A call that something else than its input ends, such as the read with
-			// which net/http watches its client, is cheaper by way of the loop.
+			// Something else than input has ended the call, such as the read with which
+			// net/http watches its client. Such calls are cheaper by way of the loop.
 			r.loop.notAlone()
-			s.silence() // whoever has taken w off rings
+			s.silence() // the goroutine that has taken w off rings
 		} else if !r.withdrawWaiter(w) {
-			return w.sleep() // whoever has taken w off is about to wake it
+			return w.sleep() // the goroutine that has taken w off is about to wake it
 		} else {
 			return nil
 		}
@@ -219,12 +220,15 @@ func (s *seat) watch(fd int32) {
 	s.fds = [2]unix.PollFd{{Fd: fd, Events: unix.POLLIN}, {Fd: s.wakefd, Events: unix.POLLIN}}
 }
 
-// Linger waits for input for at most so long if r is the only busy registration of its
-// loop: as a call that waits alone does. It returns true if there is input, and neither
-// an end nor an error. Otherwise it returns false, at once or later, and r's hooks are
-// told of events again, including those that came meanwhile. It is for a goroutine that
-// has served a request and is about to leave r to its hooks: until Linger returns false
-// these are told of nothing. Interrupt and Close do not end a Linger early.
+// Linger waits for input as a call that waits alone does, but no longer than most. It
+// returns true if there is input, and neither an end nor an error. It returns false if
+// the time is over, and at once if r is not the only busy registration of its loop.
+//
+// Linger is for a goroutine that has served a request and is about to leave r to its
+// hooks. While Linger waits, and after it has returned true, the observers of these
+// hooks are told of no events. After it has returned false they are told of events
+// again, including those that came meanwhile. Interrupt and Close do not end a Linger
+// early.
 func (r *Registration) Linger(most time.Duration) (ready bool) {
 	if r.loop.alone.Load() == r.key && r.Use() == nil {
 		if s, _ := takeSeat(); s != nil {
@@ -258,16 +262,16 @@ func (r *Registration) lingerOn(s *seat, most time.Duration) (ready bool) {
 	return n == 1 && s.fds[0].Revents == unix.POLLIN
 }
 
-// rewatch undoes unwatch. It returns false if that fails: then nothing would tell the
-// hooks of input.
+// rewatch undoes unwatch. If it returns false, the kernel does not report input to the
+// hooks, and the caller must look for input itself.
 func (r *Registration) rewatch() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.state.Load()&stateClosed != 0 || r.interest != 0 || r.hooks == nil || r.watch(Read) == nil
 }
 
-// withdrawWaiter takes w off, for which nothing is to wait any more. It returns false
-// if somebody else has, and so wakes it.
+// withdrawWaiter takes w off the registration, because its wait is over. It returns
+// false if another goroutine has taken w off, which then wakes it.
 func (r *Blocking) withdrawWaiter(w *waiter) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -275,8 +279,8 @@ func (r *Blocking) withdrawWaiter(w *waiter) bool {
 	return list.pop() != nil
 }
 
-// unwatch takes the descriptor out of the epoll set, unless somebody waits for its
-// events. Observers count only if they are not excepted.
+// unwatch takes the descriptor out of the epoll set, unless a waiter or an observer
+// needs its events. except may have stateObserved, and then observers do not count.
 func (r *Registration) unwatch(except uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -38,11 +38,16 @@
 //
 // # Glossary
 //
+//   - alone: a call waits alone if the loop's last events, more than 16 in succession,
+//     were of its registration, each in a wait of its own, and the loop may not hold
+//     its P. The call then does not wait by way of the loop: it takes a seat, tries its
+//     system call for a while, and blocks its own thread. Options.NoAlone forbids it.
 //   - armed: a timer is armed for a moment if it is in the wheel for it. A gate is
 //     armed if the next Wake counts.
 //   - backlog: the number of goroutines that the loop has woken or started and
-//     that have not run since. While there are any, the loop polls and does not
-//     sleep.
+//     that have not run since. While there are any and the loop may hold its P, the
+//     loop yields to them and polls, instead of sleeping. A loop that may not hold
+//     its P ignores the backlog: its goroutines run on while it sleeps.
 //   - direction: reading or writing: Read, Write. Calls take turns by direction.
 //   - doubt: what is known of a condition is in doubt if only the kernel can tell
 //     whether it holds. Look says Doubtful then.
@@ -51,14 +56,20 @@
 //   - event: what the kernel reports of one descriptor: a poller.Event.
 //   - gate: parks a goroutine that waits for many registrations at once.
 //   - handler: the callbacks of a Handled registration.
+//   - hold: the loop holds its P if it polls for events instead of parking, so that
+//     the scheduler cannot give the P to another goroutine. Options.Hold says whether
+//     it may; by default it may while GOMAXPROCS is 1. A loop of the poller.Blocking
+//     strategy does not park, and always may.
 //   - hook: hangs an observer on a registration, which then tells the observer of
 //     its events.
 //   - inquiry: asks the kernel about many registrations at once.
-//   - interest: a set of conditions that somebody wants to know of: Readable,
+//   - interest: the set of conditions of which an observer is told: Readable,
 //     Writable, Exceptional. They are select(2)'s conditions, and the root
 //     package's Select has them from here.
 //   - key: names a registration in epoll's data: the index of its slot in the
 //     loop's table, and the slot's generation. A stale event has an old generation.
+//   - linger: a goroutine lingers if it waits for the next request of a registration
+//     that is alone, before it leaves the registration to its hooks.
 //   - mark: the ready bit of a direction. While the mark is set a system call may
 //     succeed; while it is clear the call would return EAGAIN. An event sets the
 //     mark, and a call clears it before its system call.
@@ -68,14 +79,21 @@
 //     poller.Readable and so on. A registration translates them into marks.
 //   - receiver: the call that waits in Receive. The loop makes its system call.
 //   - registration: one descriptor on a loop.
+//   - seat: the right of one thread to block in ppoll(2) for a call that waits alone
+//     or lingers. A process has one for each two of its Ps, and no more than eight.
 //   - sure: a mark is sure if it needs no check: the kernel has reported the
 //     readiness, and no call since could have used it up. Look says Ready then.
 //   - stamp: the number of the loop's wait during which the last call of a
 //     direction ended. Events of the same wait may be older than the call.
 //   - task: a function that was posted to a loop.
-//   - turn: (1) of a loop: one round of wait, events, timers and tasks. (2) of a
-//     call: the right to make system calls in one direction of a Blocking. One
-//     call at a time has the turn; the others queue.
+//   - thrift: measures, for the waits of a seat, whether to poll before blocking
+//     costs less than to block at once.
+//   - turn: (1) of a loop: one round of wait, pokes, events, timers, tasks and the
+//     functions of AtTurnEnd. (2) of a call: the right to make system calls in one
+//     direction of a Blocking. One call at a time has the turn; the others queue.
+//   - turn's end: the last part of a loop's turn, in which the loop calls what
+//     AtTurnEnd has gathered, such as the flush of output that was written during the
+//     turn. The loop asks the kernel for events only afterwards.
 //   - wait: (1) one call of the poller's Wait; the loop numbers them. (2) the time
 //     for which a call is parked.
 //   - waiter: one parked goroutine.

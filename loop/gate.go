@@ -8,14 +8,15 @@ import (
 )
 
 // A Gate parks one goroutine that waits for many things at once. Make it with
-// NewGate. The goroutine calls Arm, then looks whether anything that it waits
-// for has come, and then calls Sleep or, if there is something, Disarm. Whoever
-// changes anything that the look may have missed calls Wake: after Arm exactly
-// one Wake counts, and it ends the Sleep that follows or is in progress. Arm,
-// Sleep and Disarm are for the goroutine; any other may call the rest.
+// NewGate. The goroutine calls Arm, and then looks whether anything that it waits
+// for has come. If so it calls Disarm, otherwise Sleep. A goroutine that changes
+// something which the look may have missed calls Wake. After Arm exactly one Wake
+// counts: it ends the Sleep that follows or is in progress. Only the goroutine that
+// waits may call Arm, Sleep, Disarm and Interrupted. Any goroutine may call Wake and
+// Interrupt.
 type Gate struct {
 	parker
-	open        atomic.Bool // nobody needs to be woken
+	open        atomic.Bool // no Wake is needed
 	interrupted atomic.Bool
 	backlog     *atomic.Int64 // counts the goroutine from being woken until it runs; or nil
 	timer       timers.Timer[expirer]

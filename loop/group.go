@@ -67,10 +67,10 @@ var standard struct {
 	group *Group
 }
 
-// Default returns the group of all sockets that are not told another. The first
-// call starts it, with GOMAXPROCS loops, taken in turn; an idle loop takes no
-// processor time. A program may close the group, to leave no goroutine behind;
-// the next call of Default starts another.
+// Default returns the group of all sockets for which the program has chosen no other.
+// The first call starts it, with GOMAXPROCS loops and RoundRobin. An idle loop takes no
+// processor time. A program may close the group, to leave no goroutine behind. The next
+// call of Default then starts another.
 func Default() (*Group, error) {
 	standard.mu.Lock()
 	defer standard.mu.Unlock()

@@ -422,7 +422,7 @@ func TestReleaseOfACallInProgressIsRefused(t *testing.T) {
 	ended := make(chan error)
 	go func() {
 		var err error
-		for err == nil { // it may be woken in vain
+		for err == nil { // a wake-up may bring nothing
 			err = r.Wait(Read, &call)
 		}
 		r.End(Read, false)

@@ -67,7 +67,7 @@ type Loop struct {
 	wheel     timers.Wheel[expirer]
 	bound     uint64 // the tick at which the loop means to end its sleep
 	gates     *Gate  // those that a goroutine sleeps in
-	gatesOpen bool   // the loop is closed: nobody may sleep in a gate of it
+	gatesOpen bool   // the loop is closed: no goroutine may sleep in a gate of it
 
 	// What follows is for the loop's goroutine: the buffers of one turn.
 	events     []poller.Event
@@ -195,8 +195,8 @@ func (l *Loop) run() {
 // errCutShort is the error of a loop whose goroutine was ended by what it had called.
 var errCutShort = errors.New("loop: a task, timer or handler has ended the goroutine, as runtime.Goexit does")
 
-// fail ends a loop that cannot go on. It calls the tasks that were posted, because a
-// goroutine may wait for one; but not when a panic ends the program.
+// fail ends a loop that cannot go on. It calls the posted tasks, because goroutines may
+// wait for them; but not if a panic is ending the program.
 func (l *Loop) fail(err error) {
 	l.fatal = err
 	slog.Error("weir: event loop failed", "error", err)

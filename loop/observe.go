@@ -72,8 +72,8 @@ func (r *Registration) Watch() error {
 	return err
 }
 
-// Share says that other holders of the open file may use its readiness up, so that
-// no mark is ever sure. Call it before Register.
+// Share says that other processes or descriptors share the open file and may use up its
+// readiness, so that no mark is ever sure. Call it before Register.
 func (r *Registration) Share() { r.shared = true }
 
 // Doubt says that a system call, such as shutdown(2) or setsockopt(2), may have
@@ -95,7 +95,8 @@ func (r *Registration) Doubt() {
 	list.wake(nil)
 }
 
-// Unsure says that a call which did not have the turn may have used readiness up.
+// Unsure says that a call which did not have the turn may have used up readiness, so
+// that both marks are no longer sure.
 func (r *Blocking) Unsure() {
 	for {
 		s := r.state.Load()

@@ -113,3 +113,16 @@ type panicker struct{ reg Handled }
 func (*panicker) Ready(poller.Readiness) {}
 func (*panicker) Expire()                { panic("expire") }
 func (*panicker) Closed()                { panic("closed") }
+
+// A server calls every callback by Protect, so it must not cost memory.
+func TestProtectAllocatesNothing(t *testing.T) {
+	called := 0
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		var failed any
+		Protect(func(v any, _ []byte) { failed = v }, func() { called++ })
+		if failed != nil {
+			called = 0
+		}
+	}))
+	require.Positive(t, called)
+}

@@ -23,8 +23,8 @@ func RoundRobin() Policy {
 }
 
 // LeastRegistered returns a Policy that takes the loop with the fewest
-// registrations: connections, listeners and all else that is on it, and what
-// Loop.Expect has told it to expect.
+// registrations: connections, listeners, other descriptors, and those that
+// Loop.Expect has announced.
 func LeastRegistered() Policy {
 	return func(loops []*Loop, _ netip.Addr) *Loop {
 		best, fewest := loops[0], loops[0].load()

@@ -42,7 +42,7 @@ func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, don
 	// Without a deadline there is no need for the lock. All of this is one
 	// function, because a goroutine that comes back from its wait pays for every
 	// function that it returns from.
-	w := r.receiver // for the call that has the turn, and for the goroutine that clears the receiving bit
+	w := r.receiver // used by the call that has the turn, and by the goroutine that clears the receiving bit
 	if w == nil {
 		w = newWaiter()
 		r.receiver = w

@@ -1,6 +1,7 @@
 package loop_test
 
 import (
+	"maps"
 	"syscall"
 	"testing"
 	"time"
@@ -149,4 +150,32 @@ func TestReceiveEndsOtherwise(t *testing.T) {
 	require.Equal(t, received{err: loop.ErrClosed}, <-result)
 	_, err := unix.Write(peer, []byte("x"))
 	require.Equal(t, unix.EPIPE, err, "the descriptor is closed")
+}
+
+// An ending ends a call that waits in Receive. want is the call's result.
+type ending struct {
+	end  func(t *testing.T, l *loop.Loop, r *loop.Blocking, peer int)
+	want received
+}
+
+// withEndings adds to all the endings that give the same result for every Receive.
+func withEndings(all map[string]ending) map[string]ending {
+	maps.Copy(all, map[string]ending{
+		"by Interrupt": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
+			require.Equal(t, 1, r.Interrupt())
+		}, received{err: loop.ErrInterrupted}},
+		"by Close": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
+			require.NoError(t, r.Close())
+		}, received{err: loop.ErrClosed}},
+		"by the loop's Close": {func(t *testing.T, l *loop.Loop, _ *loop.Blocking, _ int) {
+			require.NoError(t, l.Close())
+		}, received{err: loop.ErrLoopClosed}},
+		"by a deadline that is set": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
+			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(5*time.Millisecond)))
+		}, received{err: loop.ErrTimeout}},
+		"by a deadline that has passed": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
+			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(-time.Second)))
+		}, received{err: loop.ErrTimeout}},
+	})
+	return all
 }

@@ -21,10 +21,7 @@ func unbounded(t *testing.T, r *loop.Blocking) chan received {
 
 // Everything that ends a wait ends Receive without a deadline.
 func TestUnboundedReceiveEnds(t *testing.T) {
-	for name, test := range map[string]struct {
-		end  func(t *testing.T, l *loop.Loop, r *loop.Blocking, peer int)
-		want received
-	}{
+	for name, test := range withEndings(map[string]ending{
 		"by data": {func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
 			unix.Write(peer, []byte("data"))
 		}, received{n: 4, done: true}},
@@ -50,22 +47,7 @@ func TestUnboundedReceiveEnds(t *testing.T) {
 		"by the peer's end": {func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
 			unix.Shutdown(peer, unix.SHUT_WR)
 		}, received{done: true}},
-		"by Interrupt": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
-			require.Equal(t, 1, r.Interrupt())
-		}, received{err: loop.ErrInterrupted}},
-		"by Close": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
-			require.NoError(t, r.Close())
-		}, received{err: loop.ErrClosed}},
-		"by the loop's Close": {func(t *testing.T, l *loop.Loop, _ *loop.Blocking, _ int) {
-			require.NoError(t, l.Close())
-		}, received{err: loop.ErrLoopClosed}},
-		"by a deadline that is set": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
-			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(5*time.Millisecond)))
-		}, received{err: loop.ErrTimeout}},
-		"by a deadline that has passed": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
-			require.NoError(t, r.SetDeadline(loop.Read, time.Now().Add(-time.Second)))
-		}, received{err: loop.ErrTimeout}},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, l *loop.Loop) {
 				r, peer := register(t, l)

@@ -228,7 +228,7 @@ func (r *Registration) Release() (fd int, err error) {
 			r.mu.Unlock()
 			return -1, unix.EBUSY
 		}
-		// The number of calls stays above zero, so that nobody closes it.
+		// The number of calls stays above zero, so no Done closes the descriptor.
 		if r.state.CompareAndSwap(s, s|stateClosed) {
 			r.withdraw(ErrClosed)
 			return int(r.fd), nil
@@ -260,8 +260,8 @@ func (r *Registration) withdraw(reason error) {
 	woken.wake(nil)
 }
 
-// watch has the kernel report the direction's readiness, and that which it has
-// already, so that nothing is missed. The caller holds the lock.
+// watch makes the kernel report the direction's readiness. The kernel also reports the
+// readiness that there is already, so none is missed. The caller holds the lock.
 func (r *Registration) watch(d Direction) error {
 	want := watchRead
 	if d == Write {
@@ -294,9 +294,8 @@ const (
 // tell. Once true it stays true.
 func (r *Blocking) Broken() bool { return r.state.Load()&stateBroken != 0 }
 
-// Urgent reports whether an event has ever told of out-of-band data. On such a
-// stream a short read may end at the urgent mark, so it does not mean that nothing
-// is left.
+// Urgent reports whether an event has ever reported out-of-band data. On such a stream a
+// short read may end at the urgent mark, so more may be left. Once true it stays true.
 func (r *Blocking) Urgent() bool { return r.state.Load()&stateUrgent != 0 }
 
 // String describes the Registration, for debugging.

@@ -24,8 +24,8 @@ func (d Direction) String() string {
 // failed and the parking: a call sets the parked bit only while the ready bit is
 // clear, and an event sets the ready bit and learns from the same operation
 // whether a call is parked. The waiters themselves are guarded by the
-// Registration's lock: whoever sees a bit that announces waiters takes the lock
-// and looks.
+// Registration's lock: a goroutine that finds a bit which announces waiters takes the
+// lock and looks.
 //
 //	bit  0      closed: no call may begin
 //	bit  1      broken: RDHUP, HUP or ERR was reported; never cleared
@@ -52,15 +52,15 @@ func (d Direction) String() string {
 //   - A queued bit is set if and only if queue[d] has a waiter. It is changed
 //     under the lock alone.
 //   - A sure bit is set only by an event, while the held bit is clear, or by Watch
-//     for a file that is always ready. Whatever may use readiness up clears it:
-//     Begin, End, Unsure, Doubt, and an answer of the kernel.
+//     for a file that is always ready. Begin, End, Unsure, Doubt and an answer of
+//     the kernel clear it, because they may mean that the readiness is used up.
 //   - The receiving bit is set without the lock, by the call that has the turn to
-//     read. Whoever clears it, with or without the lock, wakes the receiver: one
-//     compare-and-swap decides who that is.
+//     read. The goroutine that clears it, with or without the lock, wakes the
+//     receiver. A compare-and-swap clears it, so only one goroutine does.
 //   - A handled Registration has no turns and no waiters. Only its closed, handled
 //     and poked bits and its number of calls are in use.
-//   - The number of calls reaches zero once, after closed was set; whoever takes
-//     it to zero closes the descriptor.
+//   - The number of calls reaches zero once, after closed was set. The goroutine
+//     that makes it zero closes the descriptor.
 const (
 	stateClosed    uint64 = 1 << 0
 	stateBroken    uint64 = 1 << 1

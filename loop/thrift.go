@@ -7,16 +7,16 @@ import (
 )
 
 // A thrift decides whether the waits of a seat poll before they block. On a quiet
-// machine, and most of all on a virtual one, to block and to be woken takes as much
-// processor time as to poll, and far longer. Where the peer needs this processor, or
-// another goroutine of this process is the peer, to poll takes more. So the other way
-// is tried now and then for a few waits, and what both have cost decides.
+// machine, above all a virtual one, blocking and waking up takes as much processor time
+// as polling, and far more time. But if the peer needs this processor, or is another
+// goroutine of this process, polling takes more processor time. So from time to time the
+// thrift measures 64 waits of each kind, and keeps the cheaper kind.
 type thrift struct {
-	blocks bool // the usual way; to poll is the first choice
+	blocks bool // the waits block without polling; at first they poll
 	phase  thriftPhase
-	left   int // waits of the phase
-	rest   int // waits between two trials
-	usual  bill
+	left   int  // waits until the next phase
+	rest   int  // waits between two trials
+	usual  bill // the cost of the usual kind of wait, in the last trial
 	begun  bill // the clocks at the beginning of the phase
 }
 
@@ -24,17 +24,17 @@ type thriftPhase int
 
 const (
 	thriftResting thriftPhase = iota
-	thriftTiming              // the usual way is timed
-	thriftTrying              // the other way is timed
+	thriftTiming              // the usual kind of wait is measured
+	thriftTrying              // the other kind is tried and measured
 )
 
 const (
-	thriftTrial   = 64 // waits of a trial
-	thriftMinRest = 256
-	thriftMaxRest = 65536
+	thriftTrial   = 64    // waits of a measurement
+	thriftMinRest = 256   // the fewest waits between two trials
+	thriftMaxRest = 65536 // the most
 )
 
-// A bill is what so many waits, and the work between them, have cost.
+// A bill is the cost of a number of waits, and of the work between them.
 type bill struct {
 	cpu, clock time.Duration // of the process
 }
@@ -64,8 +64,9 @@ func (t *thrift) next(now bill) {
 	t.begun = now
 }
 
-// judge makes the better way the usual one: to poll must take less time, and at most a
-// tenth more of the processor's. The longer nothing changes, the rarer are the trials.
+// judge makes the cheaper kind of wait the usual one. Polling is cheaper if it takes
+// less time, and at most a tenth more processor time. As long as the result stays the
+// same, the rest between two trials doubles.
 func (t *thrift) judge(usual, other bill) {
 	polled, blocked := usual, other
 	if t.blocks {

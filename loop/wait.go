@@ -98,7 +98,7 @@ type hanging int
 
 const (
 	hangWatched       hanging = iota // the kernel watches the descriptor; readiness wakes the waiter
-	hangUnwatched                    // readiness wakes it if somebody else has the descriptor watched
+	hangUnwatched                    // the kernel need not watch the descriptor for it; an event wakes it all the same
 	hangWithoutEvents                // readiness does not wake it
 )
 

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// A waiter is one parked goroutine. Whoever takes it off the Registration, under the
-// lock, must wake it; so it is woken exactly once.
+// A waiter is one parked goroutine. The goroutine that takes it off the Registration,
+// under the lock, must wake it. So it is woken exactly once.
 type waiter struct {
 	parker
 	next     *waiter

@@ -15,14 +15,14 @@ type Runner interface{ Run() }
 // them. Most of them are done soon, and the next ones then reuse their stacks.
 const spawnsAtOnce = 32
 
-// Spawn has r.Run called on a goroutine. It is for work that the loop has found: the
-// loop yields to the goroutine before it sleeps. Any goroutine may call it, on a
-// closed loop, too. A panic of Run is not recovered. Run must leave the goroutine as
+// Spawn calls r.Run on another goroutine. It is for work that the loop has found: a
+// loop that may hold its P lets the goroutine run before it sleeps. Any goroutine may
+// call Spawn, also after Close. Nothing recovers from a panic of Run. Run must leave the goroutine as
 // it was: not locked to a thread, for example.
 //
-// A goroutine whose Run has returned parks, for the next Spawn to wake: that costs
-// less than a new goroutine, whose stack has to grow first. A loop keeps at most
-// mostParked of them, and those that were not needed for a while end.
+// A goroutine whose Run has returned parks, and a later Spawn wakes it. That costs
+// less than a new goroutine, whose stack has to grow first. A loop keeps at most 256
+// parked goroutines, and ends those that it has not needed for a while.
 func (l *Loop) Spawn(r Runner) {
 	l.spawned.Add(1)
 	l.backlog.Add(1)
@@ -54,7 +54,7 @@ func (l *Loop) runAll(r Runner) {
 			return
 		}
 		w.parker.park()
-		r = w.job // nil if nobody needs the goroutine any more
+		r = w.job // nil if the loop does not need the goroutine any more
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -65,12 +66,8 @@ func (c *TCPConn) SetLinger(seconds int) error {
 	if !c.ok() {
 		return syscall.EINVAL
 	}
-	l := unix.Linger{Onoff: 1, Linger: int32(seconds)}
-	if seconds < 0 {
-		l = unix.Linger{}
-	}
 	return c.wrap("set", control(c.sock, func(fd int) error {
-		return os.NewSyscallError("setsockopt", unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &l))
+		return os.NewSyscallError("setsockopt", sys.SetLinger(fd, seconds))
 	}))
 }
 

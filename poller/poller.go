@@ -34,8 +34,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrClosed is the error of every method after Close.
-var ErrClosed = errors.New("poller: closed")
+// ErrClosed is the error of every method after Close. It unwraps to EBADF.
+var ErrClosed error = closedError{}
+
+type closedError struct{}
+
+// Error says that the poller is closed.
+func (closedError) Error() string { return "poller: closed" }
+
+// Unwrap returns EBADF.
+func (closedError) Unwrap() error { return unix.EBADF }
 
 // The keys of the Poller's own descriptors. Add refuses them.
 const (

@@ -301,6 +301,7 @@ func TestCloseEndsWait(t *testing.T) {
 			runtime.Gosched()
 			require.NoError(t, p.Close())
 			require.ErrorIs(t, <-ended, poller.ErrClosed)
+			require.ErrorIs(t, poller.ErrClosed, unix.EBADF)
 
 			require.ErrorIs(t, p.Close(), poller.ErrClosed)
 			require.ErrorIs(t, p.Add(a, 1, poller.Readable), poller.ErrClosed)

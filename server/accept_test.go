@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spread is how many of the next n connections each loop gets.
+// spread returns how many of the next n connections each loop gets.
 func spread(t testing.TB, conns chan *server.Conn, n int) (all []*server.Conn, by map[*loop.Loop]int) {
 	t.Helper()
 	by = map[*loop.Loop]int{}
@@ -147,14 +147,14 @@ func TestServeMaxConnsLeavesTheRestInTheBacklog(t *testing.T) {
 	send(t, fifth, "fifth")
 	require.NoError(t, third.Close())
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2 }, "one has gone")
-	weirtest.Take(t, conns) // the attached one's
+	weirtest.Take(t, conns) // the attached connection
 	require.Empty(t, conns, "and there are still two")
 	require.NoError(t, fourth.Close())
 	expect(t, fifth, "fifth")
 }
 
-// Several listeners on several loops compete for very few places, which must
-// never stay free while somebody waits in a backlog.
+// Several listeners on several loops compete for very few places. No place may stay
+// free while a client waits in a backlog.
 func TestServeMaxConnsLosesNoWakeUp(t *testing.T) {
 	for _, max := range []int{1, 3} {
 		for _, handle := range []bool{false, true} {
@@ -223,8 +223,8 @@ func TestServeMaxConnsLosesNoWakeUp(t *testing.T) {
 	}
 }
 
-// Without a descriptor for it, a connection stays in the backlog. The server
-// says so once, does next to nothing, and goes on when there are descriptors.
+// A connection for which there is no descriptor stays in the backlog. The server logs
+// that once, rests between its attempts, and goes on when there are descriptors.
 func TestServeWithoutDescriptors(t *testing.T) {
 	if os.Getenv("WEIR_TEST_EMFILE") == "" {
 		cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^TestServeWithoutDescriptors$")
@@ -302,8 +302,8 @@ func TestServeSurvivesWhoIsGoneBeforeTheAccept(t *testing.T) {
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2 }, "they are counted out")
 }
 
-// Whatever accept(2) says for good, the server rests between the attempts, says so
-// once, and ends when it is told to.
+// When accept(2) returns the same error for ever, the server rests between its attempts,
+// logs the error once, and Close still ends it.
 func TestServeAcceptThatIsRefusedForGood(t *testing.T) {
 	for _, errno := range []syscall.Errno{unix.EACCES, unix.EPERM, unix.EOPNOTSUPP, unix.ECONNABORTED, unix.EINVAL} {
 		for _, end := range []string{"Close", "Shutdown"} {

@@ -79,7 +79,8 @@ func TestDialFails(t *testing.T) {
 	require.Error(t, err)
 }
 
-// fullListener is the address of one whose backlog is full: it does not answer.
+// fullListener returns the address of a listener whose backlog is full: it does not
+// answer.
 func fullListener(t *testing.T) string {
 	l, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	require.NoError(t, err)
@@ -202,7 +203,8 @@ func TestServeDetachWithOutputQueuedIsRefused(t *testing.T) {
 	require.NoError(t, err, "it goes on")
 }
 
-// Pressure's end finds the queue empty, and what was left unread goes along.
+// When Pressure reports the end, the queue is empty. Detach then succeeds, and takes the
+// unread input along.
 func TestServeDetachInPressureTakesTheInput(t *testing.T) {
 	conns, open := opened()
 	got, told := make(chan *socket.Socket, 1), make(chan bool, 16)

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serveOnce serves connections that send size bytes and close. The channel gets the reason
-// of each end.
+// serveOnce serves connections to which the server sends size bytes and which it then
+// closes. The channel gets the error of each Closed.
 func serveOnce(t *testing.T, size int, linger time.Duration) (address string, ended chan error) {
 	t.Helper()
 	ended = make(chan error, 1)

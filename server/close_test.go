@@ -70,7 +70,7 @@ func TestServeCloseDoesNotTakeAwayWhatWasSent(t *testing.T) {
 			done := c.User.(chan chan struct{})
 			more := make(chan struct{})
 			done <- more
-			<-more // the peer has sent again, and the loop does not know
+			<-more // the peer has sent again, and the loop has had no event
 			_, err := c.WriteString(last)
 			c.Close()
 			return err

@@ -109,13 +109,13 @@ func (c *Conn) Loop() *loop.Loop { return c.eng.loop }
 // address of a unix peer has no path.
 func (c *Conn) RemoteAddr() socket.Addr { return c.peer.addr() }
 
-// LocalAddr returns the connection's own address by getsockname(2). If the
-// connection is closed, it returns the zero Addr.
+// LocalAddr returns the connection's own address by getsockname(2): an IPv4 address if
+// the peer uses IPv4. If the connection is closed, it returns the zero Addr.
 func (c *Conn) LocalAddr() (a socket.Addr) {
 	_ = c.Control(func(fd int) error {
 		var name sys.Sockaddr
 		if errno := sys.Getsockname(fd, &name); errno == 0 {
-			a = socket.AddrFromSockaddr(&name.Raw, name.Len)
+			a = socket.AddrFromSockaddr(&name.Raw, name.Len).Unmap()
 		}
 		return nil
 	})

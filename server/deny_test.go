@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inChild runs the calling test again in a process of its own, which may then
-// spoil what all of a process shares. It returns true in that process. In the
-// other one it returns false when the child has passed.
+// inChild runs the calling test again in a child process, which may then change what
+// all of a process shares. It returns true in the child. In the parent it returns false
+// when the child has passed.
 func inChild(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv("WEIR_TEST_CHILD") == t.Name() {
@@ -34,8 +34,8 @@ func inChild(t *testing.T) bool {
 	return false
 }
 
-// deny has a system call fail with an errno in all threads of the process, for
-// good: seccomp(2).
+// deny makes a system call fail with an errno in all threads of the process, until the
+// process ends: seccomp(2).
 func deny(t *testing.T, call int, errno syscall.Errno) {
 	t.Helper()
 	program := []unix.SockFilter{

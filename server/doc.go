@@ -15,8 +15,97 @@
 //	}}
 //	log.Fatal(srv.ListenAndServe("tcp", "localhost:7000"))
 //
-// One Server may have many listeners, and with a Service for each serve several
-// protocols. Dial, DialPackets and Attach serve connections that the program has
-// made or taken over. Inherit and Handover pass listeners from one process to the
+// One Server may have many listeners, and with a Service for each of them serve
+// several protocols. Dial, DialPackets and Attach serve connections that the program
+// has made or taken over. Inherit and Handover pass listeners from one process to the
 // next, and Shutdown ends a Server in good order.
+//
+// # The life of a connection
+//
+// A listener accepts the connection, unless MaxConns connections are open. Control
+// sets its options. Policy chooses its loop, which serves it until the end.
+//
+// With Events, a Conn is in one of seven states:
+//
+//	opening      Open runs. No other callback runs.
+//	open         Data gets input, and both sides may send.
+//	half-closed  The peer has ended its stream, and End was called. The program may
+//	             still write.
+//	broken       A write has failed. Data gets the input that the kernel still has.
+//	draining     Close was called. Queued output leaves; nothing is read.
+//	lingering    All output has left, and the stream to the peer is ended. The server
+//	             discards input and waits until the peer has acknowledged everything.
+//	closed       The descriptor is closed. Completions run, and last Closed.
+//
+// An error of a callback, a timeout, Abort and Server.Close end a Conn at once, in
+// every state. Before a reset or a failed write ends a Conn, Data gets the input that
+// the kernel still has.
+//
+// With a Handler, Begin runs once. Then the Session is idle, or Handler runs. Finish
+// runs last: after an error of Begin or Handler, at the end of the stream, after a
+// timeout, after the program has closed the Socket, or when the Server ends.
+//
+// # Goroutines
+//
+//	the connection's loop    Events.Open, Data, End, Pressure, Closed and Packet; the
+//	                         completions of WriteAsync; the functions of Each
+//	the listener's loop      Control
+//	each loop                Events.Tick
+//	goroutines of the loop   Begin, Handler and Finish: one after the other for a
+//	                         Session, but each call may be on another goroutine
+//	callers of methods       Events.Boot, in the first method that needs it; Stopped,
+//	                         in Shutdown or Close, which may also call Finish;
+//	                         ServiceOf, in ListenOn and Inherit
+//	any of these             Policy
+//
+// What runs on a loop must not block, because all connections of the loop wait for
+// it. No method of a Conn calls a callback. Any goroutine may call the methods of a
+// Server, but a callback must not call those that wait: ListenAndServe, Wait, Dial,
+// DialPackets, Handover, Shutdown and Close. Any goroutine may call the methods of a
+// Conn, except those that read input, SetTimeouts and Detach, which are for the
+// connection's callbacks.
+//
+// # Defaults and bounds
+//
+//	field          default              what happens at the bound
+//	MaxConns       none                 further connections wait in the backlog
+//	Backlog        the system's         the kernel refuses or ignores connections
+//	Chunk          1 MiB                the rest is read in the next turn of the loop
+//	MaxInput       1 MiB                the connection ends with ErrInputFull
+//	HighWater      64 KiB               the server stops reading from the peer
+//	LowWater       half of HighWater    the server reads again
+//	MaxOutput      16 MiB               writes return ErrOutputFull; datagrams are dropped
+//	Loops          GOMAXPROCS           -
+//	KeepAlive      15 s                 -
+//	Timeouts       5 s for Linger,      the connection ends with a *TimeoutError
+//	               otherwise none
+//	StallAfter     no watchdog          the watchdog logs the callback's stack
+//
+// In one turn of its loop a listener accepts 64 connections, a connection sends in 16
+// system calls and gets 1024 completions, 256 connections send what was written
+// during the turn, and a datagram socket receives in 4 system calls of 64 datagrams.
+// A datagram socket queues 1024 datagrams. A listener whose accept(2) fails rests for
+// 10 to 100 ms.
+//
+// # Glossary
+//
+//   - arrival: an accepted or attached connection that its loop does not serve yet.
+//   - backlog: the connections that the kernel has established and the listener has
+//     not accepted.
+//   - claim: a goroutine claims an idle session to run its Handler or to end it.
+//   - completion: the function that WriteAsync has got. The loop calls it when the
+//     kernel has taken the piece, or when the connection has ended before.
+//   - engine: the part of a Service on one loop. The Server's own callbacks are a
+//     Service, too.
+//   - farewell: decides when the loop closes the descriptor of a lingering connection.
+//   - gather: to collect the writes of a callback, which leave together when it returns.
+//   - high, pressure: more than HighWater bytes are queued, and since then more than
+//     LowWater.
+//   - late: output that leaves at the end of the loop's turn.
+//   - linger: to wait, after all output has left, until the peer has acknowledged it.
+//   - piece: a slice of WriteAsync in the output queue. Copied bytes are in chunks.
+//   - present: to call a callback with the input that was not read yet.
+//   - rest: a pause of a listener whose system calls fail. A session rests when it
+//     becomes idle.
+//   - signal: a bit by which any goroutine asks a connection's loop for something.
 package server

@@ -20,6 +20,10 @@ var (
 	// Server.MaxInput unread: EMSGSIZE.
 	ErrInputFull error = &sentinel{"the input is full: the callback left too much unread", unix.EMSGSIZE}
 
+	// ErrNoInput is what Conn.Read returns when all input that has arrived was
+	// read, and more may arrive: EAGAIN.
+	ErrNoInput error = &sentinel{"there is no unread input", unix.EAGAIN}
+
 	// ErrOutputFull refuses a write that Server.MaxOutput has no room for:
 	// ENOBUFS.
 	ErrOutputFull error = &sentinel{"the output is full: the peer reads too slowly", unix.ENOBUFS}

@@ -88,7 +88,8 @@ func TestServeEndComesOnce(t *testing.T) {
 	require.Empty(t, ends)
 }
 
-// frames returns a Data that checks frames: each is a length and as many bytes, in order.
+// frames returns a Data that checks a stream of frames. A frame is a length and as many
+// bytes.
 func frames(total int) (data func(*server.Conn) error, got chan int) {
 	got = make(chan int, total)
 	next := 0
@@ -177,7 +178,7 @@ func TestServeReadsInput(t *testing.T) {
 		return nil
 	}}})
 	c := client(t, addr)
-	// The callback waits, so that the test may read in its place.
+	// The callback waits, so that the test can read the input that it has.
 	send(t, c, "0123456789")
 	release := weirtest.Take(t, got)
 	require.Equal(t, 10, conn.Buffered())

@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// After the last byte was read on any loop, everything that callbacks wrote, to
-// connections of whichever loop, leaves before any connection is closed. Members talk
-// until the server stops: who has seen a line of his own echoed knows that every other
-// member gets it.
+// Callbacks write to connections of all loops. After the last byte was read on any loop,
+// everything that they wrote leaves before the server closes any connection. Members of
+// a chat talk until the server stops. When a member has got its own line back, every
+// other member must get the line, too.
 func TestShutdownLosesNothingBetweenLoops(t *testing.T) {
 	const members = 6
 	rounds := 30
@@ -67,7 +67,7 @@ func TestShutdownLosesNothingBetweenLoops(t *testing.T) {
 			})
 			readers.Go(func() {
 				got[i], _ = io.ReadAll(c)
-				c.Close() // which ends the sender
+				c.Close() // this ends the sender
 			})
 		}
 		lines := rand.Int64N(20_000)

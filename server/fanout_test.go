@@ -114,7 +114,7 @@ func TestFanOutToManyConnections(t *testing.T) {
 	}
 }
 
-// What waits for the end of the turn is bounded: beyond that it leaves at once.
+// Output that waits for the end of the turn is bounded: beyond that it leaves at once.
 func TestFanOutDoesNotGatherWithoutBound(t *testing.T) {
 	conns, open := opened()
 	addr := serve(t, &server.Server{Loops: 1, Events: server.Events{Open: open, Data: echo}})
@@ -129,8 +129,8 @@ func TestFanOutDoesNotGatherWithoutBound(t *testing.T) {
 	require.LessOrEqual(t, most, 65<<10)
 }
 
-// Pressure tells of a slow subscriber before the publisher is read again, so that the
-// program can hold the publisher back.
+// The server calls Pressure for a slow subscriber before it reads from the publisher
+// again. So the program can pause the publisher in time.
 func TestPublisherIsToldOfASlowSubscriberInTime(t *testing.T) {
 	conns, open := opened()
 	var publisher, subscriber *server.Conn
@@ -174,8 +174,8 @@ func TestPublisherIsToldOfASlowSubscriberInTime(t *testing.T) {
 	require.LessOrEqual(t, most.Load(), int64(highWater+1<<20))
 }
 
-// No callback runs inside a method of Conn, so a program may hold a lock during the
-// call that its callbacks take.
+// No method of a Conn calls a callback. So a program may call it while it holds a lock
+// that its callbacks take.
 func TestNoCallbackRunsInsideAMethod(t *testing.T) {
 	inside := false // used on the loop only
 	conns, open := opened()
@@ -331,7 +331,8 @@ func TestManyCompletionsAreSpreadOverTurns(t *testing.T) {
 	}
 }
 
-// The bound counts pieces, too: those without a byte would be accepted for ever.
+// MaxOutput bounds the number of pieces, too. Without that, a program could queue empty
+// pieces without an end.
 func TestOutputFullCountsPieces(t *testing.T) {
 	const most = 64 << 10
 	conns, open := opened()

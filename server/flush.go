@@ -100,7 +100,7 @@ func (c *Conn) block() error {
 		o.watched = true
 		if err := c.reg.WatchWrite(true); err != nil {
 			var errno syscall.Errno
-			if !errors.As(err, &errno) {
+			if !errors.As(err, &errno) || errno == unix.EBADF { // the loop was closed
 				return errConnClosed("write")
 			}
 			return c.fail(errno)

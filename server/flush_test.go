@@ -1,14 +1,16 @@
 package server
 
 import (
+	"net"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-// The loop is told of room while another goroutine sends, after the system call of that
-// has said EAGAIN: the report must not be lost, as the kernel does not repeat it.
+// A goroutine sends, and its system call has returned EAGAIN. Before it notes that, the
+// loop gets the kernel's report of room. The report must not be lost, because the kernel
+// does not repeat it.
 func TestRoomThatIsReportedDuringASendIsNotLost(t *testing.T) {
 	srv := &Server{Loops: 1}
 	c, _ := attached(t, srv)
@@ -30,8 +32,9 @@ func TestRoomThatIsReportedDuringASendIsNotLost(t *testing.T) {
 	})
 }
 
-// A connection that is closed while a goroutine sends calls its completions and Close
-// when the system call has returned: until then the kernel reads the buffers.
+// The loop closes a connection while a goroutine sends. It calls the completions and
+// Closed only after the system call has returned, because until then the kernel reads
+// the buffers.
 func TestCloseWaitsForTheSender(t *testing.T) {
 	var calls []string
 	over := make(chan struct{})
@@ -56,8 +59,8 @@ func TestCloseWaitsForTheSender(t *testing.T) {
 	c.eng.do(func() { require.Equal(t, []string{"closed", "done", "close"}, calls) })
 }
 
-// Too much was queued, and leaves before the timers have noticed: their time begins anew
-// all the same.
+// The queue passes HighWater and drains before the timer expires. The timeouts of reading
+// begin anew all the same.
 func TestReliefOfPressureRenewsTheIdleTime(t *testing.T) {
 	srv := &Server{Loops: 1}
 	c, _ := attached(t, srv)
@@ -72,5 +75,18 @@ func TestReliefOfPressureRenewsTheIdleTime(t *testing.T) {
 		before := c.active
 		require.True(t, c.readTimesRun())
 		require.Greater(t, c.active, before)
+	})
+}
+
+// A goroutine's system call has returned EAGAIN, and meanwhile the loop has closed the
+// descriptor. The write's error says that the connection is closed.
+func TestSendThatIsRefusedAsTheLoopClosesTheConnection(t *testing.T) {
+	c, _ := attached(t, &Server{Loops: 1})
+	c.eng.do(func() {
+		require.NoError(t, c.reg.Close())
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		require.ErrorIs(t, c.block(), net.ErrClosed)
+		require.Zero(t, c.signals.Load()&writeFailed)
 	})
 }

@@ -22,11 +22,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// noDelay has a program that was built with -race end at once.
+// noDelay makes a program that was built with -race end without a delay.
 const noDelay = "GORACE=atexit_sleep_ms=0"
 
-// play is what the test's program does instead of testing, when it is started
-// as a child.
+// play runs instead of the tests when the test's program was started as a child.
 func play(role string) int {
 	srv := &server.Server{Events: server.Events{
 		Data:   func(c *server.Conn) error { c.Next(-1); _, err := c.WriteString("new"); return err },
@@ -149,7 +148,7 @@ func TestHandover(t *testing.T) {
 					return string(buf), err
 				}()
 				switch {
-				case err == io.EOF: // it had connected to who ended, before it sent
+				case err == io.EOF: // the server to which it was connected ended before it sent
 					ends.Add(1)
 				case err != nil:
 					failed.Store(&err)
@@ -273,7 +272,7 @@ func TestInheritFromSocketActivation(t *testing.T) {
 				require.NoError(t, c.Close())
 			}
 			service.stop(t)
-			require.FileExists(t, path, "it is for who made it to remove")
+			require.FileExists(t, path, "its maker removes it")
 		})
 	}
 }
@@ -308,8 +307,9 @@ func TestInheritRefuses(t *testing.T) {
 	}
 }
 
-// One of many cannot be served, or there are not as many, or nobody is there to
-// be told: none is served, none is left open, and nobody who waits is lost.
+// Inherit cannot serve one of the listeners, or there are fewer than the environment
+// says, or the predecessor has ended. Then Inherit serves none and closes all, and the
+// clients in the backlogs are not lost.
 func TestInheritThatFailsMidway(t *testing.T) {
 	for _, test := range []struct {
 		name  string

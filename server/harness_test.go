@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serve has the server listen on a free port of loopback, until the test ends.
+// serve makes the server listen at a free port of loopback until the test ends.
 func serve(t testing.TB, srv *server.Server) socket.Addr {
 	t.Helper()
 	return serveOn(t, srv, "tcp4", "127.0.0.1:0")
@@ -35,7 +35,8 @@ func serveOn(t testing.TB, srv *server.Server, network, address string) socket.A
 	return addr
 }
 
-// client is a connection whose reads and writes end before the test does.
+// client returns a connection to addr. Its reads and writes fail before the test times
+// out.
 func client(t testing.TB, to socket.Addr) net.Conn {
 	t.Helper()
 	network := "tcp"
@@ -55,7 +56,7 @@ func send(t testing.TB, c io.Writer, s string) {
 	require.NoError(t, err)
 }
 
-// expect reads what must come.
+// expect reads want from c, and nothing more.
 func expect(t testing.TB, c io.Reader, want string) {
 	t.Helper()
 	buf := make([]byte, len(want))
@@ -64,7 +65,7 @@ func expect(t testing.TB, c io.Reader, want string) {
 	require.Equal(t, want, string(buf))
 }
 
-// expectEnd reads the end, which is not a reset.
+// expectEnd reads the end of the stream, which must not be a reset.
 func expectEnd(t testing.TB, c io.Reader) {
 	t.Helper()
 	n, err := c.Read(make([]byte, 1))
@@ -78,7 +79,7 @@ func expectReset(t testing.TB, c io.Reader) {
 	require.ErrorIs(t, err, unix.ECONNRESET)
 }
 
-// turned returns when the connection's loop has done all that was to be done.
+// turned returns when the connection's loop has done all work that it had.
 func turned(t testing.TB, c *server.Conn) {
 	t.Helper()
 	for range 3 {
@@ -138,19 +139,19 @@ func (h journalHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// echo writes back what comes.
+// echo is a Data that writes all input back.
 func echo(c *server.Conn) error {
 	_, err := c.Write(c.Next(-1))
 	return err
 }
 
-// opened is an Open that gives the connection to the test.
+// opened returns an Open that sends the connection on the channel.
 func opened() (chan *server.Conn, func(*server.Conn) error) {
 	ch := make(chan *server.Conn, 128)
 	return ch, func(c *server.Conn) error { ch <- c; return nil }
 }
 
-// ended is a Close that tells the test why.
+// ended returns a Closed that sends its error on the channel.
 func ended() (chan error, func(*server.Conn, error)) {
 	ch := make(chan error, 128)
 	return ch, func(_ *server.Conn, err error) { ch <- err }

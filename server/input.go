@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -11,10 +10,6 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
-
-// ErrNoInput is what Conn.Read returns when all input that has arrived was read.
-// More may arrive. It wraps EAGAIN.
-var ErrNoInput = fmt.Errorf("server: no unread input: %w", unix.EAGAIN)
 
 // read receives until the kernel has nothing left, or until reading has to stop.
 func (c *Conn) read() {

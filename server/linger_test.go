@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clogged returns a TCP descriptor that has sent more than its peer takes, and the
+// clogged returns a TCP descriptor on which more was sent than the peer takes, and the
 // peer.
 func clogged(t *testing.T) (fd int, peer net.Conn) {
 	t.Helper()
@@ -38,7 +38,7 @@ func clogged(t *testing.T) (fd int, peer net.Conn) {
 	}
 }
 
-// idle returns a TCP descriptor that has sent nothing.
+// idle returns a TCP descriptor on which nothing was sent.
 func idle(t *testing.T) int {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

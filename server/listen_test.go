@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kept says whether a port is free at a host, and keeps it from then on, so
-// that nobody else listens there. Without IPv6 nobody can listen at ::1.
+// kept reports whether a port is free at a host. If so, it keeps the port, so that no
+// other process gets it. Without IPv6 no port of ::1 is free.
 func kept(t *testing.T, host string, port int) bool {
 	family := socket.Inet
 	if strings.Contains(host, ":") {
@@ -210,7 +211,8 @@ func TestServeSocketOptions(t *testing.T) {
 	}
 }
 
-// A listener for both families shows IPv4 clients as such.
+// The connections and datagrams of IPv4 clients of a dual-stack listener have IPv4
+// addresses.
 func TestServeDualStackUnmaps(t *testing.T) {
 	machine.NeedIPv6(t)
 	senders := make(chan socket.Addr, 1)
@@ -220,12 +222,25 @@ func TestServeDualStackUnmaps(t *testing.T) {
 	c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", tcp.Port()))
 	require.NoError(t, err)
 	defer c.Close()
-	require.Equal(t, c.LocalAddr().String(), weirtest.Take(t, conns).RemoteAddr().String())
+	accepted := weirtest.Take(t, conns)
+	require.Equal(t, c.LocalAddr().String(), accepted.RemoteAddr().String())
+	require.Equal(t, c.RemoteAddr().String(), accepted.LocalAddr().String())
 	u, err := net.Dial("udp", fmt.Sprint("127.0.0.1:", udp.Port()))
 	require.NoError(t, err)
 	defer u.Close()
 	send(t, u, "x")
 	require.Equal(t, u.LocalAddr().String(), weirtest.Take(t, senders).String())
+
+	sessions := make(chan [2]string, 1)
+	handled := serveOn(t, &server.Server{Handler: func(s *server.Session) error {
+		sessions <- [2]string{s.RemoteAddr().String(), s.LocalAddr().String()}
+		return io.EOF
+	}}, "tcp", ":0")
+	h, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", handled.Port()))
+	require.NoError(t, err)
+	defer h.Close()
+	send(t, h, "x")
+	require.Equal(t, [2]string{h.LocalAddr().String(), h.RemoteAddr().String()}, weirtest.Take(t, sessions))
 }
 
 // A successor has put its own socket at the path: that one stays.
@@ -253,7 +268,7 @@ func TestServeKeepPath(t *testing.T) {
 	require.NoError(t, srv.Close())
 	require.FileExists(t, path)
 
-	// Nobody listens there any more: it can be replaced.
+	// No process listens there any more, so it can be replaced.
 	again := &server.Server{Events: server.Events{Data: echo}}
 	defer again.Close()
 	_, err := again.Listen("unix", path)

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// attached is a connection of a server without listeners, and its peer.
+// attached returns a connection of a server without listeners, and its peer.
 func attached(t *testing.T, srv *Server) (c *Conn, peer *socket.Socket) {
 	t.Helper()
 	conns := make(chan *Conn, 1)
@@ -22,8 +22,8 @@ func attached(t *testing.T, srv *Server) (c *Conn, peer *socket.Socket) {
 	return <-conns, b
 }
 
-// What is queued while the descriptor is already closed completes once, with the error
-// that ends the connection.
+// A piece that is queued when the descriptor is already closed completes once, with the
+// error that ends the connection.
 func TestWriteAsyncOfAClosedDescriptorCompletesOnce(t *testing.T) {
 	srv := &Server{Loops: 1}
 	c, _ := attached(t, srv)

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echoPackets sends back what comes.
+// echoPackets is a Packet that sends each datagram back.
 func echoPackets(l *server.PacketConn, p []byte, from socket.Addr) { l.SendTo(p, from) }
 
 func udpClient(t testing.TB, to socket.Addr) *net.UDPConn {
@@ -109,7 +109,7 @@ func TestServePacketsAreSentByWhatIsPosted(t *testing.T) {
 		})
 	}}}
 	c := udpClient(t, serveOn(t, srv, "udp4", "127.0.0.1:0"))
-	send(t, c, "panic") // of which nothing is left
+	send(t, c, "panic") // the panic must leave nothing behind
 	for range 3 {
 		send(t, c, "x")
 		expect(t, c, "one")
@@ -117,8 +117,8 @@ func TestServePacketsAreSentByWhatIsPosted(t *testing.T) {
 	}
 }
 
-// Nobody listens where the answer goes: the kernel tells of it in the next
-// call, and nothing else comes of it.
+// No socket is bound where the answer goes. The kernel reports that by an error of the
+// next call, and the server goes on.
 func TestServePacketsSurviveErrors(t *testing.T) {
 	var log journal
 	srv := &server.Server{Log: log.logger(), Events: server.Events{Packet: func(l *server.PacketConn, p []byte, from socket.Addr) {
@@ -178,7 +178,7 @@ func TestServePacketsWaitForRoom(t *testing.T) {
 		}
 		sent <- nil
 	}()
-	// It stands still long before all are received.
+	// The server stops receiving long before it has received all.
 	var stood int64 = -1
 	weirtest.Eventually(t, func() bool {
 		before := received.Load()
@@ -231,8 +231,8 @@ func TestServePacketsOnEachLoop(t *testing.T) {
 	require.ErrorIs(t, err, unix.ECONNREFUSED)
 }
 
-// Whatever recvmmsg(2) says for good, the server rests between the attempts, says
-// so once, and ends when it is told to.
+// When recvmmsg(2) returns the same error for ever, the server rests between its
+// attempts, logs the error once, and Close still ends it.
 func TestServePacketsThatAreRefusedForGood(t *testing.T) {
 	for _, errno := range []syscall.Errno{unix.EACCES, unix.EOPNOTSUPP, unix.ECONNREFUSED} {
 		t.Run(unix.ErrnoName(errno), func(t *testing.T) {

@@ -14,8 +14,8 @@ func postsWhatPanics(l *loop.Loop) error {
 	return l.Post(func() { panic("on purpose") })
 }
 
-// A panic of a task or timer on the server's loops is the server's to report,
-// whether it has made the loops or the caller has.
+// The server reports the panics of tasks and timers on its loops, also on loops that the
+// program has made.
 func TestPanicsOfTasksAndTimersAreReported(t *testing.T) {
 	for _, own := range []bool{true, false} {
 		var log journal

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The queue gives back what went in, in order, whatever is queued and taken.
+// The queue returns the bytes that it has got, in order, after any series of calls.
 func TestOutputAgainstAModel(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -104,7 +104,7 @@ func heapInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// Whatever is queued takes at most twice its bytes, 64 for each piece, and a chunk.
+// A queue occupies at most twice its bytes, 64 bytes for each piece, and a chunk.
 func TestOutputMemoryIsBounded(t *testing.T) {
 	done := func(error) {}
 	for _, test := range []struct{ write, async, times int }{

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A client that closes with unread input sends its last words, and then a reset.
-// The kernel still has the last words then, whatever the server does first.
+// A client that closes with unread input sends its last bytes, and then a reset. The
+// server's kernel still has these bytes. Data gets them, whatever the server does first.
 func TestResetLosesNoInput(t *testing.T) {
 	last := strings.Repeat("last words ", 5000)
 	for _, how := range []string{"nothing queued", "output queued", "output above HighWater", "another connection writes", "paused", "paused and written to", "paused with some left", "paused with all left", "paused with all left and written to"} {
@@ -73,7 +73,7 @@ func TestResetLosesNoInput(t *testing.T) {
 				close(held)
 				<-release
 				if how == "another connection writes" || strings.HasSuffix(how, "written to") {
-					_, _ = conn.WriteString("more") // finds the reset first
+					_, _ = conn.WriteString("more") // it fails because of the reset
 					_, _ = conn.WriteString("more")
 				}
 			})

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"io"
 	"net"
 	"sync"
@@ -84,23 +83,13 @@ func (x *Session) engine() *engine { return x.place.Load().eng }
 // Server returns the session's server.
 func (x *Session) Server() *Server { return x.engine().srv }
 
-// SetIdle sets how long this connection may be idle between two calls, instead of
-// Timeouts.Idle. 0 or less means for ever, which suits a subscriber that only receives.
-// Only Begin and Handler may call SetIdle.
-func (x *Session) SetIdle(d time.Duration) {
-	p := x.place.Load()
-	if p.timer == nil {
-		if d <= 0 {
-			return
-		}
-		p = &place{eng: p.eng, timer: p.eng.loop.NewTimer(x.checkIdle)}
-		x.place.Store(p)
-	}
-	p.idle.Store(int64(max(d, 0)))
-	if d > 0 {
-		p.timer.Reset(d) // if that is too early, checkIdle sets it again
-	}
-}
+// RemoteAddr returns the peer's address, as socket.Socket does, but the address of an
+// IPv4 peer is an IPv4 address on a dual-stack listener, too.
+func (x *Session) RemoteAddr() socket.Addr { return x.Socket.RemoteAddr().Unmap() }
+
+// LocalAddr returns the connection's own address, as socket.Socket does, but an IPv4
+// address if the peer uses IPv4.
+func (x *Session) LocalAddr() socket.Addr { return x.Socket.LocalAddr().Unmap() }
 
 // begin serves an accepted descriptor by Handler. accepter is the engine whose loop has
 // accepted it, and calls begin. If begin fails, it closes the descriptor.
@@ -300,119 +289,6 @@ func (x *Session) call(f func(*Session) error) (err error) {
 	return err
 }
 
-// end ends a running session for the reason why.
-func (x *Session) end(why error) {
-	x.state.Store(sessionOver)
-	p := x.place.Load()
-	if p.timer != nil {
-		p.timer.Stop()
-	}
-	x.hook.Unhang()
-	s := p.eng.srv
-	s.logEnd(x, why)
-	if f := p.eng.service.Finish; f != nil && x.begun {
-		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
-	}
-	if !x.leave() {
-		_ = x.Close() // an error says that the handler has closed it already
-		s.gone()
-	}
-}
-
-// logEnd logs why a session ended, unless the peer, the program or the server has ended
-// it in good order.
-func (s *Server) logEnd(x *Session, why error) {
-	var timeout interface{ Timeout() bool }
-	switch {
-	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE),
-		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
-	case errors.As(why, &timeout) && timeout.Timeout():
-		s.Log.Debug("server: a connection was too slow", "peer", x.RemoteAddr(), "error", why)
-	default:
-		s.Log.Error("server: a handler ended its connection", "peer", x.RemoteAddr(), "error", why)
-	}
-}
-
-// leave makes the engine close the connection as Conn.Close does, if the kernel has
-// input that the handler has not read. close(2) would then send a reset, which destroys
-// output that the peer has not received yet. leave returns false if there is no such
-// input, or the connection cannot be given to the engine.
-func (x *Session) leave() bool {
-	e := x.engine()
-	if e.srv.aborting.Load() || !x.unread() {
-		return false
-	}
-	peer := x.RemoteAddr()
-	fd, _, err := x.Release()
-	if err != nil { // a call is in progress, or the program has closed the Socket
-		return false
-	}
-	if e.post(func() { e.open(arrival{fd: fd, peer: peer, close: true}) }) != nil { // the loop was closed
-		unix.Close(fd)
-		e.srv.gone()
-	}
-	return true
-}
-
-// unread reports whether the kernel has input for the Socket.
-func (x *Session) unread() bool {
-	reg := x.Registration()
-	if reg.Use() != nil {
-		return false
-	}
-	defer reg.Done()
-	return unread(reg.FD())
-}
-
-// limit returns how long the session may be idle now. 0 means for ever.
-func (x *Session) limit() time.Duration {
-	p := x.place.Load()
-	idle := time.Duration(p.idle.Load())
-	if first := p.eng.service.Timeouts.FirstByte; !x.called && first > 0 && (idle == 0 || first < idle) {
-		return first
-	}
-	return idle
-}
-
-// timeout returns the error of a session that was idle for too long.
-func (x *Session) timeout() error {
-	t := &TimeoutError{Of: "idle", After: x.limit()}
-	if !x.called && t.After == x.engine().service.Timeouts.FirstByte {
-		t.Of = "first byte"
-	}
-	return t
-}
-
-// checkIdle is called by the timer. Calls of Handler do not move the timer. So it may
-// expire early: checkIdle then sets it to the rest of the idle time.
-func (x *Session) checkIdle() {
-	p := x.place.Load()
-	if !x.claim() {
-		if x.state.Load()&sessionStates != sessionOver {
-			if d := max(time.Duration(p.idle.Load()), p.eng.service.Timeouts.FirstByte); d > 0 {
-				p.timer.Reset(d)
-			}
-		}
-		return
-	}
-	if d := x.limit(); d > 0 {
-		left := time.Duration(p.since.Load()) + d - p.eng.loop.Elapsed()
-		if left <= 0 && x.unread() { // the loop was busy, and has not taken in the event yet
-			p.timer.Reset(d)
-			p.eng.loop.Spawn((*running)(x))
-			return
-		}
-		if left <= 0 {
-			p.eng.loop.Spawn((*expired)(x))
-			return
-		}
-		p.timer.Reset(left)
-	}
-	if x.idle() {
-		p.eng.loop.Spawn((*running)(x))
-	}
-}
-
 // readable reports whether a read would not wait.
 func readable(r *loop.Registration) (bool, error) {
 	switch r.Look(loop.Readable) {
@@ -448,30 +324,4 @@ func (s *Server) Sessions() (all []*Session) {
 		}
 	}
 	return all
-}
-
-// retireSessions ends the sessions that are idle and have nothing to read. The other
-// sessions end when they become idle.
-func (s *Server) retireSessions() {
-	s.retiring.Store(true)
-	for _, x := range s.Sessions() {
-		if x.claim() && x.rest() {
-			x.hook.Loop().Spawn((*running)(x))
-		}
-	}
-}
-
-// abortSessions ends the sessions by a reset. A session whose Handler runs ends when
-// Handler returns; its Socket is closed at once.
-func (s *Server) abortSessions() {
-	s.retiring.Store(true)
-	s.aborting.Store(true) // before Sessions, which may miss a session that begins now: see handle
-	for _, x := range s.Sessions() {
-		resetOnClose(x.Registration())
-		if x.claim() {
-			x.end(ErrClosed)
-		} else {
-			_ = x.Close()
-		}
-	}
 }

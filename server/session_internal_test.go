@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Who found something to read may not run the session if it has run since.
+// A goroutine has found input for an idle session. It must not run the session if the
+// session has run since.
 func TestSessionIsReclaimedOnlyIfItHasNotRun(t *testing.T) {
 	var x Session
 	before := x.release()
@@ -23,8 +24,8 @@ func TestSessionIsReclaimedOnlyIfItHasNotRun(t *testing.T) {
 	require.True(t, x.reclaim(again))
 }
 
-// miss has the session told of a line while somebody has claimed it, who then
-// leaves it alone.
+// miss claims the session, sends it a line, waits until the loop has taken in the event,
+// and makes the session idle without reading the line.
 func miss(t *testing.T, x *Session, peer net.Conn, line string) {
 	t.Helper()
 	require.Eventually(t, x.claim, 20*time.Second, time.Millisecond, "it becomes idle")
@@ -33,7 +34,7 @@ func miss(t *testing.T, x *Session, peer net.Conn, line string) {
 	require.Eventually(t, func() bool {
 		return x.Registration().Look(loop.Readable) != loop.Unready
 	}, 20*time.Second, time.Millisecond, "the event comes")
-	turned := make(chan struct{}) // which is through with it then
+	turned := make(chan struct{}) // the loop has notified the session by then
 	require.NoError(t, x.engine().loop.Post(func() { close(turned) }))
 	<-turned
 	x.release()
@@ -48,7 +49,7 @@ func TestSessionIsServedAfterItsTimerHasLooked(t *testing.T) {
 	answers(t, peer, "third", true)
 }
 
-// So it is when Shutdown has claimed it.
+// Input that comes while Shutdown has claimed a session is served.
 func TestSessionIsServedAfterShutdownHasLooked(t *testing.T) {
 	srv, x, peer := handled(t, Timeouts{})
 	miss(t, x, peer, "second")
@@ -58,8 +59,7 @@ func TestSessionIsServedAfterShutdownHasLooked(t *testing.T) {
 	require.NoError(t, <-down)
 }
 
-// A session that begins when the server has already looked for those to abort
-// ends as well.
+// A session that begins after abortSessions has listed the sessions ends, too.
 func TestSessionThatBeginsTooLateIsAborted(t *testing.T) {
 	srv, _, _ := handled(t, Timeouts{})
 	srv.abortSessions()
@@ -76,8 +76,8 @@ func TestSessionThatBeginsTooLateIsAborted(t *testing.T) {
 	require.Eventually(t, func() bool { return srv.conns.Load() == 0 }, 20*time.Second, time.Millisecond)
 }
 
-// handled is a server of lines with an idle session, whose input, an answered
-// line, comes back as a read of the peer.
+// handled returns a server that answers each line with the line, an idle session of it,
+// and the session's peer.
 func handled(t *testing.T, timeouts Timeouts) (srv *Server, x *Session, peer net.Conn) {
 	t.Helper()
 	srv = &Server{Timeouts: timeouts, Handler: func(s *Session) error {
@@ -100,7 +100,7 @@ func handled(t *testing.T, timeouts Timeouts) (srv *Server, x *Session, peer net
 	return srv, all[0], peer
 }
 
-// answers expects the answer to a line, which it sends if it is asked to.
+// answers expects the answer to a line. If ask is set, it sends the line before.
 func answers(t *testing.T, peer net.Conn, line string, ask bool) {
 	t.Helper()
 	if ask {

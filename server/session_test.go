@@ -2,17 +2,14 @@ package server_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-	"weak"
 
 	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/seed-2334f180/weir/internal/weirtest"
@@ -23,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lines answers one line a call.
+// lines is a Handler that answers one line in each call.
 func lines(s *server.Session) error {
 	line, err := s.ReadLine()
 	if err != nil {
@@ -73,7 +70,7 @@ func TestHandleIsCalledAgainForWhatItDidNotRead(t *testing.T) {
 	})
 }
 
-// A handler that takes the end of the stream for a pause is not called for ever.
+// The server does not go on calling a handler that returns nil at the end of the stream.
 func TestHandleThatReturnsNilAtTheEnd(t *testing.T) {
 	for name, handler := range map[string]func(*server.Session) error{
 		"reads":        func(s *server.Session) error { _, _ = s.Recv(make([]byte, 10), 0); return nil },
@@ -175,7 +172,7 @@ func TestHandleStartsFewGoroutines(t *testing.T) {
 	require.LessOrEqual(t, g.Loops()[0].Started(), uint64(4*clients))
 }
 
-// An event may be of input that was read before the loop got to the event.
+// Handler may have read the input of an event before the loop takes in the event.
 func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -231,238 +228,12 @@ func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	weirtest.Take(t, done)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	require.NoError(t, blocking.Shutdown(ctx), "nobody waits for another line")
+	require.NoError(t, blocking.Shutdown(ctx), "no handler waits for another line")
 	require.EqualValues(t, 1, calls.Load())
 }
 
-func TestHandleErrorsCloseAndAreLogged(t *testing.T) {
-	for _, end := range []struct {
-		name string
-		do   func(*server.Session) error
-		log  string
-	}{
-		{"eof", func(*server.Session) error { return io.EOF }, ""},
-		{"own", func(*server.Session) error { return errors.New("what the log is told") }, "what the log is told"},
-		{"panic", func(*server.Session) error { panic("on purpose") }, "on purpose"},
-		{"closed", func(s *server.Session) error { return s.Close() }, ""},
-		{"closed, then used", func(s *server.Session) error {
-			if err := s.Close(); err != nil {
-				return err
-			}
-			_, err := s.Write([]byte("x"))
-			return err
-		}, ""},
-		{"reset", func(*server.Session) error { return unix.ECONNRESET }, ""},
-		{"goexit", func(*server.Session) error { runtime.Goexit(); return nil }, ""},
-	} {
-		t.Run(end.name, func(t *testing.T) {
-			var log journal
-			srv := &server.Server{Log: log.logger(), Handler: func(s *server.Session) error {
-				if _, err := s.ReadLine(); err != nil {
-					return err
-				}
-				return end.do(s)
-			}}
-			c := client(t, serve(t, srv))
-			send(t, c, "x\n")
-			expectEnd(t, c)
-			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
-			if end.log == "" {
-				require.Empty(t, log.all())
-			} else {
-				require.NotZero(t, log.count(end.log))
-			}
-			require.EqualValues(t, btoi(end.name == "panic"), srv.Stats().Panics)
-		})
-	}
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// Who has sent more than the handler wanted gets all that it wrote, and an end
-// that is not a reset.
-func TestHandleClosesInGoodOrder(t *testing.T) {
-	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
-		const size = 1 << 20
-		srv := &server.Server{SendBuffer: 4 << 20, Handler: func(s *server.Session) error {
-			if _, err := s.ReadLine(); err != nil {
-				return err
-			}
-			if _, err := s.Write(make([]byte, size)); err != nil {
-				return err
-			}
-			return io.EOF
-		}}
-		c := client(t, listen(srv))
-		send(t, c, "request\n"+strings.Repeat("more\n", 20<<10)) // than is read ahead
-		got, err := io.ReadAll(c)
-		require.NoError(t, err)
-		require.Len(t, got, size)
-		require.NoError(t, c.Close())
-		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "the connection is counted out")
-	})
-}
-
-// The program has kept a Socket, and closes it when nobody serves it.
-func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
-	sockets := make(chan *server.Session, 1)
-	srv := &server.Server{Handler: func(s *server.Session) error {
-		if err := lines(s); err != nil {
-			return err
-		}
-		sockets <- s
-		return nil
-	}}
-	c := client(t, serve(t, srv))
-	send(t, c, "x\n")
-	expect(t, c, "<x>")
-	s := weirtest.Take(t, sockets)
-	weirtest.Eventually(t, func() bool { return s.Registration().Observers() == 1 }, "it is idle")
-	require.NoError(t, s.Close())
-	expectEnd(t, c)
-	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
-}
-
-func TestHandleReceiveTimeout(t *testing.T) {
-	const limit = 30 * time.Millisecond
-	var log journal
-	got := make(chan error, 1)
-	took := make(chan time.Duration, 1)
-	srv := &server.Server{Log: log.logger(), Timeouts: server.Timeouts{Read: limit, Write: time.Hour}, Handler: func(s *server.Session) error {
-		begin := time.Now()
-		_, err := s.ReadLine()
-		took <- time.Since(begin)
-		got <- err
-		if d := s.SendTimeout(); d != time.Hour {
-			return errors.New("the send timeout is " + d.String())
-		}
-		return err
-	}}
-	c := client(t, serve(t, srv))
-	send(t, c, "no end of the line")
-	require.GreaterOrEqual(t, weirtest.Take(t, took), limit)
-	var timeout net.Error
-	require.ErrorAs(t, weirtest.Take(t, got), &timeout)
-	require.True(t, timeout.Timeout())
-	expectEnd(t, c)
-	weirtest.Eventually(t, func() bool { return log.count("DEBUG server: a connection was too slow") == 1 }, "it is logged")
-	require.Zero(t, log.count("the send timeout is"))
-	require.Zero(t, log.count("ERROR"), "the client is slow, and nothing is wrong with the handler")
-}
-
-func TestHandleIdleTimeouts(t *testing.T) {
-	const limit = 200 * time.Millisecond
-	for _, of := range []struct {
-		name     string
-		timeouts server.Timeouts
-		requests int
-	}{
-		{"first byte", server.Timeouts{FirstByte: limit}, 0},
-		{"first byte before idle", server.Timeouts{FirstByte: limit, Idle: time.Hour}, 0},
-		{"idle before first byte", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 0},
-		{"idle", server.Timeouts{Idle: limit}, 0},
-		{"idle after a request", server.Timeouts{Idle: limit}, 1},
-		{"idle after many", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 5},
-	} {
-		t.Run(of.name, func(t *testing.T) {
-			srv := &server.Server{Timeouts: of.timeouts, Handler: lines}
-			begin := time.Now()
-			c := client(t, serve(t, srv))
-			for range of.requests {
-				time.Sleep(limit / 10) // steady traffic
-				begin = time.Now()
-				send(t, c, "x\n")
-				expect(t, c, "<x>")
-			}
-			expectEnd(t, c)
-			took := time.Since(begin)
-			require.GreaterOrEqual(t, took, limit)
-			require.Less(t, took, limit+5*time.Second)
-			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
-		})
-	}
-}
-
-// The idle time of a handler that has run for longer begins when it returns.
-func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
-	quickly(t, func() bool {
-		const limit = 20 * time.Millisecond
-		g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
-		require.NoError(t, err)
-		defer g.Close()
-		struck := make(chan struct{})
-		var called atomic.Bool
-		srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handler: func(s *server.Session) error {
-			called.Store(true)
-			// The session's timer was set before this one.
-			if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(struck) }); err != nil {
-				return err
-			}
-			<-struck
-			return lines(s)
-		}}
-		c := client(t, serve(t, srv))
-		send(t, c, "x\n")
-		if _, err := io.ReadFull(c, make([]byte, len("<x>"))); !called.Load() {
-			return false // idle before it was called
-		} else {
-			require.NoError(t, err)
-		}
-		expectEnd(t, c)
-		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
-		return true
-	})
-}
-
-// A timeout far away does not keep the memory of a connection that has ended.
-func TestHandleForgetsWhoHasEnded(t *testing.T) {
-	sockets := make(chan weak.Pointer[server.Session], 1)
-	srv := &server.Server{Timeouts: server.Timeouts{Idle: time.Hour}, Handler: func(s *server.Session) error {
-		sockets <- weak.Make(s)
-		_, err := s.ReadLine()
-		if err != nil {
-			return err
-		}
-		return io.EOF
-	}}
-	c := client(t, serve(t, srv))
-	send(t, c, "x\n")
-	s := weirtest.Take(t, sockets)
-	expectEnd(t, c)
-	weirtest.Eventually(t, func() bool { runtime.GC(); return s.Value() == nil }, "it is collected")
-}
-
-// Close ends a handler that waits for input, whoever has the loops.
-func TestHandleCloseEndsACall(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
-	require.NoError(t, err)
-	defer g.Close()
-	running, ended := make(chan struct{}), make(chan error, 1)
-	srv := &server.Server{Group: g, Handler: func(s *server.Session) error {
-		if _, err := s.ReadLine(); err != nil {
-			return err
-		}
-		close(running)
-		_, err := s.ReadLine()
-		ended <- err
-		return err
-	}}
-	c := client(t, serve(t, srv))
-	send(t, c, "x\n")
-	weirtest.Take(t, running)
-	require.NoError(t, srv.Close())
-	require.ErrorIs(t, weirtest.Take(t, ended), net.ErrClosed)
-	expectReset(t, c)
-	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
-}
-
-// The goroutine of a session that is due runs in the loop's turn, and not when
-// the loop gets to sleep. With one processor, nothing else decides when.
+// The goroutine of a session that has input runs in the loop's turn, and not only when
+// the loop sleeps. With one processor the loop alone decides when it runs.
 func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
@@ -489,88 +260,6 @@ func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
 	send(t, c, "two\n")
 	require.True(t, weirtest.Take(t, awake), "it goes on at once")
 	expect(t, c, "<two>")
-}
-
-// FirstByte has no business with who has sent something, however long it is
-// silent then.
-func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
-	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
-	require.NoError(t, err)
-	defer g.Close()
-	release := make(chan struct{})
-	srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond}, Handler: func(s *server.Session) error {
-		err := lines(s)
-		<-release
-		return err
-	}}
-	c := client(t, serve(t, srv))
-	send(t, c, "x\n")
-	expect(t, c, "<x>")
-	time.Sleep(50 * time.Millisecond) // it runs
-	close(release)
-	weirtest.Eventually(t, func() bool {
-		before := g.Loops()[0].Turns()
-		time.Sleep(30 * time.Millisecond)
-		return g.Loops()[0].Turns() == before
-	},
-		"nothing more is done")
-	send(t, c, "y\n")
-	expect(t, c, "<y>")
-}
-
-func TestHandleShutdown(t *testing.T) {
-	running, release := make(chan struct{}, 1), make(chan struct{})
-	srv := &server.Server{Handler: func(s *server.Session) error {
-		line, err := s.ReadLine()
-		if err != nil {
-			return err
-		}
-		if line == "slow" {
-			running <- struct{}{}
-			<-release
-		}
-		_, err = s.WriteString("<" + line + ">")
-		return err
-	}}
-	addr := serve(t, srv)
-	idle, slow := client(t, addr), client(t, addr)
-	send(t, idle, "x\n")
-	expect(t, idle, "<x>")
-	send(t, slow, "slow\nnext\n")
-	weirtest.Take(t, running)
-	down := make(chan error, 1)
-	go func() { down <- srv.Shutdown(context.Background()) }()
-	expectEnd(t, idle)
-	require.Empty(t, down, "it waits for the other")
-	close(release)
-	expect(t, slow, "<slow><next>")
-	expectEnd(t, slow)
-	require.NoError(t, weirtest.Take(t, down))
-	_, err := net.Dial("tcp", addr.String())
-	require.ErrorIs(t, err, unix.ECONNREFUSED)
-}
-
-func TestHandleShutdownAtTheDeadline(t *testing.T) {
-	running := make(chan struct{}, 1)
-	ended := make(chan error, 1)
-	srv := &server.Server{Handler: func(s *server.Session) error {
-		running <- struct{}{}
-		for {
-			if _, err := s.ReadLine(); err != nil {
-				ended <- err
-				return err
-			}
-		}
-	}}
-	c := client(t, serve(t, srv))
-	send(t, c, "x\n")
-	weirtest.Take(t, running)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	require.ErrorIs(t, srv.Shutdown(ctx), context.DeadlineExceeded)
-	require.ErrorIs(t, weirtest.Take(t, ended), net.ErrClosed)
-	expectReset(t, c)
-	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
 }
 
 func TestHandleAttach(t *testing.T) {
@@ -602,8 +291,8 @@ func TestHandleAttach(t *testing.T) {
 	require.Equal(t, "<x>", string(buf[:n]))
 }
 
-// What a program keeps in a session is there from Begin to Finish, and Begin may
-// speak first.
+// User holds what the program has set from Begin to Finish. Begin may write before it
+// has read anything.
 func TestSessionKeepsWhatTheProgramHas(t *testing.T) {
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
 		type login struct {
@@ -651,100 +340,6 @@ func TestSessionKeepsWhatTheProgramHas(t *testing.T) {
 		require.ElementsMatch(t, []string{"ann2 EOF true true", "bob3 EOF true true"}, calls.all())
 		require.Empty(t, srv.Sessions())
 	})
-}
-
-// Finish is called once for each Begin, and says why.
-func TestSessionFinishSaysWhy(t *testing.T) {
-	own := errors.New("enough")
-	for _, test := range []struct {
-		name string
-		srv  *server.Server
-		do   func(t *testing.T, srv *server.Server, c net.Conn)
-		want error
-	}{
-		{"end", &server.Server{}, func(t *testing.T, _ *server.Server, c net.Conn) { c.Close() }, io.EOF},
-		{"error of Begin", &server.Server{Begin: func(*server.Session) error { return own }}, nil, own},
-		{"panic of Begin", &server.Server{Begin: func(*server.Session) error { panic("on purpose") }}, nil, nil},
-		{"error of Handler", &server.Server{Handler: func(*server.Session) error { return own }},
-			func(t *testing.T, _ *server.Server, c net.Conn) { send(t, c, "x") }, own},
-		{"idle", &server.Server{Timeouts: server.Timeouts{Idle: 10 * time.Millisecond}}, nil, &server.TimeoutError{Of: "idle", After: 10 * time.Millisecond}},
-		{"first byte", &server.Server{Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond}}, nil, &server.TimeoutError{Of: "first byte", After: 10 * time.Millisecond}},
-		{"Close", &server.Server{}, func(t *testing.T, srv *server.Server, _ net.Conn) { require.NoError(t, srv.Close()) }, server.ErrClosed},
-		{"Shutdown", &server.Server{}, func(t *testing.T, srv *server.Server, _ net.Conn) { require.NoError(t, srv.Shutdown(t.Context())) }, server.ErrClosed},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			why := make(chan error, 2)
-			begun := make(chan struct{}, 1)
-			srv := test.srv
-			if srv.Handler == nil {
-				srv.Handler = lines
-			}
-			begin := srv.Begin
-			srv.Begin = func(s *server.Session) error {
-				begun <- struct{}{}
-				if begin != nil {
-					return begin(s)
-				}
-				return nil
-			}
-			srv.Finish = func(_ *server.Session, err error) { why <- err; panic("on purpose") } // which is logged
-			c := client(t, serve(t, srv))
-			weirtest.Take(t, begun)
-			if test.do != nil {
-				test.do(t, srv, c)
-			}
-			err := weirtest.Take(t, why)
-			if test.want == nil {
-				require.ErrorContains(t, err, "panicked")
-			} else {
-				require.Equal(t, test.want, err)
-			}
-			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
-			require.Empty(t, why, "once")
-		})
-	}
-}
-
-// A session may have an idle time of its own: a subscriber only receives.
-func TestSessionSetIdle(t *testing.T) {
-	const limit = 30 * time.Millisecond
-	for _, idle := range []time.Duration{0, limit} { // of the server
-		why := make(chan error, 2)
-		subscribed := make(chan *server.Session, 1)
-		srv := &server.Server{
-			Timeouts: server.Timeouts{Idle: idle},
-			Handler: func(s *server.Session) error {
-				line, err := s.ReadLine()
-				switch {
-				case err != nil:
-					return err
-				case line == "subscribe":
-					s.SetIdle(0)
-					subscribed <- s
-				default:
-					s.SetIdle(limit)
-				}
-				_, err = s.WriteString("ok")
-				return err
-			},
-			Finish: func(_ *server.Session, err error) { why <- err },
-		}
-		addr := serve(t, srv)
-		subscriber, other := client(t, addr), client(t, addr)
-		send(t, subscriber, "subscribe\n")
-		expect(t, subscriber, "ok")
-		begin := time.Now()
-		send(t, other, "x\n")
-		expect(t, other, "ok")
-		expectEnd(t, other)
-		require.GreaterOrEqual(t, time.Since(begin), limit)
-		require.Equal(t, &server.TimeoutError{Of: "idle", After: limit}, weirtest.Take(t, why))
-		time.Sleep(2 * limit)
-		_, err := weirtest.Take(t, subscribed).WriteString("news")
-		require.NoError(t, err)
-		expect(t, subscriber, "news")
-		require.Empty(t, why)
-	}
 }
 
 // BenchmarkHandler is a request of 10 bytes and its answer by a Handler, on several

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a connection has received when Shutdown begins, it may still pass on to
-// any other: none is closed before.
+// A connection may pass on the input that it has received when Shutdown begins to any
+// other connection, because Shutdown closes none before.
 func TestShutdownPresentsBeforeItCloses(t *testing.T) {
 	held, release := make(chan struct{}), make(chan struct{})
 	var conns sync.Map // by engine
@@ -78,8 +78,8 @@ func TestShutdownPresentsBeforeItCloses(t *testing.T) {
 	require.Empty(t, srv.Addrs())
 }
 
-// What the kernel has is presented when a server ends, though no event has told of
-// it yet, and though it is more than a turn may take.
+// When a server ends, the callbacks get all input that the kernel has, even if the loop
+// has had no event for it, and even if it is more than the server reads in one turn.
 func TestCatchUpAsksTheKernel(t *testing.T) {
 	var got []byte
 	srv := &Server{Loops: 1, Chunk: 10, Events: Events{Data: func(c *Conn) error {
@@ -98,8 +98,8 @@ func TestCatchUpAsksTheKernel(t *testing.T) {
 	require.Equal(t, want[:200], want[200:])
 }
 
-// A connection that was counted in, and gets to its loop when that has closed all
-// the others for Shutdown, is served and closed.
+// An attached connection reaches its loop when the loop has closed all others for
+// Shutdown. The server serves it once and closes it.
 func TestWhoComesDuringShutdownIsClosed(t *testing.T) {
 	srv := &Server{Loops: 1, Events: Events{Data: func(c *Conn) error {
 		_, err := c.Write(c.Next(-1))
@@ -121,8 +121,8 @@ func TestWhoComesDuringShutdownIsClosed(t *testing.T) {
 	require.Equal(t, "hello", string(got))
 }
 
-// A connection that was counted in, and gets to its loop when the server is closed,
-// is closed, too.
+// An attached connection reaches its loop after Close has closed all others. The server
+// closes it, too.
 func TestWhoComesAfterCloseIsClosed(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestWhoComesAfterCloseIsClosed(t *testing.T) {
 	require.EqualValues(t, 0, srv.conns.Load())
 }
 
-// While a listener that ends serves its backlog, no client gets into it.
+// While a listener that ends serves its backlog, no new client gets into the backlog.
 func TestListenerThatEndsShutsOutNewClients(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -196,8 +196,8 @@ func TestListenerThatEndsShutsOutNewClients(t *testing.T) {
 	}
 }
 
-// A listener that a successor may have is not shut, whatever became of the
-// successor: the kernel's socket is the same.
+// Shutdown does not shut a listener that a successor may have, even if the successor has
+// failed, because both have the same socket of the kernel.
 func TestShutdownLeavesASharedListenerOpen(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {

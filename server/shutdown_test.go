@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Who has connected, and sent, before Shutdown is served.
+// Shutdown serves the clients that have connected and sent before.
 func TestShutdownServesTheBacklog(t *testing.T) {
 	for _, handle := range []bool{false, true} {
 		var hold atomic.Pointer[server.Conn]
@@ -83,18 +83,18 @@ func TestShutdownAnswersAndSendsWhatIsQueued(t *testing.T) {
 		first, second = second, first
 	}
 	weirtest.Take(t, conns)
-	second.PauseRead() // also who is not read from is ended
+	second.PauseRead() // Shutdown ends a paused connection, too
 	written := stuffed(t, second, 1<<20)
 	big := make([]byte, 1<<20)
 	onLoop(t, first, func() {
-		_, _ = asks.Write(big[:10]) // it has arrived, and nobody has looked
+		_, _ = asks.Write(big[:10]) // it has arrived, and the loop has not looked
 	})
 	down := make(chan error, 1)
 	go func() { down <- srv.Shutdown(context.Background()) }()
 	expect(t, asks, string(big[:10]))
 	expectEnd(t, asks)
 	expectEnd(t, idle)
-	// Who had sent nothing yet may be about to, and must not get a reset then.
+	// A client that has sent nothing yet may be about to send, and must not get a reset.
 	send(t, idle, "request")
 	require.NoError(t, idle.Close())
 	require.Empty(t, downs)
@@ -244,8 +244,9 @@ func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
 	require.NoError(t, blocking.Close())
 }
 
-// jam has the loop held until the returned function is called, with its task queue,
-// of one, full, and more timers due than the one that it fires in a turn.
+// jam holds up the loop until the returned function is called. Meanwhile its task queue,
+// which has room for one task, is full, and more timers are due than the one that it
+// fires in a turn.
 func jam(t testing.TB, l *loop.Loop) (free func()) {
 	t.Helper()
 	held, release := make(chan struct{}), make(chan struct{})
@@ -273,7 +274,7 @@ func ending(t testing.TB, l *loop.Loop) {
 	weirtest.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, "it is closed")
 }
 
-// A connection is on its way to a loop that has its queue full, and is then closed.
+// A connection is on its way to a loop whose queue is full. Then the loop is closed.
 func TestServeLosesNoConnectionOnItsWay(t *testing.T) {
 	g := jammable(t, 2)
 	srv := &server.Server{Group: g, Events: server.Events{Data: echo}}
@@ -316,7 +317,7 @@ func TestServeCloseSurvivesTheEndOfAFullLoop(t *testing.T) {
 	require.Error(t, weirtest.Take(t, over))
 }
 
-// While somebody closes the loops, too, Close waits for the callbacks all the same.
+// While another goroutine closes the loops, Close still waits for the callbacks.
 func TestServeCloseWaitsForAGroupThatEnds(t *testing.T) {
 	g := jammable(t, 1)
 	conns, open := opened()
@@ -345,7 +346,7 @@ func TestServeCloseWaitsForAGroupThatEnds(t *testing.T) {
 	require.Equal(t, []string{"close", "shutdown"}, calls.all())
 }
 
-// descriptors is how many the process has.
+// descriptors returns how many descriptors the process has.
 func descriptors(t testing.TB) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -408,8 +409,8 @@ func TestServerLeavesNoDescriptor(t *testing.T) {
 	weirtest.Eventually(t, func() bool { return descriptors(t) <= before+1 }, "which the reading of the directory takes")
 }
 
-// A peer that has sent nothing, or more than anybody reads, and does not close,
-// is not waited for as long as it may take to get what was sent.
+// A peer that does not close has received all output, and has sent nothing or more than
+// the program reads. Shutdown does not wait for such a peer until Linger is over.
 func TestServeShutdownDoesNotWaitForThoseWhoLurk(t *testing.T) {
 	for _, c := range []struct {
 		name string

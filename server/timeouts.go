@@ -26,7 +26,7 @@ type Timeouts struct {
 	// FirstByte, Idle and Read do not run while nothing is read from the peer,
 	// because of PauseRead or HighWater.
 	Read time.Duration
-	// Write is how long the peer may take nothing of what is queued for it. With
+	// Write is how long output may be queued of which the peer takes nothing. With
 	// Handler it is the Socket's send timeout.
 	Write time.Duration
 	// Linger is how long Close may take until the peer has received everything.

@@ -68,6 +68,6 @@ func (w *watchdog) look(l *watched, i int, now time.Time) {
 	if held := now.Sub(l.since); held >= w.srv.StallAfter && !l.logged {
 		l.logged = true
 		w.srv.counters.stalls.Add(1)
-		w.srv.Log.Warn("server: a callback holds an event loop up", "loop", i, "for", held, "stack", stackOf(l.id.Load()))
+		w.srv.Log.Warn("server: a callback holds up an event loop", "loop", i, "for", held, "stack", stackOf(l.id.Load()))
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stallsHere is a callback that does what it must not.
+// stallsHere blocks, as a callback must not.
 func stallsHere(release chan struct{}) { <-release }
 
 func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
@@ -35,23 +35,23 @@ func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
 		require.GreaterOrEqual(t, time.Since(begin), limit/2, "not before its time, but for what it was late to begin")
 		time.Sleep(5 * limit)
 		require.EqualValues(t, stalls, srv.Stats().Stalls, "once")
-		var told []string
+		var logged []string
 		for _, line := range log.all() {
-			if strings.Contains(line, "holds an event loop up") {
-				told = append(told, line)
+			if strings.Contains(line, "holds up an event loop") {
+				logged = append(logged, line)
 			}
 		}
-		require.Len(t, told, stalls)
-		require.Contains(t, told[stalls-1], "stallsHere (watchdog_test.go:", "the stack, a frame after the other")
-		require.NotContains(t, told[stalls-1], "\n", "in one line")
-		require.Contains(t, told[stalls-1], "for=")
+		require.Len(t, logged, stalls)
+		require.Contains(t, logged[stalls-1], "stallsHere (watchdog_test.go:", "the stack, a frame after the other")
+		require.NotContains(t, logged[stalls-1], "\n", "in one line")
+		require.Contains(t, logged[stalls-1], "for=")
 		release <- struct{}{}
 		expect(t, c, "s")
-		weirtest.Eventually(t, func() bool { return log.count("turns again") == stalls }, "the end is told")
+		weirtest.Eventually(t, func() bool { return log.count("turns again") == stalls }, "the log has the end")
 	}
 }
 
-// Neither who sleeps nor who is busy is held up.
+// The watchdog reports neither a loop that sleeps nor one that turns without a pause.
 func TestWatchdogIsSilent(t *testing.T) {
 	const limit = 200 * time.Millisecond
 	var log journal

@@ -90,7 +90,7 @@ func TestServeWritesOfOthersKeepTheOrder(t *testing.T) {
 			errs = append(errs, note(c.WriteString("<")))
 			errs = append(errs, note(c.WriteString(strings.Repeat("8", 70_000)))) // more than is gathered
 			other(func() error { return note(c.WriteString("9")) })
-			errs = append(errs, note(c.Write([]byte(strings.Repeat("0", 20_000))))) // which leaves at once
+			errs = append(errs, note(c.Write([]byte(strings.Repeat("0", 20_000))))) // it leaves at once
 			errs = append(errs, note(c.WriteString(">")))
 			return errors.Join(errs...)
 		}}})
@@ -234,8 +234,8 @@ func TestServeWaterMarks(t *testing.T) {
 					break
 				}
 				require.Zero(t, early)
-				// The kernel may have more than Queued says, which a system call in
-				// progress does not change. Then there is nothing left to read.
+				// A system call in progress may already have sent a part of what Queued
+				// counts. Then there is less to read.
 				require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
 				n, err := c.Read(make([]byte, 8<<10))
 				if !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -68,7 +68,7 @@ func (s *Socket) recvAs(op string, buf []byte, flags int) (n int, err error) {
 		if err != nil {
 			break
 		}
-		if !ready { // woken in vain
+		if !ready { // the wake-up has brought nothing
 			n, more, err = c.recvOn(&call, buf)
 			break
 		}

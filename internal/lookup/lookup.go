@@ -30,8 +30,8 @@ func NetIP(ctx context.Context, r *net.Resolver, network, host string) ([]netip.
 	if !zones {
 		return ips, nil
 	}
-	// Only a hosts file knows zones. LookupIPAddr keeps them, but it always asks
-	// for both families, so it is asked only now.
+	// Only a hosts file has zones. LookupIPAddr keeps them, but always looks up both
+	// families. So NetIP calls it only for link-local addresses.
 	if all, err := r.LookupIPAddr(ctx, host); err == nil {
 		restore(ips, all)
 	}

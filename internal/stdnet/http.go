@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// An overlay gives the go command files that are not where it looks for them.
+// An overlay makes the go command take files from other places: go help build, -overlay.
 type overlay struct {
 	Replace map[string]string
 	work    string
 }
 
-// put gives the go command a text as a file.
+// put adds a file with the given text to the overlay.
 func (o *overlay) put(path string, text []byte) error {
 	own := filepath.Join(o.work, fmt.Sprintf("%d_%s", len(o.Replace), filepath.Base(path)))
 	o.Replace[path] = own
@@ -76,8 +76,8 @@ func buildHTTP(goroot, work, binary string, race bool) error {
 	}
 	cmd := exec.Command(filepath.Join(goroot, "bin", "go"), append(args, "net/http")...)
 	cmd.Dir = filepath.Join(goroot, "src")
-	// No overlay may be beneath the module cache, where a toolchain may be, and the
-	// standard library needs no module.
+	// An overlay must not replace files of the module cache, which may have the
+	// toolchain. The standard library needs no module.
 	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local", "GOMODCACHE="+filepath.Join(work, "modules"))
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
@@ -95,7 +95,7 @@ const loopsStay = `if stack == "" || strings.Contains(stack, "created by weir/lo
 func (o *overlay) addWeir(goroot string, race bool) error {
 	args := []string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,Standard"}
 	if race {
-		args = append(args, "-race") // some files are for it alone
+		args = append(args, "-race") // some files belong only to race builds
 	}
 	list := exec.Command("go", append(args, "./net")...)
 	list.Stderr = os.Stderr
@@ -135,8 +135,8 @@ func (o *overlay) addWeir(goroot string, race bool) error {
 	}
 }
 
-// withoutAssembly are files of golang.org/x/sys/unix whose functions are written
-// in assembly, which an overlay cannot have: it jumps to package syscall's.
+// withoutAssembly has substitutes for files of golang.org/x/sys/unix whose functions are
+// in assembly, because an overlay cannot add assembly. They call package syscall.
 var withoutAssembly = map[string]string{
 	"syscall_unix_gc.go": `package unix
 

@@ -21,12 +21,12 @@ import (
 	"strings"
 )
 
-// A suite is the tests of net, changed.
+// A suite has the changed tests of net.
 type suite struct {
 	dir     string
-	explain bool              // say what is taken out
-	left    map[string]string // tests and files that are left out: the reason
-	leftOut int               // tests that are, in fact
+	explain bool              // print what is taken out
+	left    map[string]string // for each test or file to leave out, the reason
+	leftOut int               // how many tests were left out
 	sources map[string][]byte // by the file's name
 	fset    *token.FileSet
 	imports types.Importer
@@ -111,8 +111,8 @@ func changed(text []byte) []byte {
 	return text
 }
 
-// changes are what the tests need besides: packages and methods of the standard
-// library's own have substitutes in package shim.
+// changes replace internal packages and unexported methods of the standard library by
+// their substitutes in package shim.
 var changes = []struct {
 	from *regexp.Regexp
 	to   string
@@ -140,7 +140,7 @@ var changes = []struct {
 	{regexp.MustCompile(`func TestMain\(m \*testing\.M\)`), "func netMain(m *testing.M)"},
 }
 
-// importer makes the importer of what the tests import.
+// importer returns the importer for the packages that the tests import.
 func (s *suite) importer() error {
 	wanted := map[string]bool{here + "/shim": true}
 	for name, text := range s.sources {
@@ -187,8 +187,8 @@ func (s *suite) importer() error {
 	return nil
 }
 
-// prune takes out declarations that do not compile, and then those that needed
-// them, until the rest does. A test among them must be in the list.
+// prune takes out the declarations that do not compile, and those that use them, until
+// the rest compiles. A test among them must be in the list of what is left out.
 func (s *suite) prune() error {
 	var unlisted []string
 	for round := 0; ; round++ {
@@ -277,8 +277,8 @@ func (s *suite) check() (bad []part) {
 	return bad
 }
 
-// enclosing returns the declaration that a position is in, or the one of its
-// specifications.
+// enclosing returns the declaration around a position, or the specification around it in
+// a declaration with several.
 func enclosing(fset *token.FileSet, f *ast.File, pos token.Pos) part {
 	file := fset.Position(pos).Filename
 	at := func(n ast.Node) part {

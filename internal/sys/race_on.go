@@ -10,9 +10,9 @@ import (
 // Racing reports whether this is a build for the race detector.
 const Racing = true
 
-// The race detector sees neither that bytes are sent before they are received,
-// nor that the kernel reads and writes the buffers. The functions here tell it, as
-// package syscall does for its own calls.
+// The race detector knows neither that bytes are sent before they are received, nor
+// that the kernel reads and writes the buffers. These functions tell it, as package
+// syscall does for its own calls.
 
 var ioSync byte
 

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls here are for event loops. They never tell the scheduler, however much
-// is copied: on a loop, that is cheaper than to let another thread take over for
-// some tens of microseconds.
+// The calls here are for event loops. They are raw for any number of bytes: on a loop,
+// that is cheaper than to let another thread take over the P for some tens of
+// microseconds.
 
 // Recv is recv(2).
 func Recv(fd int, buf []byte, flags int) (int, syscall.Errno) {
@@ -65,7 +65,7 @@ func Writev(fd int, bufs [][]byte) (int, syscall.Errno) {
 // MaxIovec is how many buffers one writev(2) sends at most: IOV_MAX.
 const MaxIovec = 1024
 
-// WritevMany is Writev that sends the first MaxIovec buffers, by means of iov.
+// WritevMany is Writev of up to MaxIovec buffers. iov is memory for it to use.
 func WritevMany(fd int, bufs [][]byte, iov *[MaxIovec]unix.Iovec) (int, syscall.Errno) {
 	n := 0
 	for _, b := range bufs[:min(len(bufs), len(iov))] {

@@ -3,11 +3,12 @@
 // Package sys makes system calls on non-blocking sockets, for the packages of
 // this module that must not pay for more.
 //
-// A call returns within microseconds, so it is made raw: the Go scheduler is not
-// told. A call that a signal interrupts is made again. In builds for the race
-// detector, the calls tell the detector what the kernel reads and writes. None
-// allocates. The functions use package syscall: those of x/sys are two calls
-// deeper, which an echo server feels.
+// A call returns within microseconds, so it is a raw system call, of which the Go
+// scheduler does not know, unless the function's comment says otherwise. A function
+// repeats a call that a signal has interrupted. In builds for the race detector, the
+// functions tell the detector what the kernel reads and writes. None allocates. They use
+// package syscall, because the functions of x/sys are two calls deeper, which costs an
+// echo server measurable time.
 package sys
 
 import (
@@ -28,7 +29,7 @@ type Sockaddr struct {
 // the copy takes long enough for another goroutine to use the processor.
 const BigCopy = 256 << 10
 
-// nowhere is where the kernel is pointed at when a buffer is empty.
+// nowhere is the address that the kernel gets for an empty buffer.
 var nowhere byte
 
 // Pointer returns where a buffer is in memory. It is not nil for an empty one,

@@ -21,7 +21,7 @@ const Patience = 20 * time.Second
 
 // asProgram is the environment variable that makes a test binary run the program. If
 // the program were a binary of its own, go test would not know that the test depends
-// on it, and would take old results for new code.
+// on it, and would reuse old results after a change of the code.
 const asProgram = "WEIR_TEST_AS_PROGRAM"
 
 // Main is for TestMain. It runs the program if the environment says so, and the

@@ -3,7 +3,7 @@
 // tests use and that do not reach into net's sockets.
 package shim
 
-//lint:file-ignore U1000 the tests of net use these names
+//lint:file-ignore U1000,ST1001 the tests of net use these names, and the names of package net without a prefix
 
 import (
 	"context"
@@ -83,13 +83,13 @@ func causeOf(err error) error {
 	return err
 }
 
-// A deadlineError is what the error of a deadline is.
+// A deadlineError has the properties of the error of a deadline.
 type deadlineError interface {
 	Timeout() bool
 	Temporary() bool
 }
 
-// An endedError is what the error of a dial is whose context ended.
+// An endedError has the properties of the error of a dial whose context has ended.
 type endedError interface {
 	Timeout() bool
 	Is(error) bool
@@ -151,14 +151,14 @@ func isUsingMPTCPProto(c *TCPConn) bool {
 
 const _IPPROTO_MPTCP = unix.IPPROTO_MPTCP
 
-// A netFD is what the tests ask of a listener's descriptor.
+// A netFD has the fields and methods of a listener's descriptor that the tests use.
 type netFD struct {
 	family int
 	laddr  Addr
 	net    string
 }
 
-// familyOf is the family of an address.
+// familyOf returns the family of an address.
 func familyOf(a Addr) int {
 	var ip IP
 	switch a := a.(type) {
@@ -173,7 +173,7 @@ func familyOf(a Addr) int {
 	return unix.AF_INET6
 }
 
-// fdOf makes the netFD of a listener or connection.
+// fdOf returns the netFD of a listener or connection.
 func fdOf(x any) *netFD {
 	fd := new(netFD)
 	switch x := x.(type) {
@@ -198,7 +198,7 @@ var testHookLookupIP = func(
 	return fn(ctx, network, host)
 }
 
-// portOf is the port of a listener or connection.
+// portOf returns the port of a listener or connection.
 func portOf(x any) string {
 	var a Addr
 	switch x := x.(type) {

@@ -17,7 +17,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// expectSendfile calls f. That a file leaves by sendfile is a test of package net.
+// expectSendfile calls f. It does not check that sendfile(2) sends the file: a test of
+// Weir's package net does.
 func expectSendfile(t *testing.T, _ Conn, f func()) {
 	t.Helper()
 	f()

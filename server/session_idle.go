@@ -1,0 +1,72 @@
+package server
+
+import (
+	"time"
+)
+
+// SetIdle sets how long this connection may be idle between two calls, instead of
+// Timeouts.Idle. 0 or less means for ever, which suits a subscriber that only receives.
+// Only Begin and Handler may call SetIdle.
+func (x *Session) SetIdle(d time.Duration) {
+	p := x.place.Load()
+	if p.timer == nil {
+		if d <= 0 {
+			return
+		}
+		p = &place{eng: p.eng, timer: p.eng.loop.NewTimer(x.checkIdle)}
+		x.place.Store(p)
+	}
+	p.idle.Store(int64(max(d, 0)))
+	if d > 0 {
+		p.timer.Reset(d) // if that is too early, checkIdle sets it again
+	}
+}
+
+// limit returns how long the session may be idle now. 0 means for ever.
+func (x *Session) limit() time.Duration {
+	p := x.place.Load()
+	idle := time.Duration(p.idle.Load())
+	if first := p.eng.service.Timeouts.FirstByte; !x.called && first > 0 && (idle == 0 || first < idle) {
+		return first
+	}
+	return idle
+}
+
+// timeout returns the error of a session that was idle for too long.
+func (x *Session) timeout() error {
+	t := &TimeoutError{Of: "idle", After: x.limit()}
+	if !x.called && t.After == x.engine().service.Timeouts.FirstByte {
+		t.Of = "first byte"
+	}
+	return t
+}
+
+// checkIdle is called by the timer. Calls of Handler do not move the timer. So it may
+// expire early: checkIdle then sets it to the rest of the idle time.
+func (x *Session) checkIdle() {
+	p := x.place.Load()
+	if !x.claim() {
+		if x.state.Load()&sessionStates != sessionOver {
+			if d := max(time.Duration(p.idle.Load()), p.eng.service.Timeouts.FirstByte); d > 0 {
+				p.timer.Reset(d)
+			}
+		}
+		return
+	}
+	if d := x.limit(); d > 0 {
+		left := time.Duration(p.since.Load()) + d - p.eng.loop.Elapsed()
+		if left <= 0 && x.unread() { // the loop was busy, and has not taken in the event yet
+			p.timer.Reset(d)
+			p.eng.loop.Spawn((*running)(x))
+			return
+		}
+		if left <= 0 {
+			p.eng.loop.Spawn((*expired)(x))
+			return
+		}
+		p.timer.Reset(left)
+	}
+	if x.idle() {
+		p.eng.loop.Spawn((*running)(x))
+	}
+}

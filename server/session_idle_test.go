@@ -1,0 +1,195 @@
+package server_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+	"weak"
+
+	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/server"
+	"github.com/stretchr/testify/require"
+)
+
+func TestHandleReceiveTimeout(t *testing.T) {
+	const limit = 30 * time.Millisecond
+	var log journal
+	got := make(chan error, 1)
+	took := make(chan time.Duration, 1)
+	srv := &server.Server{Log: log.logger(), Timeouts: server.Timeouts{Read: limit, Write: time.Hour}, Handler: func(s *server.Session) error {
+		begin := time.Now()
+		_, err := s.ReadLine()
+		took <- time.Since(begin)
+		got <- err
+		if d := s.SendTimeout(); d != time.Hour {
+			return errors.New("the send timeout is " + d.String())
+		}
+		return err
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "no end of the line")
+	require.GreaterOrEqual(t, weirtest.Take(t, took), limit)
+	var timeout net.Error
+	require.ErrorAs(t, weirtest.Take(t, got), &timeout)
+	require.True(t, timeout.Timeout())
+	expectEnd(t, c)
+	weirtest.Eventually(t, func() bool { return log.count("DEBUG server: a connection was too slow") == 1 }, "it is logged")
+	require.Zero(t, log.count("the send timeout is"))
+	require.Zero(t, log.count("ERROR"), "the client is slow, and nothing is wrong with the handler")
+}
+
+func TestHandleIdleTimeouts(t *testing.T) {
+	const limit = 200 * time.Millisecond
+	for _, of := range []struct {
+		name     string
+		timeouts server.Timeouts
+		requests int
+	}{
+		{"first byte", server.Timeouts{FirstByte: limit}, 0},
+		{"first byte before idle", server.Timeouts{FirstByte: limit, Idle: time.Hour}, 0},
+		{"idle before first byte", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 0},
+		{"idle", server.Timeouts{Idle: limit}, 0},
+		{"idle after a request", server.Timeouts{Idle: limit}, 1},
+		{"idle after many", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 5},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			srv := &server.Server{Timeouts: of.timeouts, Handler: lines}
+			begin := time.Now()
+			c := client(t, serve(t, srv))
+			for range of.requests {
+				time.Sleep(limit / 10) // steady traffic
+				begin = time.Now()
+				send(t, c, "x\n")
+				expect(t, c, "<x>")
+			}
+			expectEnd(t, c)
+			took := time.Since(begin)
+			require.GreaterOrEqual(t, took, limit)
+			require.Less(t, took, limit+5*time.Second)
+			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+		})
+	}
+}
+
+// The idle time of a handler that has run for longer begins when it returns.
+func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
+	quickly(t, func() bool {
+		const limit = 20 * time.Millisecond
+		g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+		require.NoError(t, err)
+		defer g.Close()
+		struck := make(chan struct{})
+		var called atomic.Bool
+		srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handler: func(s *server.Session) error {
+			called.Store(true)
+			// The session's timer was set before this one.
+			if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(struck) }); err != nil {
+				return err
+			}
+			<-struck
+			return lines(s)
+		}}
+		c := client(t, serve(t, srv))
+		send(t, c, "x\n")
+		if _, err := io.ReadFull(c, make([]byte, len("<x>"))); !called.Load() {
+			return false // idle before it was called
+		} else {
+			require.NoError(t, err)
+		}
+		expectEnd(t, c)
+		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+		return true
+	})
+}
+
+// A timeout far away does not keep the memory of a connection that has ended.
+func TestHandleForgetsWhoHasEnded(t *testing.T) {
+	sockets := make(chan weak.Pointer[server.Session], 1)
+	srv := &server.Server{Timeouts: server.Timeouts{Idle: time.Hour}, Handler: func(s *server.Session) error {
+		sockets <- weak.Make(s)
+		_, err := s.ReadLine()
+		if err != nil {
+			return err
+		}
+		return io.EOF
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	s := weirtest.Take(t, sockets)
+	expectEnd(t, c)
+	weirtest.Eventually(t, func() bool { runtime.GC(); return s.Value() == nil }, "it is collected")
+}
+
+// FirstByte does not end a session whose peer has sent something, however long the peer
+// is silent afterwards.
+func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	release := make(chan struct{})
+	srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond}, Handler: func(s *server.Session) error {
+		err := lines(s)
+		<-release
+		return err
+	}}
+	c := client(t, serve(t, srv))
+	send(t, c, "x\n")
+	expect(t, c, "<x>")
+	time.Sleep(50 * time.Millisecond) // it runs
+	close(release)
+	weirtest.Eventually(t, func() bool {
+		before := g.Loops()[0].Turns()
+		time.Sleep(30 * time.Millisecond)
+		return g.Loops()[0].Turns() == before
+	},
+		"nothing more is done")
+	send(t, c, "y\n")
+	expect(t, c, "<y>")
+}
+
+// A session may have an idle time of its own: a subscriber only receives.
+func TestSessionSetIdle(t *testing.T) {
+	const limit = 30 * time.Millisecond
+	for _, idle := range []time.Duration{0, limit} { // of the server
+		why := make(chan error, 2)
+		subscribed := make(chan *server.Session, 1)
+		srv := &server.Server{
+			Timeouts: server.Timeouts{Idle: idle},
+			Handler: func(s *server.Session) error {
+				line, err := s.ReadLine()
+				switch {
+				case err != nil:
+					return err
+				case line == "subscribe":
+					s.SetIdle(0)
+					subscribed <- s
+				default:
+					s.SetIdle(limit)
+				}
+				_, err = s.WriteString("ok")
+				return err
+			},
+			Finish: func(_ *server.Session, err error) { why <- err },
+		}
+		addr := serve(t, srv)
+		subscriber, other := client(t, addr), client(t, addr)
+		send(t, subscriber, "subscribe\n")
+		expect(t, subscriber, "ok")
+		begin := time.Now()
+		send(t, other, "x\n")
+		expect(t, other, "ok")
+		expectEnd(t, other)
+		require.GreaterOrEqual(t, time.Since(begin), limit)
+		require.Equal(t, &server.TimeoutError{Of: "idle", After: limit}, weirtest.Take(t, why))
+		time.Sleep(2 * limit)
+		_, err := weirtest.Take(t, subscribed).WriteString("news")
+		require.NoError(t, err)
+		expect(t, subscriber, "news")
+		require.Empty(t, why)
+	}
+}
