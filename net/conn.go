@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// conn is what the connections and listeners of this package have in common. Its
-// addresses do not change, and are known when it is closed.
+// conn has the socket and the addresses of a connection or a listener, and their common
+// methods. The addresses do not change, also when the socket is closed.
 type conn struct {
 	sock          *socket.Socket
 	network       string

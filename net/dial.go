@@ -72,8 +72,8 @@ type Dialer struct {
 	Group *loop.Group
 }
 
-// MultipathTCP reports whether a Dial for "tcp" tries MPTCP first. It is what
-// net's default is unless SetMultipathTCP was called.
+// MultipathTCP reports whether a Dial for "tcp" tries MPTCP first. Unless SetMultipathTCP
+// was called, it returns net's default.
 func (d *Dialer) MultipathTCP() bool { return d.multipath.or(new(net.Dialer).MultipathTCP) }
 
 // SetMultipathTCP sets whether Dial tries MPTCP first.
@@ -250,7 +250,7 @@ func (d *dial) mismatch() error {
 	return &net.AddrError{Err: "mismatched local address type", Addr: d.LocalAddr.String()}
 }
 
-// usable returns those of the addresses that can be reached from LocalAddr.
+// usable returns the addresses in found that can be reached from LocalAddr.
 func (d *dial) usable(found []netip.AddrPort) (to []net.Addr, err error) {
 	from := inetOf(d.local)
 	for _, a := range found {

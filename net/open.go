@@ -143,7 +143,7 @@ func (o *opening) reuse(fd int, family socket.Family) (net.Addr, error) {
 	return &any, nil
 }
 
-// controlled returns the network that Control is told. It ends in the family.
+// controlled returns the network that Control gets, which ends in the family: "tcp4".
 func (t transport) controlled(family socket.Family) string {
 	switch {
 	case t.unix() || t.only != 0:

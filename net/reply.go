@@ -16,8 +16,9 @@ import (
 // the kernel chooses the source of what it sends. Servers of datagrams, such as DNS
 // servers, need it on a host with several addresses.
 //
-// The addresses that ReadFrom returns are of the type *ReplyAddr. WriteTo sends to
-// such an address from where the datagram has come to. It takes a *net.UDPAddr, too.
+// The addresses that ReadFrom returns are of the type *ReplyAddr. WriteTo answers such
+// an address from the local address at which the datagram has arrived. WriteTo takes a
+// *net.UDPAddr, too.
 type ReplyConn struct{ c *UDPConn }
 
 var _ net.PacketConn = (*ReplyConn)(nil)
@@ -39,7 +40,7 @@ func NewReplyConn(c *UDPConn) (*ReplyConn, error) {
 				return os.NewSyscallError("setsockopt", err)
 			}
 		}
-		// An IPv6 socket of both families takes it, too.
+		// A dual-stack socket accepts this option, too; an IPv6 socket may refuse it.
 		err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 		if c.sock.Family() == socket.Inet6 {
 			err = nil

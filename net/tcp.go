@@ -150,7 +150,7 @@ func accept(end *conn) (*socket.Socket, error) {
 	}
 }
 
-// accepted makes the conn of an accepted socket, whose peer Accept has told.
+// accepted returns the conn of an accepted socket, whose peer's address is known.
 func accepted(s *socket.Socket, network string) conn {
 	return conn{s, network, netAddr(s, s.LocalAddr()), netAddr(s, s.RemoteAddr())}
 }

@@ -68,8 +68,8 @@ func parseNetwork(network string) (transport, error) {
 func (t transport) tcp() bool  { return t.base == "tcp" }
 func (t transport) unix() bool { return t.base == "unix" }
 
-// suffix returns "4", "6" or "": what the resolver's network of the same family has
-// after "ip".
+// suffix returns "4", "6" or "". After "ip" it names the resolver's network for the same
+// family.
 func (t transport) suffix() string {
 	switch t.only {
 	case socket.Inet:

@@ -193,8 +193,9 @@ func (l *UnixListener) SetDeadline(t time.Time) error {
 	return netCause(l.end.sock.SetReadDeadline(t))
 }
 
-// SetUnlinkOnClose sets whether Close unlinks the path of the socket. It does by
-// default if ListenConfig made it. Do not call it concurrently with Close.
+// SetUnlinkOnClose sets whether Close removes the path of the socket. By default Close
+// removes a path that a ListenConfig has made. SetUnlinkOnClose must not be called
+// concurrently with Close.
 func (l *UnixListener) SetUnlinkOnClose(unlink bool) { l.unlink = unlink }
 
 // Socket returns the socket underneath. Close closes it.

@@ -30,8 +30,8 @@ func zoneText(zone string) string {
 	return strconv.Itoa(n)
 }
 
-// zones is the set of the names of the network interfaces. It is read again after a
-// minute, and when a name is not in it.
+// zones has the names of the network interfaces. It reads them again after a minute, and
+// when it does not know a name.
 var zones zoneNames
 
 type zoneNames struct {
