@@ -2,6 +2,7 @@ package lisp_test
 
 import (
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -140,6 +141,7 @@ var seedSentences = []struct{ method, sentence, text, want string }{
 func TestSeedSentences(t *testing.T) {
 	for _, c := range seedSentences {
 		t.Run(c.method+": "+c.sentence, func(t *testing.T) {
+			defer runtime.GC() // closes the sockets that the program has left, of which there are many in all
 			in := start(t)
 			in.value(seedFixture + `
 (setq buf buffer1)
