@@ -64,7 +64,7 @@ func TestDNS(t *testing.T) {
 }
 
 // A server on the wildcard address must answer from the address at which it was
-// asked. The library sees to that for the standard *net.UDPConn alone: for Weir's,
+// asked. The library does that for the standard *net.UDPConn alone: for Weir's,
 // ReplyConn does, and StdPacketConn gives the library the standard type.
 func TestDNSOnTheWildcardAddress(t *testing.T) {
 	for name, wrap := range map[string]func(c *weirnet.UDPConn) (net.PacketConn, error){

@@ -83,15 +83,15 @@ func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
 		g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 		require.NoError(t, err)
 		defer g.Close()
-		struck := make(chan struct{})
+		expired := make(chan struct{})
 		var called atomic.Bool
 		srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handler: func(s *server.Session) error {
 			called.Store(true)
 			// The session's timer was set before this one.
-			if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(struck) }); err != nil {
+			if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(expired) }); err != nil {
 				return err
 			}
-			<-struck
+			<-expired
 			return lines(s)
 		}}
 		c := client(t, serve(t, srv))

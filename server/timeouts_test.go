@@ -221,7 +221,7 @@ func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
 			gap, last = max(gap, time.Since(last)), time.Now()
 		}
 		if len(over) > 0 {
-			require.Greater(t, max(gap, time.Since(last)), short/2, "it was struck while it sent")
+			require.Greater(t, max(gap, time.Since(last)), short/2, "its time ended while it sent")
 			return false
 		}
 		require.NoError(t, stream.Close())
