@@ -22,11 +22,13 @@ func (c *Conn) read() {
 			c.eng.tellPressure() // its callbacks may pause this connection, or end it
 			continue
 		}
-		receive := c.receive
+		goesOn := false
 		if c.state == stateLingering {
-			receive = c.discard
+			goesOn = c.discard(&budget)
+		} else {
+			goesOn = c.receive(&budget)
 		}
-		if !receive(&budget) {
+		if !goesOn {
 			return
 		}
 	}
