@@ -136,7 +136,7 @@ func gsub(L *glua.LState) int {
 			out = append(out, src[s])
 			s++
 		default:
-			anchored = true // an anchored pattern matches once at most
+			anchored = true // the text ends here: leave the loop
 		}
 		if anchored {
 			break
