@@ -174,8 +174,9 @@ func (t *Thread) classArg(v Value) (*Class, error) {
 	return c, nil
 }
 
-// makeInstance makes an object and calls the constructor of its class. If the class is
-// a child of file, the constructor must open a socket or file.
+// makeInstance makes an object and calls the constructor of its class. It
+// returns nil if the class is a child of file and the constructor opened no socket or
+// file.
 func makeInstance(t *Thread, args []Value) (Value, error) {
 	c, err := t.classArg(args[0])
 	if err != nil {

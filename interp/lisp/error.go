@@ -46,8 +46,8 @@ func (e *Error) Error() string {
 	return (&place{e.File, e.Line}).String() + ": " + e.Msg
 }
 
-// Backtrace returns the error, and a line for each of the innermost 20 calls in
-// progress. Equal calls in a row share a line.
+// Backtrace returns the error, and a line for each call in progress, the innermost
+// first. Equal calls in a row share a line. There are at most 20 lines of calls.
 func (e *Error) Backtrace() string {
 	const most = 20
 	var b strings.Builder
