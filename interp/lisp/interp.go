@@ -89,8 +89,8 @@ func (in *Interp) Close() error {
 	return nil
 }
 
-// begin counts an evaluation, or a thread that a program has started. The caller must
-// call end afterwards.
+// begin counts an evaluation, or a thread that a program has started. After a
+// nil error the caller must call end.
 func (in *Interp) begin(thread bool) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -270,8 +270,8 @@ func (t *Thread) Call(function Value, args ...Value) (Value, error) {
 	return nil, notAFunction("", function)
 }
 
-// enter counts a level of recursion, and returns an error beyond the bound. The caller
-// decrements t.depth at its end.
+// enter counts a level of recursion, and returns an error beyond the bound. After a
+// nil error the caller decrements t.depth at its end.
 func (t *Thread) enter() error {
 	if t.depth >= t.maxDepth {
 		return t.tooDeep()

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Print returns a value's text. The reader can read the text of numbers, strings,
-// symbols and lists of these. Print replaces the parts that are nested deeper than
+// Print returns a value's text. The reader can read the text again if values of
+// that kind have a notation, as numbers, strings and lists have. Print replaces the parts that are nested deeper than
 // 10000 lists, or that are behind 2^28 bytes, by an ellipsis.
 func Print(v Value) string { return textOf(v, true) }
 

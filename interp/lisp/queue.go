@@ -9,7 +9,7 @@ import (
 // A Queue passes values between threads.
 type Queue struct {
 	values chan Value
-	closed chan struct{} // closed by queue-close: the queue takes no more values
+	closed chan struct{} // closed when the queue takes no more values
 	once   sync.Once
 }
 
