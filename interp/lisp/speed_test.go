@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The tests compare the speed with CPython's. Both run each task in short pieces, in
+// speedTasks has the programs whose speed TestSpeed compares with CPython's. Both run each task in short pieces, in
 // turn, and the test takes the fastest piece of each. So other load on the machine has
 // little influence.
 var speedTasks = []struct{ name, lisp, python string }{

@@ -10,10 +10,9 @@ import (
 )
 
 // A Value is a value of a program: nil, which is also the empty list and false; int64,
-// float64, string, *Symbol, *List, *Binary, *Table, *Object, *Class,
-// *Builtin, *Closure, *Macro, *Thread, *Lock or *Queue. Numbers, strings, symbols,
-// lists and functions never change. The others do, and any thread may use them at
-// any time.
+// float64, string, *Symbol, *List, *Binary, *Table, *Object, *Class, *Builtin, *Closure,
+// *Macro, *Thread, *Lock or *Queue. Numbers, strings, symbols, lists and functions never
+// change. The others do, and any thread may use them at any time.
 type Value = any
 
 // A Symbol is a name, and the global variable of that name. The symbols of an

@@ -189,8 +189,8 @@ func TestStackOverflow(t *testing.T) {
 	}
 }
 
-// An error in a protected call costs little memory, whatever stack the state has,
-// and the call may use as many values.
+// An error in a protected call costs little memory, for any stack size of the state.
+// The call may still use that many values.
 func TestErrorsCostLittleMemory(t *testing.T) {
 	L := glua.NewState(glua.Options{RegistrySize: 1 << 16})
 	defer L.Close()
