@@ -5,7 +5,7 @@
 // FILE "-" is the standard input. require finds the modules socket, socket.core,
 // socket.unix and mime.core in the program, and looks for others along LUA_PATH.
 // The table arg has the script's name at 0 and its arguments from 1. The
-// language is Lua 5.1, as gopher-lua has it.
+// language is Lua 5.1, as gopher-lua implements it.
 //
 // The environment variable GOGC limits the garbage, in percent of the memory in use.
 // Beyond the limit the collector runs. The default is 400.

@@ -66,7 +66,7 @@
 //   - a printed text, and a string or binary that a function makes: 2^28 bytes;
 //   - a file to load: 16 MiB;
 //   - threads: Options.MaxThreads;
-//   - a queue: the number that make-queue was given.
+//   - a queue: the bound that make-queue was given, or 1024.
 //
 // A program that exceeds a bound gets an error; only a printed text is cut short. The
 // number of variables, and the length of lists and tables, have no bound: do not

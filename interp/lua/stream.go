@@ -170,7 +170,7 @@ func span(L *glua.LState, size int) (from, to int) {
 
 func index(L *glua.LState, arg int, otherwise glua.LNumber, size int) int {
 	n := math.Trunc(float64(optNumber(L, arg, otherwise))) // -0.5 becomes 0, which does not count from the end
-	n = min(max(n, -math.MaxInt32), math.MaxInt32*2)       // limits beyond the length of any string, which int can hold
+	n = min(max(n, -math.MaxInt32), math.MaxInt32*2)       // limits beyond the length of any string
 	if n < 0 {
 		n += float64(size) + 1
 	}
