@@ -177,9 +177,9 @@ func substring(_ *Thread, s string, first, last Value) (Value, error) {
 // directive matches a directive of a format, which begins with %.
 var directive = regexp.MustCompile(`^%([-+ 0]*[0-9]{0,3}(?:\.[0-9]{0,3})?)([sSdxcfeg%])`)
 
-// format puts arguments into a text: %s as they are, %S as they are read, %d %x %c
-// for integers, %f %e %g for numbers, %% for itself; with flags, width and
-// precision as in C.
+// format inserts arguments into a text. %s inserts an argument as princ prints it, and
+// %S as prin1-to-string does. %d, %x and %c take integers, and %e, %f and %g numbers.
+// %% is a percent sign. Flags, width and precision are those of C.
 func format(args []Value) (Value, error) {
 	text, err := arg[string](args[0])
 	if err != nil {

@@ -10,8 +10,9 @@ import (
 )
 
 // Print returns a value's text. The reader can read the text again if values of
-// that kind have a notation, as numbers, strings and lists have. Print replaces the parts that are nested deeper than
-// 10000 lists, or that are behind 2^28 bytes, by an ellipsis.
+// that kind have a notation, as numbers, strings and lists have. Print replaces the
+// parts that are nested deeper than 10000 lists, or that are behind 2^28 bytes, by
+// an ellipsis.
 func Print(v Value) string { return textOf(v, true) }
 
 // textOf returns a value's text. If readable is false, strings have no quotation marks

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// speedTasks has the programs whose speed TestSpeed compares with CPython's. Both run each task in short pieces, in
-// turn, and the test takes the fastest piece of each. So other load on the machine has
-// little influence.
+// speedTasks has the programs whose speed TestSpeed compares with CPython's. Both
+// run each task in short pieces, in turn, and the test takes the fastest piece of
+// each. So other load on the machine has little influence.
 var speedTasks = []struct{ name, lisp, python string }{
 	{"fib", "(defun task () (fib 18)) (defun fib (n) (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2)))))",
 		"def fib(n):\n    return n if n < 2 else fib(n-1) + fib(n-2)\ndef task():\n    fib(18)\n"},

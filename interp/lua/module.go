@@ -33,9 +33,9 @@ const blockSize = 8192
 
 // Preload lets require find the modules socket, socket.core, socket.unix and
 // mime.core, and repairs the functions of gopher-lua that scripts for LuaSocket
-// need: see the package's documentation. Call it for a new state, before scripts run. It keeps
-// the state's Options: protected calls of the main chunk get a call stack of that
-// size. It returns an error if the state has no package library.
+// need: see the package's documentation. Call it for a new state, before scripts
+// run. It keeps the state's Options: protected calls of the main chunk get a call
+// stack of that size. It returns an error if the state has no package library.
 func Preload(L *glua.LState) error {
 	var preload *glua.LTable
 	library, ok := L.GetGlobal("package").(*glua.LTable)
