@@ -1,5 +1,5 @@
-// Weir-lisp runs scripts in the Lisp of package interp/lisp, and has a prompt to try
-// things out.
+// Weir-lisp runs scripts in the Lisp of package interp/lisp. Without a script it shows
+// a prompt, at which a person can enter forms.
 //
 //	weir-lisp                     # a prompt, with line editing and history
 //	weir-lisp server.lisp 7007    # a script with arguments
@@ -90,7 +90,7 @@ func evalInput(ctx context.Context, in *lisp.Interp) error {
 	return err
 }
 
-// A signalled is the error of an evaluation that a signal has ended.
+// A signalled is the error of an evaluation that a signal ended.
 type signalled struct{ syscall.Signal }
 
 func (s signalled) Error() string { return s.Signal.String() }
@@ -110,8 +110,9 @@ func interruptBySignal(cancel context.CancelCauseFunc) (stop func()) {
 }
 
 // report prints an error, with the calls that were in progress, and returns the exit
-// status for it: 1; for the function exit its argument, and nothing is printed; after
-// a signal 128 plus its number, as shells have it.
+// status. The status is 1 for most errors, and after a signal 128 plus the signal's
+// number, as in shells. For the function exit, report prints nothing, and the status
+// is the argument of exit.
 func report(err error) int {
 	var exit *lisp.Exit
 	if errors.As(err, &exit) {

@@ -12,14 +12,14 @@ import (
 type options struct {
 	exprs     []string // to evaluate before the script
 	maxString int
-	history   string // a file; none if it is empty
-	script    string // a file, "-" for standard input, or nothing
+	history   string // a file; empty for no history
+	script    string // a file, "-" for standard input, or empty for none
 	args      []string
 	reference bool // print the language's reference
 }
 
-// parseOptions reads the command line. Help goes to out; an error names the flag
-// and the value.
+// parseOptions parses the command line. It prints help to out. Its errors name the
+// flag and the value.
 func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("weir-lisp", flag.ContinueOnError)
@@ -48,7 +48,8 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// historyFile returns where the XDG base directory specification has a program's state.
+// historyFile returns the path of the history, in the directory that the XDG base
+// directory specification gives for a program's state.
 func historyFile() string {
 	dir := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(dir) {

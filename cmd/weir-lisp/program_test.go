@@ -14,11 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is the longest time that a test waits for an event that must happen.
 const patience = 20 * time.Second
 
-// asProgram makes the test binary be the program. A binary built apart would
-// not be known to go test, which then takes old results for new code.
+// asProgram is the environment variable that makes the test binary run the program.
+// If the program were a binary of its own, go test would not know that the test
+// depends on it, and would take old results for new code.
 const asProgram = "WEIR_LISP_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -26,11 +27,12 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Setenv("GORACE", "atexit_sleep_ms=10") // not a second at the end of each program
+	os.Setenv("GORACE", "atexit_sleep_ms=10") // without this each program waits a second at its end
 	os.Exit(m.Run())
 }
 
-// command runs the program with arguments, with an empty home.
+// command returns a command that runs the program with arguments and an empty home
+// directory.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1", "XDG_STATE_HOME="+t.TempDir(), "TERM=xterm")
@@ -38,7 +40,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs the program to its end.
+// runProgram runs the program until it ends.
 func runProgram(t *testing.T, input string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	cmd := command(t, args...)
@@ -93,7 +95,7 @@ func TestPrograms(t *testing.T) {
 			t.Parallel()
 			stdout, stderr, status := runProgram(t, c.input, c.args...)
 			require.Equal(t, c.stdout, stdout)
-			if c.name != "a thread's error" { // printed if the thread was faster than join
+			if c.name != "a thread's error" { // the error is printed if the thread ends before join
 				require.Equal(t, c.stderr, stderr)
 			}
 			require.Equal(t, c.status, status)
@@ -101,7 +103,7 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// The reference is a file of the documentation.
+// The option -reference prints a file of the documentation.
 func TestReference(t *testing.T) {
 	stdout, stderr, status := runProgram(t, "", "-reference")
 	require.Empty(t, stderr)
@@ -111,7 +113,7 @@ func TestReference(t *testing.T) {
 	require.Equal(t, string(file), stdout)
 }
 
-// A value that cannot be written is an error, as it is of print.
+// The program reports an error if it cannot write a value, as the function print does.
 func TestFullOutput(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
@@ -137,8 +139,9 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// A signal interrupts a script that is blocked; its cleanup forms run, and the
-// exit status is the shell's. A second signal ends it at once.
+// A signal interrupts a script that is blocked. The script's cleanup forms run, and
+// the exit status is 128 plus the signal's number. A second signal ends the script at
+// once.
 func TestSignals(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {

@@ -26,7 +26,7 @@ const banner = "weir-lisp, a Lisp with sockets and select. (help) says more; Ctr
 // repl reads, evaluates and prints until the end of the input. It returns the
 // exit status.
 func repl(in *lisp.Interp, history string) int {
-	// Programs have the terminal as it was; the line editor changes it.
+	// plain is the mode for programs. The line editor changes the terminal's mode.
 	plain, err := unix.IoctlGetTermios(unix.Stdin, unix.TCGETS)
 	if err != nil {
 		return report(fmt.Errorf("terminal: %w", err))
@@ -38,8 +38,9 @@ func repl(in *lisp.Interp, history string) int {
 		return report(fmt.Errorf("terminal: %w", err))
 	}
 	if editing.Lflag&unix.ICANON == 0 {
-		// Ctrl-C is the editor's from when the prompt is seen: the editor itself
-		// takes it a little later, and what is pressed before would be lost.
+		// Without ISIG the editor gets Ctrl-C as a character as soon as the prompt is
+		// visible. The editor clears ISIG itself a little later, and an earlier Ctrl-C
+		// would be lost.
 		editing.Lflag &^= unix.ISIG
 	}
 	editor.SetCtrlCAborts(true)
@@ -83,18 +84,18 @@ func repl(in *lisp.Interp, history string) int {
 	}
 }
 
-// setTerminal changes the terminal's mode. If that fails there is no terminal any
-// more, as the next read will tell.
+// setTerminal changes the terminal's mode. It ignores an error: the terminal is gone
+// then, and the next read fails, too.
 func setTerminal(mode *unix.Termios) { unix.IoctlSetTermios(unix.Stdin, unix.TCSETS, mode) }
 
-// readForms reads lines until all lists and strings have their end.
+// readForms reads lines until all lists and strings are complete.
 func readForms(editor *liner.State) (string, error) {
 	text := ""
 	for ask := prompt; ; ask = promptMore {
 		line, err := editor.Prompt(ask)
 		if errors.Is(err, io.EOF) && text != "" {
-			// The end of the input within a list: it is evaluated as it is, which
-			// says what lacks.
+			// The input ended within a list. Evaluating the text gives an error that
+			// names the missing part.
 			fmt.Println()
 			return text, nil
 		}
@@ -111,11 +112,11 @@ func readForms(editor *liner.State) (string, error) {
 	}
 }
 
-// evalInterruptibly evaluates the forms of a text and prints the value of each.
-// Ctrl-C ends that.
+// evalInterruptibly evaluates the forms of a text and prints the value of each form.
+// Ctrl-C ends the evaluation.
 func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string) error {
 	select {
-	case <-interrupts: // one from before
+	case <-interrupts: // drop an interrupt that came before the evaluation
 	default:
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -127,7 +128,8 @@ func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string
 		case <-ctx.Done():
 		}
 	})
-	// It must have ended, or it could take the interrupt of the next evaluation.
+	// Wait for the goroutine: otherwise it could take the interrupt of the next
+	// evaluation.
 	defer watching.Wait()
 	defer cancel()
 	return in.EvalEach(ctx, "", text, func(v lisp.Value) error {
@@ -136,8 +138,8 @@ func evalInterruptibly(in *lisp.Interp, interrupts <-chan os.Signal, text string
 	})
 }
 
-// describe returns an error with the calls that were in progress. It leaves the number
-// of the line out where there is but one.
+// describe returns the text of an error, with the calls that were in progress. It
+// omits the line number if the text has only one line.
 func describe(err error, text string) string {
 	var e *lisp.Error
 	if !errors.As(err, &e) {
@@ -168,7 +170,7 @@ func complete(in *lisp.Interp, line string, pos int) (head string, names []strin
 	return string(runes[:start]), names, string(runes[pos:])
 }
 
-// A history that cannot be read or written is none: the prompt works without.
+// The prompt works without a history if the file cannot be read or written.
 
 func loadHistory(editor *liner.State, path string) {
 	if file, err := os.Open(path); err == nil {

@@ -24,7 +24,7 @@ const (
 
 var size = pty.Winsize{Rows: 24, Cols: 200}
 
-// A session is the program at a prompt of a terminal.
+// A session is a run of the program on a terminal.
 type session struct {
 	t        *testing.T
 	cmd      *exec.Cmd
@@ -32,7 +32,7 @@ type session struct {
 	gone     chan struct{}
 
 	mu     sync.Mutex
-	screen bytes.Buffer // what has not been awaited yet
+	screen bytes.Buffer // output after the last awaited words
 	more   chan struct{}
 }
 
@@ -71,7 +71,7 @@ func openCommand(t *testing.T, cmd *exec.Cmd) *session {
 	return s
 }
 
-// await waits for words on the screen, and forgets them and all before.
+// await waits for words on the screen. It drops the words and all output before them.
 func (s *session) await(words string) {
 	s.t.Helper()
 	expired := time.After(patience)
@@ -102,7 +102,8 @@ func (s *session) send(keys string) {
 	require.NoError(s.t, err)
 }
 
-// says enters a line and waits for what is printed, which must not be in the line.
+// says enters a line and waits for output. The line must not contain that output,
+// because the terminal echoes the line.
 func (s *session) says(line, want string) {
 	s.t.Helper()
 	require.NotContains(s.t, line, want)
@@ -132,7 +133,7 @@ func TestPrompt(t *testing.T) {
 	s.says("(list x x)", "(\"a€\" \"a€\")\r\n")
 	s.says("", "\n")
 
-	// A list goes on over lines.
+	// A list may extend over several lines.
 	s.send("(list 1\r")
 	s.await("\r\n" + promptMore)
 	s.says("  (+ 1 1))", "(1 2)\r\n")
@@ -140,19 +141,20 @@ func TestPrompt(t *testing.T) {
 	s.await("\r\n" + promptMore)
 	s.says("(nothing))", "line 2: nothing has no value\r\n")
 
-	// The line before comes back with a key, and can be edited.
+	// A key brings the previous line back for editing.
 	s.says("(+ 1 6)", "7\r\n")
 	s.send(up + "\x7f0)")
 	s.says("", "61\r\n")
-	// A name is completed.
+	// The tab key completes a name.
 	s.says("(string-tr\t \" b \")", "\"b\"\r\n")
 
 	s.send(ctrlD)
 	require.Zero(t, s.ended())
 }
 
-// A line has the values of all its forms. One that ends within a list at Ctrl-D
-// is an error, and the prompt goes on. An error in a function says who called it.
+// The prompt prints the values of all forms of a line. A list that Ctrl-D ends is an
+// error, and the prompt continues. An error in a function names the function's
+// callers.
 func TestPromptValues(t *testing.T) {
 	s := open(t)
 	s.await("(help) says more")
@@ -177,8 +179,8 @@ func TestPromptExit(t *testing.T) {
 	require.Equal(t, 3, s.ended())
 }
 
-// Ctrl-C ends what an evaluation is blocked in, and an endless loop, and the
-// prompt comes back; the interpreter has lost nothing.
+// Ctrl-C ends an evaluation that is blocked, or that loops for ever. The prompt comes
+// back, and the interpreter keeps its variables.
 func TestCtrlC(t *testing.T) {
 	s := open(t)
 	s.await(prompt)
@@ -197,7 +199,7 @@ func TestCtrlC(t *testing.T) {
 	}
 	s.says("(progn (write-line b \"still\") (upcase (read-line a)))", "\"STILL\"\r\n")
 
-	// At the prompt it drops what was entered.
+	// At the prompt Ctrl-C drops the text that was entered.
 	s.send("(list 1\r")
 	s.await("\r\n" + promptMore)
 	s.send("2" + ctrlC)
@@ -207,7 +209,8 @@ func TestCtrlC(t *testing.T) {
 	require.Zero(t, s.ended())
 }
 
-// fullBacklog returns the path of a unix socket to which a connect waits.
+// fullBacklog returns the path of a unix socket whose backlog is full: a connect to it
+// waits.
 func fullBacklog(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "full")
 	to := &unix.SockaddrUnix{Name: path}
@@ -225,7 +228,7 @@ func fullBacklog(t *testing.T) string {
 	}
 }
 
-// A terminal that the editor cannot work on has a prompt, too.
+// The prompt also works on a terminal that the line editor does not support.
 func TestPlainTerminal(t *testing.T) {
 	cmd := command(t)
 	cmd.Env = append(cmd.Env, "TERM=dumb")
@@ -241,7 +244,7 @@ func TestPlainTerminal(t *testing.T) {
 	require.Zero(t, s.ended())
 }
 
-// What was entered is there again the next time.
+// The next session has the lines of the last one in its history.
 func TestHistory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state", "history")
 	s := open(t, "-history", file)
@@ -259,7 +262,7 @@ func TestHistory(t *testing.T) {
 	s.says("", "42\r\n")
 }
 
-// The terminal is as it was when the program has ended, also by a signal.
+// The program restores the terminal when it ends, also when a signal ends it.
 func TestTerminalIsRestored(t *testing.T) {
 	for name, end := range map[string]func(*session){
 		"ctrl-d":  func(s *session) { s.send(ctrlD) },
@@ -280,7 +283,7 @@ func TestTerminalIsRestored(t *testing.T) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 			require.NoError(t, cmd.Start())
 			seen := make(chan struct{})
-			go func() { // the prompt; and then whatever comes, or the program would block
+			go func() { // read the prompt and all later output: otherwise the program would block
 				buf := make([]byte, 4096)
 				for text, found := "", false; ; {
 					n, err := ours.Read(buf)

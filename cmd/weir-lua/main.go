@@ -2,19 +2,19 @@
 //
 //	weir-lua [-e CODE]... [FILE [ARGS...]]
 //
-// FILE "-" is the standard input. The modules socket, socket.core, socket.unix
-// and mime.core are there for require; others are looked for along LUA_PATH.
+// FILE "-" is the standard input. require finds the modules socket, socket.core,
+// socket.unix and mime.core in the program, and looks for others along LUA_PATH.
 // The table arg has the script's name at 0 and its arguments from 1. The
-// language is Lua 5.1, as gopher-lua has it.
+// language is Lua 5.1, as gopher-lua implements it.
 //
-// The environment variable GOGC sets how much garbage there may be, in percent of
-// the memory in use, before the collector runs: 400 if it is not set.
+// The environment variable GOGC limits the garbage, in percent of the memory in use.
+// Beyond the limit the collector runs. The default is 400.
 //
 // The exit code is 0; 1 after an error in the script, which is printed on the
 // standard error with a traceback; 2 for a wrong command line; 130 when SIGINT has
-// ended the script; or what the script gives to os.exit. SIGINT ends whatever the
-// script is blocked in. The script can catch that as it catches any error. A second
-// SIGINT ends the process.
+// ended the script; or the number that the script gives to os.exit. SIGINT raises an
+// error in the function that the script runs or waits in, which the script can catch
+// as any error. A second SIGINT ends the process.
 package main
 
 import (
@@ -33,7 +33,7 @@ import (
 const (
 	exitFailed      = 1
 	exitUsage       = 2
-	exitInterrupted = 130 // as the shell has it for SIGINT: 128 + 2
+	exitInterrupted = 130 // 128 + SIGINT, as in shells
 )
 
 const usage = `usage: weir-lua [-e CODE]... [FILE [ARGS...]]
@@ -53,8 +53,9 @@ Exit codes: 0, 1 after an error in the script, 2 for a wrong command line,
 
 func main() { os.Exit(run(os.Args)) }
 
-// garbagePercent is GOGC for scripts. They make much garbage and keep little: with
-// Go's 100 the collector takes a third of the time of a loop over received lines.
+// garbagePercent is the default of GOGC for scripts. Scripts make much garbage and
+// keep little. With Go's default of 100 the collector takes a third of the time of a
+// loop over received lines.
 const garbagePercent = 400
 
 func run(argv []string) int {
@@ -155,7 +156,7 @@ func (o order) execute(ctx context.Context, program string) error {
 		RegistryGrowStep:    valuesStep,
 	})
 	defer L.Close()
-	if err := weirlua.Preload(L); err != nil { // it keeps the options for the main chunk's protected calls
+	if err := weirlua.Preload(L); err != nil { // Preload keeps the present options for the main chunk's protected calls
 		return err
 	}
 	L.Options.CallStackSize = coroutineDepth // each coroutine's state takes it from here

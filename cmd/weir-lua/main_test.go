@@ -24,7 +24,8 @@ const patience = 20 * time.Second
 // depends on it, and would take old results for new code.
 const asProgram = "WEIR_LUA_TEST_AS_PROGRAM"
 
-// filesOfProgram is how many descriptors it may have then.
+// filesOfProgram is the environment variable for the number of descriptors that the
+// program may have.
 const filesOfProgram = "WEIR_LUA_TEST_FILES"
 
 func TestMain(m *testing.M) {
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Setenv("GORACE", "atexit_sleep_ms=10") // else each program waits a second at its end
+	os.Setenv("GORACE", "atexit_sleep_ms=10") // without this each program waits a second at its end
 	os.Exit(m.Run())
 }
 
@@ -118,8 +119,8 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// A script need not close its sockets: the collector does, before the process is
-// out of descriptors.
+// A script need not close its sockets. The collector closes them before the process
+// runs out of descriptors.
 func TestForgottenSockets(t *testing.T) {
 	for name, text := range map[string]string{
 		"connect and accept": `
@@ -161,7 +162,7 @@ func TestForgottenSockets(t *testing.T) {
 	}
 }
 
-// SIGINT ends a script, whatever it does.
+// SIGINT ends a script that computes, and a script that waits.
 func TestInterrupt(t *testing.T) {
 	for name, text := range map[string]string{
 		"a loop":      `while true do end`,

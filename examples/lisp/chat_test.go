@@ -12,7 +12,7 @@ import (
 func TestChat(t *testing.T) {
 	for name, connect := range clients {
 		other := connect
-		if name == "nc" { // it stays when the server has closed the connection
+		if name == "nc" { // nc does not end when the server closes the connection
 			other = clients["Go"]
 		}
 		t.Run(name, func(t *testing.T) { chat(t, connect, other) })
@@ -34,7 +34,7 @@ func chat(t *testing.T, first, other func(*testing.T, string) *client) {
 		c.hears("bob: hello")
 	}
 
-	// A line in parts, between which another is heard.
+	// Ann sends a line in two parts. Between them she receives another line.
 	ann.says("in ")
 	bob.says("meanwhile\n")
 	ann.hears("bob: meanwhile")
@@ -61,7 +61,7 @@ func chat(t *testing.T, first, other func(*testing.T, string) *client) {
 	cat.ends()
 }
 
-// A client that does not read has to leave, and keeps nobody waiting.
+// The server drops a client that does not read. Other clients do not wait for it.
 func TestChatDropsDeafClients(t *testing.T) {
 	addr := serve(t, "chat.lisp", "127.0.0.1", "0")
 	deaf, err := net.Dial("tcp", addr)
@@ -92,7 +92,7 @@ func TestChatDropsDeafClients(t *testing.T) {
 	}
 }
 
-// An address that cannot be had is an error, and no endless loop.
+// A server that cannot bind its address reports an error and ends.
 func TestServersComplain(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

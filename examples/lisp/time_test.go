@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requireNow compares an answer of RFC 868 with the clock.
+// requireNow checks that an answer of RFC 868 has the present time.
 func requireNow(t *testing.T, answer []byte, asked time.Time) {
 	t.Helper()
 	require.Len(t, answer, 4)
@@ -47,7 +47,7 @@ func TestTime(t *testing.T) {
 		})
 	}
 
-	// The RFC's question is an empty datagram. Two clients take turns.
+	// In the RFC a client asks with an empty datagram. Two clients ask in turn.
 	var clients [2]net.Conn
 	for i := range clients {
 		clients[i], err = net.Dial("udp", addr)

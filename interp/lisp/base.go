@@ -2,7 +2,8 @@ package lisp
 
 import "strconv"
 
-// arg returns an argument as a value of a Go type, or an error. nil is a *List, too.
+// arg converts an argument to a Go type, or returns an error. It accepts nil as a
+// *List.
 func arg[T any](v Value) (x T, err error) {
 	switch p := any(&x).(type) {
 	case *Value:
@@ -20,7 +21,7 @@ func arg[T any](v Value) (x T, err error) {
 	return x, nil
 }
 
-// kind returns the words by which an error names a Go type.
+// kind returns the words with which an error names a Go type.
 func kind(x any) string {
 	switch x.(type) {
 	case int64:
@@ -49,7 +50,8 @@ func kind(x any) string {
 	return "another kind of value"
 }
 
-// f1 is a function of one argument of a type; f2 and f3 are of more.
+// f1 makes an entry for a function of one argument, which must have type A. f2 and f3
+// do the same for two and three arguments.
 func f1[A any](f func(*Thread, A) (Value, error)) entry {
 	return entry{1, 1, func(t *Thread, args []Value) (Value, error) {
 		a, err := arg[A](args[0])
@@ -92,7 +94,7 @@ func f3[A, B, C any](f func(*Thread, A, B, C) (Value, error)) entry {
 	}}
 }
 
-// is makes a function that tells whether its argument has a Go type.
+// is makes a function that reports whether its argument has a Go type.
 func is[T any]() entry {
 	return entry{1, 1, func(_ *Thread, args []Value) (Value, error) {
 		_, ok := args[0].(T)
@@ -100,8 +102,8 @@ func is[T any]() entry {
 	}}
 }
 
-// with makes the last arguments of a function optional: without one it gets nil, and
-// are nil then.
+// with makes the last arguments of a function optional. The function gets nil for each
+// one that the caller omits.
 func (e entry) with(optional int) entry {
 	all, call := e.max, e.call
 	e.min -= optional

@@ -113,7 +113,7 @@ func reverse(_ *Thread, l *List) (Value, error) {
 	return back.value(), nil
 }
 
-// member returns the rest of the list from the element on.
+// member returns the part of the list that begins with the element.
 func member(t *Thread, v Value, l *List) (Value, error) {
 	for ; l != nil; l = l.tail {
 		if same, err := t.equal(v, l.head, 0); same || err != nil {
@@ -183,8 +183,8 @@ func apply(t *Thread, args []Value) (Value, error) {
 	return t.Call(args[0], slices.Concat(args[1:len(args)-1], last.Values())...)
 }
 
-// sortList sorts in a stable way. The function tells whether its first argument comes
-// before its second.
+// sortList sorts in a stable way. The function before reports whether its first
+// argument comes before its second.
 func sortList(t *Thread, l *List, before Value) (Value, error) {
 	var failure error
 	comes := func(a, b Value) bool {

@@ -81,8 +81,8 @@ func floats(a, b Value) (x, y float64, err error) {
 	return f.(float64), g.(float64), nil
 }
 
-// calculate calculates with integers if both are, and otherwise with floats, if
-// the operation has any.
+// calculate applies ints to two integers. It converts other numbers to floats and
+// applies other, if the operation has a function for floats.
 func calculate(a, b Value, ints func(a, b int64) (int64, error), other func(a, b float64) float64) (Value, error) {
 	x, whole := a.(int64)
 	y, both := b.(int64)
@@ -117,8 +117,9 @@ func folded(unit int64, ints func(a, b int64) (int64, error), other func(a, b fl
 	}
 }
 
-// reduced makes a function that subtracts the others from the first, or divides the
-// first by the others. One argument alone is taken from the unit.
+// reduced makes a function that subtracts the other arguments from the first, or
+// divides the first by the others. For a single argument it applies the operation to
+// the unit and the argument.
 func reduced(unit int64, ints func(a, b int64) (int64, error), other func(a, b float64) float64) func(*Thread, []Value) (Value, error) {
 	return func(_ *Thread, args []Value) (rest Value, err error) {
 		if len(args) == 1 {
@@ -162,7 +163,7 @@ func mulInt(a, b int64) (int64, error) {
 	return c, nil
 }
 
-// divInt cuts the fraction off.
+// divInt divides and cuts the fraction off.
 func divInt(a, b int64) (int64, error) {
 	switch {
 	case b == 0:
@@ -173,7 +174,7 @@ func divInt(a, b int64) (int64, error) {
 	return a / b, nil
 }
 
-// modInt has the sign of the divisor.
+// modInt returns a remainder that has the sign of the divisor.
 func modInt(a, b int64) (int64, error) {
 	if b == 0 {
 		return 0, errZero
@@ -193,7 +194,7 @@ func modFloat(a, b float64) float64 {
 	return m
 }
 
-// unordered is the order of a NaN and any number.
+// unordered is the result of order if one of the numbers is NaN.
 const unordered = 2
 
 // order returns -1, 0 or 1, or unordered. It compares an integer and a float as floats.
@@ -213,8 +214,8 @@ func order(a, b Value) (int, error) {
 	return cmp.Compare(f, g), nil
 }
 
-// compared makes a function that tells whether each argument and the next are in an
-// order.
+// compared makes a function that reports whether holds is true of each argument and
+// the next.
 func compared(holds func(order int) bool) func(*Thread, []Value) (Value, error) {
 	return func(_ *Thread, args []Value) (Value, error) {
 		if _, err := toFloat(args[0]); err != nil {

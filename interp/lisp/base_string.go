@@ -56,9 +56,9 @@ func intern(t *Thread, name string) (Value, error) {
 	return t.in.symbol(name), nil
 }
 
-// concat joins strings. When it appends to the string that this thread's last
-// concat has made, it uses the room behind that, so that to build a long string
-// piece by piece takes time in proportion to its length.
+// concat joins strings. If its first argument is the string that this thread's last
+// concat made, it appends in the room behind that string. A program can then build a
+// long string piece by piece in time proportional to the length.
 func concat(t *Thread, args []Value) (Value, error) {
 	size := 0
 	for _, v := range args {
@@ -82,13 +82,13 @@ func concat(t *Thread, args []Value) (Value, error) {
 	for _, v := range rest {
 		buf = append(buf, v.(string)...)
 	}
-	// No string reaches behind the length that it has, so that to append
-	// changes none.
+	// An append changes only bytes behind the end of each older string, so it changes
+	// no string.
 	t.built = buf
 	return unsafe.String(unsafe.SliceData(buf), len(buf)), nil
 }
 
-// growing is the size in bytes from which concat expects that more is appended.
+// growing is the size in bytes from which concat reserves room for further appends.
 const growing = 256
 
 func charToString(_ *Thread, v Value) (Value, error) {
@@ -114,8 +114,8 @@ func joined(parts []Value, separator string) (Value, error) {
 	return strings.Join(texts, separator), nil
 }
 
-// split splits at white space, of which any amount is one separator, unless there is
-// a separator.
+// split splits at each separator. Without a separator it splits at white space, and
+// several spaces count as one.
 func split(_ *Thread, s string, separator Value) (Value, error) {
 	if separator == nil {
 		return FromGo(strings.Fields(s))
@@ -174,12 +174,12 @@ func substring(_ *Thread, s string, first, last Value) (Value, error) {
 	return s[start:end], nil
 }
 
-// directive is what begins with % in a format.
+// directive matches a directive of a format, which begins with %.
 var directive = regexp.MustCompile(`^%([-+ 0]*[0-9]{0,3}(?:\.[0-9]{0,3})?)([sSdxcfeg%])`)
 
-// format puts arguments into a text: %s as they are, %S as they are read, %d %x %c
-// for integers, %f %e %g for numbers, %% for itself; with flags, width and
-// precision as in C.
+// format inserts arguments into a text. %s inserts an argument as princ prints it, and
+// %S as prin1-to-string does. %d, %x and %c take integers, and %e, %f and %g numbers.
+// %% is a percent sign. Flags, width and precision are those of C.
 func format(args []Value) (Value, error) {
 	text, err := arg[string](args[0])
 	if err != nil {
@@ -228,7 +228,7 @@ func formatOne(b *strings.Builder, flags, verb string, v Value) (err error) {
 	case "d", "x":
 		v, err = arg[int64](v)
 	case "c":
-		_, err = charToString(nil, v) // is there such a character?
+		_, err = charToString(nil, v) // an error if there is no such character
 	default:
 		v, err = toFloat(v)
 	}

@@ -124,7 +124,7 @@ func getenv(_ *Thread, name string) (Value, error) {
 	return nil, nil
 }
 
-// evalValue evaluates a form as at top level.
+// evalValue evaluates a form as if it were at top level.
 func evalValue(t *Thread, form Value) (Value, error) {
 	if err := t.enter(); err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func evalValue(t *Thread, form Value) (Value, error) {
 	return t.evalForm(form, nil)
 }
 
-// print writes a text as a whole, whatever other threads print.
+// print writes a text as a whole: the output of other threads does not mix with it.
 func (in *Interp) print(w io.Writer, text string) error {
 	in.out.Lock()
 	defer in.out.Unlock()
@@ -149,8 +149,8 @@ func load(t *Thread, path string) (Value, error) {
 	return t.load(path)
 }
 
-// deleteFile removes a file, such as a unix socket that was left behind. It tells
-// whether there was one.
+// deleteFile removes a file, such as an old unix socket. It returns t if the file
+// existed.
 func deleteFile(_ *Thread, path string) (Value, error) {
 	err := os.Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -185,7 +185,7 @@ func sleep(t *Thread, v Value) (Value, error) {
 	}
 }
 
-// milliseconds returns a time that is given in milliseconds, rounded up to the
+// milliseconds converts a number of milliseconds to a Duration, rounded up to the
 // nanosecond.
 func milliseconds(v Value) (time.Duration, error) {
 	f, err := toFloat(v)

@@ -9,14 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The benchmarks run a loop in Lisp: a call's time includes the evaluation of
-// its arguments and of the loop, which BenchmarkLoop has alone.
+// benchmark runs a body in a loop in Lisp. The time of a call includes the evaluation
+// of its arguments and of the loop. BenchmarkLoop measures the empty loop.
 //
 //	go test ./interp/lisp -run '^$' -bench . -benchmem
 func benchmark(b *testing.B, in *interpreter, body string) {
 	in.set("iterations", b.N)
 	text := "(let ((i 0)) (while (< i iterations) (setq i (+ i 1)) " + body + "))"
-	// The context can be done, as that of an interactive interpreter can.
+	// The context can end, as the context of an interactive interpreter can.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	b.ReportAllocs()
@@ -54,7 +54,7 @@ func pair(b *testing.B, in *interpreter) {
 	in.set("y", y)
 }
 
-// One message of 64 bytes is sent and received in each iteration.
+// BenchmarkSendRecv sends and receives one message of 64 bytes in each iteration.
 func BenchmarkSendRecv(b *testing.B) {
 	in := start(b)
 	pair(b, in)
@@ -68,7 +68,7 @@ func BenchmarkWriteLineReadLine(b *testing.B) {
 	benchmark(b, in, `(write-line x "sixty-three bytes and a newline, as many as the others have here") (read-line y)`)
 }
 
-// The same calls from Go, to compare.
+// BenchmarkSendRecvGo makes the same calls from Go, for comparison.
 func BenchmarkSendRecvGo(b *testing.B) {
 	x, y, err := socket.Pair(socket.Unix, socket.Stream, 0)
 	require.NoError(b, err)
@@ -86,7 +86,7 @@ func BenchmarkSendRecvGo(b *testing.B) {
 	}
 }
 
-// Select over so many sockets, the last of which is ready.
+// BenchmarkSelect calls select with many sockets, of which the last is ready.
 func BenchmarkSelect(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {

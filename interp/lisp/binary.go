@@ -11,14 +11,14 @@ import (
 	"sync"
 )
 
-// A Binary is a block of bytes, which can be changed. While a method of a socket
-// fills or sends it, threads that would get in the way get an error: nothing is
-// copied, and none of them is blocked by another's socket.
+// A Binary is a block of bytes, which a program can change. A method of a socket fills
+// or sends the block itself, and not a copy. Meanwhile a conflicting use by another
+// thread is an error, so that no thread waits for another thread's socket.
 type Binary struct {
 	mu      sync.Mutex
 	data    []byte
-	readers int  // calls that send it
-	filling bool // by a call that receives into it
+	readers int  // number of calls that send it
+	filling bool // a call receives into it
 }
 
 // NewBinary makes a Binary of a copy of data.
@@ -42,7 +42,7 @@ func (b *Binary) String() string { return fmt.Sprintf("#<binary %d>", len(b.data
 
 var errInUse = errors.New("the binary is in use by a socket's method in another thread")
 
-// look reads the bytes, within f.
+// look calls f, which may read the bytes.
 func (b *Binary) look(f func(data []byte)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -53,7 +53,7 @@ func (b *Binary) look(f func(data []byte)) error {
 	return nil
 }
 
-// change writes to the bytes, within f.
+// change calls f, which may write to the bytes.
 func (b *Binary) change(f func(data []byte)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -64,7 +64,7 @@ func (b *Binary) change(f func(data []byte)) error {
 	return nil
 }
 
-// send lends the bytes to a call that only reads them, and may block.
+// send lends the bytes to a call that only reads them. The call may block.
 func (b *Binary) send(call func(data []byte) (int, error)) (int, error) {
 	b.mu.Lock()
 	if b.filling {
@@ -80,7 +80,7 @@ func (b *Binary) send(call func(data []byte) (int, error)) (int, error) {
 	return n, err
 }
 
-// fill lends the bytes to a call that writes to them, and may block.
+// fill lends the bytes to a call that writes to them. The call may block.
 func (b *Binary) fill(call func(data []byte) (int, error)) (int, error) {
 	b.mu.Lock()
 	if b.filling || b.readers > 0 {
@@ -175,8 +175,8 @@ func binaryCopy(_ *Thread, args []Value) (v Value, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// The copy in between lets a binary be copied into itself, and locks one at
-	// a time.
+	// The temporary copy lets a program copy a binary into itself. It also lets
+	// this code lock only one binary at a time.
 	n = min(n, to.Len()-at)
 	var data []byte
 	if err := from.look(func(b []byte) { data = bytes.Clone(b[:n]) }); err != nil {
@@ -221,7 +221,8 @@ func setByte(_ *Thread, b *Binary, at, value Value) (Value, error) {
 	return value, b.change(func(data []byte) { data[i] = byte(c) })
 }
 
-// upTo returns a length given by a program: that of the binary if it is nil or greater.
+// upTo returns the length that a program gives. It returns the length of the binary if
+// the program gives nil or a greater number.
 func (b *Binary) upTo(length Value) (int, error) {
 	if length == nil {
 		return b.Len(), nil
@@ -233,7 +234,7 @@ func (b *Binary) upTo(length Value) (int, error) {
 	return int(min(n, int64(b.Len()))), nil
 }
 
-// place returns the index of a byte.
+// place converts a value to the index of a byte.
 func (b *Binary) place(v Value) (int, error) {
 	if b.Len() == 0 {
 		return 0, errors.New("the binary is empty")

@@ -8,20 +8,21 @@ import (
 	"sync/atomic"
 )
 
-// A Class is what make-instance makes objects of. The classes of every
-// interpreter are class, its child file, and socket, the child of file.
+// A Class has the methods and properties of its objects. make-instance makes an object
+// of a class. Each interpreter has the classes class, its child file, and socket, a
+// child of file.
 type Class struct {
 	name    string
 	doc     string
 	parent  *Class
 	props   []classProperty
-	methods atomic.Pointer[map[string]Value] // its own; a new map for each new method
+	methods atomic.Pointer[map[string]Value] // only its own; each new method makes a new map
 }
 
 // A classProperty is a property that each object of the class has.
 type classProperty struct {
 	name  string
-	value *Closure // of no arguments, for the first value; may be nil
+	value *Closure // returns the first value; takes no arguments; may be nil
 }
 
 // String returns #<class name>.
@@ -33,8 +34,8 @@ func newClass(name string, parent *Class) *Class {
 	return c
 }
 
-// method returns the method of a name that a class has, or else the nearest of its parents;
-// nil if none has.
+// method returns the class's method of a name. If the class has none, it returns the
+// method of the nearest parent that has one, or nil.
 func (c *Class) method(name string) Value {
 	for ; c != nil; c = c.parent {
 		if m := (*c.methods.Load())[name]; m != nil {
@@ -56,7 +57,7 @@ func (c *Class) add(name string, method Value) {
 	}
 }
 
-// isA tells whether a class is another, or has it among its parents.
+// isA reports whether a class is other, or a descendant of other.
 func (c *Class) isA(other *Class) bool {
 	for ; c != nil; c = c.parent {
 		if c == other {
@@ -66,7 +67,7 @@ func (c *Class) isA(other *Class) bool {
 	return false
 }
 
-// describe lists the methods, its own and those of its parents.
+// describe lists the methods of the class and of its parents.
 func (c *Class) describe() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n  is a class", c.name)
@@ -98,7 +99,7 @@ func generic(name, usage, doc string) *Builtin {
 	}}}
 }
 
-// owner returns the words by which an error names an object that has a method.
+// owner returns the words with which an error names an object that has a method.
 func (in *Interp) owner(method string) string {
 	switch {
 	case in.rootClass.method(method) != nil:
@@ -111,7 +112,7 @@ func (in *Interp) owner(method string) string {
 	return "an object"
 }
 
-// invoke calls a method. The arguments stay the caller's.
+// invoke calls a method. The caller may use the slice of arguments again.
 func (t *Thread) invoke(method Value, args []Value) (Value, error) {
 	if b, ok := method.(*Builtin); ok {
 		v, err := b.apply(t, args)
@@ -129,8 +130,8 @@ func (in *Interp) isGeneric(name string, v Value) bool {
 	return ok && known == v
 }
 
-// publish makes the generic function of a method, unless there is one. It is an
-// error if the name has another value.
+// publish makes the generic function of a method, unless it exists. It returns an
+// error if the name already has another value.
 func (in *Interp) publish(method, usage, doc string) error {
 	s := in.intern(method)
 	if err := settable(s); err != nil {
@@ -156,7 +157,8 @@ func (in *Interp) publish(method, usage, doc string) error {
 // method has no generic function.
 func isHook(method string) bool { return method == "constructor" || method == "destructor" }
 
-// classArg returns a class, or the class that a symbol has.
+// classArg returns the class that an argument gives: as a class, or as the symbol
+// whose value is the class.
 func (t *Thread) classArg(v Value) (*Class, error) {
 	if s, ok := v.(*Symbol); ok {
 		if named, ok := t.global(s); ok {
@@ -172,8 +174,9 @@ func (t *Thread) classArg(v Value) (*Class, error) {
 	return c, nil
 }
 
-// makeInstance makes an object and has the constructor of its class called. An
-// object of a child of file that no constructor has opened is none.
+// makeInstance makes an object and calls the constructor of its class. It
+// returns nil if the class is a child of file and the constructor opened no socket or
+// file.
 func makeInstance(t *Thread, args []Value) (Value, error) {
 	c, err := t.classArg(args[0])
 	if err != nil {
@@ -215,8 +218,8 @@ func (t *Thread) initialize(o *Object, c *Class) error {
 	return nil
 }
 
-// destroyInstance has the destructor of an object's class called, and closes what
-// that has left open.
+// destroyInstance calls the destructor of an object's class. It then closes the
+// object's socket or file if the destructor did not.
 func destroyInstance(t *Thread, o *Object) (Value, error) {
 	args := t.push(1)
 	defer t.pop(args)

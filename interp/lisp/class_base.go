@@ -14,7 +14,7 @@ type methodSet struct {
 
 func methodSets() []methodSet { return []methodSet{classMethods, fileMethods, socketMethods} }
 
-// base is what all interpreters share: functions never change.
+// base holds the functions that all interpreters share. They never change.
 var base struct {
 	functions map[string]*Builtin // all functions, methods included
 	generics  map[string]*Builtin // those that call methods
@@ -39,7 +39,7 @@ func makeBase() {
 			}
 			methods[b.name] = b
 			base.functions[set.class+"-"+b.name] = b
-			if !isHook(b.name) { // documented as the last class has it
+			if !isHook(b.name) { // its documentation is that of the last class
 				base.generics[b.name] = generic(b.name, b.usage, b.doc)
 				base.functions[b.name] = base.generics[b.name]
 			}
@@ -67,8 +67,9 @@ func (in *Interp) isOwnClass(name string) bool {
 	return slices.ContainsFunc(methodSets(), func(s methodSet) bool { return s.class == name })
 }
 
-// guardMethod makes a method refuse objects of other classes, and objects that no
-// constructor has opened. A method of file calls the method of socket for a socket.
+// guardMethod makes a method return an error for objects of other classes, and for
+// objects that no constructor has opened. For a socket, a method of file calls
+// socket's method.
 func guardMethod(class, method string, e entry) entry {
 	call := e.call
 	e.call = func(t *Thread, args []Value) (Value, error) {
@@ -92,7 +93,7 @@ func guardMethod(class, method string, e entry) entry {
 			if m, ok := t.in.socketClass.method(method).(*Builtin); ok && (*t.in.socketClass.methods.Load())[method] == Value(m) {
 				return m.call(t, args)
 			}
-			if method != "close" && method != "fileno" { // which do for both
+			if method != "close" && method != "fileno" { // these two work for sockets and files
 				return nil, wanted("a file", o)
 			}
 		}

@@ -99,8 +99,9 @@ func (n *defmethodNode) eval(t *Thread, f frame) (Value, error) {
 	return n.name, nil
 }
 
-// defineMethod makes a function the method that its name, CLASS-METHOD, says. Of
-// several classes that the name may begin with the longest counts.
+// defineMethod adds a function to a class as a method. The function's name is
+// CLASS-METHOD. If the name begins with the names of several classes, the longest one
+// counts.
 func (in *Interp) defineMethod(name *Symbol, f *Closure) error {
 	if f.required < 1 {
 		return fmt.Errorf("%s needs a parameter for the object", name.name)

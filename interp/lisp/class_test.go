@@ -38,8 +38,8 @@ func TestClasses(t *testing.T) {
 	}
 }
 
-// A child of socket is a socket: all methods work, those that it has itself come
-// first, and a connection that it accepts is of its class.
+// All methods of socket work on an object of a child class. The child's own methods
+// take precedence. A connection that it accepts has its class.
 func TestChildrenOfSocket(t *testing.T) {
 	in := start(t)
 	in.value(sockets + `

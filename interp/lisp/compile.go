@@ -2,24 +2,26 @@ package lisp
 
 import "fmt"
 
-// The compiler works in two passes. The first reads forms, expands macros, and
-// finds out which variables functions share with the places that made them. It
-// makes emitters; the second pass calls those, and they make the nodes.
+// The compiler works in two passes. The first pass reads forms, expands macros, finds
+// the variables that inner functions share with outer ones, and makes emitters. The
+// second pass calls the emitters, which make the nodes.
 
-// An emitter makes the node of a form whose variables are all known.
+// An emitter makes the node of a form. The compiler calls it when all variables are
+// known.
 type emitter func() node
 
 // A compiler compiles one form at top level.
 type compiler struct {
 	t       *Thread // expands macros
 	scope   *scope  // of the function that is compiled now
-	at      *place  // of the innermost list that has one
-	nesting int     // of lists, in all functions
+	at      *place  // the place of the innermost list that has one
+	nesting int     // of lists, counted through all functions
 }
 
-// evalForm compiles a form at top level and evaluates it. The forms of a progn
-// there are evaluated one by one, so that a macro is known to those after it. The
-// place is where the form is in its source, if it is not a list.
+// evalForm compiles a form at top level and evaluates it. It
+// evaluates the forms of a progn one by one, so that later forms can use a macro that
+// an earlier form defines. at is the place of the form in its source; a list has a
+// place of its own.
 func (t *Thread) evalForm(form Value, at *place) (v Value, err error) {
 	if l, ok := form.(*List); ok && l.head == Value(t.in.progn) {
 		if l.at != nil {
@@ -89,7 +91,8 @@ func (c *compiler) list(x *List, tail bool) (emitter, error) {
 		return nil, locate(raise("lists nested more than %d deep", maxNesting), c.at)
 	}
 	defer func() { c.nesting-- }()
-	// Lists can share their parts, and stand for more forms than there is time for.
+	// A few lists that share their parts can stand for a huge number of forms. So
+	// check whether the evaluation must end.
 	if err := c.t.tick(); err != nil {
 		return nil, locate(err, c.at)
 	}
@@ -147,7 +150,7 @@ func (c *compiler) call(x *List, tail bool) (emitter, error) {
 	}, nil
 }
 
-// forms compiles expressions, of which the last may be in tail position.
+// forms compiles expressions. The last one may be in tail position.
 func (c *compiler) forms(body *List, tail bool) ([]emitter, error) {
 	var all []emitter
 	for ; body != nil; body = body.tail {
@@ -168,7 +171,7 @@ func emitAll(emitters []emitter) []node {
 	return nodes
 }
 
-// body compiles expressions, of which the last one's value counts.
+// body compiles expressions to a node that returns the value of the last.
 func (c *compiler) body(forms *List, tail bool) (emitter, error) {
 	all, err := c.forms(forms, tail)
 	if err != nil {
@@ -177,12 +180,14 @@ func (c *compiler) body(forms *List, tail bool) (emitter, error) {
 	return func() node { return makeSequence(emitAll(all)) }, nil
 }
 
-// binding is the emitter of a variable's first value.
+// bindingOf returns a function that makes the binding of a variable, whose first value
+// the emitter value makes.
 func bindingOf(v *variable, value emitter) func() binding {
 	return func() binding { return binding{v.slot(), v.shared(), value()} }
 }
 
-// A Macro is a function of forms, whose value is compiled in their place.
+// A Macro is a function of forms. The compiler compiles its value in place of the use
+// of the macro.
 type Macro struct{ *Closure }
 
 // String returns #<macro name>.
@@ -199,7 +204,7 @@ func (m *Macro) expand(t *Thread, args *List) (Value, error) {
 	return t.applyClosure(m.Closure, args.Values())
 }
 
-// macro returns the macro that a symbol stands for here.
+// macro returns the macro that a symbol names in the present scope.
 func (c *compiler) macro(s *Symbol) (*Macro, bool) {
 	v := s.value.Load()
 	if v == nil {
@@ -248,8 +253,8 @@ func (c *compiler) lambda(name string, params Value, body *List) (func() *lambda
 	}, nil
 }
 
-// params takes a list of parameters. After &optional come those that are nil
-// without an argument, after &rest one for a list of all other arguments.
+// params compiles a list of parameters. A parameter after &optional is nil without an
+// argument. The parameter after &rest takes a list of all other arguments.
 func (c *compiler) params(code *lambda, s *scope, list *List) error {
 	optional := false
 	for ; list != nil; list = list.tail {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// moment returns a time given in seconds since 1970, now if it is nil, in a zone, the local
-// one if it is nil.
+// moment converts seconds since 1970 to a time in a zone. If seconds is nil it takes
+// the present time; if zone is nil it takes the local zone.
 func moment(seconds, zone Value) (time.Time, error) {
 	at := time.Now()
 	if seconds != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A definition is a function written in Go, and what help says of it.
+// A definition is a function written in Go, with its documentation.
 type definition struct {
 	usage string // (NAME ARGUMENT ... [OPTIONAL])
 	doc   string // sentences; the first begins with a verb, its subject being the function
@@ -26,10 +26,10 @@ type chapter struct {
 	definitions []definition
 }
 
-// chapters are all functions that every interpreter has, but for methods.
+// chapters has all functions of every interpreter, except for methods.
 var chapters []chapter
 
-func init() { // some of the functions reach the table
+func init() { // in init, because some of the functions refer to chapters
 	chapters = []chapter{
 		numberChapter, listChapter, stringChapter, regexpChapter, binaryChapter, tableChapter,
 		systemChapter, timeChapter, errorChapter, threadChapter, classChapter, networkChapter,
@@ -42,12 +42,13 @@ type Builtin struct {
 	name  string
 	usage string
 	doc   string
-	op    operator // of those that the compiler has nodes for
+	op    operator // set for functions that the compiler has nodes for
 	entry
 }
 
-// An entry is a function and how many arguments it takes; a max below 0 is any
-// number. An error of it that is not an *Error gets the function's name.
+// An entry is a function with the number of arguments that it takes. A max below 0
+// means any number. The caller adds the function's name to an error that is not an
+// *Error.
 type entry struct {
 	min, max int
 	call     func(t *Thread, args []Value) (Value, error)
@@ -79,7 +80,7 @@ func (in *Interp) defineBase() {
 	}
 }
 
-// describe returns what is known of a name: usage and documentation.
+// describe returns the usage and documentation of a name.
 func (in *Interp) describe(s *Symbol) string {
 	if s.special != nil {
 		return s.special.usage + "\n  " + s.special.doc
@@ -107,7 +108,7 @@ func (in *Interp) describe(s *Symbol) string {
 	return s.name + "\n  is a variable: " + brief(v)
 }
 
-// variables are the global variables that have a meaning of their own.
+// variables documents the global variables that the interpreter itself uses.
 var variables = map[string]string{
 	"nil":               "is false, and the empty list.",
 	"t":                 "is the usual truth.",

@@ -1,6 +1,6 @@
 // Package lisp is a small Lisp for programs that embed it. Its socket class and
-// its select run on Weir: a socket's method that waits parks a goroutine, and an
-// interpreter can have thousands of threads that are blocked in one.
+// its select run on Weir: a socket's method that waits parks a goroutine and no OS
+// thread. An interpreter can have thousands of threads that wait in such a method.
 //
 //	in := lisp.New(lisp.Options{})
 //	defer in.Close()
@@ -9,24 +9,25 @@
 //	})
 //	v, err := in.Eval(ctx, `(greet "world")`)
 //
-// The language is described by docs/lisp.md, which WriteReference writes, and to
-// a program by its functions help, describe and apropos.
+// WriteReference writes the reference of the language, docs/lisp.md. A program finds
+// the same text with the functions help, describe and apropos.
 //
 // # How it works
 //
-// A form is compiled when it is evaluated at top level: the first pass expands
-// macros and finds out which variables functions share (see compiler), the second
-// makes nodes, whose method eval is the code. A node gets the frame of the call
-// in progress: a slice of the thread's stack. A variable that a function inside
-// sets, or sees being set, is in a cell; all others are in slots. Calls in tail
-// position return to Thread.run, which makes them in a loop.
+// The interpreter compiles each form at top level, and then evaluates it. The first
+// pass of the compiler expands macros and finds the variables that functions share
+// (see compiler). The second pass makes nodes. The method eval of a node evaluates
+// it, with the frame of the call in progress: a slice of the thread's stack. A
+// variable that an inner function uses, and that is set after it was bound, is in a
+// cell. All other variables are in slots of the frame. A call in tail position returns
+// to Thread.run, which makes such calls in a loop.
 //
 // # Errors
 //
-// A method of a socket that fails returns nil, and *lastsocketerror* is the
-// system's message, as strerror(3) has it. What only a mistake of the program can
-// cause, such as an argument of a wrong kind, is an *Error, which ends the
-// evaluation unless the program handles it. It has a place and a backtrace.
+// A method of a socket that fails returns nil, and sets *lastsocketerror* to the
+// system's message, as in strerror(3). A mistake of the program, such as an argument
+// of a wrong kind, is an *Error. It ends the evaluation unless the program handles it.
+// It has a place and a backtrace.
 //
 // # Threads
 //
@@ -39,29 +40,35 @@
 //     passed around freely.
 //   - *lastsocketerror* is each thread's own, and nil in a new one. All evaluations
 //     from Go share one.
-//   - A socket may be used by any number of threads; of those that read, one at a
-//     time has its turn, and likewise of those that write. destroy-instance wakes
-//     all that are blocked on it. Its properties are guarded.
-//   - A binary may be read and changed by any thread. While a method fills it, other
-//     threads get an error when they use it, and while a method sends it, when they
-//     change it.
-//   - What one print or princ prints is not mixed with another's.
+//   - Any number of threads may use a socket. One thread at a time reads, and one at a
+//     time writes. destroy-instance wakes all threads that are blocked on the socket.
+//     A lock guards its properties.
+//   - Any thread may read and change a binary. While a method fills it, any other use
+//     is an error. While a method sends it, a change is an error.
+//   - The output of one print or princ does not mix with the output of another.
 //
-// A thread ends with its body, when the Interp is closed, or by interrupt, which
-// is like a context that is done: blocked methods, select, join, sleep, with-lock,
-// queues and endless loops end. catch-error does not catch that; cleanup forms of
-// unwind-protect run, for five seconds at most, all together. The error of a thread
-// that no other thread joins is printed to Options.Stderr.
+// A thread ends with its body, when the Interp is closed, or by interrupt. Like the
+// end of a context, interrupt ends blocked methods, select, join, sleep, with-lock,
+// queues and endless loops. catch-error does not catch an interruption. The cleanup
+// forms of unwind-protect still run, for at most five seconds together. The
+// interpreter prints the error of a thread that no other thread joins to
+// Options.Stderr.
 //
-// In a thread, exit ends that thread alone, and its status is lost; a thread that
-// joins it gets an error. Elsewhere it ends the evaluation with an Exit.
+// In a thread, exit ends only that thread and drops the status. A thread that joins it
+// gets an error. Elsewhere exit ends the evaluation with an Exit.
 //
 // # Bounds
 //
-// Recursion is bounded by Options.MaxDepth, the nesting of what is read, printed
-// and compared by 10000 lists, what is printed, and a string or binary that a
-// function makes, by 2^28 bytes, a file to load by 16 MiB, threads by
-// Options.MaxThreads, a queue by the number that it was made with. Beyond a bound
-// there is an error. The number of variables, and the length of lists and tables,
-// are not bounded: text from strangers should not be evaluated.
+// These are the bounds:
+//
+//   - the depth of recursion: Options.MaxDepth;
+//   - the nesting of lists that are read, printed or compared: 10000;
+//   - a printed text, and a string or binary that a function makes: 2^28 bytes;
+//   - a file to load: 16 MiB;
+//   - threads: Options.MaxThreads;
+//   - a queue: the bound that make-queue was given, or 1024.
+//
+// A program that exceeds a bound gets an error; only a printed text is cut short. The
+// number of variables, and the length of lists and tables, have no bound: do not
+// evaluate text from an unknown source.
 package lisp

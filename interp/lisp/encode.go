@@ -2,7 +2,7 @@ package lisp
 
 import "bytes"
 
-// dataOf returns the bytes of a string or binary. They may not be changed.
+// dataOf returns the bytes of a string or binary. The caller must not change them.
 func dataOf(v Value) (data []byte, err error) {
 	switch v := v.(type) {
 	case string:

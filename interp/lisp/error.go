@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// An Error says why a program failed, or why it could not be read.
+// An Error describes why a program failed, or why the reader rejected it.
 type Error struct {
-	File  string // as it was given to Eval, Load or load; may be empty
+	File  string // the name that Eval, Load or load was given; may be empty
 	Line  int    // of the innermost form that failed, from 1; 0 if it is not known
-	Msg   string // what failed, without the place
-	Kind  string // the condition that signal was given; empty of other errors
-	Data  Value  // the data that signal was given; nil of other errors
+	Msg   string // the message, without the place
+	Kind  string // the condition that signal was given; empty for other errors
+	Data  Value  // the data that signal was given; nil for other errors
 	Err   error  // the cause; may be nil
 	Trace []Call // the calls in progress, the innermost first; at most 100
 }
@@ -22,10 +22,10 @@ type Error struct {
 type Call struct {
 	Name string // of the function, or lambda
 	File string // where it was called; may be empty
-	Line int    // 0 if it is not known, as of a call by a function written in Go
+	Line int    // 0 if it is not known, as for a call by a function written in Go
 }
 
-// String says which function, and where it was called.
+// String returns the name of the function and the place of the call.
 func (c Call) String() string {
 	switch at := (&place{c.File, c.Line}); {
 	case c.Line == 0:
@@ -35,7 +35,7 @@ func (c Call) String() string {
 	}
 }
 
-// maxTrace bounds how many calls an Error keeps.
+// maxTrace bounds the number of calls that an Error keeps.
 const maxTrace = 100
 
 // Error returns the place and the message.
@@ -46,8 +46,8 @@ func (e *Error) Error() string {
 	return (&place{e.File, e.Line}).String() + ": " + e.Msg
 }
 
-// Backtrace returns the error, and a line for each call in progress: the innermost 20,
-// of which those in a row that are alike are one line.
+// Backtrace returns the error, and a line for each call in progress, the innermost
+// first. Equal calls in a row share a line. There are at most 20 lines of calls.
 func (e *Error) Backtrace() string {
 	const most = 20
 	var b strings.Builder
@@ -86,16 +86,16 @@ func (p *place) String() string {
 // ErrIncomplete of a text that ended too early, or the error of a Func.
 func (e *Error) Unwrap() error { return e.Err }
 
-// ErrIncomplete is wrapped by the error of a text that ends within a list or string.
+// ErrIncomplete is the cause of the error of a text that ends within a list or string.
 var ErrIncomplete = errors.New("the text ends too early")
 
-// ErrClosed is wrapped by the error of what an Interp's Close has interrupted.
+// ErrClosed is the cause of the error of an evaluation that Close has interrupted.
 var ErrClosed = errors.New("the interpreter is closed")
 
-// An Exit is the error that the function exit ends an evaluation with.
+// An Exit is the error of an evaluation that the function exit has ended.
 type Exit struct{ Code int }
 
-// Error says that the program wants to end.
+// Error returns "exit" and the status.
 func (e *Exit) Error() string { return fmt.Sprintf("exit %d", e.Code) }
 
 // An interruption ends an evaluation whose context is done. A program cannot
@@ -111,10 +111,10 @@ func (i *interruption) Error() string {
 
 func (i *interruption) Unwrap() error { return i.cause }
 
-// raise makes an error without a place. The compiler or a node adds the place.
+// raise returns an error without a place. The compiler or a node adds the place.
 func raise(format string, args ...any) error { return &Error{Msg: fmt.Sprintf(format, args...)} }
 
-// wanted returns the error of a value that is not what was wanted.
+// wanted returns the error for a value of a wrong kind.
 func wanted(what string, got Value) error {
 	return errors.New("want " + what + ", got " + brief(got))
 }
@@ -148,8 +148,8 @@ func locate(err error, at *place) error {
 	return e
 }
 
-// trace notes a call that an error ends. The error has a place already, or gets
-// that of the call.
+// trace adds a call to the backtrace of an error. If the error has no place, it gets
+// the place of the call.
 func trace(err error, name string, at *place) error {
 	e, ok := locate(err, at).(*Error)
 	if !ok {
@@ -165,7 +165,7 @@ func trace(err error, name string, at *place) error {
 	return e
 }
 
-// A thrown value is on its way from throw to the catch of its tag.
+// A thrown carries a value from throw to the catch of the same tag.
 type thrown struct{ tag, value Value }
 
 func (t *thrown) Error() string { return "throw " + brief(t.tag) }

@@ -17,7 +17,7 @@ import (
 
 func TestValues(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		// What is read.
+		// The reader.
 		{"nil", "nil"}, {"()", "nil"}, {"t", "t"}, {"EOF", "EOF"}, {"", "nil"},
 		{"12", "12"}, {"-12", "-12"}, {"+12", "12"}, {"0x1F", "31"}, {"-0x10", "-16"}, {"010", "10"},
 		{"9223372036854775807", "9223372036854775807"}, {"-9223372036854775808", "-9223372036854775808"},
@@ -117,7 +117,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// A tail call needs no stack, whatever form it is in.
+// A tail call needs no stack, in each form that can contain one.
 func TestTailCalls(t *testing.T) {
 	start(t).is("done", `
 (defun f (n)
@@ -132,7 +132,7 @@ func TestTailCalls(t *testing.T) {
 (f 50000)`)
 }
 
-// What is nested too deep for the printer is cut, and nothing overflows.
+// The printer cuts a value that is nested too deep. The stack does not overflow.
 func TestPrintOfDeepList(t *testing.T) {
 	in := start(t)
 	v := in.value("(setq x nil n 0) (while (< n 20000) (setq n (+ n 1) x (list x))) x")
@@ -144,8 +144,8 @@ func TestPrintOfDeepList(t *testing.T) {
 	require.True(t, isList)
 }
 
-// Lists that share their parts can stand for more than can be printed or compared:
-// there is an end to both.
+// Lists that share their parts can stand for too many elements to print or compare.
+// print and equal still end.
 func TestSharedParts(t *testing.T) {
 	in := start(t)
 	in.value(`(defun tree (n) (let ((x 'leaf)) (while (> n 0) (setq x (list x x) n (- n 1))) x)) (setq a (tree 60) b (tree 60))`)

@@ -14,29 +14,28 @@ import (
 )
 
 // A fileStream is an open file, pipe or terminal, with an input buffer. Its methods
-// wait by select, so that an interruption ends them.
+// wait with select, so that an interruption ends them.
 type fileStream struct {
 	name    string
-	file    *os.File  // nil of an output that is no file
-	writer  io.Writer // of that output
-	regular bool      // it is always ready
+	file    *os.File  // nil for an output that is no file
+	writer  io.Writer // an output that is no file
+	regular bool      // a regular file is always ready
 
 	reading chan struct{} // holds one element while no thread reads
-	mu      sync.Mutex    // for what follows
-	watched *weir.File    // for select; made when it is first needed
-	input   []byte        // what was read ahead
-	last    rune          // the character that read-char returned last; -1 of none
-	back    bool          // it is pushed back
+	mu      sync.Mutex    // guards the fields below
+	watched *weir.File    // for select; the first wait makes it
+	input   []byte        // bytes that were read ahead
+	last    rune          // the last result of read-char; -1 if there is none
+	back    bool          // last was pushed back
 	atEnd   bool
 	closed  bool
 }
 
-// fileBuffer is how many bytes are read ahead.
+// fileBuffer is the most bytes that are read ahead.
 const fileBuffer = 4096
 
-// pipeChunk is how many bytes a pipe takes without blocking when select says that
-// it can be written
-// (PIPE_BUF, see pipe(7)).
+// pipeChunk is the number of bytes that a pipe accepts without blocking after select
+// reports that it is writable (PIPE_BUF, see pipe(7)).
 const pipeChunk = 4096
 
 func newFile(name string, f *os.File) *fileStream {
@@ -93,7 +92,7 @@ func constructFile(t *Thread, args []Value) (Value, error) {
 	if !ok {
 		return nil, wanted("a mode: r, r+, w, w+, a or a+", mode)
 	}
-	// Without O_NONBLOCK, to open a fifo would block the thread for good.
+	// Without O_NONBLOCK the opening of a fifo could block the thread for ever.
 	f, err := collecting(func() (*os.File, error) { return os.OpenFile(path, how|unix.O_NONBLOCK, 0o666) })
 	if err != nil {
 		return t.failed(err)
@@ -115,7 +114,7 @@ func (s *fileStream) fd() int {
 	return fd
 }
 
-// close wakes those that wait for the file.
+// close closes the file, and wakes the threads that wait for it.
 func (s *fileStream) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +133,7 @@ func (s *fileStream) close() {
 
 var errClosedFile = &fs.PathError{Op: "file", Err: unix.EBADF}
 
-// watch makes the file one that select can wait for.
+// watch registers the file with a loop, so that select can wait for it.
 func (s *fileStream) watch() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +172,7 @@ func (s *fileStream) buffered() int {
 	return n
 }
 
-// wait waits until the file can be read, or written.
+// wait waits until the file is readable, or writable if write is true.
 func (t *Thread) wait(s *fileStream, write bool) error {
 	if s.regular {
 		return nil
@@ -190,8 +189,7 @@ func (t *Thread) wait(s *fileStream, write bool) error {
 	return err
 }
 
-// call makes a system call that does not block, again and again until the file is
-// ready for it.
+// call repeats a system call that does not block until the file is ready for it.
 func (t *Thread) call(s *fileStream, write bool, syscall func(fd int) (int, error)) (int, error) {
 	if s.file == nil {
 		return 0, errClosedFile
@@ -230,7 +228,7 @@ func (t *Thread) call(s *fileStream, write bool, syscall func(fd int) (int, erro
 	}
 }
 
-// read fills a buffer with one read(2), which io.EOF is the end of.
+// read makes one read(2) into a buffer. It returns io.EOF at the end of the file.
 func (t *Thread) read(s *fileStream, buf []byte) (int, error) {
 	n, err := t.call(s, false, func(fd int) (int, error) { return unix.Read(fd, buf) })
 	s.mu.Lock()
@@ -242,7 +240,7 @@ func (t *Thread) read(s *fileStream, buf []byte) (int, error) {
 	return n, err
 }
 
-// take waits for the turn to read.
+// take waits until no other thread reads. release ends the turn.
 func (t *Thread) take(s *fileStream) (release func(), err error) {
 	if s.file == nil {
 		return nil, errClosedFile
@@ -255,8 +253,8 @@ func (t *Thread) take(s *fileStream) (release func(), err error) {
 	}
 }
 
-// ahead returns the bytes that were read ahead. It reads once if there are none, or
-// if the caller needs more.
+// ahead returns the bytes that were read ahead. It first makes one read if there are
+// none, or if the caller asks for more.
 func (t *Thread) ahead(s *fileStream, more bool) ([]byte, error) {
 	s.mu.Lock()
 	if s.closed {
@@ -292,7 +290,7 @@ func (s *fileStream) consume(n int) {
 	}
 }
 
-// write writes all of a text. An output that is no file is written to as print does.
+// write writes all of a text. To an output that is no file it writes as print does.
 func (t *Thread) write(s *fileStream, data []byte) (int, error) {
 	if s.closedNow() {
 		return 0, errClosedFile

@@ -9,19 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// collecting makes a descriptor of a file. When there are no more, it has forgotten
-// files and sockets collected, which closes them, and tries again. After a
-// collection that did not help, calls fail at once for a while. A socket does the
-// same on its own.
+// collecting calls open, which opens a descriptor. If no descriptor is left, it runs
+// the collector, which closes the files and sockets that the program has forgotten,
+// and tries again. After a run that did not help, further calls fail at once for
+// collectPause. Package socket does the same for sockets.
 func collecting[T any](open func() (T, error)) (T, error) {
 	v, err := open()
 	if !exhausted(err) || time.Now().UnixNano() < nextCollection.Load() {
 		return v, err
 	}
-	for range 2 { // a collection that was under way keeps what was forgotten since
+	for range 2 { // a run in progress does not collect what was forgotten after its start
 		runtime.GC()
 		for wait := time.Millisecond; exhausted(err) && wait < 50*time.Millisecond; wait *= 2 {
-			time.Sleep(wait) // the runtime closes what it has collected a little later
+			time.Sleep(wait) // the runtime closes the collected descriptors a little later
 			v, err = open()
 		}
 	}
@@ -33,7 +33,7 @@ func collecting[T any](open func() (T, error)) (T, error) {
 
 const collectPause = time.Second
 
-// nextCollection is when collecting may collect again.
+// nextCollection is the time from which collecting may run the collector again.
 var nextCollection atomic.Int64
 
 // exhausted reports whether the process, or the system, has no descriptor left.

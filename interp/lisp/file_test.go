@@ -59,8 +59,8 @@ func TestFileMistakes(t *testing.T) {
 	}
 }
 
-// What a file waits for is ended by an interruption, and a fifo that nobody
-// writes to does not block the thread that opens it.
+// An interruption ends the methods of a file that wait. A fifo without a writer does
+// not block the thread that opens it.
 func TestFilesAreInterrupted(t *testing.T) {
 	for _, text := range []string{
 		"(read-line (car p))", "(read-char (car p))", "(read-string (car p))", "(fread (car p) (make-binary 5))", "(write-string (cadr p) (string-repeat \"x\" 1000000))",
@@ -123,8 +123,8 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// Sockets and files that the program has forgotten do not keep it from making
-// more, when it has as many descriptors as it may have.
+// A program that has reached its limit of descriptors can open more if it has
+// forgotten sockets and files.
 func TestDescriptorsAreCollected(t *testing.T) {
 	var limit unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))

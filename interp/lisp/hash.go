@@ -28,9 +28,9 @@ var tableChapter = chapter{
 // A Table is a hash table.
 type Table struct {
 	mu      sync.Mutex
-	plain   map[Value]*tableEntry    // by keys that Go compares
-	lists   map[string][]*tableEntry // by keyText of keys that are lists
-	order   []*tableEntry            // in the order of their coming, some removed
+	plain   map[Value]*tableEntry    // entries with keys that Go compares
+	lists   map[string][]*tableEntry // entries with keys that are lists, by keyText
+	order   []*tableEntry            // in the order of insertion; includes removed entries
 	removed int
 }
 
@@ -52,9 +52,9 @@ func (h *Table) len() int {
 	return len(h.order) - h.removed
 }
 
-// maxKey bounds how many elements a key that is a list has, those of its lists
-// included. Lists can share their parts, so that a few of them may stand for very
-// many.
+// maxKey bounds the number of elements of a key that is a list, with the elements of
+// inner lists. Lists can share their parts, so a few lists may stand for very many
+// elements.
 const maxKey = 1 << 16
 
 // checkKey refuses values that cannot be keys.
@@ -87,9 +87,9 @@ func checkKeyPart(key Value, depth int, left *int) error {
 	return nil
 }
 
-// keyText returns a text that equal lists have in common. Of what may change, such
-// as a socket, it has no more than that there is something. It is empty of keys
-// that are not lists.
+// keyText returns a text that is the same for equal lists. For an element that may
+// change, such as a socket, the text has only a fixed mark. The text of a key that is
+// not a list is empty.
 func keyText(key Value) string {
 	l, ok := key.(*List)
 	if !ok {

@@ -2,17 +2,17 @@ package lisp
 
 import "unsafe"
 
-// Go allocates memory for each integer that becomes an interface value. That
-// took two thirds of the time of a counting loop, so the arithmetic of compiled
-// code takes integers from a block that a thread has.
+// Go allocates memory for each integer that becomes an interface value. This took two
+// thirds of the time of a counting loop. So the arithmetic of compiled code takes the
+// memory from a block of the thread.
 
 const (
-	// Small integers are made once: most counters, lengths and bytes are
-	// among them.
+	// Small integers have shared Values: most counters, lengths and bytes are small.
 	leastSmall = -1024
 	mostSmall  = 1023
 
-	// intsPerBlock bounds the memory that one integer holds: its block's 128 bytes.
+	// intsPerBlock bounds the memory that one integer keeps in use: a block of 128
+	// bytes.
 	intsPerBlock = 16
 )
 
@@ -23,12 +23,13 @@ var small = func() (all [mostSmall - leastSmall + 1]Value) {
 	return all
 }()
 
-// boxesPerBlock is how many integers that are the values of global variables share
-// a block. Other values have memory of their own, or one variable would keep what
-// another has forgotten.
+// boxesPerBlock is the number of global variables with integers that share a block.
+// Other values have memory of their own: in a shared block one variable would keep
+// alive the old values of the others.
 const boxesPerBlock = 16
 
-// box returns memory for the value of a global variable. It is never written again.
+// box returns memory that holds the value of a global variable. Nothing writes to it
+// again.
 func (t *Thread) box(v Value) *Value {
 	n, ok := v.(int64)
 	if !ok {
@@ -47,7 +48,7 @@ func (t *Thread) box(v Value) *Value {
 	return p
 }
 
-// An emptyInterface is what the compiler makes of an interface without methods.
+// An emptyInterface has the memory layout of Go's interface without methods.
 type emptyInterface struct{ typ, data unsafe.Pointer }
 
 var integerType = func() unsafe.Pointer {

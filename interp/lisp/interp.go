@@ -21,17 +21,17 @@ type Options struct {
 	// MaxString is the size in bytes of a socket's input buffer, unless
 	// make-instance gets the keyword maxstring. Default: 4096.
 	MaxString int
-	// MaxDepth bounds the recursion of evaluations. Default: 20000, which take
-	// some tens of megabytes of stack.
+	// MaxDepth bounds the recursion of evaluations. Default: 20000, which needs some
+	// tens of megabytes of stack.
 	MaxDepth int
-	// MaxThreads bounds how many threads a program may have at a time.
+	// MaxThreads bounds the number of threads that a program has at a time.
 	// Default: 10000.
 	MaxThreads int
 }
 
 // An Interp is an interpreter: global variables, and the threads that share
-// them. All its methods may be called by any goroutine at any time, also by a
-// Func.
+// them. Any goroutine may call its methods at any time. A Func may call them, too,
+// except for Close.
 type Interp struct {
 	opts    Options
 	symbols sync.Map // string to *Symbol
@@ -39,10 +39,10 @@ type Interp struct {
 
 	regexps   regexpCache
 	generics  sync.Map     // the functions that call methods of the program's classes, by their names
-	generated atomic.Int64 // the symbols that gensym has made
+	generated atomic.Int64 // number of symbols that gensym has made
 	required  sync.Map     // path to true
 
-	cleanupTime time.Duration // how long cleanup forms may go on after an interruption
+	cleanupTime time.Duration // limits cleanup forms after an interruption
 
 	progn, quote, quasiquote, unquote, splice *Symbol
 
@@ -59,8 +59,8 @@ type Interp struct {
 	finished sync.WaitGroup // the evaluations and threads in progress
 }
 
-// New makes an interpreter with all the functions of the package's documentation.
-// It should be closed.
+// New makes an interpreter with all the functions of the language. The caller should
+// close it.
 func New(opts Options) *Interp {
 	if opts.Stdout == nil {
 		opts.Stdout = os.Stdout
@@ -78,8 +78,8 @@ func New(opts Options) *Interp {
 }
 
 // Close interrupts all evaluations and threads, and returns when they have ended.
-// Evaluations after it fail. It does not close the program's sockets: those are
-// closed when they are collected. A Func must not call it.
+// Later evaluations fail. Close does not close the program's sockets: the collector
+// closes them. A Func must not call Close.
 func (in *Interp) Close() error {
 	in.mu.Lock()
 	in.closed = true
@@ -89,8 +89,8 @@ func (in *Interp) Close() error {
 	return nil
 }
 
-// begin counts an evaluation, or a thread that a program has started. It must be
-// followed by end.
+// begin counts an evaluation, or a thread that a program has started. After a
+// nil error the caller must call end.
 func (in *Interp) begin(thread bool) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -117,10 +117,11 @@ func (in *Interp) end(thread bool) {
 
 // Eval evaluates the forms of a text, one after the other, and returns the last
 // one's value. When ctx is done the evaluation ends, also if it is blocked in a
-// socket's method or in select, with an error that wraps the context's cause; cleanup forms of unwind-protect still run, for five seconds at most.
+// socket's method or in select. Its error wraps the context's cause. The cleanup forms
+// of unwind-protect still run, for at most five seconds.
 //
-// Several evaluations may run at the same time. Each is a thread of its own, but
-// all have the *lastsocketerror* of the main thread.
+// Several evaluations may run at the same time. Each runs as a thread of its own, but
+// all share one *lastsocketerror*.
 func (in *Interp) Eval(ctx context.Context, text string) (Value, error) {
 	return in.EvalSource(ctx, "", text)
 }
@@ -130,8 +131,8 @@ func (in *Interp) EvalSource(ctx context.Context, name, text string) (Value, err
 	return in.run(ctx, func(t *Thread) (Value, error) { return t.source(name, text) })
 }
 
-// EvalEach does what EvalSource does, and calls a function with the value of each form. Its
-// error ends the evaluation.
+// EvalEach does what EvalSource does, and calls each with the value of each form. An
+// error of each ends the evaluation.
 func (in *Interp) EvalEach(ctx context.Context, name, text string, each func(Value) error) error {
 	_, err := in.run(ctx, func(t *Thread) (Value, error) { return t.sourceEach(name, text, each) })
 	return err
@@ -210,9 +211,9 @@ func readSource(path string) (string, error) {
 	return string(text), err
 }
 
-// Define makes a function that takes at least min and at most max arguments; a
-// max below 0 is any number. An existing one of the name is replaced. A panic of f
-// is an error of the program that calls it.
+// Define makes a function that takes at least min and at most max arguments. A max
+// below 0 means any number. Define replaces an existing function of the name. A panic
+// of f becomes an error in the program that calls it.
 func (in *Interp) Define(name string, min, max int, f Func) error {
 	return in.set(name, &Builtin{
 		name:  name,
@@ -228,7 +229,7 @@ func (in *Interp) Define(name string, min, max int, f Func) error {
 	})
 }
 
-// recovered calls f, and makes an error of a panic.
+// recovered calls f, and turns a panic into an error.
 func recovered(f Func, t *Thread, args []Value) (v any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -238,7 +239,7 @@ func recovered(f Func, t *Thread, args []Value) (v any, err error) {
 	return f(t, args)
 }
 
-// Set sets a global variable to a Go value, which becomes a Value as by FromGo.
+// Set sets a global variable to a Go value, which FromGo converts.
 func (in *Interp) Set(name string, v any) error {
 	value, err := FromGo(v)
 	if err != nil {
@@ -256,10 +257,10 @@ func (in *Interp) set(name string, v Value) error {
 	return nil
 }
 
-// Get returns a global variable's value. It tells whether there is one.
+// Get returns a global variable's value, and whether it has one.
 func (in *Interp) Get(name string) (Value, bool) { return in.main().global(in.intern(name)) }
 
-// main returns a thread that has the *lastsocketerror* of evaluations from Go.
+// main returns a thread with the *lastsocketerror* that evaluations from Go share.
 func (in *Interp) main() *Thread { return in.thread(&in.mainError) }
 
 // thread makes a thread, which has no context yet.
@@ -276,7 +277,8 @@ func (in *Interp) intern(name string) *Symbol {
 	return s.(*Symbol)
 }
 
-// symbol returns what the reader makes of a symbol's name: nil of nil.
+// symbol returns the value that the reader makes of a symbol's name: a symbol, or nil
+// for the name nil.
 func (in *Interp) symbol(name string) Value {
 	if name == "nil" {
 		return nil

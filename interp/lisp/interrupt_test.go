@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A context ends whatever an evaluation is blocked in. What it had is not lost,
-// and the socket is as before.
+// The end of a context ends each call that an evaluation can block in. The variables
+// keep their values, and the socket still works.
 func TestContextEndsEvaluation(t *testing.T) {
 	for _, text := range []string{
 		"(recv a (make-binary 4))", "(recv-from a (make-binary 4))", "(fread a (make-binary 4))", "(read-char a)", "(read-string a)", "(read-line a)",
@@ -39,7 +39,7 @@ func TestContextEndsEvaluation(t *testing.T) {
 			_, err := in.Eval(ctx, "(setq up t)\n"+text)
 			require.ErrorIs(t, err, cause)
 			require.EqualError(t, err, "line 2: interrupted: enough")
-			in.is("nil", "*lastsocketerror*") // it was not the socket's
+			in.is("nil", "*lastsocketerror*") // an interruption is not an error of the socket
 			in.is(`"still"`, `(setsockopt b nil 'SO_RCVTIMEO 20000) (write-line b "still") (read-line a)`)
 		})
 	}
@@ -56,8 +56,8 @@ func TestContextDoneBefore(t *testing.T) {
 	require.False(t, ok)
 }
 
-// Cleanup forms run when the evaluation is interrupted, though they call
-// functions, wait, and use sockets.
+// Cleanup forms run after an interruption. They can call functions, wait, and use
+// sockets.
 func TestCleanupRunsAfterInterruption(t *testing.T) {
 	in := start(t)
 	in.value(sockets)
@@ -73,8 +73,8 @@ func TestCleanupRunsAfterInterruption(t *testing.T) {
 	in.is(`(t "bye")`, "(list (equal (car outer) (list b)) (read-line b))")
 }
 
-// Cleanups that do not end are given up when their time is over. There is one time
-// for all of them, however many there are and wherever they are.
+// The interpreter ends cleanups when their time is over. All cleanups of a thread share
+// this time, for any number and nesting of them.
 func TestCleanupIsBounded(t *testing.T) {
 	const bound = 50 * time.Millisecond
 	for name, text := range map[string]string{

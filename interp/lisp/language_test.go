@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Variables keep their values wherever the compiler puts them: in a slot of the
-// frame, or in a cell that functions share.
+// A variable keeps its value in a slot of the frame, and in a cell that functions
+// share.
 func TestVariables(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"(let ((x 1)) (funcall (lambda () (setq x 2))) x)", "2"},
@@ -110,7 +110,7 @@ func TestFormMistakes(t *testing.T) {
 		{"(defmacro m () '(m)) (m)", "nested more than"}, {"(defmacro m () '(m)) (macroexpand '(m))", "more than 10000 expansions"}, {"(defmacro m (x) x) (mapcar m '(1))", "m is a macro"},
 		{"(throw 'x 1)", "throw: no catch in progress has the tag x"}, {"(catch 'x (join (thread (throw 'x 1))))", "no catch in progress"}, {"(catch 'a 1) (throw 'a 1)", "no catch"},
 		{"(condition-case 5 1)", "want a variable's name"}, {"(condition-case e 1 5)", "want a clause"}, {"(condition-case e 1 (5))", "want a condition's name"}, {"(signal 5 6)", "want a symbol"},
-		// What is of other dialects.
+		// Names of other dialects.
 		{"(define x 1)", "define has no value"}, {"(define)", "define has no value: write defun"}, {"(setf x 1)", "setf has no value: write setq"}, {"(begin)", "write progn"}, {"(eq? 1 1)", "write eq"},
 		{":key", "a keyword is a quoted symbol here, 'key"}, {"#'car", "a function is the value of its name"}, {`#\a`, "a character is written as ?a"}, {"#t", "true is t"}, {"#(1 2)", "there are lists, and no vectors"}, {"#xff", "begins with 0x"},
 		{"[1 2]", "lists are in ( and )"}, {"{", "lists are in ( and )"}, {"(a . b)", "there are no pairs"},
@@ -139,7 +139,7 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// An error knows the calls in progress, with the file and line of each.
+// An error has the calls in progress, with the file and line of each.
 func TestBacktrace(t *testing.T) {
 	dir := t.TempDir()
 	library, program := filepath.Join(dir, "library.lisp"), filepath.Join(dir, "program.lisp")
@@ -150,7 +150,7 @@ func TestBacktrace(t *testing.T) {
 	var e *lisp.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, library+":3: car: want a list, got 1\n"+
-		"  in tail, called at "+program+":4\n"+ // which has called inner in tail position
+		"  in tail, called at "+program+":4\n"+ // tail calls inner in tail position
 		"  in outer, called at "+program+":7\n"+
 		"  in lambda", e.Backtrace())
 

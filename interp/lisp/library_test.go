@@ -42,7 +42,7 @@ func TestLibrary(t *testing.T) {
 		{"(setq h (make-hash-table)) (dotimes (i 1000) (puthash (list i) i h)) (dotimes (i 990) (remhash (list i) h)) (list (length h) (gethash '(995) h) (hash-table-keys (clrhash h)) h (hash-table-p h))", "(10 995 nil #<hash-table 0> t)"},
 		{"(setq h (make-hash-table) n 0) (puthash 1 2 h) (puthash 3 4 h) (maphash (lambda (k v) (remhash k h) (setq n (+ n (* k v)))) h) (list n (length h))", "(14 0)"},
 		{"(setq h (make-hash-table) a (make-lock) b (make-lock)) (puthash (list a) 1 h) (puthash (list b) 2 h) (list (gethash (list a) h) (gethash (list b) h) (remhash (list a) h) (gethash (list b) h))", "(1 2 t 2)"},
-		{"(setq h (make-hash-table) q (make-queue)) (puthash (list h q) 1 h) (queue-put q 1) (puthash 'more 2 h) (list (gethash (list h q) h) (gethash (list q h) h) (gethash (list h (make-queue)) h))", "(1 nil nil)"}, // what its keys have may change
+		{"(setq h (make-hash-table) q (make-queue)) (puthash (list h q) 1 h) (queue-put q 1) (puthash 'more 2 h) (list (gethash (list h q) h) (gethash (list q h) h) (gethash (list h (make-queue)) h))", "(1 nil nil)"}, // the contents of the keys may change
 		{"(setq h (make-hash-table)) (puthash '(1 2) 'a h) (puthash '((1) 2) 'b h) (puthash '(\"1 2\") 'c h) (puthash '(1.0 2) 'd h) (mapcar (lambda (k) (gethash k h)) '((1 2) ((1) 2) (\"1 2\") (1.0 2) (1 2 3)))", "(a b c d nil)"},
 		// Time.
 		{`(format-time "%Y-%m-%d %H:%M:%S %a %A %b %B %j %y %e %I %p %u %w %s %z %% %F %T %D %R %k %l%n" 1700000000 "UTC")`, `"2023-11-14 22:13:20 Tue Tuesday Nov November 318 23 14 10 PM 2 2 1700000000 +0000 % 2023-11-14 22:13:20 11/14/23 22:13 22 10\n"`},
@@ -79,7 +79,7 @@ func TestRequire(t *testing.T) {
 	for name, text := range map[string]string{
 		"main.lisp":    `(setq loaded nil) (setq r (list (require 'lib/a) (require "lib/a.lisp") (require 'lib/b)))`,
 		"lib/a.lisp":   "(require 'b) (push 'a loaded)",
-		"lib/b.lisp":   "(require 'a) (push 'b loaded)", // each other's
+		"lib/b.lisp":   "(require 'a) (push 'b loaded)", // a and b require each other
 		"broken.lisp":  "(car 5)",
 		"missing.lisp": "(require 'nothing)",
 	} {
@@ -109,9 +109,9 @@ func TestQueues(t *testing.T) {
 	in.fails("interrupted", "(setq th (thread (let ((q (make-queue 1))) (queue-put q 1) (queue-put q 2)))) (interrupt th) (join th)")
 }
 
-// To append to a string again and again takes memory, and so time, in proportion to
-// its length: 100,000 copies would take 50 GB here. Strings that were made before
-// stay what they were.
+// Building a string by many appends takes memory, and so time, proportional to its
+// length. If each of the 100,000 appends made a copy, they would take 50 GB. An append
+// does not change older strings.
 func TestStringBuildingIsLinear(t *testing.T) {
 	in := start(t)
 	var before, after runtime.MemStats

@@ -14,12 +14,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is the longest time that a test waits for an event that must happen.
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
 
-// tests are all of them, and then no goroutine should be left.
+// tests runs all tests, and closes the default group, so that goleak reports only
+// leaks.
 type tests struct{ *testing.M }
 
 func (t tests) Run() int {
@@ -34,7 +35,7 @@ func (t tests) Run() int {
 	return code
 }
 
-// An interpreter to test, and what it prints.
+// An interpreter is an Interp for a test, with its output.
 type interpreter struct {
 	*lisp.Interp
 	t           testing.TB
@@ -102,7 +103,7 @@ func (in *interpreter) fails(want, text string) {
 	require.ErrorAs(in.t, err, &e)
 }
 
-// set gives a value to the program.
+// set sets a global variable of the program.
 func (in *interpreter) set(name string, v any) {
 	in.t.Helper()
 	require.NoError(in.t, in.Set(name, v))

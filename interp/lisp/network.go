@@ -39,7 +39,7 @@ var networkChapter = chapter{
 	},
 }
 
-// found returns the result of a look-up.
+// found converts the result of a look-up to a Value, or its error as failed does.
 func (t *Thread) found(v any, err error) (Value, error) {
 	if err != nil {
 		if t.ctx.Err() != nil {

@@ -1,32 +1,33 @@
 package lisp
 
-// A node is compiled code. A node in tail position may return a *tailCall
-// instead of a value: the function then goes on by that call (see finish).
+// A node is compiled code. A node in tail position may return a *tailCall instead of a
+// value. The caller then makes that call (see finish).
 type node interface {
 	eval(t *Thread, f frame) (Value, error)
 }
 
-// A tester is a node that can tell whether its value is true without making it.
+// A tester is a node that can report whether its value is true without making the
+// value.
 type tester interface {
 	test(t *Thread, f frame) (bool, error)
 }
 
-// constant is a value that is known.
+// constant returns a value that the compiler knows.
 type constant struct{ value Value }
 
 func (n *constant) eval(*Thread, frame) (Value, error) { return n.value, nil }
 
-// local is a variable of the frame.
+// local reads a variable of the frame.
 type local struct{ slot int }
 
 func (n *local) eval(_ *Thread, f frame) (Value, error) { return f[n.slot], nil }
 
-// shared is a variable in a cell.
+// shared reads a variable that is in a cell.
 type shared struct{ slot int }
 
 func (n *shared) eval(_ *Thread, f frame) (Value, error) { return f[n.slot].(*cell).get(), nil }
 
-// global is a variable of the interpreter.
+// global reads a global variable.
 type global struct {
 	symbol *Symbol
 	at     *place
@@ -39,7 +40,7 @@ func (n *global) eval(*Thread, frame) (Value, error) {
 	return nil, locate(unbound(n.symbol), n.at)
 }
 
-// lastError is the variable *lastsocketerror*.
+// lastError reads the variable *lastsocketerror*.
 type lastError struct{}
 
 func (lastError) eval(t *Thread, _ frame) (Value, error) { return t.lastError.get(), nil }
@@ -191,8 +192,8 @@ type condNode struct{ clauses []clause }
 
 type clause struct {
 	test node
-	fast tester // the test, if it is one
-	body node   // nil if the value is the test's
+	fast tester // the test, if it is a tester
+	body node   // nil if the value of the test is the result
 }
 
 func (n *condNode) eval(t *Thread, f frame) (Value, error) {
@@ -236,8 +237,9 @@ func (b *binding) bind(f frame, v Value) {
 	f[b.slot] = v
 }
 
-// letNode binds variables for a body, and forgets them: what only they had can be
-// collected then. In tail position the function ends, and so do they.
+// letNode binds variables for a body. After the body it clears their slots, so that
+// the collector can free their values. In tail position the end of the function clears
+// them.
 type letNode struct {
 	bindings []binding
 	body     node

@@ -1,8 +1,9 @@
 package lisp
 
-// The arithmetic of two numbers is compiled into the caller. The name is a global
-// variable as any other: a node makes sure that it still has the function that
-// it had when the node was made, and calls what it has otherwise.
+// The compiler turns a call of an arithmetic function into a node that calculates
+// without a call. But the function's name is a global variable, which a program can
+// set. So the node checks that the variable still has the original function. If it
+// does not, the node calls the function that the variable has now.
 
 type operator uint8
 
@@ -29,7 +30,7 @@ var operators = map[string]operator{
 // guarded has the fields that all these nodes have.
 type guarded struct {
 	symbol   *Symbol
-	original *Value // where the symbol had the function when the node was made
+	original *Value // the box of the symbol's value when the compiler made the node
 	call     *call  // the plain call
 	op       operator
 }
@@ -72,12 +73,12 @@ func makeOperation(c *call) node {
 
 // An operand is a variable or an integer, which needs no call to be evaluated.
 type operand struct {
-	symbol *Symbol // of a global variable
-	slot   int     // of a local variable; -1 of an integer
+	symbol *Symbol // set for a global variable
+	slot   int     // set for a local variable; -1 for an integer
 	number int64
 }
 
-// simple returns a node as an operand, if it can be one.
+// simple converts a node to an operand, if it is a variable or an integer.
 func simple(n node) (operand, bool) {
 	switch n := n.(type) {
 	case *local:
@@ -107,7 +108,7 @@ func (o *operand) integer(f frame) (int64, bool) {
 	return n, ok
 }
 
-// calculateSimple calculates with operands.
+// calculateSimple calculates with two operands.
 type calculateSimple struct {
 	guarded
 	a, b operand

@@ -3,13 +3,13 @@ package lisp
 // A lambda is the code of a function written in Lisp.
 type lambda struct {
 	name     string
-	doc      string // what describe says of it; may be empty
+	doc      string // the documentation; may be empty
 	params   []*Symbol
-	required int   // how many parameters must have an argument
-	rest     bool  // the last one takes a list of all that are left
+	required int   // number of parameters that must have an argument
+	rest     bool  // the last parameter takes a list of the remaining arguments
 	plain    bool  // each parameter takes one argument
 	cells    []int // the slots of parameters that are kept in cells
-	captures []int // the slots, at the place that makes the function, of what it takes along
+	captures []int // the slots of the captured variables, in the frame of the function that makes this one
 	size     int   // of a frame
 	body     node
 }
@@ -17,10 +17,10 @@ type lambda struct {
 // A Closure is a function written in Lisp.
 type Closure struct {
 	*lambda
-	captured []Value // the values, or cells, of the variables from outside
+	captured []Value // the values, or cells, of captured variables
 }
 
-// makeClosure makes a function, which takes along the variables that it uses.
+// makeClosure makes a function, which captures the outer variables that it uses.
 type makeClosure struct{ code *lambda }
 
 func (n *makeClosure) eval(_ *Thread, f frame) (Value, error) { return n.code.close(f), nil }
@@ -36,8 +36,8 @@ func (l *lambda) close(f frame) *Closure {
 	return c
 }
 
-// A node in tail position returns a tailCall instead of calling a function.
-// There is one; the thread has the function and its arguments.
+// A node in tail position returns a tailCall instead of calling a function. All share
+// one tailCall value. The thread holds the function and its arguments.
 type tailCall struct{}
 
 var inTail = &tailCall{}
@@ -46,9 +46,9 @@ var inTail = &tailCall{}
 type call struct {
 	function node
 	symbol   *Symbol // the function's name if it is a global variable
-	name     string  // of the variable that has the function; empty of other forms
+	name     string  // of the variable that has the function; empty for other forms
 	args     []node
-	depth    int // how deep it is nested in its function
+	depth    int // nesting within its function
 	tail     bool
 	at       *place
 }
@@ -78,8 +78,8 @@ func (n *call) eval(t *Thread, f frame) (Value, error) {
 	return n.general(t, f, function)
 }
 
-// enter calls a closure whose parameters take one argument each: they are
-// evaluated right into its frame.
+// enter calls a closure whose parameters take one argument each. It stores the values
+// of the arguments directly in the closure's frame.
 func (n *call) enter(t *Thread, f frame, c *Closure) (Value, error) {
 	inner := t.push(c.size)
 	for i, x := range n.args {
@@ -166,7 +166,8 @@ func (b *Builtin) apply(t *Thread, args []Value) (Value, error) {
 	return v, nil
 }
 
-// applyClosure calls a closure with arguments, which stay the caller's.
+// applyClosure calls a closure with arguments. It copies them: the caller may use the
+// slice again.
 func (t *Thread) applyClosure(c *Closure, args []Value) (Value, error) {
 	if err := c.accepts(len(args)); err != nil {
 		return nil, err
@@ -176,7 +177,7 @@ func (t *Thread) applyClosure(c *Closure, args []Value) (Value, error) {
 	return t.run(c, f)
 }
 
-// accepts refuses a wrong number of arguments.
+// accepts returns an error for a wrong number of arguments.
 func (l *lambda) accepts(n int) error {
 	most := len(l.params)
 	if l.rest {
@@ -188,7 +189,7 @@ func (l *lambda) accepts(n int) error {
 	return nil
 }
 
-// spread gives arguments to the parameters of a frame.
+// spread stores arguments in the slots of the parameters.
 func (l *lambda) spread(f frame, args []Value) {
 	positional := len(l.params)
 	if l.rest {
@@ -202,7 +203,7 @@ func (l *lambda) spread(f frame, args []Value) {
 }
 
 // run evaluates a closure's body in a frame that has the arguments, and pops the
-// frame. It goes on with tail calls until there is a value, so that they need no
+// frame. It makes tail calls in a loop until there is a value, so that they need no
 // stack.
 func (t *Thread) run(c *Closure, f frame) (Value, error) {
 	for {
@@ -223,7 +224,7 @@ func (t *Thread) run(c *Closure, f frame) (Value, error) {
 	}
 }
 
-// replace makes the frame of the tail call in the place of the caller's.
+// replace replaces the caller's frame by the frame of the tail call.
 func (t *Thread) replace(f frame) (*Closure, frame, error) {
 	c, args := t.tailFunction, t.tailArgs
 	t.tailFunction, t.tailArgs = nil, nil
@@ -239,9 +240,9 @@ func (t *Thread) replace(f frame) (*Closure, frame, error) {
 	return c, f, nil
 }
 
-// Call calls a function, given as such or by its symbol. It is for a Func that
-// takes functions, and as every method of a Thread only for the goroutine that
-// the Func was called by.
+// Call calls a function. The argument function is the function or its symbol. A Func
+// calls it for a function that it got as an argument. As every method of a Thread, it
+// may be called only by the goroutine that called the Func.
 func (t *Thread) Call(function Value, args ...Value) (Value, error) {
 	if s, ok := function.(*Symbol); ok {
 		var err error
@@ -269,7 +270,8 @@ func (t *Thread) Call(function Value, args ...Value) (Value, error) {
 	return nil, notAFunction("", function)
 }
 
-// enter bounds the depth of a recursion. The caller leaves by t.depth--.
+// enter counts a level of recursion, and returns an error beyond the bound. After a
+// nil error the caller decrements t.depth at its end.
 func (t *Thread) enter() error {
 	if t.depth >= t.maxDepth {
 		return t.tooDeep()

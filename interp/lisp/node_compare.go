@@ -1,6 +1,6 @@
 package lisp
 
-// compareSimple compares operands.
+// compareSimple compares two operands.
 type compareSimple struct {
 	guarded
 	a, b operand
@@ -77,7 +77,8 @@ func compareInts(a, b int64) int {
 	return 0
 }
 
-// holds reports whether an operator is true of two numbers that have an order.
+// holds reports whether an operator is true of two numbers with the result order of
+// the function order.
 func (op operator) holds(order int) bool {
 	switch op {
 	case opLess:
@@ -92,7 +93,7 @@ func (op operator) holds(order int) bool {
 	return order == 0
 }
 
-// eqNode tells whether two values are the same.
+// eqNode reports whether two values are the same.
 type eqNode struct {
 	guarded
 	a, b node
@@ -116,7 +117,7 @@ func (n *eqNode) eval(t *Thread, f frame) (Value, error) {
 	return truth(yes), err
 }
 
-// notNode tells whether a value is nil.
+// notNode reports whether a value is nil.
 type notNode struct {
 	guarded
 	a node

@@ -3,7 +3,7 @@ package lisp
 // whileNode repeats a body as long as a test is true.
 type whileNode struct {
 	test node
-	fast tester // the test, if it is one
+	fast tester // the test, if it is a tester
 	body node
 	at   *place
 }

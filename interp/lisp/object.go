@@ -9,16 +9,16 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// An Object is an instance of a class: properties, and of a child of file the
-// socket or file that its constructor has opened.
+// An Object is an instance of a class. It has properties. An object of a child of file
+// also has the socket or file that its constructor opened.
 type Object struct {
-	class     *Class // nil of a socket that came from Go, which is of the class socket
+	class     *Class // nil for a socket from Go, which has the class socket
 	socket    *socket.Socket
 	file      *fileStream
-	maxString int // of a socket; 0 if it is not known
+	maxString int // for a socket; 0 if it is not known
 
-	mu    sync.Mutex // for props
-	names []string   // of the properties that the program has put, in order
+	mu    sync.Mutex // guards names and props
+	names []string   // of the properties that the program set, in order
 	props map[string]Value
 }
 
@@ -27,7 +27,7 @@ func wrap(s *socket.Socket, class *Class, maxString int) *Object {
 	return &Object{class: class, socket: s, maxString: maxString}
 }
 
-// Socket returns the socket that the object has, for a Func; nil if it has none.
+// Socket returns the object's socket, or nil if it has none. It is for a Func.
 func (o *Object) Socket() *socket.Socket { return o.socket }
 
 // classIn returns the object's class.
@@ -95,7 +95,7 @@ func (o *Object) String() string {
 	return "#<" + name + ">"
 }
 
-// stateOf returns a descriptor, or closed.
+// stateOf returns the text of a descriptor, or "closed".
 func stateOf(fd int) string {
 	if fd < 0 {
 		return "closed"
@@ -103,7 +103,7 @@ func stateOf(fd int) string {
 	return fmt.Sprint(fd)
 }
 
-// own returns a property that every socket or file has, and that no program can set.
+// own returns a property that every socket or file has. A program cannot set it.
 func (o *Object) own(name string) (v Value, ok bool) {
 	switch {
 	case o.socket != nil && properties[name] != nil:
@@ -137,7 +137,7 @@ func get(_ *Thread, o *Object, name *Symbol) (Value, error) {
 	return o.props[name.name], nil
 }
 
-// put sets a property that is the program's own.
+// put sets a property. It rejects the properties that own returns.
 func put(_ *Thread, o *Object, name *Symbol, v Value) (Value, error) {
 	if _, ok := o.own(name.name); ok {
 		return nil, fmt.Errorf("the property %s is the object's own", name.name)
@@ -158,7 +158,7 @@ func (o *Object) put(name string, v Value) {
 	o.props[name] = v
 }
 
-// plist returns all properties, each after its name; but not the state.
+// plist returns all properties, each after its name, without the state.
 func plist(t *Thread, o *Object) (Value, error) {
 	var all []Value
 	for _, name := range o.ownNames() {

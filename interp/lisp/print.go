@@ -9,11 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// Print returns a value's text. It can be read again, if the value has such a text. What
-// is nested deeper than 10000 lists, or behind 2^28 bytes, is an ellipsis.
+// Print returns a value's text. The reader can read the text again if values of
+// that kind have a notation, as numbers, strings and lists have. Print replaces the
+// parts that are nested deeper than 10000 lists, or that are behind 2^28 bytes, by
+// an ellipsis.
 func Print(v Value) string { return textOf(v, true) }
 
-// textOf returns a value's text: readable, or with strings as they are.
+// textOf returns a value's text. If readable is false, strings have no quotation marks
+// or escapes.
 func textOf(v Value, readable bool) string {
 	if s, ok := v.(string); ok && !readable {
 		return s
@@ -23,7 +26,7 @@ func textOf(v Value, readable bool) string {
 	return p.String()
 }
 
-// brief returns a value in an error message.
+// brief returns a short text of a value, for an error message.
 func brief(v Value) string {
 	const most = 80
 	if s, ok := v.(string); ok && len(s) > most {
@@ -37,7 +40,7 @@ func brief(v Value) string {
 type printer struct {
 	strings.Builder
 	readable bool
-	most     int // bytes, beyond which lists are cut short
+	most     int // bytes after which the printer cuts lists short
 }
 
 func (p *printer) print(v Value, depth int) {
@@ -59,7 +62,7 @@ func (p *printer) print(v Value, depth int) {
 	case *List:
 		p.list(v, depth)
 	default:
-		fmt.Fprint(p, v) // the rest have a String
+		fmt.Fprint(p, v) // all other types have a method String
 	}
 }
 
@@ -74,7 +77,7 @@ func (p *printer) list(l *List, depth int) {
 	if s, ok := l.head.(*Symbol); ok && prefixes[s.name] != "" && l.len(3) == 2 {
 		p.WriteString(prefixes[s.name])
 		if inner, ok := l.tail.head.(*Symbol); ok && s.name == "unquote" && inner.name[0] == '@' {
-			p.WriteByte(' ') // or it would be read as ,@
+			p.WriteByte(' ') // the reader would take ",@" for a prefix
 		}
 		p.print(l.tail.head, depth+1)
 		return
@@ -93,7 +96,7 @@ func (p *printer) list(l *List, depth int) {
 	p.WriteByte(')')
 }
 
-// formatFloat always shows that it is no integer.
+// formatFloat formats a float so that the reader does not take it for an integer.
 func formatFloat(f float64) string {
 	s := strconv.FormatFloat(f, 'g', -1, 64)
 	if !strings.ContainsAny(s, ".e") && !math.IsInf(f, 0) && !math.IsNaN(f) {
@@ -102,7 +105,7 @@ func formatFloat(f float64) string {
 	return s
 }
 
-// quote writes a string as it can be read again.
+// quote writes a string so that the reader can read it again.
 func (p *printer) quote(s string) {
 	p.WriteByte('"')
 	for len(s) > 0 {

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// A Queue hands values from threads to threads.
+// A Queue passes values between threads.
 type Queue struct {
 	values chan Value
-	closed chan struct{} // closed when nothing can be put any more
+	closed chan struct{} // closed when the queue takes no more values
 	once   sync.Once
 }
 
@@ -32,8 +32,8 @@ func makeQueue(_ *Thread, bound Value) (Value, error) {
 	return &Queue{values: make(chan Value, n), closed: make(chan struct{})}, nil
 }
 
-// expiry returns a channel that says when a time given in milliseconds is up. Of nil
-// it never does.
+// expiry returns a channel that gets a value after a number of milliseconds. For nil
+// it never gets one.
 func expiry(v Value) (expired <-chan time.Time, stop func(), err error) {
 	if v == nil {
 		return nil, func() {}, nil
@@ -90,7 +90,7 @@ func queueGet(t *Thread, q *Queue, limit, other Value) (Value, error) {
 		return v, nil
 	case <-q.closed:
 		select {
-		case v := <-q.values: // one that was put just before
+		case v := <-q.values: // a value that was put just before
 			return v, nil
 		default:
 			return other, nil

@@ -6,13 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxNesting bounds how deep lists may be nested in a text, and how deep they are
-// printed and compared.
+// maxNesting bounds the nesting of lists that are read, printed or compared.
 const maxNesting = 10000
 
 // A reader reads the forms of a text.
 type reader struct {
-	in    *Interp // whose symbols are read
+	in    *Interp // has the symbols
 	file  string
 	text  string
 	pos   int
@@ -21,16 +20,16 @@ type reader struct {
 }
 
 func newReader(in *Interp, file, text string) *reader {
-	text = strings.TrimPrefix(text, "\uFEFF") // the byte order mark that some editors write
+	text = strings.TrimPrefix(text, "\uFEFF") // some editors write a byte order mark
 	r := &reader{in: in, file: file, text: text, line: 1}
-	if strings.HasPrefix(text, "#!") { // a script that is its own program
+	if strings.HasPrefix(text, "#!") { // the first line of an executable script
 		r.skipLine()
 	}
 	return r
 }
 
-// Incomplete reports whether a text ends within a list or string, so that more
-// of it would have to come.
+// Incomplete reports whether a text ends within a list or string, so that its rest is
+// missing.
 func Incomplete(text string) bool {
 	r := newReader(&Interp{}, "", text)
 	for {
@@ -44,7 +43,7 @@ func Incomplete(text string) bool {
 	}
 }
 
-// next reads a form. At the end of the text there is none.
+// next reads a form. At the end of the text it returns false for more.
 func (r *reader) next() (form Value, more bool, err error) {
 	if err := r.space(); err != nil || r.pos == len(r.text) {
 		return nil, false, err
@@ -157,7 +156,8 @@ func (r *reader) list() (Value, error) {
 	return list.value(), nil
 }
 
-// prefixed reads 'x, which is (quote x), and its like.
+// prefixed reads a form with a prefix: 'x means (quote x), and `, "," and ",@" work in
+// the same way.
 func (r *reader) prefixed(size int, name *Symbol) (Value, error) {
 	line := r.line
 	r.pos += size
@@ -198,8 +198,8 @@ func (r *reader) string() (Value, error) {
 	return nil, r.incomplete(line, "a string")
 }
 
-// escape reads what follows a backslash in a string. At the end of the text that
-// is nothing, and the string lacks its end.
+// escape reads the characters that follow a backslash in a string. It reads nothing at
+// the end of the text: the string is incomplete, which its caller reports.
 func (r *reader) escape(b *strings.Builder) error {
 	if r.pos == len(r.text) {
 		return nil
@@ -211,7 +211,7 @@ func (r *reader) escape(b *strings.Builder) error {
 		return nil
 	}
 	switch c {
-	case '\n': // the string goes on in the next line
+	case '\n': // the string continues on the next line
 		r.line++
 		return nil
 	case 'x', 'u':

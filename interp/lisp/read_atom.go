@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// foreign returns the error of what begins with #, which has other meanings in other
-// dialects.
+// foreign returns the error for a form that begins with "#". Other dialects have such
+// forms.
 func (r *reader) foreign() error {
 	line := r.line
 	word := r.token()
@@ -31,7 +31,7 @@ func (r *reader) foreign() error {
 	return r.fail(line, "%q cannot be read", word)
 }
 
-// character reads ?a or ?\n, which is the character's number.
+// character reads a character such as ?a or ?\n, whose value is its number.
 func (r *reader) character() (Value, error) {
 	line := r.line
 	rest := r.text[r.pos+1:]
@@ -75,7 +75,7 @@ func (r *reader) character() (Value, error) {
 	}
 }
 
-// delimited makes sure that a character has ended.
+// delimited returns an error unless a delimiter follows the character.
 func (r *reader) delimited(line int) error {
 	if rest := r.token(); rest != "" {
 		return r.fail(line, "%q follows a character", rest)
@@ -102,7 +102,7 @@ func (r *reader) atom() (Value, error) {
 }
 
 // parseNumber reads an integer, decimal or after 0x hexadecimal, or a float.
-// What does not begin as a number is none.
+// It reports false for a word that does not begin as a number does.
 func parseNumber(word string) (Value, bool, error) {
 	digits := strings.TrimLeft(word, "+-")
 	if len(word)-len(digits) > 1 || digits == "" || strings.Contains(word, "_") {

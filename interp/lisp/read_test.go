@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever the text, reading it gives values or an *Error; and what is printed
-// of a value is read as the same again.
+// For any text, the reader returns values or an *Error. The reader reads the printed
+// text of a value as an equal value.
 //
 //	go test ./interp/lisp -run '^$' -fuzz FuzzRead -fuzztime 1m
 func FuzzRead(f *testing.F) {
@@ -44,7 +44,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// Whatever the program, it ends with its context, and in a value or an *Error.
+// Any program ends when its context ends, and returns a value or an *Error.
 //
 //	go test ./interp/lisp -run '^$' -fuzz FuzzEval -fuzztime 1m
 func FuzzEval(f *testing.F) {
@@ -64,7 +64,8 @@ func FuzzEval(f *testing.F) {
 		in := lisp.New(lisp.Options{Stdout: io.Discard, Stderr: io.Discard, MaxThreads: 4, MaxDepth: 1000})
 		defer in.Close()
 		in.SetCleanupTime(time.Millisecond)
-		// Nothing outside is touched, and memory is not used up on purpose.
+		// Remove the functions that reach files and sockets, and those that can take
+		// all memory.
 		for _, name := range []string{"load", "delete-file", "make-instance", "make-binary", "concat", "open", "require", "string-repeat", "number-sequence", "file-constructor", "socket-constructor", "socketpair", "pipe", "lookup-host", "lookup-address"} {
 			require.NoError(t, in.Set(name, nil))
 		}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// WriteReference writes the reference of the language, in Markdown: all special
+// WriteReference writes the reference of the language in Markdown. It has all special
 // forms, functions, methods and variables with their documentation.
 func WriteReference(w io.Writer) error {
 	b := bufio.NewWriter(w)
@@ -47,7 +47,7 @@ func writeEntry(b *bufio.Writer, usage, doc string) {
 	fmt.Fprintf(b, "\n`%s`<br>%s\n", strings.ReplaceAll(usage, "`", "\\`"), escapeMarkdown(doc))
 }
 
-// escapeMarkdown keeps signs that mean something in Markdown as they are.
+// escapeMarkdown escapes the characters that have a meaning in Markdown.
 func escapeMarkdown(s string) string {
 	return strings.NewReplacer("*", `\*`, "_", `\_`, "<", "&lt;", "`", "\\`").Replace(s)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// docs/lisp.md is what the functions say of themselves.
+// docs/lisp.md is equal to the output of WriteReference. This command updates it:
 //
 //	go run ./cmd/weir-lisp -reference > docs/lisp.md
 func TestReferenceIsCurrent(t *testing.T) {
@@ -20,7 +20,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 	require.Equal(t, b.String(), string(file), "go run ./cmd/weir-lisp -reference > docs/lisp.md")
 }
 
-// All that an interpreter has is in the reference, and describe knows it.
+// The reference and the function describe have every name of an interpreter.
 func TestEverythingIsDescribed(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, lisp.WriteReference(&b))

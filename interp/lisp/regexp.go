@@ -21,7 +21,7 @@ var regexpChapter = chapter{
 	},
 }
 
-// A regexpCache keeps compiled expressions, up to a bound.
+// A regexpCache keeps a bounded number of compiled expressions.
 type regexpCache struct {
 	mu    sync.Mutex
 	known map[string]*regexp.Regexp

@@ -1,22 +1,22 @@
 package lisp
 
-// A scope is the variables of one function.
+// A scope has the variables of one function.
 type scope struct {
 	outer    *scope // of the function around it
 	params   int
-	captures []*variable // those from outside that the function uses
+	captures []*variable // outer variables that the function uses
 	visible  []*variable // its own, the innermost last
-	locals   int         // slots in use for its own variables beside the parameters
-	most     int         // of locals at any time
-	nesting  int         // the compiler's, where the function begins
+	locals   int         // slots in use for its own variables, without parameters
+	most     int         // the most locals at any time
+	nesting  int         // the compiler's nesting where the function begins
 }
 
 type variable struct {
 	name     *Symbol
 	kind     variableKind
-	index    int       // among those of its kind
-	origin   *variable // of a capture: the variable in the scope outside
-	captured bool      // a function inside uses it
+	index    int       // among the variables of its kind
+	origin   *variable // for a capture: the variable in the outer scope
+	captured bool      // an inner function uses it
 	assigned bool      // it is set after it was bound
 	scope    *scope
 }
@@ -40,8 +40,8 @@ func (v *variable) slot() int {
 	return v.scope.params + len(v.scope.captures) + v.index
 }
 
-// shared reports whether the variable is kept in a cell: functions that use it
-// must see it change. It is known in the second pass.
+// shared reports whether the variable is kept in a cell, so that all functions that use
+// it see its changes. It is known in the second pass.
 func (v *variable) shared() bool {
 	for v.kind == capture {
 		v = v.origin
@@ -56,7 +56,8 @@ func (v *variable) assign() {
 	v.assigned = true
 }
 
-// find returns the variable of a name, or nil. A function inside takes it along.
+// find returns the variable of a name, or nil. If the variable is in an outer function,
+// find makes it a capture of the inner ones.
 func (s *scope) find(name *Symbol) *variable {
 	if s == nil {
 		return nil

@@ -6,9 +6,10 @@ import (
 	"testing"
 )
 
-// The sentences of the class's reference, by method, each under a short name of
-// our own, and the program that shows that it holds. A program finds a and b
-// connected over TCP, the listening l, the UDP sockets u and v, and buf of 8 bytes.
+// seedSentences has the sentences of the class's reference, by method. Each has a short
+// name, and a program that shows that the sentence holds. A program can use a and b,
+// which are connected over TCP, the listening socket l, the UDP sockets u and v, and
+// the binary buf of 8 bytes.
 var seedSentences = []struct{ method, sentence, text, want string }{
 	{"socket", "an error sets *lastsocketerror*", "(list (accept a) *lastsocketerror*)", `(nil "Invalid argument")`},
 	{"socket", "the variable is each thread's own", "(accept a) (join (thread *lastsocketerror*))", "nil"},
@@ -141,7 +142,7 @@ var seedSentences = []struct{ method, sentence, text, want string }{
 func TestSeedSentences(t *testing.T) {
 	for _, c := range seedSentences {
 		t.Run(c.method+": "+c.sentence, func(t *testing.T) {
-			defer runtime.GC() // closes the sockets that the program has left, of which there are many in all
+			defer runtime.GC() // closes the sockets that the program left open; all programs together leave many
 			in := start(t)
 			in.value(seedFixture + `
 (setq buf buffer1)

@@ -8,16 +8,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The examples of the class's reference, each as it stands there. A case prepares
-// what the example needs and says what its value is then. What would reach for
-// the network or a certain port is led elsewhere by the function that it calls:
-// see redirect.
+// seedExamples has the examples of the class's reference, unchanged. Each case has the
+// forms that prepare the example, and the value that the example then returns. The
+// functions of redirect replace the methods that would use the network or a fixed
+// port.
 var seedExamples = []struct {
 	method  string
 	prepare string
 	text    string
 	want    string
-	after   string // a look at what the example has done
+	after   string // a form that checks the effect of the example
 	so      string
 }{
 	{"accept", "(setq mysock l) (connect (make-instance socket 'inet 'stream 0) \"127.0.0.1\" (get l 'port))",
@@ -34,7 +34,7 @@ var seedExamples = []struct {
 	{"eof", "", "(eof mysock)", "nil", "(destroy-instance b) (list (eof mysock) (read-char mysock) (eof mysock))", "(nil EOF t)"},
 	{"fread", "(write-string b \"hello\")", "(fread mysock buffer1)", "5", "(binary-to-string buffer1 5)", `"hello"`},
 	{"fwrite", "(set-byte buffer1 0 65)", "(fwrite mysock buffer1)", "8", "(fread b buffer1) (byte buffer1 0)", "65"},
-	{"getsockopt", "", "(getsockopt mysock nil 'SO_RVCTIMEO)", "nil", "*lastsocketerror*", `"Protocol not available"`}, // its name for SO_RCVTIMEO
+	{"getsockopt", "", "(getsockopt mysock nil 'SO_RVCTIMEO)", "nil", "*lastsocketerror*", `"Protocol not available"`}, // the reference misspells SO_RCVTIMEO
 	{"listen", "(setq mysock (make-instance socket 'inet 'stream 0 'address \"127.0.0.1\" 'port 0))", "(listen mysock 5)", "t", "(connect (make-instance socket 'inet 'stream 0) \"127.0.0.1\" (get mysock 'port))", "t"},
 	{"read-char", "(write-string b \"€\")", "(read-char mysock)", "8364", "", ""},
 	{"read-string", "(setq mysoc mysock) (write-string b \"a\\r\\nb\")", "(read-string mysoc)", `"a\r\nb"`, "", ""},
@@ -58,9 +58,9 @@ const seedFixture = sockets + `
 (dolist (s (list a b l u v)) (setsockopt s nil 'SO_RCVTIMEO 20000))
 (defun read-line-of-2 () (let ((two (make-binary 2))) (fread mysock two) (binary-to-string two)))`
 
-// redirect puts functions in front of three methods. They insist on the examples'
-// arguments, and replace host and port by ones on this machine: nothing leaves it,
-// and no certain port must be free.
+// redirect replaces three methods by functions. They require the arguments of the
+// examples, and call the methods with a host and port of this machine. So the tests do
+// not use the network, and do not need a fixed port.
 const redirect = `
 (setq real-connect connect real-send-to send-to real-make-instance make-instance)
 (defun connect (s host service)
@@ -94,9 +94,9 @@ func TestSeedExamples(t *testing.T) {
 	}
 }
 
-// The class has 23 methods, and its parent read-line. All have an example, but
-// for showbin and read-line, which the reference gives none for. The long names
-// are there as well.
+// The class has 23 methods, and its parent has read-line. All have an example, except
+// for showbin and read-line, which have none in the reference. Each method also has its
+// long name.
 func TestSeedMethods(t *testing.T) {
 	in := start(t)
 	shown := map[string]bool{"showbin": true}

@@ -4,16 +4,17 @@ import (
 	weir "github.com/seed-2334f180/weir"
 )
 
-// selectSets is the memory of select, which a thread keeps from call to call.
+// selectSets holds the sets of select. A thread keeps them between calls to save
+// allocations.
 type selectSets struct{ want, ready weir.Set[weir.Selectable] }
 
-// selectSockets does (select READ WRITE EXCEPT MILLISECONDS): it takes three lists of
-// sockets and files, and a timeout, of which nil is none. It returns the three lists of
-// those that are ready, or nil when the time is up, and on an error.
+// selectSockets is (select READ WRITE EXCEPT MILLISECONDS). It takes three lists of
+// sockets and files, and a timeout; nil means no timeout. It returns three lists of the
+// ready ones. After the timeout, and after an error, it returns nil.
 func selectSockets(t *Thread, args []Value) (Value, error) {
 	read, write, except, limit := args[0], args[1], args[2], args[3]
-	// The memory is taken off, for functions that are called meanwhile, and
-	// because a thread that waits should not keep what it had before.
+	// Take the sets from the thread. A function that runs meanwhile may call select,
+	// and a thread that waits must not keep the objects of an earlier call.
 	sets := t.sets
 	t.sets = selectSets{}
 	var err error
@@ -45,7 +46,7 @@ func selectSockets(t *Thread, args []Value) (Value, error) {
 	return ready, nil
 }
 
-// forget drops the sockets, which may be collected now.
+// forget drops the sockets, so that the collector can free them.
 func (s *selectSets) forget() {
 	for _, set := range []*weir.Set[weir.Selectable]{&s.want, &s.ready} {
 		clear(set.Read)

@@ -38,8 +38,7 @@ func TestSelectIsNotEarly(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begun), 20500*time.Microsecond)
 }
 
-// A select that waits is woken by what another thread sends, and by its closing
-// the socket.
+// Another thread wakes a select that waits, by sending data or by closing the socket.
 func TestSelectIsWoken(t *testing.T) {
 	in := start(t)
 	in.value(sockets + "(setq waiter (thread (select (list l a))))")

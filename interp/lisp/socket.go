@@ -15,11 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bound returns the socket with calls that an interruption of the thread ends.
+// bound returns a socket whose calls end when the thread is interrupted.
 func (t *Thread) bound(s *Object) *socket.Socket { return s.socket.WithContext(t.ctx) }
 
-// failed returns what a method returns for an error of the system: nil. It sets
-// *lastsocketerror*. It returns other errors, and an interruption, as they are.
+// failed converts the error of a method. For an error of the system it sets
+// *lastsocketerror* and returns nil. It returns other errors, and an interruption,
+// unchanged.
 func (t *Thread) failed(err error) (Value, error) {
 	if err == nil || err == io.EOF {
 		return nil, nil
@@ -37,8 +38,8 @@ func (t *Thread) failed(err error) (Value, error) {
 	return nil, nil
 }
 
-// message returns what *lastsocketerror* says of an error: the system's words, and of a
-// look-up those of gai_strerror(3). It is empty if the error is not the system's.
+// message returns the text of an error for *lastsocketerror*: the system's text, or the
+// text of gai_strerror(3) for a look-up. It is empty if the error is not the system's.
 func message(err error) (string, syscall.Errno) {
 	var dns *net.DNSError
 	var bad *net.AddrError
@@ -63,20 +64,20 @@ func message(err error) (string, syscall.Errno) {
 	return "", 0
 }
 
-// isTimeout reports whether a method's time was up during a look-up.
+// isTimeout reports whether a method's time ended during a look-up.
 func isTimeout(err error) bool {
 	var e *socket.Error
 	return errors.As(err, &e) && e.Timeout()
 }
 
-// strerror returns the message of strerror(3). Go has it with a small first letter.
+// strerror returns the message of strerror(3). Go's message has a small first letter.
 func strerror(e syscall.Errno) string {
 	text := e.Error()
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// failedOrEOF does what failed does, for the methods that return EOF for a connection that is
-// closed: by the peer, or by destroy-instance.
+// failedOrEOF does what failed does, but returns EOF for a connection that the peer or
+// destroy-instance has closed.
 func (t *Thread) failedOrEOF(err error) (Value, error) {
 	v, raised := t.failed(err)
 	if raised != nil {
@@ -88,7 +89,7 @@ func (t *Thread) failedOrEOF(err error) (Value, error) {
 	return v, raised
 }
 
-// success returns t, or what failed returns for an error.
+// success returns t. For an error it returns the results of failed.
 func (t *Thread) success(err error) (Value, error) {
 	if err != nil {
 		return t.failed(err)
@@ -141,7 +142,8 @@ func constructSocket(t *Thread, args []Value) (Value, error) {
 	return o, nil
 }
 
-// plain makes a mistake of the program of a socket's error.
+// plain converts a socket's error to an error that failed does not handle: a mistake of
+// the program.
 func plain(err error) error { return errors.New(err.Error()) }
 
 func protocolArg(v Value) (socket.Protocol, error) {
@@ -158,7 +160,7 @@ func protocolArg(v Value) (socket.Protocol, error) {
 // options reads the keywords of make-instance.
 func (t *Thread) options(family socket.Family, args []Value) (cfg socket.Config, err error) {
 	cfg.MaxString = t.in.opts.MaxString
-	bound := false // to an IP address or port, which may be empty and 0
+	bound := false // the program gave an address or port, maybe "" or 0
 	err = keywords(args, map[string]func(Value) error{
 		"maxstring": func(v Value) (err error) {
 			cfg.MaxString, err = within(v, 1, maxBytes)
@@ -195,7 +197,7 @@ func (t *Thread) options(family socket.Family, args []Value) (cfg socket.Config,
 	return cfg, err
 }
 
-// keywords gives each value to what its keyword stands for.
+// keywords calls the function of each keyword with the value that follows the keyword.
 func keywords(args []Value, known map[string]func(Value) error) error {
 	for ; len(args) > 0; args = args[2:] {
 		keyword, err := arg[*Symbol](args[0])
@@ -217,7 +219,7 @@ func keywords(args []Value, known map[string]func(Value) error) error {
 	return nil
 }
 
-// properties are those that every socket has.
+// properties has the properties of every socket.
 var properties = map[string]func(*Object) Value{
 	"family":   func(s *Object) Value { return s.socket.Family().String() },
 	"type":     func(s *Object) Value { return s.socket.Type().String() },
@@ -237,8 +239,8 @@ var properties = map[string]func(*Object) Value{
 
 var propertyNames = []string{"family", "type", "protocol", "maxstring", "filename", "address", "port", "remoteaddress", "remoteport"}
 
-// hostOf returns an address without its port: of a unix socket if that is asked for,
-// or of any other.
+// hostOf returns an address without its port. If ofUnix is true it returns only the
+// address of a unix socket, and otherwise only any other address.
 func hostOf(a socket.Addr, ofUnix bool) Value {
 	if !a.IsValid() || (a.Family() == socket.Unix) != ofUnix || a.Host() == "" {
 		return nil
@@ -246,7 +248,7 @@ func hostOf(a socket.Addr, ofUnix bool) Value {
 	return a.Host()
 }
 
-// protocolOf returns the protocol's name; nil of a closed socket.
+// protocolOf returns the protocol's name, or nil for a closed socket.
 func protocolOf(s *Object) Value {
 	n, err := s.socket.Getsockopt(nil, "SO_PROTOCOL")
 	if err != nil {
@@ -262,8 +264,8 @@ func portOf(a socket.Addr) Value {
 	return int64(a.Port())
 }
 
-// state describes the input buffer and the flags: the block of the
-// properties lsocket and lfile.
+// state returns the value of the properties lsocket and lfile. It describes the input
+// buffer and the flags.
 func (s *Object) state() *Binary {
 	var b strings.Builder
 	s.socket.Dump(&b)

@@ -63,7 +63,7 @@ func connect(t *Thread, s *Object, host string, port Value) (Value, error) {
 	return t.success(t.bound(s).Connect(host, service))
 }
 
-// serviceArg returns a port or the name of a service. Nothing is port 0.
+// serviceArg returns a port or the name of a service. For nil it returns port 0.
 func serviceArg(v Value) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -87,8 +87,8 @@ func listen(t *Thread, s *Object, v Value) (Value, error) {
 	return t.success(s.socket.Listen(backlog))
 }
 
-// A transfer is what recv, send and their like have in common: a socket, the
-// bytes of a binary, and flags.
+// A transfer has the arguments that recv, send and similar methods share: a socket,
+// the bytes of a binary, and flags.
 type transfer struct {
 	socket *socket.Socket
 	binary *Binary
@@ -96,8 +96,7 @@ type transfer struct {
 	flags  int
 }
 
-// transfer takes the arguments (SOCKET BINARY 'length N 'flags N), between which
-// there may be others.
+// transfer parses the arguments (SOCKET BINARY OTHER ... 'length N 'flags N).
 func (t *Thread) transfer(args []Value, others int) (*transfer, error) {
 	s, err := arg[*Object](args[0])
 	if err != nil {
@@ -123,7 +122,7 @@ func (t *Thread) transfer(args []Value, others int) (*transfer, error) {
 	})
 }
 
-// transferred returns a count, or what failedOrEOF returns for an error.
+// transferred returns a count. For an error it returns the results of failedOrEOF.
 func (t *Thread) transferred(n int, err error) (Value, error) {
 	if err != nil {
 		return t.failedOrEOF(err)
@@ -182,8 +181,8 @@ func sendTo(t *Thread, args []Value) (Value, error) {
 	return t.transferred(n, err)
 }
 
-// fread returns nil at the end, as read-string does, and eof tells it from an
-// error: a loop ends with either.
+// fread returns nil at the end of the stream and after an error, as read-string does,
+// so that a loop ends in both cases. The method eof distinguishes them.
 func fread(t *Thread, s *Object, b *Binary, v Value) (Value, error) {
 	length, err := b.upTo(v)
 	if err != nil {
@@ -199,8 +198,8 @@ func fread(t *Thread, s *Object, b *Binary, v Value) (Value, error) {
 	return int64(n), nil
 }
 
-// fwrite returns what was written also if that is not all, and *lastsocketerror*
-// tells why; nil if it is nothing.
+// fwrite returns the number of bytes that it wrote, even after an error, which sets
+// *lastsocketerror*. If it wrote nothing before the error, it returns nil.
 func fwrite(t *Thread, s *Object, b *Binary, v Value) (Value, error) {
 	length, err := b.upTo(v)
 	if err != nil {
@@ -266,7 +265,7 @@ func writing(write func(*socket.Socket, string) (int, error)) entry {
 	})
 }
 
-// charInBuffer returns the flag as it is, and sets it for the next call.
+// charInBuffer returns the flag. With a second argument it then sets the flag.
 func charInBuffer(_ *Thread, args []Value) (Value, error) {
 	s, err := arg[*Object](args[0])
 	if err != nil {
@@ -288,7 +287,7 @@ func clearInput(_ *Thread, s *Object) (Value, error) {
 	return nil, nil
 }
 
-// levelArg returns the level of an option. A nil one is SOL_SOCKET.
+// levelArg returns the level of an option. nil stands for SOL_SOCKET.
 func levelArg(v Value) (any, error) {
 	switch v := v.(type) {
 	case nil, string:
@@ -299,8 +298,8 @@ func levelArg(v Value) (any, error) {
 	return nil, wanted("a level as a number or name, or nil", v)
 }
 
-// getsockopt gives t or nil for a flag, and for a timeout an integer of
-// milliseconds if it is one; nil if it is off.
+// getsockopt returns t or nil for a flag. For a timeout it returns milliseconds, as an
+// integer if that is exact, or nil if the timeout is off.
 func getsockopt(t *Thread, s *Object, v Value, name *Symbol) (Value, error) {
 	level, err := levelArg(v)
 	if err != nil {

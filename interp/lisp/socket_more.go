@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errDestroyed is the error of a method on a socket that is closed, where the
-// socket itself would have nothing to do.
+// errDestroyed is the error of a method on a closed socket, for the calls that do not
+// reach package socket.
 var errDestroyed = &socket.Error{Op: "socket", Errno: unix.EBADF, Err: errClosedFile}
 
-// accepted makes the object of a connection. It is of the listener's class.
+// accepted makes the object of an accepted connection. Its class is the listener's.
 func (t *Thread) accepted(listener *Object, c *socket.Socket) (Value, error) {
 	o := wrap(c, listener.class, listener.maxString)
 	return o, t.initialize(o, listener.class)
 }
 
-// directions are those of shutdown(2).
+// directions has the names of the directions of shutdown(2).
 var directions = map[string]int{"read": unix.SHUT_RD, "write": unix.SHUT_WR, "both": unix.SHUT_RDWR}
 
 func shutdown(t *Thread, o *Object, direction *Symbol) (Value, error) {
@@ -128,7 +128,8 @@ func sendfile(t *Thread, o *Object, from *Object, length Value) (Value, error) {
 	return n, nil
 }
 
-// lend lends the bytes of binaries to a call: fill tells whether it writes to them.
+// lend lends the bytes of binaries to a call. fill says whether the call writes to
+// them.
 func lend(list *List, fill bool, buffers [][]byte, call func([][]byte) (int, error)) (int, error) {
 	if list == nil {
 		return call(buffers)
@@ -144,7 +145,7 @@ func lend(list *List, fill bool, buffers [][]byte, call func([][]byte) (int, err
 	return b.send(within)
 }
 
-// maxDescriptors is how many descriptors the kernel lets one message have
+// maxDescriptors is the most descriptors that the kernel allows in one message
 // (SCM_MAX_FD).
 const maxDescriptors = 253
 
@@ -184,7 +185,7 @@ func sendMsg(t *Thread, args []Value) (Value, error) {
 	return t.transferred(n, err)
 }
 
-// messageAddress returns the address of a message, given in figures or as a path.
+// messageAddress parses the address of a message: a numeric address, or a path.
 func messageAddress(o *Object, host string, port Value) (socket.Addr, error) {
 	if o.socket.Family() == socket.Unix {
 		return socket.UnixAddr(host), nil
@@ -270,7 +271,8 @@ func recvMsg(t *Thread, args []Value) (Value, error) {
 	return ListOf(int64(n), int64(m.Flags), ListOf(came...), addressOf(m.Addr)), nil
 }
 
-// adopt makes an object of a descriptor: a socket, or else a file.
+// adopt makes an object of a descriptor. If the descriptor is no socket, the object is
+// a file.
 func (t *Thread) adopt(fd int) *Object {
 	if s, err := socket.Adopt(fd); err == nil {
 		return wrap(s, t.in.socketClass, 0)

@@ -156,7 +156,8 @@ func TestDatagrams(t *testing.T) {
 (send-to b buf "127.0.0.1" (get a 'port) 'length 3)
 (list (recv-from a buf) (recv a buf 'flags 0) (recv-from a buf) (recv-from a buf))`)
 	in.is("(nil t)", "(list (eof a) (= (get a 'remoteport) (get b 'port)))")
-	// MSG_TRUNC tells the length of the datagram, which is more than the binary has.
+	// With MSG_TRUNC recv-from returns the length of the datagram, which is longer than
+	// the binary.
 	in.is("15", `(send-to b (string-to-binary "too long to fit") "127.0.0.1" (get a 'port)) (recv-from a buf 'flags MSG_TRUNC)`)
 	in.is("15", `(send-to b (string-to-binary "too long to fit") "127.0.0.1" (get a 'port)) (recv a buf 'flags MSG_TRUNC)`)
 }
@@ -180,7 +181,7 @@ func TestMaxStringOption(t *testing.T) {
 	in.is(`("01234" 5)`, sockets+`(write-string b "0123456789") (list (read-string a) (get a 'maxstring))`)
 }
 
-// A connect that nobody answers takes the send timeout.
+// A connect without an answer ends after the send timeout.
 func TestConnectTimeout(t *testing.T) {
 	in := start(t)
 	full := fullBacklog(t)
@@ -190,7 +191,8 @@ func TestConnectTimeout(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begun), 30*time.Millisecond)
 }
 
-// fullBacklog returns the path of a unix socket to which a connect waits.
+// fullBacklog returns the path of a unix socket whose backlog is full: a connect to it
+// waits.
 func fullBacklog(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "full")
 	l, err := socket.Config{Filename: path}.New(socket.Unix, socket.Stream, 0)
@@ -216,8 +218,8 @@ func TestSocketsFromGo(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
-// A socket that the program has forgotten is closed: no method, select or call
-// keeps it, also while the evaluation goes on.
+// The collector closes a socket that the program has forgotten, also while the
+// evaluation continues. No method, select or call keeps a reference to it.
 func TestForgottenSocketIsClosed(t *testing.T) {
 	in := start(t)
 	require.NoError(t, in.Define("collect", 0, 0, func(*lisp.Thread, []lisp.Value) (any, error) {
@@ -237,7 +239,7 @@ func TestForgottenSocketIsClosed(t *testing.T) {
 (read-string b)
 (setq a nil)
 (wait)`)
-	// The function that had it in a variable goes on.
+	// The function that had the socket in a variable continues.
 	for _, text := range []string{
 		"(progn (let ((s a)) (setq a nil) (fileno s)) (wait))",
 		"(let ((x 1)) (let* ((y 2) (s a)) (setq a nil) (fileno s)) (wait))",

@@ -1,8 +1,8 @@
 package lisp
 
-// A special form gets its arguments as they are written.
+// A special form gets its arguments without evaluation.
 type special struct {
-	min, max int // how many arguments; a max below 0 is any number
+	min, max int // numbers of arguments; a max below 0 means any number
 	usage    string
 	doc      string
 	compile  func(c *compiler, args *List, tail bool) (emitter, error)
@@ -10,7 +10,7 @@ type special struct {
 
 var specials map[string]*special
 
-func init() { // the functions reach the table, through the compiler
+func init() { // in init, because the functions refer to specials through the compiler
 	specials = map[string]*special{
 		"quote":            {1, 1, "(quote VALUE)", "is VALUE itself, not evaluated. 'VALUE is the same.", specialQuote},
 		"quasiquote":       {1, 1, "(quasiquote VALUE)", "is VALUE with the forms after a comma evaluated; of those after ,@ the elements are put there. `VALUE is the same.", specialQuasiquote},

@@ -25,7 +25,8 @@ func specialSetq(c *compiler, args *List, _ bool) (emitter, error) {
 	return func() node { return makeSequence(emitAll(all)) }, nil
 }
 
-// assign sets the local variable of a name, or else the global.
+// assign sets the local variable of a name. If there is none, it sets the global
+// variable.
 func (c *compiler) assign(name *Symbol, value emitter) (emitter, error) {
 	if err := settable(name); err != nil {
 		return nil, err
@@ -45,7 +46,8 @@ func (c *compiler) assign(name *Symbol, value emitter) (emitter, error) {
 	return func() node { return &setGlobal{name, value()} }, nil
 }
 
-// specialPush compiles (setq NAME (cons VALUE NAME)), whatever value the name cons has.
+// specialPush compiles (push VALUE NAME) as (setq NAME (cons VALUE NAME)). It works
+// even if the program has set the variable cons.
 func specialPush(c *compiler, args *List, _ bool) (emitter, error) {
 	name, ok := args.tail.head.(*Symbol)
 	if !ok {
@@ -86,7 +88,7 @@ func specialPop(c *compiler, args *List, _ bool) (emitter, error) {
 		return nil, wanted("a variable's name", args.head)
 	}
 	at := c.at
-	// The value of the list is taken before the rest is put in its place.
+	// Keep the list in a slot before the variable is set to its rest.
 	kept := c.scope.bind(&Symbol{})
 	list := c.variable(name)
 	rest, err := c.assign(name, func() node { return &restNode{kept.slot(), at} })
@@ -97,7 +99,7 @@ func specialPop(c *compiler, args *List, _ bool) (emitter, error) {
 	return func() node { return &popNode{kept.slot(), list(), rest()} }, nil
 }
 
-// restNode is the list in a slot without its first element.
+// restNode returns the list in a slot without its first element.
 type restNode struct {
 	slot int
 	at   *place
@@ -130,7 +132,7 @@ func (n *popNode) eval(t *Thread, f frame) (Value, error) {
 	return l.first(), nil
 }
 
-// bindingForm takes (NAME VALUE), (NAME) or NAME apart.
+// bindingForm parses (NAME VALUE), (NAME) or NAME.
 func (c *compiler) bindingForm(v Value) (name *Symbol, init Value, err error) {
 	if l, ok := v.(*List); ok && l.len(3) <= 2 {
 		v = l.head
@@ -153,7 +155,8 @@ func specialLet(c *compiler, args *List, tail bool) (emitter, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The slots of the variables are taken, lest a let within a value has them.
+		// Reserve the slots of the earlier variables: a let within this value must not
+		// use them.
 		value, err := c.form(init, false)
 		if err != nil {
 			return nil, err
@@ -194,7 +197,7 @@ func specialLetStar(c *compiler, args *List, tail bool) (emitter, error) {
 	return c.let(bindings, args.tail, tail)
 }
 
-// let compiles the body of variables, and releases them.
+// let compiles a body with the bindings, and releases the variables.
 func (c *compiler) let(bindings []func() binding, forms *List, tail bool) (emitter, error) {
 	body, err := c.body(forms, tail)
 	c.scope.release(len(bindings))

@@ -1,7 +1,7 @@
 package lisp
 
-// specialUnwindProtect runs the cleanup whatever happened; an error of the body
-// outweighs one of the cleanup.
+// specialUnwindProtect compiles a form that runs its cleanup after any end of the body.
+// If both fail, it returns the error of the body.
 func specialUnwindProtect(c *compiler, args *List, _ bool) (emitter, error) {
 	body, err := c.form(args.head, false)
 	if err != nil {
@@ -30,7 +30,7 @@ func (n *unwindNode) eval(t *Thread, f frame) (Value, error) {
 
 // A handler binds a variable and evaluates a body.
 type handler struct {
-	condition string // what it is for; all errors if it is empty
+	condition string // the condition that it handles; empty for all errors
 	variable  binding
 	body      node
 }
@@ -100,7 +100,7 @@ func (n *catchErrorNode) eval(t *Thread, f frame) (Value, error) {
 func specialConditionCase(c *compiler, args *List, _ bool) (emitter, error) {
 	name := args.head
 	if name == nil {
-		name = &Symbol{name: "nil"} // a variable that nothing can see
+		name = &Symbol{name: "nil"} // no form can refer to this variable
 	}
 	if _, err := c.t.in.bindable(name); err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func (e *Error) kind() string {
 	return e.Kind
 }
 
-// data returns what signal was given, or the message.
+// data returns the data that signal was given. For other errors it returns the message.
 func (e *Error) data() Value {
 	if e.Kind == "" {
 		return e.Msg
@@ -206,7 +206,7 @@ func (n *catchNode) eval(t *Thread, f frame) (Value, error) {
 	return v, err
 }
 
-// throw returns an error that ends the evaluation up to the catch of a tag.
+// throw returns an error that ends the evaluation as far as the catch of the tag.
 func throw(t *Thread, tag, value Value) (Value, error) {
 	for _, known := range t.catches {
 		if known == tag {
@@ -216,14 +216,15 @@ func throw(t *Thread, tag, value Value) (Value, error) {
 	return nil, raise("throw: no catch in progress has the tag %s", brief(tag))
 }
 
-// signal raises an error that condition-case knows by a symbol.
+// signal returns an error that condition-case handles by a symbol.
 func signal(_ *Thread, condition *Symbol, data Value) (Value, error) {
 	return nil, &Error{Msg: condition.name + ": " + textOf(data, false), Kind: condition.name, Data: data}
 }
 
-// errorBacktrace tells where the error was that this thread handled last: a list
-// of (FUNCTION FILE LINE), the innermost first. The first is what failed, and has
-// no function; of the others FILE and LINE say where the function was called.
+// errorBacktrace returns the backtrace of the error that this thread handled last: a
+// list of (FUNCTION FILE LINE), the innermost first. The first element is the place of
+// the failure, and has no function. In the others FILE and LINE are the place of the
+// call of the function.
 func errorBacktrace(t *Thread, _ []Value) (Value, error) {
 	e := t.caught
 	if e == nil {

@@ -17,7 +17,7 @@ func specialWhile(c *compiler, args *List, _ bool) (emitter, error) {
 	}, nil
 }
 
-// A loop is what dolist and dotimes have in common.
+// A loopForm has the parts that dolist and dotimes share.
 type loopForm struct {
 	variable     func() binding
 	body, result emitter

@@ -10,8 +10,8 @@ func specialQuasiquote(c *compiler, args *List, _ bool) (emitter, error) {
 	return c.template(args.head, 1)
 }
 
-// template compiles a form within as many quasiquotes as level says. Parts without
-// a comma are constants.
+// template compiles a form that is within level quasiquotes. Parts without a comma are
+// constants.
 func (c *compiler) template(x Value, level int) (emitter, error) {
 	l, ok := x.(*List)
 	if !ok || !c.hasComma(l, 0) {
@@ -74,8 +74,8 @@ func (c *compiler) rebuilt(l *List, level int) (emitter, error) {
 	}, nil
 }
 
-// hasComma reports whether anything in a list may have to be evaluated. It also does
-// if the evaluation must end; the caller finds that out, too.
+// hasComma reports whether a part of a list may need evaluation. It also returns true
+// if the evaluation must end, which the caller then finds out, too.
 func (c *compiler) hasComma(l *List, depth int) bool {
 	for ; l != nil; l = l.tail {
 		switch x := l.head.(type) {
@@ -94,7 +94,7 @@ func (c *compiler) hasComma(l *List, depth int) bool {
 
 type part struct {
 	node
-	splices bool // the elements of the value are the parts
+	splices bool // insert the elements of the value, not the value
 }
 
 // templateNode makes a list.

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What CPython does in the same time is the measure. Each task is done in short
-// pieces, by turns, and the best piece of each counts: other load on the machine
-// then matters little.
+// speedTasks has the programs whose speed TestSpeed compares with CPython's. Both
+// run each task in short pieces, in turn, and the test takes the fastest piece of
+// each. So other load on the machine has little influence.
 var speedTasks = []struct{ name, lisp, python string }{
 	{"fib", "(defun task () (fib 18)) (defun fib (n) (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2)))))",
 		"def fib(n):\n    return n if n < 2 else fib(n-1) + fib(n-2)\ndef task():\n    fib(18)\n"},
@@ -34,8 +34,8 @@ for line in sys.stdin:
     print(best, flush=True)
 `
 
-// A loop of calls and arithmetic takes at most the time that it takes in CPython,
-// where that is installed.
+// A loop of calls and arithmetic takes at most the time that it takes in CPython. The
+// test needs CPython.
 func TestSpeed(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes all slow")

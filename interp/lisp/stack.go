@@ -1,7 +1,7 @@
 package lisp
 
-// A frame holds the values of one call: its parameters, the variables that it
-// has from outside, and its own variables, in this order.
+// A frame holds the values of one call: its parameters, its captured variables, and its
+// own variables, in this order.
 type frame = []Value
 
 const (
@@ -9,13 +9,13 @@ const (
 	mostChunk  = 1 << 16 // values in a chunk of usual size
 )
 
-// A stack is where a thread keeps frames. It grows by chunks, which never move,
-// because the callers hold slices of them. Beyond top all values are nil.
+// A stack holds the frames of a thread. It grows by chunks. A chunk never moves, because
+// the callers hold slices of it. Beyond top all values are nil.
 type stack struct {
 	chunk  []Value
 	top    int
 	filled []fullChunk // the chunks below, each with its top
-	spare  []Value     // the chunk that was left last, for the next growth
+	spare  []Value     // the last chunk that shrink left, for the next growth
 }
 
 type fullChunk struct {
@@ -48,8 +48,8 @@ func (s *stack) grow(n int) frame {
 	return s.chunk[:n:n]
 }
 
-// pop forgets the frame that push made last. It clears the values, so that the
-// collector frees what they were.
+// pop removes the last frame of push. It clears the values, so that the collector can
+// free them.
 func (s *stack) pop(f frame) {
 	switch len(f) {
 	case 0:

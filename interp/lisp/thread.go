@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// A Thread evaluates. There is one for each evaluation from Go, and one for each
-// form thread in progress, which is a Value.
+// A Thread evaluates forms. Each evaluation from Go has one, and each form thread in
+// progress has one. The value of the form thread is its Thread.
 type Thread struct {
 	in        *Interp
 	ctx       context.Context
 	done      <-chan struct{} // of ctx
-	ticks     int             // calls and turns of loops until done is looked at
+	ticks     int             // calls and turns of loops until the next check of done
 	depth     int             // of recursion
 	maxDepth  int
 	lastError *cell                // *lastsocketerror*
@@ -21,20 +21,20 @@ type Thread struct {
 	intsUsed  uint
 	boxes     *[boxesPerBlock]Value
 	boxesUsed uint
-	built     []byte  // the string that concat has made last
-	catches   []Value // the tags of those in progress
-	directory string  // of the file that is loaded; where require begins
-	caught    *Error  // the error that was handled last
+	built     []byte  // the last string that concat made
+	catches   []Value // the tags of the catch forms in progress
+	directory string  // of the file in loading; require looks here first
+	caught    *Error  // the last error that was handled
 	sets      selectSets
-	grace     context.Context // of cleanups; nil before the first
+	grace     context.Context // limits the cleanups; nil before the first
 	endGrace  func()
 
 	tailFunction *Closure // the tail call that a node has returned
 	tailArgs     frame
 
-	// Of one that the form thread started:
+	// For a thread that the form thread started:
 	cancel  context.CancelCauseFunc
-	ended   chan struct{} // closed when the rest is known
+	ended   chan struct{} // closed when the fields below are final
 	result  Value
 	failure error
 	awaited cell // t when another thread waits for it
@@ -50,8 +50,8 @@ func (t *Thread) String() string {
 	}
 }
 
-// Context returns a context that is done when the evaluation ends: what a Func waits for
-// must end then, too.
+// Context returns a context that is done when the evaluation must end. A Func that waits
+// must return then.
 func (t *Thread) Context() context.Context { return t.ctx }
 
 // Interp returns the interpreter that the thread belongs to.
@@ -59,12 +59,12 @@ func (t *Thread) Interp() *Interp { return t.in }
 
 func (t *Thread) use(ctx context.Context) { t.ctx, t.done = ctx, ctx.Done() }
 
-// ticksPerCheck is how many calls and turns of loops go by between two looks at
-// whether the evaluation must end.
+// ticksPerCheck is the number of calls and turns of loops between two checks whether
+// the evaluation must end.
 const ticksPerCheck = 64
 
-// tick returns an error if the evaluation must end. It looks once in
-// ticksPerCheck calls.
+// tick returns an error if the evaluation must end. It checks once in ticksPerCheck
+// calls.
 func (t *Thread) tick() error {
 	if t.ticks--; t.ticks > 0 {
 		return nil
@@ -76,7 +76,7 @@ func (t *Thread) tick() error {
 func (t *Thread) check() error {
 	select {
 	case <-t.done:
-		t.ticks = 0 // the next tick looks again
+		t.ticks = 0 // the next tick checks again
 		return &interruption{context.Cause(t.ctx)}
 	default:
 		t.ticks = ticksPerCheck
@@ -84,8 +84,8 @@ func (t *Thread) check() error {
 	}
 }
 
-// shielded runs a cleanup. An interruption does not end it. After an interruption
-// all cleanups of a thread have cleanupTime together, whose end does.
+// shielded runs a cleanup, which an interruption does not end. After an interruption
+// all cleanups of the thread share cleanupTime. The end of that time ends them.
 func (t *Thread) shielded(cleanup func() error) error {
 	if t.grace == nil {
 		t.startGrace()
@@ -96,8 +96,8 @@ func (t *Thread) shielded(cleanup func() error) error {
 	return cleanup()
 }
 
-// startGrace makes the context of cleanups, which is done cleanupTime after that of
-// the thread. The caller is not in a cleanup.
+// startGrace makes the context of cleanups. It ends cleanupTime after the thread's
+// context. The caller is not in a cleanup.
 func (t *Thread) startGrace() {
 	interrupted := t.ctx
 	grace, cancel := context.WithCancelCause(context.WithoutCancel(interrupted))
@@ -117,7 +117,7 @@ func (t *Thread) startGrace() {
 	}
 }
 
-// finish frees what the thread has made for itself.
+// finish releases the resources of the thread.
 func (t *Thread) finish() {
 	if t.endGrace != nil {
 		t.endGrace()
@@ -133,8 +133,8 @@ func specialThread(c *compiler, body *List, _ bool) (emitter, error) {
 	return func() node { return &threadNode{code(), at} }, nil
 }
 
-// threadNode starts a thread, which sees the variables of the place where it was
-// started. It ends with its body, with the interpreter, or by interrupt.
+// threadNode starts a thread, which shares the variables that are visible at the form.
+// The thread ends with its body, with the interpreter, or by interrupt.
 type threadNode struct {
 	code *lambda
 	at   *place
@@ -178,7 +178,8 @@ func backtrace(err error) string {
 	return err.Error()
 }
 
-// A Lock lets one thread at a time into the forms with-lock that have it.
+// A Lock is a mutex: one thread at a time evaluates the bodies of the forms with-lock
+// that use it.
 type Lock struct {
 	turn   chan struct{} // holds one element while the lock is free
 	holder cell          // the *Thread that has it
@@ -259,7 +260,7 @@ func makeLock(*Thread, []Value) (Value, error) {
 	return l, nil
 }
 
-// join waits for a thread's end. The thread's error is the caller's, too.
+// join waits for the end of a thread. If the thread failed, join returns its error.
 func join(t *Thread, other *Thread) (Value, error) {
 	if other == t {
 		return nil, errors.New("a thread cannot wait for itself")

@@ -54,7 +54,7 @@ func TestLastSocketErrorIsTheThreads(t *testing.T) {
 	in.is("nil", "*lastsocketerror*")
 }
 
-// All that threads can share, used by several at once: for the race detector.
+// Several threads use each kind of shared value at once, for the race detector.
 func TestSharing(t *testing.T) {
 	in := start(t)
 	in.value(sockets + `
@@ -93,8 +93,8 @@ func TestSharing(t *testing.T) {
 	evals.Wait()
 }
 
-// While a thread receives into a binary, others cannot use it, and are told so;
-// while one sends it, they can read it. Afterwards it is as before.
+// While a thread receives into a binary, a use by another thread is an error. While a
+// thread sends a binary, others can read it. Afterwards all can use it again.
 func TestBinaryInUse(t *testing.T) {
 	const inUse = "the binary is in use by a socket's method in another thread"
 	in := start(t)
@@ -135,12 +135,12 @@ func TestThreadsAreBounded(t *testing.T) {
 	in.value("(setq a (thread (sleep 100000)) b (thread (sleep 100000)))")
 	in.fails("thread: there are 2 already", "(thread 1)")
 	in.fails("interrupted", "(interrupt a) (join a)")
-	// Its place is free a moment after it has ended.
+	// The thread counts against the limit until shortly after its end.
 	in.is("1", "(setq n nil) (while (not n) (catch-error (e) (setq n (join (thread 1))))) n")
 }
 
-// A thread started by an evaluation goes on after it, and ends with the
-// interpreter, whatever it is blocked in.
+// A thread continues after the evaluation that started it. Close ends it in each call
+// that it can block in.
 func TestCloseEndsThreads(t *testing.T) {
 	for _, text := range []string{
 		"(recv a (make-binary 4))", "(accept l)", "(select (list a))", "(read-line a)", "(sleep 1e12)", "(while t)", "(join (thread (sleep 1e12)))",
@@ -157,7 +157,7 @@ func TestCloseEndsThreads(t *testing.T) {
 	}
 }
 
-// Close returns when all has ended, cleanup forms included.
+// Close returns after all evaluations, threads and cleanup forms have ended.
 func TestCloseWaits(t *testing.T) {
 	in := start(t)
 	in.value("(setq up nil done nil) (thread (unwind-protect (progn (setq up t) (sleep 1e12)) (sleep 10) (setq done t))) (while (not up))")

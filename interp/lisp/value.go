@@ -9,18 +9,17 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// A Value is what a program handles: nil, which is also the empty list and
-// false; int64, float64, string, *Symbol, *List, *Binary, *Table, *Object, *Class,
-// *Builtin, *Closure, *Macro, *Thread, *Lock or *Queue. Numbers, strings, symbols,
-// lists and functions never change. The others do, and any thread may use them at
-// any time.
+// A Value is a value of a program: nil, which is also the empty list and false; int64,
+// float64, string, *Symbol, *List, *Binary, *Table, *Object, *Class, *Builtin, *Closure,
+// *Macro, *Thread, *Lock or *Queue. Numbers, strings, symbols, lists and functions never
+// change. The others do, and any thread may use them at any time.
 type Value = any
 
 // A Symbol is a name, and the global variable of that name. The symbols of an
 // Interp are its own, except for T and EOF.
 type Symbol struct {
 	name     string
-	constant bool     // it is its own value
+	constant bool     // its value is the symbol itself
 	special  *special // it begins a special form
 	value    atomic.Pointer[Value]
 }
@@ -34,7 +33,7 @@ func (s *Symbol) String() string { return s.name }
 var (
 	// T is true.
 	T = &Symbol{name: "t", constant: true}
-	// EOF is what some methods of a socket return at its end.
+	// EOF is the value that some methods of a socket return at the end of the stream.
 	EOF = &Symbol{name: "EOF", constant: true}
 )
 
@@ -52,16 +51,16 @@ func truth(b bool) Value {
 type List struct {
 	head Value
 	tail *List
-	at   *place // where it was read, if it was
+	at   *place // the place where it was read; may be nil
 }
 
-// A place is where in a source a list begins.
+// A place is the position in a source at which a list begins.
 type place struct {
 	file string
 	line int
 }
 
-// ListOf makes a list, or nil of no values.
+// ListOf makes a list. Without values it returns nil.
 func ListOf(values ...Value) Value { return listOf(values, nil).value() }
 
 // listOf puts values before a tail.
@@ -89,8 +88,8 @@ func (l *List) Values() []Value {
 	return values
 }
 
-// len counts up to a maximum, so that a question about short lists does not walk
-// a long one.
+// len counts the elements up to a maximum, so that a check for a short list does not
+// walk a long one.
 func (l *List) len(max int) int {
 	n := 0
 	for ; l != nil && n < max; l = l.tail {
@@ -99,15 +98,15 @@ func (l *List) len(max int) int {
 	return n
 }
 
-// A Func is a function written in Go. The arguments are the caller's again when
-// it returns; what it returns becomes a Value as by FromGo. An error that is not
-// an *Error becomes one, with the function's name, and catch-error can catch it.
+// A Func is a function written in Go. It must not keep args after it returns. FromGo
+// converts its result to a Value. An error that is not an *Error becomes one, with the
+// function's name, and catch-error can catch it.
 type Func func(t *Thread, args []Value) (any, error)
 
 // FromGo makes a Value of a Go value: nil, booleans (t or nil), all integers
 // that an int64 holds, floats, strings, []byte (a new Binary), other slices
-// (lists), *socket.Socket (a new object), and Values as they are. Of nil pointers
-// only a *List is a value.
+// (lists), *socket.Socket (a new object), and Values as they are. A nil pointer
+// is an error, except for a nil *List.
 func FromGo(v any) (Value, error) {
 	r := reflect.ValueOf(v)
 	if l, ok := v.(*List); ok {
@@ -147,13 +146,13 @@ func FromGo(v any) (Value, error) {
 	return nil, fmt.Errorf("%v of Go's type %T is nothing that Lisp knows", v, v)
 }
 
-// maxItems bounds how many elements ToGo takes out of lists. Lists can share
-// their parts, so that a few of them may stand for more than there is memory for.
+// maxItems bounds the number of elements that ToGo takes out of lists. Lists can share
+// their parts, so a few lists may stand for more elements than memory can hold.
 const maxItems = 1 << 22
 
-// ToGo makes plain Go of a Value: bool for t, string for other symbols, []any
-// for lists, []byte (a copy) for a Binary. What has no plain form stays, and so do
-// lists that are nested deeper than 10000, and those behind 2^22 elements.
+// ToGo converts a Value to a plain Go value: bool for t, string for other symbols,
+// []any for lists, []byte (a copy) for a Binary. It leaves other values unchanged, and
+// also lists that are nested deeper than 10000 or come after 2^22 elements.
 func ToGo(v Value) any {
 	left := maxItems
 	return toGo(v, 0, &left)
@@ -193,7 +192,7 @@ func (t *Thread) equal(a, b Value, depth int) (bool, error) {
 		if !ok {
 			return false, nil
 		}
-		// Lists that share their parts can take very long.
+		// The comparison of lists that share their parts can take very long.
 		if err := t.check(); err != nil {
 			return false, err
 		}
@@ -210,7 +209,7 @@ func (t *Thread) equal(a, b Value, depth int) (bool, error) {
 	return a == b, nil
 }
 
-// String returns #<function name>, as of a Closure.
+// String returns #<function name>.
 func (b *Builtin) String() string { return "#<function " + b.name + ">" }
 
 // String returns #<function name>; the name is lambda if it has none.

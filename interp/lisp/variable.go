@@ -2,10 +2,9 @@ package lisp
 
 import "sync/atomic"
 
-// A cell is a variable that a function shares with the place that made it, and
-// that is set after it was made. Several threads may get and set it. Most are
-// set rarely: first is written before another thread can know of the cell,
-// later overrides it.
+// A cell holds a variable that functions share and that is set after it was bound.
+// Several threads may get and set it. Most cells are set rarely. The maker of the cell
+// writes first, before another thread can reach the cell. later overrides first.
 type cell struct {
 	first Value
 	later atomic.Pointer[Value]
@@ -20,8 +19,8 @@ func (c *cell) get() Value {
 
 func (c *cell) set(v Value) { c.later.Store(&v) }
 
-// global returns the value of a global variable. *lastsocketerror* is each
-// thread's own.
+// global returns the value of a global variable. Each thread has its own
+// *lastsocketerror*.
 func (t *Thread) global(s *Symbol) (Value, bool) {
 	if s == t.in.lastError {
 		return t.lastError.get(), true
@@ -40,7 +39,7 @@ func (t *Thread) setGlobal(s *Symbol, v Value) {
 	s.value.Store(&v)
 }
 
-// function returns the value of a symbol that stands for a function.
+// function returns the function that a symbol names.
 func (t *Thread) function(s *Symbol) (Value, error) {
 	if v, ok := t.global(s); ok {
 		return v, nil
@@ -48,7 +47,7 @@ func (t *Thread) function(s *Symbol) (Value, error) {
 	return nil, unbound(s)
 }
 
-// unbound returns the error of a symbol without a value.
+// unbound returns the error for a symbol without a value.
 func unbound(s *Symbol) error {
 	switch advice := foreign[s.name]; {
 	case s.special != nil:
@@ -61,7 +60,7 @@ func unbound(s *Symbol) error {
 	return raise("%s has no value", s.name)
 }
 
-// foreign says what the forms and functions of other dialects are called here.
+// foreign maps the names of other dialects to the names of this one.
 var foreign = map[string]string{
 	"begin":         "write progn",
 	"defconst":      "write setq",
@@ -96,7 +95,7 @@ var foreign = map[string]string{
 	"var":           "write setq",
 }
 
-// settable refuses symbols that cannot be variables.
+// settable returns an error for a symbol that cannot be a variable.
 func settable(s *Symbol) error {
 	switch {
 	case s.constant:
@@ -107,7 +106,7 @@ func settable(s *Symbol) error {
 	return nil
 }
 
-// bindable refuses values that cannot name a local variable.
+// bindable returns an error for a value that cannot name a local variable.
 func (in *Interp) bindable(v Value) (*Symbol, error) {
 	s, ok := v.(*Symbol)
 	if !ok {

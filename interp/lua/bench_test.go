@@ -8,8 +8,8 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// benchmarkScript measures a function that a script returns: it is called with
-// how often to do what is measured.
+// benchmarkScript measures the function that a script returns. Its argument is the
+// number of repetitions.
 func benchmarkScript(b *testing.B, text string) {
 	L := glua.NewState(glua.Options{RegistrySize: 1 << 16})
 	defer L.Close()
@@ -45,7 +45,7 @@ func BenchmarkSelectOneReady(b *testing.B) {
 	}
 }
 
-// A message there and back within one script, without waiting.
+// BenchmarkSendReceive sends a message there and back within one script. No call waits.
 func BenchmarkSendReceive(b *testing.B) {
 	benchmarkScript(b, `
 		local socket = require "socket"
@@ -61,7 +61,7 @@ func BenchmarkSendReceive(b *testing.B) {
 		end`)
 }
 
-// Lines that one call to the system has received.
+// BenchmarkLines reads lines from the buffer: one system call receives many of them.
 func BenchmarkLines(b *testing.B) {
 	benchmarkScript(b, `
 		local socket = require "socket"
@@ -78,7 +78,8 @@ func BenchmarkLines(b *testing.B) {
 		end`)
 }
 
-// Protected calls that succeed and that fail, in the main chunk and in a coroutine.
+// BenchmarkProtectedCall measures protected calls that succeed and that fail, in the
+// main chunk and in a coroutine.
 func BenchmarkProtectedCall(b *testing.B) {
 	for name, text := range map[string]string{
 		"main":             `return function(n) for _ = 1, n do pcall(type, 1) end end`,

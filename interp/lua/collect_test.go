@@ -26,8 +26,8 @@ func requireCollected(t *testing.T, before int) {
 	}, patience, 10*time.Millisecond, "descriptors stay open")
 }
 
-// The loops do not keep a state alive, although select has its sockets
-// registered.
+// The collector frees a state that the program forgets, although select has
+// registered the state's sockets with the loops.
 func TestForgottenStateIsCollected(t *testing.T) {
 	newScript(t).run(t, `require "socket".udp4():setsockname("127.0.0.1", 0)`) // the loops have their descriptors
 	before := openDescriptors(t)
@@ -49,8 +49,8 @@ func TestForgottenStateIsCollected(t *testing.T) {
 	requireCollected(t, before)
 }
 
-// A socket that a script forgets is closed when the collector has run, though
-// it was in a select of many, and no other such select follows.
+// The collector closes a socket that a script forgets, although a select over many
+// sockets registered it and no other such select follows.
 func TestForgottenSocketIsCollected(t *testing.T) {
 	s := newScript(t)
 	s.run(t, `socket = require "socket" one = socket.udp4()`)
@@ -81,8 +81,8 @@ func TestForgottenSocketIsCollected(t *testing.T) {
 	s.run(t, `few = nil one:close()`)
 }
 
-// What select has registered is what the last call asked for: a socket that is
-// not in the lists does not end a wait, and does not stay registered.
+// select registers only the sockets of its last call. A socket that is not in the
+// lists does not end a wait, and select removes its registration.
 func TestSelectForgetsWhatIsNotAskedFor(t *testing.T) {
 	s := newScript(t)
 	m := moduleOf(t, s)
@@ -119,15 +119,16 @@ func TestSelectForgetsWhatIsNotAskedFor(t *testing.T) {
 	require.Empty(t, m.waits.watched)
 }
 
-// moduleOf is what Preload has made for a state: an object knows it.
+// moduleOf returns the module that Preload made for a state. It takes it from an
+// object.
 func moduleOf(t *testing.T, s *script) *module {
 	t.Helper()
 	s.run(t, `probe = require "socket".tcp()`)
 	return s.GetGlobal("probe").(*glua.LUserData).Value.(*object).m
 }
 
-// In a loop over the same sockets, select makes its two tables and nothing
-// else.
+// A loop that calls select with the same sockets allocates only the two tables of
+// results.
 func TestSelectAllocatesItsResultsOnly(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")

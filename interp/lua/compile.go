@@ -48,12 +48,12 @@ func LoadFile(L *glua.LState, path string) (*glua.LFunction, error) {
 	defer f.Close()
 	r := bufio.NewReader(f)
 	first, err := r.Peek(1)
-	if err != nil && err != io.EOF { // such as a directory: the parser would take it for a syntax error
+	if err != nil && err != io.EOF { // for example, of a directory: the parser would report a syntax error
 		return nil, &glua.ApiError{Type: glua.ApiErrorFile, Object: glua.LString(err.Error()), Cause: err}
 	}
 	if err == nil && first[0] == '#' {
 		if _, err := r.ReadString('\n'); err == nil {
-			return Load(L, io.MultiReader(strings.NewReader("\n"), r), path) // lines keep their numbers
+			return Load(L, io.MultiReader(strings.NewReader("\n"), r), path) // the newline keeps the line numbers right
 		}
 	}
 	return Load(L, r, path)
@@ -125,8 +125,8 @@ func mentions(v reflect.Value, names []string) bool {
 	return false
 }
 
-// untangled returns the statement in a form that goes through new variables: first
-// for the tables and keys on the left, then for the values.
+// untangled returns the statement in a form that uses new variables: first for the
+// tables and keys on the left, then for the values.
 func untangled(stmt *ast.AssignStmt) ast.Stmt {
 	var temps temporaries
 	values := &ast.LocalAssignStmt{Exprs: stmt.Rhs}
@@ -165,7 +165,7 @@ func (t *temporaries) hold(e ast.Expr) ast.Expr {
 	return placed(&ast.IdentExpr{Value: name}, e)
 }
 
-// placed gives a node the lines of another.
+// placed sets the line numbers of a node to those of another node.
 func placed[T ast.PositionHolder](node T, at ast.PositionHolder) T {
 	node.SetLine(at.Line())
 	node.SetLastLine(at.LastLine())
@@ -184,13 +184,13 @@ func installLoaders(L *glua.LState, library *glua.LTable) {
 			L.SetGlobal(name, L.NewFunction(f))
 		}
 	}
-	const ofFiles = 2 // the first is that of package.preload
+	const ofFiles = 2 // the first loader reads package.preload
 	if loaders, ok := library.RawGetString("loaders").(*glua.LTable); ok && loaders.Len() >= ofFiles {
 		loaders.RawSetInt(ofFiles, L.NewFunction(findModule))
 	}
 }
 
-// findModule is the loader of require for the files of package.path.
+// findModule loads a module for require from the files of package.path.
 func findModule(L *glua.LState) int {
 	name := strings.ReplaceAll(L.CheckString(1), ".", "/")
 	path, ok := L.GetField(L.GetGlobal("package"), "path").(glua.LString)
@@ -226,8 +226,8 @@ func loadFile(L *glua.LState) int {
 	return loaded(L, f, err)
 }
 
-// fileArgument loads the file that the first argument names, or else the
-// standard input.
+// fileArgument loads the file that the first argument names. Without an argument it
+// loads the standard input.
 func fileArgument(L *glua.LState) (*glua.LFunction, error) {
 	if L.GetTop() == 0 {
 		return Load(L, os.Stdin, "<stdin>")

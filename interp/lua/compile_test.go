@@ -10,8 +10,8 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// assignments are statements that use what they assign to, and what they
-// print.
+// assignments are scripts in which a statement uses the variables that it assigns,
+// with the output that each script must print.
 var assignments = []struct{ text, want string }{
 	{`local a, b = 1, 2 a, b = b, a print(a, b)`, "2\t1"},
 	{`local a, b, c = 1, 2, 3 a, b, c = c, a, b print(a, b, c)`, "3\t1\t2"},
@@ -38,7 +38,7 @@ func TestAssignmentsToSeveralVariables(t *testing.T) {
 	}
 }
 
-// The same texts, by all ways that a script has to load a chunk.
+// Each way in which a script can load a chunk repairs the assignments.
 func TestAllLoadersRepairAssignments(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range assignments {
@@ -76,7 +76,7 @@ func TestLoadTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Errors have the lines of the file, in statements that were rewritten too.
+// Errors name the lines of the file, also in statements that Load has rewritten.
 func TestErrorsHaveTheirLines(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file.lua")
 	s := newScript(t)

@@ -2,12 +2,13 @@ package lua
 
 import glua "github.com/yuin/gopher-lua"
 
-// The functions of the coroutine library that must know about the coroutines
-// of pcall, or about contexts.
+// This file replaces the functions of the coroutine library that must handle the
+// coroutines of pcall, or contexts.
 
-// ours reports whether a coroutine is one of pcall's. These have the option
-// SkipOpenLibs, which says nothing in a coroutine: schedulers ask often which
-// coroutine runs, and most are not pcall's. Others may have inherited the option.
+// ours reports whether pcall made a coroutine. pcall marks its coroutines with the
+// option SkipOpenLibs, which has no effect in a coroutine. The mark makes the common
+// case fast: schedulers often ask which coroutine runs, and pcall made few of them.
+// The mark alone is not enough, because other coroutines may inherit the option.
 func (p *protection) ours(th *glua.LState) bool {
 	if th.Dead || !th.Options.SkipOpenLibs {
 		return false
@@ -21,8 +22,8 @@ func (p *protection) ours(th *glua.LState) bool {
 	return err == nil && (main == p.once || main == p.armed)
 }
 
-// outside returns the coroutine that a program knows: the one given, or, if that
-// is one of pcall's, the one whose call it runs.
+// outside returns the coroutine that the program sees. For a coroutine of pcall this
+// is the coroutine that called pcall; any other coroutine stands for itself.
 func (p *protection) outside(th *glua.LState) *glua.LState {
 	for th.Parent != nil && p.ours(th) {
 		th = th.Parent
@@ -30,7 +31,7 @@ func (p *protection) outside(th *glua.LState) *glua.LState {
 	return th
 }
 
-// active reports whether a coroutine runs, or waits for one that it has resumed.
+// active reports whether a coroutine runs, or waits for a coroutine that it resumed.
 func active(L, th *glua.LState) bool {
 	for ; L != nil; L = L.Parent {
 		if L == th {
@@ -40,9 +41,9 @@ func active(L, th *glua.LState) bool {
 	return false
 }
 
-// newThread makes a coroutine that has the context of its creator itself.
-// gopher-lua's NewThread derives one: that ends when the creator does, and stays
-// in the memory of the context until the coroutine has ended.
+// newThread makes a coroutine that shares its creator's context. gopher-lua's
+// NewThread derives a new context instead. The derived context ends when the creator
+// ends, and the parent context holds it in memory until the coroutine has ended.
 func newThread(L *glua.LState) *glua.LState {
 	ctx := L.Context()
 	if ctx == nil {
@@ -114,14 +115,14 @@ func (p *protection) coResume(L *glua.LState) int {
 }
 
 // release drops the stacks of a coroutine that has returned. gopher-lua's tables
-// keep the keys of deleted entries, and programs have coroutines as keys. One
-// that has failed keeps its stacks, for debug.traceback.
+// keep the keys of deleted entries, and programs use coroutines as keys. A coroutine
+// that has failed keeps its stacks, because debug.traceback reads them.
 func release(th *glua.LState) {
 	*th = glua.LState{G: th.G, Env: th.Env, Options: th.Options, Dead: true}
 }
 
-// coWrap returns a function that resumes the coroutine. An error in that passes
-// on to the function's caller.
+// coWrap returns a function that resumes the coroutine. The function raises an error
+// of the coroutine again.
 func (p *protection) coWrap(L *glua.LState) int {
 	p.coCreate(L)
 	th := L.CheckThread(-1)

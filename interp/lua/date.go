@@ -65,8 +65,8 @@ func strftime(t time.Time, layout string) string {
 	return out.String()
 }
 
-// dateField formats the directives that are numbers of weeks and days, or no
-// dates at all.
+// dateField formats the directives that goLayouts lacks: numbers of weeks and days,
+// and directives that are no dates.
 func dateField(t time.Time, directive byte) string {
 	isoYear, isoWeek := t.ISOWeek()
 	weekday, yearDay := int(t.Weekday()), t.YearDay()

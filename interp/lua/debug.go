@@ -7,8 +7,8 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// The functions of the debug library that must know of pcall's coroutines, or
-// that gopher-lua lacks.
+// This file has the functions of the debug library that must handle pcall's
+// coroutines, or that gopher-lua lacks.
 
 func installDebug(L *glua.LState, p *protection) {
 	library, ok := L.GetGlobal("debug").(*glua.LTable)
@@ -32,8 +32,8 @@ type debugging struct {
 	stackTrace glua.LGFunction // gopher-lua's traceback
 }
 
-// threadArgument returns the coroutine that may be the first argument, or the
-// running one, and how many arguments that takes.
+// threadArgument returns the coroutine that the first argument gives, and args 1. If
+// the first argument is no coroutine, it returns the running coroutine and args 0.
 func threadArgument(L *glua.LState) (th *glua.LState, args int) {
 	if th, ok := L.Get(1).(*glua.LState); ok {
 		return th, 1
@@ -65,8 +65,8 @@ func (d *debugging) traceback(L *glua.LState) int {
 	return 1
 }
 
-// trace returns a line for each function that is active in th, from a level on,
-// and in those whose calls of pcall it runs.
+// trace returns a line for each active function of th, beginning at a level. If th is
+// a coroutine of pcall, the lines of the coroutine that called pcall follow.
 func (d *debugging) trace(L, th *glua.LState, level int) (lines []string) {
 	for {
 		L.SetTop(0)
@@ -78,7 +78,7 @@ func (d *debugging) trace(L, th *glua.LState, level int) (lines []string) {
 		L.Push(glua.LNumber(level))
 		d.stackTrace(L)
 		text := strings.Split(L.Get(-1).String(), "\n")
-		part := text[1:max(len(text)-1, 1)] // without the heading and "[G]: ?"
+		part := text[1:max(len(text)-1, 1)] // drop the heading and "[G]: ?"
 		ours := d.ours(th)
 		if ours && len(part) > 0 {
 			part = part[:len(part)-1] // its main function
@@ -102,7 +102,7 @@ func (d *debugging) trace(L, th *glua.LState, level int) (lines []string) {
 	}
 }
 
-// coroutineName mends what gopher-lua calls the main function of a coroutine.
+// coroutineName corrects gopher-lua's words for the main function of a coroutine.
 var coroutineName = strings.NewReplacer("in main chunk", "in coroutine", "in corountine", "in coroutine")
 
 // getInfo is getinfo([thread,] function or level [, what]). A level counts the
@@ -135,7 +135,7 @@ func (d *debugging) getInfo(L *glua.LState) int {
 	}
 	source, kind := "@"+info.Source, info.What
 	if kind == "G" || info.Source == protectChunk {
-		source, kind = "=[G]", "C" // C is what programs look for
+		source, kind = "=[G]", "C" // programs look for C
 	}
 	fields.RawSetString("source", glua.LString(source))
 	fields.RawSetString("short_src", glua.LString(source[1:]))
@@ -176,10 +176,10 @@ func (d *debugging) frame(th *glua.LState, level int) (*glua.Debug, bool) {
 type hook struct {
 	context.Context // of the state without the hook
 	g               *glua.Global
-	f               *glua.LFunction // nil: none any more
+	f               *glua.LFunction // nil: the hook was removed
 	mask            string
 	lines           bool
-	count           int          // call f after so many instructions; 0: do not
+	count           int          // instructions between two calls of f; 0: no such calls
 	left            int          // instructions before the next call
 	line            int          // the line of the last instruction,
 	function        glua.LValue  // its function,
@@ -187,8 +187,8 @@ type hook struct {
 	busy            bool
 }
 
-// setHook is sethook([thread,] hook, mask [, count]). Lines and counts are told,
-// calls and returns are not.
+// setHook is sethook([thread,] hook, mask [, count]). The hook gets the events of
+// lines and counts, but not those of calls and returns.
 func (d *debugging) setHook(L *glua.LState) int {
 	th, n := threadArgument(L)
 	inner := th.Context()
@@ -207,8 +207,8 @@ func (d *debugging) setHook(L *glua.LState) int {
 		h.lines = strings.Contains(h.mask, "l")
 		h.left = h.count
 	}
-	// Without a hook, too: the instruction that runs needs a context. The callers
-	// of pcall are the same coroutine to the program.
+	// Set the context even if the hook is removed: the running instruction needs
+	// one. Set it in the callers of pcall, too: the program sees one coroutine.
 	for th.SetContext(h); th.Parent != nil && d.ours(th); {
 		th = th.Parent
 		th.SetContext(h)
@@ -230,7 +230,8 @@ func (d *debugging) getHook(L *glua.LState) int {
 	return 3
 }
 
-// Done calls the hook when it is time, on the goroutine of the state.
+// Done calls the hook when a line or count is due. gopher-lua calls Done on the
+// state's goroutine.
 func (h *hook) Done() <-chan struct{} {
 	if h.f != nil && !h.busy {
 		h.step(h.g.CurrentThread)

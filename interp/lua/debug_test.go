@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A traceback shows what has led to an error, through protected calls and
-// without the functions that make them.
+// A traceback shows the calls that led to an error. It includes the callers of
+// protected calls, and hides the functions that implement pcall.
 func TestTraceback(t *testing.T) {
 	s := newScript(t)
 	out := s.run(t, `
@@ -49,7 +49,8 @@ func TestGetInfo(t *testing.T) {
 		print(debug.getinfo(co, 0, "l").currentline, debug.getinfo(99), debug.getinfo(print).what, debug.getinfo(function() end, "S").what)`))
 }
 
-// A hook stops a script that runs for too long, in whatever it runs.
+// A hook stops a script that runs for too long, in a function, a coroutine or a
+// protected call.
 func TestHookCounts(t *testing.T) {
 	for name, makeContext := range contexts {
 		t.Run(name, func(t *testing.T) {

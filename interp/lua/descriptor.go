@@ -30,8 +30,8 @@ func newHandle(s *socket.Socket) *handle {
 	return &handle{socket: s, fd: s.Fd(), recvWait: forever, sendWait: forever}
 }
 
-// receiving returns the socket to receive with. A receive waits at most that long,
-// and ends with the context of the state.
+// receiving returns the socket to receive with. A receive waits for at most wait, and
+// ends when the context of the state ends.
 func (h *handle) receiving(L *glua.LState, wait time.Duration) (*socket.Socket, error) {
 	return h.bounded(L, wait, &h.recvWait, "SO_RCVTIMEO", (*socket.Socket).SetRecvTimeout)
 }
@@ -75,12 +75,12 @@ const pollMillis = -1000
 // alive reports whether the socket is open.
 func (h *handle) alive() bool { return h.socket == nil || h.socket.Fd() >= 0 }
 
-// descriptors finds the object of a descriptor. select needs that for the
-// descriptors of wrappers, and setfd for any.
+// descriptors finds the object of a descriptor. select looks up the descriptors that
+// wrappers return, and setfd looks up any descriptor.
 type descriptors struct {
 	objects map[int]weak.Pointer[object]
-	// stray holds the sockets that setfd took from objects and that no other
-	// object has.
+	// stray holds the sockets that setfd took from objects and that no object has
+	// now.
 	stray map[int]*handle
 }
 

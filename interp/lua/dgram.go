@@ -8,8 +8,8 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// datagramSize is how many bytes of a datagram a receive without a size returns.
-// mostDatagram is the largest size.
+// datagramSize is the default size of a receive, in bytes. mostDatagram is the
+// largest size that a script can ask for.
 const (
 	datagramSize = 8192
 	mostDatagram = 16 << 20
@@ -66,7 +66,7 @@ func (g *group) sendMessage(L *glua.LState) int {
 	return o.sentMessage(L, data, err)
 }
 
-// sendTo is sendto(data, ip, port) of udp objects. It looks no names up.
+// sendTo is sendto(data, ip, port) of udp objects. It does not look up names.
 func (g *group) sendTo(L *glua.LState) int {
 	o := g.as(L, unconnected)
 	data, ip, port := L.CheckString(2), L.CheckString(3), L.CheckString(4)
@@ -107,8 +107,8 @@ func (o *object) sentMessage(L *glua.LState, data string, err error) int {
 	return 1
 }
 
-// numericAddr reads an address in figures. Its errors have the words of the C
-// library, as LuaSocket's have here.
+// numericAddr parses a numeric address. Its errors have the C library's words, as
+// LuaSocket's errors have.
 func numericAddr(family socket.Family, ip, port string) (a socket.Addr, problem string) {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -128,7 +128,7 @@ func (g *group) receiveMessage(L *glua.LState) int {
 	o := g.of(L)
 	buf := o.messageBuffer(L)
 	n, _, err := o.recvMessage(L, buf, false)
-	if err != nil && err != errClosed { // without a descriptor it is empty, as LuaSocket has it
+	if err != nil && err != errClosed { // without a descriptor the result is an empty datagram, as in LuaSocket
 		return dgramFailed(L, err)
 	}
 	L.Push(glua.LString(buf[:n]))
@@ -141,7 +141,7 @@ func (g *group) receiveFrom(L *glua.LState) int {
 	buf := o.messageBuffer(L)
 	n, from, err := o.recvMessage(L, buf, true)
 	if err == errClosed {
-		return fail(L, "ai_family not supported") // of the sender that is not there
+		return fail(L, "ai_family not supported") // LuaSocket fails to name the missing sender
 	}
 	if err != nil {
 		return failed(L, err)

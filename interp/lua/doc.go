@@ -13,11 +13,11 @@
 //
 // # States and goroutines
 //
-// One Lua state runs on one goroutine, as gopher-lua has it; different states
-// share nothing. A script that waits costs no thread. The end of a state's
-// context (LState.SetContext) ends whatever the script runs or waits in: a call
-// on a socket, select, sleep, the look-up of a name, or a loop. It raises an
-// error there. Interruptible makes the context that slows a script down least.
+// One Lua state runs on one goroutine, as gopher-lua requires. Different states share
+// nothing. A script that waits uses no OS thread. The end of a state's context
+// (LState.SetContext) raises an error in the function that the script runs or waits
+// in: a call on a socket, select, sleep, the look-up of a name, or a loop.
+// Interruptible makes the context that slows a script down least.
 //
 // # Select
 //
@@ -25,21 +25,21 @@
 // over many sockets pays for reading its lists and for the sockets that have
 // changed or are ready, not for the silent ones. There is no limit of 1024
 // descriptors. Results come in the order of the descriptors' numbers; sockets
-// with buffered input come first, as in LuaSocket. A call that finds something
-// reports what the event loops have seen. It may leave what happened in the last
-// microseconds to the next call.
+// with buffered input come first, as in LuaSocket. A call that finds a ready
+// socket reports the events that the loops have seen. It may leave the events of the
+// last microseconds to the next call.
 //
 // # What Preload mends in gopher-lua
 //
 // gopher-lua evaluates an assignment to several variables one after the other:
 // after a, b = b, a both are the same. LuaSocket's own files need the right order.
 // Preload makes require, load, loadstring, loadfile and dofile compile with Load,
-// which has it. An embedder uses Load or LoadFile for the script itself.
+// which keeps that order. An embedder uses Load or LoadFile for the script itself.
 //
 // An error that gopher-lua's pcall catches detaches the local variables of its
 // callers from the closures that use them, and a coroutine that yields within
-// pcall breaks the state. Preload's pcall and xpcall run what they protect in a
-// coroutine of their own, which programs do not see.
+// pcall breaks the state. Preload's pcall and xpcall run the protected function in
+// a coroutine of its own, which programs do not see.
 //
 // gopher-lua derives the context of a coroutine from its creator's. The coroutine
 // then ends with its creator, and stays in memory with the context. Coroutines of
@@ -51,17 +51,17 @@
 // letters. It adds debug.sethook for counts and lines; in a state without a
 // context, a hook works in functions that are called after it is set.
 //
-// Preload's setmetatable notes weak tables. collectgarbage removes what nothing
-// else refers to, and so does select when the memory in use has doubled. A
-// traversal that sets the entry it is at to nil must not call them before it goes
-// on.
+// Preload's setmetatable notes weak tables. collectgarbage removes the entries that
+// only weak tables refer to, and so does select when the memory in use has doubled.
+// A traversal that sets its present entry to nil must not call them before it takes
+// the next entry.
 //
-// # What stays as gopher-lua has it
+// # What Preload does not change in gopher-lua
 //
-//   - A table keeps the keys of deleted entries in memory, and next passes them.
+//   - A table keeps the keys of deleted entries in memory, and next skips them.
 //   - The operator ".." writes numbers with up to 17 digits, and tostring does the
-//     same; PUC Lua writes 14. Arithmetic takes Go's literals in strings for
-//     numbers: "017" + 0 is 15.
+//     same; PUC Lua writes 14. Arithmetic converts strings by Go's
+//     rules for literals: "017" + 0 is 15.
 //   - A function cannot yield within a metamethod, an iterator of for, or a function
 //     that sort or gsub calls.
 //   - A coroutine takes 100 KB of memory with gopher-lua's defaults. It takes a fifth

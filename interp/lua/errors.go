@@ -13,7 +13,7 @@ import (
 const (
 	msgClosed  = "closed"
 	msgTimeout = "timeout"
-	msgRefused = "refused" // of datagrams, what "closed" is of streams
+	msgRefused = "refused" // datagram objects say this where streams say "closed"
 )
 
 // errClosed says that an object has no descriptor.
@@ -30,11 +30,11 @@ var messages = map[syscall.Errno]string{
 	unix.EPIPE:        msgClosed,
 }
 
-// message returns what a script sees of an error.
+// message returns the text of an error that a script gets.
 func message(err error) string {
 	switch e := err.(type) {
 	case *socket.Error:
-		// For LuaSocket a second connect during the first is no timeout.
+		// A second connect during the first is not a timeout in LuaSocket.
 		if e.Timeout() && e.Errno != unix.EALREADY {
 			return msgTimeout
 		}
@@ -45,7 +45,7 @@ func message(err error) string {
 	if err == io.EOF {
 		return msgClosed
 	}
-	return err.Error() // errClosed, a lookupError
+	return err.Error() // errClosed or a lookupError
 }
 
 func errnoMessage(errno syscall.Errno) string {

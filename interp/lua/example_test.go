@@ -8,7 +8,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// A script talks to itself over TCP.
+// A script connects to itself over TCP and sends a line.
 func ExamplePreload() {
 	L := lua.NewState()
 	defer L.Close()
@@ -31,7 +31,7 @@ func ExamplePreload() {
 	// Output: 1	true	hello
 }
 
-// Load compiles what LState.Load gets wrong.
+// Load compiles an assignment that LState.Load compiles wrongly.
 func ExampleLoad() {
 	L := lua.NewState()
 	defer L.Close()

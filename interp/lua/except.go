@@ -2,8 +2,8 @@ package lua
 
 import glua "github.com/yuin/gopher-lua"
 
-// try raises an exception and protect catches it: a table with the message. Its
-// metatable marks it.
+// try raises an exception and protect catches it. An exception is a table that holds
+// the message; its metatable marks it as an exception.
 
 func (m *module) exception(L *glua.LState, what glua.LValue) *glua.LTable {
 	t := L.CreateTable(1, 0)
@@ -21,8 +21,8 @@ func (m *module) caught(v glua.LValue) (glua.LValue, bool) {
 	return t.RawGetInt(1), true
 }
 
-// newTry returns a new try. That function returns its arguments. When the first is
-// false or nil, it calls the finalizer and raises the second instead.
+// newTry returns a new function try. try returns its arguments. If the first one is
+// false or nil, try calls the finalizer and raises the second argument instead.
 func (m *module) newTry(L *glua.LState) int {
 	finalizer := L.Get(1)
 	L.Push(L.NewFunction(func(L *glua.LState) int {

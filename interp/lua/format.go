@@ -9,7 +9,8 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// format is string.format, as C has it. gopher-lua gives the text to Go's fmt.
+// format is string.format with C's directives. gopher-lua's own passes the text to
+// Go's fmt.
 func format(L *glua.LState) int {
 	text := L.CheckString(1)
 	var out strings.Builder
@@ -37,7 +38,7 @@ func format(L *glua.LState) int {
 	return 1
 }
 
-// A directive is what stands behind a percent sign.
+// A directive is the part of a format that follows a percent sign.
 type directive struct {
 	flags            string // of "-+ #0", each once
 	width, precision int    // unset: not given
@@ -46,8 +47,8 @@ type directive struct {
 
 const unset = -1
 
-// directiveOf reads a directive, and returns what is behind it. It raises an
-// error at what C does not have, and at numbers of more than two digits.
+// directiveOf reads a directive, and returns the text behind it. It raises an error
+// for a directive that C lacks, and for a number of more than two digits.
 func directiveOf(L *glua.LState, text string) (d directive, rest string) {
 	flags := len(text) - len(strings.TrimLeft(text, "-+ #0"))
 	for _, flag := range []byte("-+ #0") {
@@ -91,7 +92,7 @@ func (d directive) without(flags string) directive {
 	return d
 }
 
-// format returns an argument as the directive says.
+// format formats an argument by the directive.
 func (d directive) format(L *glua.LState, arg int) string {
 	switch d.verb {
 	case 'c':
@@ -134,7 +135,7 @@ func (d directive) format(L *glua.LState, arg int) string {
 	return d.float(float64(checkNumber(L, arg)))
 }
 
-// float formats what need not be finite.
+// float formats a number that may be infinite or NaN.
 func (d directive) float(f float64) string {
 	if !math.IsInf(f, 0) && !math.IsNaN(f) {
 		return d.number(f)
@@ -153,7 +154,7 @@ func (d directive) float(f float64) string {
 	return d.pad(text)
 }
 
-// number formats with Go's fmt, where that is the same as C's.
+// number formats a value with Go's fmt. The caller makes sure that C prints the same.
 func (d directive) number(v any) string {
 	verb := []byte("%" + d.flags)
 	if d.width != unset {
@@ -166,7 +167,7 @@ func (d directive) number(v any) string {
 	return fmt.Sprintf(string(append(verb, d.verb)), v)
 }
 
-// pad fills up to the width in bytes; fmt counts characters.
+// pad pads a text to the width, in bytes. fmt would count characters.
 func (d directive) pad(text string) string {
 	fill := strings.Repeat(" ", max(d.width-len(text), 0))
 	if d.has('-') {
@@ -175,7 +176,7 @@ func (d directive) pad(text string) string {
 	return fill + text
 }
 
-// quoted returns a text that Lua reads as the string.
+// quoted returns the string as a literal that Lua can read.
 func quoted(s string) string {
 	out := []byte{'"'}
 	for i := range len(s) {
@@ -193,8 +194,8 @@ func quoted(s string) string {
 	return string(append(out, '"'))
 }
 
-// toInteger converts as C on 64 bits does, with a defined result beyond the
-// range of integers.
+// toInteger converts a number to an integer as C does on 64-bit machines. Beyond the
+// range of integers its result is defined, unlike C's.
 func toInteger(n glua.LNumber) int64 {
 	switch f := float64(n); {
 	case f >= math.MaxInt64 && f < math.MaxUint64:

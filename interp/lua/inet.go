@@ -32,8 +32,8 @@ func tcpMethods(g *group) map[string]glua.LGFunction {
 	return methods
 }
 
-// creator returns a function that makes objects. They have a descriptor at once
-// when the family is known.
+// creator returns a function that makes objects. It opens their descriptor at once if
+// the family is known.
 func (g *group) creator(family socket.Family) glua.LGFunction {
 	return func(L *glua.LState) int {
 		o := g.newObject(master, family)
@@ -57,7 +57,7 @@ func (g *group) bind(L *glua.LState) int {
 	return done(L)
 }
 
-// bind binds to the first address of a host that can be bound.
+// bind tries the addresses of a host, and binds to the first that bind(2) accepts.
 func (o *object) bind(ctx context.Context, host, service string) error {
 	addrs, err := o.lookup(ctx, host, service)
 	has := o.family
@@ -104,8 +104,8 @@ func (g *group) connectTCP(L *glua.LState) int {
 	return done(L)
 }
 
-// connect tries the addresses of a host one after the other, each for as long
-// as the timeout says.
+// connect tries the addresses of a host one after the other. The timeout applies to
+// each attempt.
 func (o *object) connect(L *glua.LState, host, service string) error {
 	addrs, err := o.lookup(background(L), host, service)
 	has := o.family
@@ -165,7 +165,7 @@ func (m *module) connect(L *glua.LState) int {
 	return 1
 }
 
-// Names
+// Addresses of both ends.
 
 func (g *group) getfamily(L *glua.LState) int {
 	name := "inet4"
@@ -226,7 +226,7 @@ func addrPort(sa unix.Sockaddr) (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// bindTo calls bind(2). A Socket binds only when it is made.
+// bindTo calls bind(2). Package socket binds a Socket only when it opens it.
 func bindTo(s *socket.Socket, a socket.Addr) error {
 	ip := a.AddrPort()
 	var sa unix.Sockaddr
@@ -238,7 +238,8 @@ func bindTo(s *socket.Socket, a socket.Addr) error {
 	return unix.Bind(s.Fd(), sa)
 }
 
-// disconnect removes the peer of a datagram socket: connect(2) to AF_UNSPEC.
+// disconnect removes the peer of a datagram socket. It calls connect(2) with the
+// family AF_UNSPEC.
 func disconnect(fd int) {
 	sa := unix.RawSockaddr{Family: unix.AF_UNSPEC}
 	// LuaSocket ignores the error, too: some systems always return one.

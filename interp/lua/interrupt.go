@@ -7,25 +7,24 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// Interruptible returns a context for LState.SetContext, and a function that
-// ends it: whatever a state with this context runs or waits in ends with an
-// error. Any goroutine may call interrupt, and more than once.
+// Interruptible returns a context for LState.SetContext, and a function that ends
+// it. A state with this context then raises an error in the function that it runs or
+// waits in. Any goroutine may call interrupt, and may call it more than once.
 //
-// gopher-lua asks a state's context for its channel before each instruction. One
-// of context.WithCancel costs a script of many calls half its speed; this one
-// costs a quarter. It is for SetContext only: Done returns nil until interrupt
-// is called.
+// gopher-lua calls Done of a state's context before each instruction. A context of
+// context.WithCancel costs a script of many calls half its speed; this context costs
+// a quarter. Use it only for SetContext: Done returns nil until interrupt is called.
 func Interruptible() (ctx context.Context, interrupt func()) {
 	waits, cancel := context.WithCancel(context.Background())
 	c := &interruptible{Context: waits}
 	return c, func() {
-		c.ended.Store(true) // first: an error that ends a wait must not be caught and the script go on
+		c.ended.Store(true) // before cancel: a script that catches the error of its wait must not go on
 		cancel()
 	}
 }
 
 type interruptible struct {
-	context.Context // of the calls that wait
+	context.Context // ends the calls that wait
 	ended           atomic.Bool
 }
 
@@ -33,7 +32,7 @@ func (c *interruptible) Done() <-chan struct{} {
 	if c.ended.Load() {
 		return c.Context.Done()
 	}
-	return nil // gopher-lua does not look into it then
+	return nil // gopher-lua does not read from a nil channel
 }
 
 // waitContext returns the context that ends the waits of a state, or nil.
@@ -48,7 +47,7 @@ func waitContext(L *glua.LState) context.Context {
 	return ctx
 }
 
-// background returns that, or a context that does not end.
+// background returns the context of waitContext, or a context that does not end.
 func background(L *glua.LState) context.Context {
 	if ctx := waitContext(L); ctx != nil {
 		return ctx

@@ -13,7 +13,8 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// contexts are the contexts that a state may have, each with what ends it.
+// contexts makes the kinds of contexts that a state may have. Each function also
+// returns the function that ends the context.
 var contexts = map[string]func() (context.Context, func()){
 	"a context": func() (context.Context, func()) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -22,7 +23,7 @@ var contexts = map[string]func() (context.Context, func()){
 	"an interruptible": Interruptible,
 }
 
-// Whatever a script runs or is blocked in ends with its context.
+// The end of a script's context ends each call that a script can run or block in.
 func TestContextEndsWhateverBlocks(t *testing.T) {
 	for name, makeContext := range contexts {
 		t.Run(name, func(t *testing.T) { testContextEnds(t, makeContext) })
@@ -117,7 +118,7 @@ func testContextEnds(t *testing.T, makeContext func() (context.Context, func()))
 	}
 }
 
-// slow has look-ups of a name wait for ever, or for their context.
+// slow makes look-ups of a name wait until their context ends.
 func slow(t *testing.T, name string) {
 	t.Helper()
 	before := net.DefaultResolver
@@ -128,7 +129,8 @@ func slow(t *testing.T, name string) {
 	t.Cleanup(func() { net.DefaultResolver = before })
 }
 
-// A context that is done before a call ends it, though it need not wait.
+// A call ends with an error if the context is already done, even if the call need
+// not wait.
 func TestContextThatIsDone(t *testing.T) {
 	for name, makeContext := range contexts {
 		t.Run(name, func(t *testing.T) {
@@ -143,8 +145,8 @@ func TestContextThatIsDone(t *testing.T) {
 	}
 }
 
-// Another goroutine cannot reach a script's sockets, but another script's
-// descriptor can be closed while select waits for it, through setfd.
+// No other goroutine can reach a script's sockets. But through setfd a script can wait
+// for a descriptor of another script, which closes it while select waits.
 func TestSelectOverAClosedDescriptor(t *testing.T) {
 	s := newScript(t)
 	out := s.run(t, `

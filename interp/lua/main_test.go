@@ -20,12 +20,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is the longest time that a test waits for an event that must happen.
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
 
-// tests closes the default group behind them, so that goleak sees what is left.
+// tests runs the tests, and then closes the default group, so that goleak reports
+// only leaks.
 type tests struct{ *testing.M }
 
 func (t tests) Run() int {
@@ -40,13 +41,13 @@ func (t tests) Run() int {
 	return code
 }
 
-// A script is a state with the library in it, and what it has printed.
+// A script is a state that has the library, and the text that it has printed.
 type script struct {
 	*glua.LState
 	out bytes.Buffer
 }
 
-// newScript makes a state that finds the tests' own modules, and those in some
+// newScript makes a state that finds the tests' own modules, and the modules in some
 // directories.
 func newScript(t *testing.T, paths ...string) *script {
 	t.Helper()
@@ -68,8 +69,8 @@ func newScript(t *testing.T, paths ...string) *script {
 	return s
 }
 
-// close closes the state and its sockets: the collector may come too late for a
-// process of few descriptors.
+// close closes the state and its sockets. The collector may run too late for a
+// process that may have few descriptors.
 func (s *script) close() {
 	s.RemoveContext()
 	if library, ok := s.GetField(s.GetField(s.GetGlobal("package"), "loaded"), "socket").(*glua.LTable); ok {
@@ -107,8 +108,8 @@ func (s *script) runFile(t *testing.T, file string) string {
 	return s.out.String()
 }
 
-// tool is the path of a program that a test needs. Where tests must be whole,
-// its absence is a failure.
+// tool returns the path of a program that a test needs. If the program is missing,
+// it skips the test; where no test may be skipped, it fails the test.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -121,7 +122,7 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
-// oracle is LuaSocket in C, with the scripts' own modules on its path.
+// oracle runs a script on LuaSocket in C, with the scripts' own modules on its path.
 func oracle(t *testing.T, file string, args ...string) (string, error) {
 	t.Helper()
 	lua := tool(t, "lua5.4")
@@ -153,7 +154,7 @@ func scripts(t *testing.T) (names []string) {
 	return names
 }
 
-// needs skips a script that the machine cannot run.
+// needs skips the test if the machine cannot run a script.
 func needs(t *testing.T, name string) {
 	t.Helper()
 	text, err := os.ReadFile(name + ".lua")

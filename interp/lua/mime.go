@@ -130,7 +130,7 @@ func encodeQuoted(L *glua.LState) int {
 		for text != "" {
 			c := text[0]
 			switch {
-			case c == '\r' && len(text) < 2, isBlank(c) && len(text) < 3: // the next byte decides
+			case c == '\r' && len(text) < 2, isBlank(c) && len(text) < 3: // only the next byte decides
 				if !end {
 					return out.String(), text
 				}
@@ -139,7 +139,7 @@ func encodeQuoted(L *glua.LState) int {
 				out.WriteString(marker)
 				text = text[2:]
 				continue
-			case isBlank(c) && text[1:3] == crlf: // the last of its line
+			case isBlank(c) && text[1:3] == crlf: // a blank at the end of its line
 				quote(&out, c)
 				out.WriteString(marker)
 				text = text[3:]
@@ -155,8 +155,8 @@ func encodeQuoted(L *glua.LState) int {
 	})
 }
 
-// quotedEnd returns the bytes that waited until the end. A soft line break behind
-// them keeps blanks from the end of a line.
+// quotedEnd encodes the bytes that waited until the end. It adds a soft line break,
+// because a line must not end with a blank.
 func quotedEnd(text string) string {
 	var out strings.Builder
 	for i := range len(text) {
@@ -179,8 +179,8 @@ func quote(out *strings.Builder, c byte) {
 	out.Write([]byte{'=', hexDigits[c>>4], hexDigits[c&15]})
 }
 
-// decodeQuoted drops controls, bytes beyond ASCII, and a lone carriage return with
-// the byte behind it.
+// decodeQuoted decodes quoted-printable text. It drops control characters, bytes
+// beyond ASCII, and a carriage return without a newline, with the byte behind it.
 func decodeQuoted(text string, _ bool) (string, string) {
 	var out strings.Builder
 	for text != "" {
@@ -226,16 +226,16 @@ func upper(c byte) byte {
 	return c
 }
 
-// Lines
+// Lines.
 
 // wrap is wrp(left, text, length). It breaks lines that are longer than length. left
-// is how many bytes the current line can still take.
+// is the number of bytes that the current line has room for.
 func wrap(L *glua.LState) int {
 	return wrapLines(L, crlf, func(byte) int { return 0 })
 }
 
-// wrapQuoted breaks lines with soft line breaks, and never within an escape. A soft
-// line break takes room itself.
+// wrapQuoted breaks lines with soft line breaks, and never within an escape. It
+// reserves room for the soft line break.
 func wrapQuoted(L *glua.LState) int {
 	return wrapLines(L, softBreak, func(c byte) int {
 		if c == '=' {
@@ -245,8 +245,8 @@ func wrapQuoted(L *glua.LState) int {
 	})
 }
 
-// wrapLines breaks a line before a character when no more room is left than full
-// returns.
+// wrapLines breaks a line before a character if the room that is left is at most
+// full(c).
 func wrapLines(L *glua.LState, mark string, full func(c byte) int) int {
 	left, length := int(checkNumber(L, 1)), int(optNumber(L, 3, 76))
 	if L.Get(2) == glua.LNil {
@@ -315,7 +315,7 @@ func convertEOL(L *glua.LState) int {
 }
 
 // stuffDots is dot(state, text). It doubles a dot at the beginning of a line, for
-// SMTP. The state says how much of CRLF came last.
+// SMTP. The state is the number of bytes of CRLF that the text before ended with.
 func stuffDots(L *glua.LState) int {
 	state := int(checkNumber(L, 1))
 	if L.Get(2) == glua.LNil {

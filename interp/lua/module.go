@@ -23,19 +23,19 @@ type module struct {
 	waits    selection
 	fds      descriptors
 	weak     weakTables
-	block    [blockSize]byte // what was just received
-	out      []byte          // the result that is being put together
+	block    [blockSize]byte // the bytes of the last receive
+	out      []byte          // the result of the receive in progress
 }
 
-// blockSize is the most that one system call receives, in bytes. An object
-// buffers what the script did not ask for. LuaSocket has the same size.
+// blockSize is the most bytes that one system call receives. An object buffers the
+// bytes that the script did not ask for. LuaSocket has the same size.
 const blockSize = 8192
 
 // Preload lets require find the modules socket, socket.core, socket.unix and
-// mime.core, and mends what scripts for LuaSocket need in gopher-lua: see the
-// package's documentation. Call it for a new state, before scripts run. It keeps
-// the state's Options: protected calls of the main chunk get a call stack of that
-// size. It returns an error if the state has no package library.
+// mime.core, and repairs the functions of gopher-lua that scripts for LuaSocket
+// need: see the package's documentation. Call it for a new state, before scripts
+// run. It keeps the state's Options: protected calls of the main chunk get a call
+// stack of that size. It returns an error if the state has no package library.
 func Preload(L *glua.LState) error {
 	var preload *glua.LTable
 	library, ok := L.GetGlobal("package").(*glua.LTable)
@@ -99,7 +99,7 @@ func (m *module) open(L *glua.LState) *glua.LTable {
 		"sleep":   sleep,
 		"skip":    skip,
 		"newtry":  m.newTry,
-		// In C it would unload the library.
+		// LuaSocket in C unloads the library here. There is nothing to unload.
 		"__unload": func(*glua.LState) int { return 0 },
 	})
 	core.RawSetString("dns", L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{
@@ -132,7 +132,7 @@ func (m *module) open(L *glua.LState) *glua.LTable {
 	return core
 }
 
-// openFiles returns how many descriptors the process may have.
+// openFiles returns the number of descriptors that the process may have.
 func openFiles() float64 {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -154,7 +154,7 @@ func sleep(L *glua.LState) int {
 	d := duration(seconds)
 	if d == forever {
 		d = math.MaxInt64
-		if !(seconds > 0) { // unlike a timeout, a negative time to sleep is none
+		if !(seconds > 0) { // a negative time does not sleep; a negative timeout has no limit
 			d = 0
 		}
 	}
@@ -176,7 +176,7 @@ func duration(seconds float64) time.Duration {
 	}
 	d := time.Duration(seconds * 1e9)
 	if d == 0 && seconds > 0 {
-		return 1 // the shortest wait, which is not a poll
+		return 1 // the shortest wait: 0 would not wait at all
 	}
 	return d
 }
@@ -206,8 +206,8 @@ func done(L *glua.LState) int {
 	return 1
 }
 
-// failed returns nil and an error's message; it does not return when the
-// script was interrupted.
+// failed returns nil and an error's message. If the script was interrupted, it raises
+// an error instead.
 func failed(L *glua.LState, err error) int {
 	over(L)
 	return fail(L, message(err))

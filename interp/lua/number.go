@@ -19,7 +19,7 @@ func checkNumber(L *glua.LState, arg int) glua.LNumber {
 	return n
 }
 
-// optNumber returns that, or a default when the argument is missing.
+// optNumber does what checkNumber does, but returns a default for a missing argument.
 func optNumber(L *glua.LState, arg int, otherwise glua.LNumber) glua.LNumber {
 	if L.Get(arg) == glua.LNil {
 		return otherwise
@@ -27,9 +27,9 @@ func optNumber(L *glua.LState, arg int, otherwise glua.LNumber) glua.LNumber {
 	return checkNumber(L, arg)
 }
 
-// toNumber converts a number or the text of one, as lua_tonumber does: decimal
-// or hexadecimal, between white space. gopher-lua takes the literals of Go for
-// numbers, such as 0b1, 017 and 1_0.
+// toNumber converts a number or the text of a number, as lua_tonumber does. The text
+// is decimal or hexadecimal, and white space may surround it. gopher-lua's own
+// conversion accepts Go's literals, such as 0b1, 017 and 1_0.
 func toNumber(v glua.LValue) (n glua.LNumber, ok bool) {
 	switch v := v.(type) {
 	case glua.LNumber:
@@ -49,10 +49,10 @@ func parseNumber(text string) (glua.LNumber, bool) {
 		return 0, false
 	}
 	if len(digits) > 2 && digits[0] == '0' && digits[1]|0x20 == 'x' && !strings.ContainsAny(digits, "pP") {
-		text += "p0" // Go wants an exponent
+		text += "p0" // Go requires an exponent
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	return glua.LNumber(f), err == nil || errors.Is(err, strconv.ErrRange) // beyond the range it is infinite
+	return glua.LNumber(f), err == nil || errors.Is(err, strconv.ErrRange) // a number beyond the range becomes infinite
 }
 
 // tonumber is tonumber(value [, base]).
@@ -85,8 +85,8 @@ func tonumber(L *glua.LState) int {
 	return 1
 }
 
-// numberText returns a number as print shows it. What is not finite has C's
-// words; the rest is as gopher-lua's operator ".." has it.
+// numberText returns the text of a number that print shows. Infinite numbers and NaN
+// have C's words. Other numbers have the text that gopher-lua's operator ".." makes.
 func numberText(n glua.LNumber) string {
 	switch f := float64(n); {
 	case math.IsNaN(f):
@@ -99,7 +99,7 @@ func numberText(n glua.LNumber) string {
 	return n.String()
 }
 
-// textOf is what tostring and print make of a value.
+// textOf returns the text of a value, for tostring and print.
 func textOf(L *glua.LState, v glua.LValue) glua.LValue {
 	if n, ok := v.(glua.LNumber); ok {
 		return glua.LString(numberText(n))

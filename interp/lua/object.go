@@ -17,8 +17,8 @@ type group struct {
 	classes [3]*class // by role
 }
 
-// A class says what an object is at the moment. Methods check it. An object
-// changes its class when it listens or connects.
+// A class is the present role of an object. Methods check it. An object changes its
+// class when it listens or connects.
 type class struct {
 	group *group
 	role  role
@@ -29,8 +29,8 @@ type class struct {
 	methods      *glua.LTable
 	getfd, dirty glua.LValue
 
-	turn    uint64 // the select that has looked at them last
-	isPlain bool   // they were the library's then
+	turn    uint64 // the call of select that checked methods last
+	isPlain bool   // that call found the library's getfd and dirty
 }
 
 type role int
@@ -78,7 +78,7 @@ type object struct {
 	fd     int           // the handle's, or noDescriptor
 	timeout
 	stats
-	input []byte // of a stream: received, and not asked for yet
+	input []byte // received bytes of a stream that the script has not read yet
 
 	weak weak.Pointer[object]
 }
@@ -123,13 +123,13 @@ func (o *object) create(family socket.Family) error {
 	return nil
 }
 
-// hold gives the object a descriptor.
+// hold makes the object use a handle.
 func (o *object) hold(h *handle) {
 	o.h, o.fd = h, h.fd
 	o.m.fds.add(o)
 }
 
-// release takes the descriptor away, and leaves it open.
+// release removes the descriptor from the object, and leaves it open.
 func (o *object) release() *handle {
 	o.m.fds.forget(o)
 	h := o.h
@@ -148,7 +148,8 @@ func (o *object) drop() {
 	}
 }
 
-// of returns the first argument, which must be an object of the group.
+// of returns the first argument. It raises an error unless that is an object of the
+// group.
 func (g *group) of(L *glua.LState) *object {
 	if ud, ok := L.Get(1).(*glua.LUserData); ok {
 		if o, ok := ud.Value.(*object); ok && o.class.group == g {
@@ -159,7 +160,8 @@ func (g *group) of(L *glua.LState) *object {
 	return nil
 }
 
-// as returns the first argument, which must be an object of the group in a role.
+// as returns the first argument. It raises an error unless that is an object of the
+// group in the role r.
 func (g *group) as(L *glua.LState, r role) *object {
 	if ud, ok := L.Get(1).(*glua.LUserData); ok {
 		if o, ok := ud.Value.(*object); ok && o.class == g.classes[r] {
@@ -170,7 +172,7 @@ func (g *group) as(L *glua.LState, r role) *object {
 	return nil
 }
 
-// The methods that all objects have.
+// The methods of all objects.
 
 func (g *group) tostring(L *glua.LState) int {
 	o := g.of(L)

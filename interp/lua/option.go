@@ -7,13 +7,13 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// An option describes an option of setoption and getoption.
+// An option describes one option of setoption and getoption.
 type option struct {
 	level any    // nil: SOL_SOCKET
 	name  string // of Setsockopt
 	kind  optionKind
 	of    objects
-	way   access // whether it can be set and got
+	way   access // whether a script can set it and get it
 }
 
 // An optionKind says which Lua values an option has.

@@ -6,13 +6,13 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A matcher matches Lua's patterns. gopher-lua's lacks %f, fails on long texts
-// and recurses for each byte.
+// A matcher matches Lua's patterns. gopher-lua's own matcher lacks %f, fails on long
+// texts and recurses for each byte.
 type matcher struct {
 	L        *glua.LState
 	src, pat string
 	depth    int
-	level    int // how many captures there are
+	level    int // number of captures
 	captures [maxCaptures]capture
 }
 
@@ -21,9 +21,9 @@ type capture struct{ start, length int }
 
 const (
 	maxCaptures = 32
-	maxDepth    = 1 << 16 // of match: each level takes stack
+	maxDepth    = 1 << 16 // bounds the recursion of match, which takes stack
 
-	unfinished = -1 // as a length: the end is not found yet
+	unfinished = -1 // the length of a capture whose end is not found yet
 	position   = -2
 
 	noMatch = -1
@@ -89,7 +89,8 @@ func (m *matcher) matchHere(s, p int) int {
 	return s
 }
 
-// special matches %b, %f and a back reference, and returns what comes next.
+// special matches %b, %f and a back reference. It returns the next places in the text
+// and in the pattern.
 func (m *matcher) special(s, p int) (int, int) {
 	switch c := m.pat[p+1]; c {
 	case 'b':
@@ -124,7 +125,8 @@ func (m *matcher) special(s, p int) (int, int) {
 	}
 }
 
-// balanced matches what begins with the byte at p and ends with the next one.
+// balanced matches a text that begins with the byte at p of the pattern, ends with
+// the byte after it, and has as many of one as of the other.
 func (m *matcher) balanced(s, p int) int {
 	if p+1 >= len(m.pat) {
 		m.L.RaiseError("unbalanced pattern")
@@ -175,7 +177,7 @@ func (m *matcher) close(s, p int) int {
 	return end
 }
 
-// longest matches a class as often as it can, but at least up to least.
+// longest repeats a class as often as it can. The repetitions end at least or later.
 func (m *matcher) longest(s, least, p, end int) int {
 	e := s
 	for m.single(e, p, end) {
@@ -192,7 +194,7 @@ func (m *matcher) longest(s, least, p, end int) int {
 	return noMatch
 }
 
-// shortest matches a class no more often than the rest of the pattern needs.
+// shortest repeats a class only as often as the rest of the pattern needs.
 func (m *matcher) shortest(s, p, end int) int {
 	for {
 		if to := m.match(s, end+1); to != noMatch {
@@ -232,7 +234,7 @@ func (m *matcher) classEnd(p int) int {
 	return p
 }
 
-// single reports whether the class between p and end has the byte at s.
+// single reports whether the class between p and end contains the byte at s.
 func (m *matcher) single(s, p, end int) bool {
 	if s >= len(m.src) {
 		return false
@@ -249,7 +251,7 @@ func (m *matcher) single(s, p, end int) bool {
 	}
 }
 
-// inSet reports whether the set from "[" at p to "]" at end has a byte.
+// inSet reports whether the set from "[" at p to "]" at end contains a byte.
 func (m *matcher) inSet(c byte, p, end int) bool {
 	has := true
 	if p++; m.pat[p] == '^' {
@@ -274,8 +276,8 @@ func (m *matcher) inSet(c byte, p, end int) bool {
 	return !has
 }
 
-// inClass reports whether the class of a letter has a byte; a capital stands for
-// all other bytes, and what is no letter for itself.
+// inClass reports whether a class contains a byte. A small letter names a class, and
+// its capital names the complement. Any other character stands for itself.
 func inClass(c, class byte) bool {
 	var has bool
 	switch class | 0x20 {
@@ -312,7 +314,8 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// count returns how many values a match has: its captures, or else the whole.
+// count returns the number of values of a match: the number of its captures, or 1 for
+// the whole match if the pattern has no captures.
 func (m *matcher) count() int { return max(m.level, 1) }
 
 // value returns the capture i of the match from s to end.

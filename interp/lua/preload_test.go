@@ -19,14 +19,14 @@ func TestModules(t *testing.T) {
 	require.Equal(t, "true\ttrue\tfalse\n", s.run(t, `
 		local socket = require "socket"
 		print(socket == require "socket.core", package.loaded.socket == socket, rawequal(socket, require "socket.unix"))`))
-	// One state's objects are no objects to another.
+	// A state does not accept the objects of another state.
 	other := newScript(t)
 	require.Equal(t, "1\n", other.run(t, `alien = require "socket".udp4() print(alien:settimeout(0))`))
 	s.SetGlobal("alien", other.GetGlobal("alien"))
 	require.Equal(t, "false\n", s.run(t, `print((pcall(require "socket".udp4().close, alien)))`))
 }
 
-// What this library takes and LuaSocket does not, or not yet.
+// The library accepts some calls that LuaSocket 3.1 rejects.
 func TestBeyondLuaSocket(t *testing.T) {
 	s := newScript(t)
 	s.SetGlobal("limit", glua.LNumber(openFiles()))
@@ -41,7 +41,7 @@ func TestBeyondLuaSocket(t *testing.T) {
 		print(#b:getoption("bindtodevice"), socket._SETSIZE == limit)`))
 }
 
-// With _DEBUG set, send and receive tell how long they took.
+// With _DEBUG set, send and receive also return the time that they took.
 func TestDebug(t *testing.T) {
 	s := newScript(t)
 	out := s.run(t, `
@@ -70,7 +70,7 @@ func TestSelectWithinSelectIsRefused(t *testing.T) {
 		print(#r, problem)`))
 }
 
-// A descriptor that no object has is waited for, and stays open.
+// select waits for a descriptor that no object has, and leaves it open.
 func TestSelectOverForeignDescriptors(t *testing.T) {
 	s := newScript(t)
 	read, write := pipe(t)
@@ -99,7 +99,8 @@ func TestSelectOverForeignDescriptors(t *testing.T) {
 		print(ok, problem:find("select failed", 1, true) ~= nil)`))
 }
 
-// A poll sees what was sent just before it, however many it looks at.
+// A select with timeout 0 reports data that was sent just before it, for any number
+// of sockets.
 func TestSelectWithoutTimeIsExact(t *testing.T) {
 	for _, n := range []int{1, 20} {
 		s := newScript(t)

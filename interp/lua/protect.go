@@ -7,21 +7,21 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// gopher-lua has two faults in pcall. When an error is raised, it detaches the
-// local variables of all active functions from the closures that share them,
-// those of pcall's caller as well. And a coroutine that yields within pcall
-// leaves a broken state behind. Both faults end at the border of a coroutine.
-// So pcall and xpcall here run what they protect in a coroutine of their own.
-// Programs do not see these coroutines: see coroutine.go.
+// gopher-lua has two faults in pcall. First, an error detaches the local variables of
+// all active functions from the closures that share them, also those of pcall's
+// caller. Second, a coroutine that yields within pcall breaks the state. Neither fault
+// crosses the border of a coroutine. So pcall and xpcall here run each protected
+// function in a coroutine of its own. coroutine.go hides these coroutines from
+// programs.
 
 //go:embed protect.lua
 var protectLua string
 
-// protectChunk is the name of the chunk protect.lua in positions.
+// protectChunk is the name of protect.lua in the positions of errors.
 const protectChunk = "[pcall]"
 
-// A protection is what pcall, xpcall and the coroutine library share in one
-// state.
+// A protection holds the data that pcall, xpcall and the coroutine library share in
+// one state.
 type protection struct {
 	pcall       *glua.LFunction
 	once, armed *glua.LFunction // the main functions of the coroutines
@@ -29,30 +29,30 @@ type protection struct {
 
 	main    glua.Options // of the coroutines for the main chunk's calls
 	idle    [2][]*glua.LState
-	nesting int           // how many coroutines are being resumed
+	nesting int           // number of coroutines that are being resumed
 	args    []glua.LValue // of the calls that are being started
 
-	// results holds what enter and again have received until the Lua function
-	// that called them fetches it.
+	// results holds the values that enter or again received. The Lua function that
+	// called them fetches the values next.
 	results []glua.LValue
-	// handled is the coroutine whose handler has run last.
+	// handled is the coroutine whose handler ran last.
 	handled *glua.LState
-	// yielded is how many values the last coroutine.yield had.
+	// yielded is the number of values of the last coroutine.yield.
 	yielded int
 
 	create, resume glua.LGFunction // gopher-lua's
 }
 
 const (
-	// mostIdle bounds the coroutines that wait for the next call, of each kind.
+	// mostIdle bounds each of the two pools of idle coroutines.
 	mostIdle = 64
 	// mostNested is the limit of PUC Lua (LUAI_MAXCCALLS): each level takes
 	// memory for a coroutine, so endless recursion through pcall must end early.
 	mostNested = 200
 )
 
-// The values that the stack of a coroutine of pcall has room for at first, and the
-// least by which it grows, up to the size that the state's Options allow.
+// The first size of the stack of a coroutine of pcall, and the least by which it
+// grows, in values. The state's Options limit the size.
 const (
 	firstValues = 256
 	valuesStep  = 1024
@@ -60,8 +60,8 @@ const (
 
 const stackOverflow = "stack overflow"
 
-// unknownCount says that the values were not counted: an embedder's own
-// function has yielded.
+// unknownCount means that nothing counted the values: a function of the embedder has
+// yielded.
 const unknownCount = -1
 
 // installProtection replaces pcall, xpcall and the coroutine library. It changes
@@ -101,14 +101,14 @@ func installProtection(L *glua.LState) (*protection, error) {
 	L.Pop(5)
 	for _, main := range []*glua.LFunction{p.once, p.armed} {
 		for i := range main.Proto.DbgCalls {
-			main.Proto.DbgCalls[i].Name = "?" // the name of what they call, in errors
+			main.Proto.DbgCalls[i].Name = "?" // errors show this name for the functions that main calls
 		}
 	}
 	return p, nil
 }
 
-// enter starts pcall(f, ...). Its result is nil when the call has ended, or else
-// the coroutine, which has yielded. pushResults returns the values.
+// enter starts pcall(f, ...). Its result is nil if the call has ended. If the call has
+// yielded, its result is the coroutine. pushResults returns the values.
 func (p *protection) enter(L *glua.LState) int {
 	f := L.CheckAny(1)
 	if problem := notCallable(L, f); problem != "" {
@@ -126,8 +126,8 @@ func (p *protection) enterx(L *glua.LState) int {
 	return p.start(L, p.armed, 3, handler, f)
 }
 
-// start runs main in a coroutine, with some arguments and behind them those of L
-// from the one numbered first.
+// start runs main in a coroutine. It passes args, and then the arguments of L from
+// number first on.
 func (p *protection) start(L *glua.LState, main *glua.LFunction, first int, args ...glua.LValue) int {
 	if p.nesting >= mostNested {
 		return p.failed(L, glua.LString(stackOverflow))
@@ -151,7 +151,7 @@ func (p *protection) start(L *glua.LState, main *glua.LFunction, first int, args
 		p.results = values
 	case glua.ResumeYield:
 		if p.yielded == 0 {
-			values = nil // Resume returns one nil for none
+			values = nil // Resume returns one nil if there are no values
 		}
 		p.results = values
 		L.Push(th)
@@ -178,12 +178,12 @@ func raisedValue(err error) glua.LValue {
 	case !ok:
 		return glua.LString(err.Error())
 	case raised.Object == glua.LString("lua callstack overflow"):
-		return glua.LString(stackOverflow) // gopher-lua panics with its own words
+		return glua.LString(stackOverflow) // gopher-lua panics with another text
 	}
 	return raised.Object
 }
 
-// again resumes a coroutine that has yielded. Its result is that of enter.
+// again resumes a coroutine that has yielded. It has the same results as enter.
 func (p *protection) again(L *glua.LState) int {
 	th := L.CheckThread(1)
 	p.nesting++
@@ -202,15 +202,15 @@ func (p *protection) again(L *glua.LState) int {
 		L.Push(th)
 		return 1
 	}
-	p.give(th, ofCoroutines) // nothing yields in the main chunk
+	p.give(th, ofCoroutines) // only a coroutine's call can yield, so it is not the main chunk's pool
 	L.Push(glua.LNil)
 	return 1
 }
 
-// failed has the call return false and an error value.
+// failed makes the call return false and an error value.
 func (p *protection) failed(L *glua.LState, value glua.LValue) int {
-	// A function in Go that pcall calls directly names protect.lua as its
-	// caller. The caller is a function in C on PUC Lua, which has no position.
+	// An error of a Go function that pcall calls directly has a position in
+	// protect.lua. On PUC Lua the caller is a C function, and the error has no position.
 	if text, ok := value.(glua.LString); ok && strings.HasPrefix(string(text), protectChunk+":") {
 		if _, rest, ok := strings.Cut(string(text), ": "); ok {
 			value = glua.LString(rest)
@@ -230,9 +230,9 @@ func (p *protection) pushResults(L *glua.LState) int {
 	return len(values)
 }
 
-// arm makes the coroutine that calls it run a handler when an error is raised:
-// the functions that lead to the error are still on the stack then. It does not when
-// the stack is full, and a panic does not come here; start calls the handler then.
+// arm makes the coroutine that calls it run a handler when an error is raised. The
+// functions that led to the error are still on the stack then. If the stack is full,
+// or after a panic in Go, the handler does not run here; start calls it later.
 func (p *protection) arm(L *glua.LState) int {
 	handler := L.Get(1)
 	L.Panic = func(L *glua.LState) {
@@ -255,7 +255,7 @@ func throw(L *glua.LState) {
 	panic(&glua.ApiError{Type: glua.ApiErrorRun, Object: L.Get(-1)})
 }
 
-// notCallable says why a value cannot be called, or "".
+// notCallable returns the message for a value that cannot be called, or "".
 func notCallable(L *glua.LState, f glua.LValue) string {
 	if f.Type() == glua.LTFunction || L.GetMetaField(f, "__call").Type() == glua.LTFunction {
 		return ""
@@ -263,8 +263,8 @@ func notCallable(L *glua.LState, f glua.LValue) string {
 	return "attempt to call a " + f.Type().String() + " value"
 }
 
-// The pools. A coroutine for a call of the main chunk has room for as many
-// calls as the main chunk has; another's room is that of coroutines.
+// There are two pools. The coroutines for calls of the main chunk have the call stack
+// size of the main chunk. The others have the call stack size of coroutines.
 
 const (
 	ofMain = iota
@@ -289,7 +289,8 @@ func (p *protection) take(L *glua.LState) (th *glua.LState, pool int) {
 	if pool == ofMain {
 		L.Options = p.main
 	}
-	// Few calls need many values, and each error costs a coroutine.
+	// A small stack saves memory: few calls need many values, and each error uses up
+	// a coroutine.
 	L.Options.RegistryMaxSize = max(L.Options.RegistryMaxSize, L.Options.RegistrySize)
 	L.Options.RegistrySize = min(L.Options.RegistrySize, firstValues)
 	L.Options.RegistryGrowStep = max(L.Options.RegistryGrowStep, valuesStep)

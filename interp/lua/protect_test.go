@@ -43,8 +43,8 @@ func TestProtectedCallsKeepNoMemory(t *testing.T) {
 	require.Less(t, objects(), before+rounds/2)
 }
 
-// A call in the main chunk, and one in a coroutine, make nothing that lives on:
-// the coroutines for them are used again.
+// Protected calls in the main chunk and in a coroutine use idle coroutines again. They
+// do not make a new one for each call.
 func TestProtectedCallsReuseCoroutines(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")
@@ -71,7 +71,7 @@ func TestProtectedCallsReuseCoroutines(t *testing.T) {
 	}
 }
 
-// A value that a protected call had can be collected when the call has ended.
+// The collector frees the values of a protected call that has ended.
 func TestProtectedCallsForgetTheirValues(t *testing.T) {
 	s := newScript(t)
 	s.run(t, `socket = require "socket" socket.udp4():close()`)
@@ -105,7 +105,7 @@ func TestEndlessProtectedCalls(t *testing.T) {
 	require.Equal(t, "1\n", s.run(t, `print(select(2, pcall(function() return 1 end)))`), "the levels are free again")
 }
 
-// A function in Go may yield, with LState.Yield.
+// A Go function may yield with LState.Yield in a protected call.
 func TestYieldByAnEmbeddersFunction(t *testing.T) {
 	s := newScript(t)
 	s.SetGlobal("pause", s.NewFunction(func(L *glua.LState) int { return L.Yield(L.Get(1), glua.LNumber(2)) }))
@@ -130,8 +130,7 @@ func TestResumeByAnEmbedder(t *testing.T) {
 	require.Equal(t, []glua.LValue{glua.LTrue, glua.LNumber(2)}, values)
 }
 
-// Errors of functions in Go that pcall calls directly have no position, as on
-// PUC Lua.
+// Errors of Go functions that pcall calls directly have no position, as on PUC Lua.
 func TestErrorsOfProtectedGoFunctions(t *testing.T) {
 	s := newScript(t)
 	require.Equal(t, "bad argument #1 to ? (table expected, got nil)\nscript:4: here\n", s.run(t, `
@@ -140,8 +139,8 @@ func TestErrorsOfProtectedGoFunctions(t *testing.T) {
 		print(select(2, pcall(function() error("here") end)))`))
 }
 
-// A coroutine that has returned takes little memory, though the keys of deleted
-// entries stay with a table.
+// A coroutine that has returned takes little memory, although a table keeps it as the
+// key of a deleted entry.
 func TestDeadCoroutinesAreSmall(t *testing.T) {
 	const count = 2000
 	s := newScript(t)
@@ -169,7 +168,7 @@ func TestDeadCoroutinesAreSmall(t *testing.T) {
 		print(coroutine.status(co), select(1, coroutine.resume(co)), select(2, coroutine.resume(co)), debug.traceback(co))`))
 }
 
-// Recursion without an end is an error that can be caught and handled.
+// Endless recursion raises an error, which a script can catch and handle.
 func TestStackOverflow(t *testing.T) {
 	for _, options := range []glua.Options{
 		{RegistrySize: 256, RegistryMaxSize: 1 << 20},
@@ -190,8 +189,8 @@ func TestStackOverflow(t *testing.T) {
 	}
 }
 
-// An error in a protected call costs little memory, whatever stack the state has,
-// and the call may use as many values.
+// An error in a protected call costs little memory, for any stack size of the state.
+// The call may still use that many values.
 func TestErrorsCostLittleMemory(t *testing.T) {
 	L := glua.NewState(glua.Options{RegistrySize: 1 << 16})
 	defer L.Close()

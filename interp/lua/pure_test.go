@@ -20,7 +20,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// pure is where Debian's lua-socket has the files that are written in Lua.
+// pure is the directory of Debian's lua-socket for the files that are written in Lua.
 const pure = "/usr/share/lua/5.1"
 
 func needPure(t *testing.T) {
@@ -33,15 +33,15 @@ func needPure(t *testing.T) {
 	}
 }
 
-// pureScript is a state that finds them.
+// pureScript makes a state that finds the files of pure.
 func pureScript(t *testing.T) *script {
 	t.Helper()
 	needPure(t)
 	return newScript(t, pure+"/?.lua")
 }
 
-// bothPrint runs a script here and on LuaSocket in C, each with its own target,
-// and wants the same from both.
+// bothPrint runs a script here and on LuaSocket in C, each with a target of its own.
+// Both must print the same.
 func bothPrint(t *testing.T, text string, target func(t *testing.T) string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "script.lua")
@@ -56,7 +56,7 @@ func bothPrint(t *testing.T, text string, target func(t *testing.T) string) stri
 	return want
 }
 
-// The library is what LuaSocket's own socket.lua stands on, too.
+// LuaSocket's own socket.lua runs on this library's socket.core.
 func TestScriptsWithLuaSocketsOwnFile(t *testing.T) {
 	for _, name := range scripts(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
@@ -130,15 +130,15 @@ func TestHTTP(t *testing.T) {
 	require.Contains(t, out, "hello from")
 }
 
-// Requests in coroutines, on a scheduler of a few lines: what socket.http does
-// between protect and try yields.
+// Coroutines make requests with socket.http, on a scheduler of a few lines. They yield
+// between socket.http's protect and try.
 func TestHTTPInCoroutines(t *testing.T) {
 	const clients = 10
 	arrived := make(chan struct{}, clients)
 	all := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
-		<-all // until all are here, so that none is answered before the others ask
+		<-all // wait for all requests, so that no answer comes before the last request
 		io.WriteString(w, "answer to "+r.URL.Path)
 	}))
 	defer server.Close()
@@ -214,7 +214,7 @@ func TestHTTPInCoroutines(t *testing.T) {
 	require.Equal(t, strings.Join(want, ""), out)
 }
 
-// A dialogue is a server that answers lines, and remembers them.
+// A dialogue is a server that answers each line, and records it.
 type dialogue struct {
 	net.Listener
 	mu    sync.Mutex
@@ -285,8 +285,8 @@ func serveSMTP(d *dialogue, c net.Conn, in *bufio.Reader) {
 	}
 }
 
-// boundary is what smtp.lua makes of the clock, by a format that gopher-lua has
-// not.
+// boundary matches the boundary that smtp.lua makes of the clock. smtp.lua uses a
+// format that gopher-lua lacks.
 var boundary = regexp.MustCompile(`\d{10,}==(\d+|%!u\(int64=\d+\))`)
 
 func TestSMTP(t *testing.T) {
@@ -319,7 +319,7 @@ func TestSMTP(t *testing.T) {
 				lines[i] = ""
 			}
 		}
-		slices.Sort(lines) // the order of headers is that of a table
+		slices.Sort(lines) // headers have the random order of a table
 	}
 	require.Equal(t, want, got)
 	require.Contains(t, got, "...dots\r\n")
@@ -335,7 +335,7 @@ func serveFTP(d *dialogue, c net.Conn, in *bufio.Reader) {
 			return
 		}
 		line = strings.TrimSpace(line)
-		d.heard(line) // before the client can go on
+		d.heard(line) // record the line before the client continues
 		command, _, _ := strings.Cut(line, " ")
 		switch strings.ToUpper(command) {
 		case "USER":
@@ -390,8 +390,8 @@ func TestFTP(t *testing.T) {
 	require.Contains(t, servers[0].all(), "15000 bytes")
 }
 
-// Copas, an unmodified scheduler for LuaSocket. What is wanted was written by
-// Lua 5.1 with LuaSocket in C.
+// Copas is a scheduler for LuaSocket, and runs unmodified. Lua 5.1 with LuaSocket in C
+// printed the output that the test wants.
 func TestCopas(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(pure, "copas.lua")); err != nil {
 		if os.Getenv("CI") == "true" {

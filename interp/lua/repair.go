@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// installRepairs replaces the functions of gopher-lua's libraries that are not
-// as in PUC Lua, where a state has these libraries.
+// installRepairs replaces the functions of gopher-lua's libraries that differ from PUC
+// Lua's. It skips the libraries that a state lacks.
 func installRepairs(L *glua.LState, w *weakTables) {
 	if f, ok := L.GetGlobal("setmetatable").(*glua.LFunction); ok && f.IsG {
 		L.SetGlobal("setmetatable", L.NewFunction(w.setMetatable(f.GFunction)))
@@ -56,7 +56,8 @@ func raiseValue(L *glua.LState) int {
 	return 0
 }
 
-// timeOf makes os.time of gopher-lua's, which takes a date with missing fields.
+// timeOf makes os.time from gopher-lua's function, which accepts a date with missing
+// fields.
 func timeOf(time glua.LGFunction) glua.LGFunction {
 	return func(L *glua.LState) int {
 		if date, ok := L.Get(1).(*glua.LTable); ok {
@@ -70,7 +71,7 @@ func timeOf(time glua.LGFunction) glua.LGFunction {
 	}
 }
 
-// clock is os.clock: the time of the processor that the process has used, in
+// clock is os.clock. It returns the processor time that the process has used, in
 // seconds.
 func clock(L *glua.LState) int {
 	var used unix.Rusage
@@ -81,7 +82,7 @@ func clock(L *glua.LState) int {
 	return 1
 }
 
-// getenv is os.getenv: a variable that is set to nothing is not nil.
+// getenv is os.getenv. For a variable with an empty value it returns "", not nil.
 func getenv(L *glua.LState) int {
 	if value, ok := os.LookupEnv(L.CheckString(1)); ok {
 		L.Push(glua.LString(value))
@@ -91,8 +92,8 @@ func getenv(L *glua.LState) int {
 	return 1
 }
 
-// collectGarbage is collectgarbage. The collector is Go's, of all states: it
-// does not stop, and has nothing to set.
+// collectGarbage is collectgarbage. It runs Go's collector, which all states share. A
+// script cannot stop that collector, or set its parameters.
 func (w *weakTables) collectGarbage(L *glua.LState) int {
 	switch option := optString(L, 1, "collect"); option {
 	case "collect":

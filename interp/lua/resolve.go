@@ -15,7 +15,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A lookupError is a failed look-up. It has LuaSocket's words.
+// A lookupError is the error of a failed look-up, in LuaSocket's words.
 type lookupError struct {
 	message string
 	cause   error
@@ -95,9 +95,9 @@ func lookupIPs(ctx context.Context, family socket.Family, host string) ([]netip.
 	return ips, nil
 }
 
-// parseIP reads an IP address. One of IPv4 may be in the forms of inet_aton(3): up
-// to four parts, decimal, octal or hexadecimal, of which the last fills what the
-// others leave.
+// parseIP parses an IP address. An IPv4 address may have a form of inet_aton(3): up to
+// four parts, each decimal, octal or hexadecimal. The last part gives all the bytes
+// that the other parts do not give.
 func parseIP(host string) (netip.Addr, bool) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip, true
@@ -115,7 +115,7 @@ func parseIP(host string) (netip.Addr, bool) {
 		}
 		n, err := strconv.ParseUint(part, 0, bits)
 		if err != nil || strings.Contains(part, "_") || len(part) > 1 && strings.ContainsAny(part[1:2], "oObB") {
-			return netip.Addr{}, false // Go has more forms of numbers than C
+			return netip.Addr{}, false // Go accepts forms of numbers that C does not
 		}
 		address = address<<bits | n
 	}
@@ -156,7 +156,8 @@ func zoneIndex(name string) uint32 {
 
 // The functions of socket.dns.
 
-// toIP returns a host's first IPv4 address, and all that is known of the host.
+// toIP returns a host's first IPv4 address, and a table of the host's names and
+// addresses.
 func toIP(L *glua.LState) int {
 	name, ips := hostOf(L)
 	if ips == nil {
@@ -166,7 +167,7 @@ func toIP(L *glua.LState) int {
 	return 1 + pushHost(L, name, ips)
 }
 
-// toHostname returns a host's name, and all that is known of the host.
+// toHostname returns a host's name, and a table of the host's names and addresses.
 func toHostname(L *glua.LState) int {
 	name, ips := hostOf(L)
 	if ips == nil {
@@ -243,7 +244,7 @@ func getAddrInfo(L *glua.LState) int {
 	return 1
 }
 
-// getNameInfo returns the names of a host's addresses, and that of a service.
+// getNameInfo returns the names of a host's addresses, and the name of a service.
 func getNameInfo(L *glua.LState) int {
 	host, service := optString(L, 1, ""), optString(L, 2, "")
 	hasHost, hasService := L.Get(1) != glua.LNil, L.Get(2) != glua.LNil

@@ -12,8 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write what LuaSocket prints as what is wanted")
 
-// Each script prints the same here and on LuaSocket in C: what is wanted was
-// written by the latter.
+// Each script prints the same here and on LuaSocket in C, which printed the output
+// that the test wants.
 func TestScripts(t *testing.T) {
 	for _, name := range scripts(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
@@ -26,7 +26,8 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// With a context, too, which coroutines inherit from one another.
+// Each script also prints the same in a state with a context, which coroutines
+// inherit.
 func TestScriptsInContext(t *testing.T) {
 	for _, name := range scripts(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
@@ -59,8 +60,8 @@ func TestScriptsOnLuaSocket(t *testing.T) {
 	}
 }
 
-// The libraries of gopher-lua that Preload repairs print what those of PUC Lua
-// 5.1 do: that has written what is wanted.
+// The libraries of gopher-lua that Preload repairs print the same as those of PUC Lua
+// 5.1, which printed the output that the test wants.
 func TestLibraries(t *testing.T) {
 	const script = "testdata/lua51/libraries"
 	want, err := os.ReadFile(script + ".out")
@@ -69,7 +70,7 @@ func TestLibraries(t *testing.T) {
 	require.Equal(t, string(want), s.runFile(t, script+".lua"))
 }
 
-// os.clock counts the processor's time, and not that of a wait.
+// os.clock counts processor time. It does not count the time of a wait.
 func TestClock(t *testing.T) {
 	require.Equal(t, "true\ttrue\n", newScript(t).run(t, `
 		local socket = require "socket"

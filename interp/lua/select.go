@@ -14,14 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A selection is the memory of socket.select. Its Selector keeps the sockets of
-// the last call registered: most scripts wait for nearly the same ones again.
+// A selection is the state that socket.select keeps between calls. Its Selector keeps
+// the sockets of the last call registered, because most scripts wait for nearly the
+// same sockets again.
 //
 // The Selector and the loops refer to registrations, not to objects. So a state
 // that the program forgets is collected, with its sockets.
 type selection struct {
 	selector *weir.Selector
-	watched  []*watch // what is registered
+	watched  []*watch // the registered handles
 	turn     uint64   // counts the calls
 
 	// The fields below belong to one call. They stay to save allocations.
@@ -37,13 +38,13 @@ type selection struct {
 
 // A selectable is a descriptor that a call waits for.
 type selectable struct {
-	h     *handle     // nil of a foreign descriptor
-	file  *weir.File  // of a foreign one
-	fd    int         // sorts the results
-	as    glua.LValue // what the results have
+	h     *handle     // nil for a foreign descriptor
+	file  *weir.File  // for a foreign descriptor
+	fd    int         // the results have the order of fd
+	as    glua.LValue // the value for the results
 	want  weir.Interest
 	is    weir.Interest
-	turn  uint64 // the call that has seen it last
+	turn  uint64 // the last call that had it in a list
 	dirty bool
 }
 
@@ -52,9 +53,9 @@ type selectable struct {
 type watch struct {
 	reg   *loop.Registration
 	owner weak.Pointer[handle]
-	at    int // the place in watched
+	at    int // the index in watched
 	want  weir.Interest
-	turn  uint64 // the call that has asked for it last
+	turn  uint64 // the last call that asked for it
 }
 
 // Registration returns the registration, for the Selector.
@@ -95,7 +96,7 @@ func (s *selection) begin() {
 	s.items, s.dirty, s.found, s.foreign = s.items[:0], s.dirty[:0], s.found[:0], s.foreign[:0]
 }
 
-// end drops the references to what must be collectable.
+// end drops the references to objects, so that the collector can free them.
 func (s *selection) end() {
 	for _, e := range s.foreign {
 		e.file.Close()
@@ -176,8 +177,8 @@ func (m *module) entry(L *glua.LState, v glua.LValue, want weir.Interest) (e *se
 	return m.foreign(L, fd), dirty
 }
 
-// plain reports whether getfd and dirty are still the library's. It looks once in
-// each call of select.
+// plain reports whether the class still has the library's getfd and dirty. It checks
+// them once in each call of select.
 func (c *class) plain(turn uint64) bool {
 	if c.turn != turn {
 		c.turn = turn
@@ -211,8 +212,8 @@ func (m *module) selectableOf(L *glua.LState, h *handle) *selectable {
 	return h.selectable
 }
 
-// foreign returns the selectable of a descriptor that no object has. The call
-// watches it for its own time.
+// foreign returns the selectable of a descriptor that no object has. select watches
+// the descriptor only during the call.
 func (m *module) foreign(L *glua.LState, fd int) *selectable {
 	for _, e := range m.waits.foreign {
 		if e.fd == fd {
@@ -228,8 +229,8 @@ func (m *module) foreign(L *glua.LState, fd int) *selectable {
 	return e
 }
 
-// few is the most entries that select does not register. Registering them would
-// undo the registrations of a larger set.
+// few is the largest number of entries that select does not register. Registering so
+// few entries would remove the registrations of a larger set.
 const few = 8
 
 // wait finds the ready entries.
@@ -266,7 +267,7 @@ func (s *selection) wait(ctx context.Context, timeout time.Duration) error {
 			return nil
 		}
 		switch {
-		case timeout == 0: // the events of the last microseconds are not in yet
+		case timeout == 0: // the loops may not have seen the latest events yet
 			return s.selectOnce(ctx, 0)
 		case timeout > 0:
 			if timeout = time.Until(until); timeout <= 0 {
@@ -276,7 +277,7 @@ func (s *selection) wait(ctx context.Context, timeout time.Duration) error {
 	}
 }
 
-// again reports whether the wait that an error ended must be repeated.
+// again reports whether select must repeat a wait that ended with an error.
 func again(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && errors.Is(err, unix.EINTR)
 }
@@ -286,7 +287,7 @@ func (s *selection) register() error {
 	if s.selector == nil {
 		s.selector = weir.NewSelector()
 	}
-	others := len(s.watched) // registered, and not in the lists
+	others := len(s.watched) // number of registered sockets that are not in the lists
 	for _, e := range s.items {
 		w := e.h.watch
 		if w == nil {
@@ -323,7 +324,7 @@ func (s *selection) add(e *selectable) error {
 	w := &watch{reg: e.h.socket.Registration(), owner: weak.Make(e.h), at: len(s.watched), want: e.want, turn: s.turn}
 	if err := s.selector.Register(w, e.want, nil); err != nil {
 		if !e.h.alive() {
-			return nil // never ready, and no error
+			return nil // a closed socket is never ready, and no error
 		}
 		return err
 	}
@@ -369,7 +370,7 @@ func (s *selection) selectOnce(ctx context.Context, timeout time.Duration) error
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, unix.EBADF): // one is closed, and not in the next lists
+		case errors.Is(err, unix.EBADF): // a socket is closed; the next lists do not have it
 		case !again(ctx, err):
 			return err
 		}
@@ -400,7 +401,7 @@ func (s *selection) lists() {
 	}
 }
 
-// match finds the entries of the ready sockets. These have the order of the list.
+// match finds the entries of the ready sockets. ready must have the order of list.
 func (s *selection) match(ready, list []weir.Selectable, entries []*selectable, is weir.Interest) {
 	at := 0
 	for _, r := range ready {

@@ -88,7 +88,7 @@ func (g *group) accept(L *glua.LState) int {
 		s, err := o.acceptOnce(L, wait)
 		if err != nil {
 			if errno, ok := errnoOf(err); ok && errno == unix.ECONNABORTED {
-				continue // one that has gone while it was in the queue
+				continue // the client left while it was in the queue
 			}
 			return failed(L, err)
 		}
@@ -118,7 +118,7 @@ func (g *group) shutdown(L *glua.LState) int {
 		L.ArgError(2, "invalid option '"+L.ToString(2)+"'")
 	}
 	if s, err := o.socket(); err == nil {
-		_ = s.Shutdown(how) // as LuaSocket has it, it always succeeds
+		_ = s.Shutdown(how) // shutdown always succeeds, as in LuaSocket
 	}
 	return done(L)
 }
@@ -169,8 +169,8 @@ func span(L *glua.LState, size int) (from, to int) {
 }
 
 func index(L *glua.LState, arg int, otherwise glua.LNumber, size int) int {
-	n := math.Trunc(float64(optNumber(L, arg, otherwise))) // -0.5 is 0, and not from the end
-	n = min(max(n, -math.MaxInt32), math.MaxInt32*2)       // far beyond any string, and countable
+	n := math.Trunc(float64(optNumber(L, arg, otherwise))) // -0.5 becomes 0, which does not count from the end
+	n = min(max(n, -math.MaxInt32), math.MaxInt32*2)       // limits beyond the length of any string
 	if n < 0 {
 		n += float64(size) + 1
 	}
@@ -201,7 +201,7 @@ func (o *object) sendAll(L *glua.LState, b *budget, data string) (total int, err
 // bytesOf returns the memory of a string. The caller must not write to it.
 func bytesOf(s string) []byte {
 	if s == "" {
-		return []byte{} // not nil: an empty datagram is one
+		return []byte{} // not nil: an empty string is a datagram, too
 	}
 	return unsafe.Slice(unsafe.StringData(s), len(s))
 }
@@ -243,7 +243,7 @@ func (g *group) receive(L *glua.LState) int {
 	return 3 + pushElapsed(L, debug, began)
 }
 
-// keptOut is the most memory for results that stays between calls, in bytes.
+// keptOut is the largest buffer for results that is kept between calls, in bytes.
 const keptOut = 8 * blockSize
 
 // receivePattern reads the second argument: 'l' stands for a line, 'a' for all, 'n'
@@ -254,7 +254,7 @@ func receivePattern(L *glua.LState) (pattern byte, wanted int) {
 		return 'l', 0
 	case glua.LNumber:
 	case glua.LString:
-		switch { // behind a star only the first letter counts: scripts write "*line" and "*all"
+		switch { // only the first letter after a star counts: scripts write "*line" and "*all"
 		case strings.HasPrefix(string(v), "*l"):
 			return 'l', 0
 		case strings.HasPrefix(string(v), "*a"):
@@ -270,8 +270,9 @@ func receivePattern(L *glua.LState) (pattern byte, wanted int) {
 	return 'n', int(min(n, math.MaxInt32*1024))
 }
 
-// more returns the buffered input, or else what one system call receives. The
-// bytes are valid until the next call. The caller tells consume how many it used.
+// more returns the buffered input. If there is none, it returns the bytes that one
+// system call receives. The bytes are valid until the next call. The caller passes
+// the number of bytes that it used to consume.
 func (o *object) more(L *glua.LState, b *budget, wait *time.Duration) ([]byte, error) {
 	if len(o.input) > 0 {
 		return o.input, nil
@@ -294,7 +295,7 @@ func (o *object) recv(L *glua.LState, b *budget, wait *time.Duration, buf []byte
 	return n, err
 }
 
-// consume removes the first n bytes of what more returned.
+// consume removes the first n of the bytes that more returned.
 func (o *object) consume(chunk []byte, n int) {
 	o.received += float64(n)
 	switch {
@@ -389,7 +390,7 @@ func (o *object) receiveAll(L *glua.LState, b *budget) error {
 	}
 }
 
-// recvResult makes one receive of at most that many bytes into the result.
+// recvResult makes one receive of at most most bytes, and appends them to the result.
 func (o *object) recvResult(L *glua.LState, b *budget, wait *time.Duration, most int) (int, error) {
 	out := slices.Grow(o.m.out, min(most, blockSize))
 	free := out[len(out):cap(out)]

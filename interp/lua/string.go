@@ -6,7 +6,8 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// The functions of the string library that gopher-lua has otherwise than C.
+// This file has the functions of the string library that work differently in
+// gopher-lua and in PUC Lua.
 
 var stringFunctions = map[string]glua.LGFunction{
 	"find":   find,
@@ -135,7 +136,7 @@ func gsub(L *glua.LState) int {
 			out = append(out, src[s])
 			s++
 		default:
-			anchored = true // all is done
+			anchored = true // the text ends here: leave the loop
 		}
 		if anchored {
 			break
@@ -150,7 +151,7 @@ func gsub(L *glua.LState) int {
 	return 2
 }
 
-// replace appends what stands for the match from s to end.
+// replace appends the replacement of the match from s to end.
 func (m *matcher) replace(out []byte, replacement glua.LValue, s, end int) []byte {
 	var value glua.LValue
 	switch r := replacement.(type) {
@@ -173,7 +174,7 @@ func (m *matcher) replace(out []byte, replacement glua.LValue, s, end int) []byt
 	return append(out, value.String()...)
 }
 
-// expand appends a text in which a percent sign and a digit stand for a capture.
+// expand appends a text. It replaces a percent sign and a digit by that capture.
 func (m *matcher) expand(out []byte, text string, s, end int) []byte {
 	for {
 		before, rest, found := strings.Cut(text, "%")
@@ -182,7 +183,7 @@ func (m *matcher) expand(out []byte, text string, s, end int) []byte {
 		case !found:
 			return out
 		case rest == "":
-			return append(out, 0) // as C has it, which reads the end of the text
+			return append(out, 0) // as PUC Lua, which reads C's zero byte at the end
 		case rest[0] == '0':
 			out = append(out, m.src[s:end]...)
 		case isDigit(rest[0]):

@@ -6,13 +6,13 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A timeout holds the two limits of settimeout, in seconds. A negative limit is
-// none. block limits a call, or each of its waits when there is a total.
+// A timeout holds the two limits of settimeout, in seconds. A negative value means no
+// limit. block limits a call, or each wait of the call if there is a total.
 type timeout struct{ block, total float64 }
 
 var noTimeout = timeout{-1, -1}
 
-// A budget is the time that is left to one call.
+// A budget is the time that one call may still take.
 type budget struct {
 	timeout
 	start time.Time // the zero Time if no clock is needed
@@ -27,7 +27,8 @@ func (t timeout) begin() budget {
 	return b
 }
 
-// first returns how long the first wait of the call may take. 0 means not at all.
+// first returns the longest time for the first wait of the call. 0 means that the
+// call must not wait.
 func (b *budget) first() time.Duration {
 	switch {
 	case b.total < 0:
@@ -38,7 +39,7 @@ func (b *budget) first() time.Duration {
 	return duration(min(b.block, b.total))
 }
 
-// next returns how long a later wait may take.
+// next returns the longest time for a later wait.
 func (b *budget) next() time.Duration {
 	var spent float64
 	if !b.start.IsZero() {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loadUnix makes socket.unix: a table that may also be called, for a stream.
+// loadUnix makes socket.unix, a table. A call of the table makes a stream object.
 func (m *module) loadUnix(L *glua.LState) int {
 	m.open(L)
 	stream := m.newGroup(L, "unixstream", socket.Stream, streamRoles, unixStreamMethods)
@@ -86,7 +86,7 @@ func (g *group) bindPath(L *glua.LState) int {
 	return failed(L, err)
 }
 
-// bindUnix is bind(2) with the path as it is, "@" and all.
+// bindUnix calls bind(2) with the path unchanged, also if it begins with "@".
 func bindUnix(fd int, path string) error {
 	sa := unix.RawSockaddrUnix{Family: unix.AF_UNIX}
 	for i := range len(path) {
@@ -130,7 +130,7 @@ func (g *group) getPath(L *glua.LState) int {
 		return failed(L, err)
 	}
 	name := ""
-	if sa, ok := sa.(*unix.SockaddrUnix); ok && !strings.HasPrefix(sa.Name, "@") { // none, or abstract
+	if sa, ok := sa.(*unix.SockaddrUnix); ok && !strings.HasPrefix(sa.Name, "@") { // not for a missing or abstract name
 		name = sa.Name
 	}
 	L.Push(glua.LString(name))
@@ -147,7 +147,8 @@ func (g *group) sendToPath(L *glua.LState) int {
 	return o.sendMessageTo(L, data, unixAddr(path))
 }
 
-// receiveFromPath returns a datagram and the path of its sender, or "".
+// receiveFromPath returns a datagram and the path of its sender. The path of a sender
+// without one is "".
 func (g *group) receiveFromPath(L *glua.LState) int {
 	o := g.as(L, unconnected)
 	buf := o.messageBuffer(L)

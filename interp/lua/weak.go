@@ -8,29 +8,29 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// gopher-lua's tables keep what they refer to, whatever __mode says. So the
-// tables that a script makes weak are noted, and emptied while Go's collector
-// runs: what comes back is what else is in use. That happens in collectgarbage,
-// and, where weak tables are, in some of the calls of select.
+// gopher-lua's tables ignore __mode and keep everything that they refer to. So
+// setmetatable notes the weak tables. collect empties them, runs Go's collector, and
+// puts back the entries that something else still refers to. collectgarbage calls
+// collect. select calls it from time to time if the state has weak tables.
 
 // weakTables are the weak tables of a state.
 type weakTables struct {
 	noted map[weak.Pointer[glua.LTable]]struct{}
-	purge int    // at so many, those that are gone are removed
-	turns int    // of idle since it looked last
+	purge int    // number of noted tables at which the collected ones are removed
+	turns int    // calls of idle since it last checked the memory
 	live  uint64 // bytes that were in use after the last collection here
 }
 
 const (
 	firstPurge = 64
-	// idleTurns is how many calls of select pass without a look at the memory.
+	// idleTurns is the number of calls of select between two checks of the memory.
 	idleTurns = 256
-	// leastGrowth is how many bytes more must be in use until weak tables cost a
-	// run of the collector; it must be twice as many as before, too.
+	// leastGrowth is the least growth of the memory in use, in bytes, after which
+	// select runs the collector for weak tables. The memory must also have doubled.
 	leastGrowth = 8 << 20
 )
 
-// setMetatable makes setmetatable of gopher-lua's.
+// setMetatable makes a setmetatable that notes weak tables. set is gopher-lua's.
 func (w *weakTables) setMetatable(set glua.LGFunction) glua.LGFunction {
 	return func(L *glua.LState) int {
 		n := set(L)
@@ -73,7 +73,7 @@ func (w *weakTables) note(table *glua.LTable) {
 	w.noted[weak.Make(table)] = struct{}{}
 }
 
-// idle collects when much more memory is in use than after the last collection.
+// idle calls collect if the memory in use has grown much since the last collection.
 func (w *weakTables) idle(L *glua.LState) {
 	if len(w.noted) == 0 {
 		return
@@ -87,15 +87,16 @@ func (w *weakTables) idle(L *glua.LState) {
 	}
 }
 
-// liveBytes returns how many bytes the last run of the collector found in use.
+// liveBytes returns the number of bytes that the last run of the collector found in
+// use.
 func liveBytes() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
 
-// collect runs the collector once, and takes what it has found to be garbage out
-// of the weak tables.
+// collect runs the collector once, and removes from the weak tables the entries whose
+// keys or values the collector freed.
 func (w *weakTables) collect(L *glua.LState) {
 	emptied := w.empty(L)
 	runtime.GC()
@@ -105,7 +106,7 @@ func (w *weakTables) collect(L *glua.LState) {
 	w.live = liveBytes()
 }
 
-// An emptied is a weak table, and what was in it.
+// An emptied is a weak table, with the entries that it had.
 type emptied struct {
 	table   weak.Pointer[glua.LTable]
 	entries []weakEntry
@@ -126,7 +127,7 @@ func (w *weakTables) empty(L *glua.LState) (all []emptied) { // in its own frame
 			e.entries = append(e.entries, weakEntry{referTo(k, keys), referTo(v, values)})
 		}
 		meta := table.Metatable
-		*table = *L.CreateTable(0, 0) // without the keys of deleted entries, which gopher-lua keeps
+		*table = *L.CreateTable(0, 0) // a new table drops the keys of deleted entries, which gopher-lua keeps
 		table.Metatable = meta
 		all = append(all, e)
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What only a weak table refers to leaves it with the collector, at the latest in
-// its second run: a register may have kept it in the first.
+// The collector removes a value that only weak tables refer to, at the latest in its
+// second run. In the first run a register may still hold the value.
 func TestWeakTables(t *testing.T) {
 	s := newScript(t)
 	require.Equal(t, "1\t2\t3\n", s.run(t, `
@@ -44,14 +44,14 @@ func TestWeakTables(t *testing.T) {
 		collectgarbage()
 		for i = 1, 100 do local a, b, c = {}, {}, {} end
 		collectgarbage()`)
-	// Of keys: the strings and numbers. Of values: what are numbers and strings.
+	// Strings and numbers stay in weak tables, as keys and as values.
 	require.Equal(t, "true\ttrue\ttrue\ttrue\n", s.run(t, `
 		local function near(n, want) return n >= want and n <= want + 4 or n end
 		print(near(count(keys), 100), near(count(values), 150), near(count(both), 0), near(count(strong), 300))`))
 	requireCollected(t, before+100+8)
 }
 
-// A traversal goes on when the collector has run within it.
+// A traversal continues after the collector has run within it.
 func TestWeakTableWhileTraversed(t *testing.T) {
 	s := newScript(t)
 	require.Equal(t, "20\t20\t0\n", s.run(t, `
