@@ -141,7 +141,7 @@ func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
 	c := client(t, serve(t, srv))
 	send(t, c, "x\n")
 	expect(t, c, "<x>")
-	time.Sleep(50 * time.Millisecond) // the timeout runs
+	time.Sleep(50 * time.Millisecond) // the handler runs longer than FirstByte
 	close(release)
 	weirtest.Eventually(t, func() bool {
 		before := g.Loops()[0].Turns()
