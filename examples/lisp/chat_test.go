@@ -12,7 +12,7 @@ import (
 func TestChat(t *testing.T) {
 	for name, connect := range clients {
 		other := connect
-		if name == "nc" { // it stays when the server has closed the connection
+		if name == "nc" { // nc stays when the server has closed the connection
 			other = clients["Go"]
 		}
 		t.Run(name, func(t *testing.T) { chat(t, connect, other) })
@@ -34,7 +34,7 @@ func chat(t *testing.T, first, other func(*testing.T, string) *client) {
 		c.hears("bob: hello")
 	}
 
-	// A line in parts, between which another is heard.
+	// The client sends a line in parts, and receives another line in between.
 	ann.says("in ")
 	bob.says("meanwhile\n")
 	ann.hears("bob: meanwhile")
@@ -61,7 +61,7 @@ func chat(t *testing.T, first, other func(*testing.T, string) *client) {
 	cat.ends()
 }
 
-// A client that does not read has to leave, and keeps nobody waiting.
+// The server closes a client that does not read. No other client waits for it.
 func TestChatDropsDeafClients(t *testing.T) {
 	addr := serve(t, "chat.lisp", "127.0.0.1", "0")
 	deaf, err := net.Dial("tcp", addr)
@@ -92,7 +92,8 @@ func TestChatDropsDeafClients(t *testing.T) {
 	}
 }
 
-// An address that cannot be had is an error, and no endless loop.
+// If the server cannot bind its address, it reports an error and does not try without
+// end.
 func TestServersComplain(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

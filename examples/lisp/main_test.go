@@ -1,5 +1,5 @@
-// Package lisp_test runs the scripts here against clients and servers that are
-// not Weir's: Go's net, and the tools that are installed.
+// Package lisp_test runs the scripts here against clients and servers of Go's net, and
+// against installed tools.
 package lisp_test
 
 import (
@@ -20,13 +20,13 @@ import (
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/stretchr/testify/require"
 
-	_ "github.com/seed-2334f180/weir/interp/lisp" // so that go test knows what the command is made of
+	_ "github.com/seed-2334f180/weir/interp/lisp" // so that go test knows the sources of the command
 )
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for an event that must come.
 const patience = 20 * time.Second
 
-// weirLisp is the command, built for these tests.
+// weirLisp is the path of the command, which these tests have built.
 var weirLisp string
 
 func TestMain(m *testing.M) {
@@ -45,8 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 func build() error {
-	// Files that a test has opened count when go test asks whether an old result
-	// still holds.
+	// go test checks the files that a test has opened before it uses a cached result.
 	sources, err := filepath.Glob("../../cmd/weir-lisp/*.go")
 	if err != nil {
 		return err
@@ -64,17 +63,17 @@ func build() error {
 }
 
 func script(t *testing.T, args ...string) *exec.Cmd {
-	// The test's own context is done before the cleanup, which ends the script by
-	// a signal.
+	// The test's own context is done before the cleanup, which ends the script by a
+	// signal.
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	t.Cleanup(cancel)
-	_, err := os.ReadFile(args[0]) // so that go test knows of it
+	_, err := os.ReadFile(args[0]) // so that go test knows of the file
 	require.NoError(t, err)
 	return exec.CommandContext(ctx, weirLisp, args...)
 }
 
-// serve runs a server's script on a free port, and returns its address. When the
-// test ends, so does the server, by SIGTERM and without a complaint.
+// serve runs a server's script on a free port, and returns its address. At the end of the
+// test it stops the server by SIGTERM. The server must not report an error.
 func serve(t *testing.T, name string, args ...string) (addr string) {
 	cmd := script(t, append([]string{name}, args...)...)
 	out, err := cmd.StdoutPipe()
@@ -99,8 +98,8 @@ func serve(t *testing.T, name string, args ...string) (addr string) {
 	return addr
 }
 
-// clients are the programs that a test talks to a server by. Go's own is always
-// there; what another needs may not be installed.
+// clients returns the programs by which a test talks to a server. Go's own client is
+// always there. The others may not be installed.
 var clients = map[string]func(t *testing.T, addr string) *client{
 	"Go": func(t *testing.T, addr string) *client {
 		conn, err := net.Dial("tcp", addr)
@@ -117,7 +116,7 @@ var clients = map[string]func(t *testing.T, addr string) *client{
 	},
 }
 
-// A client is a connection to a server, and what it receives.
+// A client is a connection to a server, and the lines that it receives.
 type client struct {
 	t     *testing.T
 	in    io.Writer
@@ -125,7 +124,7 @@ type client struct {
 	leave func() // ends the connection
 }
 
-// run is a client that is a command.
+// run returns a client that is a command.
 func run(t *testing.T, cmd *exec.Cmd) *client {
 	t.Helper()
 	in, err := cmd.StdinPipe()
@@ -162,7 +161,7 @@ func (c *client) says(text string) {
 	require.NoError(c.t, err)
 }
 
-// hears waits for the next line, which must be this.
+// hears waits for the next line and checks it.
 func (c *client) hears(want string) {
 	c.t.Helper()
 	select {
@@ -174,7 +173,7 @@ func (c *client) hears(want string) {
 	}
 }
 
-// ends waits for the connection's end, until which nothing may come.
+// ends waits for the connection's end. No line may come before.
 func (c *client) ends() {
 	c.t.Helper()
 	select {

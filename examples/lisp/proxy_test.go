@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The target hears the end of what the client sends, and answers after it.
+// The target receives the end of the client's stream, and answers after it.
 func TestProxy(t *testing.T) {
 	target, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

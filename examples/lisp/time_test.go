@@ -47,7 +47,7 @@ func TestTime(t *testing.T) {
 		})
 	}
 
-	// The RFC's question is an empty datagram. Two clients take turns.
+	// The request of the RFC is an empty datagram. Two clients take turns.
 	var clients [2]net.Conn
 	for i := range clients {
 		clients[i], err = net.Dial("udp", addr)

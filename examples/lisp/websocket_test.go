@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// frame is a frame as a client sends it, with a mask.
+// frame returns a frame as a client sends it, with a mask.
 func frame(first byte, payload string) []byte {
 	mask := []byte{1, 2, 3, 4}
 	b := []byte{first}
@@ -32,7 +32,7 @@ func frame(first byte, payload string) []byte {
 	return b
 }
 
-// unmasked is a frame as a server sends it.
+// unmasked returns a frame as a server sends it.
 func unmasked(first byte, payload string) []byte {
 	masked := frame(first, payload)
 	head := len(masked) - len(payload) - 4
@@ -46,7 +46,7 @@ func TestWebSocket(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
-	// The request and the answer's key are RFC 6455's.
+	// The request and the key of the answer come from RFC 6455.
 	_, err = io.WriteString(c, "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 	require.NoError(t, err)
 	r := bufio.NewReader(c)
@@ -77,7 +77,8 @@ func TestWebSocket(t *testing.T) {
 	_, err = r.ReadByte()
 	require.Equal(t, io.EOF, err)
 
-	// Another request, and a frame without a mask, end the connection.
+	// The server closes the connection after an invalid request, and after a frame
+	// without a mask.
 	for _, text := range []string{"GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nsec-websocket-key: x\r\n\r\n\x81\x00"} {
 		c, err := net.Dial("tcp", addr)
 		require.NoError(t, err)
