@@ -114,9 +114,8 @@ type TCPListener struct{ end conn }
 
 func (l *TCPListener) ok() bool { return l != nil && l.end.ok() }
 
-// Accept implements net.Listener. The connection is a *TCPConn. If the process has no
-// free descriptor, the error's Temporary method returns true, and the connection stays in
-// the queue.
+// Accept implements net.Listener. The connection is a *TCPConn. If no descriptor is free,
+// the error's Temporary method returns true, and the connection stays in the queue.
 func (l *TCPListener) Accept() (net.Conn, error) {
 	c, err := l.AcceptTCP()
 	if err != nil {
