@@ -44,7 +44,7 @@ func TestInputReadAheadWakesSelect(t *testing.T) {
 		require.Equal(t, "w", weirSelect(t, a).String())
 		selected := parked(t, a, func() (set, error) { return weir.Select(list{a}, nil, nil, weir.Forever) })
 		waited := waiting(t, selector, t.Context())
-		settle(t, a) // now both have looked, and sleep
+		settle(t, a) // now both have looked and sleep
 		_, _, err = a.ReadRune()
 		require.NoError(t, err)
 		require.NoError(t, soon(t, selected))

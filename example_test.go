@@ -37,7 +37,7 @@ func ExampleSelect() {
 	// Output: true hello <nil>
 }
 
-// Entries are registered once, and cost nothing while they are idle.
+// A Selector registers its entries once. An idle entry costs nothing.
 func ExampleSelector() {
 	a, client, err := socket.Pair(socket.Unix, socket.Stream, 0)
 	if err != nil {
@@ -63,7 +63,7 @@ func ExampleSelector() {
 	// Output: the first hello <nil>
 }
 
-// Any descriptor can be waited for, such as a pipe that os.Pipe has made.
+// Select can wait for any descriptor, such as a pipe that os.Pipe has made.
 func ExampleWatch() {
 	r, w, err := os.Pipe()
 	if err != nil {

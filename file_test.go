@@ -108,7 +108,7 @@ func TestSelectOnSignalfd(t *testing.T) {
 		require.NoError(t, soon(t, result))
 		same("r")
 		var info [128]byte
-		n, err := unix.Read(fd, info[:]) // behind Select's back
+		n, err := unix.Read(fd, info[:]) // Select does not know of this read
 		require.NoError(t, err)
 		require.Equal(t, len(info), n)
 		require.EqualValues(t, unix.SIGUSR1, binary.NativeEndian.Uint32(info[:]))

@@ -222,7 +222,7 @@ func TestStress(t *testing.T) {
 				}
 			}
 		})
-		rest.Go(func() { // a reader that blocks
+		rest.Go(func() { // a reader in blocking calls
 			buf := make([]byte, 2)
 			for {
 				n, err := a.Recv(buf, 0)
@@ -241,7 +241,7 @@ func TestStress(t *testing.T) {
 		}
 	}
 	for i := range 3 {
-		rest.Go(func() { // Selects over some of them
+		rest.Go(func() { // Selects over some of the sockets
 			for {
 				ready, err := weir.Select(all[i:], nil, nil, weir.Forever)
 				if errors.Is(err, unix.EBADF) {

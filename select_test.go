@@ -59,7 +59,7 @@ func kernelPoll(t testing.TB, fd int) bits {
 	return bits{ev&(unix.POLLIN|unix.POLLHUP|unix.POLLERR) != 0, ev&(unix.POLLOUT|unix.POLLERR) != 0, ev&unix.POLLPRI != 0}
 }
 
-// weirSelect polls each list alone: then it is exact.
+// weirSelect polls each list alone, because Select is exact then.
 func weirSelect(t testing.TB, s weir.Selectable) (b bits) {
 	for i, on := range []*bool{&b.r, &b.w, &b.x} {
 		var want [3]list
@@ -445,7 +445,7 @@ func TestFiles(t *testing.T) {
 	w.Write([]byte("x"))
 	require.NoError(t, <-result)
 	same()
-	r.Read(make([]byte, 1)) // behind Select's back
+	r.Read(make([]byte, 1)) // Select does not know of this read
 	same()
 	unix.Write(event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	same()

@@ -134,10 +134,11 @@ func TestSelectorKeepsNothingBack(t *testing.T) {
 	}
 }
 
-// An entry that is in doubt for several conditions is reported for all that hold.
+// An entry may be in doubt for several conditions. The Selector reports it for all that
+// hold.
 func TestSelectorTellsAllThatIsSo(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
-	f, err := weir.Watch(a.Fd()) // no mark of it is sure
+	f, err := weir.Watch(a.Fd()) // none of its marks is certain
 	require.NoError(t, err)
 	defer f.Close()
 	b, _ := weirtest.Pair(t, socket.Stream)
@@ -153,7 +154,7 @@ func TestSelectorTellsAllThatIsSo(t *testing.T) {
 	require.Equal(t, map[weir.Selectable]weir.Interest{f: weir.Readable | weir.Writable, b: weir.Writable}, is)
 }
 
-// Waits that have ended get no notices, in whatever order they end.
+// A Wait that has ended gets no notices, in whatever order the Waits end.
 func TestSelectorForgetsItsWaits(t *testing.T) {
 	a, peer := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
@@ -176,7 +177,7 @@ func TestSelectorForgetsItsWaits(t *testing.T) {
 	waitFor(t, func() bool { return s.Waiters() == 0 })
 }
 
-// The loop of an entry keeps the time of a Wait.
+// The loop of an entry runs the timer of a Wait.
 func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -193,7 +194,7 @@ func TestSelectorTimerIsOnTheLoopOfAnEntry(t *testing.T) {
 	require.Empty(t, ready)
 	require.Greater(t, g.Loops()[0].Turns(), before)
 
-	// When that loop is closed, another one does.
+	// If that loop is closed, another loop runs the timer.
 	require.NoError(t, s.Unregister(a))
 	require.NoError(t, g.Close())
 	all, err := loop.Default()

@@ -152,7 +152,7 @@ func TestInterruptionIsForWhoWaits(t *testing.T) {
 	a, _ := weirtest.Pair(t, socket.Stream)
 	s := newSelector(t)
 	require.NoError(t, s.Register(a, weir.Readable, nil))
-	for range 20 { // a pool need not give back what it has got
+	for range 20 { // a pool need not return an item that it has got
 		weir.LeaveInterruptions()
 		_, err := s.Wait(context.Background(), time.Millisecond, nil)
 		require.NoError(t, err)

@@ -19,7 +19,7 @@ func severalPs(t *testing.T) {
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
 
-// alone is a call that waits alone, in ppoll(2).
+// alone starts a call that waits alone, in ppoll(2).
 func alone(t *testing.T, r *loop.Blocking) chan received {
 	t.Helper()
 	r.SetAlone()
@@ -66,8 +66,8 @@ func TestOnlyBusyRegistrationWaitsAlone(t *testing.T) {
 	require.Equal(t, received{n: 1, done: true}, soon(t, result))
 }
 
-// Nobody waits alone where the loop may keep its P, or where the program does not
-// want it.
+// No call waits alone where the loop may keep its P, or where the program switches that
+// off.
 func TestNobodyWaitsAlone(t *testing.T) {
 	for name, c := range map[string]struct {
 		procs int
@@ -90,7 +90,7 @@ func TestNobodyWaitsAlone(t *testing.T) {
 	}
 }
 
-// Whatever can end a wait ends that of a call that waits alone.
+// Everything that ends a wait also ends the wait of a call that waits alone.
 func TestAloneEnds(t *testing.T) {
 	severalPs(t)
 	for name, test := range withEndings(map[string]ending{
@@ -120,7 +120,7 @@ func TestAloneEnds(t *testing.T) {
 	}
 }
 
-// The timeout of the call ends it, neither early nor much later.
+// The call's timeout ends it, neither early nor much later.
 func TestAloneTimesOut(t *testing.T) {
 	severalPs(t)
 	l := newLoop(t, loop.Options{})
@@ -132,8 +132,8 @@ func TestAloneTimesOut(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
 }
 
-// Half of the Ps stay without a call that blocks their thread: the second call waits
-// by way of its loop.
+// At most half of the Ps may have a call that blocks its thread. So the second call waits
+// through its loop.
 func TestSeatsAreFewerThanPs(t *testing.T) {
 	severalPs(t)
 	first, _ := register(t, newLoop(t, loop.Options{}))
@@ -149,8 +149,8 @@ func TestSeatsAreFewerThanPs(t *testing.T) {
 	soon(t, one)
 }
 
-// No byte and no wake-up is lost when a call that waits alone, data, interrupts and
-// other registrations' events come together in all ways.
+// A call that waits alone, data, interrupts and events of other registrations meet in all
+// orders. No byte and no wake-up is lost.
 func TestAloneLosesNothing(t *testing.T) {
 	severalPs(t)
 	const rounds = 3000
@@ -170,7 +170,7 @@ func TestAloneLosesNothing(t *testing.T) {
 			case 5:
 				unix.Write(otherPeer, []byte("z")) // r goes back to the loop
 			case 7:
-				time.Sleep(time.Duration(i%100) * time.Microsecond) // so that r blocks now and then
+				time.Sleep(time.Duration(i%100) * time.Microsecond) // so that r sometimes blocks
 			}
 			for {
 				if _, err := unix.Write(peer, fmt.Appendf(nil, "%05d\n", i)); err == nil {
@@ -209,8 +209,8 @@ func TestAloneLosesNothing(t *testing.T) {
 	}
 }
 
-// A goroutine that has served a request lingers for the next one, while the hooks hear
-// nothing, and leaves the registration to them afterwards.
+// A goroutine that has served a request lingers for the next one. The hooks get no report
+// meanwhile. Afterwards they have the registration again.
 func TestLinger(t *testing.T) {
 	severalPs(t)
 	l := newLoop(t, loop.Options{})
@@ -241,7 +241,8 @@ func TestLinger(t *testing.T) {
 	require.Equal(t, loop.NoticeReady, soon(t, told))
 }
 
-// What comes between the end of a Linger and the watch that follows is told.
+// The observer gets an event that comes between the end of a Linger and the watch that
+// follows.
 func TestLingerLosesNothing(t *testing.T) {
 	severalPs(t)
 	l := newLoop(t, loop.Options{BusyPoll: loop.NoBusyPoll})
@@ -254,7 +255,7 @@ func TestLingerLosesNothing(t *testing.T) {
 	for i := range 500 {
 		r.SetAlone()
 		go func() {
-			time.Sleep(time.Duration(i%50) * 4 * time.Microsecond) // so that they meet in all ways
+			time.Sleep(time.Duration(i%50) * 4 * time.Microsecond) // so that the two meet in all orders
 			unix.Write(peer, []byte("x"))
 		}()
 		if !r.Linger(100 * time.Microsecond) {

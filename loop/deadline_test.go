@@ -44,7 +44,7 @@ func TestPastDeadlineFailsReadyCallsAtOnce(t *testing.T) {
 	})
 }
 
-// A deadline that lay ahead when it was set has passed when a call begins.
+// The deadline was in the future when it was set, and has passed when a call begins.
 func TestDeadlineThatNobodyWaitedFor(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -74,13 +74,13 @@ func TestDeadlineEndsWaitsAndIsNeverEarly(t *testing.T) {
 	})
 }
 
-// A deadline that is set while calls wait ends them: the call that waits for data,
-// and those that wait for the turn.
+// A deadline that is set while calls wait ends both the call that waits for data and the
+// calls that wait for the turn.
 func TestDeadlineMovedUnderBlockedCalls(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		for _, c := range []struct {
 			name   string
-			before time.Duration // 0 is none
+			before time.Duration // 0 if there is none
 			after  time.Duration
 		}{
 			{"none to past", 0, -time.Hour},
@@ -141,7 +141,7 @@ func TestDeadlineOfOneDirection(t *testing.T) {
 	require.NoError(t, soon(t, reader))
 }
 
-// A deadline may be set while the call that has the turn does not wait.
+// A deadline may change while the call that has the turn does not wait.
 func TestDeadlineSetUnderQueue(t *testing.T) {
 	r, _ := register(t, newLoop(t, loop.Options{}))
 	_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
@@ -203,7 +203,7 @@ func TestDeadlineEndsEveryKindOfWait(t *testing.T) {
 			_, err := r.Begin(loop.Read, call)
 			require.NoError(t, err)
 			defer r.End(loop.Read, false)
-			_ = r.WaitAtMost(loop.Read, call, 1) // the first readiness is used up
+			_ = r.WaitAtMost(loop.Read, call, 1) // uses up the first readiness
 
 			again := blocked(t, r, func() error { return wait(r, call) })
 			require.NoError(t, r.SetDeadline(loop.Read, longAgo))

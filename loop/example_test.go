@@ -17,7 +17,7 @@ func readOnce(b *loop.Blocking, buf []byte, limit time.Duration) (n int, err err
 	call := loop.Call{Timeout: limit}
 	ready, err := b.Begin(loop.Read, &call)
 	if err != nil {
-		return 0, err // and no End
+		return 0, err // without End
 	}
 	err = unix.EAGAIN
 	for err == unix.EAGAIN {
@@ -29,11 +29,11 @@ func readOnce(b *loop.Blocking, buf []byte, limit time.Duration) (n int, err err
 		n, err = unix.Read(b.FD(), buf)
 		ready = false
 	}
-	b.End(loop.Read, n == len(buf)) // then there may be more
+	b.End(loop.Read, n == len(buf)) // if the buffer is full, there may be more
 	return n, err
 }
 
-// A read that blocks its goroutine, and no thread.
+// The read blocks its goroutine, and no thread.
 func ExampleBlocking() {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -95,7 +95,7 @@ func ExampleLoop() {
 	// Output: the timer has fired 3 times
 }
 
-// A reader is a descriptor that callbacks serve.
+// A reader is a descriptor with callbacks.
 type reader struct {
 	loop.Handled
 	got chan string
@@ -113,8 +113,8 @@ func (r *reader) Ready(poller.Readiness) {
 	}
 }
 
-func (r *reader) Expire() {} // no time was set
-func (r *reader) Closed() {} // the loop was closed
+func (r *reader) Expire() {} // the reader has set no time
+func (r *reader) Closed() {} // the loop has closed the descriptor
 
 // A Handler serves a descriptor on the loop, without a goroutine.
 func ExampleHandler() {

@@ -29,7 +29,7 @@ func (r *Registration) Waiters() (n int) {
 	return n
 }
 
-// WatchesWrite reports whether the kernel is asked for writability.
+// WatchesWrite reports whether the loop has the kernel report writability.
 func (r *Registration) WatchesWrite() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,11 +59,11 @@ func (l *Loop) Gates() (n int) {
 	return n
 }
 
-// Backlog returns how many goroutines were woken and have not run since.
+// Backlog returns how many goroutines the loop has woken that have not run since.
 func (l *Loop) Backlog() int { return int(l.backlog.Load()) }
 
-// Until waits for what another goroutine does within a moment. It does not sleep, so
-// that the caller goes on at almost the same time as that goroutine.
+// Until waits for another goroutine's action, which comes within a moment. It does not
+// sleep, so that the caller continues at almost the same time as that goroutine.
 func Until(done func() bool) {
 	for spins := 1; !done(); spins++ {
 		if spins%100 == 0 {
@@ -78,14 +78,15 @@ func (r *Registration) Unbounded() bool { return r.state.Load()&stateReceiving !
 // Marked reports whether the mark for reading is set.
 func (r *Registration) Marked() bool { return r.state.Load()&Read.of(readyBit) != 0 }
 
-// Probe and its methods are what an Inquiry does with one question.
+// Probe and its methods do the work of an Inquiry for one question.
 func (r *Registration) Probe() (probe, error) { return r.probe() }
 
 func (p probe) Done()                  { p.done() }
 func (p probe) Disprove(want Interest) { p.disprove(want) }
 func (p probe) FD() int                { return int(p.r.fd) }
 
-// SetAlone has calls on r wait alone, as after many events of r and no other.
+// SetAlone makes calls on r wait alone, as after many events of r and of no other
+// registration.
 func (r *Blocking) SetAlone() { r.loop.alone.Store(r.key) }
 
 // MayWaitAlone reports whether the next call on r is to wait alone.

@@ -13,7 +13,7 @@ import (
 func TestGateSleepsUntilAnyTime(t *testing.T) {
 	l := handlerLoop(t)
 	g := NewGate()
-	for _, past := range []time.Duration{0, time.Hour, math.MaxInt64} { // before the loop's start, too
+	for _, past := range []time.Duration{0, time.Hour, math.MaxInt64} { // also a time before the loop's start
 		g.Arm()
 		require.NoError(t, g.Sleep(l, time.Now().Add(-past)))
 	}
@@ -28,7 +28,7 @@ func TestGateSleepsUntilAnyTime(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
-// A gate whose loop was closed is open: a Wake leaves nothing for the next Sleep.
+// A gate whose loop is closed is open. A Wake has no effect on the next Sleep.
 func TestGateIsOpenAfterItsLoopWasClosed(t *testing.T) {
 	l := handlerLoop(t)
 	g := NewGate()
@@ -39,8 +39,8 @@ func TestGateIsOpenAfterItsLoopWasClosed(t *testing.T) {
 	require.False(t, g.woken())
 }
 
-// Of two calls of Wake at once one counts. A goroutine that Interrupt has woken
-// is told so.
+// Of two simultaneous calls of Wake one has an effect. If Interrupt has woken a
+// goroutine, Sleep returns that.
 func TestGateIsWokenOnce(t *testing.T) {
 	g := NewGate()
 	const rounds = 20_000
@@ -57,7 +57,7 @@ func TestGateIsWokenOnce(t *testing.T) {
 		begun.Add(1)
 		told := true
 		if i%2 == 0 {
-			for range i % 128 { // so that they meet in all ways
+			for range i % 128 { // so that the two meet in all orders
 				begun.Load()
 			}
 			g.Wake(nil)
@@ -73,8 +73,8 @@ func TestGateIsWokenOnce(t *testing.T) {
 	}
 }
 
-// Sleep returns when its time has come, never early, or after a Wake; then no timer is
-// left. A goroutine that the loop has woken is in the backlog until it runs.
+// Sleep returns when its time has come, never early, or after a Wake. It leaves no timer.
+// A goroutine that the loop has woken is in the backlog until it runs.
 func TestGateSleeps(t *testing.T) {
 	l := handlerLoop(t)
 	g := NewGate()
@@ -104,7 +104,7 @@ func TestGateSleeps(t *testing.T) {
 func TestGateIsReused(t *testing.T) {
 	g := NewGate()
 	for range 3 {
-		g.Wake(nil) // nobody has armed it
+		g.Wake(nil) // no goroutine has armed it
 		g.Arm()
 		g.Wake(nil)
 		g.Wake(nil)
@@ -123,8 +123,8 @@ func TestGateIsReused(t *testing.T) {
 	require.ErrorIs(t, g.Sleep(l, time.Time{}), ErrLoopClosed)
 }
 
-// Closing the loop wakes every goroutine that sleeps in a gate of it, with a
-// time or without one, and leaves the gates of other loops alone.
+// Closing the loop wakes every goroutine that sleeps in a gate of the loop, with or
+// without a time. It does not affect the gates of other loops.
 func TestGatesOpenWhenTheLoopIsClosed(t *testing.T) {
 	l, other := handlerLoop(t), handlerLoop(t)
 	const sleepers = 10

@@ -39,8 +39,9 @@ func TestGroupPolicies(t *testing.T) {
 	require.ErrorContains(t, err, "Options.Events")
 }
 
-// A source hash keeps a peer on one loop, whatever its port and the form of its
-// address, and spreads the peers; descriptors without a peer go in turn.
+// A source hash assigns a peer to one loop, whatever the port and the form of its
+// address. It spreads the peers over the loops. Descriptors without a peer go to the
+// loops in turn.
 func TestSourceHash(t *testing.T) {
 	g, err := loop.NewGroup(2, loop.SourceHash(), loop.Options{})
 	require.NoError(t, err)
@@ -59,7 +60,7 @@ func TestSourceHash(t *testing.T) {
 	require.NotSame(t, g.Pick(netip.Addr{}), g.Pick(netip.Addr{}))
 }
 
-// A nil policy is RoundRobin, and a policy's nil the first loop.
+// A nil policy means RoundRobin. If a policy returns nil, the group uses the first loop.
 func TestPolicyThatIsNil(t *testing.T) {
 	g, err := loop.NewGroup(2, nil, loop.Options{})
 	require.NoError(t, err)

@@ -104,7 +104,7 @@ func TestPokesAreCoalescedAndNoneIsLost(t *testing.T) {
 	require.Eventually(t, func() bool { return seen.Load() == 4*each }, 5*time.Second, time.Millisecond,
 		"a call follows the last poke")
 
-	// Several pokes before the next turn make one call.
+	// Several pokes before the next turn cause one call.
 	before := calls.Load()
 	onLoop(t, l, func() {
 		for range 100 {
@@ -159,7 +159,7 @@ func TestPokeByItselfGivesOthersTheirTurn(t *testing.T) {
 	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
 	h.reg.Poke()
 	for range 10 {
-		onLoop(t, l, func() {}) // it is served, though the handler never rests
+		onLoop(t, l, func() {}) // this task runs, although the handler always has work
 	}
 	close(quit)
 	<-stopped
@@ -187,7 +187,7 @@ func testClosedIsNotCalled(t *testing.T, poke bool) {
 		})
 		require.NoError(t, l.Handle(&hs[i].reg, ours, hs[i].handler()))
 	}
-	onLoop(t, l, func() { // all are in one batch of events
+	onLoop(t, l, func() { // so that all are in one batch of events
 		for _, fd := range fds {
 			_, _ = unix.Write(fd, []byte("x"))
 		}
@@ -241,7 +241,7 @@ func TestExpireAtOfAClosedRegistrationIsNothing(t *testing.T) {
 	require.Zero(t, l.Timers())
 }
 
-// Turning WatchWrite on reports room that there is, each time.
+// Each time that WatchWrite is turned on, the handler gets a report if there is room.
 func TestWatchWriteAgain(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)
@@ -275,7 +275,7 @@ func TestHandleOfWhatTheLoopHasClosed(t *testing.T) {
 	require.ErrorIs(t, err, unix.EBADF)
 }
 
-// Now stays the same in a turn, and is later in the next one.
+// Now returns the same time within a turn, and a later time in the next turn.
 func TestNowIsOfTheTurn(t *testing.T) {
 	l := handlerLoop(t)
 	var now [2][2]time.Duration
@@ -301,7 +301,7 @@ func TestSpawnedThatBlocks(t *testing.T) {
 	require.Zero(t, l.Backlog())
 }
 
-// A registration that a closed loop has refused can be registered with another loop.
+// A registration that a closed loop has refused works with another loop.
 func TestRegisterAfterAClosedLoop(t *testing.T) {
 	gone := handlerLoop(t)
 	require.NoError(t, gone.Close())
@@ -311,8 +311,8 @@ func TestRegisterAfterAClosedLoop(t *testing.T) {
 	require.NoError(t, handlerLoop(t).Register(&r.Registration, ours, DropWritable))
 }
 
-// Now plus a very long time overflows, and is negative. ExpireAt takes that for a time
-// far ahead, and the loop sleeps.
+// Now plus a very long time overflows and is negative. ExpireAt treats it as a time far
+// in the future, and the loop sleeps.
 func TestExpireAtBeyondTheClock(t *testing.T) {
 	for _, at := range []time.Duration{-1, -time.Second, math.MinInt64, math.MaxInt64} {
 		l := handlerLoop(t)
@@ -351,8 +351,8 @@ func (h *postponer) Expire() {
 	h.other.ExpireAt(h.to(h.reg.Loop()))
 }
 
-// The times of two handlers come in the same turn. The Expire of the first moves the
-// time of the second, which then is not called.
+// The times of two handlers end in the same turn. The Expire of the first moves the time
+// of the second. Then the loop does not call the second.
 func TestExpireAtMovedInTheTurnItWouldExpire(t *testing.T) {
 	for name, to := range map[string]func(*Loop) time.Duration{
 		"later": func(l *Loop) time.Duration { return l.Now() + time.Hour },
@@ -376,7 +376,7 @@ func TestExpireAtMovedInTheTurnItWouldExpire(t *testing.T) {
 			_, err := l.AfterFunc(time.Millisecond, func() { close(after) })
 			require.NoError(t, err)
 			<-after
-			onLoop(t, l, func() {}) // the turn is over
+			onLoop(t, l, func() {}) // the turn has ended
 			require.Equal(t, 1, hs[0].expired+hs[1].expired)
 		})
 	}
@@ -399,7 +399,7 @@ func TestReleaseGivesTheDescriptorBackOpen(t *testing.T) {
 	require.ErrorIs(t, err, ErrClosed)
 	require.ErrorIs(t, h.reg.Close(), ErrClosed)
 
-	// The descriptor works, and can be registered again.
+	// The descriptor still works, and a program can register it again.
 	h = newRecorder(func(poller.Readiness) {})
 	require.NoError(t, l.Handle(&h.reg, fd, h.handler()))
 	_, err = unix.Write(theirs, []byte("x"))
@@ -422,7 +422,7 @@ func TestReleaseOfACallInProgressIsRefused(t *testing.T) {
 	ended := make(chan error)
 	go func() {
 		var err error
-		for err == nil { // a wake-up may bring nothing
+		for err == nil { // a wake-up may come without data
 			err = r.Wait(Read, &call)
 		}
 		r.End(Read, false)
@@ -488,8 +488,8 @@ func TestBusyTellsOfATurnThatDoesNotEnd(t *testing.T) {
 	require.Eventually(t, func() bool { _, busy := l.Busy(); return !busy }, 5*time.Second, time.Millisecond)
 }
 
-// A loop whose poller fails ends. It runs the tasks that were posted, because a program
-// may wait for one.
+// If its poller fails, a loop ends. It runs the posted tasks, because a program may wait
+// for one.
 func TestFailedLoopRunsWhatWasPosted(t *testing.T) {
 	l, err := New(Options{})
 	require.NoError(t, err)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// told returns what the observer was told since the last call.
+// told returns the observer's reports since the last call.
 func (o observer) told() (all []loop.Notice) {
 	for len(o) > 0 {
 		all = append(all, <-o)
@@ -19,8 +19,8 @@ func (o observer) told() (all []loop.Notice) {
 
 var once = []loop.Notice{loop.NoticeReady}
 
-// When any hook is taken off, the others stay. Each observer is told of the conditions
-// of its interest alone.
+// Removing any hook leaves the others. Each observer gets reports only of the conditions
+// in its interest.
 func TestHooksAreTakenOffInAnyOrder(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
 		r := registerAs(t, loop.KeepWritable, false)
@@ -49,7 +49,7 @@ func TestHooksAreTakenOffInAnyOrder(t *testing.T) {
 	}
 }
 
-// Unhang of a hook that was taken off does nothing.
+// Unhang of a hook that is not hung does nothing.
 func TestHookIsTakenOffTwice(t *testing.T) {
 	r := registerAs(t, loop.KeepWritable, false)
 	seen := make(observer, 100)
@@ -75,8 +75,8 @@ func TestInterruptOfClosedRegistration(t *testing.T) {
 	require.Equal(t, []loop.Notice{loop.NoticeClosed}, seen.told())
 }
 
-// Observers are also told of what is not an event: of Doubt, in both directions, and of
-// Stir, if they want the condition.
+// Observers also get reports without an event: of Doubt, in both directions, and of Stir,
+// if the condition is in their interest.
 func TestObserversOfDoubtAndStir(t *testing.T) {
 	r := registerAs(t, loop.KeepWritable, false)
 	reading, writing := make(observer, 100), make(observer, 100)
@@ -111,7 +111,8 @@ func TestDoubtWakesWaiters(t *testing.T) {
 	}
 }
 
-// A hook that gets another interest is told of a condition that holds already.
+// If a hook's interest changes, its observer gets a report of a condition that holds
+// already.
 func TestChangedHookIsTold(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
@@ -129,7 +130,7 @@ func TestChangedHookIsTold(t *testing.T) {
 	h.Unhang()
 }
 
-// A file that epoll refuses is ready for ever.
+// A file that epoll refuses is always ready.
 func TestWatchOfWhatNeverWaits(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poll(2) refuses more entries than the process may have descriptors. An Inquiry asks
-// all its questions all the same.
+// poll(2) refuses more entries than the process may have descriptors. An Inquiry still
+// asks all its questions.
 func TestInquiryUnderALowLimitOfDescriptors(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	ready, peer := register(t, l)
@@ -19,7 +19,7 @@ func TestInquiryUnderALowLimitOfDescriptors(t *testing.T) {
 	var limit unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
 	low := limit
-	low.Cur = 40 // what is open stays open
+	low.Cur = 40 // open descriptors stay open
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
 	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 	var q loop.Inquiry

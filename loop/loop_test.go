@@ -40,7 +40,7 @@ func onBoth(t *testing.T, test func(t *testing.T, l *loop.Loop)) {
 	})
 }
 
-// settle waits until all that was posted before has run.
+// settle waits until all tasks that were posted before have run.
 func settle(t *testing.T, l *loop.Loop) {
 	done := make(chan struct{})
 	require.NoError(t, l.Post(func() { close(done) }))
@@ -78,7 +78,7 @@ func TestTasksFromManyGoroutinesAreNotLost(t *testing.T) {
 					done := make(chan struct{})
 					require.NoError(t, l.Post(func() { ran.Add(1); close(done) }))
 					select {
-					case <-done: // each wakes a loop that has gone to sleep
+					case <-done: // each Post wakes a loop that sleeps
 					case <-time.After(10 * time.Second):
 						t.Error("a task was lost")
 						return
@@ -145,7 +145,7 @@ func TestPostUnboundedIsInOrderAndNotRefused(t *testing.T) {
 	require.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, got)
 }
 
-// The tasks that a turn has left for the next one count for the bound, too.
+// The bound also counts the tasks that a turn has left for the next one.
 func TestTaskQueueIsBoundedOverTurns(t *testing.T) {
 	l := newLoop(t, loop.Options{TaskQueue: 3, Tasks: 1})
 	hold, held := make(chan struct{}), make(chan struct{}, 9)
@@ -196,7 +196,7 @@ func TestIdleLoopDoesNotWakeUp(t *testing.T) {
 			before = l.Turns()
 			return was == before
 		}, 5*time.Second, 50*time.Millisecond)
-		time.Sleep(time.Second) // what is measured, not a synchronisation
+		time.Sleep(time.Second) // the test measures this time; it does not synchronise by it
 		require.Equal(t, before, l.Turns(), "an idle loop woke up")
 	})
 }
@@ -273,7 +273,7 @@ func TestExpiriesAreBudgeted(t *testing.T) {
 		})
 		require.NoError(t, err)
 	}
-	time.Sleep(2 * time.Millisecond) // all are due now
+	time.Sleep(2 * time.Millisecond) // now all timers are due
 	close(hold)
 	require.LessOrEqual(t, <-between, int64(20), "timers that a turn fires before tasks get theirs")
 	wg.Wait()
@@ -372,7 +372,7 @@ func TestCloseRunsWhatWasPostedInBetween(t *testing.T) {
 		require.NoError(t, l.Post(count))
 	}
 	close(hold)
-	<-waiting // the others are taken off the queue, beyond this turn's budget
+	<-waiting // the queue no longer has the others, which exceed this turn's budget
 	for range 5 {
 		require.NoError(t, l.Post(count))
 	}

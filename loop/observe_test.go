@@ -16,11 +16,11 @@ func call(t *testing.T, r *loop.Blocking, d loop.Direction, more bool) (ready bo
 	return ready
 }
 
-// registerAs returns a registration that the kernel does not watch, so that it has only
-// the events of the test.
+// registerAs returns a registration that the kernel does not watch. Its only events are
+// those of the test.
 func registerAs(t *testing.T, edges loop.WriteEdges, shared bool) *loop.Blocking {
 	l := newLoop(t, loop.Options{})
-	settle(t, l) // its waits have a number that is not the zero value
+	settle(t, l) // gives the loop's waits a number that is not zero
 	fd, _ := pair(t)
 	r := new(loop.Blocking)
 	if shared {
@@ -31,7 +31,7 @@ func registerAs(t *testing.T, edges loop.WriteEdges, shared bool) *loop.Blocking
 	return r
 }
 
-// A mark is sure only if the event is younger than all calls.
+// A mark is certain only if the event is more recent than all calls.
 func TestCertainMarks(t *testing.T) {
 	const in, out = poller.Readable, poller.Writable
 	for _, c := range []struct {
@@ -157,8 +157,8 @@ func TestDisproof(t *testing.T) {
 	require.True(t, call(t, r, loop.Read, true), "the doubt was lost")
 }
 
-// Disprove concerns one direction. From then on the kernel watches that direction,
-// except writability that it would report with every packet.
+// Disprove concerns one direction. From then on the kernel watches that direction. It
+// does not watch writability if it would report that with every packet.
 func TestDisproofOfOneDirection(t *testing.T) {
 	for _, c := range []struct {
 		edges         loop.WriteEdges
@@ -172,7 +172,7 @@ func TestDisproofOfOneDirection(t *testing.T) {
 		{loop.DropWritable, loop.Writable, loop.Readable, loop.Write, loop.Doubtful, loop.Doubtful},
 	} {
 		r := registerAs(t, c.edges, false)
-		fill(t, r.FD()) // so that the watch has nothing to tell
+		fill(t, r.FD()) // so that the watch has nothing to report
 		p, err := r.Probe()
 		require.NoError(t, err)
 		p.Disprove(c.want)
@@ -184,7 +184,7 @@ func TestDisproofOfOneDirection(t *testing.T) {
 	}
 }
 
-// A probe keeps the descriptor open, so that its number is not given to another file.
+// A probe keeps the descriptor open, so that no other file gets its number.
 func TestProbeOutlivesClose(t *testing.T) {
 	r := registerAs(t, loop.DropWritable, false)
 	p, err := r.Probe()

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An observer is told each time that a descriptor becomes writable, also with
-// DropWritable. When nobody waits for writability, the kernel is not asked, and Look is
-// in doubt.
+// An observer gets a report each time that a descriptor becomes writable, even with
+// DropWritable. If no observer waits for writability, the kernel does not watch it, and
+// Look is in doubt.
 func TestObserverOfWritability(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -35,7 +35,7 @@ func TestObserverOfWritability(t *testing.T) {
 	require.Equal(t, loop.Doubtful, r.Look(loop.Writable))
 }
 
-// A call in progress has used the mark up, so only the kernel can tell what is left.
+// A call in progress has used up the mark, so only the kernel knows what is left.
 func TestCallInProgressIsInDoubt(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The zero Options are the defaults that the fields' comments name, and what is set
-// stays.
+// The zero Options mean the defaults that the fields' comments name. Other values stay
+// unchanged.
 func TestOptionsDefaults(t *testing.T) {
 	o, err := Options{}.withDefaults()
 	require.NoError(t, err)

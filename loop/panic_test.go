@@ -37,7 +37,7 @@ func TestProtect(t *testing.T) {
 	require.Equal(t, []any{"x"}, r.all())
 }
 
-// A panic of a task or a timer is reported to every function that was set, until its
+// The loop reports a panic of a task or a timer to every function that is set, until its
 // stop is called. A report that panics does no harm.
 func TestOnPanic(t *testing.T) {
 	var option, first, second reports
@@ -63,8 +63,8 @@ func TestOnPanic(t *testing.T) {
 	require.EqualValues(t, 2, l.Panics())
 }
 
-// A panic of each of a handler's methods is reported, and the other handlers of the turn
-// are called all the same.
+// The loop reports a panic of each method of a handler, and still calls the other
+// handlers of the turn.
 func TestPanicOfAHandler(t *testing.T) {
 	var r reports
 	l, err := New(Options{PanicReport: r.add})
@@ -114,7 +114,7 @@ func (*panicker) Ready(poller.Readiness) {}
 func (*panicker) Expire()                { panic("expire") }
 func (*panicker) Closed()                { panic("closed") }
 
-// A server calls every callback by Protect, so it must not cost memory.
+// A server makes every callback by Protect, so Protect must not allocate.
 func TestProtectAllocatesNothing(t *testing.T) {
 	called := 0
 	require.Zero(t, testing.AllocsPerRun(100, func() {

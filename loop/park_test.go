@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Two goroutines wake each other in turn, with more or less work between. So each is
-// woken when it is parked, when it is about to park, and before that.
+// Two goroutines wake each other in turn, with more or less work between. So the wake-up
+// comes when the goroutine is parked, when it is about to park, and before that.
 func TestPark(t *testing.T) {
 	for name, procs := range map[string]int{"one P": 1, "two Ps": 2} {
 		t.Run(name, func(t *testing.T) {
@@ -19,7 +19,7 @@ func TestPark(t *testing.T) {
 			var ping, pong parker
 			ping.init()
 			pong.init()
-			said := 0 // belongs to whoever was woken last
+			said := 0 // only the goroutine that was woken last uses it
 			go func() {
 				for i := range rounds {
 					spend(i * 7 % 64)
@@ -39,7 +39,7 @@ func TestPark(t *testing.T) {
 	}
 }
 
-// An unpark that comes before the park counts, for one park.
+// An unpark that comes before the park ends that park, and only one park.
 func TestUnparkBeforePark(t *testing.T) {
 	var p parker
 	p.init()
@@ -60,7 +60,7 @@ func TestUnparkBeforePark(t *testing.T) {
 	<-second
 }
 
-// A parked goroutine goes on correctly after the runtime has scanned and moved its
+// A parked goroutine continues correctly after the runtime has scanned and moved its
 // stack.
 func TestParkedThroughCollections(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(1))
@@ -70,7 +70,7 @@ func TestParkedThroughCollections(t *testing.T) {
 	for i := range ps {
 		ps[i].init()
 		go func() {
-			deep(20) // a large stack, to be shrunk
+			deep(20) // grows the stack, so that the runtime shrinks it
 			x := i
 			kept := &x
 			ps[i].park()

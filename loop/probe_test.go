@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// After an event that comes while a probe begins, the probe still notices the next
-// event.
+// An event comes while a probe begins. The probe still notices the next event.
 func TestEventsWhileAProbeBegins(t *testing.T) {
 	r := registerAs(t, loop.DropWritable, false)
 	const rounds = 20_000
@@ -25,13 +24,13 @@ func TestEventsWhileAProbeBegins(t *testing.T) {
 	lost := 0
 	for i := range int32(rounds) {
 		begun.Add(1)
-		for range i % 128 { // so that they meet in all ways
+		for range i % 128 { // so that the two meet in all orders
 			begun.Load()
 		}
 		p, err := r.Probe()
 		require.NoError(t, err)
 		loop.Until(func() bool { return ended.Load() > i })
-		call(t, r, loop.Read, false) // takes what came
+		call(t, r, loop.Read, false) // takes the data
 		r.Arrive(poller.Readable, 1)
 		p.Disprove(loop.Readable)
 		if !call(t, r, loop.Read, false) {

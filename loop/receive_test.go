@@ -27,7 +27,7 @@ func receiving(t *testing.T, r *loop.Blocking, buf []byte, c *loop.Call) chan re
 		ready, err := r.Begin(loop.Read, c)
 		if got.err = err; err == nil {
 			if ready {
-				_, _ = unix.Read(r.FD(), buf) // nothing
+				_, _ = unix.Read(r.FD(), buf) // the read finds nothing
 			}
 			got.n, got.errno, got.done, got.err = r.Receive(c, buf)
 			r.End(loop.Read, got.n == len(buf) || r.Broken())
@@ -86,8 +86,8 @@ func TestReceiveTellsOfAnError(t *testing.T) {
 	require.Equal(t, received{errno: unix.ECONNRESET, done: true}, <-result)
 }
 
-// Two descriptors of one socket are reported in one turn. The loop finds nothing for the
-// second, whose call then tries for itself.
+// The loop gets events of two descriptors of one socket in one turn. It finds no data for
+// the second descriptor. Then that call tries for itself.
 func TestReceiveFindsNothing(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	fd, peer := pair(t)

@@ -19,7 +19,7 @@ func unbounded(t *testing.T, r *loop.Blocking) chan received {
 	return result
 }
 
-// Everything that ends a wait ends Receive without a deadline.
+// Everything that ends a wait ends a Receive without a deadline.
 func TestUnboundedReceiveEnds(t *testing.T) {
 	for name, test := range withEndings(map[string]ending{
 		"by data": {func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
@@ -74,7 +74,7 @@ func TestUnboundedReceiveGoesOn(t *testing.T) {
 	require.Equal(t, received{n: 4, done: true}, <-result)
 }
 
-// The next call, which has the same waiter, does not get the cause of the one before.
+// The next call, which has the same waiter, does not get the cause of the call before.
 func TestUnboundedReceiveAfterAnother(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -86,7 +86,7 @@ func TestUnboundedReceiveAfterAnother(t *testing.T) {
 	require.Equal(t, received{n: 4, done: true}, soon(t, result))
 }
 
-// What comes just as the call begins to wait is not lost: the call ends.
+// An ending that comes just as the call begins to wait still ends the call.
 func TestNothingIsLostAsReceiveBegins(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	for name, test := range map[string]struct {
@@ -113,7 +113,7 @@ func TestNothingIsLostAsReceiveBegins(t *testing.T) {
 						close(began)
 						for done := false; !done && err == nil; {
 							if _, _, done, err = r.Receive(&loop.Call{Timeout: loop.Forever}, buf); !done && err == nil {
-								_, errno := unix.Read(r.FD(), buf) // as after Wait
+								_, errno := unix.Read(r.FD(), buf) // as a call does after Wait
 								done = errno != unix.EAGAIN
 							}
 						}
@@ -131,7 +131,7 @@ func TestNothingIsLostAsReceiveBegins(t *testing.T) {
 	}
 }
 
-// What comes before the wait keeps the call from parking.
+// If the ending comes before the wait, the call does not park.
 func TestReceiveLooksBeforeItWaits(t *testing.T) {
 	for name, test := range map[string]struct {
 		before func(t *testing.T, l *loop.Loop, r *loop.Blocking, peer int)

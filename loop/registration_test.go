@@ -24,8 +24,8 @@ func stream(t *testing.T) (mine, peer int) {
 	return fds[0], fds[1]
 }
 
-// pair is stream for a test with few of them: it closes the second end when the test
-// ends.
+// pair is stream for a test that needs few streams. It closes the second end at the end
+// of the test.
 func pair(t *testing.T) (mine, peer int) {
 	mine, peer = stream(t)
 	t.Cleanup(func() { unix.Close(peer) })
@@ -40,7 +40,7 @@ func register(t *testing.T, l *loop.Loop) (r *loop.Blocking, peer int) {
 	return r, peer
 }
 
-// read is a blocking read, as a package that uses loop makes it.
+// read is a blocking read that is made as packages make it over loop.
 func read(r *loop.Blocking, buf []byte, c *loop.Call) (int, error) {
 	ready, err := r.Begin(loop.Read, c)
 	if err != nil {
@@ -132,7 +132,7 @@ func TestWaitTimesOutAndNeverEarly(t *testing.T) {
 	})
 }
 
-// A later deadline leaves the timer where it is; an earlier one moves it.
+// A later deadline does not move the timer. An earlier one does.
 func TestDeadlinesOfFollowingWaits(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -215,7 +215,7 @@ func TestLoopCloseWakesWaitersAndClosesDescriptors(t *testing.T) {
 	require.ErrorIs(t, r.Use(), loop.ErrLoopClosed)
 }
 
-// The number of a descriptor is not given to another file while a call uses it.
+// While a call uses a descriptor, no other file gets its number.
 func TestDescriptorOutlivesCloseUntilTheLastCallEnds(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -277,19 +277,19 @@ func TestContextEndsWait(t *testing.T) {
 	require.NoError(t, <-other, "the turn went on to the call without a context")
 }
 
-// The end of a stream that comes together with its last data gives no later edge: the
-// read after a short one still finds it.
+// If the end of a stream comes together with its last data, no later edge follows. The
+// read after a short one still finds the end.
 func TestEndTogetherWithLastData(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	result := blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
 	unix.Write(peer, []byte("x"))
-	require.NoError(t, <-result) // the descriptor is watched now
+	require.NoError(t, <-result) // now the kernel watches the descriptor
 	done := make(chan struct{})
 	require.NoError(t, l.Post(func() {
 		defer close(done)
 		unix.Write(peer, []byte("last"))
-		unix.Shutdown(peer, unix.SHUT_WR) // both before the loop looks
+		unix.Shutdown(peer, unix.SHUT_WR) // both happen before the loop takes in the events
 	}))
 	<-done
 	waitFor(t, r.Broken)
@@ -302,7 +302,7 @@ func TestEndTogetherWithLastData(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// A stale event does not reach the next registration in the same slot, nor one with the
+// A stale event reaches neither the next registration in the same slot nor one with the
 // same descriptor number.
 func TestStaleEventsAreDropped(t *testing.T) {
 	l := newLoop(t, loop.Options{})
@@ -323,7 +323,7 @@ func TestStaleEventsAreDropped(t *testing.T) {
 		_, err := fresh.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
 		if err == nil {
 			err = fresh.Wait(loop.Read, &loop.Call{Timeout: 50 * time.Millisecond})
-			if err == nil { // the first may be the mark that a new one starts with
+			if err == nil { // the first may come from the mark of a new registration
 				err = fresh.Wait(loop.Read, &loop.Call{Timeout: 50 * time.Millisecond})
 			}
 			fresh.End(loop.Read, true)
@@ -394,7 +394,7 @@ func TestAwait(t *testing.T) {
 	<-ended
 }
 
-// When no writer waits any more, the loop gets no events for writability, although the
+// When no writer waits any more, the loop gets no events of writability, although the
 // kernel reports every packet that leaves a unix socket.
 func TestWritabilityThatNobodyWaitsForIsDropped(t *testing.T) {
 	l := newLoop(t, loop.Options{})
@@ -404,7 +404,7 @@ func TestWritabilityThatNobodyWaitsForIsDropped(t *testing.T) {
 	drain(peer)
 	require.NoError(t, <-result)
 	unix.Write(r.FD(), []byte("x"))
-	drain(peer) // one more event, at which the loop stops listening
+	drain(peer) // causes one more event, after which the loop ignores writability
 	settle(t, l)
 	waitFor(t, func() bool { return !r.WatchesWrite() })
 	settle(t, l)
@@ -421,7 +421,7 @@ func TestWritabilityThatNobodyWaitsForIsDropped(t *testing.T) {
 	require.NoError(t, <-result, "and listens again when one does")
 }
 
-// waitOnce waits until the direction is ready, and treats it as not ready before.
+// waitOnce treats the direction as not ready, and waits until it is ready.
 func waitOnce(r *loop.Blocking, d loop.Direction, c *loop.Call) error {
 	if _, err := r.Begin(d, c); err != nil {
 		return err
@@ -449,8 +449,8 @@ func drain(fd int) {
 	}
 }
 
-// Readers, writers, interrupts and a close on many registrations at once: no wake-up is
-// lost, and no wait outlasts the close.
+// Readers, writers, interrupts and a close use many registrations at once. No wake-up is
+// lost, and every wait ends at the close.
 func TestStress(t *testing.T) {
 	onBoth(t, func(t *testing.T, l *loop.Loop) {
 		const conns, messages = 20, 300
@@ -463,7 +463,7 @@ func TestStress(t *testing.T) {
 			p := new(loop.Blocking)
 			require.NoError(t, l.Register(&p.Registration, other, loop.DropWritable))
 			t.Cleanup(func() { p.Close() })
-			for range 3 { // readers in turn
+			for range 3 { // the readers take turns
 				wg.Go(func() {
 					buf := make([]byte, 3)
 					for {
@@ -493,7 +493,7 @@ func TestStress(t *testing.T) {
 			})
 		}
 		waitFor(t, func() bool { return got.Load() == conns*messages*5 })
-		require.NoError(t, l.Close()) // as good as closing each
+		require.NoError(t, l.Close()) // closes each registration
 		wg.Wait()
 	})
 }
@@ -554,8 +554,8 @@ func TestAwaitEndsByContext(t *testing.T) {
 	}
 }
 
-// A call that is interrupted between two waits does not wait again. It still gets what
-// it need not wait for, and the next call is not affected.
+// If a call is interrupted between two waits, it does not wait again. It still gets data
+// that is there, and the next call is not affected.
 func TestInterruptBetweenWaits(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	waits := map[string]func(r *loop.Blocking, c *loop.Call) error{
@@ -592,7 +592,7 @@ func TestInterruptBetweenWaits(t *testing.T) {
 			r.Interrupt()
 			next = blocked(t, r, func() error { _, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.Forever}); return err })
 			r.End(loop.Read, false)
-			waitFor(t, func() bool { return r.Waiters() > 0 }) // it has the turn, and found nothing
+			waitFor(t, func() bool { return r.Waiters() > 0 }) // the call has the turn, and found nothing
 			unix.Write(peer, []byte("x"))
 			require.NoError(t, <-next, "it was not interrupted, but the one before it")
 		})

@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A key finds its own registration, and nothing when the slot is used again.
+// A key finds its own registration. It finds nothing when another registration has the
+// slot.
 func TestKeysAreNotUsedTwice(t *testing.T) {
 	var tab table
 	seen := map[uint64]bool{}
@@ -21,7 +22,7 @@ func TestKeysAreNotUsedTwice(t *testing.T) {
 		tab.remove(key)
 		for k := range seen {
 			require.Nil(t, tab.find(k))
-			tab.remove(k) // of a key that is gone: nothing
+			tab.remove(k) // does nothing, because the key is no longer in the table
 		}
 		last = key
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// play lets a thrift decide for so many waits, each of which costs what the way says,
-// and returns how many polled.
+// play lets a thrift decide for the given number of waits. A wait costs poll or block, as
+// the thrift chooses. play returns how many waits polled.
 func play(t *thrift, waits int, poll, block bill) (polls int) {
 	var now bill
 	if t.begun != (bill{}) {
@@ -56,7 +56,7 @@ func TestThriftChoosesByCost(t *testing.T) {
 	}
 }
 
-// What is better changes, and so does the way.
+// When the other way becomes better, the thrift changes to it.
 func TestThriftChangesItsMind(t *testing.T) {
 	const us = time.Microsecond
 	costly, cheap := bill{40 * us, 40 * us}, bill{10 * us, 10 * us}

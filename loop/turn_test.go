@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Readers get the turn in the order in which they came, each with a timeout of its own.
+// Readers get the turn in the order of their calls. Each has its own timeout.
 func TestTurnsAreFirstInFirstOut(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
@@ -39,7 +39,7 @@ func TestTurnsAreFirstInFirstOut(t *testing.T) {
 	}
 }
 
-// A call with NoWait does not wait for the turn either.
+// A call with NoWait does not wait for the turn, either.
 func TestTurnIsRefusedToACallThatDoesNotWait(t *testing.T) {
 	r, _ := register(t, newLoop(t, loop.Options{}))
 	_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
@@ -55,8 +55,8 @@ func TestTurnIsRefusedToACallThatDoesNotWait(t *testing.T) {
 	require.ErrorIs(t, <-result, loop.ErrTimeout)
 }
 
-// One event with data for two readers wakes both: the first hands on the turn and the
-// mark.
+// One event with data for two readers wakes both, because the first passes on the turn
+// and the mark.
 func TestReadyMarkIsHandedOn(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)

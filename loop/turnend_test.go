@@ -39,7 +39,7 @@ func TestAtTurnEndOfASleepingLoop(t *testing.T) {
 	require.Less(t, <-turns, <-turns, "the second call is for the next turn")
 }
 
-// A loop that has called everything sleeps again.
+// When a loop has made all calls, it sleeps again.
 func TestAtTurnEndLeavesTheLoopAsleep(t *testing.T) {
 	l, err := loop.New(loop.Options{BusyPoll: loop.NoBusyPoll})
 	require.NoError(t, err)

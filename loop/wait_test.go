@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A waiter is not used again if the call's context is done just when an event ends the
-// wait: the context's function is about to look for the waiter, and would end another
+// If the call's context is done just when an event ends the wait, the waiter is not used
+// again. The context's function may still look for the waiter, and would end another
 // call.
 func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
 	l := handlerLoop(t)
@@ -52,7 +52,7 @@ func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
 	require.False(t, slices.Contains(free, any(waited)), "compared as pointers")
 }
 
-// The first deadlines of both directions may be set at once.
+// Two goroutines may set the first deadlines of both directions at once.
 func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 	const rounds = 20_000
 	regs := make([]Blocking, rounds)
@@ -75,8 +75,8 @@ func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 	}
 }
 
-// The first deadline may be set just when a call in Receive, which has found none, begins
-// to wait: it ends the call all the same.
+// A program may set the first deadline just when a call in Receive, which has found none,
+// begins to wait. The deadline still ends the call.
 func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 	l := handlerLoop(t)
 	const rounds = 10_000
@@ -92,7 +92,7 @@ func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 		for i := range regs {
 			Until(func() bool { return begun.Load() > int32(i) })
 			spend(i % 97)
-			regs[i].SetDeadline(Read, past) //nolint:errcheck // it is open
+			regs[i].SetDeadline(Read, past) //nolint:errcheck // the registration is open
 		}
 	}()
 	results := make(chan error, rounds)
@@ -115,7 +115,8 @@ func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 	}
 }
 
-// An answer of the kernel after the close does not have the descriptor watched again.
+// An answer of the kernel after the close does not make the kernel watch the descriptor
+// again.
 func TestDisproofAfterCloseDoesNotWatch(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// runs is a Runner of a function.
+// runs is a Runner that calls a function.
 type runs func()
 
 func (f runs) Run() { f() }
@@ -36,7 +36,7 @@ func eventually(t *testing.T, f func() bool, what string) {
 	require.Eventually(t, f, 20*time.Second, time.Millisecond, what)
 }
 
-// One goroutine after the other needs no more than one.
+// If the goroutines run one after the other, one worker serves them all.
 func TestSpawnWakesAParkedGoroutine(t *testing.T) {
 	l := handlerLoop(t)
 	for range 100 {
@@ -49,8 +49,8 @@ func TestSpawnWakesAParkedGoroutine(t *testing.T) {
 	require.Zero(t, l.Backlog())
 }
 
-// However many run at the same time, few stay, and none of them for long. A closed
-// loop has none.
+// However many workers run at the same time, few stay, and each for a short time. A
+// closed loop has none.
 func TestSpawnedGoroutinesEnd(t *testing.T) {
 	l, err := New(Options{})
 	require.NoError(t, err)
@@ -69,7 +69,7 @@ func TestSpawnedGoroutinesEnd(t *testing.T) {
 	before := runtime.NumGoroutine()
 	burst()
 	eventually(t, func() bool { return idleWorkers(l) == 0 }, "they are trimmed")
-	eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, "they end") // Eventually has one, too
+	eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, "they end") // require.Eventually has a goroutine, too
 	burst()
 	last, leave := make(chan struct{}), make(chan struct{})
 	l.Spawn(runs(func() { close(last); <-leave }))
@@ -82,7 +82,7 @@ func TestSpawnedGoroutinesEnd(t *testing.T) {
 	<-done
 }
 
-// A goroutine that ends by runtime.Goexit is not missed.
+// Spawn still works after goroutines have ended by runtime.Goexit.
 func TestSpawnedGoexit(t *testing.T) {
 	l := handlerLoop(t)
 	for range 3 {

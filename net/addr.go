@@ -34,7 +34,8 @@ func networkOf(s *socket.Socket) string {
 	return s.Family().String()
 }
 
-// netAddr returns an address of a socket in net's type for it; nil for none.
+// netAddr returns an address of a socket in the type that net has for it. It returns nil
+// for an absent address.
 func netAddr(s *socket.Socket, a socket.Addr) net.Addr {
 	switch a.Family() {
 	case socket.Inet, socket.Inet6:
@@ -139,7 +140,7 @@ func unixIn(a *net.UnixAddr) (socket.Addr, error) {
 	}
 	name := a.Name
 	if name != "" && name[0] != 0 && name[0] != '@' {
-		name, _, _ = strings.Cut(name, "\x00") // the kernel would end it there
+		name, _, _ = strings.Cut(name, "\x00") // the kernel would end the name at the NUL byte
 	}
 	return socket.UnixAddr(name), nil
 }
@@ -164,8 +165,8 @@ func sockaddrOf(a socket.Addr) syscall.Sockaddr {
 	return &syscall.SockaddrUnix{Name: a.Host()}
 }
 
-// addrOf returns an address that a system call has returned. For a family that net
-// does not have it is the zero Addr.
+// addrOf returns an address that a system call has returned. If net does not have the
+// address's family, addrOf returns the zero Addr.
 func addrOf(sa unix.Sockaddr) socket.Addr {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:

@@ -40,7 +40,7 @@ func orNil[C udpConn](c C, err error) (udpConn, error) {
 	return c, nil
 }
 
-// sends are all ways to send a datagram to an address.
+// sends returns every way to send a datagram to an address.
 var sends = map[string]func(c udpConn, to *net.UDPAddr) error{
 	"WriteTo":     func(c udpConn, to *net.UDPAddr) error { _, err := c.WriteTo([]byte("x"), to); return err },
 	"WriteMsgUDP": func(c udpConn, to *net.UDPAddr) error { _, _, err := c.WriteMsgUDP([]byte("x"), nil, to); return err },
@@ -61,8 +61,8 @@ func addrPort(a *net.UDPAddr) netip.AddrPort {
 	return a.AddrPort()
 }
 
-// Sending to an address that is none, or does not fit, ends as in net: with the
-// same error, and with nothing sent to another port or host.
+// Sending to an address that is absent or does not fit the socket returns the error that
+// net returns. The datagram does not reach another port or host.
 func TestOddAddressesAsNetHasThem(t *testing.T) {
 	receiver, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
@@ -118,15 +118,15 @@ func TestOddAddressesAsNetHasThem(t *testing.T) {
 	}
 }
 
-// arrived reports whether a datagram has come. Over loopback it has when the
-// sender's call has returned.
+// arrived reports whether a datagram has come. Over loopback a datagram arrives before
+// the sender's call returns.
 func arrived(c *net.UDPConn) bool {
 	c.SetReadDeadline(time.Now().Add(time.Millisecond))
 	_, _, err := c.ReadFrom(make([]byte, 8))
 	return err == nil
 }
 
-// LocalAddr is bound as it is given, or not at all.
+// The socket is bound to LocalAddr exactly, or the dial fails.
 func TestDialFromOddAddresses(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -163,8 +163,8 @@ func TestDialFromOddAddresses(t *testing.T) {
 	}
 }
 
-// FuzzAddresses sends to addresses of any form, and binds them, by both packages.
-// An address that is a host's is turned into one of this host.
+// FuzzAddresses sends to addresses of any form, and binds them, by both packages. It
+// replaces the address of another host by one of this host.
 func FuzzAddresses(f *testing.F) {
 	f.Add([]byte{127, 0, 0, 1}, 70000, "", byte(0))
 	f.Add([]byte{127, 0, 1}, 4464, "", byte(1))

@@ -18,9 +18,9 @@ import (
 
 const ownPath = "github.com/seed-2334f180/weir/net"
 
-// Everything that Go's net exports is here, too: each name with its kind, each
-// method and field with its type, up to the package's own types. A Go release
-// that adds a name makes this test fail.
+// This package exports every name that Go's net exports, with the same kind. Each method
+// and field has the same type, apart from the package's own types. A Go release that adds
+// a name makes this test fail.
 func TestEveryNameOfNetIsHere(t *testing.T) {
 	std, own := load(t)
 	count := 0
@@ -118,8 +118,8 @@ func kind(t types.Type) string {
 	}
 }
 
-// shape is a type's text, in which net is either package, and parameters have no
-// names.
+// shape returns a type as text, without the names of parameters. The text has the same
+// name for both net packages.
 func shape(t types.Type) string {
 	either := func(p *types.Package) string { return strings.TrimPrefix(p.Path(), "github.com/seed-2334f180/weir/") }
 	signature, ok := t.(*types.Signature)
@@ -140,7 +140,7 @@ func shape(t types.Type) string {
 	return b.String()
 }
 
-// load loads both packages from what the compiler exports of them.
+// load loads both packages from the compiler's export data.
 func load(t *testing.T) (std, own *types.Package) {
 	list := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export", "net", ownPath)
 	list.Stderr = os.Stderr

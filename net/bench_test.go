@@ -30,7 +30,7 @@ func benchOnFaces(b *testing.B, run func(b *testing.B, client, server net.Conn))
 	}
 }
 
-// A read that finds data, one byte each.
+// Each Read finds one byte.
 func BenchmarkNetRead(b *testing.B) {
 	benchOnFaces(b, func(b *testing.B, client, server net.Conn) { benchReads(b, client, server, func() {}) })
 }

@@ -84,7 +84,8 @@ func streamOf(x any) *socket.Socket {
 	return c.sock
 }
 
-// readFrom sends what r has, by the socket's own ways where r is a connection.
+// readFrom sends all data of r. If r is a connection, readFrom hands its socket to
+// s.ReadFrom, which moves the bytes by splice(2).
 func readFrom(s *socket.Socket, r io.Reader) (int64, error) {
 	limited, ok := r.(*io.LimitedReader)
 	if !ok {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// When Close has returned, the address is free, and nobody is connected any more:
-// a blocked call does not keep the descriptor open.
+// When Close returns, the address is free and the peer is disconnected. A blocked call
+// does not keep the descriptor open.
 func TestAddressIsFreeAfterClose(t *testing.T) {
 	const times = 200
 	listeners := map[string]string{
@@ -57,8 +57,8 @@ func TestAddressIsFreeAfterClose(t *testing.T) {
 	})
 }
 
-// untilBlocked makes a call in a goroutine. began is closed when that is about to
-// make it: it may be blocked then, or not yet.
+// untilBlocked makes a call in a goroutine. It closes began just before the call, so the
+// call may not be blocked yet.
 func untilBlocked(t *testing.T, call func() error) (began chan struct{}, done chan error) {
 	began, done = make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -68,7 +68,7 @@ func untilBlocked(t *testing.T, call func() error) (began chan struct{}, done ch
 	return began, done
 }
 
-// Close waits for a program's own call on the descriptor, too.
+// Close also waits for a program's own call on the descriptor.
 func TestCloseWaitsForRawControl(t *testing.T) {
 	onFaces(t, func(t *testing.T, f face) {
 		c, err := f.ListenPacket("udp", "127.0.0.1:0")

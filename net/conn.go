@@ -48,8 +48,8 @@ func (c *conn) failed(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.network, Source: c.local, Addr: c.remote, Err: netCause(err)}
 }
 
-// wrap returns err as a *net.OpError for the operation op; nil and io.EOF stay
-// what they are.
+// wrap returns err as a *net.OpError for the operation op. It returns nil and io.EOF
+// unchanged.
 func (c *conn) wrap(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
@@ -57,7 +57,7 @@ func (c *conn) wrap(op string, err error) error {
 	return c.failed(op, err)
 }
 
-// wrapLocal is wrap for an operation that concerns the local end alone.
+// wrapLocal is wrap for an operation that concerns only the local end.
 func (c *conn) wrapLocal(op string, err error) error {
 	if err == nil {
 		return nil
@@ -86,13 +86,13 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 	n, err := c.sock.Read(b)
 	if err == nil && len(b) == 0 {
-		err = c.checkOpen() // the socket does not notice a closure then
+		err = c.checkOpen() // for an empty b the socket does not report a closure
 	}
 	return n, c.wrap("read", err)
 }
 
-// Write implements net.Conn. An empty b makes a system call, too, which reports
-// what is wrong with a connection.
+// Write implements net.Conn. An empty b makes a system call, too, which reports an error
+// of the connection.
 func (c *conn) Write(b []byte) (n int, err error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -100,7 +100,7 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	if len(b) == 0 {
 		n, err = c.sock.Send(some(b), 0)
 		if e, ok := err.(*socket.Error); ok {
-			e.Op = "write" // as net names it
+			e.Op = "write" // the name that net uses
 		}
 	} else {
 		n, err = c.sock.Write(b)
@@ -108,7 +108,7 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	return n, c.wrap("write", err)
 }
 
-// some returns b, or an empty slice for nil, which the kernel would refuse.
+// some returns b. It returns an empty slice for nil, because the kernel would refuse nil.
 func some(b []byte) []byte {
 	if b == nil {
 		return []byte{}
@@ -117,7 +117,7 @@ func some(b []byte) []byte {
 }
 
 // Close implements net.Conn. Calls that are blocked on the connection return
-// net.ErrClosed. As in Go's net, Close returns when they have, and when the
+// net.ErrClosed. As in Go's net, Close returns after these calls have returned and the
 // descriptor is closed.
 func (c *conn) Close() error {
 	if !c.ok() {
@@ -142,8 +142,7 @@ func (c *conn) RemoteAddr() net.Addr {
 	return c.remote
 }
 
-// SetDeadline implements net.Conn. It costs no timer: a call arms one when it
-// has to wait.
+// SetDeadline implements net.Conn. It arms no timer: a call arms one only when it waits.
 func (c *conn) SetDeadline(t time.Time) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -197,8 +196,9 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 	return &rawConn{c}, nil
 }
 
-// File returns a duplicate of the descriptor, which must be closed as well. It is
-// non-blocking and has no deadline. What was read ahead is missing in it.
+// File returns a duplicate of the descriptor. The caller must close it as well. It is
+// non-blocking and has no deadline. It does not contain the input that the connection has
+// read ahead.
 func (c *conn) File() (*os.File, error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
@@ -242,8 +242,8 @@ func control(s *socket.Socket, f func(fd int) error) error {
 	return err
 }
 
-// A rawConn is a connection's descriptor for the system calls of a program. On a
-// closed connection its calls fail, as those of net do.
+// A rawConn gives a program the connection's descriptor for system calls. On a closed
+// connection its calls fail, as those of net do.
 type rawConn struct{ c *conn }
 
 func (r *rawConn) Control(f func(uintptr)) error {
@@ -270,7 +270,7 @@ func (r *rawConn) Write(f func(uintptr) bool) error {
 	return r.c.wrap("raw-write", err)
 }
 
-// A rawListener is a listener's: there is nothing to read or to write.
+// A rawListener is the rawConn of a listener: it has nothing to read or to write.
 type rawListener struct{ rawConn }
 
 func (*rawListener) Read(func(uintptr) bool) error  { return syscall.EINVAL }

@@ -45,8 +45,8 @@ func onFaces(t *testing.T, test func(t *testing.T, f face)) {
 
 var streams = []string{"tcp", "tcp4", "tcp6", "unix"}
 
-// The same program runs over both: an upper-case server, a client that closes its
-// side, and what both see of each other.
+// The same program runs over both packages: an upper-case server and a client that closes
+// its writing side. The test compares everything that the two see of each other.
 func TestSameProgramOnBothFaces(t *testing.T) {
 	upper := func(l net.Listener) error {
 		c, err := l.Accept()
@@ -87,7 +87,7 @@ func TestSameProgramOnBothFaces(t *testing.T) {
 	}
 }
 
-// describe is what a program may find out of an error, without the ports.
+// describe returns everything that a program can learn from an error, without the ports.
 func describe(err error, names ...net.Addr) string {
 	if err == nil {
 		return "nil"
@@ -119,7 +119,7 @@ func describe(err error, names ...net.Addr) string {
 	return kind + ": " + text + is
 }
 
-// An errorCase makes a call fail that a face has.
+// An errorCase makes a call of a face that fails.
 type errorCase struct {
 	name string
 	fail func(t *testing.T, f face) (names []net.Addr, err error)
@@ -139,7 +139,7 @@ func pairOf(t *testing.T, f face, network string) (l net.Listener, c, s net.Conn
 	return l, c, s
 }
 
-// onConn is a case of a connection.
+// onConn returns an errorCase that calls a method of a connection.
 func onConn(name string, fail func(c, s net.Conn) error) errorCase {
 	return errorCase{name, func(t *testing.T, f face) ([]net.Addr, error) {
 		_, c, s := pairOf(t, f, "tcp")
@@ -248,7 +248,7 @@ var errorCases = []errorCase{
 	on("listen in missing directory", func(f face) error { _, err := f.Listen("unix", "/no/such/path"); return err }),
 }
 
-// Every failure has the types, texts and identities that package net gives it.
+// Every failure has the type, text and identity that package net gives it.
 func TestErrorsAreThoseOfNet(t *testing.T) {
 	for _, c := range errorCases {
 		t.Run(c.name, func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestErrorsAreThoseOfNet(t *testing.T) {
 	}
 }
 
-// Addresses have net's types, and net's texts.
+// Addresses have the types and the texts of net.
 func TestAddressesAreThoseOfNet(t *testing.T) {
 	for _, network := range append(streams, "unixpacket") {
 		t.Run(network, func(t *testing.T) {
@@ -300,7 +300,7 @@ func TestAddressesAreThoseOfNet(t *testing.T) {
 	}
 }
 
-// A listener of both families serves both, and shows IPv4 clients as such.
+// A listener of both families serves both. It shows an IPv4 client by an IPv4 address.
 func TestListenOnBothFamilies(t *testing.T) {
 	localAddress(t, "tcp6")
 	l, err := weirnet.Listen("tcp", ":0")
@@ -328,7 +328,7 @@ func option(t *testing.T, c any, level, name int) int {
 	return v
 }
 
-// Options of new connections, on both sides, are those of net.
+// New connections have the socket options of net, on both sides.
 func TestOptionsAreThoseOfNet(t *testing.T) {
 	options := map[string][2]int{
 		"TCP_NODELAY":   {unix.IPPROTO_TCP, unix.TCP_NODELAY},
@@ -368,7 +368,7 @@ func TestOptionsAreThoseOfNet(t *testing.T) {
 	require.Equal(t, 64<<10, option(t, c, unix.SOL_SOCKET, unix.SO_SNDBUF))
 }
 
-// A deadline that is moved under a blocked call counts.
+// A blocked call ends by a deadline that changes while the call waits.
 func TestDeadlineMovedUnderBlockedRead(t *testing.T) {
 	c, s := connPair(t, "tcp")
 	result := make(chan error, 1)
@@ -383,7 +383,7 @@ func TestDeadlineMovedUnderBlockedRead(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A write that is cut short by its deadline says how much it wrote.
+// When a deadline ends a write early, Write returns how many bytes it wrote.
 func TestPartialWriteAtDeadline(t *testing.T) {
 	c, s := connPair(t, "tcp")
 	big := make([]byte, 64<<20)
@@ -397,7 +397,7 @@ func TestPartialWriteAtDeadline(t *testing.T) {
 	require.EqualValues(t, n, got)
 }
 
-// A socket that is connected already can be bound, but not listen.
+// Control connects the socket. So bind(2) makes the path, and listen(2) fails.
 func TestListenThatFailsLeavesNoPath(t *testing.T) {
 	dir := t.TempDir()
 	other, err := net.Listen("unix", dir+"/other")
@@ -411,7 +411,7 @@ func TestListenThatFailsLeavesNoPath(t *testing.T) {
 	require.ErrorIs(t, err, unix.EINVAL)
 	require.NoFileExists(t, dir+"/s")
 
-	// A path that was there before is another's.
+	// Listen does not remove a path that another socket has made.
 	_, err = config.Listen(t.Context(), "unix", dir+"/other")
 	require.ErrorIs(t, err, unix.EADDRINUSE)
 	_, err = os.Lstat(dir + "/other")
@@ -432,7 +432,8 @@ func TestUnixPathIsUnlinkedAsNetDoes(t *testing.T) {
 			_, err = os.Lstat(path)
 			require.Equal(t, unlink, errors.Is(err, os.ErrNotExist), "%v", err)
 
-			// A second Close does not touch what has come to the path since.
+			// A second Close does not remove a file that another program has since made
+			// at the path.
 			os.Remove(path)
 			require.NoError(t, os.WriteFile(path, nil, 0o600))
 			require.Error(t, l.Close())
@@ -474,8 +475,8 @@ func TestFileIsADuplicate(t *testing.T) {
 	}
 }
 
-// What comes from files and connections is moved by the kernel, and a limit is
-// kept to; what comes from elsewhere is copied.
+// The kernel moves the bytes from files and connections, up to the limit. ReadFrom copies
+// the bytes from every other source.
 func TestReadFromAndWriteTo(t *testing.T) {
 	data := make([]byte, 3<<20)
 	rand.Read(data)
@@ -554,7 +555,7 @@ func writeBuffers(to net.Conn, data []byte) (int64, error) {
 	return n, err
 }
 
-// WriteBuffers takes off what it has written.
+// WriteBuffers removes from the buffers what it has written.
 func TestWriteBuffersInPart(t *testing.T) {
 	c, s := connPair(t, "tcp")
 	require.NoError(t, c.SetWriteDeadline(time.Now().Add(50*time.Millisecond)))
@@ -576,7 +577,7 @@ func TestWriteBuffersInPart(t *testing.T) {
 	require.Equal(t, n, got)
 }
 
-// Bytes that were taken from the source and not sent are in the error.
+// The error contains the bytes that were read from the source and not sent.
 func TestReadFromThatCannotSend(t *testing.T) {
 	c, _ := connPair(t, "tcp")
 	require.NoError(t, c.SetWriteDeadline(longAgo))
@@ -610,7 +611,7 @@ func TestRawConnReadsAndWrites(t *testing.T) {
 	require.Equal(t, "you", string(buf))
 }
 
-// The end of a stream is io.EOF itself, however it is read.
+// Every way to read returns io.EOF itself at the end of the stream, not a wrapped error.
 func TestUnixEndOfStreamIsEOF(t *testing.T) {
 	c, s := connPair(t, "unix")
 	require.NoError(t, s.Close())

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fileReads returns how many times the process has read files: read(2) and
-// sendfile(2) count, what is received from sockets by recv(2) does not.
+// fileReads returns how many times the process has read files. It counts read(2) and
+// sendfile(2), but not recv(2) from sockets.
 func fileReads(t *testing.T) (n int) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/io")
@@ -28,7 +28,7 @@ func fileReads(t *testing.T) (n int) {
 	return n
 }
 
-// io.Copy from a file is sendfile(2) in big steps, whichever way io.Copy takes.
+// io.Copy from a file uses sendfile(2) in big steps, by every way that io.Copy has.
 func TestCopyFromAFileIsSendfile(t *testing.T) {
 	const size = 16 << 20
 	path := filepath.Join(t.TempDir(), "file")
@@ -59,8 +59,8 @@ func TestCopyFromAFileIsSendfile(t *testing.T) {
 	}
 }
 
-// Buffers leave by one writev(2): the peer of a unix socket, which keeps no
-// borders, reads them at once; and what was written is removed.
+// WriteTo writes the buffers by one writev(2) and removes what it has written. A unix
+// stream socket keeps no borders between them, so the peer reads them at once.
 func TestBuffersAreWrittenAtOnce(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		c, s := connPair(t, network)
@@ -82,7 +82,8 @@ func TestBuffersAreWrittenAtOnce(t *testing.T) {
 			require.EqualValues(t, 1, info.Data_segs_out)
 		}
 	}
-	// A connection of Go's net, and what is no connection, take them, too.
+	// WriteTo also writes to a connection of Go's net, and to a writer that is no
+	// connection.
 	a, b := net.Pipe()
 	go func() { (&weirnet.Buffers{[]byte("x"), []byte("y")}).WriteTo(a); a.Close() }()
 	all, err := io.ReadAll(b)

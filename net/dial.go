@@ -19,25 +19,25 @@ func Dial(network, address string) (net.Conn, error) {
 	return new(Dialer).Dial(network, address)
 }
 
-// DialTimeout is Dial that takes the timeout at most, the look-up of the name
-// included; 0 is no bound. Its error then says Timeout.
+// DialTimeout is Dial with a bound on its time, the look-up of the name included; 0 is no
+// bound. When the time is over, the error's Timeout method returns true.
 func DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
 	return (&Dialer{Timeout: timeout}).Dial(network, address)
 }
 
-// A Dialer is net.Dialer over Weir sockets, with one field more. The zero one is
-// that of Dial. Several goroutines may use it.
+// A Dialer is net.Dialer over Weir sockets, with one additional field. The zero Dialer
+// dials as the function Dial does. Several goroutines may use a Dialer.
 //
-// It tries the addresses of a TCP host by RFC 8305, Happy Eyeballs Version 2,
-// where net follows RFC 6555: it looks the two families up at once, and tries
-// their addresses in turn, an IPv6 one first. Each has a head start
-// (FallbackDelay) before the next one, which is over when it fails. The first
-// that connects wins, and the rest are closed before Dial returns. When none does,
-// the error is the first address's.
+// For a TCP host it follows RFC 8305, Happy Eyeballs Version 2, where net follows RFC
+// 6555. It looks up both families at once, and tries the addresses of the families in
+// turn, an IPv6 address first. It starts the next attempt when the last one has failed or
+// has run for FallbackDelay, its head start. The first attempt that connects wins. Dial
+// closes the rest before it returns. If no attempt connects, Dial returns the error of
+// the first address.
 type Dialer struct {
 	// Timeout bounds the time of a Dial, the look-up included; 0 is no bound.
 	Timeout time.Duration
-	// Deadline is when a Dial fails at the latest; the zero time is none.
+	// Deadline is the latest time at which a Dial fails; the zero time is no deadline.
 	Deadline time.Time
 	// LocalAddr is the address to connect from: a *net.TCPAddr, *net.UDPAddr,
 	// *net.IPAddr or *net.UnixAddr as the network needs. If nil, the kernel chooses.
@@ -46,8 +46,8 @@ type Dialer struct {
 	//
 	// Deprecated: a negative FallbackDelay switches Happy Eyeballs off.
 	DualStack bool
-	// FallbackDelay is the head start: 0 is 250 ms, and less than 10 ms is 10 ms.
-	// If negative, the addresses are tried one after the other, each for its part
+	// FallbackDelay is the head start: 0 is 250 ms, and less than 10 ms is 10 ms. If it
+	// is negative, Dial tries one address after the other, and gives each an equal part
 	// of the time that is left.
 	FallbackDelay time.Duration
 	// KeepAlive is the idle time after which the connection is probed: 0 is 15
@@ -68,7 +68,7 @@ type Dialer struct {
 	// given to DialContext.
 	Control        func(network, address string, c syscall.RawConn) error
 	ControlContext func(ctx context.Context, network, address string, c syscall.RawConn) error
-	// Group is the loops that the sockets are on; nil is the default group.
+	// Group is the group of loops that serve the sockets; nil is the default group.
 	Group *loop.Group
 }
 
@@ -84,8 +84,8 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
 
-// DialContext connects, as the function Dial does, until the context is done.
-// The context does not matter any more to a connection.
+// DialContext connects, as the function Dial does, until the context is done. The end of
+// the context does not affect a connection that DialContext has returned.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	s, err := d.DialSocket(ctx, network, address)
 	if err != nil {
@@ -95,8 +95,8 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return connOf(s, dialed(s, t.network))
 }
 
-// dialed makes the conn of a socket that Dial has opened. The kernel does not
-// call a datagram socket connected whose peer's port is 0.
+// dialed makes the conn of a socket that Dial has opened. The kernel does not report a
+// datagram socket as connected if its peer's port is 0.
 func dialed(s *socket.Socket, network string) conn {
 	c := newConn(s, network)
 	if c.remote == nil {
@@ -115,15 +115,15 @@ func (d *Dialer) DialSocket(ctx context.Context, network, address string) (*sock
 	return a.run(address)
 }
 
-// A dial is one call of a Dialer's.
+// A dial is one call of a method of a Dialer.
 type dial struct {
 	*Dialer
 	transport
-	name  string          // of the network, as it was given
-	local net.Addr        // nil for none
-	given context.Context // by the caller
-	ctx   context.Context // the same with the Dialer's bounds
-	end   func()          // must be called
+	name  string          // the name of the network, as the caller gave it
+	local net.Addr        // nil if there is none
+	given context.Context // the caller's context
+	ctx   context.Context // the caller's context with the Dialer's bounds
+	end   func()          // the caller of begin must call it
 }
 
 var errNilContext = errors.New("nil context")
@@ -142,8 +142,8 @@ func (d *Dialer) begin(ctx context.Context, network string) (*dial, error) {
 	return a, nil
 }
 
-// bindable returns a local address, or nil of one that says nothing: a nil
-// pointer, or a unix address without a name.
+// bindable returns a local address. It returns nil for an address that sets nothing: a
+// nil pointer, or a unix address without a name.
 func bindable(a net.Addr) net.Addr {
 	none := false
 	switch a := a.(type) {
@@ -285,11 +285,11 @@ func (d *dial) inTurn(addrs []net.Addr) (*socket.Socket, error) {
 	return nil, first
 }
 
-// leastPart is the least time that an address gets, if there is so much.
+// leastPart is the least time that an address gets, unless less time is left.
 const leastPart = 2 * time.Second
 
-// part returns a context for the next of several addresses that are left: its
-// time is an equal part of what is left.
+// part returns a context for the next of several addresses. Its time is an equal part of
+// the time that is left.
 func part(ctx context.Context, left int) (context.Context, context.CancelFunc) {
 	end, bounded := ctx.Deadline()
 	if !bounded || left == 1 {
@@ -320,7 +320,8 @@ func (d *dial) connectBest(ctx context.Context, to net.Addr) (*socket.Socket, er
 	return d.connectWith(ctx, to, d.proto)
 }
 
-// selfConnects is how many connections to itself a dial takes for bad luck.
+// selfConnects is the greatest number of attempts of a dial whose socket connects with
+// itself.
 const selfConnects = 3
 
 func (d *dial) connectWith(ctx context.Context, to net.Addr, proto socket.Protocol) (*socket.Socket, error) {
@@ -335,12 +336,12 @@ func (d *dial) connectWith(ctx context.Context, to net.Addr, proto socket.Protoc
 			}
 			return nil, cause(ctx, err)
 		}
-		// A port on which nobody listens may be chosen for the connecting side,
-		// and then TCP connects the socket with itself.
+		// The kernel may choose the dialed port for the connecting side if no socket
+		// listens there. Then TCP connects the socket with itself.
 		if !free || s.LocalAddr().Port() != s.RemoteAddr().Port() || s.LocalAddr() != peerOf(s) {
 			return s, nil
 		}
-		// Without this the port would be taken for a minute.
+		// Without this the port would stay in TIME_WAIT for a minute.
 		_ = s.SetLinger(0)
 		s.Close()
 	}
@@ -385,8 +386,8 @@ func (d *dial) opening(to net.Addr, proto socket.Protocol) *opening {
 	return o
 }
 
-// cause returns why an address failed, in net's words: in particular, that the
-// context ended it.
+// cause returns why an address failed, in the words of net. It says in particular when
+// the context has ended the attempt.
 func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return ended(ctx)
@@ -394,7 +395,7 @@ func cause(ctx context.Context, err error) error {
 	return netCause(err)
 }
 
-// ended returns the error of an address that the context left no time for.
+// ended returns the error of an address for which the context left no time.
 func ended(ctx context.Context) error {
 	return &dialEnded{context.Cause(ctx), ctx.Err() == context.DeadlineExceeded}
 }

@@ -26,17 +26,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A role is what a dial finds at an address.
+// A role says what a dial finds at an address.
 type role int
 
 const (
 	accepts  role = iota // a listener with room
-	refuses              // nobody
-	swallows             // a listener whose backlog is full, which answers no more
+	refuses              // no socket that listens
+	swallows             // a listener whose backlog is full, so the kernel does not answer
 )
 
-// hostsAt takes a port that is free on all hosts, plays the roles there, and
-// returns it.
+// hostsAt finds a port that is free at all hosts, plays each host's role at that port,
+// and returns the port.
 func hostsAt(t *testing.T, roles map[string]role) string {
 	t.Helper()
 	for range 100 {
@@ -66,7 +66,7 @@ func tryHosts(t *testing.T, roles map[string]role) (string, bool) {
 		weirtest.Keep(t, s, err)
 		opened = append(opened, s)
 		port = s.LocalAddr().Port()
-		switch role { // who refuses holds the port, and does not listen
+		switch role { // a refusing host holds the port, and does not listen
 		case accepts:
 			require.NoError(t, s.Listen(128))
 		case swallows:
@@ -78,7 +78,8 @@ func tryHosts(t *testing.T, roles map[string]role) (string, bool) {
 	return fmt.Sprint(port), true
 }
 
-// openFDs counts the descriptors of the process, the default group's included.
+// openFDs returns how many descriptors the process has, those of the default group
+// included.
 func openFDs(t *testing.T) int {
 	_, err := loop.Default()
 	require.NoError(t, err)
@@ -87,7 +88,8 @@ func openFDs(t *testing.T) int {
 	return len(names)
 }
 
-// requireNoneLeft checks that what a dial began has ended when it returns.
+// requireNoneLeft checks that everything that a dial has begun ends before the dial
+// returns.
 func requireNoneLeft(t *testing.T, fds, goroutines int) {
 	t.Helper()
 	require.LessOrEqual(t, openFDs(t), fds)
@@ -97,7 +99,7 @@ func requireNoneLeft(t *testing.T, fds, goroutines int) {
 	}
 }
 
-// Of an address that refuses and one that accepts, the first costs no delay.
+// If the first address refuses, Dial tries the next one without a delay.
 func TestDialGoesOnAtOnceAfterRefusal(t *testing.T) {
 	localAddress(t, "tcp6")
 	port := hostsAt(t, map[string]role{"::1": refuses, "127.0.0.1": accepts})
@@ -111,8 +113,8 @@ func TestDialGoesOnAtOnceAfterRefusal(t *testing.T) {
 	require.Equal(t, "127.0.0.1:"+port, c.RemoteAddr().String())
 }
 
-// An address that does not answer costs the head start, and is given up when
-// another one has answered.
+// An address that does not answer delays the next one by the head start. Dial gives it up
+// when another address has answered.
 func TestDialFallsBackFromSilence(t *testing.T) {
 	for _, c := range []struct {
 		silent    []string
@@ -122,7 +124,7 @@ func TestDialFallsBackFromSilence(t *testing.T) {
 		{[]string{"::1"}, 20 * time.Millisecond, 20 * time.Millisecond},
 		{[]string{"127.0.0.2"}, 20 * time.Millisecond, 20 * time.Millisecond},
 		{[]string{"::1", "127.0.0.2"}, 20 * time.Millisecond, 40 * time.Millisecond},
-		{[]string{"127.0.0.2"}, 1, 10 * time.Millisecond}, // the least
+		{[]string{"127.0.0.2"}, 1, 10 * time.Millisecond}, // the shortest head start
 	} {
 		t.Run(fmt.Sprint(c.silent, c.set), func(t *testing.T) {
 			roles := map[string]role{"127.0.0.3": accepts}
@@ -152,7 +154,7 @@ func TestDialFallsBackFromSilence(t *testing.T) {
 	}
 }
 
-// Without a race an address has two seconds at least, if there is so much time.
+// Without a race an address has at least two seconds, unless less time is left.
 func TestDialInTurn(t *testing.T) {
 	port := hostsAt(t, map[string]role{"127.0.0.2": swallows, "127.0.0.3": accepts})
 	var tried []string
@@ -189,8 +191,8 @@ func TestDialInterleavesFamilies(t *testing.T) {
 		"tcp4": {"tcp4 192.0.2.1:80", "tcp4 192.0.2.2:80", "tcp4 192.0.2.3:80", "tcp4 192.0.2.4:80"},
 		"tcp6": {"tcp6 [2001:db8::1]:80", "tcp6 [2001:db8::2]:80"},
 	} {
-		// One family's addresses may come too late to have their place, on a busy
-		// machine; not always.
+		// On a busy machine the addresses of one family may arrive too late to take
+		// turns. So the test tries again.
 		require.Eventually(t, func() bool {
 			tried = nil
 			_, err := d.Dial(network, "many.test.:80")
@@ -238,8 +240,8 @@ func TestDialDoesNotWaitForSlowFamily(t *testing.T) {
 	}
 }
 
-// bothLate is a host whose IPv6 address comes some time after its IPv4 one, and
-// within the 50 ms that this one waits.
+// bothLate returns a host whose IPv6 address comes some time after its IPv4 address, and
+// within the 50 ms for which the IPv4 address waits.
 func bothLate(t *testing.T) *net.Resolver {
 	gate := make(chan struct{})
 	a, aaaa := ips("127.0.0.1"), ips("::1")
@@ -248,7 +250,7 @@ func bothLate(t *testing.T) *net.Resolver {
 	return zone{}.host("both.test", a, aaaa).resolver(t)
 }
 
-// often tries what a busy machine may spoil.
+// often repeats a test that a busy machine may spoil.
 func often(t *testing.T, try func() bool) {
 	t.Helper()
 	for range 4 {
@@ -259,7 +261,7 @@ func often(t *testing.T, try func() bool) {
 	require.Fail(t, "it does not come about")
 }
 
-// IPv6 addresses that come second, but soon, are tried first.
+// Dial tries the IPv6 addresses first if they arrive soon after the IPv4 addresses.
 func TestDialPrefersIPv6(t *testing.T) {
 	localAddress(t, "tcp6")
 	port := hostsAt(t, map[string]role{"::1": accepts, "127.0.0.1": accepts})
@@ -272,7 +274,7 @@ func TestDialPrefersIPv6(t *testing.T) {
 	})
 }
 
-// Without a race, no moment of waiting for addresses begins another attempt.
+// Without a race, the end of the wait for IPv6 addresses does not start another attempt.
 func TestDialInTurnAfterLateAddresses(t *testing.T) {
 	localAddress(t, "tcp6")
 	port := hostsAt(t, map[string]role{"::1": swallows, "127.0.0.1": accepts})
@@ -286,8 +288,8 @@ func TestDialInTurnAfterLateAddresses(t *testing.T) {
 	})
 }
 
-// An attempt that fails gives the rest of its head start to the next one, also
-// while an earlier one goes on.
+// When an attempt fails, the next one starts at once, even if an earlier attempt still
+// runs.
 func TestDialGoesOnAtOnceDuringAnAttempt(t *testing.T) {
 	const head = 150 * time.Millisecond
 	port := hostsAt(t, map[string]role{"127.0.0.2": swallows, "127.0.0.3": refuses, "127.0.0.4": accepts})
@@ -317,8 +319,8 @@ func TestDialAllRefuse(t *testing.T) {
 	requireNoneLeft(t, fds, goroutines)
 }
 
-// A dial ends by its time and by its context: while it looks up, while it waits
-// for one address, and for several.
+// A dial ends by its timeout and by its context: while it looks up a name, while it waits
+// for one address, and while it waits for several.
 func TestDialEnds(t *testing.T) {
 	never := make(chan struct{})
 	defer close(never)
@@ -380,7 +382,7 @@ func TestDialEnds(t *testing.T) {
 				var op *net.OpError
 				require.ErrorAs(t, err, &op)
 				require.Equal(t, how != "context", op.Timeout(), "%v", err)
-				if !strings.HasPrefix(name, "look-up") { // there it is the resolver's error
+				if !strings.HasPrefix(name, "look-up") { // a look-up returns the resolver's error
 					if how == "context" {
 						require.ErrorIs(t, err, context.Canceled)
 						require.ErrorIs(t, err, mine)
@@ -416,7 +418,7 @@ func listenAtOnePort(t *testing.T, host1, host2 string) (l1, l2 net.Listener) {
 	}
 }
 
-// Of attempts that connect at the same moment, all but one are closed.
+// If several attempts connect at the same moment, Dial closes all but one.
 func TestDialClosesTheLosers(t *testing.T) {
 	l1, l2 := listenAtOnePort(t, "127.0.0.2", "127.0.0.3")
 	port := fmt.Sprint(l1.Addr().(*net.TCPAddr).Port)
@@ -456,7 +458,7 @@ func TestDialClosesTheLosers(t *testing.T) {
 	}
 	l1.Close()
 	l2.Close()
-	ended.Wait() // all of the server's connections have come to their end
+	ended.Wait() // each connection of the server has ended
 	require.GreaterOrEqual(t, accepted.Load(), int64(dials))
 	t.Logf("%d connections for %d dials", accepted.Load(), dials)
 }
@@ -471,7 +473,7 @@ func TestDialUnknownName(t *testing.T) {
 		require.ErrorAs(t, got, &dns)
 		require.True(t, dns.IsNotFound)
 	}
-	// A name of the other family only.
+	// The name has addresses of the other family only.
 	resolver = zone{}.host("four.test", ips("127.0.0.1"), ips()).resolver(t)
 	_, err := (&weirnet.Dialer{Resolver: resolver}).Dial("tcp6", "four.test.:80")
 	require.ErrorContains(t, err, "four.test")
@@ -533,7 +535,7 @@ func TestDialUnixFromAPath(t *testing.T) {
 	require.Equal(t, &net.UnixAddr{Name: dir + "/client", Net: "unixgram"}, from)
 }
 
-// No host, and the unspecified one, is the local system.
+// An empty host and the unspecified address mean the local system.
 func TestDialLocalSystem(t *testing.T) {
 	l, err := weirnet.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -573,7 +575,7 @@ func TestDialNeverConnectsWithItself(t *testing.T) {
 			machine.Missing(t, "the kernel has no IP_LOCAL_PORT_RANGE")
 		}
 		if errors.Is(err, unix.EADDRNOTAVAIL) {
-			continue // another program was given the port
+			continue // the kernel gave the port to another program
 		}
 		require.ErrorIs(t, err, unix.ECONNREFUSED)
 		require.Greater(t, attempts, 1)
@@ -601,7 +603,7 @@ func TestDialOnAGroup(t *testing.T) {
 	require.Zero(t, g.Loops()[0].Registered())
 }
 
-// Control functions are told what net's are told, before the bind.
+// Control functions get the arguments that net's get, before the bind.
 func TestControlIsThatOfNet(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -647,7 +649,7 @@ func TestControlIsThatOfNet(t *testing.T) {
 		for j, face := range []string{"net", "weir"} {
 			require.NoError(t, call(face, func(network, address string, c syscall.RawConn) error {
 				told[j] = network + " " + address
-				if face == "weir" { // which waits for nothing here
+				if face == "weir" { // a weir Dial waits for nothing here
 					require.Error(t, c.Read(func(uintptr) bool { return false }))
 					require.Error(t, c.Write(func(uintptr) bool { return false }))
 				}
@@ -690,7 +692,8 @@ func TestNilContextIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "nil context")
 }
 
-// A context that is done before anything has begun is an error like any other.
+// If the context is done before the dial begins, the error says that the operation was
+// canceled.
 func TestDialWithContextThatIsDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -702,14 +705,15 @@ func TestDialWithContextThatIsDone(t *testing.T) {
 	}
 }
 
-// Whenever the time is up, there is a connection or an error, and nothing else.
+// At whatever moment its time ends, a dial returns a connection or an error, and leaves
+// no other socket.
 func TestDialEndsAtAnyMoment(t *testing.T) {
 	port := hostsAt(t, map[string]role{"127.0.0.2": refuses, "127.0.0.3": accepts})
 	group, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer group.Close()
 	resolver := zone{}.host("two.test", ips("127.0.0.2", "127.0.0.3"), ips()).resolver(t)
-	for i := range time.Duration(100) { // the listener's backlog has room for so many
+	for i := range time.Duration(100) { // the listener's backlog holds 100 connections
 		d := weirnet.Dialer{Resolver: resolver, Group: group, Timeout: 1 + i*20*time.Microsecond}
 		c, err := d.Dial("tcp", net.JoinHostPort("two.test.", port))
 		if err == nil {

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dials that end as net's do, in the same run.
+// These dials return the same errors as net's dials in the same run.
 func TestDialEndsAsNets(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -49,8 +49,8 @@ func TestDialEndsAsNets(t *testing.T) {
 	}
 }
 
-// A name that has addresses in one family only, in the hosts file too, does not
-// hide why these were refused.
+// The name has addresses of one family only, in one case in the hosts file. The error
+// still says why these addresses refused.
 func TestRefusedDialToANameOfOneFamily(t *testing.T) {
 	closed, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -69,7 +69,7 @@ func TestRefusedDialToANameOfOneFamily(t *testing.T) {
 	}
 }
 
-// A LocalAddr that says nothing binds nothing.
+// Dial does not bind the socket if LocalAddr sets nothing.
 func TestDialFromAnUnspecifiedPath(t *testing.T) {
 	unixAt := fmt.Sprintf("@weir-test-from-%d", os.Getpid())
 	l, err := net.Listen("unix", unixAt)
@@ -84,7 +84,7 @@ func TestDialFromAnUnspecifiedPath(t *testing.T) {
 	require.Equal(t, reference.LocalAddr(), c.LocalAddr())
 }
 
-// All addresses of IPv6 reach an IPv4 peer.
+// From the unspecified IPv6 address a dial reaches an IPv4 peer.
 func TestDialFromTheUnspecifiedAddressOfIPv6(t *testing.T) {
 	machine.NeedIPv6(t)
 	peer, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -101,8 +101,8 @@ func TestDialFromTheUnspecifiedAddressOfIPv6(t *testing.T) {
 	}
 }
 
-// Without a race each address has its part of the time, so that one that does not
-// answer leaves some to the next.
+// Without a race each address has its part of the time. So an address that does not
+// answer leaves time for the next one.
 func TestDialInTurnDividesTheTime(t *testing.T) {
 	port := hostsAt(t, map[string]role{"127.0.0.2": swallows, "127.0.0.3": accepts})
 	d := weirnet.Dialer{

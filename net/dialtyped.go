@@ -81,8 +81,8 @@ func (d *Dialer) dialIP(ctx context.Context, network string, laddr, raddr *net.I
 	return &IPConn{dialed(s, t.network)}, nil
 }
 
-// connectPair opens a socket at one address and connects it to another. Each may
-// be nil; the network must be of the base.
+// connectPair opens a socket at the local address and connects it to the remote address.
+// Each may be nil. The network must belong to base.
 func (d *Dialer) connectPair(ctx context.Context, network, base string, local, remote net.Addr) (*socket.Socket, error) {
 	a, err := d.begin(ctx, network)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package net is Go's net over Weir's sockets. It has every name of Go's net: a
-// program changes one import. What opens, accepts or waits on sockets is here; all
-// else is the standard library's, by alias or by call.
+// Package net is Go's net over Weir's sockets. It has every name of Go's net, so a
+// program only changes one import. The functions here that open, accept or wait use
+// Weir's sockets. All other names are aliases or calls of the standard library.
 //
-// The documentation of Go's net holds. That of this package says where something
-// differs, and what is here besides: the Group of loops of a Dialer and a
-// ListenConfig, and Socket, which gives the socket underneath.
+// The documentation of Go's net applies. The documentation here says where this package
+// differs and what it adds: a Dialer and a ListenConfig have a Group of loops, and the
+// method Socket returns the socket underneath.
 package net

@@ -31,8 +31,8 @@ func netCause(err error) error {
 	return e
 }
 
-// syscallError returns an errno as the error of the system call op, as net does;
-// every other error, and nil, stays as it is.
+// syscallError returns an errno as the error of the system call op, as net does. It
+// returns every other error, and nil, unchanged.
 func syscallError(op string, err error) error {
 	if errno, ok := err.(syscall.Errno); ok {
 		return os.NewSyscallError(op, errno)
@@ -45,7 +45,7 @@ func opError(op, network string, source, addr net.Addr, err error) error {
 	return &net.OpError{Op: op, Net: network, Source: source, Addr: addr, Err: netCause(err)}
 }
 
-// optional returns an address as an interface. For a nil pointer that is nil.
+// optional returns an address as an interface. It returns nil for a nil pointer.
 func optional[T any, P interface {
 	*T
 	net.Addr
@@ -56,10 +56,10 @@ func optional[T any, P interface {
 	return a
 }
 
-// A dialEnded is the error of a dial that its context, or its timeout, has ended. Its
-// text is net's.
+// A dialEnded is the error of a dial that the context or the timeout has ended. Its text
+// is the text of net.
 type dialEnded struct {
-	cause   error // the context's, which may be the program's own
+	cause   error // the context's cause, which may be the program's own error
 	timeout bool
 }
 

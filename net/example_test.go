@@ -10,7 +10,7 @@ import (
 	weirnet "github.com/seed-2334f180/weir/net"
 )
 
-// A web server and its client, both on Weir sockets.
+// The web server and its client both use Weir sockets.
 func ExampleListen() {
 	l, err := weirnet.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -34,7 +34,7 @@ func ExampleListen() {
 	// Output: hello <nil>
 }
 
-// The socket itself, for what net's interfaces do not have: here, lines.
+// The program uses the socket itself to read lines, which net's interfaces cannot do.
 func ExampleDialer_DialSocket() {
 	l, err := weirnet.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

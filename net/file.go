@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FileConn is net.FileConn: a connection over a duplicate of an open socket's
-// descriptor. The file stays the caller's.
+// FileConn is net.FileConn: a connection over a duplicate of an open socket's descriptor.
+// The caller still owns the file.
 func FileConn(f *os.File) (net.Conn, error) {
 	s, err := fileSocket(f)
 	if err == nil {
@@ -27,8 +27,8 @@ func FileConn(f *os.File) (net.Conn, error) {
 	return nil, fileError(f, err)
 }
 
-// FileListener is net.FileListener: a listener over a duplicate of a listening
-// socket's descriptor. Closing it leaves the path of a unix socket.
+// FileListener is net.FileListener: a listener over a duplicate of a listening socket's
+// descriptor. Its Close does not remove the path of a unix socket.
 func FileListener(f *os.File) (net.Listener, error) {
 	s, err := fileSocket(f)
 	if err == nil {
@@ -56,11 +56,11 @@ func FilePacketConn(f *os.File) (net.PacketConn, error) {
 	return nil, fileError(f, err)
 }
 
-// NewListener makes the listener type of this package for a socket that listens:
-// a *TCPListener or a *UnixListener, which leaves the path of its socket. What it
-// accepts has the options that the kernel lets it inherit: TCP_NODELAY and
-// keep-alive among them. Closing the listener closes the socket. A socket of
-// another family is an error, and stays open.
+// NewListener makes the listener type of this package for a listening socket: a
+// *TCPListener or a *UnixListener. The UnixListener does not remove the path of its
+// socket. Accepted connections inherit options from the socket as the kernel does it,
+// such as TCP_NODELAY and keep-alive. Closing the listener closes the socket. For a
+// socket of another family NewListener returns an error and leaves the socket open.
 func NewListener(s *socket.Socket) (net.Listener, error) {
 	network := networkOf(s)
 	switch network {
@@ -95,7 +95,8 @@ func fileSocket(f *os.File) (*socket.Socket, error) {
 	return s, err
 }
 
-// adoptNet makes a socket of a descriptor that is one of a family of net.
+// adoptNet makes a socket of a descriptor. The descriptor must belong to a family that
+// net has.
 func adoptNet(fd int) (*socket.Socket, error) {
 	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil {
 		return nil, os.NewSyscallError("getsockopt", err)
@@ -111,7 +112,7 @@ func fileError(f *os.File, err error) error {
 	return opError("file", "file+net", nil, fileAddr(f.Name()), err)
 }
 
-// A fileAddr is a file's name in an error.
+// A fileAddr is the name of a file in an error.
 type fileAddr string
 
 func (fileAddr) Network() string  { return "file+net" }

@@ -29,13 +29,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A site is an HTTP server on a Weir listener, and what its handler may see.
+// A site is an HTTP server on a Weir listener. It counts its connections.
 type site struct {
 	*httptest.Server
 	conns atomic.Int64 // connections so far
 }
 
-// A protocol is how to speak to a site.
+// A protocol says how a client speaks to a site.
 type protocol struct {
 	name       string
 	tls, http2 bool
@@ -84,7 +84,7 @@ func onProtocols(t *testing.T, test func(t *testing.T, p protocol)) {
 	}
 }
 
-// echoBody sends a request's body back, and says by which protocol it came.
+// echoBody sends a request's body back, and names the protocol of the request.
 var echoBody = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -199,7 +199,7 @@ func TestHTTPWithCurl(t *testing.T) {
 	})
 }
 
-// Shutdown lets a request end, and takes no more.
+// Shutdown lets a running request end, and accepts no other.
 func TestHTTPShutdown(t *testing.T) {
 	onProtocols(t, func(t *testing.T, p protocol) {
 		began, finish := make(chan struct{}), make(chan struct{})
@@ -237,7 +237,7 @@ func TestHTTPShutdown(t *testing.T) {
 	})
 }
 
-// A handler that takes the connection over has what the client sent already.
+// A handler that hijacks the connection gets the bytes that the client has sent already.
 func TestHTTPHijack(t *testing.T) {
 	s := serveHTTP(t, protocols[0], http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		c, rw, err := w.(http.Hijacker).Hijack()
@@ -270,9 +270,9 @@ func TestHTTPHijack(t *testing.T) {
 	require.Equal(t, "early and late", string(got))
 }
 
-// The server reads in the background while a handler runs: it notices that the
-// client has gone; and it stops that reading by a deadline when the handler
-// returns, and has lost nothing of the next request.
+// The server reads in the background while a handler runs, so it notices that the client
+// has gone. When the handler returns, the server stops that read by a deadline. It loses
+// no byte of the next request.
 func TestHTTPBackgroundRead(t *testing.T) {
 	gone := make(chan error, 1)
 	began := make(chan struct{})
@@ -290,7 +290,8 @@ func TestHTTPBackgroundRead(t *testing.T) {
 	defer c.Close()
 	r := bufio.NewReader(c)
 	for i := range 200 {
-		// Two requests in one piece: the second is there when the first is done.
+		// The client sends two requests in one write. The server answers the second after
+		// the first.
 		_, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n%03dPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n%03d", i, i+500)
 		require.NoError(t, err)
 		for _, want := range []int{i, i + 500} {
@@ -308,13 +309,13 @@ func TestHTTPBackgroundRead(t *testing.T) {
 	require.ErrorIs(t, <-gone, context.Canceled)
 }
 
-// The server's timeouts close connections, and none before its time.
+// The server's timeouts close connections, and not before their time.
 func TestHTTPTimeouts(t *testing.T) {
 	const limit = 100 * time.Millisecond
 	for _, c := range []struct {
 		name   string
 		config func(*http.Server)
-		send   string // after which nothing comes
+		send   string // the client then stays silent
 		want   string // what the server sends before it closes
 	}{
 		{"ReadHeaderTimeout", func(s *http.Server) { s.ReadHeaderTimeout = limit }, "GET / HTTP/1.1\r\nHo", ""},
@@ -344,7 +345,7 @@ func TestHTTPTimeouts(t *testing.T) {
 		conn, err := weirnet.Dial("tcp", s.Listener.Addr().String())
 		require.NoError(t, err)
 		defer conn.Close()
-		_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") // and nothing is read
+		_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") // the client does not read
 		require.NoError(t, err)
 		require.ErrorIs(t, <-failed, os.ErrDeadlineExceeded)
 	})
@@ -367,7 +368,7 @@ func TestHTTPTimeouts(t *testing.T) {
 	})
 }
 
-// TLS alone: a handshake within a deadline, a half close, and an end.
+// TLS without HTTP: a handshake within a deadline, a half close, and an end.
 func TestTLSOverNetConn(t *testing.T) {
 	pki := httptest.NewUnstartedServer(nil)
 	pki.StartTLS()
@@ -397,7 +398,7 @@ func TestTLSOverNetConn(t *testing.T) {
 	require.Equal(t, "thanks", string(got))
 	require.NoError(t, <-served)
 
-	// A peer that says nothing does not hold a handshake beyond its deadline.
+	// A handshake with a silent peer ends at its deadline.
 	c, _ = connPair(t, "tcp")
 	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Millisecond)))
 	err = tls.Client(c, &tls.Config{ServerName: "x"}).Handshake()

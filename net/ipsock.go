@@ -11,8 +11,8 @@ import (
 // An IPConn is net.IPConn over a Weir socket: a raw socket. See raw(7).
 type IPConn struct{ conn }
 
-// ReadFrom implements net.PacketConn. On an IPv4 socket it removes the packet's
-// IP header, which Read leaves.
+// ReadFrom implements net.PacketConn. On an IPv4 socket it removes the packet's IP
+// header. Read does not remove it.
 func (c *IPConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := c.ReadFromIP(b)
 	if from == nil {
@@ -41,8 +41,8 @@ func (c *IPConn) addr(a socket.Addr) *net.IPAddr {
 	return addr
 }
 
-// withoutHeader removes an IPv4 header from a packet of n bytes and returns how
-// many are left.
+// withoutHeader removes an IPv4 header from a packet of n bytes and returns how many
+// bytes remain.
 func withoutHeader(b []byte, n int) int {
 	const least = 20
 	if len(b) < least || b[0]>>4 != 4 {
@@ -56,8 +56,8 @@ func withoutHeader(b []byte, n int) int {
 	return n - size
 }
 
-// ReadMsgIP receives a packet and, into oob, its control messages: recvmsg(2),
-// whose flags it returns. It leaves the IP header.
+// ReadMsgIP receives a packet and, into oob, its control messages. It returns the flags
+// of recvmsg(2). It does not remove the IP header.
 func (c *IPConn) ReadMsgIP(b, oob []byte) (n, oobn, flags int, addr *net.IPAddr, err error) {
 	if !c.ok() {
 		return 0, 0, 0, nil, syscall.EINVAL
@@ -66,8 +66,8 @@ func (c *IPConn) ReadMsgIP(b, oob []byte) (n, oobn, flags int, addr *net.IPAddr,
 	return n, oobn, flags, c.addr(from), c.wrap("read", err)
 }
 
-// WriteTo implements net.PacketConn. An address that is no *net.IPAddr is
-// EINVAL; net.ErrWriteToConnected is the error of a connected socket.
+// WriteTo implements net.PacketConn. If the address is not an *net.IPAddr, the error is
+// EINVAL. On a connected socket the error is net.ErrWriteToConnected.
 func (c *IPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL

@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a field of net.KeepAliveConfig means that is 0, as net documents.
+// These are the values that net documents for a field of net.KeepAliveConfig that is 0.
 const (
 	keepAliveIdle     = 15 * time.Second
 	keepAliveInterval = 15 * time.Second
 	keepAliveCount    = 9
 )
 
-// prepareTCP sets what net sets on every TCP connection. Like net it goes on with
-// the kernel's own values where the kernel refuses one.
+// prepareTCP sets the options that net sets on every TCP connection. If the kernel
+// refuses a value, prepareTCP keeps the kernel's own value, as net does.
 func prepareTCP(fd int, idle time.Duration, config net.KeepAliveConfig) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	if !config.Enable && idle >= 0 {
@@ -46,8 +46,8 @@ func setKeepAlive(fd int, c net.KeepAliveConfig) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, c.Count))
 }
 
-// setSeconds sets an option of TCP to a time, rounded up to seconds: 0 means the
-// usual time, and a negative one leaves the option as it is.
+// setSeconds sets a TCP option to a time, rounded up to seconds. 0 sets the usual time. A
+// negative time leaves the option as it is.
 func setSeconds(fd, option int, d, usual time.Duration) error {
 	if d < 0 {
 		return nil

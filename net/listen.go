@@ -25,8 +25,8 @@ func ListenPacket(network, address string) (net.PacketConn, error) {
 	return new(ListenConfig).ListenPacket(context.Background(), network, address)
 }
 
-// A ListenConfig is net.ListenConfig over Weir sockets, with two fields more. The
-// zero one is that of Listen and ListenPacket.
+// A ListenConfig is net.ListenConfig over Weir sockets, with two additional fields. The
+// zero ListenConfig works as the functions Listen and ListenPacket do.
 type ListenConfig struct {
 	// Control, if not nil, is called with the new socket before it is bound.
 	Control func(network, address string, c syscall.RawConn) error
@@ -42,14 +42,14 @@ type ListenConfig struct {
 	// most that the system allows, /proc/sys/net/core/somaxconn.
 	Backlog int
 
-	// Group is the loops that the sockets are on; nil is the default group.
+	// Group is the group of loops that serve the sockets; nil is the default group.
 	Group *loop.Group
 
 	multipath multipath
 }
 
-// MultipathTCP reports whether Listen for "tcp" opens an MPTCP socket where the
-// kernel has them. It is what net's default is unless SetMultipathTCP was called.
+// MultipathTCP reports whether Listen for "tcp" opens an MPTCP socket where the kernel
+// supports them. Unless SetMultipathTCP was called, it returns net's default.
 func (lc *ListenConfig) MultipathTCP() bool {
 	return lc.multipath.or(new(net.ListenConfig).MultipathTCP)
 }
@@ -57,8 +57,8 @@ func (lc *ListenConfig) MultipathTCP() bool {
 // SetMultipathTCP sets whether Listen opens MPTCP sockets.
 func (lc *ListenConfig) SetMultipathTCP(use bool) { lc.multipath.set(use) }
 
-// Listen listens on an address, as the function Listen does. The context bounds
-// the look-up of the address alone.
+// Listen listens on an address, as the function Listen does. The context bounds only the
+// look-up of the address.
 func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	s, err := lc.ListenSocket(ctx, network, address)
 	if err != nil {
@@ -87,8 +87,8 @@ func (lc *ListenConfig) ListenSocket(ctx context.Context, network, address strin
 	return s, nil
 }
 
-// ListenPacket opens a datagram socket, as the function ListenPacket does. The
-// context bounds the look-up of the address alone.
+// ListenPacket opens a datagram socket, as the function ListenPacket does. The context
+// bounds only the look-up of the address.
 func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
 	s, network, err := lc.packetSocket(ctx, network, address)
 	if err != nil {
@@ -119,9 +119,9 @@ func (lc *ListenConfig) packetSocket(ctx context.Context, network, address strin
 	return s, t.network, nil
 }
 
-// Tune sets on a TCP socket that listens already, such as an inherited one, the
-// options that Listen sets for accepted connections to inherit: TCP_NODELAY and
-// keep-alive. It leaves a socket of another protocol alone. A closed socket is
+// Tune sets on a TCP socket that listens already, such as an inherited one, the options
+// that Listen sets for accepted connections to inherit: TCP_NODELAY and keep-alive. It
+// does not change a socket of another protocol. For a closed socket it returns
 // net.ErrClosed.
 func (lc *ListenConfig) Tune(s *socket.Socket) error {
 	return control(s, func(fd int) error {
@@ -151,8 +151,8 @@ func unexpected(address string) error {
 	return &net.AddrError{Err: "unexpected address type", Addr: address}
 }
 
-// address finds the address to listen at. Of a name it is the first IPv4
-// address, if it has one.
+// address finds the address to listen at. If a host name has IPv4 addresses, it returns
+// the first of these.
 func (lc *ListenConfig) address(ctx context.Context, network, address string) (transport, net.Addr, error) {
 	if ctx == nil {
 		return transport{}, nil, errNilContext
@@ -171,7 +171,8 @@ func (lc *ListenConfig) address(ctx context.Context, network, address string) (t
 	return t, t.addr(firstIPv4(all)), nil
 }
 
-// firstIPv4 returns the first IPv4 address, or else the first one.
+// firstIPv4 returns the first IPv4 address. If there is none, it returns the first
+// address.
 func firstIPv4(all []netip.AddrPort) netip.AddrPort {
 	for _, a := range all {
 		if a.Addr().Is4() {
@@ -188,7 +189,7 @@ func (lc *ListenConfig) listen(t transport, at net.Addr) (*socket.Socket, error)
 		if s, err := lc.listenOnce(t, at); err == nil {
 			return s, nil
 		}
-		t.proto = 0 // as net does, whatever the reason is
+		t.proto = 0 // as net does for every error
 	}
 	return lc.listenOnce(t, at)
 }

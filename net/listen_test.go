@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A multicast address is bound as the wildcard, by as many sockets as like to.
+// Listening at a multicast address binds the wildcard. Any number of sockets may bind it.
 func TestListenPacketOnMulticastAddresses(t *testing.T) {
 	for _, host := range []string{"224.0.0.251", "[ff02::fb]"} {
 		if strings.Contains(host, ":") && !nettest.SupportsIPv6() {
@@ -37,7 +37,8 @@ func TestListenPacketOnMulticastAddresses(t *testing.T) {
 	}
 }
 
-// A group that is joined is heard, and both packages set the same options.
+// A socket that joins a group receives its datagrams, and both packages set the same
+// options.
 func TestListenMulticastUDP(t *testing.T) {
 	lo, err := net.InterfaceByName("lo")
 	require.NoError(t, err)
@@ -86,8 +87,8 @@ func sockoptOf(t *testing.T, c any, level, option int) (value int) {
 	return value
 }
 
-// keepAlives are settings of which the kernel refuses some; net goes on with the
-// kernel's own values.
+// The kernel refuses some of the settings in keepAlives. For these, both packages keep
+// the kernel's own values.
 var keepAlives = map[string]net.KeepAliveConfig{
 	"default":       {},
 	"long idle":     {Enable: true, Idle: 40000 * time.Second},
@@ -142,8 +143,8 @@ func TestKeepAliveAsNetSetsIt(t *testing.T) {
 	}
 }
 
-// An empty address is all addresses at any port, and a unix socket takes a name
-// that the kernel chooses.
+// Listening at an empty address binds all addresses at any port. A unix socket gets a
+// name that the kernel chooses.
 func TestListenOnEmptyAddresses(t *testing.T) {
 	onFaces(t, func(t *testing.T, f face) {
 		for _, network := range []string{"tcp", "tcp4", "unix", "unixpacket"} {
@@ -170,8 +171,8 @@ func dialable(a net.Addr) string {
 	return a.String()
 }
 
-// A wildcard listener serves both families. What the kernel can do is found out by
-// trying, so that it needs no /proc.
+// A wildcard listener serves both families. The package tries what the kernel can do, so
+// it needs no /proc.
 func TestWildcardListenerServesBothFamilies(t *testing.T) {
 	machine.NeedIPv6(t)
 	onFaces(t, func(t *testing.T, f face) {
@@ -188,7 +189,7 @@ func TestWildcardListenerServesBothFamilies(t *testing.T) {
 	})
 }
 
-// A listener and its connections use MPTCP as net's do.
+// A listener and its connections use MPTCP where those of net do.
 func TestMultipathAsNetHasIt(t *testing.T) {
 	protocol := func(l net.Listener) int { return sockoptOf(t, l, unix.SOL_SOCKET, unix.SO_PROTOCOL) }
 	for _, use := range []bool{false, true} {
@@ -231,7 +232,7 @@ func multipath(t *testing.T, c net.Conn) bool {
 	return uses
 }
 
-// An error of File on a closed listener names the address where net's does.
+// On a closed listener, the error of File names the address if net's error does.
 func TestFileOfAClosedListener(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		var got []string

@@ -28,8 +28,8 @@ func ListenMulticastUDP(network string, ifi *net.Interface, gaddr *net.UDPAddr) 
 	return &UDPConn{newConn(s, network)}, nil
 }
 
-// join joins a multicast group on an interface, or on one that the kernel
-// chooses, and switches the loopback of what is sent off, as net does.
+// join joins a multicast group on an interface, or on one that the kernel chooses. As net
+// does, it switches off the loopback of datagrams that the socket sends.
 func join(fd int, ifi *net.Interface, group net.IP) error {
 	index := 0
 	if ifi != nil {

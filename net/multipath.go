@@ -4,7 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// multipath says whether to use MPTCP, where SetMultipathTCP has said so.
+// multipath says whether to use MPTCP, if SetMultipathTCP has set it.
 type multipath uint8
 
 const (
@@ -18,7 +18,7 @@ func (m *multipath) set(use bool) {
 	}
 }
 
-// or returns net's default if nothing is set: GODEBUG's multipathtcp counts.
+// or returns net's default, which depends on multipathtcp in GODEBUG, if nothing is set.
 func (m multipath) or(usual func() bool) bool {
 	if m == 0 {
 		return usual()
@@ -26,8 +26,8 @@ func (m multipath) or(usual func() bool) bool {
 	return m == multipathOn
 }
 
-// usesMultipath reports whether a connection uses MPTCP. One whose peer does not
-// has fallen back to TCP, and has no MPTCP_INFO.
+// usesMultipath reports whether a connection uses MPTCP. If the peer does not use MPTCP,
+// the connection has fallen back to TCP and has no MPTCP_INFO.
 func usesMultipath(fd int) bool {
 	const solMPTCP, mptcpInfo = 284, 1 // linux/mptcp.h
 	_, err := unix.GetsockoptInt(fd, solMPTCP, mptcpInfo)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/nettest"
 )
 
-// localAddress is a free address of a network, for Listen.
+// localAddress returns a free address of a network, for Listen.
 func localAddress(t testing.TB, network string) string {
 	t.Helper()
 	switch network {
@@ -25,7 +25,7 @@ func localAddress(t testing.TB, network string) string {
 	return "127.0.0.1:0"
 }
 
-// connPair is two connected ends, by Listen and Dial.
+// connPair returns two connected ends, made by Listen and Dial.
 func connPair(t testing.TB, network string) (client, server net.Conn) {
 	t.Helper()
 	l, err := weirnet.Listen(network, localAddress(t, network))
@@ -44,7 +44,7 @@ func TestConn(t *testing.T) {
 	for _, network := range []string{"tcp", "tcp6", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			if network == "tcp6" {
-				machine.NeedIPv6(t) // here, as a subtest cannot skip this one
+				machine.NeedIPv6(t) // here, because a subtest cannot skip this test
 			}
 			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 				c1, c2 = connPair(t, network)

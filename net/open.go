@@ -59,15 +59,15 @@ func (t transport) family(local, remote net.Addr, listen bool) (family socket.Fa
 // An opening says what socket to open.
 type opening struct {
 	transport
-	local, remote net.Addr // nil for none
+	local, remote net.Addr // nil if there is none
 	listen        bool
-	control       func(network, address string, c syscall.RawConn) error // nil for none
-	prepared      func(fd int)                                           // nil for none; called after control
+	control       func(network, address string, c syscall.RawConn) error // may be nil
+	prepared      func(fd int)                                           // may be nil; open calls it after control
 	group         *loop.Group                                            // nil is the default group
 }
 
-// open opens a socket as net does: with its default options, prepared by the
-// program's Control, and bound.
+// open opens a socket as net does: it sets net's default options, calls the program's
+// Control, and binds the socket.
 func (o *opening) open() (*socket.Socket, error) {
 	family, v6only := o.family(o.local, o.remote, o.listen)
 	bound := false
@@ -80,7 +80,8 @@ func (o *opening) open() (*socket.Socket, error) {
 		},
 	}.New(family, o.typ, o.proto)
 	if err != nil && bound {
-		// The loop is closed, say. The path exists, and nobody else has it.
+		// The loop is closed, for example. This socket has made the path, and no other
+		// socket uses it.
 		if a, ok := o.local.(*net.UnixAddr); ok && a != nil && a.Name != "" && a.Name[0] != '@' {
 			_ = unix.Unlink(a.Name)
 		}
@@ -124,7 +125,7 @@ func (o *opening) prepare(fd int, family socket.Family, v6only bool) error {
 
 // reuse sets SO_REUSEADDR on a listener, so that it can bind its address while
 // connections of an earlier listener linger. It returns the address to bind. For a
-// multicast group that is the wildcard, which several sockets may bind.
+// multicast group it returns the wildcard, which several sockets may bind.
 func (o *opening) reuse(fd int, family socket.Family) (net.Addr, error) {
 	udp, _ := o.local.(*net.UDPAddr)
 	multicast := udp != nil && udp.IP.IsMulticast()
@@ -143,7 +144,7 @@ func (o *opening) reuse(fd int, family socket.Family) (net.Addr, error) {
 	return &any, nil
 }
 
-// controlled returns the network that Control gets, which ends in the family: "tcp4".
+// controlled returns the network that Control gets. It ends in the family: "tcp4".
 func (t transport) controlled(family socket.Family) string {
 	switch {
 	case t.unix() || t.only != 0:

@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A UDPConn is net.UDPConn over a Weir socket. For batches and offloads there is
-// its Socket.
+// A UDPConn is net.UDPConn over a Weir socket. Its Socket offers batches and offloads.
 type UDPConn struct{ conn }
 
 // ReadFrom implements net.PacketConn.
@@ -25,8 +24,8 @@ func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // ReadFromUDP is ReadFrom with the address's own type.
 func (c *UDPConn) ReadFromUDP(b []byte) (int, *net.UDPAddr, error) {
-	// The compiler puts this function into its caller, whose stack then has room
-	// for the UDPAddr if it does not live longer.
+	// The compiler inlines this function into its caller. Then the UDPAddr is on the
+	// caller's stack if it does not live longer than the caller.
 	return c.readFromUDP(b, &net.UDPAddr{})
 }
 
@@ -39,8 +38,8 @@ func (c *UDPConn) readFromUDP(b []byte, addr *net.UDPAddr) (int, *net.UDPAddr, e
 	return n, addr, nil
 }
 
-// ReadFromUDPAddrPort is ReadFrom that allocates nothing. An IPv4 sender has an
-// IPv4-mapped address on a socket of both families.
+// ReadFromUDPAddrPort is ReadFrom without an allocation. On a socket of both families, it
+// returns the IPv4-mapped address of an IPv4 sender.
 func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	if !c.ok() {
 		return 0, netip.AddrPort{}, syscall.EINVAL
@@ -52,8 +51,8 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	return n, from.AddrPort(), nil
 }
 
-// ReadMsgUDP receives a datagram and, into oob, its control messages:
-// recvmsg(2), whose flags it returns.
+// ReadMsgUDP receives a datagram and, into oob, its control messages. It returns the
+// flags of recvmsg(2).
 func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
 	n, oobn, flags, from, err := c.ReadMsgUDPAddrPort(b, oob)
 	if from.IsValid() {
@@ -62,7 +61,7 @@ func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAd
 	return n, oobn, flags, addr, err
 }
 
-// ReadMsgUDPAddrPort is ReadMsgUDP that allocates nothing.
+// ReadMsgUDPAddrPort is ReadMsgUDP without an allocation.
 func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error) {
 	if !c.ok() {
 		return 0, 0, 0, netip.AddrPort{}, syscall.EINVAL
@@ -71,8 +70,8 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 	return n, oobn, flags, from.AddrPort(), c.wrap("read", err)
 }
 
-// WriteTo implements net.PacketConn. An address that is no *net.UDPAddr is
-// EINVAL; net.ErrWriteToConnected is the error of a connected socket.
+// WriteTo implements net.PacketConn. If the address is not a *net.UDPAddr, the error is
+// EINVAL. On a connected socket the error is net.ErrWriteToConnected.
 func (c *UDPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -112,7 +111,7 @@ func (c *UDPConn) to(addr *net.UDPAddr, op string) (socket.Addr, error) {
 	return to, syscallError(op, err)
 }
 
-// WriteToUDPAddrPort is WriteTo that allocates nothing.
+// WriteToUDPAddrPort is WriteTo without an allocation.
 func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -162,8 +161,8 @@ func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, er
 	return n, oobn, err
 }
 
-// WriteMsgUDPAddrPort is WriteMsgUDP that allocates nothing. The zero AddrPort
-// stands for nil.
+// WriteMsgUDPAddrPort is WriteMsgUDP without an allocation. The zero AddrPort stands for
+// nil.
 func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error) {
 	if !c.ok() {
 		return 0, 0, syscall.EINVAL
@@ -181,8 +180,8 @@ func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oo
 	return n, oobn, err
 }
 
-// A message is a socket.Message with one buffer. They are pooled, so that a call
-// allocates none.
+// A message is a socket.Message with one buffer. A pool keeps the messages, so that a
+// call allocates none.
 type message struct {
 	socket.Message
 	buffer [1][]byte
@@ -207,11 +206,11 @@ func (m *message) free() {
 func (c *conn) readMsg(b, oob []byte) (n, oobn, flags int, from socket.Addr, err error) {
 	m := takeMessage(b, oob, socket.Addr{})
 	defer m.free()
-	m.carry(c, b, oob) // net counts the byte that it receives
+	m.carry(c, b, oob) // as in net, n includes the byte that carry adds
 	n, err = c.sock.RecvMsg(&m.Message, 0)
 	flags = m.Flags
 	if err == nil && c.sock.Family() == socket.Unix {
-		flags |= unix.MSG_CMSG_CLOEXEC // which net asks for, and the kernel returns
+		flags |= unix.MSG_CMSG_CLOEXEC // net requests this flag, and the kernel returns it
 	}
 	return n, m.ControlLen, flags, m.Addr, err
 }
@@ -231,8 +230,8 @@ func (c *conn) writeMsg(b, oob []byte, to socket.Addr) (n, oobn int, err error) 
 	return n, len(oob), nil
 }
 
-// carry gives control messages without bytes a byte to travel with, which a
-// stream needs. It reports whether it has.
+// carry adds one byte to control messages that have no data, because a stream sends them
+// only with data. It reports whether it has added a byte.
 func (m *message) carry(c *conn, b, oob []byte) bool {
 	if len(b) > 0 || len(oob) == 0 || c.sock.Type() == socket.Dgram {
 		return false

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// udpConn is what *net.UDPConn and *weirnet.UDPConn have, as far as programs use
-// it.
+// udpConn has the methods that *net.UDPConn and *weirnet.UDPConn share, as far as the
+// tests use them.
 type udpConn interface {
 	net.Conn
 	net.PacketConn
@@ -36,7 +36,7 @@ var (
 	_ udpConn = (*weirnet.UDPConn)(nil)
 )
 
-// All ways to send and to receive, over both faces.
+// This test sends and receives by every method, over both faces.
 func TestPacketsOnBothFaces(t *testing.T) {
 	for _, network := range []string{"udp", "udp4", "udp6"} {
 		t.Run(network, func(t *testing.T) {
@@ -113,7 +113,7 @@ func errText(err error) string {
 	return " " + err.Error()
 }
 
-// What fails, fails as with net.
+// Calls that fail return the errors that net returns.
 func TestPacketErrorsAreThoseOfNet(t *testing.T) {
 	four := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}
 	for name, fail := range map[string]func(server, client udpConn) error{
@@ -157,7 +157,7 @@ func TestPacketErrorsAreThoseOfNet(t *testing.T) {
 	}
 }
 
-// A datagram socket of both families takes IPv4 addresses in either form.
+// A datagram socket of both families takes an IPv4 address in either form.
 func TestPacketsOnBothFamilies(t *testing.T) {
 	localAddress(t, "udp6")
 	p, err := weirnet.ListenPacket("udp", ":0")
@@ -176,8 +176,8 @@ func TestPacketsOnBothFamilies(t *testing.T) {
 	require.Equal(t, 1, option(t, p, unix.SOL_SOCKET, unix.SO_BROADCAST))
 }
 
-// Control messages come and go as with net: here, the local address that a
-// datagram was sent to.
+// Both packages send and receive control messages alike. The message here is the local
+// address to which the peer sent the datagram.
 func TestPacketControlMessages(t *testing.T) {
 	onFaces(t, func(t *testing.T, f face) {
 		p, err := f.ListenPacket("udp4", "127.0.0.1:0")
@@ -215,7 +215,7 @@ func TestPacketDeadlineWakes(t *testing.T) {
 	require.ErrorIs(t, <-result, os.ErrDeadlineExceeded)
 }
 
-// Steady traffic allocates nothing for the addresses.
+// Steady traffic allocates no memory for the addresses.
 func TestPacketsByAddrPortAllocateNothing(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")
@@ -245,7 +245,7 @@ func TestPacketsByAddrPortAllocateNothing(t *testing.T) {
 	}))
 }
 
-// WriteTo takes the addresses that net takes, and refuses others alike.
+// WriteTo takes the addresses that net takes. It refuses others with the same error.
 func TestWriteToAddressesOfOtherKinds(t *testing.T) {
 	for network, at := range map[string]string{"udp": "127.0.0.1:0", "unixgram": ""} {
 		for _, to := range []net.Addr{
@@ -267,7 +267,8 @@ func TestWriteToAddressesOfOtherKinds(t *testing.T) {
 	}
 }
 
-// A RawConn of a closed connection can be had, and its calls fail, as net's do.
+// A closed connection still returns a RawConn. The calls of the RawConn fail, as those of
+// net do.
 func TestSyscallConnAfterClose(t *testing.T) {
 	var got [2]string
 	for i, f := range faces {
@@ -302,8 +303,8 @@ func TestPacketConnEmptyReadAfterClose(t *testing.T) {
 	}
 }
 
-// ReadMsg returns the counts and flags that net returns: of a datagram that is cut,
-// of descriptors, and of control messages without bytes on a stream.
+// ReadMsg returns the counts and flags that net returns for a datagram that is cut, for
+// descriptors, and for control messages without data on a stream.
 func TestReadMsgReturnsWhatNetDoes(t *testing.T) {
 	type unixConn interface {
 		net.Conn
@@ -344,7 +345,7 @@ func TestReadMsgReturnsWhatNetDoes(t *testing.T) {
 			for _, text := range []string{"hello", ""} {
 				n, oobn, err := a.(unixConn).WriteMsgUnix([]byte(text), rights, nil)
 				got[i] += fmt.Sprintf("%s %q written: %d %d %v\n", network, text, n, oobn, errors.Is(err, net.ErrWriteToConnected))
-				if err != nil { // as it is on a connected unixgram socket
+				if err != nil { // a connected unixgram socket returns an error
 					_, err = a.Write([]byte(text))
 					require.NoError(t, err)
 				}

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// RFC 8305's recommendations, sections 3 and 5.
+// RFC 8305 recommends these times in sections 3 and 5.
 const (
 	resolutionDelay = 50 * time.Millisecond  // how long IPv4 addresses wait for those of IPv6
 	attemptDelay    = 250 * time.Millisecond // the head start of an attempt
@@ -30,13 +30,13 @@ type race struct {
 	finishes chan finish
 	working  sync.WaitGroup
 
-	ready    [2][]net.Addr // not tried yet: IPv6 and IPv4
-	next     int           // the family whose turn it is
+	ready    [2][]net.Addr // not tried yet: the IPv6 addresses and the IPv4 addresses
+	next     int           // the family of the next attempt
 	asking   [2]bool       // look-ups in progress
 	running  int           // attempts in progress
-	tried    []attempt     // in the order of their beginning
-	found    []netip.Addr  // by the look-ups
-	notFound []error       // why look-ups failed
+	tried    []attempt     // in the order of their start
+	found    []netip.Addr  // by the look-ups, in order
+	notFound []error       // the errors of look-ups
 }
 
 // An attempt connects to one address. Its error is nil while it runs.
@@ -111,7 +111,8 @@ func (r *race) run(ctx context.Context) *socket.Socket {
 		case l := <-r.lookups:
 			r.take(l)
 			if l.family == ipv4 && r.asking[ipv6] && r.running == 0 {
-				// Wait a moment for the IPv6 addresses, which are preferred.
+				// Wait a moment for the IPv6 addresses, because an IPv6 address comes
+				// first.
 				free = false
 				timer.Reset(resolutionDelay)
 			} else if r.running == 0 {
@@ -123,7 +124,7 @@ func (r *race) run(ctx context.Context) *socket.Socket {
 				return f.socket
 			}
 			r.tried[f.attempt].err = f.err
-			// When the last attempt has failed, its head start is over.
+			// The head start of the last attempt ends when the attempt fails.
 			free = free || f.attempt == len(r.tried)-1 || r.running == 0
 		case <-timer.C:
 			free = true
@@ -158,9 +159,9 @@ func (r *race) take(l lookedUp) {
 	}
 }
 
-// lookupError returns an error if no address was found. A name may exist in one
-// family alone, so the error of one look-up does not count while the other finds
-// something.
+// lookupError returns an error if the look-ups found no address. A name may have
+// addresses of one family only, so lookupError ignores the error of one look-up if the
+// other has found an address.
 func (r *race) lookupError() error {
 	if len(r.found) > 0 || len(r.notFound) == 0 {
 		return nil
@@ -175,8 +176,8 @@ func (r *race) lookupError() error {
 
 func (r *race) none() bool { return len(r.ready[ipv6])+len(r.ready[ipv4]) == 0 }
 
-// start begins an attempt with an address of the family whose turn it is. It reports
-// false if no address is left.
+// start begins an attempt with the next address of the family whose turn it is. It
+// returns false if no address is left.
 func (r *race) start(ctx context.Context) bool {
 	if r.none() {
 		return false
@@ -198,8 +199,8 @@ func (r *race) start(ctx context.Context) bool {
 	return true
 }
 
-// end waits for the look-ups and attempts, which were cancelled. It closes sockets
-// that connected too late.
+// end waits for the look-ups and attempts, whose context is done. It closes sockets that
+// have connected too late.
 func (r *race) end() {
 	go func() { r.working.Wait(); close(r.finishes) }()
 	for f := range r.finishes {
@@ -215,7 +216,7 @@ func (r *race) end() {
 	}
 }
 
-// verdict returns the error of a race in which no attempt connected: that of the
+// verdict returns the error of a race in which no attempt connected: the error of the
 // first attempt.
 func (r *race) verdict(host string) error {
 	if len(r.tried) > 0 {
@@ -228,7 +229,7 @@ func (r *race) verdict(host string) error {
 		return r.unresolved(err)
 	}
 	if len(r.found) > 0 && r.LocalAddr != nil {
-		host = r.LocalAddr.String() // it is what no address suits
+		host = r.LocalAddr.String() // the error names LocalAddr, because no address suits it
 	}
 	return r.unresolved(&net.AddrError{Err: errNoSuitable, Addr: host})
 }

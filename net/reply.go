@@ -11,28 +11,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A ReplyConn is a net.PacketConn over a UDPConn that answers from the address at
-// which it was asked. A socket on the wildcard address does not do that by itself:
-// the kernel chooses the source of what it sends. Servers of datagrams, such as DNS
-// servers, need it on a host with several addresses.
+// A ReplyConn is a net.PacketConn over a UDPConn. It sends each answer from the local
+// address to which the client sent its datagram. A socket on the wildcard address does
+// not do that by itself, because the kernel chooses the source address. Servers of
+// datagrams, such as DNS servers, need a ReplyConn on a host with several addresses.
 //
-// The addresses that ReadFrom returns are of the type *ReplyAddr. WriteTo answers such
-// an address from the local address at which the datagram has arrived. WriteTo takes a
-// *net.UDPAddr, too.
+// ReadFrom returns addresses of the type *ReplyAddr. For a *ReplyAddr, WriteTo sends from
+// the local address at which the datagram has arrived. WriteTo takes a *net.UDPAddr, too.
 type ReplyConn struct{ c *UDPConn }
 
 var _ net.PacketConn = (*ReplyConn)(nil)
 
-// A ReplyAddr is the address of a datagram's sender, and the one that the datagram
-// was sent to. In text it is the sender's.
+// A ReplyAddr has the address of a datagram's sender, and the address to which the sender
+// sent it. Its text is the text of the sender's address.
 type ReplyAddr struct {
 	net.UDPAddr
 	Local     netip.Addr
 	Interface int // the index of the interface that the datagram came by
 }
 
-// NewReplyConn makes a ReplyConn. It asks the kernel to tell where each datagram was
-// sent to: IP_PKTINFO and IPV6_RECVPKTINFO. Closing it closes c.
+// NewReplyConn makes a ReplyConn. It sets IP_PKTINFO and IPV6_RECVPKTINFO, so that the
+// kernel reports the destination of each datagram. Closing the ReplyConn closes c.
 func NewReplyConn(c *UDPConn) (*ReplyConn, error) {
 	err := control(c.sock, func(fd int) error {
 		if c.sock.Family() == socket.Inet6 {
@@ -40,7 +39,7 @@ func NewReplyConn(c *UDPConn) (*ReplyConn, error) {
 				return os.NewSyscallError("setsockopt", err)
 			}
 		}
-		// A dual-stack socket accepts this option, too; an IPv6 socket may refuse it.
+		// A dual-stack socket accepts this option, too. An IPv6 socket may refuse it.
 		err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 		if c.sock.Family() == socket.Inet6 {
 			err = nil
@@ -68,8 +67,8 @@ func (r *ReplyConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, a, nil
 }
 
-// destination finds the address that a datagram was sent to among its control
-// messages, and the interface.
+// destination finds the destination address of a datagram and its interface among the
+// control messages.
 func destination(oob []byte) (netip.Addr, int) {
 	m := socket.Message{Control: oob, ControlLen: len(oob)}
 	for cm := range m.Controls() {
@@ -87,7 +86,7 @@ func destination(oob []byte) (netip.Addr, int) {
 	return netip.Addr{}, 0
 }
 
-// WriteTo implements net.PacketConn. To a *ReplyAddr it sends from its local
+// WriteTo implements net.PacketConn. To a *ReplyAddr it sends from the ReplyAddr's local
 // address.
 func (r *ReplyConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	a, ok := addr.(*ReplyAddr)
@@ -98,8 +97,8 @@ func (r *ReplyConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	return n, err
 }
 
-// source makes the control message that sets the source of a datagram. A multicast
-// group cannot be one.
+// source makes the control message that sets the source of a datagram. A multicast group
+// cannot be the source.
 func source(a *ReplyAddr) []byte {
 	switch {
 	case !a.Local.IsValid() || a.Local.IsMulticast():

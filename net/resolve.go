@@ -44,8 +44,8 @@ func ResolveUDPAddr(network, address string) (*UDPAddr, error) {
 	return net.ResolveUDPAddr(network, address)
 }
 
-// resolved finds an address by a resolver of the program's: an IPv4 one if there
-// is one, unless the address is an IPv6 one in figures.
+// resolved finds an address by the program's resolver. It prefers an IPv4 address unless
+// the host is a literal IPv6 address.
 func resolved[A net.Addr](r *net.Resolver, network, given, address string, ipv6 bool) (none A, err error) {
 	t, ok := transports[network]
 	if strings.HasPrefix(network, "ip") && !ok {

@@ -13,16 +13,16 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// A zone is what a name server knows: by name and type, the addresses. A name
-// that is not in it does not exist.
+// A zone is the data of a name server: it maps a name and a type to addresses. A name
+// that is not in the zone does not exist.
 type zone map[string]map[dnsmessage.Type]records
 
-// Records are a list of addresses. They are told when the gate, if there is one,
-// is closed.
+// Records are a list of addresses. If there is a gate, the server sends them only when
+// the gate is closed.
 type records struct {
 	ips  []string
 	gate <-chan struct{}
-	told func() // if not nil, it is called when they have been told
+	told func() // if not nil, the server calls it after it has sent the addresses
 }
 
 func (z zone) host(name string, a, aaaa records) zone {
@@ -32,10 +32,10 @@ func (z zone) host(name string, a, aaaa records) zone {
 
 func ips(list ...string) records { return records{ips: list} }
 
-// resolver asks the zone, and nobody else.
+// resolver returns a resolver that asks only this zone.
 func (z zone) resolver(t testing.TB) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		mine, yours := net.Pipe() // no PacketConn: messages have a length in front, as over TCP
+		mine, yours := net.Pipe() // a Pipe is no PacketConn, so each message has its length in front, as over TCP
 		go func() {
 			defer yours.Close()
 			if err := z.serve(ctx, yours); err != nil && ctx.Err() == nil {
@@ -86,7 +86,7 @@ func (z zone) serve(ctx context.Context, c net.Conn) error {
 		told()
 	}
 	if ctx.Err() != nil {
-		return nil // nobody listens any more
+		return nil // the resolver has closed the connection
 	}
 	return err
 }
@@ -112,7 +112,7 @@ func TestResolverOfTheTests(t *testing.T) {
 	require.ErrorContains(t, err, "no such host")
 }
 
-// A DefaultResolver of the program's serves all functions that look names up.
+// Every function that looks up a name uses the DefaultResolver that the program sets.
 func TestDefaultResolverOfTheProgram(t *testing.T) {
 	old := weirnet.DefaultResolver
 	t.Cleanup(func() { weirnet.DefaultResolver = old })

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/nettest"
 )
 
-// The same socket goes on as one of Go's net.
+// The connection of Go's net has the same kernel socket.
 func TestStdConnIsTheSameSocket(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		c, s := connPair(t, network)
@@ -61,7 +61,7 @@ func TestStdConnIsTheSameSocket(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-// A server on the wildcard address answers from the address at which it was asked.
+// A server on the wildcard address answers from the address to which the client sent.
 func TestReplyConnAnswersFromWhereItWasAsked(t *testing.T) {
 	for network, hosts := range map[string][]string{
 		"udp4": {"127.0.0.1", "127.0.0.2", "127.9.8.7"}, "udp": {"127.0.0.2", "::1"}, "udp6": {"::1"},
@@ -78,7 +78,7 @@ func TestReplyConnAnswersFromWhereItWasAsked(t *testing.T) {
 		_, port, err := net.SplitHostPort(r.LocalAddr().String())
 		require.NoError(t, err)
 		for _, host := range hosts {
-			// A connected socket takes answers from its peer alone.
+			// A connected socket receives answers only from its peer.
 			client, err := net.Dial("udp", net.JoinHostPort(host, port))
 			require.NoError(t, err)
 			defer client.Close()

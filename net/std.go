@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// What follows are the names of Go's net that need no socket of Weir's. They are
-// the same types, values and functions there and here.
+// The following names of Go's net need no socket of Weir's. They are the same types,
+// values and functions here and in net.
 
 // The interfaces.
 type (
@@ -89,9 +89,9 @@ var (
 	ErrWriteToConnected = net.ErrWriteToConnected
 )
 
-// DefaultResolver looks up the names of this package's functions, and of Dialers
-// without a Resolver. While it has not been replaced, net.DefaultResolver does,
-// which a program may have replaced.
+// DefaultResolver looks up names for this package's functions, and for Dialers without a
+// Resolver. Unless the program replaces it, it uses net.DefaultResolver, which the
+// program may also replace.
 var DefaultResolver = net.DefaultResolver
 
 var firstResolver = net.DefaultResolver

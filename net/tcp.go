@@ -13,14 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A TCPConn is net.TCPConn over a Weir socket. Its methods are those of
-// *net.TCPConn, and their errors are *net.OpError as there.
+// A TCPConn is net.TCPConn over a Weir socket. It has the methods of *net.TCPConn. Their
+// errors are *net.OpError, as in net.
 type TCPConn struct{ conn }
 
-// ReadFrom implements io.ReaderFrom: by sendfile(2) from a regular file, by
-// splice(2) from another stream connection of this package or a *socket.Socket,
-// through an *io.LimitedReader as well, and by copying from everything else. If
-// bytes were read and not written, the error has a *socket.UnsentError with them.
+// ReadFrom implements io.ReaderFrom. It sends a regular file by sendfile(2). It moves the
+// data of another stream connection of this package, or of a *socket.Socket, by
+// splice(2). Both work through an *io.LimitedReader, too. It copies from every other
+// reader. If ReadFrom has read bytes and not written them, the error has a
+// *socket.UnsentError with these bytes.
 func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -29,9 +30,9 @@ func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 	return n, c.wrap("readfrom", err)
 }
 
-// WriteTo implements io.WriterTo: by splice(2) to another stream connection of
-// this package or a *socket.Socket, and by copying to everything else. Errors are
-// as for ReadFrom.
+// WriteTo implements io.WriterTo. It moves the data to another stream connection of this
+// package, or to a *socket.Socket, by splice(2). It copies to every other writer. Its
+// errors are those of ReadFrom.
 func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -46,12 +47,12 @@ func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
 // CloseRead shuts the reading side down: Read returns io.EOF.
 func (c *TCPConn) CloseRead() error { return c.shut(unix.SHUT_RD) }
 
-// CloseWrite shuts the writing side down: the peer reads the end of the stream
-// when it has read all that was written.
+// CloseWrite shuts the writing side down. The peer reads the end of the stream after all
+// the data.
 func (c *TCPConn) CloseWrite() error { return c.shut(unix.SHUT_WR) }
 
-// SetNoDelay sets TCP_NODELAY: small segments leave at once. Connections that
-// Dial and Accept return have it.
+// SetNoDelay sets TCP_NODELAY, so that the kernel sends small segments at once. It is set
+// on connections that Dial and Accept return.
 func (c *TCPConn) SetNoDelay(on bool) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -59,9 +60,9 @@ func (c *TCPConn) SetNoDelay(on bool) error {
 	return c.wrap("set", c.setsockopt(unix.IPPROTO_TCP, unix.TCP_NODELAY, boolInt(on)))
 }
 
-// SetLinger sets what Close does with data that is not yet acknowledged:
-// negative, it is sent in the background; zero, it is dropped; positive, it is
-// sent, and dropped after so many seconds. See socket(7), SO_LINGER.
+// SetLinger sets what Close does with data that the peer has not acknowledged. Negative:
+// the kernel sends it in the background. Zero: the kernel drops it. Positive: the kernel
+// sends it, and drops the rest after that many seconds. See socket(7), SO_LINGER.
 func (c *TCPConn) SetLinger(seconds int) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -79,8 +80,8 @@ func (c *TCPConn) SetKeepAlive(on bool) error {
 	return c.wrap("set", c.setsockopt(unix.SOL_SOCKET, unix.SO_KEEPALIVE, boolInt(on)))
 }
 
-// SetKeepAlivePeriod sets the idle time after which probes begin; 0 is 15
-// seconds, and a negative one changes nothing. It is rounded up to seconds.
+// SetKeepAlivePeriod sets the idle time after which probes begin, rounded up to seconds.
+// 0 is 15 seconds. A negative time changes nothing.
 func (c *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -90,7 +91,7 @@ func (c *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
 	}))
 }
 
-// SetKeepAliveConfig sets all that concerns keep-alive probes.
+// SetKeepAliveConfig sets all options of keep-alive probes.
 func (c *TCPConn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -113,8 +114,8 @@ type TCPListener struct{ end conn }
 
 func (l *TCPListener) ok() bool { return l != nil && l.end.ok() }
 
-// Accept implements net.Listener. The connection is a *TCPConn. When descriptors
-// are used up the error says Temporary, and the connection stays in the queue.
+// Accept implements net.Listener. The connection is a *TCPConn. If no descriptor is free,
+// the error's Temporary method returns true, and the connection stays in the queue.
 func (l *TCPListener) Accept() (net.Conn, error) {
 	c, err := l.AcceptTCP()
 	if err != nil {
@@ -144,13 +145,13 @@ func accept(end *conn) (*socket.Socket, error) {
 		if err == nil {
 			return s, nil
 		}
-		if !errors.Is(err, unix.ECONNABORTED) { // a connection that is gone is no reason to stop
+		if !errors.Is(err, unix.ECONNABORTED) { // one connection that was aborted does not end Accept
 			return nil, end.wrapLocal("accept", err)
 		}
 	}
 }
 
-// accepted returns the conn of an accepted socket, whose peer's address is known.
+// accepted returns the conn of an accepted socket and its peer's address.
 func accepted(s *socket.Socket, network string) conn {
 	return conn{s, network, netAddr(s, s.LocalAddr()), netAddr(s, s.RemoteAddr())}
 }
@@ -167,8 +168,8 @@ func (l *TCPListener) Close() error {
 // Addr implements net.Listener.
 func (l *TCPListener) Addr() net.Addr { return l.end.local }
 
-// SetDeadline sets the time at which Accept returns os.ErrDeadlineExceeded. The
-// zero time is none.
+// SetDeadline sets the time at which Accept returns os.ErrDeadlineExceeded. The zero time
+// is no deadline.
 func (l *TCPListener) SetDeadline(t time.Time) error {
 	if !l.ok() {
 		return syscall.EINVAL
@@ -179,7 +180,7 @@ func (l *TCPListener) SetDeadline(t time.Time) error {
 // Socket returns the socket underneath. Close closes it.
 func (l *TCPListener) Socket() *socket.Socket { return l.end.sock }
 
-// SyscallConn implements syscall.Conn. There is nothing to read or to write.
+// SyscallConn implements syscall.Conn. Its result has nothing to read or to write.
 func (l *TCPListener) SyscallConn() (syscall.RawConn, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
@@ -187,8 +188,8 @@ func (l *TCPListener) SyscallConn() (syscall.RawConn, error) {
 	return &rawListener{rawConn{&l.end}}, nil
 }
 
-// File returns a duplicate of the descriptor, which must be closed as well. While
-// it is open, the kernel still takes connections into the queue.
+// File returns a duplicate of the descriptor. The caller must close it as well. While it
+// is open, the kernel still takes connections into the queue.
 func (l *TCPListener) File() (*os.File, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL

@@ -8,8 +8,8 @@ import (
 	"reflect"
 )
 
-// A trace is the hooks that a program has put into a context by package
-// net/http/httptrace; nil for none.
+// A trace is the set of hooks that a program has put into a context by package
+// net/http/httptrace. It is nil if there are none.
 type trace httptrace.ClientTrace
 
 func traceOf(ctx context.Context) *trace { return (*trace)(httptrace.ContextClientTrace(ctx)) }

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A program's httptrace hooks are called as net calls them.
+// Dial calls a program's httptrace hooks as net does.
 func TestTraceHooksAreCalledAsByNet(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -11,12 +11,12 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// A transport is the meaning of the name of a network, such as "tcp4".
+// A transport has the parts of a network's name, such as "tcp4".
 type transport struct {
-	network string // as it was given
+	network string // the name as the caller gave it
 	base    string // tcp, udp, ip or unix
 	typ     socket.Type
-	only    socket.Family // of the networks that end in 4 or 6; else 0
+	only    socket.Family // the only family, if the name ends in 4 or 6; else 0
 	proto   socket.Protocol
 }
 
@@ -85,9 +85,9 @@ func (t transport) allows(ip netip.Addr) bool {
 	return t.only == 0 || ip.Unmap().Is4() == (t.only == socket.Inet)
 }
 
-// addr returns an address in the type that net has for the transport.
+// addr returns an address in the type that net has for the transport's networks.
 func (t transport) addr(to netip.AddrPort) net.Addr {
-	ip := net.IP(to.Addr().AsSlice()) // nil of an invalid one
+	ip := net.IP(to.Addr().AsSlice()) // nil for an invalid address
 	switch t.base {
 	case "tcp":
 		return &net.TCPAddr{IP: ip, Port: int(to.Port()), Zone: to.Addr().Zone()}
@@ -123,7 +123,7 @@ func (t transport) resolve(ctx context.Context, r *net.Resolver, address string)
 	return t.suitable(ips, port, host)
 }
 
-// split returns the host of an address, and the number of its port.
+// split returns the host and the port number of an address.
 func (t transport) split(ctx context.Context, r *net.Resolver, address string) (host string, port int, err error) {
 	if address == "" {
 		return "", 0, nil

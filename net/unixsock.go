@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A UnixConn is net.UnixConn over a Weir socket: of the networks "unix",
-// "unixgram" and "unixpacket".
+// A UnixConn is net.UnixConn over a Weir socket. Its network is "unix", "unixgram" or
+// "unixpacket".
 type UnixConn struct{ conn }
 
 // CloseRead shuts the reading side down.
@@ -30,8 +30,7 @@ func (c *UnixConn) ReadFromUnix(b []byte) (int, *net.UnixAddr, error) {
 	return n, unixAddr(c.sock, from), c.wrap("read", err)
 }
 
-// ReadFrom implements net.PacketConn. The address is nil of a sender without a
-// name.
+// ReadFrom implements net.PacketConn. If the sender has no name, the address is nil.
 func (c *UnixConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := c.ReadFromUnix(b)
 	if from == nil {
@@ -40,7 +39,7 @@ func (c *UnixConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, from, err
 }
 
-// unixAddr returns the address of a sender, or nil.
+// unixAddr returns the address of a sender. It returns nil if the sender has no name.
 func unixAddr(s *socket.Socket, a socket.Addr) *net.UnixAddr {
 	if a.Family() != socket.Unix {
 		return nil
@@ -48,8 +47,8 @@ func unixAddr(s *socket.Socket, a socket.Addr) *net.UnixAddr {
 	return netAddr(s, a).(*net.UnixAddr)
 }
 
-// ReadMsgUnix receives a message and, into oob, its control messages:
-// recvmsg(2), whose flags it returns. Descriptors in it are close-on-exec.
+// ReadMsgUnix receives a message and, into oob, its control messages. It returns the
+// flags of recvmsg(2). Descriptors in the message are close-on-exec.
 func (c *UnixConn) ReadMsgUnix(b, oob []byte) (n, oobn, flags int, addr *net.UnixAddr, err error) {
 	if !c.ok() {
 		return 0, 0, 0, nil, syscall.EINVAL
@@ -71,8 +70,8 @@ func (c *UnixConn) WriteToUnix(b []byte, addr *net.UnixAddr) (int, error) {
 	return n, err
 }
 
-// WriteTo implements net.PacketConn. An address that is no *net.UnixAddr is
-// EINVAL; net.ErrWriteToConnected is the error of a connected socket.
+// WriteTo implements net.PacketConn. If the address is not a *net.UnixAddr, the error is
+// EINVAL. On a connected socket the error is net.ErrWriteToConnected.
 func (c *UnixConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -165,17 +164,16 @@ func (l *UnixListener) AcceptUnix() (*UnixConn, error) {
 	return &UnixConn{accepted(s, l.end.network)}, nil
 }
 
-// Close stops listening, and unlinks the path unless SetUnlinkOnClose says
-// otherwise. A blocked Accept returns net.ErrClosed. When Close returns, the name
-// is free.
+// Close stops listening. It removes the path, unless SetUnlinkOnClose says otherwise. A
+// blocked Accept returns net.ErrClosed. When Close returns, the name is free.
 func (l *UnixListener) Close() error {
 	if !l.ok() {
 		return syscall.EINVAL
 	}
 	l.once.Do(func() {
-		// Before the close: after it, the path might be another socket's.
+		// Unlink before the close. After it, another socket may use the path.
 		if l.unlink && l.path[0] != '@' {
-			_ = unix.Unlink(l.path) // the program may have unlinked it
+			_ = unix.Unlink(l.path) // an error is fine: the program may have unlinked it
 		}
 	})
 	return l.end.wrapLocal("close", l.end.sock.CloseWait())
@@ -184,8 +182,8 @@ func (l *UnixListener) Close() error {
 // Addr implements net.Listener.
 func (l *UnixListener) Addr() net.Addr { return l.end.local }
 
-// SetDeadline sets the time at which Accept returns os.ErrDeadlineExceeded. The
-// zero time is none.
+// SetDeadline sets the time at which Accept returns os.ErrDeadlineExceeded. The zero time
+// is no deadline.
 func (l *UnixListener) SetDeadline(t time.Time) error {
 	if !l.ok() {
 		return syscall.EINVAL
@@ -201,7 +199,7 @@ func (l *UnixListener) SetUnlinkOnClose(unlink bool) { l.unlink = unlink }
 // Socket returns the socket underneath. Close closes it.
 func (l *UnixListener) Socket() *socket.Socket { return l.end.sock }
 
-// SyscallConn implements syscall.Conn. There is nothing to read or to write.
+// SyscallConn implements syscall.Conn. Its result has nothing to read or to write.
 func (l *UnixListener) SyscallConn() (syscall.RawConn, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
@@ -209,7 +207,7 @@ func (l *UnixListener) SyscallConn() (syscall.RawConn, error) {
 	return &rawListener{rawConn{&l.end}}, nil
 }
 
-// File returns a duplicate of the descriptor, which must be closed as well.
+// File returns a duplicate of the descriptor. The caller must close it as well.
 func (l *UnixListener) File() (*os.File, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL

@@ -16,7 +16,7 @@ func zoneText(zone string) string {
 		return zone
 	}
 	digits := zone[:len(zone)-len(strings.TrimLeft(zone, "0123456789"))]
-	const most = 0xFFFFFF // what net makes of a greater number
+	const most = 0xFFFFFF // net turns a greater number into this one
 	n := 0
 	for _, d := range digits {
 		if n = 10*n + int(d-'0'); n >= most {
@@ -31,7 +31,7 @@ func zoneText(zone string) string {
 }
 
 // zones has the names of the network interfaces. It reads them again after a minute, and
-// when it does not know a name.
+// when it does not find a name.
 var zones zoneNames
 
 type zoneNames struct {

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A name of the hosts file keeps its address's zone, however it is used: both
-// packages try the same address, and say so in the error if there is no such host.
-// The test runs itself in a mount namespace, where the hosts file is its own.
+// A name of the hosts file keeps its address's zone in every function that takes a name.
+// Both packages try the same address, and name it in the error if they cannot reach it.
+// The test runs itself in a mount namespace, where it has its own hosts file.
 func TestNamesKeepTheirZones(t *testing.T) {
 	const child = "WEIR_TEST_NET_HOSTS"
 	if hosts := os.Getenv(child); hosts != "" {

@@ -26,7 +26,7 @@ func (a *alarm) left(t *testing.T) time.Duration {
 	return time.Duration(unix.TimespecToNsec(spec.Value))
 }
 
-// The earliest of all times that were asked for holds, in whatever order they came.
+// The alarm rings at the earliest of the requested times, in whatever order they come.
 func TestAlarmIsNotPutOff(t *testing.T) {
 	a := openAlarm(t)
 	for _, c := range []struct {

@@ -46,7 +46,8 @@ func TestSpinFindsWhatComesMeanwhile(t *testing.T) {
 	epfd, ring, calm := spinning(t)
 	s := spinner{most: 20 * time.Second, yield: true, doubt: 2}
 	for _, doubt := range []uint{1, 0, 0} {
-		// On a busy machine it may ring before the spin begins, which says nothing.
+		// On a busy machine it may ring before the spin begins. Then the test learns
+		// nothing.
 		for tries, before := 0, s.doubt; tries == 0 || s.doubt == before && doubt < before; tries++ {
 			require.Less(t, tries, 1000)
 			calm()
@@ -62,7 +63,7 @@ func TestSpinFindsWhatComesMeanwhile(t *testing.T) {
 	}
 }
 
-// An event that is there before the spin changes nothing in the spinner's doubt.
+// If there is an event before the spin, the spinner's doubt does not change.
 func TestSpinLearnsNothingFromWhatIsThere(t *testing.T) {
 	epfd, ring, _ := spinning(t)
 	ring()

@@ -16,15 +16,15 @@ func TestChoiceGoesByThePace(t *testing.T) {
 	const ms = time.Millisecond
 	for _, test := range []struct {
 		held, parked  pace
-		starts, stays bool // to park, or parking
+		starts, stays bool // whether to start parking, and whether to stay with it
 	}{
 		{pace{10 * ms, 8}, pace{2 * ms, 8}, true, true},
 		{pace{10 * ms, 8}, pace{10 * ms, 40}, true, true},
-		{pace{8 * ms, 8}, pace{6 * ms, 8}, false, true}, // little is gained by parking
+		{pace{8 * ms, 8}, pace{6 * ms, 8}, false, true}, // parking gains little
 		{pace{8 * ms, 8}, pace{8 * ms, 8}, false, false},
 		{pace{2 * ms, 8}, pace{10 * ms, 8}, false, false},
 		{pace{2 * ms, 8}, pace{2 * ms, 2}, false, false},
-		{pace{8 * ms, 0}, pace{ms, 0}, false, false}, // nothing came in either
+		{pace{8 * ms, 0}, pace{ms, 0}, false, false}, // neither way had events
 	} {
 		var c choice
 		c.judge(test.held, test.parked)
@@ -69,8 +69,8 @@ func TestChoiceIsMadeAgainWhenHoldingIsInVain(t *testing.T) {
 func TestChoiceTriesTheOtherWayEverLessOften(t *testing.T) {
 	for _, usual := range []bool{false, true} {
 		c := choice{parks: usual}
-		// run says how many waits go the usual way, and then the other, where
-		// the trials end so that nothing changes.
+		// run returns how many waits go the usual way, and then how many go the other
+		// way. The trial changes nothing.
 		run := func() (n, others int) {
 			for c.park() == usual {
 				n++
@@ -119,8 +119,8 @@ func TestChoiceComparesTrialWithTrial(t *testing.T) {
 	require.Equal(t, c.usual.took, c.begun.Sub(begun))
 }
 
-// The answers come from a goroutine of this process, which cannot run while the only P
-// is held.
+// A goroutine of this process sends the answers. It cannot run while the poller holds the
+// only P.
 func TestParkedLearnsToPark(t *testing.T) {
 	for _, spin := range []time.Duration{0, 50 * time.Microsecond} {
 		learnToPark(t, spin)
@@ -141,7 +141,7 @@ func learnToPark(t *testing.T, spin time.Duration) {
 		defer pipe[0].Close()
 		defer pipe[1].Close()
 	}
-	fd := int(back[0].Fd()) // which makes it blocking
+	fd := int(back[0].Fd()) // Fd makes the file blocking
 	require.NoError(t, unix.SetNonblock(fd, true))
 	require.NoError(t, p.Add(fd, 1, Readable))
 	done := make(chan struct{})

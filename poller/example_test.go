@@ -37,7 +37,8 @@ func Example() {
 	for i := range events[:n] {
 		fmt.Println(events[i].Key(), events[i].Ready())
 	}
-	// The edge was reported. As nobody else writes, this Wait ends by its deadline.
+	// The Poller has reported the edge. No other write comes, so this Wait ends by its
+	// deadline.
 	n, err = p.Wait(events, time.Now().Add(time.Millisecond))
 	fmt.Println(n, err)
 	// Output:

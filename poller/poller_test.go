@@ -84,7 +84,7 @@ func TestEdgeIsReportedOnce(t *testing.T) {
 		n, err := p.Wait(events, soon())
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
-		n, err = p.Wait(events, time.Now().Add(20*time.Millisecond)) // still unread, no new edge
+		n, err = p.Wait(events, time.Now().Add(20*time.Millisecond)) // the data is unread, and there is no new edge
 		require.NoError(t, err)
 		require.Zero(t, n)
 		write(t, b, "y")
@@ -153,7 +153,7 @@ func TestDeadlinesFollowEachOther(t *testing.T) {
 		require.NoError(t, p.Wake())
 		_, err := p.Wait(events, start.Add(time.Hour))
 		require.NoError(t, err)
-		for _, d := range []time.Duration{10, 40, 20, 60} { // the third is past already
+		for _, d := range []time.Duration{10, 40, 20, 60} { // the third deadline has passed already
 			_, err = p.Wait(events, start.Add(d*time.Millisecond))
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, time.Since(start), d*time.Millisecond)
@@ -229,7 +229,7 @@ func TestWakesAreCoalesced(t *testing.T) {
 	})
 }
 
-// No Wake is lost. Each one is made after the one before it has ended a Wait.
+// No Wake is lost. Each Wake comes after the one before has ended a Wait.
 func TestWakeIsNeverLost(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		const rounds = 5000
@@ -315,8 +315,8 @@ func TestCloseEndsWait(t *testing.T) {
 	}
 }
 
-// Wake, Add, Delete and Close from many goroutines while one waits: no race,
-// no hang, and nothing but ErrClosed after Close.
+// Many goroutines call Wake, Add, Delete and Close while one waits. There is no race and
+// no hang. After Close the only error is ErrClosed.
 func TestConcurrentUseAndClose(t *testing.T) {
 	for _, s := range []poller.Strategy{poller.Parked, poller.Blocking} {
 		t.Run(s.String(), func(t *testing.T) {
@@ -389,7 +389,7 @@ func TestManyDescriptorsInSmallBatches(t *testing.T) {
 	})
 }
 
-// A Wait that a signal interrupts goes on.
+// A Wait continues after a signal interrupts it.
 func TestSignalsDoNotEndWait(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *poller.Poller) {
 		var tid atomic.Int64
@@ -413,7 +413,7 @@ func TestSignalsDoNotEndWait(t *testing.T) {
 			default:
 			}
 			if id := int(tid.Load()); id != 0 {
-				unix.Tgkill(os.Getpid(), id, unix.SIGURG) // what Go itself preempts with: harmless
+				unix.Tgkill(os.Getpid(), id, unix.SIGURG) // harmless: Go itself preempts by this signal
 			}
 			runtime.Gosched()
 		}
@@ -439,7 +439,7 @@ func TestDescriptorsAreCloseOnExec(t *testing.T) {
 }
 
 func descriptors(t *testing.T) map[int]bool {
-	// The listing's own descriptor is closed again when it is checked here.
+	// The listing's own descriptor is closed when the test checks it here.
 	entries, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
 	open := map[int]bool{}
@@ -498,7 +498,7 @@ func TestReadinessNames(t *testing.T) {
 	require.Equal(t, "0x0", poller.Readiness(0).String())
 }
 
-// A linger ends: after it a parked Wait holds no thread, even if it has just been busy.
+// A linger ends. Then a parked Wait holds no thread, even if it has just been busy.
 func TestParkedWaitHoldsNoThread(t *testing.T) {
 	p, err := poller.Open(poller.Parked)
 	require.NoError(t, err)
@@ -519,7 +519,7 @@ func TestParkedWaitHoldsNoThread(t *testing.T) {
 		_, err := p.Wait(events, time.Time{})
 		ended <- err
 	}()
-	for range 100 { // close succession: lingering is worth it
+	for range 100 { // in close succession, so that lingering is useful
 		unix.Write(b, []byte("x"))
 		<-ready
 	}
@@ -548,7 +548,7 @@ func TestHastenToThePast(t *testing.T) {
 	})
 }
 
-// Automatic parks where Parked can be opened, and blocks elsewhere.
+// Automatic parks where the system can open Parked, and blocks elsewhere.
 func TestAutomatic(t *testing.T) {
 	p, err := poller.Open(poller.Automatic)
 	require.NoError(t, err)
@@ -560,7 +560,7 @@ func TestAutomatic(t *testing.T) {
 	require.Equal(t, "automatic", poller.Automatic.String())
 }
 
-// A Wait keeps its P where nobody else has one, or where the program says so.
+// A Wait keeps its P if the process has only one, or if the program requests it.
 func TestHold(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for procs, auto := range map[int]bool{1: true, 2: false} {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Each Wake adds 1 to the eventfd's counter, which nobody reads, so that a Poller which
-// was woken very often can still be woken.
+// Each Wake adds 1 to the eventfd's counter, which no call reads. A Poller with a very
+// high counter can still be woken.
 func TestWakeAfterVeryMany(t *testing.T) {
 	for _, s := range []Strategy{Parked, Blocking} {
 		t.Run(s.String(), func(t *testing.T) {

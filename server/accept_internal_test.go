@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The end of a connection makes a descriptor free. The listener does not wait
-// for its timer then.
+// When a connection ends, its descriptor becomes free. Then the listener accepts at once
+// and does not wait for its timer.
 func TestAcceptGoesOnWhenADescriptorIsFree(t *testing.T) {
-	if os.Getenv("WEIR_TEST_CHILD") == "" { // the limit of descriptors is the process's
+	if os.Getenv("WEIR_TEST_CHILD") == "" { // a process has one limit of descriptors
 		cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
 		cmd.Env = append(os.Environ(), "WEIR_TEST_CHILD="+t.Name())
 		out, err := cmd.CombinedOutput()
@@ -42,7 +42,7 @@ func TestAcceptGoesOnWhenADescriptorIsFree(t *testing.T) {
 	none.Cur = uint64(highestDescriptor(t)) + 1
 	var fill []int
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none))
-	for { // the numbers below the limit
+	for { // take the numbers below the limit
 		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			require.ErrorIs(t, err, unix.EMFILE)

@@ -51,7 +51,7 @@ func TestServeLeastConnections(t *testing.T) {
 	addr := serve(t, srv)
 	client(t, addr)
 	first := weirtest.Take(t, conns)
-	// All of a burst are accepted in one turn, before any is served.
+	// The server accepts all connections of a burst in one turn, before it serves any.
 	onLoop(t, first, func() {
 		for range 29 {
 			client(t, addr)
@@ -196,7 +196,7 @@ func TestServeMaxConnsLosesNoWakeUp(t *testing.T) {
 								}
 								defer c.Close()
 								_ = c.SetDeadline(time.Now().Add(weirtest.Patience))
-								if n%5 == 4 { // it goes away without a word
+								if n%5 == 4 { // the client leaves and sends nothing
 									return nil
 								}
 								if _, err := io.WriteString(c, "x\n"); err != nil {
@@ -249,7 +249,7 @@ func TestServeWithoutDescriptors(t *testing.T) {
 			require.NoError(t, unix.Connect(fd, &unix.SockaddrInet4{Port: addr.Port(), Addr: [4]byte{127, 0, 0, 1}}))
 		}
 	}
-	var limit, none syscall.Rlimit // syscall's, which a program that is started would not inherit
+	var limit, none syscall.Rlimit // of package syscall, so that a child process does not inherit the limit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	none = limit
 	none.Cur = 3
@@ -275,8 +275,8 @@ func TestServeWithoutDescriptors(t *testing.T) {
 		require.Empty(t, conns)
 		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
 		weirtest.Take(t, conns)
-		// The accept after the last one must have found the backlog empty, or it
-		// would fail by the next limit, and the lack of descriptors go on.
+		// The accept after the last one must find the backlog empty. Otherwise it would
+		// fail because of the next limit, and the lack of descriptors would continue.
 		turned(t, weirtest.Take(t, conns))
 		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2*(episode+1) }, "both are served")
 	}

@@ -79,14 +79,14 @@ func TestDialFails(t *testing.T) {
 	require.Error(t, err)
 }
 
-// fullListener returns the address of a listener whose backlog is full: it does not
-// answer.
+// fullListener returns the address of a listener whose backlog is full. The listener does
+// not answer.
 func fullListener(t *testing.T) string {
 	l, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	require.NoError(t, l.Listen(0))
-	for range 2 { // the backlog of 0 holds one
+	for range 2 { // a backlog of 0 holds one connection
 		c, err := socket.New(socket.Inet, socket.Stream, 0)
 		require.NoError(t, err)
 		t.Cleanup(func() { c.Close() })
@@ -203,8 +203,8 @@ func TestServeDetachWithOutputQueuedIsRefused(t *testing.T) {
 	require.NoError(t, err, "it goes on")
 }
 
-// When Pressure reports the end, the queue is empty. Detach then succeeds, and takes the
-// unread input along.
+// When Pressure reports the end, the queue is empty. Then Detach succeeds. The Socket has
+// the unread input.
 func TestServeDetachInPressureTakesTheInput(t *testing.T) {
 	conns, open := opened()
 	got, told := make(chan *socket.Socket, 1), make(chan bool, 16)
@@ -286,10 +286,10 @@ func TestServeAttach(t *testing.T) {
 	}
 }
 
-// What was read ahead is not presented after a Close, even while its output
-// takes long.
+// After a Close, the server does not present input that it has read ahead, even while the
+// output takes long.
 func TestServeCloseInOpenLeavesTheInputOfAttachAlone(t *testing.T) {
-	const size = 1 << 20 // more than the kernel takes at once
+	const size = 1 << 20 // more than the kernel takes in one call
 	var presented atomic.Int64
 	over, closing := ended()
 	srv := &server.Server{Events: server.Events{

@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serveOnce serves connections to which the server sends size bytes and which it then
-// closes. The channel gets the error of each Closed.
+// serveOnce serves connections. It sends size bytes to each and then closes it. The
+// channel gets the error of each Closed.
 func serveOnce(t *testing.T, size int, linger time.Duration) (address string, ended chan error) {
 	t.Helper()
 	ended = make(chan error, 1)
 	srv := &Server{
 		Loops:      1,
 		Timeouts:   Timeouts{Linger: linger},
-		SendBuffer: 4 << 20, // the kernel takes everything at once
+		SendBuffer: 4 << 20, // the kernel takes all output at once
 		Events: Events{
 			Data: func(c *Conn) error {
 				c.Discard(c.Buffered())
@@ -52,8 +52,8 @@ func narrow(t *testing.T, address string) net.Conn {
 	return c
 }
 
-// The server closes a connection while the peer still sends. The peer gets everything that
-// was written before, and then an orderly end.
+// The server closes a connection while the peer still sends. The peer gets everything
+// that the server has written before, and then an orderly end.
 func TestCloseWhilePeerSends(t *testing.T) {
 	const size = 1 << 20
 	address, ended := serveOnce(t, size, 0)
@@ -76,7 +76,7 @@ func TestCloseWhilePeerSends(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
-// Close does not wait for a peer that has received everything and stays.
+// Close does not wait for a peer that has received everything and keeps its side open.
 func TestCloseDoesNotWaitForPeer(t *testing.T) {
 	address, ended := serveOnce(t, 1000, 0)
 	c := narrow(t, address)
@@ -87,7 +87,7 @@ func TestCloseDoesNotWaitForPeer(t *testing.T) {
 	require.Less(t, time.Since(begun), defaultLinger)
 }
 
-// Close waits for a peer that takes nothing until Linger is over.
+// Close waits until Linger is over for a peer that reads nothing.
 func TestLingerEnds(t *testing.T) {
 	const linger = 100 * time.Millisecond
 	address, ended := serveOnce(t, 1<<20, linger)

@@ -305,8 +305,8 @@ func TestServeChunkGivesOthersTheirTurn(t *testing.T) {
 	turned(t, conn)
 	conn.ResumeRead()
 	require.NoError(t, weirtest.Take(t, sent))
-	// A turn may serve the connection twice, by a poke and by an event, and the last receive
-	// of each may exceed the budget.
+	// A turn may serve the connection twice, for a poke and for an event, and the last
+	// receive of each may exceed the budget.
 	require.LessOrEqual(t, weirtest.Take(t, seen), 2*(100<<10+64<<10))
 }
 
@@ -331,7 +331,8 @@ func TestServeReadsOnBehindDescriptors(t *testing.T) {
 }
 
 // Callbacks and goroutines call every method of connections at the same time, while peers
-// come and go. In the end each connection was closed once and each completion called once.
+// come and go. In the end the server has closed each connection once and called each
+// completion once.
 func TestServeStress(t *testing.T) {
 	var opens, closes, detached, asked, completed atomic.Int64
 	conns := make(chan *server.Conn, 1<<14)

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inChild runs the calling test again in a child process, which may then change what
-// all of a process shares. It returns true in the child. In the parent it returns false
-// when the child has passed.
+// inChild runs the calling test again in a child process, which may then change
+// properties of the whole process. It returns true in the child. In the parent it returns
+// false when the child has passed.
 func inChild(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv("WEIR_TEST_CHILD") == t.Name() {
@@ -45,7 +45,7 @@ func deny(t *testing.T, call int, errno syscall.Errno) {
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0x7fff_0000},                 // SECCOMP_RET_ALLOW
 	}
 	prog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	runtime.LockOSThread() // no_new_privs is the thread's; the filter is synchronised
+	runtime.LockOSThread() // a thread has no_new_privs for itself; the filter is synchronised
 	defer runtime.UnlockOSThread()
 	require.NoError(t, unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 	const setModeFilter, syncThreads = 1, 1

@@ -21,7 +21,7 @@ func TestEach(t *testing.T) {
 		c.Server().Each(func(c *server.Conn) { _, _ = c.WriteString("to all") })
 		return nil
 	}}}
-	<-srv.Each(func(*server.Conn) { panic("called") }) // it has not started
+	<-srv.Each(func(*server.Conn) { panic("called") }) // the server has not started
 	addr := serve(t, srv)
 	first := client(t, addr)
 	all := []interface{ Read([]byte) (int, error) }{first}

@@ -59,7 +59,8 @@ func TestServeWithoutEndIsEOF(t *testing.T) {
 	require.Equal(t, io.EOF, weirtest.Take(t, over))
 }
 
-// End is called once, although later events, and Shutdown, find the end of the stream again.
+// The server calls End once, although later events and Shutdown find the end of the
+// stream again.
 func TestServeEndComesOnce(t *testing.T) {
 	conns, open := opened()
 	ends := make(chan int, 16)
@@ -76,7 +77,7 @@ func TestServeEndComesOnce(t *testing.T) {
 	conn := weirtest.Take(t, conns)
 	require.NoError(t, c.(*net.TCPConn).CloseWrite())
 	weirtest.Take(t, ends)
-	// Now the socket becomes writable again, again and again.
+	// Now the socket becomes writable many times.
 	big := strings.Repeat("x", 8<<20)
 	_, err := conn.WriteString(big)
 	require.NoError(t, err)
@@ -88,7 +89,7 @@ func TestServeEndComesOnce(t *testing.T) {
 	require.Empty(t, ends)
 }
 
-// frames returns a Data that checks a stream of frames. A frame is a length and as many
+// frames returns a Data that checks a stream of frames. A frame is a length and that many
 // bytes.
 func frames(total int) (data func(*server.Conn) error, got chan int) {
 	got = make(chan int, total)
@@ -200,7 +201,7 @@ func TestServeReadsInput(t *testing.T) {
 	require.Zero(t, n)
 	p := conn.Peek(1)
 	require.Equal(t, 1, cap(p), "to append does not write over what follows")
-	release() // it leaves 789
+	release() // Data leaves 789
 	send(t, c, "ab")
 	release = weirtest.Take(t, got)
 	require.Equal(t, "789ab", string(conn.Peek(-1)))
@@ -244,7 +245,7 @@ func TestServeErrorOfDataClosesAtOnce(t *testing.T) {
 	c := client(t, addr)
 	send(t, c, "x")
 	require.Equal(t, io.ErrShortBuffer, weirtest.Take(t, over))
-	expect(t, c, "bad") // what the callback wrote has left nevertheless
+	expect(t, c, "bad") // the server has sent what the callback wrote
 	expectEnd(t, c)
 	require.EqualValues(t, 1, calls.Load())
 }
@@ -279,7 +280,7 @@ func TestServeWake(t *testing.T) {
 	require.Empty(t, seen, "three wakes in one turn are one call")
 }
 
-// A receive stops at urgent data. The kernel does not report again what is behind it.
+// A receive stops at urgent data. The kernel does not report the data behind it again.
 func TestServeUrgentData(t *testing.T) {
 	got := make(chan byte, 1<<10)
 	conns, open := opened()
@@ -296,7 +297,7 @@ func TestServeUrgentData(t *testing.T) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
 	conn := weirtest.Take(t, conns)
-	// Everything arrives before the loop receives.
+	// All input arrives before the loop receives.
 	onLoop(t, conn, func() {
 		require.NoError(t, raw.Control(func(fd uintptr) {
 			for _, part := range []struct {

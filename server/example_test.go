@@ -11,12 +11,12 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// An echo server by callbacks. The callbacks run on the event loop: they must
-// not block.
+// An echo server with callbacks. The callbacks run on the event loop, so they must not
+// block.
 func ExampleServer() {
 	srv := &server.Server{Events: server.Events{
 		Data: func(c *server.Conn) error {
-			_, err := c.Write(c.Next(-1)) // all that has arrived
+			_, err := c.Write(c.Next(-1)) // all input that has arrived
 			return err
 		},
 	}}
@@ -29,13 +29,13 @@ func ExampleServer() {
 	// Output: hello
 }
 
-// An echo server by a blocking handler, which serves one line of one client for
-// each call. Between the calls a connection has no goroutine.
+// An echo server with a blocking handler. Each call serves one line of one client.
+// Between the calls a connection has no goroutine.
 func ExampleServer_handler() {
 	srv := &server.Server{Handler: func(s *server.Session) error {
 		line, err := s.ReadLine()
 		if err != nil {
-			return err // io.EOF at the end
+			return err // io.EOF at the end of the stream
 		}
 		_, err = s.WriteLine(line)
 		return err
@@ -49,7 +49,7 @@ func ExampleServer_handler() {
 	// Output: hello
 }
 
-// A server that answers datagrams.
+// This server answers datagrams.
 func ExampleServer_datagrams() {
 	srv := &server.Server{Events: server.Events{
 		Packet: func(l *server.PacketConn, p []byte, from socket.Addr) {
@@ -101,7 +101,7 @@ func ask(network string, to socket.Addr, request string) string {
 	return line
 }
 
-// One server for two protocols: callbacks on one listener, a blocking handler that
+// One server serves two protocols: callbacks on one listener, and a blocking handler that
 // greets its clients on the other.
 func ExampleServer_ListenService() {
 	srv := &server.Server{Events: server.Events{

@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Callbacks write to connections of all loops. After the last byte was read on any loop,
-// everything that they wrote leaves before the server closes any connection. Members of
-// a chat talk until the server stops. When a member has got its own line back, every
-// other member must get the line, too.
+// Callbacks write to connections of all loops. After any loop has read its last byte, the
+// server sends all output of the callbacks before it closes any connection. Members of a
+// chat talk until the server stops. When a member has got its own line back, every other
+// member must get the line, too.
 func TestShutdownLosesNothingBetweenLoops(t *testing.T) {
 	const members = 6
 	rounds := 30

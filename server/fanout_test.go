@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// members connects so many clients, and returns them in the order of their
-// connections.
+// members connects n clients. It returns their connections in the order in which they
+// connected.
 func members(t *testing.T, addr socket.Addr, conns chan *server.Conn, n int) (clients []net.Conn, all []*server.Conn) {
 	for range n {
 		clients = append(clients, client(t, addr))
@@ -30,7 +30,7 @@ func members(t *testing.T, addr socket.Addr, conns chan *server.Conn, n int) (cl
 }
 
 // sum adds up the segments with data that the connections have sent. With TCP_NODELAY
-// each system call is one at least.
+// each system call sends at least one segment.
 func sum(t *testing.T, all []*server.Conn) (n int) {
 	for _, c := range all {
 		n += int(segments(t, c))
@@ -38,8 +38,8 @@ func sum(t *testing.T, all []*server.Conn) (n int) {
 	return n
 }
 
-// All that a loop writes to other connections during a turn leaves in one system call
-// for each connection: of a callback, of posted tasks, and of other goroutines.
+// During a turn, callbacks, posted tasks and other goroutines write to other connections.
+// The loop sends it all in one system call for each connection.
 func TestFanOutIsOneCallForEachConnection(t *testing.T) {
 	const subscribers, messages = 88, 1818
 	line := []byte("123456789\n")
@@ -97,7 +97,7 @@ func TestFanOutIsOneCallForEachConnection(t *testing.T) {
 	}
 }
 
-// A fan-out to more connections than one turn sends to reaches all of them.
+// A fan-out reaches all connections, even if they are more than one turn sends to.
 func TestFanOutToManyConnections(t *testing.T) {
 	const subscribers = 600
 	machine.NeedFiles(t, 2*subscribers+50)
@@ -114,14 +114,15 @@ func TestFanOutToManyConnections(t *testing.T) {
 	}
 }
 
-// Output that waits for the end of the turn is bounded: beyond that it leaves at once.
+// The output that waits for the end of the turn is bounded. The loop sends more than that
+// at once.
 func TestFanOutDoesNotGatherWithoutBound(t *testing.T) {
 	conns, open := opened()
 	addr := serve(t, &server.Server{Loops: 1, Events: server.Events{Open: open, Data: echo}})
 	_, all := members(t, addr, conns, 1)
 	most := 0
 	onLoop(t, all[0], func() {
-		for range 200 { // as much as a kernel's buffers hold
+		for range 200 { // as much as the kernel's buffers hold
 			_, _ = all[0].Write(make([]byte, 1000))
 			most = max(most, all[0].Queued())
 		}
@@ -198,7 +199,7 @@ func TestNoCallbackRunsInsideAMethod(t *testing.T) {
 	done := func(error) { note("done") }
 	onLoop(t, all[0], func() {
 		require.NoError(t, clients[3].(*net.TCPConn).SetLinger(0))
-		require.NoError(t, clients[3].Close()) // all[3] is reset
+		require.NoError(t, clients[3].Close()) // the server's side is reset
 		inside = true
 		for i, c := range all {
 			_, _ = c.Write(make([]byte, 1<<20))
@@ -228,7 +229,7 @@ func TestNoCallbackRunsInsideAMethod(t *testing.T) {
 	require.Zero(t, srv.Stats().Panics)
 }
 
-// One buffer may go to several WriteAsync: none of them changes it.
+// A program may pass one buffer to several WriteAsync, because none of them changes it.
 func TestOneBufferGoesToSeveralWriteAsync(t *testing.T) {
 	conns, open := opened()
 	addr := serve(t, &server.Server{Loops: 1, SendBuffer: 16 << 10, Events: server.Events{Open: open, Data: echo}})
@@ -282,8 +283,8 @@ func TestWritevMakesFewCalls(t *testing.T) {
 	}
 }
 
-// The loop does a bounded number of completions in a turn, when they succeed and when
-// they fail, and Close is called after the last one.
+// The loop does a bounded number of completions in a turn, both when they succeed and
+// when they fail. It calls Close after the last one.
 func TestManyCompletionsAreSpreadOverTurns(t *testing.T) {
 	for _, end := range []string{"drained", "aborted", "closed by the server"} {
 		t.Run(end, func(t *testing.T) {
@@ -331,8 +332,8 @@ func TestManyCompletionsAreSpreadOverTurns(t *testing.T) {
 	}
 }
 
-// MaxOutput bounds the number of pieces, too. Without that, a program could queue empty
-// pieces without an end.
+// MaxOutput also bounds the number of pieces. Otherwise a program could queue any number
+// of empty pieces.
 func TestOutputFullCountsPieces(t *testing.T) {
 	const most = 64 << 10
 	conns, open := opened()
@@ -356,7 +357,7 @@ func TestOutputFullCountsPieces(t *testing.T) {
 	require.NoError(t, c.WriteAsync(nil, func(error) { done.Add(1) }))
 }
 
-// The lock is free while completions run, and while the kernel copies.
+// The loop does not hold the lock while completions run and while the kernel copies.
 func TestWritersDoNotWaitForCompletions(t *testing.T) {
 	conns, open := opened()
 	addr := serve(t, &server.Server{Loops: 1, Events: server.Events{Open: open, Data: echo}})
@@ -407,7 +408,7 @@ func TestDetachAfterWriteAsync(t *testing.T) {
 	expect(t, c, "from the socket")
 }
 
-// What a callback writes by all methods leaves in one system call.
+// The loop sends in one system call what a callback has written by all methods.
 func TestWritesOfACallbackLeaveTogetherWithWriteAsync(t *testing.T) {
 	conns, open := opened()
 	done := make(chan error, 1)
@@ -460,7 +461,7 @@ func TestCloseWrite(t *testing.T) {
 	})
 }
 
-// A publisher that does not wait pays no allocation for each delivery.
+// A publisher that does not wait allocates nothing for a delivery.
 func TestFanOutOfManyMessagesAllocatesLittle(t *testing.T) {
 	conns, open := opened()
 	addr := serve(t, &server.Server{Loops: 1, Events: server.Events{Open: open, Data: echo}})

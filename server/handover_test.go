@@ -22,10 +22,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// noDelay makes a program that was built with -race end without a delay.
+// noDelay makes a program built with -race end without a delay.
 const noDelay = "GORACE=atexit_sleep_ms=0"
 
-// play runs instead of the tests when the test's program was started as a child.
+// play runs instead of the tests in a child process.
 func play(role string) int {
 	srv := &server.Server{Events: server.Events{
 		Data:   func(c *server.Conn) error { c.Next(-1); _, err := c.WriteString("new"); return err },
@@ -64,7 +64,7 @@ func play(role string) int {
 	return 0
 }
 
-// A child is this program in a role. It ends when its input does.
+// A child is this program in a role. It ends at the end of its input.
 type child struct {
 	*exec.Cmd
 	in  io.WriteCloser
@@ -109,8 +109,8 @@ func (c *child) stop(t testing.TB) {
 	require.NoError(t, c.Wait())
 }
 
-// Clients connect without pause while the listeners go from one process to the
-// next: none is refused or reset.
+// Clients connect without a pause while the listeners go from one process to the next.
+// The kernel refuses or resets none of them.
 func TestHandover(t *testing.T) {
 	path := t.TempDir() + "/s"
 	srv := &server.Server{Loops: 2, Events: server.Events{
@@ -148,7 +148,7 @@ func TestHandover(t *testing.T) {
 					return string(buf), err
 				}()
 				switch {
-				case err == io.EOF: // the server to which it was connected ended before it sent
+				case err == io.EOF: // the server of the connection ended before it sent
 					ends.Add(1)
 				case err != nil:
 					failed.Store(&err)
@@ -173,7 +173,7 @@ func TestHandover(t *testing.T) {
 	next := newChild(t, "serves")
 	require.NoError(t, srv.Handover(t.Context(), next.Cmd))
 	require.Equal(t, "inherited 3 (<nil>), then 0 (<nil>), variables left: 0", next.line(t))
-	going(&news) // both serve
+	going(&news) // both processes serve
 	require.NoError(t, srv.Shutdown(t.Context()))
 	going(&news)
 	close(stop)
@@ -235,8 +235,8 @@ func TestHandoverThatFailsChangesNothing(t *testing.T) {
 	require.ErrorIs(t, srv.Handover(t.Context(), exec.Command(os.Args[0])), server.ErrClosed)
 }
 
-// As systemd starts a service: the listeners are blocking, are its own, and
-// LISTEN_PID is the service's.
+// systemd starts a service like this: the listeners are blocking, only the service has
+// them, and LISTEN_PID is the service's process.
 func TestInheritFromSocketActivation(t *testing.T) {
 	for _, pid := range []string{"$$", "1"} {
 		t.Run("pid "+pid, func(t *testing.T) {
@@ -307,14 +307,14 @@ func TestInheritRefuses(t *testing.T) {
 	}
 }
 
-// Inherit cannot serve one of the listeners, or there are fewer than the environment
-// says, or the predecessor has ended. Then Inherit serves none and closes all, and the
-// clients in the backlogs are not lost.
+// Inherit cannot serve one of the listeners, or the environment names more listeners than
+// there are, or the predecessor has ended. Then Inherit serves none and closes all, and
+// the clients in the backlogs are not lost.
 func TestInheritThatFailsMidway(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		env   []string
-		other func(t *testing.T) *os.File // the second of three; nil for two in all
+		other func(t *testing.T) *os.File // returns the second of three; nil for two in all
 		want  string
 	}{
 		{"no socket", []string{"LISTEN_FDS=3"}, func(t *testing.T) *os.File {

@@ -65,7 +65,7 @@ func expect(t testing.TB, c io.Reader, want string) {
 	require.Equal(t, want, string(buf))
 }
 
-// expectEnd reads the end of the stream, which must not be a reset.
+// expectEnd reads the end of the stream. A reset fails the test.
 func expectEnd(t testing.TB, c io.Reader) {
 	t.Helper()
 	n, err := c.Read(make([]byte, 1))

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clogged returns a TCP descriptor on which more was sent than the peer takes, and the
-// peer.
+// clogged returns a TCP descriptor and its peer. The descriptor has sent more than the
+// peer takes.
 func clogged(t *testing.T) (fd int, peer net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -38,7 +38,7 @@ func clogged(t *testing.T) (fd int, peer net.Conn) {
 	}
 }
 
-// idle returns a TCP descriptor on which nothing was sent.
+// idle returns a TCP descriptor that has sent nothing.
 func idle(t *testing.T) int {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -73,8 +73,8 @@ func TestFarewellEndsWhenAllIsAcknowledged(t *testing.T) {
 	require.Equal(t, delivered, f.check(idle(t), f.next()))
 }
 
-// A peer that still sends would see a reset. Its farewell ends one check after its
-// last byte.
+// A peer that still sends would get a reset. Its farewell ends one check after its last
+// byte.
 func TestFarewellWaitsForAPeerThatSends(t *testing.T) {
 	fd := idle(t)
 	f := newFarewell(0, time.Second)

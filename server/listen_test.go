@@ -176,7 +176,7 @@ func TestServeSocketOptions(t *testing.T) {
 			{unix.IPPROTO_TCP, unix.TCP_NODELAY, 0},
 			{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 			{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 2},
-			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15}, // as with Go's net
+			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15}, // the value of Go's net
 			{unix.SOL_SOCKET, unix.SO_RCVBUF, 40_000},  // the kernel doubles it
 			{unix.SOL_SOCKET, unix.SO_SNDBUF, 60_000},
 		}},
@@ -243,7 +243,7 @@ func TestServeDualStackUnmaps(t *testing.T) {
 	require.Equal(t, [2]string{h.LocalAddr().String(), h.RemoteAddr().String()}, weirtest.Take(t, sessions))
 }
 
-// A successor has put its own socket at the path: that one stays.
+// A successor has put its own socket at the path. The server does not remove it.
 func TestServeCloseLeavesASuccessorsPath(t *testing.T) {
 	for _, end := range []func(*server.Server) error{(*server.Server).Close, func(s *server.Server) error { return s.Shutdown(t.Context()) }} {
 		path := filepath.Join(t.TempDir(), "s")
@@ -268,7 +268,7 @@ func TestServeKeepPath(t *testing.T) {
 	require.NoError(t, srv.Close())
 	require.FileExists(t, path)
 
-	// No process listens there any more, so it can be replaced.
+	// No process listens there any more, so a server can replace it.
 	again := &server.Server{Events: server.Events{Data: echo}}
 	defer again.Close()
 	_, err := again.Listen("unix", path)
@@ -279,7 +279,7 @@ func TestServeKeepPath(t *testing.T) {
 	expect(t, c, "x")
 }
 
-// ReplacePath replaces nothing that is in use, and no other file.
+// ReplacePath replaces neither a socket in use nor another kind of file.
 func TestServeReplacePathRefuses(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -303,8 +303,7 @@ func TestServeReplacePathRefuses(t *testing.T) {
 	expect(t, c, "x")
 }
 
-// Of several servers that replace a stale path at the same time, one wins, and
-// the path stays its own.
+// If several servers replace a stale path at the same time, one wins and keeps the path.
 func TestServeReplacePathOfSeveral(t *testing.T) {
 	for range 20 {
 		path := filepath.Join(t.TempDir(), "s")

@@ -22,8 +22,8 @@ func attached(t *testing.T, srv *Server) (c *Conn, peer *socket.Socket) {
 	return <-conns, b
 }
 
-// A piece that is queued when the descriptor is already closed completes once, with the
-// error that ends the connection.
+// The loop queues a piece when the descriptor is already closed. The piece completes
+// once, with the error that ends the connection.
 func TestWriteAsyncOfAClosedDescriptorCompletesOnce(t *testing.T) {
 	srv := &Server{Loops: 1}
 	c, _ := attached(t, srv)

@@ -66,7 +66,7 @@ func TestServePacketsInBatches(t *testing.T) {
 		require.Equal(t, l.LocalAddr().String(), l.Socket().LocalAddr().String())
 		l.SendTo(p, from)
 		for i := range p {
-			p[i] = 0xff // it was copied
+			p[i] = 0xff // the server has copied it
 		}
 		l.SendTo([]byte("twice"), from)
 	}}}
@@ -75,7 +75,7 @@ func TestServePacketsInBatches(t *testing.T) {
 	held, release := make(chan struct{}), make(chan struct{})
 	require.NoError(t, g.Loops()[0].Post(func() { close(held); <-release }))
 	weirtest.Take(t, held)
-	const window = 100 // of what loopback's buffers hold for certain
+	const window = 100 // loopback's buffers hold this many datagrams for certain
 	buf := make([]byte, 100)
 	for from := 0; from < n; from += window {
 		for i := range window {
@@ -96,8 +96,7 @@ func TestServePacketsInBatches(t *testing.T) {
 	}
 }
 
-// An answer that comes later, from a posted function, does not wait for another
-// datagram.
+// A posted function answers later. The answer does not wait for another datagram.
 func TestServePacketsAreSentByWhatIsPosted(t *testing.T) {
 	srv := &server.Server{Events: server.Events{Packet: func(l *server.PacketConn, p []byte, from socket.Addr) {
 		if string(p) == "panic" {
@@ -109,7 +108,7 @@ func TestServePacketsAreSentByWhatIsPosted(t *testing.T) {
 		})
 	}}}
 	c := udpClient(t, serveOn(t, srv, "udp4", "127.0.0.1:0"))
-	send(t, c, "panic") // the panic must leave nothing behind
+	send(t, c, "panic") // the panic must not affect the next datagram
 	for range 3 {
 		send(t, c, "x")
 		expect(t, c, "one")
@@ -117,8 +116,8 @@ func TestServePacketsAreSentByWhatIsPosted(t *testing.T) {
 	}
 }
 
-// No socket is bound where the answer goes. The kernel reports that by an error of the
-// next call, and the server goes on.
+// The answer goes to an address without a socket. The kernel reports that as an error of
+// the next call, and the server continues.
 func TestServePacketsSurviveErrors(t *testing.T) {
 	var log journal
 	srv := &server.Server{Log: log.logger(), Events: server.Events{Packet: func(l *server.PacketConn, p []byte, from socket.Addr) {
@@ -133,7 +132,7 @@ func TestServePacketsSurviveErrors(t *testing.T) {
 			l.SendTo([]byte("before"), from)
 			panic("on purpose")
 		}
-		l.SendTo(make([]byte, 70_000), from) // too long for any datagram
+		l.SendTo(make([]byte, 70_000), from) // too long for a datagram
 		l.SendTo(p, socket.Addr{})
 		l.SendTo(p, from)
 	}}}
@@ -155,8 +154,8 @@ func TestServePacketsSurviveErrors(t *testing.T) {
 	require.Equal(t, 1, log.count("on purpose"))
 }
 
-// A unix socket whose peer does not read takes no more: what was queued waits,
-// nothing is received meanwhile, and all goes on when there is room.
+// A unix socket takes no more when its peer does not read. Then the queued output waits,
+// and the server receives nothing. When there is room, both continue.
 func TestServePacketsWaitForRoom(t *testing.T) {
 	a, b := weirtest.Pair(t, socket.Dgram)
 	var received atomic.Int64
@@ -261,8 +260,8 @@ func TestServePacketsThatAreRefusedForGood(t *testing.T) {
 	}
 }
 
-// A listener of all addresses answers from the address that was asked: a connected
-// client takes no answer from another.
+// A listener on all addresses answers from the address to which the client sent. A
+// connected client takes no answer from another address.
 func TestServePacketsAnswerFromTheAddressThatWasAsked(t *testing.T) {
 	for _, network := range []string{"udp4", "udp"} {
 		t.Run(network, func(t *testing.T) {
@@ -308,7 +307,7 @@ func weirAddr(t *testing.T, text string) socket.Addr {
 	return a
 }
 
-// A datagram client by callbacks.
+// This client of datagrams uses callbacks.
 func TestDialPackets(t *testing.T) {
 	addr := serveOn(t, &server.Server{Events: server.Events{Packet: echoPackets}}, "udp4", "127.0.0.1:0")
 	type answer struct {

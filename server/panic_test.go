@@ -14,7 +14,7 @@ func postsWhatPanics(l *loop.Loop) error {
 	return l.Post(func() { panic("on purpose") })
 }
 
-// The server reports the panics of tasks and timers on its loops, also on loops that the
+// The server reports the panics of tasks and timers on its loops, even on loops that the
 // program has made.
 func TestPanicsOfTasksAndTimersAreReported(t *testing.T) {
 	for _, own := range []bool{true, false} {
@@ -39,7 +39,7 @@ func TestPanicsOfTasksAndTimersAreReported(t *testing.T) {
 		send(t, c, "x")
 		expect(t, c, "x")
 		require.NoError(t, srv.Close())
-		if !own { // from now on they are not the server's
+		if !own { // from now on the loops are not the server's
 			before := l.Panics()
 			require.NoError(t, postsWhatPanics(l))
 			weirtest.Eventually(t, func() bool { return l.Panics() > before }, "it panics")

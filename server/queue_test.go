@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The queue returns the bytes that it has got, in order, after any series of calls.
+// After any series of calls, the queue returns its bytes in order.
 func TestOutputAgainstAModel(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		var o output
-		var model []byte // what is queued
+		var model []byte // the queued bytes
 		var asked, done int
-		ends := []int{} // for each piece: how many bytes must be taken before it is done
+		ends := []int{} // for each piece: how many bytes the peer must take before it is done
 		taken := 0
 		content := func() []byte {
 			p := make([]byte, random.IntN(1<<random.IntN(16)))
@@ -99,7 +99,7 @@ func TestOutputAgainstAModel(t *testing.T) {
 func heapInUse() int64 {
 	var m runtime.MemStats
 	runtime.GC()
-	runtime.GC() // what pools have is dropped by the second
+	runtime.GC() // the second collection drops what the pools keep
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
@@ -124,7 +124,7 @@ func TestOutputMemoryIsBounded(t *testing.T) {
 		}
 		grown := heapInUse() - before
 		require.LessOrEqual(t, grown, int64(2*o.size+64*pieces+bigChunk+2048), "%+v", test)
-		// As the peer takes some of it, memory goes back.
+		// When the peer takes some output, the queue gives memory back.
 		rest := o.size / 10
 		for o.size > rest {
 			o.take(min(1000, o.size))
@@ -138,7 +138,7 @@ func TestOutputMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// To move the rest of the queue after each system call takes minutes here.
+// This would take minutes if the queue moved its rest after each system call.
 func TestOutputIsDrainedInLinearTime(t *testing.T) {
 	const pieces = 800_000
 	p := make([]byte, 20)

@@ -17,7 +17,7 @@ import (
 )
 
 // A client that closes with unread input sends its last bytes, and then a reset. The
-// server's kernel still has these bytes. Data gets them, whatever the server does first.
+// server's kernel still has these bytes. Data gets them, whatever the server does before.
 func TestResetLosesNoInput(t *testing.T) {
 	last := strings.Repeat("last words ", 5000)
 	for _, how := range []string{"nothing queued", "output queued", "output above HighWater", "another connection writes", "paused", "paused and written to", "paused with some left", "paused with all left", "paused with all left and written to"} {
@@ -124,9 +124,9 @@ func onLoopLater(t testing.TB, c *server.Conn, f func()) {
 }
 
 // Random peers send, read some or nothing, and reset the connection when the server's
-// kernel has all they sent, as a blocking reader's kernel would. Meanwhile the server
-// pauses, resumes and writes, in callbacks and other goroutines. Every byte arrives, and
-// then the reset.
+// kernel has all the bytes. Meanwhile the server pauses, resumes and writes, in callbacks
+// and other goroutines. The server gets every byte and then the reset, as a blocking
+// reader would.
 func TestResetAgainstRandomPeers(t *testing.T) {
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 2))
@@ -218,6 +218,6 @@ func TestResetAgainstRandomPeers(t *testing.T) {
 		require.True(t, errors.Is(why, unix.ECONNRESET) || errors.Is(why, unix.EPIPE), "seed %d: %v", seed, why)
 		require.Equal(t, sent.Len(), got.Len(), "seed %d", seed)
 		require.True(t, bytes.Equal(sent.Bytes(), got.Bytes()), "seed %d", seed)
-		require.NoError(t, srv.Close()) // its descriptors, before the next seed's
+		require.NoError(t, srv.Close()) // closes its descriptors before the next seed
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// resumes sends 20 bytes at once to a server with this Data, which reads a part of them in
-// each call, and writes each bytes for every byte. The peer gets everything.
+// resumes sends 20 bytes at once to a server with this Data. In each call, Data reads a
+// part of them and writes each bytes for every byte. The peer gets all of the output.
 func resumes(t *testing.T, each int, data func(c *Conn) error) {
 	t.Helper()
 	const count = 20
@@ -28,8 +28,8 @@ func resumes(t *testing.T, each int, data func(c *Conn) error) {
 	require.NoError(t, srv.Close())
 }
 
-// Data leaves input because too much is queued. It is called again when the queue is down
-// to LowWater, even if nothing more arrives.
+// Data leaves input because too much output is queued. The server calls it again when the
+// queue is down to LowWater, even if no more input arrives.
 func TestDataGoesOnAfterPressure(t *testing.T) {
 	reply := make([]byte, 1<<20)
 	resumes(t, len(reply), func(c *Conn) error {
@@ -45,7 +45,7 @@ func TestDataGoesOnAfterPressure(t *testing.T) {
 	})
 }
 
-// ResumeRead presents what Data has left before the pause.
+// ResumeRead presents the input that Data has left before the pause.
 func TestDataGoesOnAfterPause(t *testing.T) {
 	resumes(t, 1, func(c *Conn) error {
 		c.PauseRead()

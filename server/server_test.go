@@ -83,7 +83,7 @@ func TestZeroServer(t *testing.T) {
 	_, err := srv.Listen("tcp", "127.0.0.1:0")
 	require.ErrorIs(t, err, server.ErrClosed)
 
-	// A connection without a reader counts, too.
+	// The server also counts a connection without a reader.
 	srv2 := &server.Server{MaxInput: 10, Log: slog.New(slog.DiscardHandler)}
 	a, b := weirtest.Pair(t, socket.Stream)
 	require.NoError(t, srv2.Attach(a, nil))
@@ -200,7 +200,7 @@ func TestServeLockThread(t *testing.T) {
 	send(t, c, "x")
 	expect(t, c, "x")
 	thread := weirtest.Take(t, threads)
-	// It sleeps in the kernel, in epoll_wait.
+	// The loop sleeps in the kernel, in epoll_wait.
 	path := fmt.Sprintf("/proc/self/task/%d/syscall", thread)
 	weirtest.Eventually(t, func() bool {
 		text, err := os.ReadFile(path)
@@ -213,7 +213,7 @@ func TestServeLockThread(t *testing.T) {
 	require.Equal(t, thread, weirtest.Take(t, threads))
 }
 
-// epollWait returns the number of epoll_wait(2), or 0 where there is none.
+// epollWait returns the number of epoll_wait(2), or 0 if the architecture has none.
 var epollWait = func() int {
 	if unix.SYS_EPOLL_PWAIT == 281 { // amd64
 		return 232

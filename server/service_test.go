@@ -65,7 +65,7 @@ func TestServices(t *testing.T) {
 	require.ErrorIs(t, err, server.ErrClosed)
 }
 
-// A listener that the server has not opened finds its service by its address.
+// The program has opened the listener, and the server finds its service by its address.
 func TestServiceOf(t *testing.T) {
 	ls, other := weirtest.Listen(t), weirtest.Listen(t)
 	srv := &server.Server{
@@ -110,7 +110,7 @@ func TestServiceRefuses(t *testing.T) {
 	}
 }
 
-// Control sees each accepted descriptor before it is served.
+// Control gets each accepted descriptor before the server serves it.
 func TestControl(t *testing.T) {
 	var log journal
 	conns, open := opened()

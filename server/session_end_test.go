@@ -91,7 +91,7 @@ func TestHandleClosesInGoodOrder(t *testing.T) {
 	})
 }
 
-// The program has kept a Socket, and closes it while no Handler runs.
+// The program has kept a Socket. It closes the Socket while no Handler runs.
 func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
 	sockets := make(chan *server.Session, 1)
 	srv := &server.Server{Handler: func(s *server.Session) error {
@@ -111,8 +111,8 @@ func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
 }
 
-// Close ends a handler that waits for input, on the server's loops and on those of the
-// program.
+// Close ends a handler that waits for input, on the server's loops and on the program's
+// loops.
 func TestHandleCloseEndsACall(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -191,7 +191,7 @@ func TestHandleShutdownAtTheDeadline(t *testing.T) {
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it ends")
 }
 
-// Finish is called once for each Begin, and says why.
+// The server calls Finish once for each Begin, with the reason of the end.
 func TestSessionFinishSaysWhy(t *testing.T) {
 	own := errors.New("enough")
 	for _, test := range []struct {
@@ -225,7 +225,7 @@ func TestSessionFinishSaysWhy(t *testing.T) {
 				}
 				return nil
 			}
-			srv.Finish = func(_ *server.Session, err error) { why <- err; panic("on purpose") } // which is logged
+			srv.Finish = func(_ *server.Session, err error) { why <- err; panic("on purpose") } // the server logs the panic
 			c := client(t, serve(t, srv))
 			weirtest.Take(t, begun)
 			if test.do != nil {

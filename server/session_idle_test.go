@@ -76,7 +76,8 @@ func TestHandleIdleTimeouts(t *testing.T) {
 	}
 }
 
-// The idle time of a handler that has run for longer begins when it returns.
+// If a handler has run longer than the idle time, the idle time starts again when it
+// returns.
 func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
 	quickly(t, func() bool {
 		const limit = 20 * time.Millisecond
@@ -87,7 +88,7 @@ func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
 		var called atomic.Bool
 		srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handler: func(s *server.Session) error {
 			called.Store(true)
-			// The session's timer was set before this one.
+			// The session set its timer before this one.
 			if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(expired) }); err != nil {
 				return err
 			}
@@ -97,7 +98,7 @@ func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
 		c := client(t, serve(t, srv))
 		send(t, c, "x\n")
 		if _, err := io.ReadFull(c, make([]byte, len("<x>"))); !called.Load() {
-			return false // idle before it was called
+			return false // the session is idle before the call of the handler
 		} else {
 			require.NoError(t, err)
 		}
@@ -107,7 +108,7 @@ func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
 	})
 }
 
-// A timeout far away does not keep the memory of a connection that has ended.
+// A connection that has ended leaves no memory in use, even if its timeout is far away.
 func TestHandleForgetsWhoHasEnded(t *testing.T) {
 	sockets := make(chan weak.Pointer[server.Session], 1)
 	srv := &server.Server{Timeouts: server.Timeouts{Idle: time.Hour}, Handler: func(s *server.Session) error {
@@ -140,7 +141,7 @@ func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
 	c := client(t, serve(t, srv))
 	send(t, c, "x\n")
 	expect(t, c, "<x>")
-	time.Sleep(50 * time.Millisecond) // it runs
+	time.Sleep(50 * time.Millisecond) // the handler runs longer than FirstByte
 	close(release)
 	weirtest.Eventually(t, func() bool {
 		before := g.Loops()[0].Turns()
@@ -152,10 +153,10 @@ func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
 	expect(t, c, "<y>")
 }
 
-// A session may have an idle time of its own: a subscriber only receives.
+// A session may set its own idle time, for example a subscriber that only receives.
 func TestSessionSetIdle(t *testing.T) {
 	const limit = 30 * time.Millisecond
-	for _, idle := range []time.Duration{0, limit} { // of the server
+	for _, idle := range []time.Duration{0, limit} { // the server's idle time
 		why := make(chan error, 2)
 		subscribed := make(chan *server.Session, 1)
 		srv := &server.Server{

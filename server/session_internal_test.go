@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A goroutine has found input for an idle session. It must not run the session if the
-// session has run since.
+// A goroutine has found input for an idle session. If the session has run since then, the
+// goroutine must not run it.
 func TestSessionIsReclaimedOnlyIfItHasNotRun(t *testing.T) {
 	var x Session
 	before := x.release()
@@ -34,13 +34,13 @@ func miss(t *testing.T, x *Session, peer net.Conn, line string) {
 	require.Eventually(t, func() bool {
 		return x.Registration().Look(loop.Readable) != loop.Unready
 	}, 20*time.Second, time.Millisecond, "the event comes")
-	turned := make(chan struct{}) // the loop has notified the session by then
+	turned := make(chan struct{}) // by then the loop has notified the session
 	require.NoError(t, x.engine().loop.Post(func() { close(turned) }))
 	<-turned
 	x.release()
 }
 
-// Input that comes while the timer has claimed a session is served.
+// The server serves input that arrives while the timer has claimed the session.
 func TestSessionIsServedAfterItsTimerHasLooked(t *testing.T) {
 	_, x, peer := handled(t, Timeouts{Idle: time.Hour})
 	miss(t, x, peer, "second")
@@ -49,7 +49,7 @@ func TestSessionIsServedAfterItsTimerHasLooked(t *testing.T) {
 	answers(t, peer, "third", true)
 }
 
-// Input that comes while Shutdown has claimed a session is served.
+// The server serves input that arrives while Shutdown has claimed the session.
 func TestSessionIsServedAfterShutdownHasLooked(t *testing.T) {
 	srv, x, peer := handled(t, Timeouts{})
 	miss(t, x, peer, "second")
@@ -59,7 +59,7 @@ func TestSessionIsServedAfterShutdownHasLooked(t *testing.T) {
 	require.NoError(t, <-down)
 }
 
-// A session that begins after abortSessions has listed the sessions ends, too.
+// A session that begins after abortSessions has listed the sessions also ends.
 func TestSessionThatBeginsTooLateIsAborted(t *testing.T) {
 	srv, _, _ := handled(t, Timeouts{})
 	srv.abortSessions()

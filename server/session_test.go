@@ -44,7 +44,7 @@ func TestHandleServesRequests(t *testing.T) {
 		}
 		require.EqualValues(t, 10, calls.Load())
 		send(t, c, "a\nb\nc\nd")
-		expect(t, c, "<a><b><c>") // of one receive: the rest is read ahead
+		expect(t, c, "<a><b><c>") // one receive has read all of it ahead
 		send(t, c, "e\n")
 		expect(t, c, "<de>")
 		require.NoError(t, c.Close())
@@ -70,7 +70,7 @@ func TestHandleIsCalledAgainForWhatItDidNotRead(t *testing.T) {
 	})
 }
 
-// The server does not go on calling a handler that returns nil at the end of the stream.
+// If a handler returns nil at the end of the stream, the server does not call it again.
 func TestHandleThatReturnsNilAtTheEnd(t *testing.T) {
 	for name, handler := range map[string]func(*server.Session) error{
 		"reads":        func(s *server.Session) error { _, _ = s.Recv(make([]byte, 10), 0); return nil },
@@ -99,10 +99,10 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 		return lines(s)
 	}}
 	addr := serve(t, srv)
-	fds := make([]int, n) // net would have its own memory
+	fds := make([]int, n) // connections of net would use memory of their own
 	heap := func() uint64 {
 		var m runtime.MemStats
-		for range 3 { // pools let go in the second
+		for range 3 { // a pool frees its items at the second collection
 			runtime.GC()
 		}
 		runtime.ReadMemStats(&m)
@@ -119,7 +119,7 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 	}
 	goroutines, memory := 0, uint64(0)
 	for i := range fds {
-		if i == early { // by then all that is shared has been made
+		if i == early { // by then the server has made everything that connections share
 			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == i }, "they are served")
 			goroutines, memory = runtime.NumGoroutine(), heap()
 		}
@@ -130,11 +130,11 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 		fds[i] = fd
 		request(fd)
 	}
-	// Eventually would have goroutines of its own.
+	// require.Eventually would start goroutines of its own.
 	for begin := time.Now(); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
 		require.Less(t, time.Since(begin), weirtest.Patience, "%d goroutines are left", runtime.NumGoroutine()-goroutines)
 	}
-	if !race.Enabled { // which has its own memory, too
+	if !race.Enabled { // the race detector uses memory, too
 		per := (int64(heap()) - int64(memory)) / (n - early)
 		t.Logf("%d bytes of heap for each", per)
 		require.Less(t, per, int64(2048))
@@ -143,7 +143,8 @@ func TestHandleHoldsNothingBetweenRequests(t *testing.T) {
 	request(fds[n-1])
 }
 
-// A request does not start a goroutine: those of the requests before are parked.
+// A request does not start a goroutine, because the goroutines of earlier requests are
+// parked.
 func TestHandleStartsFewGoroutines(t *testing.T) {
 	const clients, requests = 8, 200
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
@@ -172,7 +173,7 @@ func TestHandleStartsFewGoroutines(t *testing.T) {
 	require.LessOrEqual(t, g.Loops()[0].Started(), uint64(4*clients))
 }
 
-// Handler may have read the input of an event before the loop takes in the event.
+// A Handler may read the input of an event before the loop takes in the event.
 func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -195,7 +196,7 @@ func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 		inHandler <- struct{}{}
 		<-goOn
 		buf := make([]byte, 10)
-		n, err := s.Recv(buf, unix.MSG_DONTWAIT) // without the loop, which is held up
+		n, err := s.Recv(buf, unix.MSG_DONTWAIT) // directly from the kernel, because the loop is blocked
 		if err != nil {
 			return err
 		}
@@ -206,7 +207,7 @@ func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	send(t, c, "one\n")
 	weirtest.Take(t, inHandler)
 	expect(t, c, "<one>")
-	// Both events come in one turn, and the first one's callback holds it up.
+	// Both events come in one turn. The callback of the first event blocks the loop.
 	posted := make(chan struct{})
 	require.NoError(t, g.Loops()[0].Post(func() {
 		send(t, hold, "hold")
@@ -219,7 +220,7 @@ func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	defer letGo()
 	close(goOn)
 	expect(t, c, "two\n")
-	for begin := time.Now(); time.Since(begin) < 10*time.Millisecond; { // until it is idle
+	for begin := time.Now(); time.Since(begin) < 10*time.Millisecond; { // until the session is idle
 		runtime.Gosched()
 	}
 	letGo()
@@ -248,7 +249,7 @@ func TestHandleDoesNotWaitForTheLoopsSleep(t *testing.T) {
 	}})
 	var c net.Conn
 	sent := make(chan struct{})
-	require.NoError(t, l.Post(func() { // so that it is accepted with its request
+	require.NoError(t, l.Post(func() { // so that the loop accepts the connection with its request
 		c = client(t, addr)
 		send(t, c, "one\n")
 		close(sent)

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A connection may pass on the input that it has received when Shutdown begins to any
-// other connection, because Shutdown closes none before.
+// When Shutdown begins, a connection may pass the input that it has received to any other
+// connection, because Shutdown closes no connection before.
 func TestShutdownPresentsBeforeItCloses(t *testing.T) {
 	held, release := make(chan struct{}), make(chan struct{})
 	var conns sync.Map // by engine
@@ -56,7 +56,7 @@ func TestShutdownPresentsBeforeItCloses(t *testing.T) {
 		c, _ := conns.Load(srv.engines[i])
 		return clients[c.(*Conn).RemoteAddr().String()]
 	}
-	// The second loop is held up, and its connection has something unread.
+	// The second loop is blocked, and its connection has unread input.
 	_, err = client(1).Write([]byte("hold"))
 	require.NoError(t, err)
 	<-held
@@ -163,7 +163,7 @@ func TestListenerThatEndsShutsOutNewClients(t *testing.T) {
 					}
 					select {
 					case late <- err:
-					default: // it was accepted, too
+					default: // the server has accepted it, too
 					}
 					return nil
 				},
@@ -174,7 +174,7 @@ func TestListenerThatEndsShutsOutNewClients(t *testing.T) {
 			require.NoError(t, err)
 			addr = bound
 			var c net.Conn
-			srv.engines[0].do(func() { // the event of the client comes when this is over
+			srv.engines[0].do(func() { // the loop handles the client's event after this function
 				if c, err = net.Dial(network, addr.String()); err == nil {
 					srv.listeners[0].close(true)
 				}
@@ -184,7 +184,7 @@ func TestListenerThatEndsShutsOutNewClients(t *testing.T) {
 			if err := <-late; network == "unix" {
 				require.ErrorIs(t, err, unix.ECONNREFUSED)
 			} else {
-				var failed net.Error // the time ends before connect(2) or while it waits: two errors
+				var failed net.Error // the time ends before connect(2) or during its wait: two errors
 				require.ErrorAs(t, err, &failed)
 				require.True(t, failed.Timeout(), "the kernel drops the request: %v", err)
 			}

@@ -41,7 +41,7 @@ func TestShutdownServesTheBacklog(t *testing.T) {
 		}
 		addr := serve(t, srv)
 		held, release := make(chan struct{}), make(chan struct{})
-		require.NoError(t, g.Loops()[0].Post(func() { close(held); <-release })) // the listener's
+		require.NoError(t, g.Loops()[0].Post(func() { close(held); <-release })) // blocks the loop of the listener
 		weirtest.Take(t, held)
 		clients := make([]net.Conn, 100) // more than one turn accepts
 		for i := range clients {
@@ -50,7 +50,7 @@ func TestShutdownServesTheBacklog(t *testing.T) {
 		}
 		down := make(chan error, 1)
 		go func() { down <- srv.Shutdown(context.Background()) }()
-		time.Sleep(10 * time.Millisecond) // either way it must hold; this way Shutdown comes first
+		time.Sleep(10 * time.Millisecond) // the test passes without it; with it, Shutdown usually comes first
 		close(release)
 		for _, c := range clients {
 			expect(t, c, "<request>")
@@ -84,18 +84,18 @@ func TestShutdownAnswersAndSendsWhatIsQueued(t *testing.T) {
 		first, second = second, first
 	}
 	weirtest.Take(t, conns)
-	second.PauseRead() // Shutdown ends a paused connection, too
+	second.PauseRead() // Shutdown also ends a paused connection
 	written := stuffed(t, second, 1<<20)
 	big := make([]byte, 1<<20)
 	onLoop(t, first, func() {
-		_, _ = asks.Write(big[:10]) // it has arrived, and the loop has not looked
+		_, _ = asks.Write(big[:10]) // the bytes have arrived, and the loop has not received them
 	})
 	down := make(chan error, 1)
 	go func() { down <- srv.Shutdown(context.Background()) }()
 	expect(t, asks, string(big[:10]))
 	expectEnd(t, asks)
 	expectEnd(t, idle)
-	// A client that has sent nothing yet may be about to send, and must not get a reset.
+	// A client that has sent nothing may be about to send. It must not get a reset.
 	send(t, idle, "request")
 	require.NoError(t, idle.Close())
 	require.Empty(t, downs)
@@ -172,7 +172,7 @@ func TestCloseResets(t *testing.T) {
 			loops = append(loops, weirtest.Take(t, conns).Loop())
 		}
 		errs := make(chan error, 8)
-		for range cap(errs) { // by several goroutines at once
+		for range cap(errs) { // several goroutines call it at once
 			go func() { errs <- srv.Close() }()
 		}
 		none := 0
@@ -202,7 +202,7 @@ func TestCloseResets(t *testing.T) {
 	}
 }
 
-// The caller has closed the loops too early.
+// The caller closes the loops too early.
 func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
 	g, err := loop.NewGroup(2, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -245,9 +245,9 @@ func TestServeSurvivesTheEndOfItsGroup(t *testing.T) {
 	require.NoError(t, blocking.Close())
 }
 
-// jam holds up the loop until the returned function is called. Meanwhile its task queue,
-// which has room for one task, is full, and more timers are due than the one that it
-// fires in a turn.
+// jam blocks the loop until the test calls the returned function. Meanwhile the loop's
+// task queue, which has room for one task, is full. More timers are due than the one that
+// the loop fires in a turn.
 func jam(t testing.TB, l *loop.Loop) (free func()) {
 	t.Helper()
 	held, release := make(chan struct{}), make(chan struct{})
@@ -269,13 +269,14 @@ func jammable(t testing.TB, n int) *loop.Group {
 	return g
 }
 
-// ending returns when the loop takes nothing more.
+// ending returns when the loop accepts no more tasks.
 func ending(t testing.TB, l *loop.Loop) {
 	t.Helper()
 	weirtest.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, "it is closed")
 }
 
-// A connection is on its way to a loop whose queue is full. Then the loop is closed.
+// A connection is on its way to a loop whose queue is full. Then the program closes the
+// loop.
 func TestServeLosesNoConnectionOnItsWay(t *testing.T) {
 	g := jammable(t, 2)
 	srv := &server.Server{Group: g, Events: server.Events{Data: echo}}
@@ -285,7 +286,7 @@ func TestServeLosesNoConnectionOnItsWay(t *testing.T) {
 	weirtest.Eventually(t, func() bool { return srv.Stats().Accepted == 1 }, "it is accepted")
 	done := make(chan struct{})
 	require.NoError(t, g.Loops()[0].Post(func() { close(done) }))
-	weirtest.Take(t, done) // and was given to the other loop
+	weirtest.Take(t, done) // and the server gave it to the other loop
 	closed := make(chan error, 1)
 	go func() { closed <- g.Close() }()
 	ending(t, g.Loops()[1])
@@ -296,7 +297,7 @@ func TestServeLosesNoConnectionOnItsWay(t *testing.T) {
 	require.NoError(t, srv.Shutdown(t.Context()))
 }
 
-// Close waits for a loop whose queue is full, and that is then closed.
+// Close waits for a loop whose queue is full. Then the program closes the loop.
 func TestServeCloseSurvivesTheEndOfAFullLoop(t *testing.T) {
 	g := jammable(t, 1)
 	conns, open := opened()
@@ -308,7 +309,7 @@ func TestServeCloseSurvivesTheEndOfAFullLoop(t *testing.T) {
 	down := make(chan error, 1)
 	go func() { down <- srv.Close() }()
 	weirtest.Eventually(t, func() bool { _, err := srv.Listen("tcp", "127.0.0.1:0"); return err == server.ErrClosed }, "it has begun")
-	time.Sleep(10 * time.Millisecond) // either way it must hold; this way Close waits already
+	time.Sleep(10 * time.Millisecond) // the test passes without it; with it, Close usually waits already
 	closed := make(chan error, 1)
 	go func() { closed <- g.Close() }()
 	ending(t, g.Loops()[0])
@@ -331,7 +332,7 @@ func TestServeCloseWaitsForAGroupThatEnds(t *testing.T) {
 			close(entered)
 			select {
 			case <-shut:
-			case <-time.After(short): // it does not come
+			case <-time.After(short): // Close still waits
 			}
 			calls.add("close")
 		},
@@ -347,7 +348,7 @@ func TestServeCloseWaitsForAGroupThatEnds(t *testing.T) {
 	require.Equal(t, []string{"close", "shutdown"}, calls.all())
 }
 
-// descriptors returns how many descriptors the process has.
+// descriptors returns the number of descriptors of the process.
 func descriptors(t testing.TB) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -410,8 +411,8 @@ func TestServerLeavesNoDescriptor(t *testing.T) {
 	weirtest.Eventually(t, func() bool { return descriptors(t) <= before+1 }, "which the reading of the directory takes")
 }
 
-// A peer that does not close has received all output, and has sent nothing or more than
-// the program reads. Shutdown does not wait for such a peer until Linger is over.
+// A peer that has received all output does not close. It has sent nothing, or more than
+// the program reads. Shutdown waits for such a peer at most until Linger is over.
 func TestServeShutdownDoesNotWaitForThoseWhoLurk(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -434,8 +435,8 @@ func TestServeShutdownDoesNotWaitForThoseWhoLurk(t *testing.T) {
 	}
 }
 
-// Clients that connect as Shutdown begins are served, or get a clean end, or are
-// refused: none that has connected is reset.
+// The server serves clients that connect while Shutdown begins, or ends them cleanly, or
+// the kernel refuses them. No client that has connected gets a reset.
 func TestShutdownResetsNoClientThatConnects(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {

@@ -48,12 +48,12 @@ func TestServeTimeouts(t *testing.T) {
 	for _, test := range []struct {
 		of       string
 		timeouts server.Timeouts
-		do       func(t *testing.T, c net.Conn, conn *server.Conn) time.Time // returns when the time begins, or a moment before
+		do       func(t *testing.T, c net.Conn, conn *server.Conn) time.Time // returns a time at or just before the timeout's start
 	}{
 		{"first byte", server.Timeouts{FirstByte: short, Idle: time.Hour}, nil},
 		{"idle", server.Timeouts{Idle: short}, nil},
 		{"idle", server.Timeouts{FirstByte: short, Idle: short}, func(t *testing.T, c net.Conn, _ *server.Conn) (begin time.Time) {
-			for range 15 { // steady traffic, on a busy machine, too
+			for range 15 { // steady traffic, even on a busy machine
 				begin = time.Now()
 				send(t, c, "whole.")
 				expect(t, c, "whole.")
@@ -140,7 +140,7 @@ func TestServeTimeouts(t *testing.T) {
 }
 
 // quickly calls try until it returns true. It returns false if the machine was so busy
-// that a timeout has ended before the test came to what it tests.
+// that a timeout ended before the test reached its check.
 func quickly(t *testing.T, try func() bool) {
 	t.Helper()
 	for range 20 {
@@ -151,10 +151,11 @@ func quickly(t *testing.T, try func() bool) {
 	machine.Missing(t, "a machine that is less busy")
 }
 
-// A queue from the pool does not keep the times of the connection that had it before.
+// A connection that gets a queue from the pool does not get the times of its former
+// connection.
 func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
 	quickly(t, func() bool {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that there is one pool
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one processor, so that there is one pool
 		conns, open := opened()
 		over, closing := ended()
 		srv := &server.Server{Loops: 1, Timeouts: server.Timeouts{Write: short}, Events: server.Events{Open: open, Data: echo, Closed: closing}}
@@ -180,7 +181,7 @@ func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
 }
 
 // The write timeout does not end a connection whose peer takes some of the output again
-// and again, however long the whole takes.
+// and again, however long the whole output takes.
 func TestServeWriteTimeoutCountsFromProgress(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
@@ -214,10 +215,10 @@ func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
 			Closed: closing,
 		}})
 		stream := client(t, addr)
-		var gap time.Duration // the longest between two sends
+		var gap time.Duration // the longest time between two sends
 		last := time.Now()
 		for begin := last; time.Since(begin) < 5*short && len(over) == 0; time.Sleep(short / 8) {
-			send(t, stream, "12345678901") // it does not end with a frame
+			send(t, stream, "12345678901") // the stream ends in the middle of a frame
 			gap, last = max(gap, time.Since(last)), time.Now()
 		}
 		if len(over) > 0 {
@@ -283,7 +284,7 @@ func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
 	})
 }
 
-// After a pause that is shorter than the timeout, the time begins anew, too.
+// The time also starts again after a pause that is shorter than the timeout.
 func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
 	const part = short / 2
 	for _, of := range []struct {
@@ -307,7 +308,7 @@ func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
 					return nil
 				},
 				Data: func(c *server.Conn) error {
-					if c.User != nil { // it is presented again
+					if c.User != nil { // the server presents the input again
 						return nil
 					}
 					c.User = "seen"
@@ -332,7 +333,7 @@ func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
 			Data:   echo,
 			Closed: closing,
 		}}))
-		expect(t, c, "\x00") // it is written
+		expect(t, c, "\x00") // the server has written it
 		time.Sleep(part)
 		begin := time.Now()
 		_, err := io.CopyN(io.Discard, c, size-1)
@@ -341,8 +342,8 @@ func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
 	})
 }
 
-// A callback holds up the loop before and after a receive. The time counts from the
-// receive, and not from the turn's beginning.
+// A callback blocks the loop before and after a receive. The time starts at the receive,
+// and not at the beginning of the turn.
 func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
 	conns, open := opened()
 	over, closing := ended()
@@ -377,8 +378,8 @@ func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begin), short-time.Millisecond)
 }
 
-// The loop is busy until a timeout ends. What the peer has done meanwhile is not in an
-// event yet when the timer expires. The server looks for it first.
+// The loop is busy until a timeout ends. When the timer expires, no event has reported
+// what the peer has done meanwhile. The server checks for it first.
 func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 	const limit = 200 * time.Millisecond
 	data := func(c *server.Conn) error {
@@ -391,8 +392,8 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 		of       string
 		timeouts server.Timeouts
 		handle   bool
-		first    string // what the peer sends before
-		late     string // and at the last moment; if it is empty, the peer reads then
+		first    string // what the peer sends at first
+		late     string // what the peer sends at the last moment; if empty, it reads then
 	}{
 		{"first byte", server.Timeouts{FirstByte: limit}, false, "", "whole."},
 		{"idle", server.Timeouts{Idle: limit}, false, "", "whole."},
@@ -432,7 +433,7 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 				read, sent, slow := int64(0), make(chan error, 1), false
 				require.NoError(t, g.Loops()[0].Post(func() {
 					slow = time.Since(begin) > limit
-					// This runs in the turn in which the timeout ends, after epoll_wait.
+					// This runs after epoll_wait in the turn in which the timeout ends.
 					_, err := g.Loops()[0].AfterFunc(0, func() {
 						var err error
 						if test.late == "" {
@@ -467,7 +468,7 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 	}
 }
 
-// A close(2) that waits, because of SO_LINGER, does not hold up the loop.
+// A close(2) that waits, because of SO_LINGER, does not block the loop.
 func TestServeDoesNotLinger(t *testing.T) {
 	over, closing := ended()
 	srv := &server.Server{Loops: 1, Timeouts: server.Timeouts{Idle: short}, Events: server.Events{
@@ -479,7 +480,7 @@ func TestServeDoesNotLinger(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = c.Write(make([]byte, 128<<10)) // the kernel takes it, and the peer does not
+			_, err = c.Write(make([]byte, 128<<10)) // the kernel takes it, and the peer does not read it
 			return err
 		},
 		Closed: closing,
@@ -487,7 +488,7 @@ func TestServeDoesNotLinger(t *testing.T) {
 	addr := serve(t, srv)
 	c, err := net.Dial("tcp", addr.String())
 	require.NoError(t, err)
-	defer c.Close() // with unread input: the reset ends the close(2) that waits
+	defer c.Close() // with unread input, so that a reset ends the close(2)
 	require.NoError(t, c.(*net.TCPConn).SetReadBuffer(4096))
 	send(t, c, "x")
 	var timeout *server.TimeoutError

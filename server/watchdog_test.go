@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stallsHere blocks, as a callback must not.
+// stallsHere blocks, which a callback must not do.
 func stallsHere(release chan struct{}) { <-release }
 
 func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
@@ -51,7 +51,7 @@ func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
 	}
 }
 
-// The watchdog reports neither a loop that sleeps nor one that turns without a pause.
+// The watchdog reports neither a sleeping loop nor a loop that runs turn after turn.
 func TestWatchdogIsSilent(t *testing.T) {
 	const limit = 200 * time.Millisecond
 	var log journal

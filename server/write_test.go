@@ -35,8 +35,8 @@ func segments(t testing.TB, c *server.Conn) (n uint32) {
 	return n
 }
 
-// What a callback writes leaves in one system call. With TCP_NODELAY each system call is
-// a segment at least.
+// The loop sends what a callback writes in one system call. With TCP_NODELAY each system
+// call sends at least one segment.
 func TestServeWritesOfACallbackLeaveTogether(t *testing.T) {
 	conns, open := opened()
 	var within uint32
@@ -88,9 +88,9 @@ func TestServeWritesOfOthersKeepTheOrder(t *testing.T) {
 			errs = append(errs, note(c.WriteString("6")))
 			other(func() error { return c.WriteAsync([]byte("7"), func(error) { async.Add(1) }) })
 			errs = append(errs, note(c.WriteString("<")))
-			errs = append(errs, note(c.WriteString(strings.Repeat("8", 70_000)))) // more than is gathered
+			errs = append(errs, note(c.WriteString(strings.Repeat("8", 70_000)))) // more than the connection gathers
 			other(func() error { return note(c.WriteString("9")) })
-			errs = append(errs, note(c.Write([]byte(strings.Repeat("0", 20_000))))) // it leaves at once
+			errs = append(errs, note(c.Write([]byte(strings.Repeat("0", 20_000))))) // the connection sends it at once
 			errs = append(errs, note(c.WriteString(">")))
 			return errors.Join(errs...)
 		}}})
@@ -103,7 +103,7 @@ func TestServeWritesOfOthersKeepTheOrder(t *testing.T) {
 }
 
 // Goroutines and callbacks write at the same time, by every method, to a peer that reads
-// slowly. Every record arrives whole, and in the order of its writer.
+// slowly. Every record arrives whole, and the records of one writer arrive in order.
 func TestServeWritesAreWholeAndOrdered(t *testing.T) {
 	const writers, each = 4, 300
 	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
@@ -150,7 +150,7 @@ func TestServeWritesAreWholeAndOrdered(t *testing.T) {
 					switch random.IntN(4) {
 					case 0:
 						_, err = conn.Write(p)
-						clear(p) // Write does not keep it
+						clear(p) // Write has copied it
 					case 1:
 						_, err = conn.WriteString(string(p))
 					case 2:
@@ -193,7 +193,7 @@ func TestServeWritesAreWholeAndOrdered(t *testing.T) {
 }
 
 // stuffed writes to a connection whose peer does not read, until that many bytes are
-// queued, and returns how many it has written.
+// queued. It returns how many bytes it has written.
 func stuffed(t testing.TB, c *server.Conn, atLeast int) (written int) {
 	t.Helper()
 	p := make([]byte, 32<<10)
@@ -222,7 +222,7 @@ func TestServeWaterMarks(t *testing.T) {
 		send(t, c, "below")
 		require.Equal(t, "below", weirtest.Take(t, data))
 		require.Empty(t, pressure)
-		for range 2 { // it happens again
+		for range 2 { // the second time shows that it happens again
 			written += stuffed(t, conn, 1<<20+1)
 			require.True(t, weirtest.Take(t, pressure))
 			send(t, c, "above")
@@ -234,8 +234,8 @@ func TestServeWaterMarks(t *testing.T) {
 					break
 				}
 				require.Zero(t, early)
-				// A system call in progress may already have sent a part of what Queued
-				// counts. Then there is less to read.
+				// A system call in progress may already have sent a part of the bytes
+				// that Queued counts. Then the peer reads fewer bytes.
 				require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
 				n, err := c.Read(make([]byte, 8<<10))
 				if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -272,7 +272,7 @@ func TestServeOutputFull(t *testing.T) {
 	send(t, c, "the callback goes on")
 	expect(t, c, "the callback goes on")
 
-	// A write of more than MaxOutput is refused as a whole.
+	// The connection refuses a whole write of more than MaxOutput.
 	big := make([]byte, most+1)
 	n, err := conn.Write(big)
 	require.Zero(t, n)
@@ -309,7 +309,7 @@ func TestServeOutputFull(t *testing.T) {
 	expect(t, c, "again")
 }
 
-// MaxOutput counts what a callback has gathered.
+// MaxOutput includes what a callback has gathered.
 func TestServeOutputFullInACallback(t *testing.T) {
 	const most = 100 << 10
 	full := make(chan int, 1)
@@ -364,7 +364,7 @@ func TestServeWriteAsync(t *testing.T) {
 		require.NoError(t, weirtest.Take(t, done))
 		require.NoError(t, weirtest.Take(t, done))
 
-		// The completion is called on the loop, and may write.
+		// The loop calls the completion, and the completion may write.
 		require.NoError(t, conn.WriteAsync([]byte("a"), func(error) {
 			_, err := conn.WriteString("b")
 			done <- err
@@ -374,7 +374,7 @@ func TestServeWriteAsync(t *testing.T) {
 	})
 }
 
-// A completion is called once, whatever ends the connection.
+// The loop calls a completion once, whatever ends the connection.
 func TestServeWriteAsyncOfAConnectionThatEnds(t *testing.T) {
 	for _, end := range []struct {
 		name string
@@ -440,7 +440,7 @@ func TestServeWriteFindsThePeerGone(t *testing.T) {
 	addr := serve(t, &server.Server{Events: server.Events{
 		Open: open, Closed: closing,
 		Data: func(c *server.Conn) error { c.Next(-1); return nil },
-		End:  func(c *server.Conn) error { return nil }, // it stays open
+		End:  func(c *server.Conn) error { return nil }, // keeps the connection open
 	}})
 	c := client(t, addr)
 	conn := weirtest.Take(t, conns)

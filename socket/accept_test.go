@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Without a descriptor for it, a connection stays where it is. Nothing spins
-// meanwhile, and the next Accept that has one gets it.
+// If the process has no free descriptor, a connection stays in the backlog and no
+// goroutine spins. The next Accept that finds a descriptor gets the connection.
 func TestAcceptWithoutDescriptors(t *testing.T) {
 	if os.Getenv("WEIR_TEST_EMFILE") == "" {
 		cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^TestAcceptWithoutDescriptors$")
@@ -40,7 +40,7 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 
 	var limit unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	var none syscall.Rlimit // syscall's, which a program that is started would not inherit
+	var none syscall.Rlimit // of package syscall, so that a child process does not inherit the limit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &none))
 	none.Cur = 3
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none))
@@ -52,7 +52,7 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 		err = accept()
 		require.True(t, isErrno(err, unix.EMFILE), "%v", err)
 	}
-	time.Sleep(30 * time.Millisecond) // in which nothing may happen
+	time.Sleep(30 * time.Millisecond) // nothing may happen meanwhile
 	require.Equal(t, turns, g.Loops()[0].Turns())
 	_, err = New(Inet, Stream, 0)
 	require.True(t, isErrno(err, unix.EMFILE), "%v", err)
@@ -67,8 +67,7 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// A connection that was reset before Accept is accepted all the same; the next
-// one too.
+// Accept returns a connection that the peer has reset before, and then the next one.
 func TestAcceptAfterReset(t *testing.T) {
 	l := listening(t, Inet, 8)
 	first := connectedTo(t, l)
@@ -107,8 +106,8 @@ func TestAcceptOfWhatDoesNotListen(t *testing.T) {
 	require.True(t, isErrno(err, unix.EOPNOTSUPP), "%v", err)
 }
 
-// Many wait for few: each connection goes to one of them, first come, first
-// served.
+// Many calls of Accept wait for few connections. Each connection goes to one call, in the
+// order of the calls.
 func TestAcceptorsTakeTurns(t *testing.T) {
 	l := listening(t, Unix, 8)
 	var waiting []chan error

@@ -154,7 +154,7 @@ func TestProtocolNames(t *testing.T) {
 func TestAddrPath(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)
-	file := Addr{family: uint16(Unix), path: "@file"} // as the kernel tells a file of that name
+	file := Addr{family: uint16(Unix), path: "@file"} // the kernel reports a file of that name like this
 	for want, a := range map[string]Addr{
 		"/run/x":        UnixAddr("/run/x"),
 		here + "/x":     UnixAddr("x"),

@@ -20,7 +20,7 @@ func TestAdopt(t *testing.T) {
 	defer s.Close()
 	require.Equal(t, fds[0], s.Fd())
 	require.Equal(t, []any{Unix, SeqPacket}, []any{s.Family(), s.Type()})
-	require.InDelta(t, 40*time.Millisecond, s.RecvTimeout(), float64(10*time.Millisecond)) // in jiffies
+	require.InDelta(t, 40*time.Millisecond, s.RecvTimeout(), float64(10*time.Millisecond)) // the kernel counts in jiffies
 	require.Zero(t, s.SendTimeout())
 	status, err := unix.FcntlInt(uintptr(fds[0]), unix.F_GETFL, 0)
 	require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestAdoptRefuses(t *testing.T) {
 	_, err = Config{Filename: "/nowhere/at/all"}.Adopt(fd)
 	require.ErrorIs(t, err, unix.ENOENT)
 	status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-	require.NoError(t, err) // still open, and as it was
+	require.NoError(t, err) // still open and unchanged
 	require.Zero(t, status&unix.O_NONBLOCK)
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	require.NoError(t, err)
@@ -99,7 +99,7 @@ func TestAdoptTakesSizes(t *testing.T) {
 	}
 }
 
-// The path that New has made goes with the socket that it cannot make.
+// If New cannot make the socket, it removes the path that it has made.
 func TestNewThatFailsLeavesNoPath(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -110,7 +110,7 @@ func TestNewThatFailsLeavesNoPath(t *testing.T) {
 		require.ErrorIs(t, err, loop.ErrLoopClosed)
 		require.NoFileExists(t, dir+"/s")
 	}
-	_, err = Config{Filename: "@" + dir, Group: g}.New(Unix, Stream, 0) // which has none
+	_, err = Config{Filename: "@" + dir, Group: g}.New(Unix, Stream, 0) // an abstract name has no path
 	require.ErrorIs(t, err, loop.ErrLoopClosed)
 
 	require.NoError(t, os.WriteFile(dir+"/s", nil, 0o600))

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What New refuses: the error names the operation and the value, and no
-// descriptor is left behind.
+// New refuses these arguments. The error names the operation and the value, and New
+// leaves no descriptor open.
 func TestNewRefuses(t *testing.T) {
 	dir := t.TempDir()
 	long := filepath.Join(dir, strings.Repeat("x", 108))
@@ -73,7 +73,8 @@ func TestNewRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "socketpair inet stream")
 }
 
-// What a socket's methods refuse, each by name, and without harm.
+// The methods of a socket refuse these arguments. The error names the method, and the
+// socket still works.
 func TestMethodsRefuse(t *testing.T) {
 	s, peer := tcpPair(t)
 	for name, c := range map[string]struct {
@@ -111,7 +112,7 @@ func TestMethodsRefuse(t *testing.T) {
 	require.Equal(t, "it works on", line)
 }
 
-// Every method of a closed socket says so, at once.
+// Every method of a closed socket returns at once and says that the socket is closed.
 func TestClosedSocket(t *testing.T) {
 	s, _ := tcpPair(t)
 	require.NoError(t, s.Close())
@@ -167,7 +168,7 @@ func TestClosedSocket(t *testing.T) {
 	require.Equal(t, before, descriptors(t))
 }
 
-// A failed Accept, Connect or Pair, over and over, leaves nothing open.
+// Many calls of Accept, Connect or Pair that fail leave no descriptor open.
 func TestFailuresLeakNothing(t *testing.T) {
 	l := listening(t, Inet, 8)
 	require.NoError(t, l.SetRecvTimeout(time.Nanosecond))

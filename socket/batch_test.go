@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// batchOf is n messages with a buffer each.
+// batchOf returns n messages with a buffer each.
 func batchOf(n, size int) []Message {
 	msgs := make([]Message, n)
 	for i := range msgs {
@@ -72,7 +72,7 @@ func TestRecvBatchWaitsForTheFirst(t *testing.T) {
 	_, err := a.SendToAddr([]byte("x"), b.LocalAddr(), 0)
 	require.NoError(t, err)
 	require.Equal(t, 1, <-done)
-	// A short batch has drained the socket, and the next is not missed.
+	// A short batch has drained the socket. The call does not miss the next message.
 	_, err = a.SendToAddr([]byte("yz"), b.LocalAddr(), 0)
 	require.NoError(t, err)
 	n, err := b.RecvBatch(in, unix.MSG_WAITFORONE)
@@ -80,8 +80,9 @@ func TestRecvBatchWaitsForTheFirst(t *testing.T) {
 	require.Equal(t, []int{1, 2}, []int{n, in[0].N})
 }
 
-// Without the flag it waits for all of them, and whatever ends that gives what
-// came till then: the reason is the next call's, if it still holds.
+// Without the flag, RecvBatch waits for all messages. If something ends the wait,
+// RecvBatch returns the messages that have come. The next call returns the reason if it
+// still holds.
 func TestRecvBatchWaitsForAll(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -97,7 +98,7 @@ func TestRecvBatchWaitsForAll(t *testing.T) {
 		{"interrupt", func(_ *testing.T, _, b *Socket, _ func()) { b.Interrupt() }, 2, unix.EAGAIN},
 		{"context", func(_ *testing.T, _, _ *Socket, cancel func()) { cancel() }, 2, unix.EINTR},
 		{"shutdown", func(t *testing.T, _, b *Socket, _ func()) {
-			require.ErrorIs(t, b.Shutdown(unix.SHUT_RD), unix.ENOTCONN) // which works
+			require.ErrorIs(t, b.Shutdown(unix.SHUT_RD), unix.ENOTCONN) // the shutdown works nevertheless
 		}, 2, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -125,7 +126,7 @@ func TestRecvBatchWaitsForAll(t *testing.T) {
 				require.Equal(t, []int{2, 2, 3}[i], in[i].N)
 				require.Equal(t, a.LocalAddr(), in[i].Addr)
 			}
-			_ = b.SetRecvTimeout(time.Millisecond) // it may be closed
+			_ = b.SetRecvTimeout(time.Millisecond) // another goroutine may have closed it
 			n, err := s.RecvBatch(in, 0)
 			require.Zero(t, n)
 			require.ErrorIs(t, err, c.next)
@@ -133,7 +134,8 @@ func TestRecvBatchWaitsForAll(t *testing.T) {
 	}
 }
 
-// stateOf is the state of a socket's registration: bits that loop explains.
+// stateOf returns the state of a socket's registration as bits that package loop
+// explains.
 func stateOf(t *testing.T, s *Socket) (state uint64) {
 	text := s.core.reg.String()
 	_, err := fmt.Sscanf(text[strings.Index(text, "state "):], "state 0x%x)", &state)
@@ -144,29 +146,29 @@ func stateOf(t *testing.T, s *Socket) (state uint64) {
 const (
 	brokenBit   = 1 << 1
 	readableBit = 1 << 4
-	writerBit   = 1 << 10 // a call is parked for writability
+	writerBit   = 1 << 10 // a call waits for writability
 )
 
-// awaitReady waits until the loop has been told what the bits say.
+// awaitReady waits until the loop has taken in the events for these bits.
 func awaitReady(t *testing.T, s *Socket, bits uint64) {
 	require.Eventually(t, func() bool { return stateOf(t, s)&bits == bits }, 10*time.Second, 100*time.Microsecond)
 }
 
-// What a batch leaves is found by the next call, though no event tells of it
-// again: messages, or the end.
+// The next call finds the messages, or the end, that a batch leaves. The kernel reports
+// no event for them again.
 func TestRecvBatchLeavesTheRest(t *testing.T) {
 	a, b := udpPair(t)
 	in := batchOf(2, 9)
 	began := time.Now()
 	require.NoError(t, b.SetRecvTimeout(time.Millisecond))
-	_, err := b.RecvBatch(in, unix.MSG_WAITFORONE) // from now on it is watched
+	_, err := b.RecvBatch(in, unix.MSG_WAITFORONE) // from now on the kernel watches it
 	require.ErrorIs(t, err, unix.EAGAIN)
 	require.NoError(t, b.SetRecvTimeout(10*time.Second))
 	for range 3 {
 		_, err := a.SendToAddr([]byte("x"), b.LocalAddr(), 0)
 		require.NoError(t, err)
 	}
-	require.ErrorIs(t, b.Shutdown(unix.SHUT_RD), unix.ENOTCONN) // which works
+	require.ErrorIs(t, b.Shutdown(unix.SHUT_RD), unix.ENOTCONN) // the shutdown works nevertheless
 	awaitReady(t, b, readableBit|brokenBit)
 	for _, want := range []int{2, 1, 0, 0} {
 		n, err := b.RecvBatch(in, unix.MSG_WAITFORONE)
@@ -192,7 +194,8 @@ func TestRecvBatchLeavesTheRest(t *testing.T) {
 	require.Less(t, time.Since(began), 5*time.Second, "found by a call, not at the end of its time")
 }
 
-// That nothing else is there after the first is no error of the next call.
+// The first message is the only one. RecvBatch does not pass an EAGAIN on to the next
+// call.
 func TestRecvBatchOfFullMessagesOwesNothing(t *testing.T) {
 	for _, family := range []Family{Inet, Unix} {
 		l := listening(t, family, 1)
@@ -210,7 +213,7 @@ func TestRecvBatchOfFullMessagesOwesNothing(t *testing.T) {
 	}
 }
 
-// An error that another call leaves behind meanwhile is the next call's, too.
+// If another call leaves an error meanwhile, the next call returns the error.
 func TestRecvBatchOfFullMessagesLeavesWhatIsOwed(t *testing.T) {
 	s, peer := tcpInputPair(t)
 	put(t, peer, "four")
@@ -228,7 +231,7 @@ func TestRecvBatchOfFullMessagesLeavesWhatIsOwed(t *testing.T) {
 	require.ErrorIs(t, err, unix.ENETDOWN)
 }
 
-// An error comes before the messages that were there first, and loses none.
+// An error precedes the messages that arrived before it. No message is lost.
 func TestRecvBatchThenRefusal(t *testing.T) {
 	s := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	peer := fdSocket(t, Inet, Dgram, loopback())
@@ -270,7 +273,7 @@ func TestSendBatchSaysWhatStopsIt(t *testing.T) {
 	require.ErrorIs(t, err, unix.EINVAL)
 }
 
-// To a full peer a batch goes on as there is room, or returns its count.
+// If the peer is full, a batch continues when there is room, or returns its count.
 func TestSendBatchToAFullPeer(t *testing.T) {
 	peer := open(t, Unix, Dgram, Config{Bind: abstract()})
 	s := open(t, Unix, Dgram)
@@ -306,7 +309,7 @@ func TestSendBatchToAFullPeer(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// On a stream a message may leave in parts; none is lost or sent twice.
+// On a stream a message may leave in parts. SendBatch loses no part and sends none twice.
 func TestSendBatchOnAStream(t *testing.T) {
 	a, b, err := Pair(Unix, Stream, 0)
 	require.NoError(t, err)
@@ -343,7 +346,7 @@ func TestSegments(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, len(text), n)
 	got := ""
-	for len(got) < len(text) { // joined again, or not
+	for len(got) < len(text) { // the kernel may join the parts again
 		m := room(64 << 10)
 		_, err = b.RecvMsg(m, 0)
 		require.NoError(t, err)
@@ -355,7 +358,8 @@ func TestSegments(t *testing.T) {
 	}
 	require.Equal(t, text, got)
 
-	// Without GRO they are datagrams; GSO is for all that is sent.
+	// Without GRO the receiver gets single datagrams. GSO applies to everything that the
+	// socket sends.
 	c := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	d := open(t, Inet, Dgram, Config{GSO: 400})
 	_, err = d.SendToAddr([]byte(text), c.LocalAddr(), 0)
@@ -366,7 +370,7 @@ func TestSegments(t *testing.T) {
 	require.Equal(t, []int{3, 400, 400, 200}, []int{n, in[0].N, in[1].N, in[2].N})
 	require.Zero(t, in[0].Segment)
 
-	// The caller's own control messages go along, and are received beside.
+	// The socket also sends and receives the caller's own control messages.
 	require.NoError(t, unix.SetsockoptInt(b.Fd(), unix.IPPROTO_IP, unix.IP_RECVTOS, 1))
 	tos := unix.UnixRights(0x20)
 	tos[8], tos[12] = unix.IPPROTO_IP, unix.IP_TOS
@@ -382,7 +386,7 @@ func TestSegments(t *testing.T) {
 		found = found || cm.Level == unix.IPPROTO_IP && cm.Type == unix.IP_TOS && cm.Data[0] == 0x20
 	}
 	require.True(t, found)
-	// Without room for them, that is said.
+	// Without room for them, the call reports it.
 	_, err = a.SendToAddr([]byte("x"), b.LocalAddr(), 0)
 	require.NoError(t, err)
 	m.Control = nil
@@ -411,8 +415,8 @@ func TestBatchesAllocateNothing(t *testing.T) {
 	}))
 }
 
-// Sixty-four datagrams there and back into user space, by single calls, by
-// batches, and as one.
+// The benchmark sends 64 datagrams and receives them: by single calls, by batches, and as
+// one send with GSO.
 func BenchmarkDatagrams(b *testing.B) {
 	const count, size = 64, 512
 	pair := func(b *testing.B, cfg ...Config) (x, y *Socket) {

@@ -19,15 +19,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A blockedCall is a call that must wait, and what would end its wait. The
-// tests of Close, Interrupt, With, the timeouts and the collector run over all
-// of them.
+// A blockedCall makes a call wait, and can end the wait. The tests of Close, Interrupt,
+// With, the timeouts and the collector run over all blockedCalls.
 type blockedCall struct {
-	name, method string // method: the one that it is parked in
-	sends        bool   // under SO_SNDTIMEO
+	name, method string // method is the method in which the call is parked
+	sends        bool   // SO_SNDTIMEO applies to the call
 	late         unix.Errno
-	// begin makes the socket and all that keeps its call waiting. satisfy
-	// lets a call come to its end.
+	// begin makes the socket and the conditions that keep its call waiting. satisfy lets
+	// a call succeed.
 	begin func(t *testing.T) (s *Socket, call func(*Socket) error, satisfy func())
 }
 
@@ -56,7 +55,7 @@ func blockedCalls() (all []blockedCall) {
 		} {
 			all = append(all, blockedCall{kind + " " + method, method, true, unix.EAGAIN, func(t *testing.T) (*Socket, func(*Socket) error, func()) {
 				s, peer := pair(t)
-				if kind == "tcp" { // no growth, and so no room all of a sudden
+				if kind == "tcp" { // fixed buffers, so that no room appears later
 					require.NoError(t, peer.Setsockopt(nil, "SO_RCVBUF", 1<<16))
 					require.NoError(t, s.Setsockopt(nil, "SO_SNDBUF", 1<<16))
 				}
@@ -105,8 +104,8 @@ func blockedCalls() (all []blockedCall) {
 	}})
 }
 
-// start makes a call in a goroutine of its own, and returns when it is parked
-// in its method, or was until its time was over.
+// start makes a call in a goroutine. It returns when the call is parked in its method or
+// has timed out.
 func (b blockedCall) start(t *testing.T, s *Socket, call func(*Socket) error) chan error {
 	t.Helper()
 	result := make(chan error, 1)
@@ -121,7 +120,7 @@ func (b blockedCall) start(t *testing.T, s *Socket, call func(*Socket) error) ch
 	return result
 }
 
-// blocked is start of any call; method says where it will be parked.
+// blocked is start for any call. method names the method in which the call is parked.
 func blocked(t *testing.T, method string, call func() error) chan error {
 	t.Helper()
 	return blockedCall{method: method}.start(t, nil, func(*Socket) error { return call() })
@@ -142,7 +141,7 @@ func sleepers(method string) (n int) {
 	return n
 }
 
-// soon is the result of a call that nothing keeps waiting any more.
+// soon returns the result of a call that must end at once.
 func soon[T any](t *testing.T, result <-chan T) (v T) {
 	t.Helper()
 	select {
@@ -155,7 +154,7 @@ func soon[T any](t *testing.T, result <-chan T) (v T) {
 
 var abstractNames atomic.Int64
 
-// listening is a listener at an address of the kernel's choice.
+// listening returns a listener at an address that the kernel chooses.
 func listening(t *testing.T, family Family, backlog int, cfg ...Config) *Socket {
 	t.Helper()
 	local := only(cfg)
@@ -172,8 +171,8 @@ func listening(t *testing.T, family Family, backlog int, cfg ...Config) *Socket 
 	return l
 }
 
-// fullListener has no room for another connection: a TCP one does not answer,
-// a unix one says EAGAIN.
+// fullListener returns a listener without room for another connection. A TCP listener
+// does not answer; connect(2) to a unix listener returns EAGAIN.
 func fullListener(t *testing.T, family Family, cfg ...Config) *Socket {
 	t.Helper()
 	l := listening(t, family, 0, cfg...)
@@ -199,7 +198,7 @@ func connectedTo(t *testing.T, l *Socket) *Socket {
 	return s
 }
 
-// fillUp sends until the kernel takes no more, and none of it can leave soon.
+// fillUp sends until the kernel takes no more and cannot soon deliver any of it.
 func fillUp(t *testing.T, s *Socket) (sent int) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; {
@@ -213,13 +212,13 @@ func fillUp(t *testing.T, s *Socket) (sent int) {
 		case stuck:
 			return sent
 		default:
-			time.Sleep(time.Millisecond) // the kernel still moves what it has
+			time.Sleep(time.Millisecond) // the kernel still moves data
 		}
 	}
 }
 
-// isStuck reports whether TCP has output, all that it sent is acknowledged, and the
-// peer's window is closed.
+// isStuck reports whether TCP has unsent output, the peer has acknowledged all that TCP
+// sent, and the peer's window is closed.
 func isStuck(t *testing.T, s *Socket) bool {
 	t.Helper()
 	raw, err := s.SyscallConn()
@@ -230,7 +229,7 @@ func isStuck(t *testing.T, s *Socket) bool {
 	return info.Notsent_bytes > 0 && info.Unacked == 0 && info.Snd_wnd == 0
 }
 
-// drainAll receives what is there.
+// drainAll receives everything that has arrived.
 func drainAll(t *testing.T, s *Socket) (got int) {
 	t.Helper()
 	for {
@@ -248,7 +247,8 @@ func isErrno(err error, errno unix.Errno) bool {
 	return ok && e.Errno == errno
 }
 
-// descriptors is how many the process has open, those of the loops included.
+// descriptors returns how many descriptors the process has open, those of the loops
+// included.
 func descriptors(t *testing.T) int {
 	t.Helper()
 	_, err := loop.Default()

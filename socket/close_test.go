@@ -39,13 +39,13 @@ func TestCloseWakesEveryBlockedCall(t *testing.T) {
 	}
 }
 
-// A socket whose loop is closed is closed.
+// Closing a loop closes its sockets.
 func TestLoopCloseIsAClose(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	l := listening(t, Unix, 1, Config{Group: g})
 	accepting := blocked(t, "Accept", func() error { _, err := l.Accept(); return err })
-	client := connectedTo(t, listening(t, Inet, 1, Config{Group: g})) // of the default group
+	client := connectedTo(t, listening(t, Inet, 1, Config{Group: g})) // on the default group
 	require.NoError(t, g.Close())
 	requireClosed(t, soon(t, accepting))
 	_, err = Config{Group: g}.New(Inet, Stream, 0)
@@ -54,11 +54,11 @@ func TestLoopCloseIsAClose(t *testing.T) {
 	require.Error(t, err, "its listener went")
 }
 
-// What was transferred before the close is the call's result.
-// close(2) waits as SO_LINGER says, on a non-blocking descriptor, too. Close waits; a
-// loop that ends, and the garbage collector, do not.
+// If a call has transferred data before the close, it returns the count. close(2) waits
+// as SO_LINGER says, even on a non-blocking descriptor. Close waits for it. Neither the
+// end of a loop nor the garbage collector waits.
 func TestCloseAndLinger(t *testing.T) {
-	// stuffed has sent more than its peer takes.
+	// stuffed returns a socket that has sent more than its peer takes.
 	stuffed := func(t *testing.T, seconds int, cfg ...Config) *Socket {
 		l, err := Config{Address: "127.0.0.1"}.New(Inet, Stream, 0)
 		require.NoError(t, err)
@@ -68,7 +68,7 @@ func TestCloseAndLinger(t *testing.T) {
 		require.NoError(t, s.ConnectAddr(l.LocalAddr()))
 		peer, err := l.Accept()
 		require.NoError(t, err)
-		t.Cleanup(func() { peer.Close() }) // which is a reset, and ends what lingers
+		t.Cleanup(func() { peer.Close() }) // this resets the connection and ends the linger
 		for err == nil {
 			_, err = s.Send(make([]byte, 64<<10), unix.MSG_DONTWAIT)
 		}
@@ -151,7 +151,7 @@ func TestCloseLeavesTheCount(t *testing.T) {
 	}
 }
 
-// The number of a descriptor is the socket's as long as any call uses it.
+// While any call uses a descriptor, no other file gets its number.
 func TestDescriptorIsGivenBackAfterTheLastCall(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	fd, inside, leave := s.Fd(), make(chan struct{}), make(chan struct{})
@@ -177,10 +177,10 @@ func TestDescriptorIsGivenBackAfterTheLastCall(t *testing.T) {
 	require.ErrorContains(t, err, "EOF", "it is closed now")
 }
 
-// Sockets are closed under traffic, and others are made at once, which get the
-// same descriptor numbers. Each socket carries a byte of its own, so that a
-// call on a foreign descriptor would send or find a wrong byte. Descriptors
-// that belong to no socket are there too, and no call may touch them.
+// Goroutines close sockets under traffic and make others at once, which get the same
+// descriptor numbers. Each socket carries a byte of its own, so a call on a wrong
+// descriptor would send or find a wrong byte. The process also has descriptors that
+// belong to no socket, and no call may touch them.
 func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 	const rounds, sockets = 150, 4
 	type tagged struct {
@@ -207,7 +207,7 @@ func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 		}
 		return err == nil
 	}
-	room := make(chan struct{}, 4*sockets) // bounds how many peers have not noticed their end yet
+	room := make(chan struct{}, 4*sockets) // bounds how many peers have not seen their end yet
 	open := func(i, round int) {
 		room <- struct{}{}
 		a, b, err := Pair(Unix, Stream, 0)
@@ -261,8 +261,7 @@ func TestNoCallTouchesAForeignDescriptor(t *testing.T) {
 	all.Wait()
 }
 
-// Nothing that makes a socket leaves its descriptor to a program that is
-// started, nor in blocking mode.
+// Every descriptor of a new socket is close-on-exec and non-blocking.
 func TestDescriptorFlags(t *testing.T) {
 	a, b := tcpPair(t)
 	c, d := inputPair(t, Stream)
@@ -276,8 +275,8 @@ func TestDescriptorFlags(t *testing.T) {
 	}
 }
 
-// Interrupt, Close and a context that ends, all at once, under one call: it
-// ends once, for one of the reasons.
+// Interrupt, Close and the end of a context come at the same time during one call. The
+// call ends once, for one of the reasons.
 func TestEndsCollide(t *testing.T) {
 	for range 200 {
 		s, peer := inputPair(t, Stream)
@@ -300,8 +299,7 @@ func TestEndsCollide(t *testing.T) {
 	}
 }
 
-// An error that was still to be reported does not hide that the socket is
-// closed.
+// A closed socket returns the error for that, even if another error is still pending.
 func TestClosedSocketOwesNothing(t *testing.T) {
 	for method, call := range map[string]func(*Socket) error{
 		"Recv":    func(s *Socket) error { _, err := s.Recv(make([]byte, 1), 0); return err },
@@ -315,7 +313,7 @@ func TestClosedSocketOwesNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, peer.Setsockopt(nil, "SO_LINGER", []int{1, 0}))
 		require.NoError(t, peer.Close())
-		_, err = s.ReadLine() // and the next call is told of the reset
+		_, err = s.ReadLine() // the next call returns the reset
 		require.NoError(t, err)
 		require.NoError(t, s.Close())
 		err = call(s)

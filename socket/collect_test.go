@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// collectAll runs the collector often enough that what is forgotten is gone and
-// its cleanup has run, if there is any.
+// collectAll runs the collector until it has freed all unreachable sockets and their
+// cleanups have run.
 func collectAll() {
 	for range 3 {
 		done := make(chan struct{})
@@ -34,18 +34,19 @@ func collectAll() {
 	}
 }
 
-// gone waits until the peer reads the end.
+// gone waits until the peer reads the end of the stream.
 func gone(t *testing.T, peer *Socket) {
 	t.Helper()
 	require.NoError(t, peer.SetRecvTimeout(time.Millisecond))
 	require.Eventually(t, func() bool {
 		runtime.GC()
-		_, err := peer.Recv(make([]byte, 1<<21), 0) // all that was sent before
+		_, err := peer.Recv(make([]byte, 1<<21), 0) // reads everything that the socket sent before
 		return err == io.EOF
 	}, 10*time.Second, time.Millisecond)
 }
 
-// half makes a pair, and does something with one that it then forgets.
+// half makes a pair, does something with one socket, and drops its reference to that
+// socket.
 //
 //go:noinline
 func half(t *testing.T, use func(forgotten *Socket)) (peer *Socket) {
@@ -56,7 +57,7 @@ func half(t *testing.T, use func(forgotten *Socket)) (peer *Socket) {
 	return peer
 }
 
-// A forgotten socket is closed, whatever was done with it.
+// The collector closes an unreachable socket, whatever the program has done with it.
 func TestForgottenSocketIsClosed(t *testing.T) {
 	for name, use := range map[string]func(*Socket){
 		"untouched": func(*Socket) {},
@@ -100,16 +101,16 @@ func TestForgottenSocketIsClosed(t *testing.T) {
 	})
 }
 
-// A closed socket's cleanup, which still comes, closes no other.
+// The cleanup of a closed socket still runs. It does not close another socket.
 func TestForgottenAfterClose(t *testing.T) {
 	half(t, func(s *Socket) { s.Close() })
-	a, b := inputPair(t, Stream) // likely with the same descriptors
+	a, b := inputPair(t, Stream) // probably with the same descriptor numbers
 	collectAll()
 	put(t, a, "x")
 	requireRune(t, b, 'x')
 }
 
-// The only reference to the socket is in the blocked call.
+// Only the blocked call has a reference to the socket.
 func TestBlockedSocketIsNotCollected(t *testing.T) {
 	for name, c := range map[string]struct {
 		call func(*Socket) error
@@ -140,7 +141,7 @@ func TestBlockedSocketIsNotCollected(t *testing.T) {
 					break
 				}
 				drainAll(t, peer)
-				time.Sleep(time.Millisecond) // until the sender has put more there
+				time.Sleep(time.Millisecond) // until the sender has sent more
 			}
 			require.NoError(t, soon(t, result))
 			gone(t, peer)
@@ -177,7 +178,7 @@ func TestBlockedSocketIsNotCollected(t *testing.T) {
 	})
 }
 
-// blockedOnly starts a call and leaves it the only reference to s.
+// blockedOnly starts a call. Then only the call has a reference to s.
 //
 //go:noinline
 func blockedOnly(t *testing.T, method string, s *Socket, call func(*Socket) error) chan error {
@@ -194,7 +195,7 @@ func onlyCall(s *Socket, call func(*Socket) error, result chan<- error) {
 	result <- err
 }
 
-// A view is as good as the socket itself: it keeps it open.
+// A view keeps its socket open, as a reference to the socket does.
 func TestViewKeepsTheSocketOpen(t *testing.T) {
 	var view *Socket
 	peer := half(t, func(s *Socket) { view = s.WithContext(context.Background()).WithContext(context.Background()) })

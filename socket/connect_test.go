@@ -33,7 +33,7 @@ func ips(t *testing.T, name string, hostIPs ...string) string {
 		return found
 	})
 	t.Cleanup(func() { hosts.Delete(name) })
-	return name + "." // no search list
+	return name + "." // the resolver uses no search list
 }
 
 func TestConnectFails(t *testing.T) {
@@ -80,7 +80,7 @@ func TestConnectFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := unconnected(t, c.family)
 			before := descriptors(t)
-			for range 2 { // the second is not another's rest
+			for range 2 { // the second call does not get the error of the first
 				err := s.Connect(c.host, c.service)
 				require.Error(t, err)
 				var e *Error
@@ -125,8 +125,8 @@ func TestConnectByName(t *testing.T) {
 	})
 }
 
-// The first connect was finished by connect(2): had it been by SO_ERROR, the
-// kernel would have the second do that, and say 0.
+// connect(2) has finished the first connect. If SO_ERROR had finished it, the kernel
+// would let the second connect finish it, and return 0.
 func TestConnectTwice(t *testing.T) {
 	for _, family := range []Family{Inet, Unix} {
 		l := listening(t, family, 2)
@@ -138,7 +138,7 @@ func TestConnectTwice(t *testing.T) {
 	}
 }
 
-// The look-up and all tries together have one send timeout.
+// One send timeout bounds the look-up and all attempts together.
 func TestConnectHasOneTimeout(t *testing.T) {
 	const lookup, limit = 150 * time.Millisecond, 250 * time.Millisecond
 	l := fullListener(t, Inet, Config{Address: "127.0.0.2"})
@@ -163,8 +163,8 @@ func TestConnectHasOneTimeout(t *testing.T) {
 	blockedCall{late: unix.EALREADY}.requireTimeout(t, err)
 }
 
-// Shutdown ends a connect as it does in the kernel, and another can follow. On
-// unix it does not even end it.
+// Shutdown ends a connect as in the kernel, and another connect can follow. On a unix
+// socket it does not end the connect.
 func TestShutdownDuringConnect(t *testing.T) {
 	for _, how := range []int{unix.SHUT_RD, unix.SHUT_WR, unix.SHUT_RDWR} {
 		l := fullListener(t, Inet)
@@ -190,13 +190,13 @@ func TestShutdownDuringConnect(t *testing.T) {
 	put(t, s, "x")
 }
 
-// A connect that is woken for another reason, just before Shutdown gets to the
-// kernel, waits for what that makes of it.
+// An event wakes a connect just before Shutdown makes its system call. The connect waits
+// for the result of that system call.
 func TestConnectLooksTooEarlyForShutdown(t *testing.T) {
 	l := fullListener(t, Inet)
 	s := unconnected(t, Inet)
 	connecting := blocked(t, "ConnectAddr", func() error { return s.ConnectAddr(l.LocalAddr()) })
-	s.core.shutdowns.Add(1) // as Shutdown begins
+	s.core.shutdowns.Add(1) // the first step of Shutdown
 	for range 10 {
 		s.core.reg.Doubt()
 		parked(t, "ConnectAddr", 1)
@@ -207,8 +207,8 @@ func TestConnectLooksTooEarlyForShutdown(t *testing.T) {
 	require.True(t, isErrno(err, unix.ECONNRESET), "%v", err)
 }
 
-// A connect that is just established when Shutdown comes has succeeded; what
-// is shut down is the connection. Whatever is first, they agree.
+// If the connection is established just before Shutdown, the connect succeeds and
+// Shutdown shuts the connection down. The results of the two calls agree in either order.
 func TestShutdownJustAfterConnect(t *testing.T) {
 	for range 100 {
 		l := listening(t, Inet, 1)

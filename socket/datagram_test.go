@@ -23,8 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An end is one of two backends for the same script: a Weir socket, or a
-// blocking socket of the kernel.
+// An end is a backend for a script: a Weir socket, or a blocking socket of the kernel.
 type end interface {
 	recvFrom(buf []byte, flags int) (int, error)
 	sendTo(buf []byte, flags int, to *Addr) (int, error)
@@ -49,7 +48,7 @@ type kernelEnd int
 
 func (e kernelEnd) fd() int { return int(e) }
 func (e kernelEnd) recvFrom(buf []byte, flags int) (int, error) {
-	// Not recvfrom: that is for system calls that return at once.
+	// Not recvfrom: package unix makes it as a system call that returns at once.
 	var n uintptr
 	var errno unix.Errno
 	unsignalled(func() {
@@ -82,15 +81,15 @@ func (e kernelEnd) sendTo(buf []byte, flags int, to *Addr) (int, error) {
 
 const short = 100 * time.Millisecond
 
-// fdAddr is the address that a descriptor is bound to.
+// fdAddr returns the address to which a descriptor is bound.
 func fdAddr(t *testing.T, fd int) Addr {
 	a, errno := localAddr(fd)
 	require.Zero(t, errno)
 	return a
 }
 
-// fdSocket is a plain descriptor, closed with the test, and bound if a is
-// given.
+// fdSocket returns a plain descriptor, which the test closes. It binds the descriptor if
+// a is given.
 func fdSocket(t *testing.T, family Family, typ Type, a ...Addr) int {
 	fd, err := unix.Socket(int(family), int(typ)|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
@@ -109,7 +108,7 @@ func fdConnect(t *testing.T, fd int, to Addr) {
 
 var names int
 
-// abstract is a new name for a unix socket.
+// abstract returns a new abstract name for a unix socket.
 func abstract() Addr {
 	names++
 	return UnixAddr(fmt.Sprintf("@weir-test-%d-%d", os.Getpid(), names))
@@ -134,8 +133,8 @@ func awaitParked(t *testing.T, n int) {
 	}
 }
 
-// An outcome is what a call gave: the count, the errno, the data, and whether
-// it was out of time.
+// An outcome is the result of a call: the count, the errno, the data, and whether the
+// call timed out.
 type outcome struct {
 	n      int
 	errno  unix.Errno
@@ -184,7 +183,7 @@ func fill(t *testing.T, e end, to *Addr) (sent int) {
 	}
 }
 
-// Each script runs on both backends, and must give the same outcomes.
+// Each script runs on both backends, which must return the same outcomes.
 func TestDatagramsAsTheKernelHasThem(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -219,13 +218,13 @@ func TestDatagramsAsTheKernelHasThem(t *testing.T) {
 			note(recvOutcome(e, 3, unix.MSG_PEEK))
 			note(recvOutcome(e, 3, unix.MSG_TRUNC|unix.MSG_PEEK))
 			note(recvOutcome(e, 3, 0))
-			note(recvOutcome(e, 3, 0)) // the empty one
+			note(recvOutcome(e, 3, 0)) // the empty datagram
 			note(recvOutcome(e, 3, unix.MSG_TRUNC))
 			note(recvOutcome(e, 0, unix.MSG_TRUNC))
-			note(recvOutcome(e, 9, unix.MSG_WAITALL)) // of no effect
+			note(recvOutcome(e, 9, unix.MSG_WAITALL)) // the flag has no effect
 			note(recvOutcome(e, 9, unix.MSG_DONTWAIT))
 			note(recvOutcome(e, 9, unix.MSG_ERRQUEUE))
-			note(recvOutcome(e, 9, unix.MSG_OOB)) // ignored: waits
+			note(recvOutcome(e, 9, unix.MSG_OOB)) // the kernel ignores the flag, so the call waits
 			note(recvOutcome(e, 9, 0))
 		}},
 		{"udp: errors", Inet, Dgram, func(t *testing.T, e end, note func(outcome)) {
@@ -239,7 +238,7 @@ func TestDatagramsAsTheKernelHasThem(t *testing.T) {
 			note(recvOutcome(e, 9, unix.MSG_DONTWAIT|unix.MSG_ERRQUEUE)) //
 		}},
 		{"udp: shutdown of an unconnected one", Inet, Dgram, func(t *testing.T, e end, note func(outcome)) {
-			note(result(0, unix.Shutdown(e.fd(), unix.SHUT_RD), nil)) // ENOTCONN, and it works
+			note(result(0, unix.Shutdown(e.fd(), unix.SHUT_RD), nil)) // ENOTCONN, and the shutdown works
 			note(recvOutcome(e, 9, 0))
 			note(recvOutcome(e, 9, 0))
 			note(recvOutcome(e, 9, unix.MSG_DONTWAIT))
@@ -324,7 +323,7 @@ func TestDatagramsAsTheKernelHasThem(t *testing.T) {
 			note(recvOutcome(e, 3, 0))
 			note(recvOutcome(e, 3, 0))
 			note(recvOutcome(e, 9, unix.MSG_WAITALL))
-			note(recvOutcome(e, 9, 0)) // time is up
+			note(recvOutcome(e, 9, 0)) // times out
 			require.NoError(t, unix.Close(peer))
 			note(recvOutcome(e, 9, 0))
 			note(recvOutcome(e, 9, 0))
@@ -376,8 +375,7 @@ func TestDatagramsAsTheKernelHasThem(t *testing.T) {
 	}
 }
 
-// refuse sends from e to a port that no socket is bound to, so that an error
-// waits.
+// refuse sends from e to a port without a socket, so that e has a pending error.
 func refuse(t *testing.T, e end) {
 	peer := fdSocket(t, Inet, Dgram, loopback())
 	fdConnect(t, e.fd(), fdAddr(t, peer))
@@ -416,7 +414,7 @@ func TestRecvFromRemembersTheSender(t *testing.T) {
 		require.Equal(t, from.LocalAddr(), sender)
 		require.Equal(t, sender, b.RemoteAddr())
 	}
-	// The answer finds its way, by text.
+	// The socket sends its answer to the text of the sender's address.
 	_, err := b.SendTo([]byte("ok"), b.RemoteAddr().Host(), strconv.Itoa(b.RemoteAddr().Port()), 0)
 	require.NoError(t, err)
 	n, err := a.Recv(buf, 0)
@@ -467,16 +465,16 @@ func TestSendToLooksUpNames(t *testing.T) {
 	}
 	_, err = a.SendTo(nil, "localhost", port, 0)
 	require.ErrorIs(t, err, unix.EFAULT)
-	// The turn was given back each time.
+	// Each call has given the turn back.
 	_, err = a.SendTo([]byte("z"), "127.0.0.1", port, 0)
 	require.NoError(t, err)
 }
 
-// The look-up is under the send timeout, and can be interrupted.
+// The send timeout bounds the look-up, and Interrupt ends it.
 func TestSendToNameIsTimed(t *testing.T) {
-	silent := open(t, Inet, Dgram, Config{Address: "127.0.0.1"}) // a name server that says nothing
+	silent := open(t, Inet, Dgram, Config{Address: "127.0.0.1"}) // a name server that does not answer
 	old := net.DefaultResolver
-	asked := make(chan struct{}, 100) // by each look-up, once it has found the resolver
+	asked := make(chan struct{}, 100) // each look-up sends here when it has found the resolver
 	defer func() { net.DefaultResolver = old }()
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		asked <- struct{}{}
@@ -519,9 +517,9 @@ func TestBlockedRecvFromGetsTheDatagram(t *testing.T) {
 	require.Equal(t, a.LocalAddr(), <-done)
 }
 
-// A blocked send goes on when the peer has read: by an edge when connected, by
-// asking again at intervals when not. There each refused try makes the kernel
-// report writability, and waiting for that would try without end.
+// A blocked send continues when the peer has read. A connected socket gets an event. An
+// unconnected socket tries again at intervals: each refused attempt makes the kernel
+// report writability, so a wait for that event would try without end.
 func TestBlockedUnixDatagramGoesOn(t *testing.T) {
 	for _, connected := range []bool{true, false} {
 		t.Run(fmt.Sprint("connected ", connected), func(t *testing.T) {
@@ -534,7 +532,8 @@ func TestBlockedUnixDatagramGoesOn(t *testing.T) {
 				a := peer.LocalAddr()
 				to = &a
 			}
-			// By others: the room that is made for them is not reported to s.
+			// Other sockets have filled the peer. The kernel does not report to s that
+			// there is room again.
 			other := peer.LocalAddr()
 			sent := fill(t, kernelEnd(fdSocket(t, Unix, Dgram)), &other)
 			done := make(chan error, 1)
@@ -586,7 +585,7 @@ func TestZeroReads(t *testing.T) {
 	}
 	require.NoError(t, a.Close())
 	buf := make([]byte, 9)
-	n, err := b.Recv(buf, 0) // an empty message, though the peer has gone
+	n, err := b.Recv(buf, 0) // an empty message, although the peer has closed
 	require.NoError(t, err)
 	require.Zero(t, n)
 	n, err = b.Recv(buf, 0)
@@ -607,7 +606,7 @@ func TestZeroReads(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// Receivers of one socket are each told their own sender.
+// Each of several receivers of one socket gets the sender of its own datagram.
 func TestRecvFromByMany(t *testing.T) {
 	s := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	require.NoError(t, s.SetRecvTimeout(10*time.Second))
@@ -647,7 +646,7 @@ func TestDatagramsAllocateNothing(t *testing.T) {
 	host, port := to.Host(), strconv.Itoa(to.Port())
 	buf := make([]byte, 16)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		for _, s := range []*Socket{a, c} { // the remembered sender changes
+		for _, s := range []*Socket{a, c} { // each receive changes the remembered sender
 			_, err := s.SendToAddr(buf, to, 0)
 			_, err2 := s.SendTo(buf, host, port, 0)
 			_, _, err3 := b.RecvFrom(buf, 0)

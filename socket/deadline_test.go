@@ -16,9 +16,9 @@ func (b blockedCall) setDeadline(s *Socket, t time.Time) error {
 	return s.SetReadDeadline(t)
 }
 
-// A deadline that comes, one that is moved into the past under the call, and one
-// that has passed before; and then the call comes to its end. That of the other
-// direction does not count.
+// The call times out by a deadline that expires, by one that moves into the past during
+// the call, and by one that has passed before. The deadline of the other direction has no
+// effect.
 func TestDeadlineEndsEveryBlockedCall(t *testing.T) {
 	for _, b := range blockedCalls() {
 		t.Run(b.name, func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestDeadlineEndsEveryBlockedCall(t *testing.T) {
 			require.False(t, time.Now().Before(end))
 			b.requireTimeout(t, err)
 			if b.method == "ConnectAddr" && s.Family() == Inet {
-				b.late = unix.EALREADY // the first one began it
+				b.late = unix.EALREADY // the first call has begun the connect
 			}
 
 			require.NoError(t, b.setDeadline(s, time.Now().Add(time.Hour)))
@@ -42,12 +42,12 @@ func TestDeadlineEndsEveryBlockedCall(t *testing.T) {
 			require.NoError(t, b.setDeadline(s, time.Unix(1, 0)))
 			b.requireTimeout(t, soon(t, first))
 			if b.method == "ConnectAddr" || b.method == "Connect" {
-				b.late = unix.EINPROGRESS // it did not come to the kernel
+				b.late = unix.EINPROGRESS // the call made no system call
 			}
 			b.requireTimeout(t, soon(t, queued))
 
 			satisfy()
-			b.requireTimeout(t, call(s)) // though it need not wait
+			b.requireTimeout(t, call(s)) // even if the call need not wait
 			require.NoError(t, b.setDeadline(s, time.Time{}))
 			require.NoError(t, call(s))
 		})
@@ -63,7 +63,7 @@ func TestDeadlineMayBeMovedOn(t *testing.T) {
 				require.NoError(t, s.SetDeadline(first))
 				result := b.start(t, s, call)
 				require.NoError(t, s.SetDeadline(time.Now().Add(time.Hour)))
-				if !time.Now().Before(first) { // too late on a busy machine
+				if !time.Now().Before(first) { // a busy machine was too late
 					require.NoError(t, s.Close())
 					require.Error(t, soon(t, result))
 					continue

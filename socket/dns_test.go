@@ -10,13 +10,12 @@ import (
 	"sync"
 )
 
-// The tests ask no name server: the resolver is told that it speaks to one, and
-// gets these answers. Names are without the dot at their end; a name that is not
-// here does not exist.
+// The tests query no name server. The resolver dials a pipe instead, and gets these
+// answers. A name has no dot at its end. A name that is not in the map does not exist.
 var hosts sync.Map // string to func(context.Context) []netip.Addr
 
 var fakeResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-	mine, yours := net.Pipe() // no PacketConn: messages have a length in front, as over TCP
+	mine, yours := net.Pipe() // a Pipe is no PacketConn, so each message has its length in front, as over TCP
 	go func() {
 		defer yours.Close()
 		serveDNS(ctx, yours)
@@ -24,7 +23,7 @@ var fakeResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context,
 	return mine, nil
 }}
 
-// serveDNS answers one query of RFC 1035, which has one question.
+// serveDNS answers one query of RFC 1035 with one question.
 func serveDNS(ctx context.Context, c net.Conn) {
 	var size [2]byte
 	if _, err := io.ReadFull(c, size[:]); err != nil {

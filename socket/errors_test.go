@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An error of the loop has its errno, says the reason without the loop's name, and can
-// still be told from the same errno of the kernel.
+// An error of the loop has an errno and gives the reason without the loop's name. It
+// differs from the same errno of the kernel.
 func TestErrorOfTheLoop(t *testing.T) {
 	for _, c := range []struct {
 		err   error

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listening is a socket that accepts connections, and its port.
+// listening returns a socket that accepts connections, and its port.
 func listening() (s *socket.Socket, port string) {
 	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Stream, 0)
 	if err != nil {
@@ -64,16 +64,16 @@ func ExampleSocket_Listen() {
 	// true <nil>
 }
 
-// A server: a goroutine for each connection, and a time for each request.
+// The server has a goroutine for each connection, and bounds the time of each request.
 func ExampleSocket_Accept() {
 	listener, port := listening()
 	defer listener.Close()
-	listener.SetRecvTimeout(5 * time.Second) // the sockets accepted inherit it
+	listener.SetRecvTimeout(5 * time.Second) // accepted sockets inherit it
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
-				return // closed, or no client came in time
+				return // the listener is closed, or no client came in time
 			}
 			go func() {
 				defer conn.Close()
@@ -99,7 +99,7 @@ func ExampleSocket_Accept() {
 	// you said hello <nil>
 }
 
-// The send timeout bounds a connect, the look-up of names included.
+// The send timeout bounds a connect and its look-up of names.
 func ExampleSocket_Connect() {
 	listener, port := listening()
 	defer listener.Close()
@@ -121,7 +121,7 @@ func ExampleSocket_Connect() {
 	// true
 }
 
-// A service may have a name. This one is of udp, so there need not be a server.
+// A service may have a name. This service uses udp, so the example needs no server.
 func ExampleSocket_Connect_service() {
 	s, err := socket.New(socket.Inet, socket.Dgram, 0)
 	if err != nil {

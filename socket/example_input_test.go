@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair is two connected sockets.
+// pair returns two connected sockets.
 func pair() (a, b *socket.Socket) {
 	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
 	if err != nil {
@@ -22,7 +22,7 @@ func pair() (a, b *socket.Socket) {
 	return a, b
 }
 
-// connected is a socket, and a peer that has sent something and closed.
+// connected returns a socket whose peer has sent something and closed.
 func connected(sent string) *socket.Socket {
 	s, peer := pair()
 	if _, err := peer.WriteString(sent); err != nil {
@@ -53,7 +53,7 @@ func ExampleSocket_ReadLine() {
 	// end: true
 }
 
-// The outcomes of reading a character are never confused.
+// ReadChar returns different results for a character, an error, a timeout and the end.
 func ExampleSocket_ReadRune() {
 	s, peer := pair()
 	defer s.Close()
@@ -81,8 +81,7 @@ func ExampleSocket_ReadRune() {
 	// the end
 }
 
-// A socket is an io.RuneScanner: package fmt reads from it, and no byte too
-// many.
+// A socket is an io.RuneScanner. Package fmt reads from it, and reads no byte too many.
 func ExampleSocket_UnreadRune() {
 	s := connected("42 bytes follow")
 	defer s.Close()
@@ -97,7 +96,7 @@ func ExampleSocket_UnreadRune() {
 	// 42 bytes, then " follow" <nil>
 }
 
-// Fread takes what was read ahead; after ClearInput it asks the kernel.
+// Fread returns the input that was read ahead. After ClearInput it asks the kernel.
 func ExampleSocket_ClearInput() {
 	s := connected("header\nbody")
 	defer s.Close()
@@ -111,8 +110,8 @@ func ExampleSocket_ClearInput() {
 	// 0 EOF
 }
 
-// ReadString gives what is buffered, newlines and all; the next one is a real
-// read.
+// ReadString returns the buffered input with its newlines. The next call makes a system
+// call.
 func ExampleSocket_ReadString() {
 	s, peer := pair()
 	defer s.Close()
@@ -129,8 +128,8 @@ func ExampleSocket_ReadString() {
 	// "new" <nil>
 }
 
-// Fread gives what was read ahead, without a system call, and then what the
-// kernel has.
+// Fread returns the input that was read ahead, without a system call, and then the
+// kernel's input.
 func ExampleSocket_Fread() {
 	s := connected("3 bytes\nabc")
 	defer s.Close()
@@ -167,7 +166,7 @@ func ExampleSocket_CharInBuffer() {
 	// x false
 }
 
-// The last character read is kept: it can be had again by a flag.
+// The socket keeps the last character. A flag makes the socket return it again.
 func ExampleSocket_SetCharInBuffer() {
 	s := connected("xy")
 	defer s.Close()
@@ -184,7 +183,7 @@ func ExampleSocket_EOF() {
 	defer s.Close()
 	s.SetRecvTimeout(time.Millisecond)
 	_, err := s.ReadString()
-	fmt.Println(errors.Is(err, os.ErrDeadlineExceeded), s.EOF()) // a timeout is no end
+	fmt.Println(errors.Is(err, os.ErrDeadlineExceeded), s.EOF()) // a timeout is not the end
 	peer.Close()
 	_, err = s.ReadString()
 	fmt.Println(err, s.EOF())

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// datagrams is a udp socket on a port of its own, which is returned too.
+// datagrams returns a udp socket and its port.
 func datagrams() (s *socket.Socket, port string) {
 	s, err := socket.Config{Address: "127.0.0.1"}.New(socket.Inet, socket.Dgram, 0)
 	if err != nil {
@@ -19,7 +19,8 @@ func datagrams() (s *socket.Socket, port string) {
 	return s, strconv.Itoa(s.LocalAddr().Port())
 }
 
-// Recv returns what there is, and with MSG_WAITALL all that was asked for.
+// Recv returns the input that is there. With MSG_WAITALL it waits until it has as much as
+// the caller requests.
 func ExampleSocket_Recv() {
 	s := connected("a header, and a body")
 	defer s.Close()
@@ -36,7 +37,7 @@ func ExampleSocket_Recv() {
 	// 0 true
 }
 
-// Send says how much it has sent. The peer's closing is found by a later send.
+// Send returns how many bytes it has sent. A later send finds that the peer has closed.
 func ExampleSocket_Send() {
 	s, peer := pair()
 	defer s.Close()
@@ -60,7 +61,7 @@ func ExampleSocket_SendTo() {
 	// hello <nil>
 }
 
-// The sender is returned, and becomes the socket's remote address.
+// RecvFrom returns the sender, which becomes the socket's remote address.
 func ExampleSocket_RecvFrom() {
 	s, port := datagrams()
 	defer s.Close()
@@ -81,7 +82,7 @@ func ExampleSocket_RecvFrom() {
 	// pong <nil>
 }
 
-// Fwrite sends the whole buffer, or as much of it as is sliced off.
+// Fwrite sends the whole buffer, or the slice that the caller passes.
 func ExampleSocket_Fwrite() {
 	s, peer := pair()
 	defer s.Close()

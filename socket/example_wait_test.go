@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A receive timeout ends a call, and leaves the socket as it was.
+// A receive timeout ends a call and does not change the socket.
 func ExampleSocket_SetRecvTimeout() {
 	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
 	if err != nil {
@@ -32,7 +32,7 @@ func ExampleSocket_SetRecvTimeout() {
 	// late <nil>
 }
 
-// A context ends the calls that are made through a view of the socket.
+// A context ends the calls that use a view of the socket.
 func ExampleSocket_WithContext() {
 	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
 	if err != nil {
@@ -47,7 +47,7 @@ func ExampleSocket_WithContext() {
 	// Output: true true
 }
 
-// A Config makes sockets that differ from the usual ones: here, one that is bound.
+// A Config makes sockets that differ from the default. This one is bound.
 func ExampleConfig() {
 	s, err := socket.Config{Address: "127.0.0.1", ReuseAddress: true, MaxLine: 512}.New(socket.Inet, socket.Stream, 0)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// New gives for every family, type and a few protocols what socket(2) gives.
+// For every family, every type and some protocols, New returns the result of socket(2).
 func TestNewIsSocket2(t *testing.T) {
 	agreed := 0
 	for _, family := range familyNames {
@@ -41,7 +41,7 @@ func TestTypesHaveNoFlags(t *testing.T) {
 	}
 }
 
-// only returns the one Config that a helper was called with, or the zero one.
+// only returns the one Config that a caller of a helper has passed, or the zero Config.
 func only(cfg []Config) Config {
 	if len(cfg) == 0 {
 		return Config{}
@@ -95,7 +95,7 @@ func TestBind(t *testing.T) {
 	}
 }
 
-// A netlink socket asks the kernel and gets its answer, from port 0.
+// A netlink socket sends a request to the kernel and receives the answer from port 0.
 func TestNetlinkExchange(t *testing.T) {
 	s := open(t, Netlink, Raw)
 	request := unix.NlMsghdr{Len: unix.SizeofNlMsghdr, Type: unix.NLMSG_NOOP, Flags: unix.NLM_F_REQUEST | unix.NLM_F_ACK, Seq: 7}
@@ -111,7 +111,7 @@ func TestNetlinkExchange(t *testing.T) {
 	require.Equal(t, byte(7), buf[8])
 }
 
-// An accepted socket has its listener's properties, and the timeouts where the
+// An accepted socket has the properties of its listener. It has the timeouts if the
 // kernel copies them.
 func TestAcceptKeepsProperties(t *testing.T) {
 	for _, c := range []struct {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alone runs a test in a process of its own, and reports whether this is that
-// process.
+// alone runs a test in a process of its own, and reports whether this process is that
+// one.
 func alone(t *testing.T) bool {
 	t.Helper()
 	const variable = "WEIR_TEST_ALONE"
@@ -38,8 +38,8 @@ func limitFiles(t *testing.T, limit uint64) {
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l))
 }
 
-// A program that forgets its sockets, and never collects, does not run out of
-// descriptors.
+// A program that drops its sockets without a Close, and never runs the collector, does
+// not run out of descriptors.
 func TestForgottenSocketsMakeRoom(t *testing.T) {
 	if !alone(t) {
 		return
@@ -55,7 +55,7 @@ func TestForgottenSocketsMakeRoom(t *testing.T) {
 	for range 500 {
 		_, _, err := Pair(Unix, Stream, 0)
 		require.NoError(t, err)
-		func() { // a client that is not forgotten too early
+		func() { // keeps the client reachable long enough
 			c, err := New(Unix, Stream, 0)
 			require.NoError(t, err)
 			require.NoError(t, c.ConnectAddr(l.LocalAddr()))
@@ -66,8 +66,7 @@ func TestForgottenSocketsMakeRoom(t *testing.T) {
 	}
 }
 
-// While nothing is forgotten, calls that find no descriptor do not collect each
-// time.
+// If no socket is unreachable, calls that find no descriptor do not collect each time.
 func TestFullServerDoesNotCollectAllTheTime(t *testing.T) {
 	if !alone(t) {
 		return
@@ -106,7 +105,7 @@ func TestFullServerDoesNotCollectAllTheTime(t *testing.T) {
 	}
 }
 
-// forcedCollections counts the garbage collections that a call asked for.
+// forcedCollections returns the number of garbage collections that calls have forced.
 func forcedCollections() uint32 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

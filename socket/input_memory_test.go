@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An idle stream socket takes at most 400 bytes of heap, and so does one that
-// has read a line and given its buffer back.
+// An idle stream socket uses at most 400 bytes of heap. A socket that has read a line and
+// returned its buffer to the pool uses no more.
 func TestIdleSocketsAreSmall(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector's memory counts too")
@@ -29,7 +29,7 @@ func TestIdleSocketsAreSmall(t *testing.T) {
 		}
 	}
 	heap := func() int64 {
-		for range 3 { // pools take two to be emptied
+		for range 3 { // two collections empty a pool
 			runtime.GC()
 		}
 		var m runtime.MemStats

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Every method at once, by many goroutines, up to a Close in the middle: no
-// call hangs, and none fails but for the reasons there are.
+// Many goroutines call every method at once, and one closes the socket in the middle. No
+// call hangs, and each error is one of the expected ones.
 func TestAllMethodsAtOnce(t *testing.T) {
 	for range 5 {
 		s, peer := inputPair(t, Stream)
@@ -65,7 +65,7 @@ func TestAllMethodsAtOnce(t *testing.T) {
 				}
 			}
 		})
-		time.Sleep(20 * time.Millisecond) // of work, not of waiting for something
+		time.Sleep(20 * time.Millisecond) // lets the goroutines work; the test does not synchronise by it
 		require.NoError(t, s.Close())
 		close(closed)
 		wg.Wait()

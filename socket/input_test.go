@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inputPair is a socket under test and its peer.
+// inputPair returns a socket under test and its peer.
 func inputPair(t *testing.T, typ Type) (s, peer *Socket) {
 	t.Helper()
 	s, peer, err := Pair(Unix, typ, 0)
@@ -25,13 +25,13 @@ func inputPair(t *testing.T, typ Type) (s, peer *Socket) {
 	return s, peer
 }
 
-// sized gives a socket other sizes than the default, as the options do.
+// sized sets sizes of a socket other than the default, as the options do.
 func sized(s *Socket, maxString, maxLine int) *Socket {
 	s.core.sizeInput(int32(maxString), int32(maxLine))
 	return s
 }
 
-// atOnce lets no call of s wait: what would wait is a timeout.
+// atOnce sets a receive timeout with which a call of s times out instead of waiting.
 func atOnce(s *Socket) *Socket {
 	s.core.recvTimeout.set(-1)
 	return s
@@ -117,8 +117,8 @@ func TestUnreadRuneComesFirst(t *testing.T) {
 	}
 }
 
-// A character that is read from one block and the next, and a block that is
-// full behind it: there is still room to push it back.
+// The socket reads a character from the end of one block and the start of the next, and
+// the buffer behind it is full. There is still room to push the character back.
 func TestUnreadRuneOnAFullBuffer(t *testing.T) {
 	const size = 16
 	s, peer := inputPair(t, Stream)
@@ -194,7 +194,7 @@ func TestRecvDropsTheInputFirst(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		flags int
-		left  string // of the buffer
+		left  string // the rest of the buffer
 		errno syscall.Errno
 		owed  syscall.Errno
 	}{
@@ -231,7 +231,7 @@ func TestRecvDropsTheInputFirst(t *testing.T) {
 	}
 }
 
-// The input is dropped when Recv has its turn, and not only when data comes.
+// Recv drops the input when it gets its turn, even if no data comes.
 func TestRecvDropsBeforeItWaits(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	put(t, peer, "abc")
@@ -284,7 +284,7 @@ func TestClearInput(t *testing.T) {
 	require.Equal(t, "new", all)
 }
 
-// Neither ClearInput nor the like hang behind another goroutine's read.
+// ClearInput and similar methods do not wait for another goroutine's read.
 func TestNothingHangsBehindARead(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	put(t, peer, "€ partial")
@@ -379,7 +379,7 @@ func TestEOF(t *testing.T) {
 		require.NoError(t, peer.SetLinger(0))
 		require.NoError(t, peer.Close())
 		require.Eventually(t, func() bool { return polled(s.Fd(), unix.POLLHUP) }, 10*time.Second, time.Millisecond)
-		_, err := s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_ERROR) // takes ECONNRESET away
+		_, err := s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_ERROR) // clears ECONNRESET
 		require.NoError(t, err)
 		require.False(t, s.EOF())
 		_, err = s.Write(buf)
@@ -410,7 +410,7 @@ func TestEOF(t *testing.T) {
 	})
 }
 
-// tcpInputPair is a TCP connection whose ends are a and b.
+// tcpInputPair returns the ends of a TCP connection, a and b.
 func tcpInputPair(t *testing.T, cfg ...Config) (a, b *Socket) {
 	t.Helper()
 	local := only(cfg)
@@ -428,8 +428,8 @@ func tcpInputPair(t *testing.T, cfg ...Config) (a, b *Socket) {
 	return a, b
 }
 
-// Reset by the peer: the buffer, then the kernel's data, then ECONNRESET once,
-// then the end. What was begun and cannot be finished counts as data.
+// After a reset by the peer, the socket returns the buffer, then the kernel's data, then
+// ECONNRESET once, then the end. An incomplete line or character counts as data.
 func TestReset(t *testing.T) {
 	type outcome struct {
 		value string
@@ -456,7 +456,7 @@ func TestReset(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, peer := tcpInputPair(t)
 			put(t, peer, c.buffer)
-			for s.Buffered() < len(c.buffer)-1 { // TCP may deliver in parts
+			for s.Buffered() < len(c.buffer)-1 { // TCP may deliver the bytes in parts
 				requireRune(t, s, 'a')
 			}
 			put(t, peer, c.kernel)
@@ -507,8 +507,8 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// A receive that has a part when the connection is reset returns it, and the
-// one that waits behind it is told, as by the kernel: not of an end.
+// A receive that has a part of its data when the connection is reset returns that part.
+// The receive that waits behind it returns the reset, as in the kernel, and not the end.
 func TestResetAfterAPartIsTheNextReceivers(t *testing.T) {
 	type receive func(s *Socket) (int, error)
 	for name, first := range map[string]receive{
@@ -574,8 +574,8 @@ func TestResetAfterAPartIsTheNextReceivers(t *testing.T) {
 	}
 }
 
-// Two readers: one after the other, with the deadline of each fixed before it
-// queues. The second does not read into the first one's line.
+// Two readers read in turn. Each has its deadline before it waits for the turn. The
+// second does not read into the first one's line.
 func TestReadersTakeTurns(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	put(t, peer, "first ")
@@ -607,8 +607,9 @@ func TestReadersTakeTurns(t *testing.T) {
 	require.Equal(t, 1, s.Buffered())
 }
 
-// A call that the buffer serves uses up no readiness: what the first read, a
-// full one, left in the kernel is found without another event.
+// A call that the buffer serves does not clear the mark of readiness. The first read is
+// full and leaves input in the kernel; a later call finds the input without another
+// event.
 func TestBufferedReadKeepsReadiness(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	sized(s, 4, 0)
@@ -638,7 +639,7 @@ func TestMessagesAreWhole(t *testing.T) {
 			put(t, peer, "a\xE2\x82")
 			put(t, peer, "\xACb")
 			requireRune(t, s, 'a')
-			requireBad(t, s, 2) // no character goes on in another message
+			requireBad(t, s, 2) // no character continues in another message
 			requireBad(t, s, 1)
 			requireRune(t, s, 'b')
 
@@ -676,7 +677,7 @@ func TestSizeOptions(t *testing.T) {
 		_, err := bad.New(Inet, Stream, 0)
 		require.ErrorIs(t, err, unix.EINVAL)
 	}
-	s, peer := tcpInputPair(t, Config{MaxString: 10, MaxLine: 20}) // accepted sockets inherit
+	s, peer := tcpInputPair(t, Config{MaxString: 10, MaxLine: 20}) // accepted sockets inherit the sizes
 	put(t, peer, strings.Repeat("x", 15))
 	buf := make([]byte, 15)
 	_, err := s.Recv(buf, unix.MSG_PEEK|unix.MSG_WAITALL)
@@ -766,8 +767,8 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-// Read and Fread find the end of every socket that has one, and an empty message
-// before it is none.
+// Read and Fread find the end on every socket that has one. An empty message before the
+// end is not the end.
 func TestReadFindsTheEnd(t *testing.T) {
 	for _, typ := range []Type{Stream, SeqPacket} {
 		s, peer := inputPair(t, typ)

@@ -19,12 +19,12 @@ func requireInterrupted(t *testing.T, err error) {
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
-// A blocked call of every kind is interrupted; then another comes to its end.
+// Interrupt ends a blocked call of every kind. The next call succeeds.
 func TestInterruptEndsEveryBlockedCall(t *testing.T) {
 	for _, b := range blockedCalls() {
 		t.Run(b.name, func(t *testing.T) {
 			s, call, satisfy := b.begin(t)
-			s.Interrupt() // of nothing
+			s.Interrupt() // has no call to interrupt
 			first := b.start(t, s, call)
 			queued := b.start(t, s, call)
 			s.Interrupt()
@@ -43,7 +43,7 @@ func TestContextEndsEveryBlockedCall(t *testing.T) {
 			s, call, satisfy := b.begin(t)
 			ctx, cancel := context.WithCancelCause(context.Background())
 			first := b.start(t, s.WithContext(ctx), call)
-			other := b.start(t, s, call) // behind it, and without the context
+			other := b.start(t, s, call) // waits behind it, without the context
 			cancel(why)
 			err := soon(t, first)
 			requireInterrupted(t, err)
@@ -56,7 +56,7 @@ func TestContextEndsEveryBlockedCall(t *testing.T) {
 			start := time.Now()
 			brief, cancel2 := context.WithTimeout(context.Background(), limit)
 			defer cancel2()
-			err = call(s.WithContext(brief)) // in the queue
+			err = call(s.WithContext(brief)) // waits for the turn
 			requireInterrupted(t, err)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.GreaterOrEqual(t, time.Since(start), limit)
@@ -66,8 +66,8 @@ func TestContextEndsEveryBlockedCall(t *testing.T) {
 	}
 }
 
-// The cause is the program's. Whatever it is, it is not taken for a result of
-// the call: not the errno, the timeout, or the closed socket of another.
+// The program chooses the cause. The call does not mistake it for a result of its own,
+// even if the cause is an errno, a timeout or another socket's closure.
 func TestContextCauseIsNotTheCallsError(t *testing.T) {
 	silent, _ := inputPair(t, Stream)
 	require.NoError(t, silent.SetRecvTimeout(time.Millisecond))
@@ -109,7 +109,7 @@ func TestContextCauseIsNotTheCallsError(t *testing.T) {
 	})
 }
 
-// A view that another goroutine waits in is ended alone.
+// A cancelled context ends only the calls that use its own view.
 func TestContextIsOfOneView(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsignalled makes a system call that blocks, for comparison, on a thread that
-// takes no signals meanwhile: those by which the Go runtime preempts would end
-// a socket call that has a timeout.
+// unsignalled makes a blocking system call, for comparison, on a thread that takes no
+// signals. Otherwise a signal by which the Go runtime preempts would end a socket call
+// that has a timeout.
 func unsignalled(call func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -38,8 +38,8 @@ func room(sizes ...int) (m *Message) {
 	return m
 }
 
-// openFDs is how many descriptors the process has, but for pipes, which are
-// pooled.
+// openFDs returns how many descriptors the process has. It does not count pipes, because
+// a pool keeps them.
 func openFDs(t *testing.T) (count int) {
 	const dir = "/proc/self/fd/"
 	entries, err := os.ReadDir(dir)
@@ -72,7 +72,7 @@ func TestMessagesScatterAndGather(t *testing.T) {
 	require.Equal(t, "hello", joined(m))
 	require.NotZero(t, m.Flags&unix.MSG_TRUNC)
 
-	// Nothing of the last message stays after an error.
+	// After an error, no part of the last message remains.
 	_, err = b.RecvMsg(m, unix.MSG_DONTWAIT)
 	require.ErrorIs(t, err, unix.EAGAIN)
 	require.Zero(t, m.N)
@@ -143,7 +143,7 @@ func TestSendMsgOutOfTimeCounts(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
-// The control messages of a message that leaves in parts are sent once.
+// If a message leaves in parts, the socket sends its control messages once.
 func TestSendMsgPassesDescriptorsOnce(t *testing.T) {
 	a, b, err := Pair(Unix, Stream, 0)
 	require.NoError(t, err)
@@ -175,8 +175,8 @@ func TestSendMsgPassesDescriptorsOnce(t *testing.T) {
 	require.Equal(t, []int{size, 1}, []int{got, fds})
 }
 
-// A stream's bytes with descriptors are not joined with those that follow, and
-// not with those before.
+// A receive joins the bytes of a stream that carry descriptors neither with those before
+// nor with those after.
 func TestWaitAllKeepsDescriptors(t *testing.T) {
 	a, b, err := Pair(Unix, Stream, 0)
 	require.NoError(t, err)
@@ -237,7 +237,7 @@ func TestDescriptorsPass(t *testing.T) {
 	}
 }
 
-// What is tried before the wait must leave the room for what comes after.
+// The attempt before the wait must not use up the room for control messages.
 func TestDescriptorsEndAWait(t *testing.T) {
 	for _, typ := range []Type{Stream, Dgram, SeqPacket} {
 		a, b, err := Pair(Unix, typ, 0)
@@ -283,7 +283,7 @@ func TestTruncatedControlLeaksNothing(t *testing.T) {
 		}
 		require.Equal(t, before, openFDs(t), space)
 	}
-	// Nor does a call without room for them, of any kind.
+	// A call without room for control messages also leaves no descriptor open.
 	_, err = a.SendMsg(&Message{Buffers: split("x", 1), Control: unix.UnixRights(a.Fd())}, 0)
 	require.NoError(t, err)
 	_, err = b.Recv(make([]byte, 1), 0)
@@ -321,7 +321,7 @@ func TestCredentialsAndTimestamps(t *testing.T) {
 	require.False(t, ok)
 }
 
-// Control messages that are cut short or lie about their size are passed by.
+// The parser skips control messages that are cut short or have a wrong size.
 func TestControlsOfAnything(t *testing.T) {
 	good := unix.UnixRights(7)
 	for _, c := range []struct {
@@ -361,8 +361,8 @@ func TestErrorQueueNeverWaits(t *testing.T) {
 
 }
 
-// What the error queue tells of sending, though poll(2) calls it an error, does
-// not end a send that waits for room.
+// The error queue may report that a send is complete. poll(2) calls that an error, but it
+// does not end a send that waits for room.
 func TestErrorQueueDoesNotBreakASend(t *testing.T) {
 	a, b := tcpPair(t)
 	require.NoError(t, a.Setsockopt(nil, "SO_ZEROCOPY", true))
@@ -387,8 +387,8 @@ func TestErrorQueueDoesNotBreakASend(t *testing.T) {
 	require.NoError(t, <-drained)
 }
 
-// The address that comes from the error queue is whom the error is about, and no
-// sender.
+// The error queue gives the address to which the error applies. It is not the address of
+// a sender.
 func TestErrorQueueTellsNoSender(t *testing.T) {
 	s, gone := open(t, Inet, Dgram), open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
 	require.NoError(t, unix.SetsockoptInt(s.Fd(), unix.IPPROTO_IP, unix.IP_RECVERR, 1))
@@ -402,12 +402,12 @@ func TestErrorQueueTellsNoSender(t *testing.T) {
 	require.False(t, s.RemoteAddr().IsValid())
 }
 
-// A read of a unix stream ends behind descriptors. The next finds what is
-// after them, though both came as one event and the read was short.
+// A read of a unix stream ends behind descriptors. The next read finds the data after
+// them, although both came as one event and the first read was short.
 func TestDescriptorsLeaveTheRestOfAStream(t *testing.T) {
 	a, b := inputPair(t, Stream)
 	require.NoError(t, a.SetRecvTimeout(time.Millisecond))
-	_, err := a.Recv(make([]byte, 9), 0) // from now on it is watched
+	_, err := a.Recv(make([]byte, 9), 0) // from now on the kernel watches it
 	requireTimeout(t, err)
 	require.NoError(t, a.SetRecvTimeout(0))
 	for name, recv := range map[string]func() (int, error){

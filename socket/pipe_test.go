@@ -12,11 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// takeAllPipes takes all pipes that there are, so that no other goroutine holds
-// one.
+// takeAllPipes takes all pipes, so that no other goroutine holds one.
 func takeAllPipes(t *testing.T) (held []*pipe) {
 	require.Eventually(t, func() bool {
-		runtime.GC() // closes those that the pool has dropped
+		runtime.GC() // the collector closes the pipes that the pool has dropped
 		for p, _ := pipes.Get().(*pipe); p != nil; p, _ = pipes.Get().(*pipe) {
 			held = append(held, p)
 		}
@@ -25,7 +24,7 @@ func takeAllPipes(t *testing.T) (held []*pipe) {
 	return held
 }
 
-// noMorePipes has every pipe be one too many.
+// noMorePipes takes all pipes and lets the process make no more.
 func noMorePipes(t *testing.T) {
 	held := takeAllPipes(t)
 	added := int32(mostPipes - len(held))
@@ -38,8 +37,8 @@ func noMorePipes(t *testing.T) {
 	})
 }
 
-// A transfer that waits for its source holds no pipe; and when there are too
-// many, it goes on by copying, also from its midst.
+// A transfer holds no pipe while it waits for its source. If there are too many pipes, it
+// copies, even from the middle of the transfer.
 func TestTransferWithoutAPipe(t *testing.T) {
 	content := random(3 << 20)
 	half := len(content) / 2
@@ -77,8 +76,8 @@ func TestTransferWithoutAPipe(t *testing.T) {
 	}
 }
 
-// There are no more pipes than the bound, none that is too small for its use,
-// and what is forgotten is closed.
+// There are at most mostPipes pipes. Each is large enough. The collector closes the pipes
+// that are unreachable.
 func TestPipesAreBounded(t *testing.T) {
 	held := takeAllPipes(t)
 	for len(held) < mostPipes {

@@ -70,7 +70,7 @@ func TestRawConnWriteWaits(t *testing.T) {
 	require.NoError(t, failed)
 }
 
-// What f leaves behind is found by the call that follows.
+// The next call finds the input that f leaves.
 func TestRawConnThatDoesNothing(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	raw, err := s.SyscallConn()

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The same script on a blocking socket of the kernel's and on a Socket: what
-// does a receive return under SO_RCVLOWAT, and does it wait until its time is up?
+// The same script runs on a blocking socket of the kernel and on a Socket. It compares
+// what a receive returns under SO_RCVLOWAT, and whether the receive times out.
 
 const (
 	lowWater      = 10
@@ -21,7 +21,7 @@ const (
 type lowWaterResult struct {
 	n    int
 	err  error
-	late bool // it took all of its time
+	late bool // the receive took all of its time
 }
 
 // A lowWaterSide is one backend: a receive, and the descriptors of both ends.
@@ -36,7 +36,7 @@ func (s lowWaterSide) receive(size, flags int) lowWaterResult {
 	return lowWaterResult{n, err, time.Since(began) >= lowWaterLimit}
 }
 
-// taken waits until the receiver has nothing left in the kernel.
+// taken waits until the kernel has no more data for the receiver.
 func (s lowWaterSide) taken(t *testing.T) {
 	require.Eventually(t, func() bool {
 		n, err := unix.IoctlGetInt(s.fd, unix.SIOCINQ)
@@ -50,11 +50,11 @@ func (s lowWaterSide) give(t *testing.T, n int) {
 	require.Equal(t, n, sent)
 }
 
-// during runs act while a receive is under way that has taken what there was.
+// during runs act while a receive waits that has taken all the data that was there.
 func (s lowWaterSide) during(t *testing.T, size int, act func()) lowWaterResult {
 	result := make(chan lowWaterResult)
 	go func() {
-		runtime.LockOSThread() // it does not return to the pool while blocked
+		runtime.LockOSThread() // the thread does not return to the pool while it is blocked
 		defer runtime.UnlockOSThread()
 		result <- s.receive(size, 0)
 	}()
@@ -130,8 +130,8 @@ var lowWaterScripts = []struct {
 	}},
 }
 
-// lowWaterCalls are the calls that receive; those without flags fall back to Recv
-// for them.
+// lowWaterCalls are the calls that receive. A call without flags uses Recv for a case
+// with flags.
 var lowWaterCalls = map[string]func(s *Socket, buf []byte, flags int) (int, error){
 	"recv": (*Socket).Recv,
 	"read": func(s *Socket, buf []byte, flags int) (int, error) {
@@ -186,7 +186,7 @@ func TestRcvLowWater(t *testing.T) {
 	}
 }
 
-// kernelLowWater is a blocking socket with the same options.
+// kernelLowWater returns a blocking socket with the same options.
 func kernelLowWater(t *testing.T, pair func(*testing.T) (a, b *Socket)) lowWaterSide {
 	a, b := pair(t)
 	fd := a.Fd()
@@ -200,7 +200,7 @@ func kernelLowWater(t *testing.T, pair func(*testing.T) (a, b *Socket)) lowWater
 	}}
 }
 
-// An accepted TCP socket has the mark of the listening one.
+// An accepted TCP socket has the SO_RCVLOWAT of the listener.
 func TestRcvLowWaterInherited(t *testing.T) {
 	l, err := Config{Address: "127.0.0.1"}.New(Inet, Stream, 0)
 	require.NoError(t, err)

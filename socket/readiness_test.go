@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A read ends at the urgent mark however much there is behind it. That it was
-// short does not mean that nothing is left: the next one does not wait.
+// A read ends at the urgent mark, even if there is data behind it. So a short read does
+// not mean that nothing is left, and the next read does not wait.
 func TestShortReadAtTheUrgentMark(t *testing.T) {
 	for range 5 {
-		readToTheUrgentMark(t, 4) // so few that the call does not wait alone: the loop sees it all
+		readToTheUrgentMark(t, 4) // so few that the call does not wait alone, and the loop gets every event
 	}
 }
 
@@ -23,7 +23,7 @@ func readToTheUrgentMark(t *testing.T, times int) {
 	require.NoError(t, s.SetRecvTimeout(10*time.Second))
 	buf := make([]byte, 64)
 	for range times {
-		// While it waits, so that the loop learns of all of it in one event.
+		// The data comes while the read waits, so the loop gets all of it in one event.
 		receiving := blocked(t, "Recv", func() error { _, err := s.Recv(buf[:1], 0); return err })
 		require.NoError(t, peer.SetNoDelay(false))
 		require.NoError(t, unix.SetsockoptInt(peer.Fd(), unix.IPPROTO_TCP, unix.TCP_CORK, 1))
@@ -57,14 +57,14 @@ func readToTheUrgentMark(t *testing.T, times int) {
 // quiesce waits until the loop has handled all events so far.
 func quiesce(t *testing.T, s *Socket) {
 	t.Helper()
-	for range 2 { // the first may be run in the turn in which it was posted
+	for range 2 { // the first may run in the turn in which it was posted
 		done := make(chan struct{})
 		require.NoError(t, s.core.reg.Loop().Post(func() { close(done) }))
 		<-done
 	}
 }
 
-// The end comes with the last data, in one event, and no other follows.
+// The last data and the end come in one event. No other event follows.
 func TestEndWithTheLastData(t *testing.T) {
 	pairs := map[string]func(*testing.T) (a, b *Socket){
 		"tcp":  tcpPair,
@@ -84,7 +84,7 @@ func TestEndWithTheLastData(t *testing.T) {
 			n, err := s.Recv(buf, 0)
 			require.NoError(t, err)
 			require.Equal(t, "ast", string(buf[:n]), "short")
-			for range 3 { // it stays so
+			for range 3 { // each further read returns the end, too
 				_, err = s.Recv(buf, 0)
 				require.Equal(t, io.EOF, err)
 			}
@@ -135,9 +135,8 @@ func TestReadersAreServedInTheirOrder(t *testing.T) {
 	}
 }
 
-// A duplicate of the descriptor that stays open after Close delivers no events
-// of the socket: neither to the loop nor to the next socket with the same
-// number.
+// A duplicate of the descriptor stays open after Close. It delivers no events of the
+// socket, neither to the loop nor to the next socket with the same number.
 func TestDuplicateOfAClosedSocket(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
@@ -148,7 +147,7 @@ func TestDuplicateOfAClosedSocket(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, s.SetRecvTimeout(time.Millisecond))
 	_, err = s.Recv(make([]byte, 1), 0)
-	requireTimeout(t, err) // the kernel watches it now
+	requireTimeout(t, err) // now the kernel watches the descriptor
 	number := s.Fd()
 	dup, err := unix.FcntlInt(uintptr(number), unix.F_DUPFD_CLOEXEC, 0)
 	require.NoError(t, err)
@@ -165,7 +164,7 @@ func TestDuplicateOfAClosedSocket(t *testing.T) {
 		put(t, peer, "to the duplicate")
 	}
 	require.NoError(t, peer.Close())
-	quiesce(t, listening(t, Unix, 1)) // of another group: time for events
+	quiesce(t, listening(t, Unix, 1)) // a socket of another group, which gives the events time
 	require.Equal(t, turns, g.Loops()[0].Turns())
 	require.False(t, next.core.reg.Broken())
 	buf := make([]byte, 4)

@@ -13,11 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// seedMethods are the methods of the class, and read-line of its parent; what
-// they are here; and an example or test that shows each.
+// seedMethods has the methods of the class, and read-line of its parent. For each it has
+// the method of this package, and an example or a test that calls it.
 var seedMethods = []struct {
 	name    string
-	method  string // of *Socket, but for New
+	method  string // a method of *Socket; New is a function
 	shownBy string
 }{
 	{"accept", "Accept", "ExampleSocket_Accept"},
@@ -40,17 +40,17 @@ var seedMethods = []struct {
 	{"send-to", "SendTo", "ExampleSocket_SendTo"},
 	{"setsockopt", "Setsockopt", "ExampleSocket_Setsockopt"},
 	{"showbin", "Dump", "ExampleSocket_Dump"},
-	{"unread-char", "UnreadRune", "ExampleSocket_CharInBuffer"}, // in its own, package fmt calls it
+	{"unread-char", "UnreadRune", "ExampleSocket_CharInBuffer"}, // package fmt calls UnreadRune in an example of its own
 	{"write-char", "WriteRune", "ExampleSocket_WriteRune"},
 	{"write-line", "WriteLine", "ExampleSocket_WriteLine"},
 	{"write-string", "WriteString", "ExampleSocket_WriteString"},
 	{"read-line", "ReadLine", "ExampleSocket_ReadLine"},
 }
 
-// Every method of the class exists, is in the package documentation's table, and
-// is called by an example that runs, or by a test.
+// Every method of the class exists and is in the table of the package documentation. An
+// example that runs, or a test, calls it.
 func TestSeedMethodsAreCovered(t *testing.T) {
-	_ = New // the constructor is no method
+	_ = New // the constructor is not a method
 	shows := testFunctions(t)
 	table := packageDoc(t)
 	covered := map[string]bool{}
@@ -68,8 +68,8 @@ func TestSeedMethodsAreCovered(t *testing.T) {
 	require.Len(t, covered, 23+1)
 }
 
-// testFunctions are the tests, and the examples that have an output and so run,
-// with what each calls: by itself, or in the functions that it is given.
+// testFunctions returns the tests, and the examples that have an output and so run. For
+// each it returns the functions that it calls, itself or in its function literals.
 func testFunctions(t *testing.T) map[string]map[string]bool {
 	paths, err := filepath.Glob("*_test.go")
 	require.NoError(t, err)
@@ -103,9 +103,9 @@ func callsIn(f *ast.FuncDecl) map[string]bool {
 	return calls
 }
 
-// packageDoc is the table in the package's documentation: of each name of the
-// class, the words behind it. The constructor and the destructor have a second
-// line, for the names that are never called.
+// packageDoc returns the table in the package documentation: for each name of the class,
+// the words behind it. The constructor and the destructor have a second line, for the
+// names that programs never call.
 func packageDoc(t *testing.T) map[string]map[string]bool {
 	file := parse(t, "doc.go")
 	table := map[string]map[string]bool{}

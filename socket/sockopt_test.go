@@ -55,7 +55,7 @@ func TestSockoptTable(t *testing.T) {
 	}
 }
 
-// The sizes of the structs in C.
+// These are the sizes of the structs in C.
 func TestSockoptStructSizes(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -80,8 +80,8 @@ func TestSockoptStructSizes(t *testing.T) {
 	require.Equal(t, unix.SizeofIPv6MTUInfo, o.form.size)
 }
 
-// sockoptSockets opens a socket of each kind that has options of a level. It returns
-// which ones the kernel refuses to this process.
+// sockoptSockets opens a socket of each kind that has options of a level. It returns the
+// kinds that the kernel refuses to this process.
 func sockoptSockets(t *testing.T, level string) (sockets []*Socket, missing []string) {
 	open := func(f Family, typ Type, p Protocol) *Socket {
 		s, err := New(f, typ, p)
@@ -160,8 +160,9 @@ func tcpPair(t *testing.T) (client, server *Socket) {
 	return client, server
 }
 
-// Values to set, and the values that should be read back, for options that cannot be
-// set to their present value. nil accepts any value: the kernel rounds or changes it.
+// These options cannot be set to their present value. Each has a value to set and the
+// value that a read then returns. nil accepts any value, because the kernel rounds or
+// changes it.
 var sockoptSamples = map[string]struct{ set, get any }{
 	"SO_RCVBUF":           {8192, 16384},
 	"SO_SNDBUF":           {8192, 16384},
@@ -182,7 +183,7 @@ var sockoptSamples = map[string]struct{ set, get any }{
 	"SO_PEEK_OFF":         {4, 4},
 	"SO_TXTIME":           {[]any{unix.CLOCK_TAI, 0}, []int{unix.CLOCK_TAI, 0}},
 	"TCP_CONGESTION":      {"reno", "reno"},
-	"TCP_MAXSEG":          {1000, nil}, // less what options take, once connected
+	"TCP_MAXSEG":          {1000, nil}, // less by the size of the TCP options when connected
 	"TCP_DEFER_ACCEPT":    {3, 3},
 	"TCP_USER_TIMEOUT":    {12345, 12345},
 	"TCP_KEEPIDLE":        {77, 77},
@@ -190,7 +191,7 @@ var sockoptSamples = map[string]struct{ set, get any }{
 	"TCP_NOTSENT_LOWAT":   {uint32(4096), 4096},
 	"TCP_REPAIR_QUEUE":    {2, 2},
 	"TCP_QUEUE_SEQ":       {0xfffffff0, 0xfffffff0},
-	"TCP_TIMESTAMP":       {5, nil}, // it runs
+	"TCP_TIMESTAMP":       {5, nil}, // the clock runs
 	"TCP_ULP":             {"tls", "tls"},
 	"UDP_SEGMENT":         {1000, 1000},
 	"IP_TOS":              {0x10, 0x10},
@@ -208,7 +209,7 @@ var sockoptSamples = map[string]struct{ set, get any }{
 	"IPV6_MTU":            {1300, nil},
 	"IPV6_HOPOPTS":        {[]byte{0, 0, 1, 4, 0, 0, 0, 0}, []byte{0, 0, 1, 4, 0, 0, 0, 0}},
 	"IPV6_DSTOPTS":        {[]byte{0, 0, 1, 4, 0, 0, 0, 0}, []byte{0, 0, 1, 4, 0, 0, 0, 0}},
-	"IPV6_RTHDRDSTOPTS":   {[]byte{0, 0, 1, 4, 0, 0, 0, 0}, nil}, // sent only with a routing header
+	"IPV6_RTHDRDSTOPTS":   {[]byte{0, 0, 1, 4, 0, 0, 0, 0}, nil}, // the kernel sends it only with a routing header
 	"ICMP_FILTER":         {1 << 8, 1 << 8},
 	"ICMPV6_FILTER":       {[]int{1, 2, 3, 4, 5, 6, 7, 0xffffffff}, []int{1, 2, 3, 4, 5, 6, 7, 0xffffffff}},
 	"PACKET_FANOUT":       {[]int{77, 0}, nil},
@@ -217,8 +218,9 @@ var sockoptSamples = map[string]struct{ set, get any }{
 	"SO_VM_SOCKETS_CONNECT_TIMEOUT": {1500.0, 1500.0},
 }
 
-// sockoptSample returns a value to set, and the value that should be read back. If the
-// option has no sample, a boolean is reversed, and another value is set unchanged.
+// sockoptSample returns a value to set, and the value that a read then returns. If the
+// option has no sample, sockoptSample reverses a boolean and leaves another value
+// unchanged.
 func sockoptSample(o Sockopt, now any) (set, get any) {
 	if sample, ok := sockoptSamples[o.Name]; ok {
 		return sample.set, sample.get
@@ -229,7 +231,7 @@ func sockoptSample(o Sockopt, now any) (set, get any) {
 	return now, now
 }
 
-// sockoptBefore has what must be set before an option.
+// sockoptBefore has what a test must set before an option.
 var sockoptBefore = map[string][]struct {
 	name  string
 	value any
@@ -243,8 +245,8 @@ var sockoptBefore = map[string][]struct {
 // sockoptForgets has obsolete options, which the kernel accepts and ignores.
 var sockoptForgets = map[string]bool{"SO_BSDCOMPAT": true, "TCP_THIN_DUPACK": true}
 
-// lacking reports whether the kernel has no such option or protocol, has it not for
-// this kind of socket, or refuses it to this process.
+// lacking reports whether the kernel lacks the option or the protocol, lacks it for this
+// kind of socket, or refuses it to this process.
 func lacking(err error) bool {
 	for _, errno := range []error{unix.ENOPROTOOPT, unix.EPERM, unix.EACCES, unix.EOPNOTSUPP, unix.ENOENT} {
 		if errors.Is(err, errno) {
@@ -278,8 +280,8 @@ func roundTrip(t *testing.T, s *Socket, o Sockopt) error {
 	return nil
 }
 
-// roundTripOnAny sets an option and reads it back, on the first socket that has it. If
-// no socket has it, it returns why.
+// roundTripOnAny sets an option and reads it back on the first socket that has it. If no
+// socket has it, it returns the reason.
 func roundTripOnAny(t *testing.T, o Sockopt) error {
 	err := errors.New(o.Name + ": no socket of this sort")
 	sockets, missing := sockoptSockets(t, o.Level)
@@ -289,14 +291,14 @@ func roundTripOnAny(t *testing.T, o Sockopt) error {
 		}
 		assert.True(t, lacking(err) || errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EINVAL), "%v", err)
 	}
-	if len(missing) > 0 { // the option may be for one of these
+	if len(missing) > 0 { // one of these kinds may have the option
 		return fmt.Errorf("%w (%s)", err, strings.Join(missing, "; "))
 	}
 	assert.False(t, errors.Is(err, unix.EINVAL), "%v", err)
 	return err
 }
 
-// Each option that can be set and read returns what was set, on some socket.
+// Each option that can be set and read returns the value that was set, on some socket.
 func TestSockoptRoundTrip(t *testing.T) {
 	tried := 0
 	var refused []string
@@ -305,7 +307,7 @@ func TestSockoptRoundTrip(t *testing.T) {
 			continue
 		}
 		tried++
-		t.Run(o.Name, func(t *testing.T) { // its sockets are closed at its end
+		t.Run(o.Name, func(t *testing.T) { // the end of the subtest closes its sockets
 			if err := roundTripOnAny(t, o); err != nil {
 				refused = append(refused, err.Error())
 			}
@@ -357,8 +359,8 @@ func TestSockoptGet(t *testing.T) {
 	t.Logf("not on this kernel, or not on these sockets:\n%s", strings.Join(refused, "\n"))
 }
 
-// The kernel's answer has exactly the size that the table has. A char or a long in
-// the place of an int would fail here.
+// The kernel's answer has exactly the size in the table. A char or a long in the place of
+// an int would fail here.
 func TestSockoptSizes(t *testing.T) {
 	sizes := map[SockoptKind]int{SockoptBool: 4, SockoptInt: 4, SockoptMillis: 16}
 	checked := 0
@@ -387,8 +389,8 @@ func TestSockoptSizes(t *testing.T) {
 	require.Greater(t, checked, 100)
 }
 
-// sockoptGrows has the ints that begin a struct. The kernel returns more of it if it
-// is asked for more bytes.
+// sockoptGrows has the ints at the beginning of a struct. The kernel returns more of the
+// struct if the caller requests more bytes.
 var sockoptGrows = map[string]bool{"SO_TIMESTAMPING": true, "SO_TIMESTAMPING_NEW": true, "SO_TIMESTAMPING_OLD": true}
 
 // kindOf returns the kind of a value.

@@ -98,7 +98,7 @@ func TestSockoptErrors(t *testing.T) {
 		{"ip", "MCAST_JOIN_GROUP", []any{1, "nonsense"}, unix.EINVAL, "field 2"},
 		{"tcp", "TCP_CONGESTION", "no such", unix.ENOENT, "TCP_CONGESTION"},
 
-		// The kernel's own.
+		// These errors come from the kernel.
 		{nil, "SO_TYPE", 1, unix.ENOPROTOOPT, "SO_TYPE"},
 		{nil, "SO_SNDLOWAT", 1, unix.ENOPROTOOPT, "SO_SNDLOWAT"},
 		{"tcp", "TCP_INFO", []int{1}, unix.ENOPROTOOPT, "TCP_INFO"},
@@ -116,7 +116,7 @@ func TestSockoptErrors(t *testing.T) {
 	require.ErrorIs(t, err, unix.ENOPROTOOPT)
 }
 
-// Booleans, integers and nil are converted where that makes sense.
+// Setsockopt converts booleans, integers and nil where that is useful.
 func TestSockoptValues(t *testing.T) {
 	s := newTCP(t)
 	for _, v := range []any{true, 1, 1.0, int8(7), uint64(1)} {
@@ -134,7 +134,7 @@ func TestSockoptValues(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, v)
 
-	// The first field alone, and fields left out.
+	// These values have only the first field, or leave fields out.
 	for _, v := range []any{[]int{1}, []float64{1, 0}, []any{true, nil}[:1], true, 1} {
 		require.NoError(t, s.Setsockopt(nil, "SO_LINGER", v), "%v", v)
 		got, err := s.Getsockopt(nil, "SO_LINGER")
@@ -178,14 +178,14 @@ func TestSockoptAgainstSys(t *testing.T) {
 	require.EqualValues(t, info.Rcv_wnd, fields[8+24+4+6+4+2+2+4])
 	require.EqualValues(t, info.Rehash, fields[8+24+4+6+4+2+2+5])
 
-	// The class's timeouts do not change the kernel's.
+	// The timeouts of the class do not change those of the kernel.
 	require.NoError(t, client.Setsockopt(nil, "SO_RCVTIMEO", 5000))
 	tv, err := unix.GetsockoptTimeval(client.Fd(), unix.SOL_SOCKET, unix.SO_RCVTIMEO)
 	require.NoError(t, err)
 	require.Zero(t, tv.Nano())
 }
 
-// Every way to write a multicast membership joins. Leaving proves that it was joined.
+// Every form of a multicast membership joins the group. Leaving the group proves that.
 func TestSockoptMemberships(t *testing.T) {
 	udp := newUDP(t, Inet)
 	for _, v := range []any{
@@ -231,7 +231,7 @@ func TestSockoptMemberships(t *testing.T) {
 	})
 }
 
-// Negative and fractional timeouts are as in the kernel.
+// Negative and fractional timeouts work as in the kernel.
 func TestSockoptTimeouts(t *testing.T) {
 	s := newTCP(t)
 	for _, c := range []struct {
@@ -241,7 +241,7 @@ func TestSockoptTimeouts(t *testing.T) {
 	}{
 		{10000, 10 * time.Second, 10000},
 		{0.5, 500 * time.Microsecond, 0.5},
-		{2.007, 2007 * time.Microsecond, 2.007}, // as floats, the product is a little more
+		{2.007, 2007 * time.Microsecond, 2.007}, // the product is a little more in floating point
 		{0.0000001, 1, 0.000001},
 		{math.SmallestNonzeroFloat64, 1, 0.000001},
 		{0.0000015, 2, 0.000002},
@@ -268,8 +268,8 @@ func TestSockoptTimeouts(t *testing.T) {
 	require.Equal(t, 1500.0, v)
 }
 
-// A timeout that is set by name bounds a call. With a negative one no call waits, and
-// a call returns what is there.
+// A timeout that a program sets by name bounds a call. With a negative timeout no call
+// waits: a call returns what has arrived.
 func TestSockoptTimeoutWorks(t *testing.T) {
 	a, b, err := Pair(Unix, Stream, 0)
 	require.NoError(t, err)
@@ -293,8 +293,8 @@ func TestSockoptTimeoutWorks(t *testing.T) {
 	require.Equal(t, 1, n)
 }
 
-// If the answer is longer than the buffer, the kernel is asked again, in whichever of
-// the two ways it says so.
+// If the answer is longer than the buffer, the socket asks the kernel again. The kernel
+// reports that in one of two ways.
 func TestSockoptGrows(t *testing.T) {
 	s, err := New(Netlink, Raw, unix.NETLINK_ROUTE)
 	require.NoError(t, err)
@@ -317,7 +317,7 @@ func TestSockoptGrows(t *testing.T) {
 	made := make(chan error)
 	var a *Socket
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		runtime.LockOSThread() // without UnlockOSThread: the thread ends with the goroutine
 		_, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&groups[0])), 0)
 		if errno != 0 {
 			made <- errno
@@ -340,7 +340,8 @@ func TestSockoptGrows(t *testing.T) {
 	require.Equal(t, 1099, v.([]int)[99])
 }
 
-// Reading SO_ERROR clears the kernel's error, and one that the socket owes.
+// Reading SO_ERROR clears the kernel's error, and the error that the socket keeps for the
+// next call.
 func TestSockoptError(t *testing.T) {
 	s := newUDP(t, Inet)
 	gone := newUDP(t, Inet)
@@ -350,7 +351,7 @@ func TestSockoptError(t *testing.T) {
 	require.NoError(t, gone.Close())
 	_, err := s.Send([]byte("x"), 0)
 	require.NoError(t, err)
-	v, err := s.Getsockopt(nil, "SO_ERROR") // loopback: the refusal is there when send returns
+	v, err := s.Getsockopt(nil, "SO_ERROR") // over loopback the refusal arrives before send returns
 	require.NoError(t, err)
 	require.Equal(t, int(unix.ECONNREFUSED), v)
 	v, err = s.Getsockopt(nil, "SO_ERROR")

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streams are two connected sockets, of tcp or unix.
+// streams returns two connected sockets, of tcp or unix.
 func streams(t testing.TB, family Family) (a, b *Socket) {
 	var err error
 	if family == Unix {
@@ -45,7 +45,7 @@ func random(n int) []byte {
 	return b
 }
 
-// hashed reads a stream to its end.
+// hashed reads a stream to its end and sends the hash of its data on the channel.
 func hashed(t *testing.T, s *Socket) (done chan [32]byte) {
 	done = make(chan [32]byte, 1)
 	go func() {
@@ -102,12 +102,12 @@ func TestReadFromSendsAll(t *testing.T) {
 			t.Run(fmt.Sprint(name, " to ", family), func(t *testing.T) {
 				a, b := streams(t, family)
 				got := hashed(t, b)
-				n, err := io.Copy(a, source(t)) // through the faces of both
+				n, err := io.Copy(a, source(t)) // io.Copy uses the methods of both sockets
 				require.NoError(t, err)
 				require.EqualValues(t, big, n)
 				require.NoError(t, a.Shutdown(unix.SHUT_WR))
 				require.Equal(t, sha256.Sum256(content), <-got)
-				// Only one half is closed.
+				// The test has closed only one direction.
 				_, err = b.Write([]byte("ok"))
 				require.NoError(t, err)
 				buf := make([]byte, 9)
@@ -137,7 +137,7 @@ func TestReadFromStartsAtTheOffsetAndKeepsToTheLimit(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "23456", string(buf[:k]))
 
-	// The same from a socket: the rest stays there.
+	// The limit also applies to a socket as the source. The rest stays there.
 	c, d := streams(t, Unix)
 	_, err = c.Write([]byte("abcdef"))
 	require.NoError(t, err)
@@ -151,7 +151,7 @@ func TestReadFromStartsAtTheOffsetAndKeepsToTheLimit(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n)
 
-	// A file that sendfile cannot read is copied.
+	// ReadFrom copies a file that sendfile(2) cannot read.
 	proc, err := os.Open("/proc/self/status")
 	require.NoError(t, err)
 	defer proc.Close()
@@ -163,7 +163,8 @@ func TestReadFromStartsAtTheOffsetAndKeepsToTheLimit(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrClosed)
 }
 
-// What a transfer took and could not send is in the error, whatever the way.
+// The error has the bytes that a transfer took and could not send, by every way to
+// transfer.
 func TestNoByteIsLostMidway(t *testing.T) {
 	content := random(4 << 20)
 	for _, family := range []Family{Inet, Unix} {
@@ -171,7 +172,7 @@ func TestNoByteIsLostMidway(t *testing.T) {
 			t.Run(fmt.Sprint(family, " ", how), func(t *testing.T) {
 				out, sink := streams(t, family)
 				in, source := streams(t, family)
-				for _, s := range []*Socket{out, sink} { // and do not grow
+				for _, s := range []*Socket{out, sink} { // the buffers do not grow
 					require.NoError(t, unix.SetsockoptInt(s.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUF, 64<<10))
 					require.NoError(t, unix.SetsockoptInt(s.Fd(), unix.SOL_SOCKET, unix.SO_RCVBUF, 64<<10))
 				}
@@ -232,8 +233,8 @@ func TestWriteToTimesTheSource(t *testing.T) {
 	require.Equal(t, "abc", string(buf[:n]))
 }
 
-// Neither end keeps the turn of the other direction: a proxy works both ways at
-// once, and an echo on one socket too.
+// A transfer holds the turn of only one direction at each end. So a proxy works both ways
+// at once, and an echo works on one socket.
 func TestBothDirectionsAtOnce(t *testing.T) {
 	client, front := streams(t, Inet)
 	back, server := streams(t, Unix)
@@ -287,7 +288,7 @@ func TestWritev(t *testing.T) {
 	for _, family := range []Family{Inet, Unix} {
 		a, b := streams(t, family)
 		text := strings.Repeat("0123456789abcdefg", 60_000)
-		bufs := append(split(text, 333), nil, []byte{}) // more than IOV_MAX
+		bufs := append(split(text, 333), nil, []byte{}) // more buffers than IOV_MAX
 		require.Greater(t, len(bufs), 2*mostBuffers)
 		got := hashed(t, b)
 		n, err := a.Writev(bufs)
@@ -332,7 +333,7 @@ func TestWritevIsOneDatagram(t *testing.T) {
 	require.ErrorIs(t, err, unix.EMSGSIZE)
 }
 
-// Bytes from one socket to another, by splice and by copying.
+// The benchmark moves bytes from one socket to another by splice(2) and by copying.
 func BenchmarkForward(b *testing.B) {
 	for _, how := range []string{"splice", "copy"} {
 		b.Run(how, func(b *testing.B) {

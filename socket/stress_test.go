@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A task is something that one goroutine does to a socket that others use.
+// A task is an action of one goroutine on a socket that other goroutines use, too.
 type task struct {
 	name string
 	do   func(s *Socket, to Addr) error
@@ -57,10 +57,10 @@ var tasks = []task{
 	{"close", func(s *Socket, _ Addr) error { return s.Close() }},
 }
 
-// All pairs of calls, on sockets in every state, many times each: then a Close
-// ends them all, and nothing is left. Whatever they return, each has an errno.
+// The test runs all pairs of calls many times, on sockets in every state. Then a Close
+// ends all calls, and no descriptor stays open. Each error has an errno.
 func TestPairsOfCalls(t *testing.T) {
-	collectAll() // what earlier tests have forgotten
+	collectAll() // closes unreachable sockets of earlier tests
 	before := descriptors(t)
 	open := map[string]func(t *testing.T) (s, peer *Socket){
 		"tcp":  tcpPair,
@@ -128,10 +128,9 @@ func soonClosed(t *testing.T, done chan struct{}, pair []task) {
 	}
 }
 
-// Connections come and go under traffic, with everything that may happen to
-// them, for as long as the flag says. Each direction carries bytes of its own
-// in a known order. As long as only the reader takes any, none is lost, comes
-// twice, or belongs to another connection.
+// Connections come and go under traffic, with every possible disturbance, for as long as
+// the flag says. Each direction carries its own bytes in a known order. While only the
+// reader takes bytes, none is lost, comes twice, or belongs to another connection.
 func TestStress(t *testing.T) {
 	collectAll()
 	before := descriptors(t)
@@ -166,11 +165,11 @@ func TestStress(t *testing.T) {
 	}
 	t.Logf("%d connections, %d bytes", conns.Load(), bytes.Load())
 	require.Positive(t, bytes.Load())
-	require.Eventually(t, func() bool { return descriptors(t) == before+6 }, 10*time.Second, time.Millisecond) // the listeners
+	require.Eventually(t, func() bool { return descriptors(t) == before+6 }, 10*time.Second, time.Millisecond) // the listeners use 6
 }
 
-// traffic runs one connection up to its end, which is in the midst of it, and
-// says how many bytes arrived.
+// traffic runs one connection and ends it in the middle of its traffic. It returns how
+// many bytes arrived.
 func traffic(t *testing.T, a, b *Socket, seed uint64) int64 {
 	var all sync.WaitGroup
 	var got atomic.Int64
@@ -224,7 +223,7 @@ func traffic(t *testing.T, a, b *Socket, seed uint64) int64 {
 		case 3:
 			s.Getsockopt(nil, "SO_TYPE")
 		default:
-			time.Sleep(time.Duration(rng.IntN(500)) * time.Microsecond) // of work
+			time.Sleep(time.Duration(rng.IntN(500)) * time.Microsecond) // lets the connection work
 		}
 	}
 	if rng.IntN(3) == 0 {

@@ -45,7 +45,7 @@ func TestReadRuneInterruptedKeepsTheSequence(t *testing.T) {
 	requireRune(t, s, 'A')
 }
 
-// An error that is known already comes after what was read before it.
+// A call returns a known error only after the data that was read before it.
 func TestOwedErrorComesAfterTheBuffer(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	put(t, peer, "abc\xE2")
@@ -65,8 +65,8 @@ func TestOwedErrorComesAfterTheBuffer(t *testing.T) {
 	require.ErrorIs(t, err, unix.ECONNRESET)
 }
 
-// So it comes after what is queued in the kernel: the call that found the error
-// was a send.
+// It also returns the data that is queued in the kernel before the error, because a send
+// found the error.
 func TestOwedErrorComesAfterWhatIsQueued(t *testing.T) {
 	for name, read := range map[string]func(s *Socket) (string, error){
 		"recv": func(s *Socket) (string, error) {
@@ -127,8 +127,8 @@ func TestOwedErrorComesAfterWhatIsQueued(t *testing.T) {
 	}
 }
 
-// A timeout takes the sequence that its call began, and not a character that
-// was pushed back meanwhile.
+// A timeout takes the sequence that its call began, and not a character that another call
+// has pushed back meanwhile.
 func TestReadRuneTimeoutSparesWhatIsPushedBack(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	put(t, peer, "a\xE2")
@@ -146,11 +146,11 @@ func TestReadRuneTimeoutSparesWhatIsPushedBack(t *testing.T) {
 	requireRune(t, s, 'a')
 }
 
-// Each error is one maximal subpart, however the bytes arrive.
+// Each error covers one maximal subpart, however the bytes arrive.
 func TestReadRuneMalformed(t *testing.T) {
 	for _, c := range []struct {
 		bytes string
-		sizes []int // of the errors
+		sizes []int // the size of each error
 	}{
 		{"\xE2\x82", []int{2}},
 		{"\xC0\x80", []int{1, 1}},
@@ -173,7 +173,7 @@ func TestReadRuneMalformed(t *testing.T) {
 				}
 				requireRune(t, s, 'A')
 				peer.Close()
-				for _, size := range c.sizes { // the end of the stream, too
+				for _, size := range c.sizes { // including the end of the stream
 					requireBad(t, s, size)
 				}
 				_, _, err := s.ReadRune()
@@ -184,7 +184,7 @@ func TestReadRuneMalformed(t *testing.T) {
 	}
 }
 
-// A buffer that holds part of a character has bytes, but no character.
+// A buffer with a part of a character has bytes, but no character.
 func TestPartOfACharacter(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	put(t, peer, "a\xE2\x82")
@@ -253,7 +253,8 @@ func TestReadLineTimeoutLosesNothing(t *testing.T) {
 	require.Equal(t, "half a line", line)
 	require.Zero(t, s.Buffered())
 
-	// Where it has looked is no reason to overlook what is pushed back there.
+	// The read also finds a newline that is pushed back before the bytes that it has
+	// already searched.
 	put(t, peer, "\nabc")
 	requireRune(t, s, '\n')
 	_, err = s.ReadLine()
@@ -301,7 +302,7 @@ func TestReadLineTooLong(t *testing.T) {
 	}
 }
 
-// The buffer grows to twice the bound, whatever the peer sends.
+// The buffer grows at most to twice the bound, whatever the peer sends.
 func TestReadLineGrowthIsBounded(t *testing.T) {
 	s, peer := inputPair(t, Stream)
 	flood := make(chan struct{})
@@ -329,7 +330,7 @@ func TestFread(t *testing.T) {
 	put(t, peer, "abcdefgh")
 	requireRune(t, s, 'a')
 	put(t, peer, "kernel")
-	for _, want := range []string{"bcde", "fgh", "kern", "el"} { // never both in one
+	for _, want := range []string{"bcde", "fgh", "kern", "el"} { // no result joins the buffer and the kernel's data
 		n, err = s.Fread(buf)
 		require.NoError(t, err)
 		require.Equal(t, want, string(buf[:n]))
@@ -346,7 +347,7 @@ func TestFread(t *testing.T) {
 }
 
 func TestWriteText(t *testing.T) {
-	s, peer := inputPair(t, SeqPacket) // shows what leaves in one piece
+	s, peer := inputPair(t, SeqPacket) // each call's output arrives as one message
 	n, err := s.WriteRune('€')
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
@@ -380,8 +381,8 @@ func TestWriteText(t *testing.T) {
 	require.ErrorIs(t, err, unix.EBADF)
 }
 
-// referenceSubpart is a maximal subpart by what package utf8 says, which knows
-// of no such thing: the longest beginning that is not yet full.
+// referenceSubpart returns a maximal subpart by means of package utf8, which has no such
+// notion: it returns the longest prefix that utf8 does not call a full rune.
 func referenceSubpart(p []byte) (size int, full bool) {
 	if r, size := utf8.DecodeRune(p); r != utf8.RuneError || size != 1 {
 		return size, true
@@ -414,7 +415,8 @@ func FuzzDecodeRune(f *testing.F) {
 	})
 }
 
-// All pairs of bytes and what may follow them: what fuzzing may miss.
+// The test has all pairs of bytes and possible continuations, because fuzzing may miss
+// some.
 func TestDecodeRuneThoroughly(t *testing.T) {
 	tails := []string{"", "\x7F", "\x80", "\xBF", "\xC0", "\x80\x80", "\xBF\xBF", "\x80A"}
 	for i := range 1 << 16 {
@@ -430,8 +432,8 @@ func TestDecodeRuneThoroughly(t *testing.T) {
 	}
 }
 
-// Whatever bytes come, cut anywhere, and whatever methods read them in turn:
-// the outcomes are those of the stream as a whole, nothing lost or doubled.
+// The bytes may have any value and arrive in any pieces, and any methods may read them in
+// turn. The outcomes are those of the whole stream: no byte is lost or comes twice.
 func TestAnyMethodsInTurn(t *testing.T) {
 	piece := rapid.OneOf(
 		rapid.SampledFrom([]string{"a", "\n", "\r\n", "é", "€", "😀", "\xE2\x82", "\xC0\x80", "\xF0\x9F\x98", "\xFF"}),
@@ -523,8 +525,8 @@ func TestAnyMethodsInTurn(t *testing.T) {
 	})
 }
 
-// A datagram socket whose read side is shut says so to every call, and to none
-// that there was a character.
+// On a datagram socket whose read side is shut, every call returns the end, and none
+// returns a character.
 func TestTextAfterShutdownOfDatagrams(t *testing.T) {
 	u, v := udpPair(t)
 	require.NoError(t, u.ConnectAddr(v.LocalAddr()))
@@ -546,8 +548,8 @@ func TestTextAfterShutdownOfDatagrams(t *testing.T) {
 	}
 }
 
-// An empty message is not the end while another is queued behind it, though no
-// more can come.
+// An empty message is not the end while another message is queued behind it, even if no
+// more can arrive.
 func TestTextOfAnEmptyMessageBeforeOthers(t *testing.T) {
 	for method, read := range map[string]func(*Socket) (string, error){
 		"ReadString": (*Socket).ReadString,

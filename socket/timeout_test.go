@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// late is how much later than its time a call may end on a busy machine.
+// late is how long after its timeout a call may end on a busy machine.
 const late = 2 * time.Second
 
 func (b blockedCall) setTimeout(s *Socket, d time.Duration) error {
@@ -32,8 +32,8 @@ func (b blockedCall) requireTimeout(t *testing.T, err error) {
 	require.NotErrorIs(t, err, net.ErrClosed)
 }
 
-// A call's time is up: never early, whatever the fraction, and another call
-// comes to its end. The other direction's timeout does not count.
+// A call times out, and never early, whatever the fraction of the timeout. The next call
+// succeeds. The timeout of the other direction has no effect.
 func TestTimeoutEndsEveryBlockedCall(t *testing.T) {
 	for _, b := range blockedCalls() {
 		t.Run(b.name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestTimeoutEndsEveryBlockedCall(t *testing.T) {
 				err := call(s)
 				took := time.Since(start)
 				if b.method == "ConnectAddr" && s.Family() == Inet && i > 0 {
-					b.late = unix.EALREADY // the first one began it
+					b.late = unix.EALREADY // the first call has begun the connect
 				}
 				b.requireTimeout(t, err)
 				require.GreaterOrEqual(t, took, limit)
@@ -60,7 +60,7 @@ func TestTimeoutEndsEveryBlockedCall(t *testing.T) {
 	}
 }
 
-// A call keeps the bound that it began with, also in the queue.
+// A call keeps the timeout with which it began, even while it waits for the turn.
 func TestTimeoutChangedDuringACall(t *testing.T) {
 	for _, b := range blockedCalls() {
 		t.Run(b.name, func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestTimeoutChangedDuringACall(t *testing.T) {
 	}
 }
 
-// The time is the call's, not each wait's.
+// The timeout bounds the whole call, and not each wait in it.
 func TestTimeoutIsOfTheWholeCall(t *testing.T) {
 	const limit = 80 * time.Millisecond
 	s, peer := inputPair(t, Stream)
@@ -110,7 +110,7 @@ func TestTimeoutIsOfTheWholeCall(t *testing.T) {
 	require.Less(t, took, limit+late)
 }
 
-// An accepted socket has the listener's timeouts on inet, and none on unix.
+// An accepted socket inherits the listener's timeouts on inet. On unix it has none.
 func TestTimeoutsInherited(t *testing.T) {
 	for family, want := range map[Family]time.Duration{Inet: 1, Inet6: 1, Unix: 0} {
 		t.Run(family.String(), func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestTimeoutsInherited(t *testing.T) {
 			}
 			l := listening(t, family, 1, local)
 			connectedTo(t, l)
-			require.NoError(t, l.SetRecvTimeout(3*time.Second)) // after the connection came
+			require.NoError(t, l.SetRecvTimeout(3*time.Second)) // after the connection has arrived
 			require.NoError(t, l.SetSendTimeout(5*time.Second))
 			s, err := l.Accept()
 			require.NoError(t, err)

@@ -17,9 +17,10 @@ func million() int {
 	return 1_000_000
 }
 
-// A million equal timeouts are in one slot of a high level. No single call cascades them all.
+// A million equal timeouts are in one slot of a high level. No single call cascades all
+// of them.
 func TestCascadeIsBudgeted(t *testing.T) {
-	const budget, when = 256, 3<<18 + 2<<12 + 1<<6 + 5 // falls from level 3 to each one below
+	const budget, when = 256, 3<<18 + 2<<12 + 1<<6 + 5 // the tick falls from level 3 to each level below
 	w := timers.New[struct{}](0)
 	all := make([]timers.Timer[struct{}], million())
 	for i := range all {
@@ -35,7 +36,7 @@ func TestCascadeIsBudgeted(t *testing.T) {
 		if refiled := w.Refiled() - before; refiled > 4*budget+64 {
 			require.Failf(t, "over budget", "%d filed in one call", refiled)
 		}
-		// Halfway, all questions still have the right answer.
+		// Halfway through, all methods still return the right answer.
 		if next, ok := w.Next(); ok && next != when {
 			require.Failf(t, "wrong Next", "%d", next)
 		}
@@ -65,7 +66,7 @@ func TestTimerFallsOnceALevel(t *testing.T) {
 	for level := range 6 {
 		w := timers.New[struct{}](0)
 		var timer timers.Timer[struct{}]
-		w.Schedule(&timer, 1<<(6*(level+1))-1) // all groups are 63
+		w.Schedule(&timer, 1<<(6*(level+1))-1) // the digits of all levels are 63
 		expired, _ := advance(w, timer.When(), 1)
 		require.Len(t, expired, 1)
 		require.Equal(t, uint64(level), w.Refiled())
@@ -93,7 +94,7 @@ func TestScheduleDuringCascade(t *testing.T) {
 	w.Schedule(&early, 4096+6)
 	w.Schedule(&late, 8192)
 	w.Schedule(&first, 0)
-	w.Schedule(&all[499], 4096+8) // not filed yet
+	w.Schedule(&all[499], 4096+8) // has not cascaded yet
 	w.Schedule(&all[0], 4096+1000)
 	require.NoError(t, w.Check())
 
@@ -199,7 +200,7 @@ func TestTimeDoesNotGoBack(t *testing.T) {
 		require.Empty(t, expired)
 		require.False(t, more)
 	}
-	// The present is 1009 still, so 1007 is past.
+	// The present is still 1009, so 1007 is past.
 	var past timers.Timer[struct{}]
 	advance(w, 5, 1)
 	w.Schedule(&past, 1007)

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	background = 100_000 // timers that run all the while
+	background = 100_000 // timers that run all the time
 	timeout    = 30_000  // ticks or milliseconds
 )
 
@@ -26,7 +26,7 @@ func backgroundWheel() *timers.Wheel[*int] {
 	return w
 }
 
-// backgroundRuntime starts as many timers of the Go runtime.
+// backgroundRuntime starts the same number of timers of the Go runtime.
 func backgroundRuntime(b *testing.B) {
 	all := make([]*time.Timer, background)
 	for i := range all {
@@ -50,7 +50,8 @@ func BenchmarkStartStop(b *testing.B) {
 			w.Cancel(&timer)
 		}
 	})
-	// As it is used: both calls under the caller's lock, as the peers have theirs inside.
+	// Both calls hold the caller's lock, as in real use. The peers have their lock
+	// inside.
 	b.Run("WheelAndMutex", func(b *testing.B) {
 		w := backgroundWheel()
 		var mu sync.Mutex

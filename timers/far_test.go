@@ -22,7 +22,7 @@ func TestBeyondTheHorizon(t *testing.T) {
 		all := make([]timers.Timer[struct{}], len(ticks))
 		var want []uint64
 		for i, when := range ticks {
-			w.Schedule(&all[len(ticks)-1-i], when) // the order of scheduling is of no matter
+			w.Schedule(&all[len(ticks)-1-i], when) // any order of scheduling gives the same result
 			want = append(want, max(when, start))
 		}
 		var got []uint64

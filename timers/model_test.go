@@ -13,7 +13,8 @@ import (
 )
 
 func init() {
-	// More than rapid's defaults of 100 runs of 30 steps; the command line still has the last word.
+	// The test runs more than rapid's defaults of 100 runs of 30 steps. The command line
+	// can change that.
 	_ = flag.Set("rapid.checks", "300")
 	_ = flag.Set("rapid.steps", "60")
 }
@@ -72,7 +73,7 @@ func (m *model) due(now uint64) []uint64 {
 	return ticks
 }
 
-// advance calls Advance and checks all that its comment promises.
+// advance calls Advance and checks everything that its comment promises.
 func (m *model) advance(t require.TestingT, now uint64, budget int) {
 	m.now = max(m.now, now)
 	due := m.due(m.now)
@@ -111,7 +112,7 @@ func (m *model) check(t require.TestingT) {
 			earliest = min(earliest, it.when)
 		}
 	}
-	bound, ok := m.wheel.Bound() // first, for Next repairs it
+	bound, ok := m.wheel.Bound() // before Next, because Next repairs it
 	require.Equal(t, m.running > 0, ok)
 	when, ok := m.wheel.Next()
 	require.Equal(t, m.running > 0, ok)
@@ -175,7 +176,7 @@ func TestWheelAgreesWithSortedList(t *testing.T) {
 			"schedule": func(t *rapid.T) {
 				m.schedule(item.Draw(t, "item"), ticks(m.now).Draw(t, "when"))
 			},
-			// More of one time than one call may cascade.
+			// There are more timers of one time than one call may cascade.
 			"crowd": func(t *rapid.T) {
 				when := ticks(m.now).Draw(t, "when")
 				spread := rapid.SampledFrom([]uint64{1, 2, 50, 5000, 1 << 20}).Draw(t, "spread")

@@ -111,7 +111,7 @@ func TestSleepUntilBound(t *testing.T) {
 	}
 	expired, cancelled, inVain := 0, 0, 0
 	for w.Len() > 0 {
-		// Cancelling what is earliest makes the bounds stale.
+		// Cancelling the earliest timer makes the bounds stale.
 		if i := random.IntN(count); w.Cancel(&all[i]) {
 			cancelled++
 		}

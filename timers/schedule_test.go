@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// advance makes one call with a budget, and returns the ticks of what expired.
+// advance makes one call with a budget, and returns the ticks of the timers that expired.
 func advance[T any](w *timers.Wheel[T], now uint64, budget int) (expired []uint64, more bool) {
 	buf := make([]*timers.Timer[T], budget)
 	n, more := w.Advance(now, buf)

@@ -14,8 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// There are hundreds of members, and one does not read. All others see every line at once, in
-// one order. When the one reads, it sees the first lines, and how many are missing.
+// The room has hundreds of members, and one does not read. All others see every line at
+// once, in one order. When that member reads again, it sees the first lines, and how many
+// are missing.
 func TestCrowd(t *testing.T) {
 	const people, talkers, each = 200, 20, 60
 	p := start(t, "-queue", fmt.Sprint(leastQueue))
@@ -37,7 +38,7 @@ func TestCrowd(t *testing.T) {
 		mu.Unlock()
 		all[talker].says("%d %s", n, words)
 	}
-	number := make(map[string]int) // of the talkers
+	number := make(map[string]int) // the number of each talker
 	for i := range talkers {
 		number["<"+all[i].nick+">"] = i
 	}
@@ -62,8 +63,8 @@ func TestCrowd(t *testing.T) {
 				heard[talker]++
 				n := heard[talker]
 				mu.Unlock()
-				// All wait until all have seen the line, so that a slow reader on
-				// a busy machine does not fall behind its queue.
+				// All members wait until all have seen the line. So a slow reader on a
+				// busy machine does not fall behind its queue.
 				if n%people == 0 && n < each*people {
 					say(talker, n/people)
 				}
@@ -112,7 +113,7 @@ func TestCrowd(t *testing.T) {
 	p.Stop()
 }
 
-// One member talks without end, and another never reads: the queue is bounded.
+// One member talks without end, and another never reads. The queue is bounded.
 func TestFloodIsBounded(t *testing.T) {
 	const flood = 64 << 20
 	p := start(t)
@@ -131,14 +132,14 @@ func TestFloodIsBounded(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	_, err := io.Copy(io.Discard, talker) // until all has been said
+	_, err := io.Copy(io.Discard, talker) // until the talker has said everything
 	require.NoError(t, err)
 	require.Less(t, resident(t, p)-before, flood/2)
 	require.NoError(t, stuck.Close())
 	p.Stop()
 }
 
-// resident is the most memory that the program has had so far, in bytes.
+// resident returns the most memory that the program has had so far, in bytes.
 func resident(t *testing.T, p *programtest.Program) (bytes int) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))

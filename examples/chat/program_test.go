@@ -39,7 +39,7 @@ func join(t testing.TB, p *programtest.Program) *person {
 	return arrive(t, p, net.Dialer{})
 }
 
-// joinNarrow is join with a small receive buffer, which is soon full.
+// joinNarrow is join with a small receive buffer, which fills soon.
 func joinNarrow(t testing.TB, p *programtest.Program) *person {
 	t.Helper()
 	return arrive(t, p, net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
@@ -85,8 +85,8 @@ func (p *person) until(begin string) string {
 	}
 }
 
-// rest returns what comes until the server closes, and then closes the client. If
-// the client has sent nothing, the server waits for that.
+// rest returns everything that comes until the server closes, and then closes the client.
+// If the client has sent nothing, the server waits for that close.
 func (p *person) rest() string {
 	p.t.Helper()
 	rest, err := io.ReadAll(p.lines)
@@ -152,7 +152,7 @@ func TestConversation(t *testing.T) {
 	require.Equal(t, "* bob left: so long", ada.sees())
 	toBob.Close()
 
-	// All that nc sends before its end arrives, even a line without a newline.
+	// Everything that nc sends before its end arrives, even a line without a newline.
 	third := join(t, p)
 	fmt.Fprint(toAda, "one\ntwo")
 	require.NoError(t, toAda.Close())
@@ -192,7 +192,7 @@ func TestLines(t *testing.T) {
 			}
 			for line := range strings.SplitSeq(c.want, "\n") {
 				got := who.sees()
-				for strings.HasPrefix(got, "* guest") { // somebody comes or goes
+				for strings.HasPrefix(got, "* guest") { // a member has joined or left
 					got = who.sees()
 				}
 				require.Equal(t, strings.ReplaceAll(line, "$", who.nick), got, "%.50q", c.send)
@@ -210,7 +210,7 @@ func TestSilentMemberIsSentAway(t *testing.T) {
 	p := start(t, "-idle", idle.String())
 	who := join(t, p)
 	var begun time.Time
-	for range 3 { // each line gives it the whole time
+	for range 3 { // each line has the whole timeout
 		time.Sleep(idle / 3)
 		begun = time.Now()
 		who.says("still here")
@@ -252,7 +252,7 @@ func TestStopLosesNothing(t *testing.T) {
 		all = append(all, join(t, p))
 	}
 	listener := join(t, p)
-	p.Signal(syscall.SIGSTOP) // so that it cannot have read what comes
+	p.Signal(syscall.SIGSTOP) // so that the program cannot read the lines yet
 	for _, who := range all {
 		for i := range count {
 			who.says("line %d", i)
@@ -276,7 +276,7 @@ func TestStopLosesNothing(t *testing.T) {
 	require.Zero(t, state.ExitCode(), log)
 }
 
-// fill says more than fits into the buffers of members that do not read.
+// fill says more than the buffers of members that do not read can hold.
 func fill(talker *person) {
 	talker.t.Helper()
 	for range 1000 {
@@ -299,7 +299,7 @@ func TestSecondSignalDoesNotWait(t *testing.T) {
 	who.Close()
 }
 
-// A successor takes over. Connections that are made meanwhile are not refused.
+// A successor takes over the listener. The kernel refuses no connection meanwhile.
 func TestHandover(t *testing.T) {
 	p := start(t)
 	old := join(t, p)

@@ -71,7 +71,7 @@ func TestTalkerWaitsForBusyLoop(t *testing.T) {
 	require.LessOrEqual(t, pending, mostPending+2*len(line))
 
 	close(release)
-	_, err = io.Copy(io.Discard, talker) // until it has said all
+	_, err = io.Copy(io.Discard, talker) // until the talker has said everything
 	require.NoError(t, err)
 	require.NoError(t, talker.Close())
 }

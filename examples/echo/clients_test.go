@@ -39,8 +39,8 @@ func both(t *testing.T, test func(t *testing.T, p *program, client func() *exec.
 	})
 }
 
-// The client ends its stream long before it has received everything. Everything
-// comes back all the same.
+// The client ends its stream long before it has received everything. The server still
+// echoes everything.
 func TestFile(t *testing.T) {
 	both(t, func(t *testing.T, p *program, client func() *exec.Cmd) {
 		data := random(32 << 20)
@@ -87,7 +87,7 @@ func TestIdleClientIsCut(t *testing.T) {
 	p := start(t, "-timeout", timeout.String())
 	c := talk(t, p.stayer())
 	var begun time.Time
-	for range 3 { // each receive has the whole time
+	for range 3 { // each receive has the whole timeout
 		begun = time.Now()
 		require.Equal(t, []byte("still here"), c.exchange([]byte("still here")))
 	}
@@ -101,7 +101,7 @@ func TestIdleClientIsCut(t *testing.T) {
 func TestClientThatNeverReadsIsCut(t *testing.T) {
 	p := start(t, "-timeout", "200ms")
 	c := talk(t, programtest.Tool(t, "socat", "-u", "-", "TCP:"+p.Addr))
-	go c.Write(random(64 << 20)) // more than the buffers on the way hold
+	go c.Write(random(64 << 20)) // more than all buffers between the two hold
 	p.Await("timed out")
 	p.stop()
 }
@@ -126,7 +126,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 		}
 		clients[i] = talk(t, cmd)
 	}
-	// All are served before the first one ends.
+	// The server serves all clients before the first one ends.
 	for _, c := range clients {
 		data := random(1000)
 		same(t, data, c.exchange(data))

@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dial connects, and sends a word that is echoed when the connection is served.
+// dial connects and sends a word. The server echoes the word when it serves the
+// connection.
 func dial(t *testing.T, p *program) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", p.Addr)
@@ -35,7 +36,7 @@ func TestMaxLetsTheRestWait(t *testing.T) {
 	served(t, first)
 	served(t, second)
 
-	// The third connection is not served while there are two.
+	// The server does not serve the third connection while there are two.
 	require.NoError(t, third.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
 	_, err := third.Read(make([]byte, 4))
 	require.ErrorContains(t, err, "timeout")
@@ -67,7 +68,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	case <-time.After(500 * time.Millisecond):
 	}
 
-	// The connections that waited are served as others leave.
+	// The server serves the connections that wait as others leave.
 	for _, c := range clients {
 		served(t, c)
 		require.NoError(t, c.Close())

@@ -59,8 +59,8 @@ func TestListenAtEveryAddressOfAName(t *testing.T) {
 	}
 }
 
-// If the port that the kernel has chosen for one address is taken at another, listen
-// tries another port. It does not replace a port that was given.
+// If the kernel chooses a port for one address and the port is in use at another, listen
+// tries another port. It does not replace a port that the user gives.
 func TestListenAtAPortThatIsFreeEverywhere(t *testing.T) {
 	hosts := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}
 	for _, c := range []struct{ taken, want, opened int }{
@@ -96,7 +96,7 @@ func TestListenAtAPortThatIsFreeEverywhere(t *testing.T) {
 	require.ErrorIs(t, errs[0], unix.EADDRINUSE)
 }
 
-// Without a host, clients of both families are served at one port.
+// Without a host, the server serves clients of both families at one port.
 func TestAllAddresses(t *testing.T) {
 	machine.NeedIPv6(t)
 	p := launch(t, programtest.Command("-address", ":0"))
@@ -122,8 +122,8 @@ func TestName(t *testing.T) {
 	p.stop()
 }
 
-// With several listeners and a bound on the connections, each waiting client has
-// its turn.
+// If there are several listeners and the number of connections is bounded, each waiting
+// client gets its turn.
 func TestListenersShareTheSlots(t *testing.T) {
 	machine.NeedIPv6(t)
 	listeners, err := listen(options{host: "name"}, func(context.Context, string, string) ([]netip.Addr, error) {
@@ -140,7 +140,7 @@ func TestListenersShareTheSlots(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- s.serve(ctx, listeners) }()
-	last := clients[3] // of the second listener, first in its backlog
+	last := clients[3] // the first client in the backlog of the second listener
 	served(t, clients[0])
 	require.NoError(t, clients[0].Close())
 	served(t, last)
@@ -159,8 +159,8 @@ func TestListenersShareTheSlots(t *testing.T) {
 	}
 }
 
-// A broken listener ends the server, and a connection that was not accepted takes no
-// slot.
+// A listener that fails ends the server. A connection that the server has not accepted
+// takes no slot.
 func TestServeEndsWithAListener(t *testing.T) {
 	listeners, err := listen(options{host: "127.0.0.1"}, nil)
 	require.NoError(t, err)

@@ -30,31 +30,32 @@ func launch(t *testing.T, cmd *exec.Cmd) *program {
 	return &program{programtest.Launch(t, cmd), t}
 }
 
-// stop ends the program by SIGTERM, when no client is left.
+// stop ends the program by SIGTERM. The program must have no client.
 func (p *program) stop() {
 	p.t.Helper()
 	require.NotContains(p.t, p.Stop(), "connection broken")
 }
 
-// socat returns the command of a client that half-closes at the end of its input,
-// and then waits for the rest.
+// socat returns the command of a client that closes its writing side at the end of its
+// input, and then waits for the rest.
 func (p *program) socat() *exec.Cmd {
 	return programtest.Tool(p.t, "socat", "-t", "60", "-", "TCP:"+p.Addr)
 }
 
-// stayer is a client that keeps its side open, and ends when the server closes.
+// stayer returns the command of a client that keeps its writing side open. It ends when
+// the server closes.
 func (p *program) stayer() *exec.Cmd {
 	return programtest.Tool(p.t, "socat", "-t", "0.01", "-", "TCP:"+p.Addr)
 }
 
-// nc returns the command of a client that half-closes, too.
+// nc returns the command of a client that closes its writing side, too.
 func (p *program) nc() *exec.Cmd {
 	host, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(p.t, err)
 	return programtest.Tool(p.t, "nc.openbsd", "-N", host, port)
 }
 
-// A client is a running tool, and the ends of its pipes.
+// A client is a running tool with the ends of its pipes.
 type client struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -82,7 +83,7 @@ func talk(t *testing.T, cmd *exec.Cmd) *client {
 	return c
 }
 
-// exchange sends data and reads so much back.
+// exchange sends data and reads the same number of bytes back.
 func (c *client) exchange(data []byte) []byte {
 	c.t.Helper()
 	go c.Write(data)

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A client that stays is closed when the grace period is over, and not before. The
-// program exits with status 0.
+// The program closes a client that stays when the grace period is over, and not before.
+// It exits with status 0.
 func TestStopWithClientConnected(t *testing.T) {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
@@ -41,8 +41,8 @@ func TestStopWithoutClients(t *testing.T) {
 	p.stop()
 }
 
-// The signal comes in the middle of a transfer. The rest is echoed, too, and the
-// program ends when the client does, before the grace period is over.
+// The signal comes in the middle of a transfer. The program also echoes the rest. It ends
+// when the client ends, before the grace period is over.
 func TestStopLosesNothingInFlight(t *testing.T) {
 	p := start(t, "-grace", "1h")
 	c := talk(t, p.socat())
@@ -53,7 +53,7 @@ func TestStopLosesNothingInFlight(t *testing.T) {
 	stopping := make(chan struct{})
 	go func() {
 		quarter := half + half/2
-		c.Write(data[half:quarter]) // more than fits, as nobody reads yet
+		c.Write(data[half:quarter]) // more than fits, because the client does not read yet
 		<-stopping
 		c.Write(data[quarter:])
 		c.Close()
@@ -67,8 +67,8 @@ func TestStopLosesNothingInFlight(t *testing.T) {
 	require.Zero(t, state.ExitCode(), log)
 }
 
-// Clients that have connected before the signal are served, even those that are
-// still in the backlog: here all but the first.
+// The program serves the clients that have connected before the signal, even those in the
+// backlog: here all but the first.
 func TestStopServesTheBacklog(t *testing.T) {
 	p := start(t, "-max", "1", "-grace", "1h")
 	first := dial(t, p)
@@ -95,7 +95,7 @@ func TestStopServesTheBacklog(t *testing.T) {
 	require.Zero(t, state.ExitCode(), log)
 }
 
-// Clients that are not served within the grace period are closed with the others.
+// The program also closes clients that it has not served within the grace period.
 func TestGracePeriodIsForTheBacklogToo(t *testing.T) {
 	p := start(t, "-max", "1", "-grace", "200ms")
 	served(t, dial(t, p))

@@ -64,7 +64,7 @@ func TestFiles(t *testing.T) {
 	require.Equal(t, string(big[5:15]), got)
 	for path, code := range map[string]string{
 		"/missing": "404", "/../etc/passwd": "404", "/..%2f..%2fetc/passwd": "404", "/api/none": "404",
-		// These exist, and are not served.
+		// These files exist, and the server does not serve them.
 		"/outside": "403", "/outside/": "403", "/up/passwd": "403", "/loop": "403", "/fifo": "403", "/fifo/": "403", "/socket": "403",
 		// Such names cannot exist.
 		"/big/x": "404", "/%00": "404", "/big%00": "404", "/" + strings.Repeat("x", 300): "404", "/" + strings.Repeat("x/", 3000): "404",
@@ -117,7 +117,7 @@ func TestManyClients(t *testing.T) {
 	p.Stop()
 }
 
-// Under load no request fails, and the program stops as it should.
+// Under load no request fails, and the program stops cleanly.
 func TestLoad(t *testing.T) {
 	p, _ := start(t)
 	out := output(t, programtest.Tool(t, "wrk", "-t", "2", "-c", "50", "-d", "1s", "http://"+p.Addr+"/api/status"))
@@ -153,7 +153,7 @@ func TestIdleAndSlowClientsAreCut(t *testing.T) {
 	}
 }
 
-// A file whose transfer is in progress when the signal comes arrives whole.
+// If a file is being sent when the signal comes, the client gets the whole file.
 func TestStopEndsRequests(t *testing.T) {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p, big := start(t, "-grace", "1h")
@@ -161,7 +161,7 @@ func TestStopEndsRequests(t *testing.T) {
 		require.NoError(t, err)
 		defer conn.Close()
 		fmt.Fprint(conn, "GET /big HTTP/1.0\r\n\r\n")
-		head := make([]byte, 100) // the answer has begun, and has not room to end
+		head := make([]byte, 100) // the answer has begun, and the buffers cannot hold its end
 		_, err = io.ReadFull(conn, head)
 		require.NoError(t, err)
 		p.Signal(sig)
@@ -176,7 +176,7 @@ func TestStopEndsRequests(t *testing.T) {
 	}
 }
 
-// A client that does not read is closed when the grace period is over.
+// The program closes a client that does not read when the grace period is over.
 func TestStopAfterTheGracePeriod(t *testing.T) {
 	const grace = 200 * time.Millisecond
 	p, _ := start(t, "-grace", grace.String())

@@ -26,7 +26,7 @@ func start(t *testing.T, args ...string) *programtest.Program {
 	return programtest.Start(t, append([]string{"-address", "127.0.0.1:0"}, args...)...)
 }
 
-// A session is a connection to a server, which may be another one than ours.
+// A session is a connection to a server: to this program, or to Redis.
 type session struct {
 	t testing.TB
 	net.Conn
@@ -58,7 +58,7 @@ func (s *session) do(words ...string) string {
 	return reply
 }
 
-// reply reads a whole one, as it comes.
+// reply reads one whole reply and returns its bytes.
 func (s *session) reply() (string, error) {
 	line, err := s.replies.ReadString('\n')
 	if err != nil {
@@ -111,7 +111,7 @@ func TestBadArguments(t *testing.T) {
 	})
 }
 
-// Requests that come byte by byte, and others that come a hundred at once.
+// The client sends requests byte by byte, and then a hundred at once.
 func TestFraming(t *testing.T) {
 	p := start(t)
 	s := open(t, p)
@@ -132,7 +132,8 @@ func TestFraming(t *testing.T) {
 	p.Stop()
 }
 
-// A protocol error is told after the replies that are due, and is the end.
+// The program reports a protocol error after the replies to earlier requests, and then
+// closes the connection.
 func TestProtocolErrorEndsTheConnection(t *testing.T) {
 	p := start(t)
 	s := open(t, p)
@@ -145,7 +146,7 @@ func TestProtocolErrorEndsTheConnection(t *testing.T) {
 	p.Stop()
 }
 
-// A request as long as is allowed, and one that is longer.
+// The client sends the longest request that is allowed, and then a longer one.
 func TestLongRequests(t *testing.T) {
 	p := start(t, "-request", "4MB")
 	s := open(t, p)
@@ -161,8 +162,8 @@ func TestLongRequests(t *testing.T) {
 	p.Stop()
 }
 
-// A client that asks for much and reads nothing has its requests wait. When it
-// reads, it gets all that it asked for.
+// A client requests much and reads nothing. Then its requests wait. When it reads, it
+// gets all replies.
 func TestClientThatReadsLate(t *testing.T) {
 	const count = 60
 	p := start(t, "-request", "1MB")
@@ -173,7 +174,8 @@ func TestClientThatReadsLate(t *testing.T) {
 	require.NoError(t, err)
 	s.send("SET", "done", "1")
 
-	// Others are served meanwhile, and its last request is not.
+	// The program serves others meanwhile. It does not execute this client's last
+	// request.
 	other := open(t, p)
 	for range 100 {
 		require.Equal(t, "+PONG\r\n", other.do("PING"))
@@ -215,7 +217,7 @@ func TestIdleClientIsCut(t *testing.T) {
 	p.Stop()
 }
 
-// A key is there for all of its time, and then gone.
+// A key exists until its time has come, and not afterwards.
 func TestExpiryIsNeverEarly(t *testing.T) {
 	p := start(t)
 	const count = 50
@@ -240,8 +242,8 @@ func TestExpiryIsNeverEarly(t *testing.T) {
 	p.Stop()
 }
 
-// Clients that send without a pause when the signal comes: each gets a whole
-// number of replies, one for each request that was executed, and an orderly end.
+// Clients send without a pause when the signal comes. Each gets a whole number of
+// replies, one for each executed request, and an orderly end.
 func TestStopLosesNothing(t *testing.T) {
 	p := start(t, "-grace", "1h")
 	var clients sync.WaitGroup
@@ -270,7 +272,7 @@ func TestStopLosesNothing(t *testing.T) {
 			for n := 1; ; n++ {
 				reply, err := s.reply()
 				if err != nil {
-					// What it sends after the end is answered by a reset.
+					// The kernel answers by a reset what the client sends after the end.
 					if err != io.EOF && !errors.Is(err, syscall.ECONNRESET) || reply != "" {
 						t.Errorf("client %d ends with %v and %q", i, err, reply)
 					}
@@ -296,13 +298,13 @@ func TestStopLosesNothing(t *testing.T) {
 	clients.Wait()
 }
 
-// What arrived before the signal is executed, and its replies arrive.
+// The program executes what arrived before the signal, and the client gets the replies.
 func TestStopExecutesWhatArrived(t *testing.T) {
 	p := start(t, "-grace", "1h")
 	const count = 10_000
 	s := open(t, p)
 	require.Equal(t, "+PONG\r\n", s.do("PING"))
-	p.Signal(syscall.SIGSTOP) // so that it cannot have read what comes
+	p.Signal(syscall.SIGSTOP) // so that the program cannot read the requests yet
 	_, err := s.Write(bytes.Repeat(request("INCR", "n"), count))
 	require.NoError(t, err)
 	p.Signal(syscall.SIGTERM)

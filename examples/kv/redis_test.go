@@ -60,7 +60,7 @@ func TestRedisBenchmark(t *testing.T) {
 	}
 }
 
-// redisServer starts one, and returns the path of its socket.
+// redisServer starts a Redis server, and returns the path of its socket.
 func redisServer(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -83,7 +83,7 @@ func redisServer(t *testing.T) string {
 	return path
 }
 
-// A chooser makes up commands, most of which make sense.
+// A chooser makes random commands. Most of them are valid.
 type chooser struct{ *rand.Rand }
 
 func (c chooser) of(list ...string) string { return list[c.IntN(len(list))] }
@@ -99,7 +99,7 @@ func (c chooser) number() string {
 	return c.of("0", "1", "-1", "7", "100", "9223372036854775807", "-9223372036854775808", "x", "1.5", "")
 }
 
-// seconds has no small positive number: time passes during the test.
+// seconds returns no small positive number, because time passes during the test.
 func (c chooser) seconds() string {
 	return c.of("1000", "1000000", "0", "-1", "9223372036854775807", "-9223372036854775808", "x", "")
 }
@@ -139,8 +139,8 @@ func (c chooser) command() (words []string) {
 	case 13:
 		words = []string{c.of("TTL", "GET", "PTTL"), c.key()}
 	case 14:
-		// Hardly a key has this time already: whether it is greater is not for the
-		// clock to decide.
+		// Hardly any key has the same time already, so the clock does not decide which
+		// time is greater.
 		words = []string{c.of("EXPIRE", "PEXPIRE"), c.key(), fmt.Sprint(1_100_000 + 10_000*c.IntN(100_000))}
 		for range 1 + c.IntN(3) {
 			words = append(words, c.of("NX", "XX", "xx", "gt", "GT", "LT", "LT", "FOO"))
@@ -155,7 +155,7 @@ func (c chooser) command() (words []string) {
 	return words
 }
 
-// Redis answers random commands as we do, byte by byte.
+// Our replies to random commands equal those of Redis, byte by byte.
 func TestAnswersAreThoseOfRedis(t *testing.T) {
 	theirs := connect(t, "unix", redisServer(t))
 	p := start(t)
@@ -166,7 +166,7 @@ func TestAnswersAreThoseOfRedis(t *testing.T) {
 		words := c.command()
 		want, got := theirs.do(words...), ours.do(words...)
 		if strings.EqualFold(words[0], "PTTL") && want[0] == ':' {
-			// Some milliseconds lie between the two.
+			// The two commands run some milliseconds apart.
 			w, _ := strconv.Atoi(strings.TrimSpace(want[1:]))
 			g, _ := strconv.Atoi(strings.TrimSpace(got[1:]))
 			require.InDelta(t, w, g, 5000, "seed %d, command %d: %q", seed, i, words)
@@ -183,7 +183,7 @@ func TestAnswersAreThoseOfRedis(t *testing.T) {
 	p.Stop()
 }
 
-// What is no request is answered as by Redis, and the connection is closed.
+// The program answers an invalid request as Redis does, and closes the connection.
 func TestProtocolIsThatOfRedis(t *testing.T) {
 	path := redisServer(t)
 	p := start(t)

@@ -12,8 +12,8 @@ import (
 
 const testLimit = 1 << 20
 
-// parseAll reads all requests of the input, which arrives in pieces: size says
-// how long each is.
+// parseAll reads all requests of the input, which arrives in pieces. size returns how
+// long each piece is.
 func parseAll(in []byte, limit int, size func() int) (requests [][]string, unread int, err error) {
 	p := parser{limit: limit}
 	for there := 0; ; {
@@ -27,7 +27,7 @@ func parseAll(in []byte, limit int, size func() int) (requests [][]string, unrea
 				words = append(words, string(a))
 			}
 			requests = append(requests, words)
-			in, there = bytes.Clone(in[n:]), there-n // elsewhere in memory
+			in, there = bytes.Clone(in[n:]), there-n // another place in memory
 		case there == len(in):
 			return requests, len(in), nil
 		default:
@@ -137,8 +137,8 @@ func TestIntegers(t *testing.T) {
 	}
 }
 
-// Whatever arrives, and in whatever pieces, is understood the same way, and
-// what is understood says the same when it is written in the usual form.
+// The parser returns the same requests however the input is cut. If a request is written
+// in the usual form, the parser returns the same words.
 func FuzzRequests(f *testing.F) {
 	for _, in := range []string{
 		"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", "SET a \"b\\x41\"\r\n*0\r\n", "*1\r\n$3\r\nab\r\n", "*-1\r\n$", "'\\''\n",
@@ -166,7 +166,7 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// request is one in the usual form.
+// request returns a request in the usual form.
 func request(words ...string) []byte {
 	b := []byte("*" + strconv.Itoa(len(words)) + "\r\n")
 	for _, word := range words {

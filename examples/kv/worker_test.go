@@ -138,7 +138,7 @@ func TestQuitIsTheLast(t *testing.T) {
 	require.Equal(t, "+OK\r\n", string(b.out))
 }
 
-// A web page cannot have a browser run commands.
+// A web page cannot make a browser run commands.
 func TestHTTPEndsTheConnection(t *testing.T) {
 	for _, first := range []string{"POST / HTTP/1.1\r\n", "Host: localhost:6380\r\n"} {
 		b := newBench(t, 1<<20)
@@ -149,8 +149,8 @@ func TestHTTPEndsTheConnection(t *testing.T) {
 	}
 }
 
-// A key is there until its time has come, and not afterwards, even if its timer has
-// not fired.
+// A key exists until its time has come, and not afterwards, even if its timer has not
+// fired.
 func TestExpiredIsNeverSeen(t *testing.T) {
 	for _, c := range []struct{ command, before, after string }{
 		{"GET k", "$1\r\n7\r\n", "$-1\r\n"},
@@ -183,7 +183,7 @@ func TestExpiredIsNeverSeen(t *testing.T) {
 	}
 }
 
-// The timers remove what nobody asks for, and give its memory back.
+// The timers remove keys that no client requests, and free their memory.
 func TestTimersStrike(t *testing.T) {
 	b := newBench(t, 16<<20)
 	for i := range 1000 {
@@ -228,7 +228,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.Zero(t, b.db.used.Load())
 }
 
-// Whatever happens to the keys, in the end no memory is counted.
+// After any use of the keys, the counted memory is 0 when no key is left.
 func TestMemoryIsCounted(t *testing.T) {
 	b := newBench(t, 16<<20)
 	for _, size := range []int{1, 1000, 10, 0, 500, 499, 70} {
@@ -244,7 +244,7 @@ func TestMemoryIsCounted(t *testing.T) {
 	require.Zero(t, b.db.used.Load())
 }
 
-// What is counted is about what it really takes.
+// The counted memory is close to the memory that the program uses.
 func TestMemoryIsWhatItTakes(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector takes more")
@@ -267,7 +267,7 @@ func TestMemoryIsWhatItTakes(t *testing.T) {
 	}
 }
 
-// Requests that store nothing new allocate nothing.
+// A request that stores nothing new allocates nothing.
 func TestAllocations(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")
@@ -296,7 +296,7 @@ func TestReplyIsBounded(t *testing.T) {
 	require.Equal(t, "+PONG\r\n", b.do("PING"))
 }
 
-// Commands on many keys are atomic, on whatever loops they run.
+// A command on many keys is atomic, whatever loops the keys belong to.
 func TestManyKeysAtOnce(t *testing.T) {
 	b := newBench(t, 1<<20)
 	keys := strings.Fields("a b c d e f g h")

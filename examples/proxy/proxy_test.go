@@ -27,7 +27,7 @@ func start(t *testing.T, server string, args ...string) *programtest.Program {
 	return programtest.Start(t, append([]string{"-address", "127.0.0.1:0", "-to", server}, args...)...)
 }
 
-// upstream is a server that hands out its connections.
+// An upstream is a server that hands its connections to the test.
 func upstream(t *testing.T) (addr string, conns <-chan *net.TCPConn) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ func upstream(t *testing.T) (addr string, conns <-chan *net.TCPConn) {
 	return l.Addr().String(), accepted
 }
 
-// pair is a client that is connected to a server through the proxy.
+// pair returns a client that is connected to a server through the proxy.
 func pair(t *testing.T, p *programtest.Program, conns <-chan *net.TCPConn) (client, server *net.TCPConn) {
 	t.Helper()
 	client = dial(t, p)
@@ -90,7 +90,7 @@ func receive(t *testing.T, c net.Conn, want string) {
 	require.Equal(t, want, string(buf))
 }
 
-// receiveEnd checks that the end comes, with nothing before it.
+// receiveEnd reads the end of the stream. It fails if any data comes before.
 func receiveEnd(t *testing.T, c net.Conn) {
 	t.Helper()
 	rest, err := io.ReadAll(c)
@@ -98,7 +98,7 @@ func receiveEnd(t *testing.T, c net.Conn) {
 	require.Empty(t, rest)
 }
 
-// Each side may end its direction first, and the other one goes on.
+// Each side may end its direction first. The other direction stays open.
 func TestHalfCloseInBothDirections(t *testing.T) {
 	addr, conns := upstream(t)
 	p := start(t, addr)
@@ -112,7 +112,7 @@ func TestHalfCloseInBothDirections(t *testing.T) {
 			require.NoError(t, first.CloseWrite())
 			receive(t, second, "the last word")
 			receiveEnd(t, second)
-			for range 3 { // the other direction is as it was
+			for range 3 { // the other direction still works
 				send(t, second, "not mine")
 				receive(t, first, "not mine")
 			}
@@ -172,8 +172,8 @@ func TestHTTPThroughTheProxy(t *testing.T) {
 	require.NotContains(t, p.Stop(), "broken")
 }
 
-// A connection that breaks on one side breaks on the other, so that no side takes a
-// part for the whole.
+// If a connection breaks on one side, the proxy resets the other side, so that no side
+// takes a part of the data for the whole.
 func TestResetIsPassedOn(t *testing.T) {
 	addr, conns := upstream(t)
 	p := start(t, addr)
@@ -202,7 +202,7 @@ func TestServerThatIsNotThere(t *testing.T) {
 	require.NoError(t, l.Close())
 	p := start(t, addr)
 	client, err := net.Dial("tcp", p.Addr)
-	if err == nil { // the reset may be faster
+	if err == nil { // the reset may arrive before
 		defer client.Close()
 		_, err = client.Read(make([]byte, 1))
 	}
@@ -213,7 +213,7 @@ func TestServerThatIsNotThere(t *testing.T) {
 	p.Stop()
 }
 
-// A server that does not answer: its backlog is full.
+// The server does not answer, because its backlog is full.
 func TestServerThatDoesNotAnswer(t *testing.T) {
 	const timeout = 200 * time.Millisecond
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -233,7 +233,7 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 	begun := time.Now()
 	_, err = client.Read(make([]byte, 1))
 	require.ErrorIs(t, err, unix.ECONNRESET)
-	require.GreaterOrEqual(t, time.Since(begun), timeout-20*time.Millisecond) // it began with the dial
+	require.GreaterOrEqual(t, time.Since(begun), timeout-20*time.Millisecond) // the time begins with the dial
 	require.Contains(t, p.Await("no server"), "i/o timeout")
 	p.Stop()
 }
@@ -248,12 +248,12 @@ func TestIdleConnectionIsCut(t *testing.T) {
 	receive(t, server, "hello")
 	_, err := client.Read(make([]byte, 1))
 	require.ErrorIs(t, err, unix.ECONNRESET)
-	require.GreaterOrEqual(t, time.Since(begun), idle-10*time.Millisecond) // the kernel's clock has its own ticks
+	require.GreaterOrEqual(t, time.Since(begun), idle-10*time.Millisecond) // the kernel's clock has other ticks
 	require.Contains(t, p.Await("connection broken"), "idle for 300ms")
 	p.Stop()
 }
 
-// A direction may be silent as long as bytes come in the other.
+// A direction may be silent for any time while bytes come in the other.
 func TestBusyConnectionIsNotCut(t *testing.T) {
 	const idle = 200 * time.Millisecond
 	for _, name := range []string{"client", "server"} {
@@ -291,7 +291,7 @@ func TestStalledConnectionIsCut(t *testing.T) {
 			}
 		}
 	}()
-	_, err := client.Write(make([]byte, 256<<20)) // more than the buffers on the way hold
+	_, err := client.Write(make([]byte, 256<<20)) // more than all buffers between the two hold
 	require.Error(t, err)
 	require.Contains(t, p.Await("connection broken"), "reads nothing")
 	p.Stop()
@@ -315,7 +315,8 @@ func TestMaxLetsTheRestWait(t *testing.T) {
 	p.Stop()
 }
 
-// Bytes that are under way when the signal comes arrive, and so do later ones.
+// The proxy delivers the bytes that are under way when the signal comes, and later bytes,
+// too.
 func TestStopLosesNothing(t *testing.T) {
 	addr, conns := upstream(t)
 	p := start(t, addr, "-grace", "1h")

@@ -29,8 +29,8 @@ func TestNetIPOfLiterals(t *testing.T) {
 	require.Error(t, err)
 }
 
-// The names of a hosts file keep their zones. The test runs itself in a mount
-// namespace, where the hosts file is its own.
+// The names of a hosts file keep their zones. The test runs itself in a mount namespace,
+// where it has its own hosts file.
 func TestNetIPKeepsZones(t *testing.T) {
 	const child = "WEIR_TEST_HOSTS"
 	if hosts := os.Getenv(child); hosts != "" {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// meeting is a socket and a peer "l" that are bound and not connected.
+// meeting is a fixture with a socket and a peer "l", both bound and not connected.
 func meeting(kinds ...kind) []fixture {
 	return fixtures(func(w *world) {
 		w.socks["s"] = w.open(w.local())
@@ -19,8 +19,7 @@ func meeting(kinds ...kind) []fixture {
 	}, kinds...)
 }
 
-// who returns the name of the socket or peer that has an address in the
-// scenario.
+// who returns the name of the socket or peer that has the address in the scenario.
 func (w *world) who(addr string) string {
 	if addr == "" {
 		return "nobody"
@@ -43,11 +42,11 @@ func (w *world) who(addr string) string {
 	return addr
 }
 
-// Calls on the socket.
+// The following steps are calls on the socket.
 
 func recvFrom(n int, flags ...int) step { return recvFromBehind(0, n, flags...) }
 
-// recvFromBehind is recvFrom; of what comes, the first bytes are passed by.
+// recvFromBehind is recvFrom that skips the first bytes of the data.
 func recvFromBehind(skip, n int, flags ...int) step {
 	f := or(flags)
 	return step{name: fmt.Sprintf("recvfrom(%d%s)", n, flagNames(f)), call: func(w *world, s endpoint) outcome {
@@ -63,7 +62,7 @@ func recvFromBehind(skip, n int, flags ...int) step {
 	}}
 }
 
-// sendTo sends to a peer by the text of its address, sendToAddr by the address.
+// sendTo sends to a peer by the text of its address. sendToAddr sends by the address.
 func sendTo(peer, data string, flags ...int) step {
 	return sendsTo("sendto", peer, data, or(flags), func(to target) target { return to })
 }
@@ -93,7 +92,7 @@ func (w *world) targetOf(peer string) target {
 	return to
 }
 
-// fillUpTo sends to a peer until it takes no more, without waiting.
+// fillUpTo sends to a peer until the peer takes no more. It does not wait.
 func fillUpTo(peer string) step {
 	return step{name: "fill up " + peer, act: func(w *world, s endpoint) string {
 		for range 10000 {
@@ -106,7 +105,7 @@ func fillUpTo(peer string) step {
 	}}
 }
 
-// recverr has the socket queue ICMP errors, and tell of them though it is not
+// recverr makes the socket queue ICMP errors and report them, even if it is not
 // connected.
 func recverr() step {
 	return step{name: "RECVERR", act: func(w *world, s endpoint) string {
@@ -118,9 +117,9 @@ func recverr() step {
 	}}
 }
 
-// What peers do.
+// The following steps are actions of peers.
 
-// joins makes one more peer, with an address.
+// joins makes another peer with an address.
 func joins(name string) step {
 	return step{name: name + " joins", act: func(w *world, _ endpoint) string {
 		p := w.plain()
@@ -131,7 +130,7 @@ func joins(name string) step {
 	}}
 }
 
-// joinsUnnamed makes one more peer, without an address.
+// joinsUnnamed makes another peer without an address.
 func joinsUnnamed(name string) step {
 	return step{name: name + " joins", act: func(w *world, _ endpoint) string {
 		w.peers[name] = w.plain()
@@ -155,7 +154,7 @@ func attaches(name string) step {
 	})
 }
 
-// reads takes one datagram, and says whose it is.
+// reads takes one datagram and names its sender.
 func reads(name string, n int) step {
 	return byPeer(name, fmt.Sprintf("reads %d", n), func(w *world, p *peer) string {
 		p.await(unix.POLLIN)
@@ -168,7 +167,7 @@ func reads(name string, n int) step {
 	})
 }
 
-// unblocks takes datagrams for as long as some come.
+// unblocks takes datagrams until no more arrive.
 func unblocks(name string) step {
 	return byPeer(name, "drains", func(w *world, p *peer) string {
 		p.drain()

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A backend is a way to make sockets: the kernel's, or Weir's.
+// A backend makes sockets: those of the kernel, or those of Weir.
 type backend interface {
 	name() string
 	// open makes a socket, and binds it if local is not nil.
 	open(k kind, local *target) (endpoint, syscall.Errno)
-	// run makes a call in the background, where it may block.
+	// run makes a call in the background. The call may block.
 	run(func() outcome) *call
 }
 
@@ -34,8 +34,8 @@ type endpoint interface {
 	sendBatch(ms []message, flags int) (int, syscall.Errno)
 	shutdown(how int) syscall.Errno
 	close() syscall.Errno
-	// setTimeout is setsockopt(2) of SO_RCVTIMEO or SO_SNDTIMEO, setDuration
-	// the method that has only this purpose, if there is one.
+	// setTimeout sets SO_RCVTIMEO or SO_SNDTIMEO by setsockopt(2). setDuration uses the
+	// method for this purpose, if the socket has one.
 	setTimeout(option int, d time.Duration) syscall.Errno
 	setDuration(option int, d time.Duration) syscall.Errno
 	timeout(option int) time.Duration
@@ -43,10 +43,10 @@ type endpoint interface {
 	option(o sockopt) (int, syscall.Errno)
 }
 
-// forever is a timeout of as many seconds as a struct timeval can have.
+// forever is a timeout with the greatest number of seconds of a struct timeval.
 const forever = time.Duration(math.MaxInt64)
 
-// A sockopt is an option with an integer as its value.
+// A sockopt is a socket option with an integer value.
 type sockopt struct {
 	levelName, name string
 	level, number   int
@@ -60,47 +60,47 @@ var (
 	ipv6Recverr   = sockopt{"ipv6", "IPV6_RECVERR", unix.IPPROTO_IPV6, unix.IPV6_RECVERR}
 )
 
-// A target is an address, as the kernel has it and as Weir's methods take it.
+// A target is an address in two forms: for the kernel, and for Weir's methods.
 type target struct {
 	sa            unix.Sockaddr
 	host, service string
 	addr          socket.Addr
 }
 
-// A message is one of recvmsg(2) or sendmsg(2).
+// A message is an argument of recvmsg(2) or sendmsg(2).
 type message struct {
 	parts   [][]byte
 	control []byte
-	to      *target // nil if it has no address
+	to      *target // nil if the message has no address
 
-	// What a call tells.
+	// The call sets these.
 	n, controlLen, flags int
 	from                 string
 }
 
-// An outcome is what a step gave.
+// An outcome is the result of a step.
 type outcome struct {
 	text  string        // empty for a step that has nothing to compare
-	rest  string        // compared too, but differs from host to host
-	took  time.Duration // of a call
-	limit time.Duration // the timeout in force for it; 0 is none
+	rest  string        // also compared, but it differs from host to host
+	took  time.Duration // how long the call took
+	limit time.Duration // the timeout of the call; 0 if it has none
 }
 
-// A call is one that was started.
+// A call is a call that a step has started.
 type call struct {
 	done    chan outcome
-	blocked func() bool // is it, at this moment?
+	blocked func() bool // reports whether the call is blocked now
 }
 
-// start makes a call that is run by spawn.
+// start makes a call. spawn runs it.
 func start(spawn func(func()), blocked func() bool, f func() outcome) *call {
 	c := &call{done: make(chan outcome, 1), blocked: blocked}
 	spawn(func() { c.done <- f() })
 	return c
 }
 
-// retry makes a system call again for as long as it is interrupted. It is for
-// the peers and the preparations: the calls under test are never interrupted.
+// retry repeats a system call until a signal does not interrupt it. The peers and the
+// preparations use retry; signals never interrupt the calls under test.
 func retry(f func() error) syscall.Errno {
 	for {
 		err := f()

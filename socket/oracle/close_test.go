@@ -64,8 +64,8 @@ var closeScenarios = []scenario{{
 	want:  `ok; peer ECONNRESET`,
 }}
 
-// peerSendsIfItCan frees a call that a close left hanging. A socket that is
-// closed for good refuses.
+// peerSendsIfItCan ends a call that still blocks after a close. It ignores the error of a
+// send to a socket that is closed completely.
 func peerSendsIfItCan(data string) step {
 	return byPeer("p", "sends", func(w *world, p *peer) string {
 		transfer(unix.SYS_SENDTO, p.fd, []byte(data), unix.MSG_NOSIGNAL)

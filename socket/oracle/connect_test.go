@@ -2,7 +2,7 @@ package oracle
 
 import "golang.org/x/sys/unix"
 
-// gone closes the listener, so that its address refuses.
+// gone closes the listener, so that its address refuses connections.
 func gone() step { return closes("l") }
 
 var connectScenarios = []scenario{{

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel is the backend of real blocking sockets.
+// kernel is the backend with the kernel's blocking sockets.
 type kernel struct{}
 
 func (kernel) name() string { return "kernel" }
@@ -34,14 +34,14 @@ func (kernel) open(k kind, local *target) (endpoint, syscall.Errno) {
 	return newBlocking(fd), 0
 }
 
-// run makes the call on a thread of its own, which is thrown away afterwards.
-// All signals are blocked on it: a socket call that has a timeout is not
-// restarted after a signal, and the Go runtime sends signals to its threads.
+// run makes the call on a thread of its own, which ends after the call. The thread blocks
+// all signals. The Go runtime sends signals to its threads, and the kernel does not
+// restart a socket call that has a timeout after a signal.
 func (kernel) run(f func() outcome) *call {
 	var tid atomic.Int64
 	return start(func(body func()) {
 		go func() {
-			runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+			runtime.LockOSThread() // without UnlockOSThread: the thread ends with the goroutine
 			var all unix.Sigset_t
 			for i := range all.Val {
 				all.Val[i] = ^all.Val[i]
@@ -62,7 +62,7 @@ var blockingCalls = []int{
 	unix.SYS_RECVMSG, unix.SYS_SENDMSG, unix.SYS_RECVMMSG, unix.SYS_SENDMMSG,
 }
 
-// threadBlocked reports whether a thread sleeps in one of them.
+// threadBlocked reports whether a thread sleeps in one of blockingCalls.
 func threadBlocked(tid int64) bool {
 	if tid == 0 {
 		return false
@@ -71,7 +71,7 @@ func threadBlocked(tid int64) bool {
 	if err != nil {
 		return false
 	}
-	number, _, _ := strings.Cut(string(b), " ") // "running" if it does not sleep
+	number, _, _ := strings.Cut(string(b), " ") // the file says "running" if the thread does not sleep
 	for _, n := range blockingCalls {
 		if number == strconv.Itoa(n) {
 			return true
@@ -89,7 +89,7 @@ func newBlocking(fd int) *blocking {
 	return b
 }
 
-// fd is -1 once the socket is closed: the number may be another file's by then.
+// fd is -1 after a close, because another file may then have the number.
 func (b *blocking) fd() int { return int(b.number.Load()) }
 
 func (b *blocking) listen(backlog int) syscall.Errno {
@@ -128,8 +128,8 @@ func (b *blocking) close() syscall.Errno {
 	return errnoOf(unix.Close(int(b.number.Swap(-1))))
 }
 
-// setTimeout has a fraction of a second below zero as usec < 0, and whole
-// seconds, with what fraction there may be, as sec < 0.
+// setTimeout passes a negative fraction of a second as usec < 0. It passes negative whole
+// seconds, with or without a fraction, as sec < 0.
 func (b *blocking) setTimeout(option int, d time.Duration) syscall.Errno {
 	tv := unix.Timeval{Sec: int64(d / time.Second), Usec: int64(d % time.Second / time.Microsecond)}
 	if tv.Sec < 0 && tv.Usec < 0 {

@@ -2,8 +2,8 @@ package oracle
 
 import "golang.org/x/sys/unix"
 
-// Datagram sockets that are not connected, and calls with addresses on those
-// that are.
+// These scenarios use datagram sockets that are not connected, and calls with addresses
+// on sockets that are connected.
 var meetingScenarios = []scenario{{
 	name:  "recvfrom waits as long as the receive timeout says",
 	row:   "recv: EAGAIN",

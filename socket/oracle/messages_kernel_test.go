@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls of the kernel's sockets that take or give addresses.
+// These calls of the kernel's sockets take or return addresses.
 
 func (b *blocking) recvFrom(buf []byte, flags int) (int, string, syscall.Errno) {
 	n, from, err := unix.Recvfrom(b.fd(), buf, flags)
@@ -19,7 +19,7 @@ func (b *blocking) recvFrom(buf []byte, flags int) (int, string, syscall.Errno) 
 	return n, addrOf(from).String(), 0
 }
 
-// sendTo is sendmsg(2): sendto(2) of package unix does not tell the count.
+// sendTo uses sendmsg(2), because sendto(2) of package unix does not return the count.
 func (b *blocking) sendTo(buf []byte, to target, flags int) (int, syscall.Errno) {
 	n, err := unix.SendmsgN(b.fd(), buf, nil, to.sa, flags|unix.MSG_NOSIGNAL)
 	if err != nil {
@@ -50,7 +50,7 @@ func (b *blocking) sendMsg(m *message, flags int) syscall.Errno {
 	return 0
 }
 
-// recvBatch does not ask for addresses.
+// recvBatch does not request addresses.
 func (b *blocking) recvBatch(ms []message, flags int) (int, syscall.Errno) {
 	hdrs := headersOf(ms)
 	n, errno := b.batch(unix.SYS_RECVMMSG, hdrs, flags)
@@ -92,7 +92,7 @@ func headersOf(ms []message) []unix.Mmsghdr {
 	return hdrs
 }
 
-// addrOf has an address of the kernel's in the form whose text is compared.
+// addrOf returns an address of the kernel in the form whose text the test compares.
 func addrOf(sa unix.Sockaddr) socket.Addr {
 	switch sa := sa.(type) {
 	case nil:

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A letter is what a message carries.
+// A letter is the content of a message.
 type letter struct {
 	parts  []string
 	to     string // a peer's name; empty if the message has no address
-	rights int    // how many descriptors of the world's token
-	cred   bool   // the process's credentials
+	rights int    // how many descriptors of the world's token the message carries
+	cred   bool   // whether the message carries the process's credentials
 }
 
 func (l letter) message(w *world) *message {
@@ -59,7 +59,7 @@ func ourselves() *unix.Ucred {
 	return &unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())}
 }
 
-// tokenFd is a descriptor to send.
+// tokenFd returns a descriptor to send.
 func (w *world) tokenFd() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,7 +71,7 @@ func (w *world) tokenFd() int {
 	return w.token
 }
 
-// Calls on the socket.
+// The following steps are calls on the socket.
 
 func sendMsg(l letter, flags ...int) step {
 	f := or(flags)
@@ -86,8 +86,8 @@ func sendMsg(l letter, flags ...int) step {
 	}}
 }
 
-// recvMsg receives into buffers of some sizes, and has room for so many bytes
-// of control messages.
+// recvMsg receives into buffers of the given sizes. It has room for the given number of
+// bytes of control messages.
 func recvMsg(sizes []int, room int, flags ...int) step {
 	f := or(flags)
 	return step{name: fmt.Sprintf("recvmsg(%d control %d%s)", sizes, room, flagNames(f)), call: func(w *world, s endpoint) outcome {
@@ -155,7 +155,7 @@ func buffers(sizes ...int) (parts [][]byte) {
 	return parts
 }
 
-// What peers do.
+// The following steps are actions of peers.
 
 func peerSendsMsg(l letter) step {
 	return byPeer("p", fmt.Sprintf("sends %v", l), func(w *world, p *peer) string {
@@ -176,7 +176,7 @@ func peerGetsMsg(room int) step {
 	})
 }
 
-// told says what a message received has told.
+// told returns everything that a received message reports, as text.
 func (w *world) told(m *message, errno syscall.Errno) string {
 	if errno != 0 {
 		return errnoName(errno)
@@ -190,7 +190,7 @@ func (w *world) told(m *message, errno syscall.Errno) string {
 	return text
 }
 
-// data says what came, part for part.
+// data returns the data that came in each buffer, as text.
 func (m *message) data() string {
 	left := m.n
 	var texts []string
@@ -230,7 +230,8 @@ func (w *world) control(cm unix.SocketControlMessage) string {
 	return fmt.Sprintf("control %d.%d", h.Level, h.Type)
 }
 
-// isToken reports whether a descriptor is the world's token, close-on-exec.
+// isToken reports whether a descriptor is a duplicate of the world's token and
+// close-on-exec.
 func (w *world) isToken(fd int) bool {
 	var got, want unix.Stat_t
 	require.NoError(w.t, unix.Fstat(fd, &got))

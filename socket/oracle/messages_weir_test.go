@@ -7,7 +7,7 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// The calls of Weir's sockets that take or give addresses.
+// These calls of Weir's sockets take or return addresses.
 
 func (f facade) recvFrom(buf []byte, flags int) (int, string, syscall.Errno) {
 	n, from, err := f.s.RecvFrom(buf, flags)
@@ -17,7 +17,7 @@ func (f facade) recvFrom(buf []byte, flags int) (int, string, syscall.Errno) {
 	return n, from.String(), errnoIn(err)
 }
 
-// sendTo goes by the text of the address, if the target has it.
+// sendTo sends by the text of the address if the target has it.
 func (f facade) sendTo(buf []byte, to target, flags int) (n int, errno syscall.Errno) {
 	var err error
 	if to.host != "" {
@@ -57,7 +57,8 @@ func (f facade) recvBatch(ms []message, flags int) (int, syscall.Errno) {
 	return n, errnoIn(err)
 }
 
-// sendBatch leaves out why not all were sent: the kernel's call does not say.
+// sendBatch does not return the error that ended a batch early, because the kernel's call
+// does not return it.
 func (f facade) sendBatch(ms []message, flags int) (int, syscall.Errno) {
 	msgs := make([]socket.Message, len(ms))
 	for i := range ms {

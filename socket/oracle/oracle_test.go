@@ -38,24 +38,23 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A scenario is a script, and what the kernel does under it.
+// A scenario is a script with the outcomes of the kernel.
 type scenario struct {
 	name  string
-	row   string // of KERNEL.md, that it stands for
+	row   string // the row of KERNEL.md that the scenario covers
 	on    []fixture
 	steps []step
 	want  string // the kernel's outcomes, separated by "; "
 
-	// deviates is the reason for which Weir does something else, and instead
-	// what that is.
+	// deviates is the reason for a deviation of Weir. instead is the outcome of Weir.
 	deviates string
 	instead  string
 }
 
-// A trace is the outcomes of a run, one for every step.
+// A trace has the outcomes of a run, one for each step.
 type trace []outcome
 
-// String is the outcomes that are compared.
+// String returns the outcomes that the test compares.
 func (tr trace) String() string {
 	var texts []string
 	for _, o := range tr {
@@ -108,11 +107,12 @@ func (w *world) wait(c *call, what string) outcome {
 	}
 }
 
-// jiffy is the kernel's tick, and how far from its timeouts it may be.
+// jiffy is the kernel's tick. The time of a run may differ from the kernel's timeout by
+// that much.
 const jiffy = 4 * time.Millisecond
 
-// disagreement says how a Weir run differs from a kernel run; it is empty if
-// it does not.
+// disagreement says how a run of Weir differs from a run of the kernel. It is empty if
+// the runs agree.
 func disagreement(steps []step, k, w trace) string {
 	var b strings.Builder
 	for i, st := range steps {
@@ -147,20 +147,20 @@ func (o outcome) String() string {
 	return fmt.Sprintf("%s (%v)", o.text, o.took.Round(100*time.Microsecond))
 }
 
-// A tally counts what the scenarios gave.
+// A tally counts the results of the scenarios.
 type tally struct {
 	sync.Mutex
 	run, agree, deviate, skipped int
 
-	deviations map[string][]string // what they are, and on which sockets
+	deviations map[string][]string // each deviation, and the sockets that have it
 }
 
-// String is for the summary.
+// String returns the text of the summary.
 func (c *tally) String() string {
 	return fmt.Sprintf("oracle: %d scenarios: %d agree, %d deviate as declared, %d skipped", c.run, c.agree, c.deviate, c.skipped)
 }
 
-// total is of the scenarios in the tables.
+// total is the tally of all scenarios in the tables.
 var total = tally{deviations: map[string][]string{}}
 
 // TestScenarios runs all tables. With -v it lists the deviations.
@@ -184,14 +184,14 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// run plays the scenario until its outcomes are right. On a busy machine a step may
-// come after the timeout that it is to come before; so wrong outcomes count only if
-// this process has had the processor when it wanted it.
+// run plays the scenario until its outcomes are right. On a busy machine a step may come
+// after a timeout that it should precede. So run counts wrong outcomes only if this
+// process got the processor in time.
 func (sc *scenario) run(t *testing.T, f fixture) {
 	defer total.count(t, sc, f)
 	for left := 20; ; left-- {
 		stalled := stalls()
-		defer stalled() // if the test skips
+		defer stalled() // for a test that skips
 		k := play(t, kernel{}, f, sc.steps)
 		w := play(t, weir{}, f, sc.steps)
 		busy := stalled() > 10*time.Millisecond
@@ -210,7 +210,7 @@ func (sc *scenario) run(t *testing.T, f fixture) {
 	}
 }
 
-// wrong says what is wrong with the outcomes of the kernel and of Weir.
+// wrong describes an error in the outcomes of the kernel and of Weir.
 func (sc *scenario) wrong(k, w trace) (all []string) {
 	instead := sc.want
 	if sc.deviates != "" {
@@ -228,8 +228,8 @@ func (sc *scenario) wrong(k, w trace) (all []string) {
 	return all
 }
 
-// stalls begins to measure how late a goroutine runs that has slept. longest ends
-// that, and returns the longest delay.
+// stalls starts to measure how late a goroutine runs after a sleep. longest ends the
+// measurement and returns the longest delay.
 func stalls() (longest func() time.Duration) {
 	stop, result := make(chan struct{}), make(chan time.Duration)
 	go func() {

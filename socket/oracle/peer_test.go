@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long the script waits for what must come.
+// patience is how long the script waits for an event that must come.
 const patience = 5 * time.Second
 
-// settling is how long a peer's action may take to reach the socket.
+// settling is how long an action of a peer may take to reach the socket.
 const settling = 3 * time.Millisecond
 
-// A peer is the other side of a socket under test: a plain non-blocking kernel
-// socket in both runs.
+// A peer is the other side of a socket under test. It is a plain non-blocking kernel
+// socket in the runs of both backends.
 type peer struct {
 	t   *testing.T
-	fd  int // -1 once closed
+	fd  int // -1 after a close
 	tcp bool
 }
 
@@ -35,7 +35,7 @@ func (p *peer) await(events int16) {
 	require.Equal(p.t, 1, n, "nothing came to the peer")
 }
 
-// settle waits until what the peer did has arrived.
+// settle waits until the peer's action has reached the socket.
 func (p *peer) settle() {
 	if !p.tcp {
 		return
@@ -56,7 +56,7 @@ func (p *peer) send(data []byte, flags int) {
 	p.settle()
 }
 
-// recv takes one message, or some of a stream: up to n bytes.
+// recv takes one message, or up to n bytes of a stream.
 func (p *peer) recv(n int) ([]byte, syscall.Errno) {
 	p.await(unix.POLLIN)
 	buf := make([]byte, n)
@@ -64,8 +64,8 @@ func (p *peer) recv(n int) ([]byte, syscall.Errno) {
 	return buf[:n], errno
 }
 
-// recvAll takes n bytes of a stream, or all to its end, or what comes within
-// the script's patience.
+// recvAll takes n bytes of a stream. It takes fewer if the stream ends, or if patience is
+// over.
 func (p *peer) recvAll(n int) []byte {
 	var got []byte
 	for len(got) < n {
@@ -78,7 +78,7 @@ func (p *peer) recvAll(n int) []byte {
 	return got
 }
 
-// drain takes all that there is.
+// drain takes everything that has arrived.
 func (p *peer) drain() {
 	p.await(unix.POLLIN)
 	buf := make([]byte, 1<<20)
@@ -90,7 +90,7 @@ func (p *peer) drain() {
 	}
 }
 
-// more reports whether anything but the end is left to receive.
+// more reports whether the peer can still receive anything but the end.
 func (p *peer) more() bool {
 	time.Sleep(settling)
 	n, errno := transfer(unix.SYS_RECVFROM, p.fd, make([]byte, 1), unix.MSG_PEEK)
@@ -109,7 +109,8 @@ func (p *peer) close() {
 	}
 }
 
-// reset breaks a TCP connection: a close that does not linger sends RST.
+// reset breaks a TCP connection. It closes the peer with a linger time of 0, so that the
+// kernel sends RST.
 func (p *peer) reset() {
 	require.NoError(p.t, unix.SetsockoptLinger(p.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
 	p.close()

@@ -13,8 +13,8 @@ import (
 
 var checks = flag.Int("oracle.checks", 20, "how many random scenarios run for each kind of socket")
 
-// TestRandomScenarios makes up scripts. One on which the kernel and Weir
-// disagree is reduced to the fewest steps that show it.
+// TestRandomScenarios plays random scripts. If the kernel and Weir disagree on a script,
+// rapid reduces it to the fewest steps that still disagree.
 func TestRandomScenarios(t *testing.T) {
 	flag.Set("rapid.checks", fmt.Sprint(*checks))
 	for _, f := range pair(tcp, unixes, seqpacket, udp, unixgram) {
@@ -35,7 +35,7 @@ func random(t *testing.T, f fixture, w writer) {
 		}
 		if again := compared(t, f, steps); again != "" {
 			r.Log(again)
-			r.Fatal("weir and the kernel disagree") // the same words each time, or it is another failure
+			r.Fatal("weir and the kernel disagree") // always the same text, because rapid takes another text for another failure
 		}
 		t.Logf("weir and the kernel disagreed once, and not again:\n%s", d)
 	})
@@ -45,21 +45,21 @@ func compared(t *testing.T, f fixture, steps []step) string {
 	return disagreement(steps, play(t, kernel{}, f, steps), play(t, weir{}, f, steps))
 }
 
-// A choice is what is drawn for a step. What it leads to depends on the steps
-// before; so each can be left out, and the rest still is a script.
+// A choice has the random values of a step. Its steps depend on the choices before. So
+// rapid can leave out any choice, and the rest is still a script.
 type choice struct {
 	what  string
-	n     int // bytes of a small transfer
-	take  int // that the peer takes
-	recv  int // flags
-	send  int // flags
+	n     int // the size of a small transfer in bytes
+	take  int // how many bytes the peer takes
+	recv  int // the flags of recv
+	send  int // the flags of send
 	close int // how to shut down
 
-	address bool // whether the call takes or gives an address, if there are any
+	address bool // whether the call takes or returns an address, if the script has any
 	form    string
-	room    int // for control messages
+	room    int // bytes for control messages
 	option  int // SO_RCVLOWAT, or SO_PASSCRED
-	forone  int // recvmmsg's flag, or none
+	forone  int // a flag of recvmmsg(2), or none
 }
 
 var choices = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) choice {
@@ -88,18 +88,18 @@ var choices = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) choice {
 // A writer makes a script of choices.
 type writer struct {
 	kind      kind
-	addresses bool // calls with addresses are among the script's
+	addresses bool // whether the script has calls with addresses
 
-	// What is true at the script's end.
+	// The following holds at the end of the script so far.
 
-	peerGone bool // closed or reset
-	urgent   bool // out-of-band data was sent
+	peerGone bool // the peer is closed or reset
+	urgent   bool // a call has sent out-of-band data
 	asked    bool // a call is in the background
-	sending  bool // it sends
+	sending  bool // the call in the background sends
 }
 
-// script is the steps of a scenario. Timeouts are on all the time, so that no
-// call hangs; and they are longer than a step takes.
+// script returns the steps of a scenario. The timeouts are always set, so that no call
+// blocks for ever. They are longer than a step takes.
 func (w writer) script(cs []choice) []step {
 	steps := []step{rcvtimeo(soon), sndtimeo(soon)}
 	for _, c := range cs {
@@ -114,14 +114,14 @@ func (w writer) script(cs []choice) []step {
 	return steps
 }
 
-// meanwhile is the timeout of a call in the background: longer than the steps
-// that are made meanwhile, none of which waits.
+// meanwhile is the timeout of a call in the background. It is longer than the steps
+// during that call, because none of these steps waits.
 const meanwhile = 400 * ms
 
-// much is more than a unix socket takes at once.
+// much is a number of bytes that a unix socket does not take at once.
 const much = 300 << 10
 
-// steps is what a choice leads to: nothing if it cannot be.
+// steps returns the steps of a choice, or none if the choice is impossible now.
 func (w *writer) steps(c choice) []step {
 	if w.asked {
 		c.recv, c.send = dontwait, dontwait
@@ -132,13 +132,13 @@ func (w *writer) steps(c choice) []step {
 	case "send":
 		return []step{w.send(c)}
 	case "begin recv":
-		if w.asked { // the kernel may serve either of two first
+		if w.asked { // of two calls the kernel may serve either first
 			return nil
 		}
 		w.asked, w.sending = true, false
 		return []step{rcvtimeo(meanwhile), begin(w.recv(c)), rcvtimeo(soon)}
 	case "begin send":
-		if w.asked || w.kind != unixes { // the others do not say how much, or not block
+		if w.asked || w.kind != unixes { // other kinds do not return how much, or do not block
 			return nil
 		}
 		w.asked, w.sending = true, true
@@ -176,9 +176,9 @@ func (w *writer) peerSteps(c choice) []step {
 	if w.peerGone {
 		return nil
 	}
-	// While a send is blocked, the peer does nothing of that of which Weir is
-	// known to make something else: take a part; or shut its read side, of which
-	// Weir learns later, perhaps after the next step.
+	// While a send is blocked, the peer avoids two actions for which Weir's outcome is
+	// known to differ. It does not take a part of the data. It does not shut its read
+	// side, because Weir notices that later, perhaps after the next step.
 	sending := w.asked && w.sending
 	switch c.what {
 	case "peer sends":
@@ -237,8 +237,8 @@ func (w *writer) send(c choice) step {
 	return send(data, c.send)
 }
 
-// size is recv's. Peeking for nothing at an urgent byte of a unix socket never
-// returns, in Linux 6.18, nor if the byte comes meanwhile.
+// size returns the size for recv. In Linux 6.18, a peek of 0 bytes at an urgent byte of a
+// unix socket never returns, even if the byte comes during the call.
 func (w *writer) size(c choice) int {
 	if w.kind == unixes && (w.urgent || c.recv&peek != 0) {
 		return max(c.n, 1)
@@ -246,7 +246,7 @@ func (w *writer) size(c choice) int {
 	return c.n
 }
 
-// settled waits until the call in the background has done what it could.
+// settled waits until the call in the background has done all that it can.
 func settled() step {
 	return step{name: "settled", act: func(w *world, _ endpoint) string {
 		time.Sleep(2 * settling)
@@ -260,7 +260,7 @@ func settled() step {
 	}}
 }
 
-// peerTries sends, if the state of things lets it.
+// peerTries sends, if the peer can send now.
 func peerTries(data string, flags int) step {
 	return byPeer("p", fmt.Sprintf("tries to send %q%s", data, flagNames(flags)), func(w *world, p *peer) string {
 		n, errno := transfer(unix.SYS_SENDTO, p.fd, []byte(data), flags|unix.MSG_NOSIGNAL)
@@ -272,7 +272,7 @@ func peerTries(data string, flags int) step {
 	})
 }
 
-// peerTriesMsg sends a message, if the state of things lets it.
+// peerTriesMsg sends a message, if the peer can send now.
 func peerTriesMsg(l letter) step {
 	return byPeer("p", fmt.Sprintf("tries to send %v", l), func(w *world, p *peer) string {
 		m := l.message(w)
@@ -285,7 +285,7 @@ func peerTriesMsg(l letter) step {
 	})
 }
 
-// peerTakes receives what is there.
+// peerTakes receives everything that has arrived.
 func peerTakes(n int) step {
 	return byPeer("p", fmt.Sprintf("takes %d", n), func(w *world, p *peer) string {
 		p.settle()

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the script does besides calls on the socket: pauses, and all that peers
-// do.
+// These steps are no calls on the socket: they are pauses and actions of peers.
 
 func pause(ms int) step {
 	return step{name: fmt.Sprintf("pause(%d ms)", ms), act: func(*world, endpoint) string {
@@ -19,7 +18,7 @@ func pause(ms int) step {
 	}}
 }
 
-// byPeer is an action of the peer p.
+// byPeer makes a step of an action of the peer p.
 func byPeer(p, name string, act func(w *world, p *peer) string) step {
 	return step{name: p + " " + name, act: func(w *world, _ endpoint) string {
 		return act(w, w.peers[p])
@@ -67,7 +66,7 @@ func peerGets(n int) step {
 	})
 }
 
-// peerDrains takes a number of bytes, which must come.
+// peerDrains takes a number of bytes. All of them must arrive.
 func peerDrains(n int) step {
 	return byPeer("p", fmt.Sprintf("drains %d", n), func(w *world, p *peer) string {
 		require.Len(w.t, p.recvAll(n), n)
@@ -75,8 +74,8 @@ func peerDrains(n int) step {
 	})
 }
 
-// peerHasAll takes what the sends said they sent, and checks that it is just
-// that. It follows steps that left nothing in between.
+// peerHasAll takes the data and checks that it is exactly what the sends reported as
+// sent. The steps before it must leave no data in between.
 func peerHasAll() step {
 	return byPeer("p", "has all", func(w *world, p *peer) string {
 		got := p.recvAll(len(w.sent))
@@ -91,7 +90,7 @@ func peerHasAll() step {
 	})
 }
 
-// dials makes the peer "p" and connects it to the socket, which listens.
+// dials makes the peer "p" and connects it to the listening socket.
 func dials() step {
 	return step{name: "p dials", act: func(w *world, s endpoint) string {
 		p := w.plain()
@@ -106,8 +105,7 @@ func dials() step {
 	}}
 }
 
-// admits makes the peer "p" of the oldest connection in the listener's
-// backlog.
+// admits accepts the oldest connection in the listener's backlog as the peer "p".
 func admits() step {
 	return byPeer("l", "admits", func(w *world, l *peer) string {
 		w.peers["p"] = w.admit(l)
@@ -124,13 +122,13 @@ func crowds() step {
 			switch err := unix.Connect(p.fd, w.target.sa); err {
 			case nil:
 				continue
-			case unix.EAGAIN: // unix
+			case unix.EAGAIN: // a unix socket
 				return ""
 			default:
 				require.Equal(w.t, unix.EINPROGRESS, err)
 			}
 			fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLOUT}}
-			if n, _ := unix.Poll(fds, 20); n == 0 { // its SYN was dropped
+			if n, _ := unix.Poll(fds, 20); n == 0 { // the kernel dropped its SYN
 				unix.Close(p.fd)
 				w.crowd = w.crowd[:len(w.crowd)-1]
 				return ""
@@ -140,7 +138,7 @@ func crowds() step {
 	})
 }
 
-// makesRoom takes one of the crowd off the backlog.
+// makesRoom takes one connection of the crowd off the backlog.
 func makesRoom() step {
 	return byPeer("l", "makes room", func(w *world, l *peer) string {
 		w.admit(l).close()

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sockets that need rights or modules. Where they are missing, the scenarios
-// are skipped.
+// These sockets need rights or kernel modules. The test skips a scenario if they are
+// missing.
 
 var (
 	icmp    = kind{"icmp", unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP}
@@ -23,8 +23,8 @@ var (
 
 func (k kind) special() bool { return k.typ == unix.SOCK_RAW || k.family == unix.AF_PACKET }
 
-// alone is a socket that talks to itself, or to the kernel. It has an address
-// of its own, so that it hears nothing of the scenarios that run beside it.
+// alone is a fixture with a socket that sends to itself or to the kernel. It has its own
+// address, so that it receives nothing of scenarios that run at the same time.
 func alone(kinds ...kind) []fixture {
 	return fixtures(func(w *world) {
 		n := worlds.Add(1)
@@ -40,7 +40,7 @@ func alone(kinds ...kind) []fixture {
 		case packet:
 			lo, err := net.InterfaceByName("lo")
 			require.NoError(w.t, err)
-			protocol := 0x9000 + uint16(n)%0x800 // no real protocol
+			protocol := 0x9000 + uint16(n)%0x800 // not the number of a real protocol
 			info := socket.PacketInfo{Protocol: protocol, Interface: lo.Index, Address: make(net.HardwareAddr, 6)}
 			self = target{sa: &unix.SockaddrLinklayer{Protocol: htons(protocol), Ifindex: lo.Index, Halen: 6}, addr: socket.PacketAddr(info)}
 		}
@@ -51,7 +51,7 @@ func alone(kinds ...kind) []fixture {
 	}, kinds...)
 }
 
-// echo is an ICMP echo request.
+// echo returns an ICMP echo request.
 func echo(data string) string {
 	b := append([]byte{8, 0, 0, 0, 0x77, 0x77, 0, 1}, data...)
 	var sum uint32
@@ -73,8 +73,8 @@ func routes() string {
 	return string(b)
 }
 
-// dump receives the answer to a request for a list. The messages themselves are
-// compared, and not said beforehand: every host has others.
+// dump receives the answer to a request for a list. The test compares the messages of the
+// two runs, and the table does not contain them, because every host has others.
 func dump() step {
 	return step{name: "dump", call: func(w *world, s endpoint) (o outcome) {
 		buf := make([]byte, 32<<10)
@@ -86,7 +86,7 @@ func dump() step {
 			o.rest += fmt.Sprintln(n, w.who(from))
 			for b := buf[:n]; len(b) >= unix.SizeofNlMsghdr; {
 				size, typ := int(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint16(b[4:])
-				clear(b[12:16]) // to which port: each socket has its own
+				clear(b[12:16]) // the destination port: each socket has its own
 				o.rest += fmt.Sprintf("%d %d %08x\n", typ, size, crc32.ChecksumIEEE(b[:size]))
 				if typ == unix.NLMSG_DONE {
 					o.text = "done, from " + w.who(from)

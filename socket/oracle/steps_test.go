@@ -12,28 +12,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A step is one line of a scenario: a call on a socket, or something else that
-// the script does.
+// A step is one line of a scenario: a call on a socket, or another action of the script.
 type step struct {
 	name string
-	sock string                                  // whose call it is; "" for "s"
-	call func(w *world, s endpoint) outcome      // made where it may block
-	act  func(w *world, s endpoint) (out string) // made by the script
+	sock string                                  // the name of the socket; "" for "s"
+	call func(w *world, s endpoint) outcome      // the call, which may block
+	act  func(w *world, s endpoint) (out string) // the action of the script, which does not block
 	end  func(w *world) *call                    // finds the call to wait for
 }
 
-// on makes the step a call on another socket than "s", such as an accepted
-// one.
+// on returns the step with a call on another socket than "s", such as an accepted one.
 func on(sock string, st step) step {
 	st.sock = sock
 	st.name = sock + "." + st.name
 	return st
 }
 
-// Calls on the socket.
+// The following steps are calls on the socket.
 
-// timed makes a call to which a timeout applies, and says what it gave and how
-// long it took.
+// timed makes a call to which a timeout applies. It returns the result and the time that
+// the call took.
 func timed(s endpoint, option, flags int, f func() string) (o outcome) {
 	if flags&unix.MSG_DONTWAIT == 0 {
 		o.limit = s.timeout(option)
@@ -55,11 +53,11 @@ func recv(n int, flags ...int) step {
 	}}
 }
 
-// received says what a receiving call gave: the count, and the data.
+// received returns the count and the data of a receiving call, as text.
 func received(data []byte, n int, errno syscall.Errno) string {
 	switch {
 	case errno != 0 && n != 0:
-		return fmt.Sprintf("%d and %s", n, errnoName(errno)) // never right
+		return fmt.Sprintf("%d and %s", n, errnoName(errno)) // this text is never right
 	case errno != 0:
 		return errnoName(errno)
 	case n == 0:
@@ -77,7 +75,7 @@ func send(data string, flags ...int) step {
 	}}
 }
 
-// sendN sends n bytes that no two places of a stream have alike.
+// sendN sends n bytes of a sequence in which no two places look alike.
 func sendN(n int, flags ...int) step {
 	f := or(flags)
 	return step{name: fmt.Sprintf("send(%d bytes%s)", n, flagNames(f)), call: func(w *world, s endpoint) outcome {
@@ -85,8 +83,8 @@ func sendN(n int, flags ...int) step {
 	}}
 }
 
-// sendBig is sendN of which only none, part or all is compared: what TCP takes
-// depends on its own timing.
+// sendBig is sendN, but the test only compares whether the socket took none, part or all.
+// How much TCP takes depends on its timing.
 func sendBig(n int, flags ...int) step {
 	st := sendN(n, flags...)
 	exact := st.call
@@ -104,7 +102,7 @@ func sendBig(n int, flags ...int) step {
 	return st
 }
 
-// fillUp sends until the socket takes no more, without waiting.
+// fillUp sends until the socket takes no more. It does not wait.
 func fillUp() step {
 	return step{name: "fill up", act: func(w *world, s endpoint) string {
 		size := 64 << 10
@@ -113,7 +111,7 @@ func fillUp() step {
 		}
 		enough := 1
 		if w.kind.isTCP() {
-			enough = 12 // it is still moving what it took
+			enough = 12 // the kernel still moves what it has taken
 		}
 		for refused := 0; refused < enough; {
 			if o := w.send(s, pattern(w.taken(nil), size), unix.MSG_DONTWAIT); o.text == "EAGAIN" {
@@ -136,7 +134,7 @@ func (w *world) send(s endpoint, data []byte, flags int) outcome {
 		n, errno = s.send(data, flags)
 		switch {
 		case errno != 0 && n != 0:
-			return fmt.Sprintf("%d and %s", n, errnoName(errno)) // never right
+			return fmt.Sprintf("%d and %s", n, errnoName(errno)) // this text is never right
 		case errno != 0:
 			return errnoName(errno)
 		}
@@ -158,14 +156,14 @@ func accept() step {
 	}}
 }
 
-// connect goes to the peer "l".
+// connect connects to the peer "l".
 func connect() step {
 	return step{name: "connect", call: func(w *world, s endpoint) outcome {
 		return timed(s, unix.SO_SNDTIMEO, 0, func() string { return errnoName(s.connect(w.target)) })
 	}}
 }
 
-// Calls that do not block, and that nothing is compared of unless they fail.
+// These calls do not block. The test compares them only if they fail.
 
 func rcvtimeo(d time.Duration) step { return settimeo("SO_RCVTIMEO", unix.SO_RCVTIMEO, d) }
 func sndtimeo(d time.Duration) step { return settimeo("SO_SNDTIMEO", unix.SO_SNDTIMEO, d) }
@@ -186,7 +184,7 @@ func timeouts() step {
 	}}
 }
 
-// bySetter sets the receive timeout by the method that has only this purpose.
+// bySetter sets the receive timeout by the method for this purpose.
 func bySetter(d time.Duration) step {
 	return step{name: fmt.Sprintf("SetRecvTimeout(%v)", d), act: func(w *world, s endpoint) string {
 		return errnoName(s.setDuration(unix.SO_RCVTIMEO, d))
@@ -201,7 +199,8 @@ func option(o sockopt, value int) step {
 	}}
 }
 
-// optionBehind sets an option of the descriptor, past the socket.
+// optionBehind sets an option of the descriptor by a system call that the socket does not
+// see.
 func optionBehind(o sockopt, value int) step {
 	return step{name: fmt.Sprintf("%s=%d on the descriptor", o.name, value), act: func(w *world, s endpoint) string {
 		require.NoError(w.t, unix.SetsockoptInt(s.fd(), o.level, o.number, value))
@@ -209,7 +208,7 @@ func optionBehind(o sockopt, value int) step {
 	}}
 }
 
-// Calls that do not block, and are compared.
+// These calls do not block, and the test compares them.
 
 func shutdown(how int) step {
 	return step{name: "shutdown(" + [...]string{"RD", "WR", "RDWR"}[how] + ")", act: func(w *world, s endpoint) string {
@@ -236,10 +235,10 @@ func soError() step {
 	}}
 }
 
-// Calls in the background.
+// The following steps concern calls in the background.
 
-// begin starts a call and goes on when it is blocked or has returned, which is
-// compared.
+// begin starts a call and waits until it is blocked or has returned. The test compares
+// which.
 func begin(st step) step {
 	return step{name: "begin " + st.name, sock: st.sock, act: func(w *world, s endpoint) string {
 		c := w.backend.run(func() outcome { return st.call(w, s) })
@@ -257,7 +256,7 @@ func begin(st step) step {
 	}}
 }
 
-// blocked says whether the oldest call is still blocked after a while.
+// blocked returns whether the oldest call is still blocked after a while.
 func blocked() step {
 	return step{name: "blocked?", act: func(w *world, _ endpoint) string {
 		time.Sleep(30 * time.Millisecond)
@@ -277,7 +276,7 @@ func finish() step {
 	}}
 }
 
-// finishAny waits for whichever call ends first.
+// finishAny waits for the first call that ends.
 func finishAny() step {
 	return step{name: "finish any", end: func(w *world) *call {
 		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -288,7 +287,7 @@ func finishAny() step {
 				}
 			}
 		}
-		return w.calls[0] // which hangs
+		return w.calls[0] // the wait for this call then fails
 	}}
 }
 
@@ -321,7 +320,7 @@ func flagNames(flags int) string {
 	return " " + strings.Join(set, "|")
 }
 
-// pattern is n bytes of an endless sequence, from its offset on.
+// pattern returns n bytes of an endless sequence, from the given offset.
 func pattern(offset, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {

@@ -1,6 +1,6 @@
 package oracle
 
-// tables is all scenarios, a table for each subject.
+// tables has all scenarios. Each subject has a table.
 var tables = [][]scenario{
 	timeoutScenarios,
 	recvScenarios,

@@ -4,16 +4,16 @@ import "time"
 
 const ms = time.Millisecond
 
-// soon is a timeout that is meant to run out, ample one that is not.
+// soon is a timeout that should expire. ample is a timeout that should not expire.
 const (
 	soon  = 40 * ms
 	ample = 4 * time.Second
 )
 
-// Two rows of KERNEL.md's first table have no counterpart. A struct of fewer
-// than 16 bytes (EINVAL) cannot be: Weir takes a number. And that number is of
-// milliseconds, with a fraction: it has no microseconds out of range (EDOM)
-// besides those below zero; 10^6 and more of them are seconds.
+// The tables leave out two rows of the first table in KERNEL.md. A struct of fewer than
+// 16 bytes (EINVAL) is impossible, because Weir takes a number. Microseconds out of range
+// (EDOM) are possible only below zero: the number counts milliseconds with a fraction, so
+// 10^6 microseconds and more are seconds.
 var timeoutScenarios = []scenario{{
 	name:  "recv waits as long as the receive timeout says",
 	row:   "recv: EAGAIN",

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// weir is the backend of this module's sockets.
+// weir is the backend with this module's sockets.
 type weir struct{}
 
 func (weir) name() string { return "weir" }
@@ -50,15 +50,15 @@ func (weir) run(f func() outcome) *call {
 	}, func() bool { return parked(id.Load()) }, f)
 }
 
-// goroutineID is how a stack trace of this goroutine begins, up to its state.
+// goroutineID returns the beginning of this goroutine's stack trace, up to its state.
 func goroutineID() []byte {
 	buf := make([]byte, 64)
 	before, _, _ := bytes.Cut(buf[:runtime.Stack(buf, false)], []byte("["))
 	return append(before, '[')
 }
 
-// parked reports whether a goroutine waits for a wake-up, as the calls of a
-// Weir socket do: on a channel under the race detector.
+// parked reports whether a goroutine waits for a wake-up, as the calls of a Weir socket
+// do. Under the race detector it waits on a channel.
 func parked(id *[]byte) bool {
 	if id == nil {
 		return false
@@ -104,7 +104,7 @@ func (f facade) send(buf []byte, flags int) (int, syscall.Errno) {
 func (f facade) shutdown(how int) syscall.Errno { return errnoIn(f.s.Shutdown(how)) }
 func (f facade) close() syscall.Errno           { return errnoIn(f.s.Close()) }
 
-// timeoutNames are the timeouts as Setsockopt knows them.
+// timeoutNames are the names of the timeouts for Setsockopt.
 var timeoutNames = map[int]string{unix.SO_RCVTIMEO: "SO_RCVTIMEO", unix.SO_SNDTIMEO: "SO_SNDTIMEO"}
 
 func (f facade) setTimeout(option int, d time.Duration) syscall.Errno {
@@ -145,7 +145,7 @@ func (f facade) option(o sockopt) (int, syscall.Errno) {
 	return v.(int), 0
 }
 
-// errnoIn is the errno that every error of a socket has.
+// errnoIn returns the errno of an error of a socket. Every such error has one.
 func errnoIn(err error) syscall.Errno {
 	if err == nil {
 		return 0

@@ -31,13 +31,13 @@ var (
 func (k kind) isTCP() bool   { return k.family != unix.AF_UNIX && k.typ == unix.SOCK_STREAM }
 func (k kind) listens() bool { return k.typ != unix.SOCK_DGRAM }
 
-// A fixture is what a scenario finds when it begins.
+// A fixture is the state in which a scenario begins.
 type fixture struct {
 	kind
 	state func(*world)
 }
 
-// fixtures is one state for several kinds.
+// fixtures returns the same state for several kinds.
 func fixtures(state func(*world), kinds ...kind) (list []fixture) {
 	for _, k := range kinds {
 		list = append(list, fixture{k, state})
@@ -45,17 +45,17 @@ func fixtures(state func(*world), kinds ...kind) (list []fixture) {
 	return list
 }
 
-// fresh is a socket on which nothing was done.
+// fresh has a new socket without any call.
 func fresh(kinds ...kind) []fixture {
 	return fixtures(func(w *world) { w.socks["s"] = w.open(nil) }, kinds...)
 }
 
-// bound is a socket with a local address.
+// bound has a socket with a local address.
 func bound(kinds ...kind) []fixture {
 	return fixtures(func(w *world) { w.socks["s"] = w.open(w.local()) }, kinds...)
 }
 
-// listening is a listener whose backlog has room.
+// listening has a listener whose backlog has room.
 func listening(kinds ...kind) []fixture {
 	return fixtures(func(w *world) {
 		s := w.open(w.local())
@@ -64,7 +64,7 @@ func listening(kinds ...kind) []fixture {
 	}, kinds...)
 }
 
-// facing is a fresh socket, and a peer "l" that it can connect to: a listener
+// facing has a fresh socket and a peer "l" to which the socket can connect: a listener
 // with the given backlog, or a bound datagram socket.
 func facing(backlog int, kinds ...kind) []fixture {
 	return fixtures(func(w *world) {
@@ -73,7 +73,7 @@ func facing(backlog int, kinds ...kind) []fixture {
 	}, kinds...)
 }
 
-// pair is a connected socket, and "p", the peer that it is connected to.
+// pair has a socket that is connected to the peer "p".
 func pair(kinds ...kind) []fixture {
 	return fixtures(func(w *world) {
 		if !w.kind.listens() {
@@ -92,33 +92,33 @@ func pair(kinds ...kind) []fixture {
 		s := w.open(local)
 		l := w.face(1)
 		if w.kind.isTCP() {
-			// Sizes of the kernel's own choice change while data is queued.
+			// The kernel changes the sizes that it chooses itself while data is queued.
 			require.NoError(w.t, unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 32<<10))
 			require.NoError(w.t, unix.SetsockoptInt(s.fd(), unix.SOL_SOCKET, unix.SO_SNDBUF, 16<<10))
 		}
 		require.Zero(w.t, s.connect(w.target))
 		w.socks["s"], w.peers["p"] = s, w.admit(l)
-		w.known("p", l.fd) // which the connection has the address of
+		w.known("p", l.fd) // the connection has the listener's address
 	}, kinds...)
 }
 
-// A world is one run of one scenario: its sockets, peers, and calls in
-// progress.
+// A world has the state of one run of one scenario: its sockets, its peers, and the calls
+// in progress.
 type world struct {
 	t       *testing.T
 	backend backend
 	kind    kind
 	peers   map[string]*peer
 	calls   []*call
-	target  target // where connect goes
-	crowd   []int  // peers' descriptors that only take room
+	target  target // the address to which connect connects
+	crowd   []int  // descriptors of peers that only fill the backlog
 
-	mu      sync.Mutex // guards what calls in the background use
+	mu      sync.Mutex // guards the fields that background calls use
 	socks   map[string]endpoint
-	sent    []byte            // what the socket's sends have taken
-	targets map[string]target // more of them, by whose they are
-	names   map[string]string // of sockets and peers, by the text of their address
-	token   int               // what messages pass; -1 until it is needed
+	sent    []byte            // the bytes that the socket's sends have taken
+	targets map[string]target // other targets, by the name of the peer
+	names   map[string]string // names of sockets and peers, by the text of their address
+	token   int               // the descriptor that messages carry; -1 until one needs it
 }
 
 var worlds atomic.Int64
@@ -130,8 +130,8 @@ func newWorld(t *testing.T, b backend, f fixture) *world {
 	return w
 }
 
-// close ends what the scenario left behind. Calls that are still blocked are
-// freed by their peers' end, or else by a shutdown.
+// close frees everything that the scenario has left. The end of the peers ends calls that
+// are still blocked; a shutdown ends the others.
 func (w *world) close() {
 	for _, fd := range w.crowd {
 		unix.Close(fd)
@@ -163,7 +163,8 @@ func (w *world) accepted(a endpoint) {
 	w.socks["a"] = a
 }
 
-// taken notes what was sent, and is how much that is in all.
+// taken records the bytes of a send, and returns how many bytes the sends have taken in
+// all.
 func (w *world) taken(data []byte) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -203,7 +204,7 @@ func at(sa unix.Sockaddr, host string) *target {
 	return &target{sa: sa, host: host, addr: addrOf(sa)}
 }
 
-// face makes the peer "l" that the socket can connect to.
+// face makes the peer "l" to which the socket can connect.
 func (w *world) face(backlog int) *peer {
 	l := w.plain()
 	w.peers["l"] = l
@@ -215,7 +216,7 @@ func (w *world) face(backlog int) *peer {
 	return l
 }
 
-// known gives the address of a descriptor a name, for what scenarios say.
+// known gives the address of a descriptor a name for the outcomes.
 func (w *world) known(name string, fd int) target {
 	sa := nameOf(w.t, fd, unix.Getsockname)
 	to := target{sa: sa, addr: addrOf(sa)}
@@ -239,14 +240,14 @@ func (w *world) introduce(name string, to target) {
 	w.names[to.addr.String()] = name
 }
 
-// plain is a new peer.
+// plain returns a new peer.
 func (w *world) plain() *peer {
 	fd, err := unix.Socket(w.kind.family, w.kind.typ|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	require.NoError(w.t, err)
 	return &peer{t: w.t, fd: fd, tcp: w.kind.isTCP()}
 }
 
-// admit accepts what is in a peer's backlog.
+// admit accepts a connection in a peer's backlog.
 func (w *world) admit(l *peer) *peer {
 	l.await(unix.POLLIN)
 	fd, _, err := unix.Accept4(l.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
@@ -260,12 +261,12 @@ func nameOf(t *testing.T, fd int, get func(int) (unix.Sockaddr, error)) unix.Soc
 	return sa
 }
 
-// errnoName is how outcomes say an errno.
+// errnoName returns the name of an errno for the outcomes.
 func errnoName(errno syscall.Errno) string {
 	switch errno {
 	case 0:
 		return "ok"
-	case unix.EOPNOTSUPP: // also known as ENOTSUP
+	case unix.EOPNOTSUPP: // the same number as ENOTSUP
 		return "EOPNOTSUPP"
 	}
 	return unix.ErrnoName(errno)

@@ -9,7 +9,7 @@ import (
 	. "github.com/seed-2334f180/weir/net"
 )
 
-// prepare is what a file of stdnet sets to the tests' own preparation.
+// A file of stdnet assigns the tests' own preparation to prepare.
 var prepare = func() {}
 
 func TestMain(m *testing.M) {
@@ -24,7 +24,7 @@ func expectSendfile(t *testing.T, _ Conn, f func()) {
 	f()
 }
 
-// forceGoDNS makes the resolver the one that is written in Go.
+// forceGoDNS makes net use the resolver that is written in Go.
 func forceGoDNS() func() {
 	old := DefaultResolver
 	DefaultResolver = &Resolver{PreferGo: true}

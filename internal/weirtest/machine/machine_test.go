@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLacking is the process of the tests below: it needs something that no
+// TestLacking runs in the child process of the tests below. It needs something that no
 // machine has.
 func TestLacking(t *testing.T) {
 	switch os.Getenv("WEIR_TEST_LACKING") {
@@ -55,7 +55,7 @@ func TestNeedsThatAreMet(t *testing.T) {
 	require.Equal(t, dir+"/program", NeedTool(t, "program"))
 }
 
-// The limit is raised where the process may.
+// The function raises the limit if the process may do that.
 func TestNeedFilesRaisesTheLimit(t *testing.T) {
 	var limit unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
