@@ -84,15 +84,8 @@ func (s *Server) makeGroup() error {
 		return nil
 	}
 	var opts loop.Options
-	switch {
-	case s.LockThread:
+	if s.LockThread {
 		opts.LockThread, opts.Strategy = true, poller.Blocking
-	case s.Handler == nil && runtime.GOMAXPROCS(0) > 1:
-		// A loop that only calls back wakes no goroutines, so it may sleep in a system
-		// call. If several loops parked, one thread would run them all in turn while
-		// another P is idle: with callbacks of 10 µs on two Ps that served 0.8 to 1.0
-		// times as many requests as package net of Go, and this 1.1 to 1.4 times.
-		opts.Strategy, opts.BusyPoll = poller.Blocking, loop.NoBusyPoll
 	}
 	n := cmp.Or(s.Loops, runtime.GOMAXPROCS(0))
 	g, err := loop.NewGroup(n, s.Policy, opts)

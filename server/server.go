@@ -65,10 +65,7 @@ type Server struct {
 
 	// Group has the loops to serve on. The caller closes it, after the Server.
 	// If it is nil the Server makes a group of its own with as many loops as
-	// Loops says; 0 means GOMAXPROCS. If GOMAXPROCS is above 1 and there is no
-	// Handler, these loops sleep in epoll_wait(2), each on a thread, and do not
-	// poll before; otherwise they park in the Go scheduler. A Group of the
-	// program's own has the loop.Options that the program wants.
+	// Loops says; 0 means GOMAXPROCS.
 	Group *loop.Group
 	Loops int
 	// LockThread keeps each of the Server's own loops on a thread of its own,
