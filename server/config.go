@@ -36,6 +36,9 @@ func (s *Server) check() error {
 	if err := s.Timeouts.check(); err != nil {
 		return err
 	}
+	if err := s.checkMemory(); err != nil {
+		return err
+	}
 	own := s.ownService()
 	if err := own.check("Server"); err != nil {
 		return err

@@ -40,6 +40,9 @@ type engine struct {
 	unread  []byte // the input of current that the callback has not read yet
 	gather  []byte // what the callback has written to current; guarded by current's lock
 
+	held     atomic.Int64 // bytes that MaxMemory counts, and that the server's total does not have yet
+	starving []*Conn      // connections that are not read because MaxMemory has no room
+
 	orphans sync.Mutex // serialises the ends of connections after the loop's end
 
 	pressed atomic.Bool // high is not empty
@@ -167,6 +170,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 	flush := c.out != nil && c.sending == notSending && !c.out.scheduled && (!c.out.blocked || c.out.finished.n > 0)
 	queued := c.out != nil
 	if p := e.gather; len(p) > 0 && signals&(gone|writeFailed) == 0 {
+		c.direct = int32(len(p))
 		c.mu.Unlock()
 		n, errno := sys.Send(c.reg.FD(), p, 0) // the loop does not close it meanwhile
 		if n < len(p) {
@@ -184,6 +188,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 			c.mu.Unlock()
 		}
 	} else {
+		c.direct = 0
 		c.mu.Unlock()
 	}
 	e.gather = e.gather[:0]

@@ -41,9 +41,13 @@ func (c *Conn) reads() bool {
 }
 
 // receive makes one system call and presents the bytes that it has received. It returns
-// false when the connection is closed.
+// false when the connection is closed, or is not to be read now.
 func (c *Conn) receive(budget *int) bool {
 	view, room := c.room()
+	if room == nil {
+		c.eng.starve(c)
+		return false
+	}
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
 	switch {
 	case errno == unix.EAGAIN:
@@ -107,8 +111,9 @@ func nothing(*Conn) error { return nil }
 
 // An input holds what a callback has left unread.
 type input struct {
-	buf   []byte
-	since time.Duration // when Timeouts.Read began for it, on the loop's clock
+	buf     []byte
+	since   time.Duration // when Timeouts.Read began for it, on the loop's clock
+	counted int           // how much of it Server.MaxMemory counts
 }
 
 // smallInput is the size of the pooled buffers. If a callback has left no more than
@@ -127,9 +132,12 @@ func (c *Conn) left() []byte {
 }
 
 // room returns where to receive the next bytes, and the view of all unread bytes,
-// which ends with the room.
+// which ends with the room. If Server.MaxMemory has no room, it returns nil.
 func (c *Conn) room() (view, room []byte) {
 	e := c.eng
+	if !e.mayRead() {
+		return nil, nil
+	}
 	// A callback may leave all of one receive while it cannot write. That must fit in
 	// MaxInput, together with what it has left before.
 	if most := min(e.srv.Chunk, e.srv.MaxInput/2); e.filled && len(e.buf) < most {
@@ -144,9 +152,15 @@ func (c *Conn) room() (view, room []byte) {
 	}
 	in := c.in
 	if cap(in.buf)-len(in.buf) < readSize {
-		grown := make([]byte, len(in.buf), max(2*len(in.buf), len(in.buf)+readSize))
+		size := max(min(2*len(in.buf), e.srv.MaxInput+readSize), len(in.buf)+readSize)
+		if !e.fits(size - cap(in.buf)) {
+			e.relieve(size - cap(in.buf))
+			return nil, nil
+		}
+		grown := make([]byte, len(in.buf), size)
 		copy(grown, in.buf)
 		in.buf = grown
+		c.weighInput()
 	}
 	view = in.buf[:cap(in.buf)]
 	return view, view[len(in.buf):]
@@ -179,6 +193,7 @@ func (c *Conn) keep(left []byte, used bool) error {
 			in.since = c.eng.loop.Elapsed()
 		}
 	}
+	c.weighInput()
 	return nil
 }
 
@@ -187,6 +202,8 @@ func (c *Conn) drop() {
 	if c.in == nil {
 		return
 	}
+	c.eng.hold(-c.in.counted)
+	c.in.counted = 0
 	if cap(c.in.buf) == smallInput {
 		c.in.buf = c.in.buf[:0]
 		inputs.Put(c.in)

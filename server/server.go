@@ -107,6 +107,18 @@ type Server struct {
 	// of MaxOutput.
 	MaxOutput int
 
+	// MaxMemory is how many bytes all connections together may hold: the input that
+	// Data has left unread, and the queued output with 64 bytes for each piece. A piece
+	// counts once for each connection that has queued it. MemoryPolicy says what
+	// happens when little is left. At the bound the server reads nothing, and a write
+	// returns ErrMemoryFull if it has more than 64 KiB or output is queued already. The
+	// count is exact to 64 KiB for each loop of each Service. It leaves out what the
+	// program itself keeps, such as a Handler does. At least a mebibyte; 0 means a
+	// quarter of the memory that the process may use: of the machine's, of the limit of
+	// its control group, or of GOMEMLIMIT, whichever is least.
+	MaxMemory    int64
+	MemoryPolicy MemoryPolicy
+
 	// Timeouts apply to each connection unless a Service or Conn.SetTimeouts
 	// gives it others.
 	Timeouts Timeouts
@@ -153,6 +165,7 @@ type Server struct {
 	retiring atomic.Bool   // the server is ending: each session ends when it becomes idle
 	aborting atomic.Bool   // the server is closing: a session that begins now ends at once
 	watchdog *watchdog
+	memory   memory
 	counters counters
 }
 
@@ -263,9 +276,11 @@ type Stats struct {
 	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail repeatedly
 	Stalls   uint64 // times that the watchdog found a loop held up
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
+	Memory   int64  // bytes that count for MaxMemory
+	Ended    uint64 // connections that MaxMemory has ended
 }
 
-type counters struct{ accepted, pauses, stalls, panics atomic.Uint64 }
+type counters struct{ accepted, pauses, stalls, panics, ended atomic.Uint64 }
 
 // Stats returns what the Server has counted so far.
 func (s *Server) Stats() Stats {
@@ -275,5 +290,7 @@ func (s *Server) Stats() Stats {
 		Pauses:   s.counters.pauses.Load(),
 		Stalls:   s.counters.stalls.Load(),
 		Panics:   s.counters.panics.Load(),
+		Memory:   s.held(),
+		Ended:    s.counters.ended.Load(),
 	}
 }
