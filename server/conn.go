@@ -44,6 +44,7 @@ type Conn struct {
 	next     *Conn // in the engine's list
 	prev     *Conn
 	peer     inetPeer
+	source   *source // counts the connection for MaxConnsPerIP; may be nil
 	state    connState
 
 	readable     bool // a receive may find bytes, the end, or an error

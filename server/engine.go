@@ -71,18 +71,19 @@ func (e *engine) post(f func()) error { return e.loop.PostUnbounded(f) }
 
 // An arrival is a connection that is counted already, and is not served yet.
 type arrival struct {
-	fd    int
-	peer  socket.Addr
-	input []byte             // input that was read ahead
-	user  any                // becomes Conn.User
-	tell  func(*Conn, error) // gets the connection, or the error; may be nil
-	close bool               // the connection closes as by Conn.Close, without any input
+	fd     int
+	peer   socket.Addr
+	source *source            // counts it for MaxConnsPerIP; may be nil
+	input  []byte             // input that was read ahead
+	user   any                // becomes Conn.User
+	tell   func(*Conn, error) // gets the connection, or the error; may be nil
+	close  bool               // the connection closes as by Conn.Close, without any input
 }
 
 // open begins to serve an arrival, on the loop. If it cannot, it closes the
 // descriptor.
 func (e *engine) open(a arrival) {
-	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer)}
+	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer), source: a.source}
 	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
 	c.shortReads = c.peer.isUnix() // a receive stops at passed descriptors, which epoll does not report
 	err := ErrClosed
@@ -91,6 +92,7 @@ func (e *engine) open(a arrival) {
 	}
 	if err != nil {
 		unix.Close(a.fd)
+		e.srv.leaveSource(a.source)
 		e.srv.gone()
 		if a.tell != nil {
 			a.tell(nil, err)

@@ -51,6 +51,7 @@ func (c *Conn) end(why error) {
 		e.current, e.unread = nil, nil
 	}
 	c.drop()
+	e.srv.leaveSource(c.source)
 	e.srv.gone()
 }
 
@@ -152,6 +153,7 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	}
 	e.unread = nil
 	e.remove(c)
+	e.srv.leaveSource(c.source)
 	e.srv.gone()
 	return s, err
 }

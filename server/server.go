@@ -81,6 +81,11 @@ type Server struct {
 	// MaxConns is how many connections may be open at the same time. Further ones
 	// wait in the backlog. 0 means no limit but that of descriptors.
 	MaxConns int
+	// MaxConnsPerIP is how many connections may be open at the same time from one IPv4
+	// address, or from one IPv6 network of 64 bits. The server closes a further one
+	// right after it has accepted it, and counts it in Stats.Refused. Only connections
+	// of listeners count. 0 means no limit.
+	MaxConnsPerIP int
 	// Backlog is how many connections may wait at each listener to be accepted:
 	// listen(2). 0 means as many as the system allows.
 	Backlog int
@@ -166,6 +171,7 @@ type Server struct {
 	aborting atomic.Bool   // the server is closing: a session that begins now ends at once
 	watchdog *watchdog
 	memory   memory
+	sources  sources
 	counters counters
 }
 
@@ -276,11 +282,12 @@ type Stats struct {
 	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail repeatedly
 	Stalls   uint64 // times that the watchdog found a loop held up
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
+	Refused  uint64 // connections that were closed because of MaxConnsPerIP
 	Memory   int64  // bytes that count for MaxMemory
 	Ended    uint64 // connections that MaxMemory has ended
 }
 
-type counters struct{ accepted, pauses, stalls, panics, ended atomic.Uint64 }
+type counters struct{ accepted, pauses, stalls, panics, refused, ended atomic.Uint64 }
 
 // Stats returns what the Server has counted so far.
 func (s *Server) Stats() Stats {
@@ -290,6 +297,7 @@ func (s *Server) Stats() Stats {
 		Pauses:   s.counters.pauses.Load(),
 		Stalls:   s.counters.stalls.Load(),
 		Panics:   s.counters.panics.Load(),
+		Refused:  s.counters.refused.Load(),
 		Memory:   s.held(),
 		Ended:    s.counters.ended.Load(),
 	}

@@ -31,6 +31,10 @@ func TestServeRefusesBadConfiguration(t *testing.T) {
 	}{
 		{"Server.Loops is -1", &server.Server{Loops: -1}},
 		{"Server.MaxConns", &server.Server{MaxConns: -1}},
+		{"Server.MaxConnsPerIP", &server.Server{MaxConnsPerIP: -1}},
+		{"Server.MaxMemory is -1", &server.Server{MaxMemory: -1}},
+		{"Server.MaxMemory is 1024", &server.Server{MaxMemory: 1024}},
+		{"Server.MemoryPolicy is 2", &server.Server{MemoryPolicy: 2}},
 		{"Server.Backlog", &server.Server{Backlog: -1}},
 		{"Server.Backlog", &server.Server{Backlog: math.MaxInt}},
 		{"Server.Chunk", &server.Server{Chunk: -1}},

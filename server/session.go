@@ -38,6 +38,7 @@ type Session struct {
 	called bool          // Handler was called
 	begun  bool          // start has run, so end calls Finish
 	place  atomic.Pointer[place]
+	source *source // counts the session for MaxConnsPerIP; may be nil
 }
 
 // A place says which engine serves a session, and since when the session is idle. All
@@ -93,11 +94,12 @@ func (x *Session) LocalAddr() socket.Addr { return x.Socket.LocalAddr().Unmap() 
 
 // begin serves an accepted descriptor by Handler. accepter is the engine whose loop has
 // accepted it, and calls begin. If begin fails, it closes the descriptor.
-func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine) {
+func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine, src *source) {
 	s := e.srv
-	x := &Session{}
+	x := &Session{source: src}
 	if err := sockethook.Accepted(&x.Socket, fd, int(family), s.group, e.loop); err != nil {
 		unix.Close(fd)
+		s.leaveSource(src)
 		s.gone()
 		s.Log.Error("server: a connection could not be served", "peer", from, "error", err)
 		return

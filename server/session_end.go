@@ -24,6 +24,7 @@ func (x *Session) end(why error) {
 	}
 	if !x.leave() {
 		_ = x.Close() // an error says that the handler has closed it already
+		s.leaveSource(x.source)
 		s.gone()
 	}
 }
@@ -56,8 +57,9 @@ func (x *Session) leave() bool {
 	if err != nil { // a call is in progress, or the program has closed the Socket
 		return false
 	}
-	if e.post(func() { e.open(arrival{fd: fd, peer: peer, close: true}) }) != nil { // the loop was closed
+	if e.post(func() { e.open(arrival{fd: fd, peer: peer, source: x.source, close: true}) }) != nil { // the loop was closed
 		unix.Close(fd)
+		e.srv.leaveSource(x.source)
 		e.srv.gone()
 	}
 	return true
