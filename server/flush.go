@@ -50,6 +50,9 @@ func (c *Conn) push(bytes, calls int) error {
 			o.moved = c.eng.loop.Elapsed()
 			o.take(n)
 			bytes -= n
+			if o.rate.bytes += n; o.size == 0 {
+				o.rate = window{} // nothing is in progress any more
+			}
 		}
 		if err != nil {
 			return err

@@ -67,6 +67,9 @@ func (c *Conn) receive(budget *int) bool {
 	if c.timeouts.any {
 		c.active = c.eng.loop.Elapsed()
 	}
+	if c.in != nil {
+		c.in.rate.bytes += n
+	}
 	return c.drive(c.data(view[:len(view)-len(room)+n]))
 }
 
@@ -113,6 +116,7 @@ func nothing(*Conn) error { return nil }
 type input struct {
 	buf     []byte
 	since   time.Duration // when Timeouts.Read began for it, on the loop's clock
+	rate    window        // what the peer has sent, for Timeouts.MinRate
 	counted int           // how much of it Server.MaxMemory counts
 }
 
@@ -180,7 +184,7 @@ func (c *Conn) keep(left []byte, used bool) error {
 	case in == nil:
 		in = inputs.Get().(*input)
 		in.buf = append(in.buf[:0], left...)
-		in.since, c.in = c.eng.loop.Elapsed(), in
+		in.since, in.rate, c.in = c.eng.loop.Elapsed(), window{}, in
 		c.rearm()
 	case unsafe.SliceData(left) == unsafe.SliceData(in.buf):
 		// The callback has left all of it, so it stays in place. If a megabyte
@@ -190,7 +194,7 @@ func (c *Conn) keep(left []byte, used bool) error {
 		// What is left moves to the front of the buffer.
 		in.buf = append(in.buf[:0], left...)
 		if used { // the rest belongs to another message
-			in.since = c.eng.loop.Elapsed()
+			in.since, in.rate = c.eng.loop.Elapsed(), window{}
 		}
 	}
 	c.weighInput()

@@ -28,6 +28,7 @@ type output struct {
 	blocked   bool          // the kernel takes no more until it reports room
 	watched   bool          // the kernel reports room
 	moved     time.Duration // when the kernel last took something, on the loop's clock; 0 if not known
+	rate      window        // what the peer has taken, for Timeouts.MinRate
 	why       error         // why the connection has ended
 }
 

@@ -53,6 +53,8 @@ func TestServeRefusesBadConfiguration(t *testing.T) {
 		{"Timeouts.Idle", &server.Server{Timeouts: server.Timeouts{Idle: -1}}},
 		{"Timeouts.Read", &server.Server{Timeouts: server.Timeouts{Read: -1}}},
 		{"Timeouts.Write", &server.Server{Timeouts: server.Timeouts{Write: -1}}},
+		{"Timeouts.MinRate", &server.Server{Timeouts: server.Timeouts{MinRate: -1}}},
+		{"Timeouts.Grace", &server.Server{Timeouts: server.Timeouts{Grace: -1}}},
 		{"Timeouts.Linger", &server.Server{Timeouts: server.Timeouts{Linger: -1}}},
 		{"Events.Every", &server.Server{Events: server.Events{Tick: func(*loop.Loop) {}}}},
 		{"Server.Handler and Server.Events.Data", &server.Server{Handler: handle, Events: server.Events{Data: echo}}},

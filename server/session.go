@@ -38,7 +38,9 @@ type Session struct {
 	called bool          // Handler was called
 	begun  bool          // start has run, so end calls Finish
 	place  atomic.Pointer[place]
-	source *source // counts the session for MaxConnsPerIP; may be nil
+	rate   *sessionRate  // for Timeouts.MinRate; nil without it
+	calls  atomic.Uint32 // calls of Begin and Handler, counted for rate
+	source *source       // counts the session for MaxConnsPerIP; may be nil
 }
 
 // A place says which engine serves a session, and since when the session is idle. All
@@ -124,6 +126,9 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 	// These calls fail only on a closed Socket, on which Hang fails, too.
 	_ = x.SetRecvTimeout(times.Read)
 	_ = x.SetSendTimeout(times.Write)
+	if times.MinRate > 0 {
+		x.rate = &sessionRate{timer: e.loop.NewTimer(x.checkRate)}
+	}
 	x.state.Store(sessionRunning)
 	if err := x.hook.Hang(x.Registration(), loop.Readable); err != nil {
 		x.end(err)
@@ -280,6 +285,9 @@ func (x *Session) idle() (ready bool) {
 // call calls f, and returns its panic as an error. If f calls runtime.Goexit, as
 // testing.T.FailNow does, the session ends together with the goroutine.
 func (x *Session) call(f func(*Session) error) (err error) {
+	if x.rate != nil {
+		x.watchRate()
+	}
 	returned := false
 	defer func() {
 		if !returned {

@@ -16,6 +16,12 @@ func (x *Session) end(why error) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
+	if x.rate != nil {
+		x.rate.timer.Stop()
+		if x.rate.slow.Load() {
+			why = &TimeoutError{Of: ofRate, After: p.eng.service.Timeouts.Grace}
+		}
+	}
 	x.hook.Unhang()
 	s := p.eng.srv
 	s.logEnd(x, why)

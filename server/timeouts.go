@@ -29,6 +29,21 @@ type Timeouts struct {
 	// Write is how long output may be queued of which the peer takes nothing. With
 	// Handler it is the Socket's send timeout.
 	Write time.Duration
+	// MinRate is how many bytes a second a peer must move while something is in
+	// progress: it must send the rest of the input that Data has left unread, and take
+	// the output that is queued. A peer that moves less during Grace is too slow. So
+	// nobody occupies a connection, or a Handler, by sending or reading a byte now and
+	// then. Idle connections have nothing in progress.
+	//
+	// With Handler a call of Begin or Handler is in progress. It must wait for the peer
+	// in the beginning and at the end of Grace, and the connection must be one of TCP;
+	// it then ends after one to two times Grace. A Handler that serves many requests in
+	// one call must not set MinRate.
+	//
+	// Grace is 10 seconds if only MinRate is set. Like Read, MinRate does not run for
+	// input while nothing is read from the peer.
+	MinRate int
+	Grace   time.Duration
 	// Linger is how long Close may take until the peer has received everything.
 	// If the peer still sends, Close also waits until the peer ends its stream or
 	// stops sending for a moment. 0 means 5 seconds.
@@ -45,14 +60,20 @@ func (t *Timeouts) check() error {
 		name  string
 		value time.Duration
 	}{
-		{"FirstByte", t.FirstByte}, {"Idle", t.Idle}, {"Read", t.Read}, {"Write", t.Write}, {"Linger", t.Linger},
+		{"FirstByte", t.FirstByte}, {"Idle", t.Idle}, {"Read", t.Read}, {"Write", t.Write}, {"Grace", t.Grace}, {"Linger", t.Linger},
 	} {
 		if f.value < 0 {
 			return fmt.Errorf("server: Timeouts.%s is %v: it must not be negative", f.name, f.value)
 		}
 	}
+	if t.MinRate < 0 {
+		return fmt.Errorf("server: Timeouts.MinRate is %d: it must not be negative", t.MinRate)
+	}
 	if t.Linger == 0 {
 		t.Linger = defaultLinger
+	}
+	if t.Grace == 0 {
+		t.Grace = defaultGrace
 	}
 	t.any = t.FirstByte > 0 || t.Idle > 0
 	return nil
@@ -61,12 +82,15 @@ func (t *Timeouts) check() error {
 // A TimeoutError says which timeout has ended a connection. errors.Is finds
 // os.ErrDeadlineExceeded and ETIMEDOUT in it, and its Timeout returns true.
 type TimeoutError struct {
-	Of    string        // "first byte", "idle", "read", "write" or "linger"
+	Of    string        // "first byte", "idle", "read", "write", "rate" or "linger"
 	After time.Duration // the value of that timeout
 }
 
 // Error names the timeout.
 func (e *TimeoutError) Error() string {
+	if e.Of == ofRate {
+		return fmt.Sprintf("server: for %v the connection's peer was slower than Timeouts.MinRate", e.After)
+	}
 	return fmt.Sprintf("server: the connection's %s timeout of %v is over", e.Of, e.After)
 }
 
@@ -111,15 +135,23 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 		first(c.active, t.Idle, "idle")
 		if c.in != nil {
 			first(c.in.since, t.Read, "read")
+			if t.MinRate > 0 {
+				c.in.rate.begin(c.eng.loop.Elapsed())
+				first(c.in.rate.since, t.Grace, ofRate)
+			}
 		}
 	}
-	if t.Write > 0 {
+	if t.Write > 0 || t.MinRate > 0 {
 		c.mu.Lock()
 		if c.out != nil && c.out.size > 0 {
 			if c.out.moved == 0 {
 				c.out.moved = c.eng.loop.Elapsed()
 			}
 			first(c.out.moved, t.Write, "write")
+			if t.MinRate > 0 {
+				c.out.rate.begin(c.eng.loop.Elapsed())
+				first(c.out.rate.since, t.Grace, ofRate)
+			}
 		}
 		c.mu.Unlock()
 	}
@@ -134,7 +166,7 @@ func (c *Conn) readTimesRun() bool {
 	if wasStopped && !c.readStopped {
 		c.active = c.eng.loop.Elapsed()
 		if c.in != nil {
-			c.in.since = c.active
+			c.in.since, c.in.rate = c.active, window{}
 		}
 	}
 	return !c.readStopped
@@ -161,6 +193,7 @@ func (c *Conn) timeUp() {
 			return
 		}
 	}
+	c.rateWindows(c.eng.loop.Elapsed())
 	at, of, limit := c.due()
 	if now := c.eng.loop.Now(); at == 0 || at > now {
 		c.rearm()

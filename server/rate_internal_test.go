@@ -1,0 +1,55 @@
+package server
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A peer that moves enough in each window goes on for ever. The first window in which it
+// does not ends the connection.
+func TestRateWindows(t *testing.T) {
+	srv := &Server{Loops: 1, Timeouts: Timeouts{MinRate: 100, Grace: 2 * time.Second}}
+	srv.Events.Data = func(*Conn) error { return nil }
+	c, peer := attached(t, srv)
+	_, err := peer.WriteString("part")
+	require.NoError(t, err)
+	for c.eng.srv.Stats().Memory == 0 { // until Data has left it
+		c.eng.do(func() {})
+	}
+	c.eng.do(func() {
+		require.EqualValues(t, 200, c.timeouts.leastBytes())
+		at, of, limit := c.due()
+		require.Equal(t, ofRate, of)
+		require.Equal(t, 2*time.Second, limit)
+		for range 3 {
+			c.in.rate.bytes = 1000
+			c.rateWindows(at - 1) // too early
+			require.Equal(t, at-2*time.Second, c.in.rate.since)
+			c.rateWindows(at)
+			next, _, _ := c.due()
+			require.Equal(t, at+2*time.Second, next)
+			require.Zero(t, c.in.rate.bytes)
+			at = next
+		}
+		c.in.rate.bytes = 199
+		c.rateWindows(at)
+		next, _, _ := c.due()
+		require.Equal(t, at, next)
+
+		c.in.rate = window{}
+		c.mu.Lock()
+		c.output().append(make([]byte, 10))
+		c.mu.Unlock()
+		c.due()
+		require.NotZero(t, c.out.rate.since)
+		c.out.rate.bytes = 200
+		since := c.out.rate.since + 2*time.Second
+		c.rateWindows(since)
+		require.Equal(t, window{since: since}, c.out.rate)
+		c.mu.Lock()
+		c.out.take(10)
+		c.mu.Unlock()
+	})
+}
