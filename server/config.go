@@ -22,7 +22,7 @@ func (s *Server) check() error {
 		name  string
 		value int
 	}{
-		{"Loops", s.Loops}, {"MaxConns", s.MaxConns}, {"MaxConnsPerIP", s.MaxConnsPerIP}, {"Backlog", s.Backlog}, {"Chunk", s.Chunk}, {"MaxInput", s.MaxInput},
+		{"Loops", s.Loops}, {"MaxConns", s.MaxConns}, {"MaxConnsPerIP", s.MaxConnsPerIP}, {"MaxHandlers", s.MaxHandlers}, {"Backlog", s.Backlog}, {"Chunk", s.Chunk}, {"MaxInput", s.MaxInput},
 		{"HighWater", s.HighWater}, {"LowWater", s.LowWater}, {"MaxOutput", s.MaxOutput},
 		{"RecvBuffer", s.RecvBuffer}, {"SendBuffer", s.SendBuffer},
 	} {

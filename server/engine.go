@@ -31,7 +31,8 @@ type engine struct {
 	arriving *Conn // a connection that is read although draining
 	over     bool  // Close has ended the connections
 	tick     *loop.Timer
-	place    place // the place of all sessions without timeouts
+	handling atomic.Int64 // goroutines that run Begin or Handler
+	place    place        // the place of all sessions without timeouts
 
 	buf    []byte // receives go here first
 	filled bool   // the last receive has filled its room

@@ -86,6 +86,10 @@ type Server struct {
 	// right after it has accepted it, and counts it in Stats.Refused. Only connections
 	// of listeners count. 0 means no limit.
 	MaxConnsPerIP int
+	// MaxHandlers is how many calls of Begin and Handler may run at the same time, on
+	// as many goroutines. Further ones wait until a call returns, first come, first
+	// served; meanwhile FirstByte and Idle do not end them. 0 means no limit.
+	MaxHandlers int
 	// Backlog is how many connections may wait at each listener to be accepted:
 	// listen(2). 0 means as many as the system allows.
 	Backlog int
@@ -172,6 +176,7 @@ type Server struct {
 	watchdog *watchdog
 	memory   memory
 	sources  sources
+	handlers handlers
 	counters counters
 }
 
@@ -282,6 +287,8 @@ type Stats struct {
 	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail repeatedly
 	Stalls   uint64 // times that the watchdog found a loop held up
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
+	Handlers int    // goroutines that run Begin or Handler; Close does not wait for them
+	Waiting  int    // sessions that wait because of MaxHandlers
 	Refused  uint64 // connections that were closed because of MaxConnsPerIP
 	Memory   int64  // bytes that count for MaxMemory
 	Ended    uint64 // connections that MaxMemory has ended
@@ -297,6 +304,8 @@ func (s *Server) Stats() Stats {
 		Pauses:   s.counters.pauses.Load(),
 		Stalls:   s.counters.stalls.Load(),
 		Panics:   s.counters.panics.Load(),
+		Handlers: s.inHandlers(),
+		Waiting:  int(s.handlers.waiting.Load()),
 		Refused:  s.counters.refused.Load(),
 		Memory:   s.held(),
 		Ended:    s.counters.ended.Load(),

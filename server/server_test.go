@@ -32,6 +32,7 @@ func TestServeRefusesBadConfiguration(t *testing.T) {
 		{"Server.Loops is -1", &server.Server{Loops: -1}},
 		{"Server.MaxConns", &server.Server{MaxConns: -1}},
 		{"Server.MaxConnsPerIP", &server.Server{MaxConnsPerIP: -1}},
+		{"Server.MaxHandlers", &server.Server{MaxHandlers: -1}},
 		{"Server.MaxMemory is -1", &server.Server{MaxMemory: -1}},
 		{"Server.MaxMemory is 1024", &server.Server{MaxMemory: 1024}},
 		{"Server.MemoryPolicy is 2", &server.Server{MemoryPolicy: 2}},

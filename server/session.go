@@ -107,7 +107,7 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 		return
 	}
 	if s.handle(x, e) {
-		accepter.loop.Spawn((*running)(x))
+		s.spawn(accepter.loop, (*running)(x))
 	}
 }
 
@@ -141,7 +141,7 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 		p.timer.Reset(x.limit())
 	}
 	if e.service.Begin != nil || e.service.Finish != nil {
-		e.loop.Spawn((*beginning)(x))
+		s.spawn(e.loop, (*beginning)(x))
 		return false
 	}
 	return x.rest()
@@ -161,7 +161,7 @@ func (o *sessionObserver) Notify(_ *loop.Hook, n loop.Notice) {
 		x.hook.Loop().Spawn((*wasClosed)(x))
 		return
 	}
-	x.hook.Loop().Spawn((*waking)(x))
+	x.Server().spawn(x.hook.Loop(), (*waking)(x))
 }
 
 // The loop.Runners for what a goroutine may have to do with a session that is running.
@@ -174,9 +174,9 @@ type (
 	expired   Session
 )
 
-func (x *beginning) Run() { (*Session)(x).start() }
-func (x *running) Run()   { (*Session)(x).run() }
-func (x *waking) Run()    { (*Session)(x).wake() }
+func (x *beginning) Run() { (*Session)(x).job((*Session).start) }
+func (x *running) Run()   { (*Session)(x).job((*Session).run) }
+func (x *waking) Run()    { (*Session)(x).job((*Session).wake) }
 func (x *wasClosed) Run() { (*Session)(x).end(net.ErrClosed) }
 func (x *expired) Run()   { (*Session)(x).end((*Session)(x).timeout()) }
 
@@ -189,7 +189,7 @@ func (x *Session) start() {
 			return
 		}
 	}
-	if x.rest() {
+	if x.rest() && !x.giveWay() {
 		x.run()
 	}
 }
@@ -220,6 +220,9 @@ func (x *Session) run() {
 			x.end(io.EOF)
 			return
 		}
+		if x.giveWay() {
+			return
+		}
 	}
 }
 
@@ -230,7 +233,8 @@ const lingerTime = time.Millisecond
 // linger waits for the next request of a session that is the only busy one of its
 // loop. If it returns false, the session can be left to the loop.
 func (x *Session) linger() bool {
-	return x.Buffered() == 0 && !x.Server().retiring.Load() && x.Registration().Linger(lingerTime)
+	s := x.Server()
+	return x.Buffered() == 0 && !s.retiring.Load() && s.handlers.waiting.Load() == 0 && x.Registration().Linger(lingerTime)
 }
 
 // atEnd reports whether nothing is left to read but the end of the stream, or an

@@ -87,7 +87,7 @@ func (s *Server) retireSessions() {
 	s.retiring.Store(true)
 	for _, x := range s.Sessions() {
 		if x.claim() && x.rest() {
-			x.hook.Loop().Spawn((*running)(x))
+			s.spawn(x.hook.Loop(), (*running)(x))
 		}
 	}
 }
