@@ -145,6 +145,27 @@ func TestMaxMemoryEndsTheLargest(t *testing.T) {
 	require.Equal(t, uint64(1), srv.Stats().Ended)
 }
 
+// A buffer that has to grow finds no room before the policy acts. With one of the two
+// bounds that happens, however the buffer grows.
+func TestMaxMemoryEndsTheLargestThatCannotGrow(t *testing.T) {
+	for _, most := range []int64{4 << 20, 5 << 20} {
+		srv := &server.Server{MaxMemory: most, MaxInput: 1 << 30, Events: server.Events{Data: func(*server.Conn) error { return nil }}}
+		_, err := client(t, serve(t, srv)).Write(make([]byte, 32<<20))
+		require.ErrorIs(t, err, unix.ECONNRESET)
+		require.Equal(t, uint64(1), srv.Stats().Ended)
+	}
+}
+
+// Output alone reaches the bound: nothing is read, and no other write comes.
+func TestMaxMemoryEndsTheLargestWithoutFurtherWrites(t *testing.T) {
+	conns, onOpen := opened()
+	srv := &server.Server{MaxMemory: 8 << 20, Loops: 1, SendBuffer: 16 << 10, Events: server.Events{Open: onOpen, Data: echo}}
+	client(t, serve(t, srv))
+	_, err := weirtest.Take(t, conns).Write(make([]byte, 15<<19))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return srv.Stats().Ended == 1 }, weirtest.Patience, time.Millisecond)
+}
+
 // With PauseReading all connections wait, and none ends, until memory is free.
 func TestMaxMemoryPausesReading(t *testing.T) {
 	conns, onOpen := opened()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -51,5 +52,54 @@ func TestRateWindows(t *testing.T) {
 		c.mu.Lock()
 		c.out.take(10)
 		c.mu.Unlock()
+	})
+}
+
+// When the time of a window is over, what has arrived or left since then counts. The loop
+// may have been busy, or the process stopped.
+func TestRateLooksBeforeItJudges(t *testing.T) {
+	const least = 16 << 10
+	timeouts := Timeouts{MinRate: least, Grace: time.Second}
+	piece := make([]byte, 64<<10)
+	over := func(w *window) { w.since -= time.Hour }
+
+	t.Run("input", func(t *testing.T) {
+		srv := &Server{Loops: 1, Timeouts: timeouts}
+		srv.Events.Data = func(*Conn) error { return nil }
+		c, peer := attached(t, srv)
+		_, err := peer.WriteString("part")
+		require.NoError(t, err)
+		for c.eng.srv.Stats().Memory == 0 {
+			c.eng.do(func() {})
+		}
+		var states []connState
+		c.eng.do(func() {
+			for _, n := range []int{least, least - 1} {
+				over(&c.in.rate)
+				_, _ = peer.Write(piece[:n])
+				c.timeUp()
+				states = append(states, c.state)
+			}
+		})
+		require.Equal(t, []connState{stateOpen, stateClosed}, states)
+	})
+	t.Run("output", func(t *testing.T) {
+		c, peer := attached(t, &Server{Loops: 1, Timeouts: timeouts})
+		for c.Queued() < 2<<20 {
+			_, err := c.Write(piece)
+			require.NoError(t, err)
+		}
+		var states []connState
+		c.eng.do(func() {
+			c.due()
+			for _, n := range []int{100 << 10, 0} {
+				c.out.rate.bytes = 0
+				over(&c.out.rate)
+				_, _ = io.CopyN(io.Discard, peer, int64(n))
+				c.timeUp()
+				states = append(states, c.state)
+			}
+		})
+		require.Equal(t, []connState{stateOpen, stateClosed}, states)
 	})
 }
