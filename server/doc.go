@@ -69,6 +69,10 @@
 //
 //	field          default              what happens at the bound
 //	MaxConns       none                 further connections wait in the backlog
+//	MaxConnsPerIP  none                 a further connection is closed after accept
+//	MaxHandlers    none                 further calls of Begin and Handler wait
+//	MaxMemory      a quarter of the     MemoryPolicy: the connections that hold most end
+//	               usable memory        with ErrMemoryFull; writes return ErrMemoryFull
 //	Backlog        the system's         the kernel refuses or ignores connections
 //	Chunk          1 MiB                the rest is read in the next turn of the loop
 //	MaxInput       1 MiB                the connection ends with ErrInputFull
@@ -79,7 +83,10 @@
 //	KeepAlive      15 s                 -
 //	Timeouts       5 s for Linger,      the connection ends with a *TimeoutError
 //	               otherwise none
+//	MinRate        none                 the same; it is a field of Timeouts
 //	StallAfter     no watchdog          the watchdog logs the callback's stack
+//
+// Public returns a Server with bounds and timeouts for the open Internet.
 //
 // In one turn of its loop a listener accepts 64 connections, a connection sends in 16
 // system calls and gets 1024 completions, 256 connections send what was written
