@@ -44,7 +44,7 @@ func (s *Server) check() error {
 		return err
 	}
 	s.Backlog = cmp.Or(s.Backlog, maxBacklog)
-	s.Chunk = cmp.Or(s.Chunk, 1<<20)
+	s.Chunk = cmp.Or(s.Chunk, 64<<10)
 	s.MaxInput = cmp.Or(s.MaxInput, 1<<20)
 	s.HighWater = cmp.Or(s.HighWater, 64<<10)
 	s.LowWater = cmp.Or(s.LowWater, s.HighWater/2)

@@ -52,6 +52,8 @@ type Conn struct {
 	inputEnded   bool // the peer has ended its stream, and all of it was received
 	receivedAny  bool // the peer has sent at least one byte
 	highReported bool // the last call of Pressure had on true
+	bulk         bool // it has last sent much at once: serveBulk serves it
+	enqueued     bool // serveBulk will serve it
 	starving     bool // it is read again after a pause, because MaxMemory had no room
 	readStopped  bool // when last looked at, reading was stopped: Idle, Read and FirstByte do not run
 }
@@ -226,7 +228,7 @@ func (c *Conn) ready(ev poller.Readiness) {
 			return
 		}
 	}
-	c.read()
+	c.readSoon()
 	if c.readStopped {
 		c.rearm()
 	}

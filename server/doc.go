@@ -74,7 +74,7 @@
 //	MaxMemory      a quarter of the     MemoryPolicy: the connections that hold most end
 //	               usable memory        with ErrMemoryFull; writes return ErrMemoryFull
 //	Backlog        the system's         the kernel refuses or ignores connections
-//	Chunk          1 MiB                the rest is read in the next turn of the loop
+//	Chunk          64 KiB               the rest is read in the next turn of the loop
 //	MaxInput       1 MiB                the connection ends with ErrInputFull
 //	HighWater      64 KiB               the server stops reading from the peer
 //	LowWater       half of HighWater    the server reads again
@@ -87,6 +87,9 @@
 //	StallAfter     no watchdog          the watchdog logs the callback's stack
 //
 // Public returns a Server with bounds and timeouts for the open Internet.
+//
+// Connections that send much at once are served after the others of the turn, for a
+// millisecond together. So a flood does not hold up the others on its loop.
 //
 // In one turn of its loop a listener accepts 64 connections, a connection sends in 16
 // system calls and gets 1024 completions, 256 connections send what was written

@@ -37,6 +37,13 @@ type engine struct {
 	buf    []byte // receives go here first
 	filled bool   // the last receive has filled its room
 
+	bulk      fifo[*Conn] // bulk connections that have more to read
+	bulkEnd   func()      // serveBulk, made once
+	bulkAsked bool        // the loop will call bulkEnd
+	most      int         // how many bytes one receive gets at most
+	turn      uint64      // the number of the turn for which turnRead counts
+	turnRead  int         // bytes that were read from connections that are not bulk
+
 	current *Conn  // the connection whose callback is running
 	unread  []byte // the input of current that the callback has not read yet
 	gather  []byte // what the callback has written to current; guarded by current's lock
@@ -60,7 +67,7 @@ type engine struct {
 
 func newEngine(s *Server, l *loop.Loop, service *Service) *engine {
 	e := &engine{srv: s, loop: l, service: service, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
-	e.place.eng, e.turnEnd = e, e.flushLate
+	e.place.eng, e.turnEnd, e.bulkEnd, e.most = e, e.flushLate, e.serveBulk, s.Chunk
 	return e
 }
 

@@ -11,12 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// read receives until the kernel has nothing left, or until reading has to stop.
-func (c *Conn) read() {
-	for budget := c.eng.srv.Chunk; c.readable && c.reads(); {
-		if budget <= 0 {
-			c.reg.Poke() // go on in the next turn
-			return
+// read receives until the kernel has nothing left, or until reading has to stop, but no
+// more than most bytes. It returns how many it has received. If there is more, the
+// engine goes on later.
+func (c *Conn) read(most int) (n int) {
+	var end time.Duration // of the connection's time, if it is bulk
+	if c.bulk {
+		end = c.eng.loop.Elapsed() + longRead
+	}
+	for budget := most; c.readable && c.reads(); n = most - budget {
+		if budget <= 0 || end != 0 && n > 0 && c.eng.loop.Elapsed() >= end {
+			c.bulk = true
+			c.eng.enqueue(c)
+			return n
 		}
 		if c.eng.pressed.Load() {
 			c.eng.tellPressure() // its callbacks may pause this connection, or end it
@@ -29,9 +36,11 @@ func (c *Conn) read() {
 			goesOn = c.receive(&budget)
 		}
 		if !goesOn {
-			return
+			return most - budget
 		}
 	}
+	c.bulk = n >= bulkBytes
+	return n
 }
 
 // reads reports whether the connection is to be read now.
@@ -48,6 +57,8 @@ func (c *Conn) receive(budget *int) bool {
 		c.eng.starve(c)
 		return false
 	}
+	whole := len(room)
+	room = room[:min(whole, *budget, c.eng.most)]
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
 	switch {
 	case errno == unix.EAGAIN:
@@ -63,14 +74,14 @@ func (c *Conn) receive(budget *int) bool {
 	c.readable = n == len(room) || c.shortReads
 	c.receivedAny = true
 	*budget -= n
-	c.eng.filled = n == len(room)
+	c.eng.filled = n == whole
 	if c.timeouts.any {
 		c.active = c.eng.loop.Elapsed()
 	}
 	if c.in != nil {
 		c.in.rate.bytes += n
 	}
-	return c.drive(c.data(view[:len(view)-len(room)+n]))
+	return c.drive(c.data(view[:len(view)-whole+n]))
 }
 
 // discard receives input of a connection that is being closed, and drops it. It

@@ -98,8 +98,10 @@ type Server struct {
 	// them. ReplacePath has Listen replace the path of a unix socket that refuses
 	// connects: that of a server which was killed.
 	KeepPath, ReplacePath bool
-	// Chunk is about how many bytes the Server reads from one connection before
-	// it serves the others on the loop. 0 means 1 MiB.
+	// Chunk is how many bytes the Server reads from one connection, and about how many
+	// it sends to it, before it serves the others on the loop. It goes on in a later
+	// turn. If Data takes more than half a millisecond for so many bytes, it gets fewer
+	// at a time, 4 KiB at least. 0 means 64 KiB.
 	Chunk int
 	// MaxInput is how many bytes Data may leave unread while it waits for more.
 	// With more, the connection ends with ErrInputFull. 0 means 1 MiB.

@@ -205,13 +205,13 @@ func (e *engine) retire() {
 
 // mostRounds bounds the input of a connection after Shutdown has begun: so many times
 // Server.Chunk bytes.
-const mostRounds = 64
+const mostRounds = 1024
 
 // catchUp receives and presents the input that the kernel has.
 func (c *Conn) catchUp() {
 	c.readable = true
 	for range mostRounds {
-		if c.read(); !c.readable || !c.reads() {
+		if c.read(c.eng.srv.Chunk); !c.readable || !c.reads() {
 			break
 		}
 	}

@@ -188,6 +188,7 @@ func (c *Conn) timeUp() {
 	if at, _, _ := c.due(); at != 0 && at <= c.eng.loop.Now() {
 		// The loop may have been busy since it asked the kernel for events. What
 		// has arrived or left since then counts.
+		c.bulk = false // it is read now
 		c.ready(poller.Readable | poller.Writable)
 		if c.state == stateClosed {
 			return
