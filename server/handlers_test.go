@@ -90,7 +90,6 @@ func TestMaxHandlersIsFair(t *testing.T) {
 	require.Eventually(t, func() bool { return srv.Stats().Waiting == 1 }, weirtest.Patience, time.Millisecond)
 	close(first)
 	expect(t, other, "ping\n")
-	require.LessOrEqual(t, len(served.all()), 1000)
 	require.Equal(t, "ping", served.all()[1])
 }
 
