@@ -12,7 +12,9 @@ import (
 // Timeouts end a connection whose peer does nothing for too long. No timeout ends early;
 // it ends late by a tenth of a millisecond at most, plus the time for which the loop is
 // busy. Before the server ends the connection, it asks the kernel whether the peer has
-// sent or taken something meanwhile. 0 means no timeout.
+// sent or taken something meanwhile. If the server is a tenth of a second late, because a
+// callback has held up the loop or the process was stopped, a peer that has sent
+// something meanwhile has Read again, and a closing connection Linger. 0 means no timeout.
 type Timeouts struct {
 	// FirstByte is how long the peer may take to send its first byte.
 	FirstByte time.Duration
@@ -182,17 +184,40 @@ func (c *Conn) rearm() {
 	}
 }
 
+// muchTooLate is from when on the timer's delay is the server's fault: a callback has
+// held up the loop, or the process was stopped.
+const muchTooLate = 100 * time.Millisecond
+
+// excuse gives the peer as much time as the timer is late, at most the timeout, if the
+// server itself has done nothing for a while: the peer could send or take only what the
+// kernel's buffers had room for. left is how much input was unread before what has
+// arrived meanwhile.
+func (c *Conn) excuse(late time.Duration, left int) {
+	if late < muchTooLate {
+		return
+	}
+	now := c.eng.loop.Now()
+	if read := c.timeouts.Read; c.in != nil && len(c.in.buf) > left {
+		c.in.since = max(c.in.since, now-read+min(late, read))
+	}
+	if f := c.timeouts.leaving; f != nil {
+		f.deadline = max(f.deadline, now+min(late, f.limit))
+	}
+}
+
 // timeUp is called when the timer expires.
 func (c *Conn) timeUp() {
 	c.timerAt = 0
 	if at, _, _ := c.due(); at != 0 && at <= c.eng.loop.Now() {
-		// The loop may have been busy since it asked the kernel for events. What
-		// has arrived or left since then counts.
+		// The loop may have been busy since it asked the kernel for events, or the
+		// process stopped. What has arrived or left since then counts.
+		late, left := c.eng.loop.Now()-at, len(c.left())
 		c.bulk = false // it is read now
 		c.ready(poller.Readable | poller.Writable)
 		if c.state == stateClosed {
 			return
 		}
+		c.excuse(late, left)
 	}
 	c.rateWindows(c.eng.loop.Elapsed())
 	at, of, limit := c.due()
