@@ -50,7 +50,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.write, "write", time.Minute,
 		"close a connection when its client reads none of its replies for this\n`duration`; 0 for never")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
-		"when a connection is closed (all are on SIGTERM and SIGINT), give its client\nthis `duration` to read its replies")
+		"when a connection is closed (all are on SIGTERM, SIGINT and SIGHUP), give its client\nthis `duration` to read its replies")
 
 	err := cli.Parse(fs, args, out, about)
 	switch {
@@ -140,7 +140,7 @@ would need more memory than -memory gets an OOM error, and changes nothing. When
 unfinished requests and unread replies need too much, the client that holds most is
 disconnected.
 
-SIGTERM or SIGINT stops it: it accepts no more, executes what it has received,
+SIGTERM, SIGINT or SIGHUP stops it: it accepts no more, executes what it has received,
 sends the replies, and exits with status 0. A second signal ends it at once.
 
 `)

@@ -422,3 +422,7 @@ func TestAddressInUse(t *testing.T) {
 	require.True(t, strings.Contains(string(out), "address already in use"), string(out))
 	p.Stop()
 }
+
+func TestHangup(t *testing.T) {
+	programtest.StopsOnHangup(t, start(t, "127.0.0.1:1"))
+}

@@ -9,7 +9,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // Main is a program's main function. It exits with status 2 for a wrong command
@@ -65,4 +68,15 @@ func SplitAddress(address string, least, example int) (host string, port int, er
 		return "", 0, fmt.Errorf("port %q: want %d to 65535", service, least)
 	}
 	return host, int(n), nil
+}
+
+// StopSignals returns the signals on which a program ends in good order: SIGINT, SIGTERM,
+// and SIGHUP, which the kernel sends when the terminal is closed. A program that nohup(1)
+// has started goes on after SIGHUP.
+func StopSignals() []os.Signal {
+	list := []os.Signal{unix.SIGINT, unix.SIGTERM}
+	if !signal.Ignored(unix.SIGHUP) {
+		list = append(list, unix.SIGHUP)
+	}
+	return list
 }
