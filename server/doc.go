@@ -65,6 +65,29 @@
 // Conn, except those that read input, SetTimeouts and Detach, which are for the
 // connection's callbacks.
 //
+// # Shutdown and Close
+//
+//	                        Shutdown                     Close
+//	listeners               serve their backlogs, end    end; the kernel resets the backlogs
+//	input that has arrived  is presented                 is dropped
+//	queued output           leaves                       is dropped
+//	connections of Events   close as by Conn.Close       are reset
+//	a running Handler       Shutdown waits for it        its Socket is closed; Close does
+//	                                                     not wait
+//	a waiting Handler       runs when there is room      does not run; its session ends
+//	Closed, Finish          have returned                Closed has returned; Finish runs
+//	                                                     when Handler returns
+//	returns                 nil, or the context's        nil
+//	                        cause when it is done: the
+//	                        rest then ends as by Close
+//	a second call           ErrClosed                    ErrClosed, or ends a Shutdown
+//	                                                     that waits
+//
+// Close does not wait for a Handler, as that of net/http does not, because a Handler that
+// never looks at its Socket would block Close for ever. Stats.Handlers tells how many
+// calls have not returned. A program that must wait for them calls Shutdown with a
+// context, and then looks at Stats.Handlers.
+//
 // # Defaults and bounds
 //
 //	field          default              what happens at the bound

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/loglimit"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 )
@@ -147,7 +148,11 @@ type Server struct {
 	StallAfter time.Duration
 
 	// Log gets what the Server reports by no error and no callback: panics, stalls,
-	// refused or failed accepts, and the errors of handlers. Nil is slog.Default().
+	// refused or failed accepts, and the errors of handlers. Nil is slog.Default(). The
+	// Server writes the first ten records of each kind at once, and then, every 10
+	// seconds, the last one with the number of those that it has left out as the
+	// attribute "times". A kind has one level and message. When the Server starts it replaces Log
+	// by a Logger that does so.
 	Log *slog.Logger
 
 	mu           sync.Mutex // guards the fields down to ended
@@ -178,9 +183,13 @@ type Server struct {
 	watchdog *watchdog
 	memory   memory
 	sources  sources
+	stopLog  func() // writes what Log has left out
 	handlers handlers
 	counters counters
 }
+
+// mostRecords is how many records of one kind the server logs in loglimit.Every.
+const mostRecords = 10
 
 type serverState int
 
@@ -231,6 +240,7 @@ func (s *Server) start() error {
 		s.reportPanics(l)
 	}
 	s.allEngines = s.engines
+	s.Log, s.stopLog = loglimit.New(s.Log, mostRecords, loglimit.Every)
 	s.state = serving
 	s.startTicks()
 	if s.StallAfter > 0 {

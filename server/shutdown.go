@@ -74,7 +74,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // in the backlogs of the listeners that the server has opened. Close returns when the
 // Closed callbacks have returned, so a callback must not call it. Close does not wait
 // for calls of Handler that are in progress: it closes their Sockets, whose methods then
-// return net.ErrClosed. A second Close returns ErrClosed.
+// return net.ErrClosed, and Stats.Handlers tells how many have not returned. A second
+// Close returns ErrClosed. The documentation of the package compares Shutdown and Close.
 func (s *Server) Close() error {
 	switch {
 	case s.endUnstarted():
@@ -241,6 +242,7 @@ func (s *Server) end() error {
 	for _, stop := range s.panicReports {
 		stop()
 	}
+	s.stopLog()
 	close(s.ended)
 	return err
 }
