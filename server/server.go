@@ -111,6 +111,9 @@ type Server struct {
 	// gives it others.
 	Timeouts Timeouts
 
+	// Rates limit how fast the Server accepts connections and transfers bytes.
+	Rates Rates
+
 	// TCP connections have TCP_NODELAY set unless Delay is true. The kernel probes
 	// an idle TCP connection after KeepAlive; 0 means 15 seconds, a negative value
 	// never. RecvBuffer and SendBuffer are SO_RCVBUF and SO_SNDBUF in bytes; 0
@@ -263,9 +266,16 @@ type Stats struct {
 	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail repeatedly
 	Stalls   uint64 // times that the watchdog found a loop held up
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
+
+	// Times that Rates has made a listener wait, the reading from a connection, and the
+	// sending to one.
+	AcceptDelays, ReadDelays, WriteDelays uint64
 }
 
-type counters struct{ accepted, pauses, stalls, panics atomic.Uint64 }
+type counters struct {
+	accepted, pauses, stalls, panics      atomic.Uint64
+	acceptDelays, readDelays, writeDelays atomic.Uint64
+}
 
 // Stats returns what the Server has counted so far.
 func (s *Server) Stats() Stats {
@@ -275,5 +285,9 @@ func (s *Server) Stats() Stats {
 		Pauses:   s.counters.pauses.Load(),
 		Stalls:   s.counters.stalls.Load(),
 		Panics:   s.counters.panics.Load(),
+
+		AcceptDelays: s.counters.acceptDelays.Load(),
+		ReadDelays:   s.counters.readDelays.Load(),
+		WriteDelays:  s.counters.writeDelays.Load(),
 	}
 }

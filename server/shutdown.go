@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/seed-2334f180/weir/internal/rate"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -139,6 +140,7 @@ const mostDrains = 1024
 
 // close ends the listener, on its loop. With drain, it first serves the backlog.
 func (l *listener) close(drain bool) {
+	l.ending = true
 	l.removePath() // before the close: see removePath
 	if drain {
 		s := l.eng.srv
@@ -214,6 +216,9 @@ const mostRounds = 64
 // catchUp receives and presents the input that the kernel has.
 func (c *Conn) catchUp() {
 	c.readable = true
+	if c.rates != nil {
+		c.rates.read, c.rates.readAt = rate.Bucket{}, 0
+	}
 	for range mostRounds {
 		if c.read(); !c.readable || !c.reads() {
 			break
