@@ -84,6 +84,10 @@ type Server struct {
 	// Backlog is how many connections may wait at each listener to be accepted:
 	// listen(2). 0 means as many as the system allows.
 	Backlog int
+	// Device is the name of a network interface. Listeners that Listen opens, other than
+	// unix ones, then get only what arrives at that interface: SO_BINDTODEVICE in
+	// socket(7). Old kernels need CAP_NET_RAW for it.
+	Device string
 	// KeepPath leaves the paths of unix listeners when the Server ends. Otherwise
 	// it removes those that Listen has made, unless another process has replaced
 	// them. ReplacePath has Listen replace the path of a unix socket that refuses
