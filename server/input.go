@@ -58,7 +58,11 @@ func (c *Conn) receive(budget *int) bool {
 		return false
 	}
 	whole := len(room)
-	room = room[:min(whole, *budget, c.eng.most)]
+	most := c.mayRead(min(whole, *budget, c.eng.most))
+	if most == 0 {
+		return false
+	}
+	room = room[:most]
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
 	switch {
 	case errno == unix.EAGAIN:
@@ -74,6 +78,7 @@ func (c *Conn) receive(budget *int) bool {
 	c.readable = n == len(room) || c.shortReads
 	c.receivedAny = true
 	*budget -= n
+	c.hasRead(n)
 	c.eng.filled = n == whole
 	if c.timeouts.any {
 		c.active = c.eng.loop.Elapsed()

@@ -42,6 +42,7 @@ type Timeouts struct {
 	// it then ends after one to two times Grace. A Handler that serves many requests in
 	// one call must not set MinRate.
 	//
+	// MinRate must be well below Rates.Read and Rates.Write, which make the server slow.
 	// Grace is 10 seconds if only MinRate is set. Like Read, MinRate does not run for
 	// input while nothing is read from the peer.
 	MinRate int
@@ -178,9 +179,12 @@ func (c *Conn) readTimesRun() bool {
 // earlier stays as it is: timeUp then finds nothing to do, and sets it again. So
 // steady traffic does not touch the timer.
 func (c *Conn) rearm() {
-	if at, _, _ := c.due(); at != 0 && (c.timerAt == 0 || at < c.timerAt) {
-		c.timerAt = at
-		c.reg.ExpireAt(at)
+	at, _, _ := c.due()
+	if end := c.rateEnds(); end != 0 && (at == 0 || end < at) {
+		at = end
+	}
+	if at != 0 {
+		c.reg.ExpireBy(at)
 	}
 }
 
@@ -207,7 +211,9 @@ func (c *Conn) excuse(late time.Duration, left int) {
 
 // timeUp is called when the timer expires.
 func (c *Conn) timeUp() {
-	c.timerAt = 0
+	if c.goOn(); c.state == stateClosed {
+		return
+	}
 	if at, _, _ := c.due(); at != 0 && at <= c.eng.loop.Now() {
 		// The loop may have been busy since it asked the kernel for events, or the
 		// process stopped. What has arrived or left since then counts.

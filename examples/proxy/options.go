@@ -70,11 +70,11 @@ usage: proxy -to host:port [flags]
     proxy -address 127.0.0.1:7009 -to www.example.com:80
 
 It prints the address that it listens on, and logs to the standard error. It
-passes on no TCP urgent bytes, but all others. Each direction ends separately. If the connection breaks on one side, the proxy resets
-the other.
-SIGTERM, SIGINT or SIGHUP stops it: it accepts no more, serves the connections until they
-end or the grace period is over, and exits with status 0. A second signal ends it
-at once.
+passes on no TCP urgent bytes, but all others. Each direction ends separately. If
+the connection breaks on one side, the proxy resets the other.
+SIGTERM, SIGINT or SIGHUP stops it: it accepts no more, serves the connections
+until they end or the grace period is over, and exits with status 0. A second
+signal ends it at once.
 
 `)
 }
