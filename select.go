@@ -248,7 +248,8 @@ func (c *call) sleep(until time.Time) error {
 
 // scan puts the entries that are ready into found. A thorough scan is exact: if the
 // loops know of no ready entry, it asks the kernel about every entry. A scan that is
-// not thorough may miss an event that is on its way to a loop.
+// not thorough may miss an event that is on its way to a loop. With an except list,
+// a scan asks about every entry as soon as one may be ready.
 func (c *call) scan(thorough bool) error {
 	all := 0
 	c.found = c.found[:0]
@@ -260,6 +261,12 @@ func (c *call) scan(thorough bool) error {
 	}
 	if len(c.found) == 0 && !thorough {
 		return nil
+	}
+	if c.want[exceptList].len() > 0 {
+		// The answers about one socket must be of one moment: a read of a unix
+		// stream waits if its only input is an out-of-band byte.
+		c.inquiry.Cancel()
+		c.found = c.found[:0]
 	}
 	if len(c.found) > 0 {
 		asked := c.inquiry.Len()
