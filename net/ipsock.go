@@ -72,11 +72,11 @@ func (c *IPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	a, ok := addr.(*net.IPAddr)
-	if !ok {
-		return 0, opError("write", c.network, c.local, addr, syscall.EINVAL)
+	to, err := addrAs[*net.IPAddr](&c.conn, addr)
+	if err != nil {
+		return 0, err
 	}
-	return c.WriteToIP(b, a)
+	return c.WriteToIP(b, to)
 }
 
 // WriteToIP is WriteTo with the address's own type.
@@ -85,14 +85,7 @@ func (c *IPConn) WriteToIP(b []byte, addr *net.IPAddr) (int, error) {
 		return 0, syscall.EINVAL
 	}
 	to, err := c.to(addr)
-	n := 0
-	if err == nil {
-		n, err = c.sock.SendToAddr(some(b), to, 0)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
-	}
-	return n, err
+	return sendTo(&c.conn, b, to, err, optional(addr))
 }
 
 func (c *IPConn) to(addr *net.IPAddr) (socket.Addr, error) {
@@ -111,13 +104,7 @@ func (c *IPConn) WriteMsgIP(b, oob []byte, addr *net.IPAddr) (n, oobn int, err e
 		return 0, 0, syscall.EINVAL
 	}
 	to, err := c.to(addr)
-	if err == nil {
-		n, oobn, err = c.writeMsg(b, oob, to)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
-	}
-	return n, oobn, err
+	return sendMsg(&c.conn, b, oob, to, err, optional(addr))
 }
 
 // DialIP is net.DialIP over a Weir socket.

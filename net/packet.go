@@ -3,11 +3,9 @@ package net
 import (
 	"net"
 	"net/netip"
-	"sync"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/socket"
-	"golang.org/x/sys/unix"
 )
 
 // A UDPConn is net.UDPConn over a Weir socket. Its Socket offers batches and offloads.
@@ -76,11 +74,11 @@ func (c *UDPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	a, ok := addr.(*net.UDPAddr)
-	if !ok {
-		return 0, opError("write", c.network, c.local, addr, syscall.EINVAL)
+	to, err := addrAs[*net.UDPAddr](&c.conn, addr)
+	if err != nil {
+		return 0, err
 	}
-	return c.WriteToUDP(b, a)
+	return c.WriteToUDP(b, to)
 }
 
 // WriteToUDP is WriteTo with the address's own type.
@@ -89,14 +87,7 @@ func (c *UDPConn) WriteToUDP(b []byte, addr *net.UDPAddr) (int, error) {
 		return 0, syscall.EINVAL
 	}
 	to, err := c.to(addr, "sendto")
-	n := 0
-	if err == nil {
-		n, err = c.sock.SendToAddr(some(b), to, 0)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
-	}
-	return n, err
+	return sendTo(&c.conn, b, to, err, optional(addr))
 }
 
 // to returns the address to send to by the system call op.
@@ -117,14 +108,7 @@ func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 		return 0, syscall.EINVAL
 	}
 	to, err := c.toAddrPort(addr)
-	n := 0
-	if err == nil {
-		n, err = c.sock.SendToAddr(some(b), to, 0)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, addrPortUDPAddr{addr}, err)
-	}
-	return n, err
+	return sendTo(&c.conn, b, to, err, addrPortUDPAddr{addr})
 }
 
 func (c *UDPConn) toAddrPort(addr netip.AddrPort) (socket.Addr, error) {
@@ -152,13 +136,7 @@ func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, er
 	if addr != nil || c.remote == nil {
 		to, err = c.to(addr, "sendmsg")
 	}
-	if err == nil {
-		n, oobn, err = c.writeMsg(b, oob, to)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
-	}
-	return n, oobn, err
+	return sendMsg(&c.conn, b, oob, to, err, optional(addr))
 }
 
 // WriteMsgUDPAddrPort is WriteMsgUDP without an allocation. The zero AddrPort stands for
@@ -171,73 +149,7 @@ func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oo
 	if addr.IsValid() || c.remote == nil {
 		to, err = c.toAddrPort(addr)
 	}
-	if err == nil {
-		n, oobn, err = c.writeMsg(b, oob, to)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, addrPortUDPAddr{addr}, err)
-	}
-	return n, oobn, err
-}
-
-// A message is a socket.Message with one buffer. A pool keeps the messages, so that a
-// call allocates none.
-type message struct {
-	socket.Message
-	buffer [1][]byte
-	dummy  [1]byte
-}
-
-var messages = sync.Pool{New: func() any { return new(message) }}
-
-func takeMessage(b, oob []byte, to socket.Addr) *message {
-	m := messages.Get().(*message)
-	m.buffer[0] = b
-	m.Message = socket.Message{Buffers: m.buffer[:], Control: oob, Addr: to}
-	return m
-}
-
-func (m *message) free() {
-	m.buffer[0], m.Message = nil, socket.Message{}
-	messages.Put(m)
-}
-
-// readMsg receives a message.
-func (c *conn) readMsg(b, oob []byte) (n, oobn, flags int, from socket.Addr, err error) {
-	m := takeMessage(b, oob, socket.Addr{})
-	defer m.free()
-	m.carry(c, b, oob) // as in net, n includes the byte that carry adds
-	n, err = c.sock.RecvMsg(&m.Message, 0)
-	flags = m.Flags
-	if err == nil && c.sock.Family() == socket.Unix {
-		flags |= unix.MSG_CMSG_CLOEXEC // net requests this flag, and the kernel returns it
-	}
-	return n, m.ControlLen, flags, m.Addr, err
-}
-
-// writeMsg sends a message.
-func (c *conn) writeMsg(b, oob []byte, to socket.Addr) (n, oobn int, err error) {
-	m := takeMessage(b, oob, to)
-	defer m.free()
-	dummy := m.carry(c, b, oob)
-	n, err = c.sock.SendMsg(&m.Message, 0)
-	if err != nil {
-		return n, 0, err
-	}
-	if dummy {
-		n = 0
-	}
-	return n, len(oob), nil
-}
-
-// carry adds one byte to control messages that have no data, because a stream sends them
-// only with data. It reports whether it has added a byte.
-func (m *message) carry(c *conn, b, oob []byte) bool {
-	if len(b) > 0 || len(oob) == 0 || c.sock.Type() == socket.Dgram {
-		return false
-	}
-	m.buffer[0] = m.dummy[:]
-	return true
+	return sendMsg(&c.conn, b, oob, to, err, addrPortUDPAddr{addr})
 }
 
 // ListenUDP is net.ListenUDP over a Weir socket.

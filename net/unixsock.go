@@ -63,11 +63,11 @@ func (c *UnixConn) WriteToUnix(b []byte, addr *net.UnixAddr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	n, err := c.writeTo(b, addr)
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
+	to, err := socket.Addr{}, error(net.ErrWriteToConnected)
+	if c.remote == nil {
+		to, err = c.to(addr, "sendto")
 	}
-	return n, err
+	return sendTo(&c.conn, b, to, err, optional(addr))
 }
 
 // WriteTo implements net.PacketConn. If the address is not a *net.UnixAddr, the error is
@@ -76,22 +76,11 @@ func (c *UnixConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	a, ok := addr.(*net.UnixAddr)
-	if !ok {
-		return 0, opError("write", c.network, c.local, addr, syscall.EINVAL)
-	}
-	return c.WriteToUnix(b, a)
-}
-
-func (c *UnixConn) writeTo(b []byte, addr *net.UnixAddr) (int, error) {
-	if c.remote != nil {
-		return 0, net.ErrWriteToConnected
-	}
-	to, err := c.to(addr, "sendto")
+	to, err := addrAs[*net.UnixAddr](&c.conn, addr)
 	if err != nil {
 		return 0, err
 	}
-	return c.sock.SendToAddr(some(b), to, 0)
+	return c.WriteToUnix(b, to)
 }
 
 // to returns the address to send to by the system call op.
@@ -118,13 +107,7 @@ func (c *UnixConn) WriteMsgUnix(b, oob []byte, addr *net.UnixAddr) (n, oobn int,
 	case addr != nil:
 		to, err = c.to(addr, "sendmsg")
 	}
-	if err == nil {
-		n, oobn, err = c.writeMsg(b, oob, to)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
-	}
-	return n, oobn, err
+	return sendMsg(&c.conn, b, oob, to, err, optional(addr))
 }
 
 // A UnixListener is net.UnixListener over a Weir socket.
