@@ -19,8 +19,7 @@ func Dial(network, address string) (net.Conn, error) {
 	return new(Dialer).Dial(network, address)
 }
 
-// DialTimeout is Dial with a bound on its time, the look-up of the name included; 0 is no
-// bound. When the time is over, the error's Timeout method returns true.
+// DialTimeout is net.DialTimeout over Weir sockets.
 func DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
 	return (&Dialer{Timeout: timeout}).Dial(network, address)
 }

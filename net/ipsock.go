@@ -11,8 +11,7 @@ import (
 // An IPConn is net.IPConn over a Weir socket: a raw socket. See raw(7).
 type IPConn struct{ conn }
 
-// ReadFrom implements net.PacketConn. On an IPv4 socket it removes the packet's IP
-// header. Read does not remove it.
+// ReadFrom implements net.PacketConn.
 func (c *IPConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := c.ReadFromIP(b)
 	if from == nil {
@@ -56,8 +55,7 @@ func withoutHeader(b []byte, n int) int {
 	return n - size
 }
 
-// ReadMsgIP receives a packet and, into oob, its control messages. It returns the flags
-// of recvmsg(2). It does not remove the IP header.
+// ReadMsgIP is that of *net.IPConn.
 func (c *IPConn) ReadMsgIP(b, oob []byte) (n, oobn, flags int, addr *net.IPAddr, err error) {
 	if !c.ok() {
 		return 0, 0, 0, nil, syscall.EINVAL
@@ -66,8 +64,7 @@ func (c *IPConn) ReadMsgIP(b, oob []byte) (n, oobn, flags int, addr *net.IPAddr,
 	return n, oobn, flags, c.addr(from), c.wrap("read", err)
 }
 
-// WriteTo implements net.PacketConn. If the address is not an *net.IPAddr, the error is
-// EINVAL. On a connected socket the error is net.ErrWriteToConnected.
+// WriteTo implements net.PacketConn.
 func (c *IPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -98,7 +95,7 @@ func (c *IPConn) to(addr *net.IPAddr) (socket.Addr, error) {
 	return inetOf(addr).in(c.sock.Family())
 }
 
-// WriteMsgIP sends a packet with control messages: sendmsg(2).
+// WriteMsgIP is that of *net.IPConn.
 func (c *IPConn) WriteMsgIP(b, oob []byte, addr *net.IPAddr) (n, oobn int, err error) {
 	if !c.ok() {
 		return 0, 0, syscall.EINVAL

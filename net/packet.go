@@ -36,8 +36,7 @@ func (c *UDPConn) readFromUDP(b []byte, addr *net.UDPAddr) (int, *net.UDPAddr, e
 	return n, addr, nil
 }
 
-// ReadFromUDPAddrPort is ReadFrom without an allocation. On a socket of both families, it
-// returns the IPv4-mapped address of an IPv4 sender.
+// ReadFromUDPAddrPort is ReadFrom without an allocation.
 func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	if !c.ok() {
 		return 0, netip.AddrPort{}, syscall.EINVAL
@@ -49,8 +48,7 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	return n, from.AddrPort(), nil
 }
 
-// ReadMsgUDP receives a datagram and, into oob, its control messages. It returns the
-// flags of recvmsg(2).
+// ReadMsgUDP is that of *net.UDPConn.
 func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
 	n, oobn, flags, from, err := c.ReadMsgUDPAddrPort(b, oob)
 	if from.IsValid() {
@@ -68,8 +66,7 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 	return n, oobn, flags, from.AddrPort(), c.wrap("read", err)
 }
 
-// WriteTo implements net.PacketConn. If the address is not a *net.UDPAddr, the error is
-// EINVAL. On a connected socket the error is net.ErrWriteToConnected.
+// WriteTo implements net.PacketConn.
 func (c *UDPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -126,8 +123,7 @@ type addrPortUDPAddr struct{ netip.AddrPort }
 
 func (addrPortUDPAddr) Network() string { return "udp" }
 
-// WriteMsgUDP sends a datagram with control messages: sendmsg(2). The address is
-// nil if, and only if, the UDPConn is connected.
+// WriteMsgUDP is that of *net.UDPConn.
 func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
 	if !c.ok() {
 		return 0, 0, syscall.EINVAL
