@@ -14,6 +14,9 @@
 // The sockets themselves are in package socket. Package server serves connections
 // by callbacks or by blocking handlers, and package net is Go's net over these
 // sockets.
+//
+// All functions are concurrency-safe. "It is concurrency-safe" means, in all of Weir,
+// that any goroutine may call it at any time, also while other calls are in progress.
 package weir
 
 import (

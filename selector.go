@@ -28,9 +28,8 @@ const (
 // that are ready, not with the number that are registered. A Selector is
 // level-triggered, as Select is: it reports input again until the program reads it.
 //
-// Any goroutine may call any method at any time. A Wait in progress includes what
-// another goroutine registers meanwhile. A Selector keeps what is registered from
-// being collected.
+// It is concurrency-safe: a Wait in progress includes what another goroutine registers
+// meanwhile. A Selector keeps what is registered from being collected.
 type Selector struct {
 	mu         sync.Mutex // guards what follows; taken before a registration's lock
 	entries    map[Selectable]*entry

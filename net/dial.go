@@ -25,7 +25,7 @@ func DialTimeout(network, address string, timeout time.Duration) (net.Conn, erro
 }
 
 // A Dialer is net.Dialer over Weir sockets, with one additional field. The zero Dialer
-// dials as the function Dial does. Several goroutines may use a Dialer.
+// dials as the function Dial does. It is concurrency-safe, as long as no field changes.
 //
 // For a TCP host it follows RFC 8305, Happy Eyeballs Version 2, where net follows RFC
 // 6555. It looks up both families at once, and tries the addresses of the families in
@@ -75,7 +75,7 @@ type Dialer struct {
 // was called, it returns net's default.
 func (d *Dialer) MultipathTCP() bool { return d.multipath.or(new(net.Dialer).MultipathTCP) }
 
-// SetMultipathTCP sets whether Dial tries MPTCP first.
+// SetMultipathTCP sets whether Dial tries MPTCP first. It is for one goroutine at a time.
 func (d *Dialer) SetMultipathTCP(use bool) { d.multipath.set(use) }
 
 // Dial connects, as the function Dial does.

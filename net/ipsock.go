@@ -8,7 +8,8 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// An IPConn is net.IPConn over a Weir socket: a raw socket. See raw(7).
+// An IPConn is net.IPConn over a Weir socket: a raw socket. See raw(7). It is
+// concurrency-safe.
 type IPConn struct{ conn }
 
 // ReadFrom implements net.PacketConn.

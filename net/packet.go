@@ -8,7 +8,8 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// A UDPConn is net.UDPConn over a Weir socket. Its Socket offers batches and offloads.
+// A UDPConn is net.UDPConn over a Weir socket. Its Socket offers batches and offloads. It
+// is concurrency-safe.
 type UDPConn struct{ conn }
 
 // ReadFrom implements net.PacketConn.

@@ -18,6 +18,7 @@ import (
 //
 // ReadFrom returns addresses of the type *ReplyAddr. For a *ReplyAddr, WriteTo sends from
 // the local address at which the datagram has arrived. WriteTo takes a *net.UDPAddr, too.
+// It is concurrency-safe.
 type ReplyConn struct{ c *UDPConn }
 
 var _ net.PacketConn = (*ReplyConn)(nil)

@@ -14,7 +14,7 @@ import (
 )
 
 // A TCPConn is net.TCPConn over a Weir socket. It has the methods of *net.TCPConn. Their
-// errors are *net.OpError, as in net.
+// errors are *net.OpError, as in net. It is concurrency-safe.
 type TCPConn struct{ conn }
 
 // ReadFrom implements io.ReaderFrom. It sends a regular file by sendfile(2). It moves the
@@ -104,7 +104,7 @@ func (c *TCPConn) MultipathTCP() (bool, error) {
 	return uses, nil
 }
 
-// A TCPListener is net.TCPListener over a Weir socket.
+// A TCPListener is net.TCPListener over a Weir socket. It is concurrency-safe.
 type TCPListener struct{ end conn }
 
 func (l *TCPListener) ok() bool { return l != nil && l.end.ok() }

@@ -12,7 +12,7 @@ import (
 )
 
 // A UnixConn is net.UnixConn over a Weir socket. Its network is "unix", "unixgram" or
-// "unixpacket".
+// "unixpacket". It is concurrency-safe.
 type UnixConn struct{ conn }
 
 // CloseRead is that of *net.UnixConn.
@@ -108,7 +108,7 @@ func (c *UnixConn) WriteMsgUnix(b, oob []byte, addr *net.UnixAddr) (n, oobn int,
 	return sendMsg(&c.conn, b, oob, to, err, optional(addr))
 }
 
-// A UnixListener is net.UnixListener over a Weir socket.
+// A UnixListener is net.UnixListener over a Weir socket. It is concurrency-safe.
 type UnixListener struct {
 	end    conn
 	path   string
@@ -171,8 +171,8 @@ func (l *UnixListener) SetDeadline(t time.Time) error {
 }
 
 // SetUnlinkOnClose sets whether Close removes the path of the socket. By default Close
-// removes a path that a ListenConfig has made. SetUnlinkOnClose must not be called
-// concurrently with Close.
+// removes a path that a ListenConfig has made. It is for one goroutine at a time, and
+// not beside Close.
 func (l *UnixListener) SetUnlinkOnClose(unlink bool) { l.unlink = unlink }
 
 // Socket returns the socket underneath. Close closes it.

@@ -16,7 +16,7 @@ import (
 //
 // Set the fields before the first call of a method, and do not change them
 // afterwards. Their zero values are good defaults; only Events or Handler must be
-// set. Any goroutine may call the methods.
+// set. It is concurrency-safe, but a callback must not call the methods that wait.
 //
 //	srv := &server.Server{Events: server.Events{
 //		Data: func(c *server.Conn) error {

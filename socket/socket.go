@@ -15,7 +15,8 @@ import (
 
 // A Socket is a handle on a socket: see the package's documentation for what
 // all methods have in common. When the program forgets it, its descriptor is
-// closed; closing it in time is better. The zero Socket is of no use.
+// closed; closing it in time is better. The zero Socket is of no use. It is
+// concurrency-safe.
 type Socket struct {
 	core *core
 	// ctx ends the blocked calls of this handle; nil for none.
