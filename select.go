@@ -83,6 +83,9 @@ const (
 // for a closed one, also for one that is closed while Select waits; EINTR when
 // Interrupt is called on an entry.
 //
+// The end of a connect makes a socket writable, whether it has succeeded or not: see
+// socket.Socket.ConnectStart, which does not wait.
+//
 // Any number of calls may wait for the same socket, beside others that are
 // blocked in reading it. The caller must not change the lists meanwhile.
 func Select[S Selectable](read, write, except []S, timeout time.Duration) (Set[S], error) {

@@ -65,7 +65,9 @@ type Server struct {
 
 	// Group has the loops to serve on. The caller closes it, after the Server.
 	// If it is nil the Server makes a group of its own with as many loops as
-	// Loops says; 0 means GOMAXPROCS.
+	// Loops says; 0 means GOMAXPROCS. A Group of the program's has the program's
+	// loop.Options: with BusyPoll: loop.NoBusyPoll its loops do not poll before they
+	// sleep.
 	Group *loop.Group
 	Loops int
 	// LockThread keeps each of the Server's own loops on a thread of its own,

@@ -48,6 +48,7 @@ type core struct {
 	atEnd atomic.Bool
 
 	remote peer                  // the remote address; none while there is none
+	goal   atomic.Pointer[goal]  // of a ConnectStart that has not ended; else nil
 	input  atomic.Pointer[input] // nil until a method needs it
 
 	group  *loop.Group
