@@ -232,7 +232,8 @@ func complete(block string) string {
 	}
 	imports := map[string]string{
 		"bufio": "bufio", "bytes": "bytes", "context": "context", "fmt": "fmt", "http": "net/http", "io": "io", "log": "log", "os": "os",
-		"time": "time", "tls": "crypto/tls", "unix": "golang.org/x/sys/unix", "errors": "errors",
+		"time": "time", "tls": "crypto/tls", "unix": "golang.org/x/sys/unix", "errors": "errors", "binary": "encoding/binary",
+		"exec": "os/exec", "signal": "os/signal", "slices": "slices", "strings": "strings",
 		"weir": module, "loop": module + "/loop", "net": module + "/net", "poller": module + "/poller",
 		"server": module + "/server", "socket": module + "/socket", "timers": module + "/timers",
 	}
