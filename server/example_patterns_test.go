@@ -36,7 +36,6 @@ func listenAt(srv *server.Server) net.Conn {
 // Messages with a length in front: Data takes the messages that are complete, and leaves
 // the rest unread. The server presents the rest again when more has arrived.
 func ExampleConn_framing() {
-	const most = 1 << 16
 	srv := &server.Server{Events: server.Events{
 		Data: func(c *server.Conn) error {
 			for {
