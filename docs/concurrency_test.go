@@ -43,7 +43,7 @@ var restricted = map[string]string{
 }
 
 // packageDoc reads the documentation of a package of the repository.
-func packageDoc(t *testing.T, dir string) *doc.Package {
+func packageDoc(t *testing.T, dir string) (*doc.Package, *token.FileSet) {
 	fset := token.NewFileSet()
 	var files []*ast.File
 	paths, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
@@ -62,7 +62,7 @@ func packageDoc(t *testing.T, dir string) *doc.Package {
 	require.NotEmpty(t, files)
 	p, err := doc.NewFromFiles(fset, files, module+"/"+dir)
 	require.NoError(t, err)
-	return p
+	return p, fset
 }
 
 // flat returns a text with single spaces, so that a phrase may be on two lines.
@@ -86,7 +86,7 @@ func changes(typ *doc.Type) bool {
 func TestDocumentationSaysWhatIsConcurrencySafe(t *testing.T) {
 	left := maps.Clone(restricted)
 	for _, dir := range []string{".", "loop", "socket", "server", "net"} {
-		p := packageDoc(t, dir)
+		p, _ := packageDoc(t, dir)
 		require.Contains(t, flat(p.Doc), "All functions are concurrency-safe.", "the documentation of package %s", p.Name)
 		for _, typ := range p.Types {
 			name := p.Name + "." + typ.Name

@@ -27,8 +27,8 @@ var _ net.PacketConn = (*ReplyConn)(nil)
 // sent it. Its text is the text of the sender's address.
 type ReplyAddr struct {
 	net.UDPAddr
-	Local     netip.Addr
-	Interface int // the index of the interface that the datagram came by
+	Local     netip.Addr // the address to which the sender has sent the datagram
+	Interface int        // the index of the interface that the datagram came by
 }
 
 // NewReplyConn makes a ReplyConn. It sets IP_PKTINFO and IPV6_RECVPKTINFO, so that the
