@@ -109,7 +109,7 @@
 // io.EOF. Methods that write return a count, not their argument. Getsockopt returns
 // 0, not nil, for a timeout that is off. EOF is true only when the input buffer is
 // empty, too. Beyond the class there are messages and batches of them
-// (RecvMsg, SendMsg, RecvBatch, SendBatch), Writev, ReadFrom and WriteTo by
+// (RecvMsg, SendMsg, RecvBatch, SendBatch), ConnectStart, Writev, ReadFrom and WriteTo by
 // sendfile(2) and splice(2), Pair, Adopt, Shutdown, and more families.
 //
 // # Where it is not the kernel
