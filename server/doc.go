@@ -59,11 +59,15 @@
 //	any of these             Policy
 //
 // What runs on a loop must not block, because all connections of the loop wait for
-// it. No method of a Conn calls a callback. Any goroutine may call the methods of a
-// Server, but a callback must not call those that wait: ListenAndServe, Wait, Dial,
-// DialPackets, Handover, Shutdown and Close. Any goroutine may call the methods of a
-// Conn, except those that read input, SetTimeouts and Detach, which are for the
-// connection's callbacks.
+// it. No method of a Conn calls a callback. A callback must not call the methods of a
+// Server that wait: ListenAndServe, Wait, Dial, DialPackets, Handover, Shutdown and
+// Close.
+//
+// All functions are concurrency-safe. In all of Weir, "It is concurrency-safe" means
+// that any goroutine may call it at any time, also while other calls are in progress.
+// "Only the connection's callbacks may call it" means Open, Data, End, Pressure and
+// Closed of the same Conn, while they run. "Only the loop may call it" includes those,
+// Packet, and functions that the program posts to the Loop.
 //
 // # Shutdown and Close
 //

@@ -26,7 +26,7 @@ const (
 )
 
 // Write writes p, or queues what the kernel does not take. It never waits and calls no
-// callback. Any goroutine may call it, also one that holds a lock which callbacks take.
+// callback, so the caller may hold a lock which callbacks take.
 // When it returns, p belongs to the caller again. The count is len(p), or 0 with an
 // error:
 //

@@ -17,7 +17,7 @@ import (
 //
 // Set the fields before the first call of a method, and do not change them
 // afterwards. Their zero values are good defaults; only Events or Handler must be
-// set. Any goroutine may call the methods.
+// set. It is concurrency-safe, but a callback must not call the methods that wait.
 //
 //	srv := &server.Server{Events: server.Events{
 //		Data: func(c *server.Conn) error {
@@ -66,7 +66,9 @@ type Server struct {
 
 	// Group has the loops to serve on. The caller closes it, after the Server.
 	// If it is nil the Server makes a group of its own with as many loops as
-	// Loops says; 0 means GOMAXPROCS.
+	// Loops says; 0 means GOMAXPROCS. A Group of the program's has the program's
+	// loop.Options: with BusyPoll: loop.NoBusyPoll its loops do not poll before they
+	// sleep.
 	Group *loop.Group
 	Loops int
 	// LockThread keeps each of the Server's own loops on a thread of its own,
