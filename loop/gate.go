@@ -47,6 +47,7 @@ func (g *Gate) Wake(by *Loop) {
 	if g.backlog = nil; by != nil {
 		g.backlog = &by.backlog
 		by.backlog.Add(1)
+		by.gateWakes.Add(1)
 	}
 	g.unpark()
 }
