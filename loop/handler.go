@@ -173,6 +173,10 @@ func (r *Handled) ExpireAt(at time.Duration) {
 	r.loop.schedule(&r.timer, r.deadline)
 }
 
+// ExpiresAt returns the time that ExpireAt has set, on the loop's clock, or 0 if there is
+// none. Call it on the loop's goroutine.
+func (r *Handled) ExpiresAt() time.Duration { return time.Duration(r.deadline) }
+
 // Now returns the time since the loop's start. The clock is read once a turn, so Now
 // stays the same during a turn. Call it on the loop's goroutine.
 func (l *Loop) Now() time.Duration {

@@ -18,7 +18,11 @@ import (
 // still belongs to the caller. MaxConns counts an attached connection, but does not
 // refuse it.
 func (s *Server) Attach(sock *socket.Socket, user any) error {
-	return s.attach(sock, user, nil)
+	err := s.attach(sock, user, nil)
+	if err == nil {
+		s.counters.attached.Add(1)
+	}
+	return err
 }
 
 func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) error {
@@ -114,6 +118,7 @@ func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address st
 		if x.err != nil {
 			return nil, fmt.Errorf("server: dial %s %s: %w", network, address, x.err)
 		}
+		s.counters.dialed.Add(1)
 		return x.c, nil
 	case <-s.ended:
 		return nil, ErrClosed

@@ -27,6 +27,8 @@ type Conn struct {
 	self loop.Handler // a *connHandler that is this Conn; reg points to it
 	eng  *engine
 
+	opened time.Duration // when the engine began to serve it, on the loop's clock; never changes
+
 	signals atomic.Uint32
 
 	failure  uint16     // errno of the first write that failed; guarded by mu
@@ -38,7 +40,6 @@ type Conn struct {
 	// Only the loop's goroutine uses the rest.
 	in       *input        // what Data has left unread, or nil
 	active   time.Duration // when the peer last sent something, or when its timeouts began anew
-	timerAt  time.Duration // when the timer of reg expires; 0 if it is not set
 	timeouts *Timeouts
 	next     *Conn // in the engine's list
 	prev     *Conn

@@ -52,6 +52,8 @@ type engine struct {
 	lateAsked bool      // the loop will call turnEnd; guarded by lateMu
 	lateNow   []*output // taken from late, and not flushed yet
 	lateSpare []*output // the memory of lateNow, for late
+
+	traffic traffic
 }
 
 func newEngine(s *Server, l *loop.Loop, service *Service) *engine {
@@ -81,6 +83,7 @@ type arrival struct {
 func (e *engine) open(a arrival) {
 	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer)}
 	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
+	c.opened = c.active
 	c.shortReads = c.peer.isUnix() // a receive stops at passed descriptors, which epoll does not report
 	err := ErrClosed
 	if !e.over {
@@ -169,6 +172,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 	if p := e.gather; len(p) > 0 && signals&(gone|writeFailed) == 0 {
 		c.mu.Unlock()
 		n, errno := sys.Send(c.reg.FD(), p, 0) // the loop does not close it meanwhile
+		e.traffic.sent(n)
 		if n < len(p) {
 			queued = true
 			c.mu.Lock()

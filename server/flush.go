@@ -48,6 +48,7 @@ func (c *Conn) push(bytes, calls int) error {
 		clear(bufs)
 		if n > 0 {
 			o.moved = c.eng.loop.Elapsed()
+			c.eng.traffic.sent(n)
 			o.take(n)
 			bytes -= n
 		}

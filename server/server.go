@@ -259,21 +259,45 @@ func (s *Server) Wait() error {
 // Stats are what a Server counts.
 type Stats struct {
 	Accepted uint64 // connections that were accepted so far
+	Dialed   uint64 // connections of Dial
+	Attached uint64 // connections of Attach
+	Refused  uint64 // connections that were accepted, and closed because Control has refused them
+	Full     uint64 // times that a listener began to wait because MaxConns connections were open
 	Conns    int    // open connections; for a moment also one that a listener is about to accept
 	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail repeatedly
-	Stalls   uint64 // times that the watchdog found a loop held up
+	Stalls   uint64 // times that the watchdog found a loop held up: see Server.Stalls
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
+
+	// LongestStall is how long the longest turn of a loop has lasted that the watchdog
+	// has seen; within a quarter of StallAfter. It is 0 without StallAfter.
+	LongestStall time.Duration
+
+	// What was received, and what the kernel has taken: of the connections that Events
+	// serve, and of datagrams. The bytes of a Session count when it ends, as the kernel
+	// has counted them; those of a unix Session do not count.
+	BytesIn, BytesOut     uint64
+	PacketsIn, PacketsOut uint64 // datagrams
 }
 
-type counters struct{ accepted, pauses, stalls, panics atomic.Uint64 }
+type counters struct {
+	accepted, dialed, attached, refused, full, pauses, stalls, panics atomic.Uint64
+}
 
 // Stats returns what the Server has counted so far.
 func (s *Server) Stats() Stats {
-	return Stats{
+	n := Stats{
 		Accepted: s.counters.accepted.Load(),
+		Dialed:   s.counters.dialed.Load(),
+		Attached: s.counters.attached.Load(),
+		Refused:  s.counters.refused.Load(),
+		Full:     s.counters.full.Load(),
 		Conns:    int(s.conns.Load()),
 		Pauses:   s.counters.pauses.Load(),
 		Stalls:   s.counters.stalls.Load(),
 		Panics:   s.counters.panics.Load(),
+
+		LongestStall: s.longestStall(),
 	}
+	s.addTraffic(&n)
+	return n
 }

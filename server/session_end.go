@@ -19,9 +19,10 @@ func (x *Session) end(why error) {
 	x.hook.Unhang()
 	s := p.eng.srv
 	s.logEnd(x, why)
-	if f := p.eng.service.Finish; f != nil && x.begun {
+	if f := p.eng.service.Finish; f != nil && x.facts.Load()&begun != 0 {
 		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
 	}
+	x.countEnd()
 	if !x.leave() {
 		_ = x.Close() // an error says that the handler has closed it already
 		s.gone()

@@ -1,0 +1,30 @@
+package loop
+
+// Registrations returns the registrations on the loop, in no order.
+func (l *Loop) Registrations() []*Registration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.table.all()
+}
+
+// Key returns a number that names r among the registrations of its loop. After r was
+// closed, another registration gets the number only after 2^32 others.
+func (r *Registration) Key() uint64 { return r.key }
+
+// Handler returns the handler that serves r, or nil.
+func (r *Registration) Handler() Handler {
+	if r.handler == nil {
+		return nil
+	}
+	return *r.handler
+}
+
+// Hanging returns the observers that hang on r.
+func (r *Registration) Hanging() (all []Observer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for h := r.hooks; h != nil; h = h.next {
+		all = append(all, h.To)
+	}
+	return all
+}
