@@ -71,6 +71,17 @@ func (h *Histogram) Mean() float64 {
 	return float64(h.Sum) / float64(n)
 }
 
+// Since returns the values that were recorded after before, an earlier copy. Max stays the
+// largest value of all.
+func (h *Histogram) Since(before *Histogram) Histogram {
+	since := *h
+	for i, c := range before.Counts {
+		since.Counts[i] -= c
+	}
+	since.Sum -= before.Sum
+	return since
+}
+
 // add records one value.
 func (h *Histogram) add(v uint64) {
 	h.Counts[bucket(v)]++

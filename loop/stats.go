@@ -44,10 +44,11 @@ type Stats struct {
 	// counting does, so the loop measures one turn in about 16, and the calls in it.
 	TurnTimes, Callbacks Histogram
 
-	Registered int // descriptors on the loop
-	Timers     int // armed timers
-	Queued     int // tasks, pokes and functions of AtTurnEnd that wait
-	Backlog    int // goroutines that were woken or started, and have not run since
+	InTurn     bool // the loop is in a turn, and does not wait: see Loop.Busy
+	Registered int  // descriptors on the loop
+	Timers     int  // armed timers
+	Queued     int  // tasks, pokes and functions of AtTurnEnd that wait
+	Backlog    int  // goroutines that were woken or started, and have not run since
 }
 
 // counts are what only the loop's goroutine counts. The other counters have a lock that
@@ -95,6 +96,7 @@ func (l *Loop) Stats() (s Stats) {
 
 	s.Woken += l.gateWakes.Load()
 	s.Started, s.Panics, s.Backlog = l.Started(), l.Panics(), int(l.backlog.Load())
+	_, s.InTurn = l.Busy()
 	return s
 }
 
@@ -107,7 +109,8 @@ func (g *Group) Stats() (sum Stats) {
 	return sum
 }
 
-// Add adds other to s: the numbers, and the values of the histograms.
+// Add adds other to s: the numbers, and the values of the histograms. InTurn is then that
+// of either.
 func (s *Stats) Add(other *Stats) {
 	s.Turns += other.Turns
 	s.Events += other.Events
@@ -127,6 +130,7 @@ func (s *Stats) Add(other *Stats) {
 	s.Late.merge(&other.Late)
 	s.TurnTimes.merge(&other.TurnTimes)
 	s.Callbacks.merge(&other.Callbacks)
+	s.InTurn = s.InTurn || other.InTurn
 	s.Registered += other.Registered
 	s.Timers += other.Timers
 	s.Queued += other.Queued

@@ -49,6 +49,7 @@ func TestHistogramQuantiles(t *testing.T) {
 	require.Equal(t, uint64(2000), sum.Count())
 	require.Equal(t, 2*h.Sum, sum.Sum)
 	require.Equal(t, h.Max, sum.Max)
+	require.Equal(t, h, sum.Since(&h), "half of it is as old as h")
 }
 
 // until waits until the loop's Stats are as the condition says.
