@@ -96,9 +96,11 @@ func (l *watchedLoop) sample(stats loop.Stats, now time.Time) {
 		load := (stats.Busy - l.stats.Busy).Seconds() / took
 		// Within one turn nothing is published: a turn that lasts longer than a sample
 		// keeps the loop busy all the time.
-		if l.held = 0; stats.InTurn && stats.Turns == l.stats.Turns && l.stats.InTurn {
-			l.held = now.Sub(l.at)
+		if stats.InTurn && l.stats.InTurn && stats.Turns == l.stats.Turns {
+			l.held += now.Sub(l.at)
 			load = 1
+		} else {
+			l.held = 0
 		}
 		l.add(point{float32(min(load, 1)), float32(float64(stats.Turns-l.stats.Turns) / took),
 			float32(float64(stats.Events-l.stats.Events) / took), float32(calls.Quantile(0.99))})
@@ -152,7 +154,7 @@ type serverView struct {
 	LongestStall                  float64
 	BytesIn, BytesOut             uint64
 	PacketsIn, PacketsOut         uint64
-	Watchdog                      bool
+	Watchdog, Sessions            bool
 	Listeners                     []listenerView
 	StallList                     []stallView
 	Points                        [][4]float64
@@ -208,7 +210,7 @@ func (s *watchedServer) view(news int) serverView {
 		Refused: n.Refused, Full: n.Full, Pauses: n.Pauses, Panics: n.Panics,
 		Stalls: n.Stalls, LongestStall: millis(n.LongestStall),
 		BytesIn: n.BytesIn, BytesOut: n.BytesOut, PacketsIn: n.PacketsIn, PacketsOut: n.PacketsOut,
-		Watchdog: s.server.StallAfter > 0, Points: rounded(s.last(news)),
+		Watchdog: s.server.StallAfter > 0, Sessions: s.server.Handler != nil, Points: rounded(s.last(news)),
 	}
 	for _, l := range s.server.ListenerStats() {
 		v.Listeners = append(v.Listeners, listenerView{l.Addr.String(), l.Accepted, l.Refused, l.Resting})

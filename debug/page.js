@@ -67,8 +67,8 @@
 
   // A Chart draws series over the same times, the newest at the right.
   class Chart {
-    constructor(figure, format, most) {
-      this.figure = figure; this.format = format; this.most = most;
+    constructor(figure, format, least) {
+      this.figure = figure; this.format = format; this.least = least; // of the scale's top
       this.svg = svg("svg", {role: "img"});
       this.legend = el("div", {class: "legend"});
       figure.append(this.svg, this.legend);
@@ -88,7 +88,7 @@
       const top = 10, bottom = h - 20;
       let peak = 0;
       for (const s of this.series) for (const v of s.values) if (v > peak) peak = v;
-      const most = this.most || nice(peak || 1);
+      const most = nice(Math.max(peak, this.least));
       const labels = [most, most / 2, 0].map(v => this.format(v));
       const left = Math.max(...labels.map(l => l.length)) * 6.4 + 8, right = w - 6;
       this.x = i => right - (this.slots - 1 - i) * (right - left) / Math.max(this.slots - 1, 1);
@@ -102,7 +102,7 @@
         parts.push(t);
       });
       const past = svg("text", {x: left, y: h - 4}), now = svg("text", {x: right, y: h - 4, "text-anchor": "end"});
-      past.textContent = "−" + span((this.slots - 1) * this.every).replace(/ 0 s$/, "");
+      past.textContent = "−" + span(this.slots * this.every).replace(/ 0 s$/, "");
       now.textContent = "now";
       parts.push(past, now);
       const many = this.series.length > 8;
@@ -249,8 +249,8 @@
   }
   const values = (kind, name, i) => (history.get(kind + name) || []).map(p => p[i]);
   const charts = {
-    load: new Chart($("c-load"), percent, 1), call: new Chart($("c-call"), nanos),
-    conns: new Chart($("c-conns"), count), bytes: new Chart($("c-bytes"), rate),
+    load: new Chart($("c-load"), percent, .1), call: new Chart($("c-call"), nanos, 1000),
+    conns: new Chart($("c-conns"), count, 10), bytes: new Chart($("c-bytes"), rate, 1000),
   };
   function showOverview(o) {
     if (samples === null || o.Samples < samples || overview && o.PID !== overview.PID) history.clear();
@@ -266,11 +266,12 @@
       text(e.firstChild.firstChild, s.Name);
       text(e.firstChild.lastChild, (s.Listeners || []).map(l => l.Addr + (l.Resting ? " (accepting pauses)" : "")).join("  ") || "no listener for connections");
       const last = values("server ", s.Name, 0).length ? history.get("server " + s.Name).at(-1) : [s.Conns, 0, 0, 0];
+      const ended = s.Sessions ? ", ended sessions" : " in all";
       const tiles = [
         ["Connections", count(s.Conns), s.Full ? `waited for room ${count(s.Full)}×` : ""],
         ["Begun", count(last[1]) + "/s", `${count(s.Accepted + s.Dialed + s.Attached)} in all`],
-        ["Received", rate(last[2]), bytes(s.BytesIn) + " in all"],
-        ["Sent", rate(last[3]), bytes(s.BytesOut) + " in all"],
+        ["Received", rate(last[2]), bytes(s.BytesIn) + ended],
+        ["Sent", rate(last[3]), bytes(s.BytesOut) + ended],
         ["Stalls", s.Watchdog ? count(s.Stalls) : "–", s.Watchdog ? (s.Stalls ? "longest " + span(s.LongestStall) : "") : "no watchdog", s.Stalls],
         ["Panics", count(s.Panics), "", s.Panics],
         ["Refused", count(s.Refused), s.Pauses ? `${count(s.Pauses)} pauses` : "", s.Pauses],
@@ -339,8 +340,8 @@
 
   // A connection's own page.
   const ones = {
-    bytes: new Chart($("o-bytes"), rate), rtt: new Chart($("o-rtt"), span),
-    cwnd: new Chart($("o-cwnd"), count), queue: new Chart($("o-queue"), bytes),
+    bytes: new Chart($("o-bytes"), rate, 1000), rtt: new Chart($("o-rtt"), span, .01),
+    cwnd: new Chart($("o-cwnd"), count, 10), queue: new Chart($("o-queue"), bytes, 1000),
   };
   let one = null; // what was seen of the connection
   function facts(dl, pairs) {

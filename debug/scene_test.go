@@ -3,9 +3,11 @@ package debug_test
 import (
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,4 +99,20 @@ func exchange(t *testing.T, c net.Conn, text string) {
 	require.NoError(t, err)
 	_, err = io.ReadFull(c, make([]byte, len(text)))
 	require.NoError(t, err)
+}
+
+// talk exchanges for a time, so that a screenshot has something to show.
+func (s *scenario) talk(t *testing.T, d time.Duration) {
+	var talks sync.WaitGroup
+	start := time.Now()
+	for i, c := range s.clients[1:] {
+		talks.Go(func() {
+			for n := 0; time.Since(start) < d; n++ {
+				exchange(t, c, strings.Repeat("x", (i*37+n*13)%2000)+"\n")
+				wave := 1 + math.Sin(time.Since(start).Seconds()/4+float64(i))
+				time.Sleep(time.Millisecond + time.Duration(20*wave*float64(time.Millisecond)))
+			}
+		})
+	}
+	talks.Wait()
 }
