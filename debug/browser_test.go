@@ -71,9 +71,14 @@ func eval[T any](t *testing.T, ctx context.Context, expression string) T {
 func shot(t *testing.T, ctx context.Context, name string, width int) {
 	t.Helper()
 	require.LessOrEqual(t, eval[int](t, ctx, `scrollTo(0, 0), document.documentElement.scrollWidth`), width, "%s: the page is wider than the window", name)
-	picture := get(t, ctx, chromedp.FullScreenshot(100))
+	dir := os.Getenv("WEIR_SCREENSHOTS")
+	quality := 30 // quick to encode
+	if dir != "" {
+		quality = 100 // PNG
+	}
+	picture := get(t, ctx, chromedp.FullScreenshot(quality))
 	require.Greater(t, len(picture), 10000, name)
-	if dir := os.Getenv("WEIR_SCREENSHOTS"); dir != "" {
+	if dir != "" {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600))
 	}
 }

@@ -54,6 +54,7 @@ type engine struct {
 	lateSpare []*output // the memory of lateNow, for late
 
 	traffic traffic
+	labels  engineLabels
 }
 
 func newEngine(s *Server, l *loop.Loop, service *Service) *engine {

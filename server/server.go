@@ -30,6 +30,9 @@ import (
 // connection. A callback that calls runtime.Goexit, as testing.T.FailNow does,
 // ends its loop and all connections on it; the Server logs that, too.
 type Server struct {
+	// Name names the server in profiles and in the log. It may be empty.
+	Name string
+
 	// Events are called on the connection's loop and must not block.
 	Events Events
 
@@ -205,7 +208,11 @@ func (s *Server) start() error {
 		s.reportPanics(l)
 	}
 	s.allEngines = s.engines
+	if s.Name != "" {
+		s.Log = s.Log.With("server", s.Name)
+	}
 	s.state = serving
+	s.relabel()
 	s.startTicks()
 	if s.StallAfter > 0 {
 		s.watchdog = watch(s)

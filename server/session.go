@@ -174,9 +174,9 @@ type (
 	expired   Session
 )
 
-func (x *beginning) Run() { (*Session)(x).start() }
-func (x *running) Run()   { (*Session)(x).run() }
-func (x *waking) Run()    { (*Session)(x).wake() }
+func (x *beginning) Run() { (*Session)(x).labelled((*Session).start) }
+func (x *running) Run()   { (*Session)(x).labelled((*Session).run) }
+func (x *waking) Run()    { (*Session)(x).labelled((*Session).wake) }
 func (x *wasClosed) Run() { (*Session)(x).end(net.ErrClosed) }
 func (x *expired) Run()   { (*Session)(x).end((*Session)(x).timeout()) }
 
@@ -293,6 +293,9 @@ func (x *Session) call(f func(*Session) error) (err error) {
 			x.end(nil)
 		}
 	}()
+	if end := x.traceHandler(); end != nil {
+		defer end()
+	}
 	err = guard(x.Server(), x, f)
 	returned = true
 	return err

@@ -66,7 +66,7 @@ func (w *watchdog) look(l *watched, i int, now time.Time) {
 	if !busy || turn != l.turn || l.since.IsZero() {
 		if l.logged {
 			w.lasts(i, now.Sub(l.since), true)
-			w.srv.Log.Warn("server: an event loop turns again", "loop", i, "after", now.Sub(l.since))
+			w.srv.Log.Warn("server: an event loop turns again", "loop", i, "duration", now.Sub(l.since))
 		}
 		l.turn, l.since, l.logged = turn, now, false
 		return
@@ -79,6 +79,6 @@ func (w *watchdog) look(l *watched, i int, now time.Time) {
 		l.logged = true
 		stack := stackOf(l.id.Load())
 		w.stalled(Stall{Loop: i, Began: l.since, For: held, Stack: stack})
-		w.srv.Log.Warn("server: a callback holds up an event loop", "loop", i, "for", held, "stack", stack)
+		w.srv.Log.Warn("server: a callback holds up an event loop", "loop", i, "duration", held, "stack", stack)
 	}
 }

@@ -106,7 +106,7 @@ func (s *service) data(c *server.Conn) error {
 // closed logs why a connection ended, unless its client ended it in the usual way.
 func (s *service) closed(c *server.Conn, err error) {
 	if err != nil && err != io.EOF {
-		slog.Info("connection broken", "peer", c.RemoteAddr(), "err", err)
+		slog.Info("connection broken", "peer", c.RemoteAddr(), "error", err)
 	}
 }
 
