@@ -12,7 +12,7 @@
 // nothing, sets no cookie, and loads nothing from elsewhere.
 //
 // A program without a Handler pays nothing. With one, a goroutine reads the counters
-// once a second and keeps those of the last five minutes: about 12 KB for each loop and
-// server. A request for connections looks at no more than 10000 of each server. No
+// once a second and keeps those of the last five minutes: at most 20 KB for each loop
+// and server. A request for connections looks at no more than 10000 of each server. No
 // request waits for a loop, so the page also works while a callback holds a loop up.
 package debug
