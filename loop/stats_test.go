@@ -146,6 +146,25 @@ func TestStatsOfWokenGoroutines(t *testing.T) {
 	}
 }
 
+// A Spawn that wakes a parked goroutine counts, and so does a Wake of a gate by the loop.
+func TestStatsOfSpawnedAndOfGates(t *testing.T) {
+	l := handlerLoop(t)
+	ran := make(chan struct{})
+	l.Spawn(runs(func() { ran <- struct{}{} }))
+	<-ran
+	until(t, l, func(*Stats) bool { l.workers.mu.Lock(); defer l.workers.mu.Unlock(); return l.workers.parked == 1 })
+	require.Equal(t, []uint64{1, 0}, []uint64{l.Stats().Started, l.Stats().Woken})
+	l.Spawn(runs(func() { ran <- struct{}{} }))
+	<-ran
+	require.Equal(t, []uint64{1, 1}, []uint64{l.Stats().Started, l.Stats().Woken})
+
+	g := NewGate()
+	g.Arm()
+	require.NoError(t, l.Post(func() { g.Wake(l) }))
+	require.NoError(t, g.Sleep(l, time.Time{}))
+	require.Equal(t, uint64(2), l.Stats().Woken)
+}
+
 func TestStatsOfQueuesWhileACallbackHoldsTheLoopUp(t *testing.T) {
 	l := handlerLoop(t)
 	held, release := make(chan struct{}), make(chan struct{})
