@@ -73,7 +73,7 @@ func (l *Loop) register(r *Registration, fd int, edges WriteEdges, h *Handler) e
 		return fmt.Errorf("loop: register: descriptor %d: the registration is in use", fd)
 	}
 	r.loop, r.fd, r.edges, r.handler = l, int32(fd), edges, h
-	r.timer.Owner = r
+	r.timer.Owner, r.timer.Note = r, ageUnits(l.Elapsed())
 	// Nothing is known yet, so the first calls try.
 	state := oneCall | Read.of(readyBit) | Write.of(readyBit)
 	if h != nil {
@@ -246,6 +246,7 @@ func (r *Registration) withdraw(reason error) {
 		_ = r.loop.poller.Delete(int(r.fd))
 		r.interest = 0
 	}
+	r.loop.lone.spot.vacate(r.key)
 	if r.deadline != 0 {
 		r.loop.cancel(&r.timer)
 		r.deadline = 0
@@ -278,6 +279,7 @@ func (r *Registration) watch(d Direction) error {
 	if err := change(int(r.fd), r.key, want); err != nil {
 		return err
 	}
+	r.loop.lone.spot.vacate(r.key)
 	r.interest = want
 	r.state.Or(Read.watched() | d.watched())
 	return nil

@@ -27,8 +27,6 @@ type Conn struct {
 	self loop.Handler // a *connHandler that is this Conn; reg points to it
 	eng  *engine
 
-	opened time.Duration // when the engine began to serve it, on the loop's clock; never changes
-
 	signals atomic.Uint32
 
 	failure  uint16     // errno of the first write that failed; guarded by mu
@@ -41,7 +39,8 @@ type Conn struct {
 	in       *input        // what Data has left unread, or nil
 	active   time.Duration // when the peer last sent something, or when its timeouts began anew
 	timeouts *Timeouts
-	next     *Conn // in the engine's list
+	rates    *connRates // nil for no limit
+	next     *Conn      // in the engine's list
 	prev     *Conn
 	peer     inetPeer
 	state    connState
@@ -377,7 +376,7 @@ func (c *Conn) closeReason() error {
 func (c *Conn) leave() *farewell {
 	if c.timeouts.leaving == nil {
 		t := *c.timeouts
-		t.leaving = newFarewell(c.eng.loop.Elapsed(), t.Linger)
+		t.leaving = newFarewell(c.eng.loop.Elapsed(), t.Linger+c.sendTime())
 		c.timeouts = &t
 	}
 	return c.timeouts.leaving

@@ -116,7 +116,7 @@ func (s *Server) sessionOn(r *loop.Registration) *Session {
 // inspect describes the connection. It runs on any goroutine, and so reads nothing that
 // belongs to the loop's.
 func (c *Conn) inspect(i int) (info ConnInfo, open bool) {
-	info = ConnInfo{Loop: i, Peer: c.peer.addr(), Age: c.eng.loop.Elapsed() - c.opened, Queued: c.Queued()}
+	info = ConnInfo{Loop: i, Peer: c.peer.addr(), Age: c.reg.Age(), Queued: c.Queued()}
 	if c.signals.Load()&gone != 0 || !info.ask(&c.reg.Registration) {
 		return info, false
 	}
@@ -144,8 +144,7 @@ func (c *Conn) inspect(i int) (info ConnInfo, open bool) {
 // inspect describes the session.
 func (x *Session) inspect(i int) (info ConnInfo, open bool) {
 	state := x.state.Load() & sessionStates
-	age := x.engine().loop.Elapsed() - time.Duration(x.facts.Load()>>factBits)*time.Second
-	info = ConnInfo{Loop: i, Peer: x.RemoteAddr(), Session: true, State: "idle", Age: max(age, 0)}
+	info = ConnInfo{Loop: i, Peer: x.RemoteAddr(), Session: true, State: "idle", Age: x.Registration().Age()}
 	if state == sessionRunning {
 		info.State = "running"
 	}

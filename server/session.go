@@ -33,10 +33,11 @@ type Session struct {
 	// User is for the program. Server.Attach sets it. The server does not use it.
 	User any
 
-	hook  loop.Hook
-	state atomic.Uint32 // sessionIdle and so on; the higher bits count how often the session became idle
-	facts atomic.Uint32 // called and begun; the higher bits are when the session began, in seconds on the loop's clock
-	place atomic.Pointer[place]
+	hook   loop.Hook
+	state  atomic.Uint32 // sessionIdle and so on; the higher bits count how often the session became idle
+	called bool          // Handler was called
+	begun  bool          // start has run, so end calls Finish
+	place  atomic.Pointer[place]
 }
 
 // A place says which engine serves a session, and since when the session is idle. All
@@ -57,13 +58,6 @@ const (
 	sessionOver
 	sessionStates = 3 // the mask of these
 	sessionRound  = 4 // release adds it
-)
-
-// The facts of a session.
-const (
-	called   uint32 = 1 << iota // Handler was called
-	begun                       // start has run, so end calls Finish
-	factBits = iota
 )
 
 // claim makes an idle session running and returns true. The caller then owns the
@@ -125,10 +119,10 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 		p.idle.Store(int64(times.Idle))
 	}
 	x.place.Store(p)
+	x.setPace(e)
 	// These calls fail only on a closed Socket, on which Hang fails, too.
 	_ = x.SetRecvTimeout(times.Read)
 	_ = x.SetSendTimeout(times.Write)
-	x.facts.Store(uint32(e.loop.Elapsed()/time.Second) << factBits)
 	x.state.Store(sessionRunning)
 	if err := x.hook.Hang(x.Registration(), loop.Readable); err != nil {
 		x.end(err)
@@ -182,7 +176,7 @@ func (x *expired) Run()   { (*Session)(x).end((*Session)(x).timeout()) }
 
 // start calls Begin, and then Handler if there is something to read.
 func (x *Session) start() {
-	x.facts.Or(begun)
+	x.begun = true
 	if f := x.engine().service.Begin; f != nil {
 		if err := x.call(f); err != nil {
 			x.end(err)
@@ -205,9 +199,7 @@ func (x *Session) wake() {
 // run calls the handler until there is nothing to read.
 func (x *Session) run() {
 	for {
-		if x.facts.Load()&called == 0 {
-			x.facts.Or(called)
-		}
+		x.called = true
 		if err := x.call(x.engine().service.Handler); err != nil {
 			x.end(err)
 			return

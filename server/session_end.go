@@ -19,7 +19,7 @@ func (x *Session) end(why error) {
 	x.hook.Unhang()
 	s := p.eng.srv
 	s.logEnd(x, why)
-	if f := p.eng.service.Finish; f != nil && x.facts.Load()&begun != 0 {
+	if f := p.eng.service.Finish; f != nil && x.begun {
 		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
 	}
 	x.countEnd()

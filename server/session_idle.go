@@ -26,7 +26,7 @@ func (x *Session) SetIdle(d time.Duration) {
 func (x *Session) limit() time.Duration {
 	p := x.place.Load()
 	idle := time.Duration(p.idle.Load())
-	if first := p.eng.service.Timeouts.FirstByte; x.facts.Load()&called == 0 && first > 0 && (idle == 0 || first < idle) {
+	if first := p.eng.service.Timeouts.FirstByte; !x.called && first > 0 && (idle == 0 || first < idle) {
 		return first
 	}
 	return idle
@@ -35,7 +35,7 @@ func (x *Session) limit() time.Duration {
 // timeout returns the error of a session that was idle for too long.
 func (x *Session) timeout() error {
 	t := &TimeoutError{Of: "idle", After: x.limit()}
-	if x.facts.Load()&called == 0 && t.After == x.engine().service.Timeouts.FirstByte {
+	if !x.called && t.After == x.engine().service.Timeouts.FirstByte {
 		t.Of = "first byte"
 	}
 	return t

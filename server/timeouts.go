@@ -145,13 +145,19 @@ func (c *Conn) readTimesRun() bool {
 // steady traffic does not touch the timer.
 func (c *Conn) rearm() {
 	at, _, _ := c.due()
-	if set := c.reg.ExpiresAt(); at != 0 && (set == 0 || at < set) {
-		c.reg.ExpireAt(at)
+	if end := c.rateEnds(); end != 0 && (at == 0 || end < at) {
+		at = end
+	}
+	if at != 0 {
+		c.reg.ExpireBy(at)
 	}
 }
 
 // timeUp is called when the timer expires.
 func (c *Conn) timeUp() {
+	if c.goOn(); c.state == stateClosed {
+		return
+	}
 	if at, _, _ := c.due(); at != 0 && at <= c.eng.loop.Now() {
 		// The loop may have been busy since it asked the kernel for events. What
 		// has arrived or left since then counts.
