@@ -24,6 +24,9 @@ const evil = `<img src=x onerror="document.title='hacked'">`
 // browser returns a context of a headless Chromium, which ends with the test. Errors of
 // the page's script fail the test.
 func browser(t *testing.T) context.Context {
+	if testing.Short() {
+		t.Skip("with -short no browser is started")
+	}
 	path := machine.NeedTool(t, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.UserDataDir(t.TempDir()))
