@@ -63,14 +63,14 @@ func logKeys(file *ast.File) (keys []string) {
 			return true
 		}
 		method, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok || !slices.Contains([]string{"Debug", "Info", "Warn", "Error", "With"}, method.Sel.Name) {
+		if !ok || !slices.Contains([]string{"Debug", "Info", "Warn", "Error", "With", "Int"}, method.Sel.Name) {
 			return true
 		}
 		if name := lastName(method.X); name != "slog" && name != "Log" {
 			return true
 		}
 		first := 1 // after the message
-		if method.Sel.Name == "With" {
+		if method.Sel.Name == "With" || method.Sel.Name == "Int" {
 			first = 0
 		}
 		for i := first; i < len(call.Args); i += 2 {

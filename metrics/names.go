@@ -58,7 +58,7 @@ var serverMetrics = []metric[server.Stats]{
 	ofServer("accepted_total", "Connections that were accepted.", counter, func(s *server.Stats) float64 { return float64(s.Accepted) }),
 	ofServer("dialed_total", "Connections of Dial.", counter, func(s *server.Stats) float64 { return float64(s.Dialed) }),
 	ofServer("attached_total", "Connections of Attach.", counter, func(s *server.Stats) float64 { return float64(s.Attached) }),
-	ofServer("refused_total", "Connections that Control has refused.", counter, func(s *server.Stats) float64 { return float64(s.Refused) }),
+	ofServer("refused_total", "Connections that MaxConnsPerIP or Control has refused.", counter, func(s *server.Stats) float64 { return float64(s.Refused) }),
 	ofServer("full_total", "Times that a listener began to wait because MaxConns connections were open.", counter, func(s *server.Stats) float64 { return float64(s.Full) }),
 	ofServer("connections", "Open connections.", gauge, func(s *server.Stats) float64 { return float64(s.Conns) }),
 	ofServer("received_bytes_total", "Bytes received. Those of a Session count when it ends.", counter, func(s *server.Stats) float64 { return float64(s.BytesIn) }),
@@ -69,6 +69,10 @@ var serverMetrics = []metric[server.Stats]{
 	ofServer("accept_delays_total", "Times that Rates has made a listener wait.", counter, func(s *server.Stats) float64 { return float64(s.AcceptDelays) }),
 	ofServer("read_delays_total", "Times that Rates has made the reading from a connection wait.", counter, func(s *server.Stats) float64 { return float64(s.ReadDelays) }),
 	ofServer("write_delays_total", "Times that Rates has made the sending to a connection wait.", counter, func(s *server.Stats) float64 { return float64(s.WriteDelays) }),
+	ofServer("memory_ended_total", "Connections that MaxMemory has ended.", counter, func(s *server.Stats) float64 { return float64(s.Ended) }),
+	ofServer("memory_bytes", "Bytes that count for MaxMemory.", gauge, func(s *server.Stats) float64 { return float64(s.Memory) }),
+	ofServer("running_handlers", "Goroutines that run Begin or Handler.", gauge, func(s *server.Stats) float64 { return float64(s.Handlers) }),
+	ofServer("waiting_sessions", "Sessions that wait because of MaxHandlers.", gauge, func(s *server.Stats) float64 { return float64(s.Waiting) }),
 	ofServer("stalls_total", "Times that a callback held up a loop for longer than StallAfter.", counter, func(s *server.Stats) float64 { return float64(s.Stalls) }),
 	ofServer("longest_stall_seconds", "How long the longest stall has lasted.", gauge, func(s *server.Stats) float64 { return s.LongestStall.Seconds() }),
 	ofServer("panics_total", "Panics of callbacks, handlers, tasks and timers.", counter, func(s *server.Stats) float64 { return float64(s.Panics) }),
@@ -76,7 +80,7 @@ var serverMetrics = []metric[server.Stats]{
 
 var listenerMetrics = []metric[server.ListenerStats]{
 	ofListener("accepted_total", "Connections that the listener has accepted.", counter, func(s *server.ListenerStats) float64 { return float64(s.Accepted) }),
-	ofListener("refused_total", "Connections of the listener that Control has refused.", counter, func(s *server.ListenerStats) float64 { return float64(s.Refused) }),
+	ofListener("refused_total", "Connections of the listener that MaxConnsPerIP or Control has refused.", counter, func(s *server.ListenerStats) float64 { return float64(s.Refused) }),
 	ofListener("resting", "1 while the listener pauses because accept fails, and otherwise 0.", gauge, func(s *server.ListenerStats) float64 {
 		if s.Resting {
 			return 1

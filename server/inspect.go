@@ -159,7 +159,7 @@ func (info *ConnInfo) ask(r *loop.Registration) bool {
 	defer r.Done()
 	info.Local = addrOf(r.FD())
 	if info.Peer.Family() != socket.Unix {
-		if k, err := tcpInfo(r.FD()); err == nil {
+		if k, err := tcpInfo(r); err == nil {
 			info.TCP = describeTCP(k)
 		}
 	}

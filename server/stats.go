@@ -54,23 +54,12 @@ func (t *traffic) packetsSent(batch []socket.Message) {
 // countEnd counts the bytes of a session that ends. The kernel has counted them: its
 // goroutines would have to share a counter for each read and write.
 func (x *Session) countEnd() {
-	reg := x.Registration()
-	if reg.Use() != nil {
-		return
-	}
-	defer reg.Done()
-	if info, err := tcpInfo(reg.FD()); err == nil {
-		t := &x.engine().traffic
+	if info, err := tcpInfo(x.Registration()); err == nil {
 		in, out := tcpBytes(info)
+		t := &x.engine().traffic
 		t.bytesIn.Add(in)
 		t.bytesOut.Add(out)
 	}
-}
-
-// tcpInfo asks the kernel for the state of a TCP connection. An older kernel leaves the
-// fields that it does not know at 0.
-func tcpInfo(fd int) (*unix.TCPInfo, error) {
-	return unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 }
 
 // tcpBytes returns how many bytes of data were received, and sent for the first time. The
@@ -98,7 +87,7 @@ func (s *Server) addTraffic(to *Stats) {
 type ListenerStats struct {
 	Addr     socket.Addr
 	Accepted uint64 // connections that were accepted
-	Refused  uint64 // of these, those that Control has refused
+	Refused  uint64 // of these, those that MaxConnsPerIP or Control has refused
 	Resting  bool   // accepting pauses, because accept(2) fails repeatedly
 }
 

@@ -366,3 +366,7 @@ func TestDebugPage(t *testing.T) {
 		}
 	}
 }
+
+func TestHangup(t *testing.T) {
+	programtest.StopsOnHangup(t, start(t))
+}
