@@ -46,6 +46,7 @@ func (g *Gate) Wake(by *Loop) {
 	if g.backlog = nil; by != nil {
 		g.backlog = &by.backlog
 		by.backlog.Add(1)
+		by.gateWakes.Add(1)
 	}
 	g.unpark()
 }

@@ -126,25 +126,31 @@ func (l *Loop) callPoked(batch []*Registration, from int) (next int) {
 
 // callReady calls the handler. The caller has deferred survive.
 func (r *Registration) callReady(ev poller.Readiness) {
+	begun := r.loop.callBegins()
 	r.loop.calling = true
 	(*r.handler).Ready(ev)
 	r.loop.calling = false
+	r.loop.callEnds(begun)
 }
 
 // callExpire calls the handler.
 func (r *Registration) callExpire() {
 	defer r.loop.survive()
+	begun := r.loop.callBegins()
 	r.loop.calling = true
 	(*r.handler).Expire()
 	r.loop.calling = false
+	r.loop.callEnds(begun)
 }
 
 // callClosed calls the handler.
 func (r *Registration) callClosed() {
 	defer r.loop.survive()
+	begun := r.loop.callBegins()
 	r.loop.calling = true
 	(*r.handler).Closed()
 	r.loop.calling = false
+	r.loop.callEnds(begun)
 }
 
 // ExpireAt has the handler's Expire called at a time on the loop's clock, which Now

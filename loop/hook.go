@@ -139,15 +139,8 @@ func (r *Blocking) Stir(want Interest) {
 // Observers returns the observers that hang on the loop's registrations, in no
 // order.
 func (l *Loop) Observers() (all []Observer) {
-	l.mu.Lock()
-	regs := l.table.all()
-	l.mu.Unlock()
-	for _, r := range regs {
-		r.mu.Lock()
-		for h := r.hooks; h != nil; h = h.next {
-			all = append(all, h.To)
-		}
-		r.mu.Unlock()
+	for _, r := range l.Registrations() {
+		all = append(all, r.Hanging()...)
 	}
 	return all
 }

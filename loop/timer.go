@@ -15,6 +15,7 @@ func (l *Loop) schedule(t *timers.Timer[expirer], deadline int64) {
 	when := ticksUp(deadline)
 	l.timerMu.Lock()
 	l.wheel.Schedule(t, when)
+	l.published.armed++
 	oversleeps := when < l.bound
 	if oversleeps {
 		l.bound = when

@@ -274,5 +274,5 @@ func (r *Registration) expire(now int64) {
 	})
 	r.arm(next)
 	r.mu.Unlock()
-	list.wake(&r.loop.backlog)
+	r.loop.counts.woken += uint64(list.wake(&r.loop.backlog))
 }

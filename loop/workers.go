@@ -77,9 +77,10 @@ type worker struct {
 type workers struct {
 	mu      sync.Mutex
 	top     *worker
-	parked  int  // how many are in the stack
-	low     int  // the fewest that were in it since the last trim
-	trims   bool // the timer is set
+	parked  int    // how many are in the stack
+	low     int    // the fewest that were in it since the last trim
+	trims   bool   // the timer is set
+	again   uint64 // how often a parked worker got work
 	closed  bool
 	timer   timers.Timer[expirer]
 	started atomic.Uint64
@@ -89,7 +90,11 @@ type workers struct {
 func (p *workers) take() *worker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.pop()
+	w := p.pop()
+	if w != nil {
+		p.again++
+	}
+	return w
 }
 
 // pop is take for a caller that has the lock.

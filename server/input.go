@@ -74,6 +74,7 @@ func (c *Conn) receive(budget *int) bool {
 		c.readable, c.inputEnded = false, true
 		return c.drive(nil)
 	}
+	c.eng.traffic.received(n)
 	// After a short read the kernel has no more, unless it may have stopped earlier.
 	c.readable = n == len(room) || c.shortReads
 	c.receivedAny = true
@@ -94,6 +95,7 @@ func (c *Conn) receive(budget *int) bool {
 func (c *Conn) discard(budget *int) bool {
 	n, errno := sys.Recv(c.reg.FD(), c.eng.buf, 0)
 	*budget -= n
+	c.eng.traffic.received(max(n, 0))
 	switch {
 	case errno == unix.EAGAIN:
 		c.readable = false

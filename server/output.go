@@ -253,6 +253,7 @@ func (c *Conn) sendNow(p []byte) error {
 		return err
 	}
 	n, errno := sys.Writev(fd, [][]byte{head, p})
+	c.eng.traffic.sent(n)
 	err = c.endSend(errno)
 	if err == nil {
 		c.prepend(p[max(n-len(head), 0):])

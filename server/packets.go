@@ -251,6 +251,7 @@ func (p *PacketConn) drain() {
 			return
 		}
 		n, err := p.sock.RecvBatch(p.in, unix.MSG_DONTWAIT)
+		p.eng.traffic.packetsReceived(p.in[:n])
 		for i := range p.in[:n] {
 			m := &p.in[i]
 			p.from = m.Addr.Unmap()
@@ -331,6 +332,7 @@ func (x packet) deliver() error {
 func (p *PacketConn) flush() bool {
 	for sent := 0; p.queued > 0; {
 		n, err := p.sock.SendBatch(p.out[sent:p.queued], unix.MSG_DONTWAIT)
+		p.eng.traffic.packetsSent(p.out[sent : sent+n])
 		sent += n
 		if err != nil && errors.Is(err, unix.EAGAIN) {
 			p.keep(sent)

@@ -299,6 +299,9 @@ func (x *Session) call(f func(*Session) error) (err error) {
 			x.end(nil)
 		}
 	}()
+	if end := x.traceHandler(); end != nil {
+		defer end()
+	}
 	err = guard(x.Server(), x, f)
 	returned = true
 	return err
