@@ -86,9 +86,9 @@ func (s *Server) addTraffic(to *Stats) {
 // ListenerStats are what a listener for connections has counted.
 type ListenerStats struct {
 	Addr     socket.Addr // the address that the listener is bound to
-	Accepted uint64 // connections that were accepted
-	Refused  uint64 // of these, those that MaxConnsPerIP or Control has refused
-	Resting  bool   // accepting pauses, because accept(2) fails repeatedly
+	Accepted uint64      // connections that were accepted
+	Refused  uint64      // of these, those that MaxConnsPerIP or Control has refused
+	Resting  bool        // accepting pauses, because accept(2) fails repeatedly
 }
 
 // ListenerStats returns what each listener for connections has counted, in the order of
