@@ -213,7 +213,7 @@ func (l *listener) serve(fd int, peer socket.Addr) {
 		e = s.pick(l.peers, peer)
 	}
 	switch {
-	case e.service.Handler != nil:
+	case e.service.Handler != nil || e.service.TLS != nil:
 		e.begin(fd, l.family, peer, l.eng)
 	case e == l.eng:
 		e.open(arrival{fd: fd, peer: peer})

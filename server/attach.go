@@ -18,10 +18,11 @@ import (
 // still belongs to the caller. MaxConns counts an attached connection, but does not
 // refuse it.
 func (s *Server) Attach(sock *socket.Socket, user any) error {
-	return s.attach(sock, user, nil)
+	return s.attach(sock, arrival{user: user})
 }
 
-func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) error {
+// attach serves a Socket. a has what is not the Socket's.
+func (s *Server) attach(sock *socket.Socket, a arrival) error {
 	if sock == nil {
 		return errors.New("server: attach: the socket is nil")
 	}
@@ -36,14 +37,15 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 		return ErrClosed
 	}
 	if s.Handler != nil {
-		return s.attachSession(sock, user)
+		return s.attachSession(sock, a.user)
 	}
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
-	if !s.pick(s.engines, peer).send(arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}) {
+	a.fd, a.peer, a.input = fd, peer, input
+	if !s.pick(s.engines, peer).send(a) {
 		return ErrClosed
 	}
 	return nil
@@ -89,6 +91,12 @@ func (s *Server) enter() bool {
 // Server needs no listener to Dial. A Server with Handler cannot Dial. For datagrams
 // use DialPackets.
 func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*Conn, error) {
+	return s.dial(ctx, d, network, address, user, nil)
+}
+
+// dial is Dial. If secure is not nil, dial calls it with the connected Socket and serves
+// the TLS side that it returns.
+func (s *Server) dial(ctx context.Context, d weirnet.Dialer, network, address string, user any, secure func(*socket.Socket) (*secured, error)) (*Conn, error) {
 	if s.Handler != nil {
 		return nil, errors.New("server: dial: the server has Handler, and no Events")
 	}
@@ -104,7 +112,13 @@ func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address st
 		err error
 	}
 	ready := make(chan served, 1)
-	err = s.attach(sock, user, func(c *Conn, err error) { ready <- served{c, err} })
+	a := arrival{user: user, tell: func(c *Conn, err error) { ready <- served{c, err} }}
+	if secure != nil {
+		a.tls, err = secure(sock)
+	}
+	if err == nil {
+		err = s.attach(sock, a)
+	}
 	if err != nil {
 		sock.Close()
 		return nil, fmt.Errorf("server: dial %s %s: %w", network, address, err)

@@ -40,7 +40,8 @@ type Conn struct {
 	active   time.Duration // when the peer last sent something, or when its timeouts began anew
 	timerAt  time.Duration // when the timer of reg expires; 0 if it is not set
 	timeouts *Timeouts
-	next     *Conn // in the engine's list
+	secure   *secured // the TLS side, or nil
+	next     *Conn    // in the engine's list
 	prev     *Conn
 	peer     inetPeer
 	state    connState
@@ -261,6 +262,9 @@ func (c *Conn) drive(err error) bool {
 			case signals&outputHigh != 0 != c.highReported:
 				err = c.callPressure()
 			case signals&(closeWriteAsked|writeEnded) == closeWriteAsked && !c.unsent():
+				if c.notify() {
+					continue
+				}
 				c.signals.Or(writeEnded)
 				_ = unix.Shutdown(c.reg.FD(), unix.SHUT_WR) // it fails only on a broken connection, whose next event ends it
 			case c.inputEnded && signals&writeEnded != 0:
@@ -284,6 +288,8 @@ func (c *Conn) drive(err error) bool {
 				c.leave() // from now on the peer has Timeouts.Linger to take the output
 				c.rearm()
 				return true
+			case c.notify():
+				continue // it may not have left yet
 			case c.mayClose():
 				return c.finish(c.closeReason())
 			case c.linger() != nil:

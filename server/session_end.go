@@ -22,8 +22,11 @@ func (x *Session) end(why error) {
 	if f := p.eng.service.Finish; f != nil && x.begun {
 		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
 	}
+	if x.secure != nil {
+		x.secure.leave()
+	}
 	if !x.leave() {
-		_ = x.Close() // an error says that the handler has closed it already
+		_ = x.Socket.Close() // an error says that the handler has closed it already
 		s.gone()
 	}
 }
@@ -37,6 +40,8 @@ func (s *Server) logEnd(x *Session, why error) {
 		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
 	case errors.As(why, &timeout) && timeout.Timeout():
 		s.Log.Debug("server: a connection was too slow", "peer", x.RemoteAddr(), "error", why)
+	case x.shaking():
+		s.Log.Info("server: a TLS handshake has failed", "peer", x.RemoteAddr(), "error", why)
 	default:
 		s.Log.Error("server: a handler ended its connection", "peer", x.RemoteAddr(), "error", why)
 	}
@@ -77,8 +82,8 @@ func (x *Session) unread() bool {
 // sessions end when they become idle.
 func (s *Server) retireSessions() {
 	s.retiring.Store(true)
-	for _, x := range s.Sessions() {
-		if x.claim() && x.rest() {
+	for _, x := range s.everySession() {
+		if x.claim() && x.settle() {
 			x.hook.Loop().Spawn((*running)(x))
 		}
 	}
@@ -89,12 +94,12 @@ func (s *Server) retireSessions() {
 func (s *Server) abortSessions() {
 	s.retiring.Store(true)
 	s.aborting.Store(true) // before Sessions, which may miss a session that begins now: see handle
-	for _, x := range s.Sessions() {
+	for _, x := range s.everySession() {
 		resetOnClose(x.Registration())
 		if x.claim() {
 			x.end(ErrClosed)
 		} else {
-			_ = x.Close()
+			_ = x.Socket.Close()
 		}
 	}
 }

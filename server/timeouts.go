@@ -29,6 +29,9 @@ type Timeouts struct {
 	// Write is how long output may be queued of which the peer takes nothing. With
 	// Handler it is the Socket's send timeout.
 	Write time.Duration
+	// Handshake is how long the TLS handshake may take, from the moment at which the
+	// connection was accepted. 0 means 10 seconds. FirstByte and Idle begin after it.
+	Handshake time.Duration
 	// Linger is how long Close may take until the peer has received everything.
 	// If the peer still sends, Close also waits until the peer ends its stream or
 	// stops sending for a moment. 0 means 5 seconds.
@@ -38,14 +41,17 @@ type Timeouts struct {
 	leaving *farewell // once Close has to wait, it replaces all timeouts
 }
 
-const defaultLinger = 5 * time.Second
+const (
+	defaultLinger    = 5 * time.Second
+	defaultHandshake = 10 * time.Second
+)
 
 func (t *Timeouts) check() error {
 	for _, f := range []struct {
 		name  string
 		value time.Duration
 	}{
-		{"FirstByte", t.FirstByte}, {"Idle", t.Idle}, {"Read", t.Read}, {"Write", t.Write}, {"Linger", t.Linger},
+		{"FirstByte", t.FirstByte}, {"Idle", t.Idle}, {"Read", t.Read}, {"Write", t.Write}, {"Handshake", t.Handshake}, {"Linger", t.Linger},
 	} {
 		if f.value < 0 {
 			return fmt.Errorf("server: Timeouts.%s is %v: it must not be negative", f.name, f.value)
@@ -54,6 +60,9 @@ func (t *Timeouts) check() error {
 	if t.Linger == 0 {
 		t.Linger = defaultLinger
 	}
+	if t.Handshake == 0 {
+		t.Handshake = defaultHandshake
+	}
 	t.any = t.FirstByte > 0 || t.Idle > 0
 	return nil
 }
@@ -61,7 +70,7 @@ func (t *Timeouts) check() error {
 // A TimeoutError says which timeout has ended a connection. errors.Is finds
 // os.ErrDeadlineExceeded and ETIMEDOUT in it, and its Timeout returns true.
 type TimeoutError struct {
-	Of    string        // "first byte", "idle", "read", "write" or "linger"
+	Of    string        // "handshake", "first byte", "idle", "read", "write" or "linger"
 	After time.Duration // the value of that timeout
 }
 
@@ -112,6 +121,9 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 		if c.in != nil {
 			first(c.in.since, t.Read, "read")
 		}
+		if c.secure != nil && c.secure.partSince > 0 {
+			first(c.secure.partSince, t.Read, "read")
+		}
 	}
 	if t.Write > 0 {
 		c.mu.Lock()
@@ -135,6 +147,9 @@ func (c *Conn) readTimesRun() bool {
 		c.active = c.eng.loop.Elapsed()
 		if c.in != nil {
 			c.in.since = c.active
+		}
+		if c.secure != nil && c.secure.partSince > 0 {
+			c.secure.partSince = c.active
 		}
 	}
 	return !c.readStopped

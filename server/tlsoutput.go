@@ -1,0 +1,178 @@
+package server
+
+import (
+	"sync"
+
+	"github.com/seed-2334f180/weir/internal/sys"
+	"golang.org/x/sys/unix"
+)
+
+// The output queue of a TLS connection has plain bytes, as that of any other connection.
+// A goroutine with the right to send encrypts the first of them when they are about to
+// leave. They stay in the queue until the kernel has taken their ciphertext. So the
+// bounds and the completions are the same with and without TLS, and what was gathered
+// leaves in as few records as possible.
+
+// A sealing is ciphertext that leaves before everything that is queued.
+type sealing struct {
+	cipher []byte
+	sent   int // how many bytes of cipher the kernel has taken
+	plain  int // how many bytes at the front of the queue cipher stands for
+}
+
+const (
+	// sealSize is how many plain bytes are encrypted for one send(2): two records.
+	sealSize = 32 << 10
+	// sealedMost is the capacity of the largest pooled sealing.
+	sealedMost = 40 << 10
+	// recordSize is the most plain bytes of a record.
+	recordSize = 16 << 10
+)
+
+var (
+	sealings = sync.Pool{New: func() any { return new(sealing) }}
+	records  = sync.Pool{New: func() any { return new([recordSize]byte) }}
+)
+
+// queueSealed queues ciphertext of tls.Conn: what seal encrypts, alerts and answers to key
+// updates. It takes the lock.
+func (c *Conn) queueSealed(p []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.signals.Load()&gone != 0 {
+		return
+	}
+	o := c.output()
+	if o.sealed == nil {
+		o.sealed = sealings.Get().(*sealing)
+	}
+	o.sealed.cipher = append(o.sealed.cipher, p...)
+	if c.sending == notSending && !o.blocked {
+		c.schedule()
+	}
+}
+
+// pushSealed is push for a TLS connection.
+func (c *Conn) pushSealed(bytes, calls int) error {
+	o := c.out
+	scratch := scratches.Get().(*scratch)
+	defer scratches.Put(scratch)
+	for ; bytes > 0 && calls > 0 && !o.blocked; calls-- {
+		o.take(0)
+		var bufs [][]byte
+		plain := 0
+		if o.sealed == nil {
+			bufs = o.next(scratch.bufs[:0], sealSize)
+			if plain = shorten(bufs, sealSize); plain == 0 {
+				return nil
+			}
+		}
+		fd, err := c.beginSend()
+		if err != nil {
+			return err
+		}
+		sealErr := c.seal(bufs)
+		clear(bufs)
+		c.mu.Lock()
+		if o.sealed != nil {
+			o.sealed.plain += plain
+		}
+		p := o.sealed.rest()
+		c.mu.Unlock()
+		n, errno := sys.Send(fd, p, 0)
+		err = c.endSend(errno)
+		if n > 0 {
+			o.moved = c.eng.loop.Elapsed()
+			o.leave(n)
+			bytes -= n
+		}
+		switch {
+		case err != nil:
+			return err
+		case sealErr != nil: // crypto/tls has sent an alert, after which it encrypts nothing
+			return c.fail(unix.EPIPE)
+		}
+	}
+	return nil
+}
+
+// shorten cuts the slices to at most so many bytes together, and returns how many these
+// are.
+func shorten(bufs [][]byte, most int) (n int) {
+	for i, p := range bufs {
+		bufs[i] = p[:min(len(p), most-n)]
+		n += len(bufs[i])
+	}
+	return n
+}
+
+// seal encrypts the slices, which together make at most two records. crypto/tls passes
+// the records to queueSealed. seal needs the right to send, and not the lock.
+func (c *Conn) seal(bufs [][]byte) error {
+	conn := c.secure.conn
+	if len(bufs) == 1 {
+		_, err := conn.Write(bufs[0])
+		return err
+	}
+	if len(bufs) == 0 {
+		return nil
+	}
+	record := records.Get().(*[recordSize]byte)
+	defer records.Put(record)
+	n := 0
+	for _, p := range bufs {
+		for len(p) > 0 {
+			k := copy(record[n:], p)
+			n, p = n+k, p[k:]
+			if n == len(record) {
+				if _, err := conn.Write(record[:]); err != nil {
+					return err
+				}
+				n = 0
+			}
+		}
+	}
+	_, err := conn.Write(record[:n])
+	return err
+}
+
+// rest returns the ciphertext that the kernel has not taken.
+func (x *sealing) rest() []byte {
+	if x == nil {
+		return nil
+	}
+	return x.cipher[x.sent:]
+}
+
+// leave notes that the kernel has taken n bytes of ciphertext. When it has taken all, the
+// plain bytes leave the queue.
+func (o *output) leave(n int) {
+	x := o.sealed
+	if x.sent += n; x.sent < len(x.cipher) {
+		return
+	}
+	o.take(x.plain)
+	o.dropSealed()
+}
+
+// dropSealed forgets the ciphertext.
+func (o *output) dropSealed() {
+	x := o.sealed
+	if o.sealed = nil; x != nil && cap(x.cipher) <= sealedMost {
+		*x = sealing{cipher: x.cipher[:0]}
+		sealings.Put(x)
+	}
+}
+
+// notify sends close_notify, on the loop, and returns true. All other output must have
+// left. If there is no close_notify to send, notify returns false.
+func (c *Conn) notify() bool {
+	s := c.secure
+	if s == nil || s.notified || s.failed != nil {
+		return false
+	}
+	s.notified = true
+	_ = s.conn.CloseWrite() // queueSealed does not fail
+	c.flush(false)
+	return true
+}
