@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"time"
 
@@ -14,10 +13,10 @@ import (
 // has sent something. Then a goroutine of the loop does the handshake. After it a
 // connection of Events becomes a Conn, and a connection of a Handler stays a Session.
 
-// Conn returns the connection as a net.Conn: with TLS a *tls.Conn, otherwise one of
-// package net. A TLS connection is to be read and written by Conn or by the methods of
-// Session, but not by both. The methods of the Socket that Session does not have itself,
-// such as Recv and Send, move ciphertext, which breaks a TLS connection.
+// Conn returns the connection as a net.Conn: with TLS a *tls.Conn, otherwise a connection
+// of Weir's package net. Its Read does not return what ReadLine and Peek have read ahead.
+// With TLS the methods of Session move plain bytes, but those of the field Socket, and of
+// what its SyscallConn returns, move ciphertext.
 func (x *Session) Conn() net.Conn {
 	if x.secure != nil {
 		return x.secure.conn
@@ -160,5 +159,3 @@ func (s *secured) leave() {
 	s.link.leaving.Store(true)
 	_ = s.conn.Close() // it says that close_notify was not sent
 }
-
-var _ io.ReadWriteCloser = (*Session)(nil)
