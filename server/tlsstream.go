@@ -246,7 +246,11 @@ func (s *secured) read(p []byte) (int, error) {
 	if len(s.plain) > 0 && len(p) > 0 {
 		return s.take(copy(p, s.plain)), nil
 	}
-	return s.conn.Read(p)
+	n, err := s.conn.Read(p)
+	if n > 0 {
+		return n, nil // the next Read returns the error again
+	}
+	return 0, err
 }
 
 // readLine is ReadLineMax.
