@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/seed-2334f180/weir/socket"
@@ -67,8 +70,8 @@ func TestTLSIdleConnectionsHaveNoGoroutine(t *testing.T) {
 		conns = room
 		t.Logf("the process may open %d descriptors, so there are %d connections and not 1000", limit.Cur, conns)
 	}
-	if testing.Short() {
-		conns = min(conns, 50)
+	if testing.Short() || race.Enabled {
+		conns = min(conns, 50) // handshakes take long
 	}
 	config := clientTLS()
 	config.CurvePreferences = []tls.CurveID{tls.X25519} // it costs less time
@@ -204,14 +207,63 @@ func TestTLSSessionTimesOut(t *testing.T) {
 				Finish: func(_ *server.Session, err error) { ended <- err },
 			})
 			c := tlsClient(t, addr, clientTLS())
-			if name == "idle" {
-				send(t, c, "hello")
-				expect(t, c, "hello")
-			}
 			expectEnd(t, c)
 			require.EqualError(t, weirtest.Take(t, ended), "server: the connection's "+name+" timeout of 40ms is over")
 		})
 	}
+}
+
+// Timeouts.Read is the receive timeout, and a timeout of crypto/tls's Read is not lasting.
+func TestTLSSessionReadTimesOut(t *testing.T) {
+	addr := serve(t, &server.Server{
+		TLS: serverTLS(), Timeouts: server.Timeouts{Read: 30 * time.Millisecond},
+		Handler: func(s *server.Session) error {
+			for {
+				line, err := s.ReadLine()
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					_, err = s.WriteLine("slow")
+				} else if err == nil {
+					_, err = s.WriteLine("got " + line)
+				}
+				if err != nil {
+					return err
+				}
+			}
+		},
+	})
+	c := tlsClient(t, addr, clientTLS())
+	send(t, c, "a li")
+	expect(t, c, "slow\n")
+	send(t, c, "ne\n")
+	for r := bufio.NewReader(c); ; {
+		line, err := r.ReadString('\n')
+		require.NoError(t, err)
+		if line != "slow\n" {
+			require.Equal(t, "got a line\n", line)
+			break
+		}
+	}
+}
+
+// A session that ends leaves its answer to a client that still sends.
+func TestTLSSessionEndsWithUnreadInput(t *testing.T) {
+	addr := serve(t, &server.Server{TLS: serverTLS(), Handler: func(s *server.Session) error {
+		line, err := s.ReadLine()
+		if err != nil {
+			return err
+		}
+		if _, err = s.WriteLine(line); err != nil {
+			return err
+		}
+		if _, err = s.Peek(30000); err != nil { // more is in the kernel
+			return err
+		}
+		return errors.New("that is all")
+	}})
+	c := tlsClient(t, addr, clientTLS())
+	send(t, c, "a line\n"+strings.Repeat("x", 300000))
+	expect(t, c, "a line\n")
+	expectEnd(t, c)
 }
 
 // A publisher writes to a Session while its Handler reads.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/stretchr/testify/require"
@@ -90,7 +91,10 @@ func TestTLSRecordsInSegmentsOfOneByte(t *testing.T) {
 
 // Pieces of random sizes come back whole and in order, whatever the client's reads are.
 func TestTLSBytesAreWhole(t *testing.T) {
-	const total = 4 << 20
+	total := 4 << 20
+	if race.Enabled {
+		total = 256 << 10
+	}
 	eachTLS(t, func(t *testing.T, srv *server.Server, config *tls.Config) {
 		if testing.Short() {
 			t.Skip("it moves megabytes")
@@ -182,6 +186,25 @@ func TestTLSInputBehindTheHandshake(t *testing.T) {
 	})
 }
 
+// What arrives together with close_notify is not lost, be it a single byte.
+func TestTLSInputTogetherWithTheEnd(t *testing.T) {
+	eachTLS(t, func(t *testing.T, srv *server.Server, config *tls.Config) {
+		for _, text := range []string{"x", "hello"} {
+			srv := &server.Server{TLS: srv.TLS, Events: srv.Events, Handler: srv.Handler}
+			held := &holding{Conn: client(t, serve(t, srv))}
+			c := tls.Client(held, config)
+			send(t, c, "ready")
+			expect(t, c, "ready")
+			held.hold = 1
+			send(t, c, text)
+			require.NoError(t, c.CloseWrite())
+			held.release(t)
+			expect(t, c, text)
+			expectEnd(t, c)
+		}
+	})
+}
+
 // A holding sends its first writes, and then holds back what is written until release.
 type holding struct {
 	net.Conn
@@ -199,6 +222,7 @@ func (h *holding) Write(p []byte) (int, error) {
 }
 
 func (h *holding) release(t *testing.T) {
+	require.NoError(t, h.SetDeadline(time.Now().Add(weirtest.Patience))) // CloseWrite has set another
 	_, err := h.Conn.Write(h.held)
 	require.NoError(t, err)
 	h.hold = 0
@@ -364,6 +388,54 @@ func TestTLSOutputToASlowPeer(t *testing.T) {
 	require.False(t, weirtest.Take(t, pressed))
 	send(t, c, "goes on")
 	expect(t, c, "goes on")
+}
+
+// Pressure is called for what a callback has gathered.
+func TestTLSPressureOfACallback(t *testing.T) {
+	pressed := make(chan bool, 100)
+	addr := serve(t, &server.Server{TLS: serverTLS(), HighWater: 4 << 10, Events: server.Events{
+		Data: func(c *server.Conn) error {
+			c.Next(-1)
+			for range 1000 {
+				if _, err := c.WriteString("0123456789012345678901234567890123456789"); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Pressure: func(_ *server.Conn, on bool) { pressed <- on },
+	}})
+	c := tlsClient(t, addr, clientTLS())
+	asked := 0
+	for len(pressed) == 0 {
+		send(t, c, "x")
+		asked++
+	}
+	require.True(t, <-pressed)
+	go io.Copy(io.Discard, c) //nolint:errcheck // the connection ends with the test
+	require.False(t, weirtest.Take(t, pressed))
+}
+
+// Output that cannot be encrypted any more ends the connection: here a bad record has
+// come while much output is queued.
+func TestTLSBadRecordBeforeQueuedOutput(t *testing.T) {
+	end, closed := ended()
+	raw := client(t, serve(t, &server.Server{
+		TLS: serverTLS(), HighWater: 16 << 20, Timeouts: server.Timeouts{Linger: time.Hour},
+		Events: server.Events{Closed: closed, Data: func(c *server.Conn) error {
+			c.Next(-1)
+			_, err := c.Write(make([]byte, 12<<20))
+			return err
+		}},
+	}))
+	c := tls.Client(raw, clientTLS())
+	send(t, c, "x")
+	_, err := io.ReadFull(c, make([]byte, 1000))
+	require.NoError(t, err)
+	_, err = raw.Write(append([]byte{23, 3, 3, 0, 40}, make([]byte, 40)...))
+	require.NoError(t, err)
+	_, _ = io.Copy(io.Discard, c)
+	require.ErrorContains(t, weirtest.Take(t, end), "bad record MAC")
 }
 
 // Several goroutines write at the same time. Each record arrives whole.
@@ -564,6 +636,9 @@ func TestTLSCloseOfTheServer(t *testing.T) {
 		go func() { shaking <- half.Handshake() }()
 		silent := client(t, addr)
 		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 3 }, "all are accepted")
+		if srv.Handler == nil {
+			require.Empty(t, srv.Sessions(), "they are no sessions of a Handler")
+		}
 		require.NoError(t, srv.Close())
 		_, err := done.Read(make([]byte, 1))
 		require.Error(t, err)
