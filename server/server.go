@@ -110,7 +110,7 @@ type Server struct {
 	// MaxOutput is how many bytes may be queued for a peer. A write of more
 	// returns ErrOutputFull. 0 means 16 MiB. The queue occupies at most twice the
 	// queued bytes, plus 64 bytes for each WriteAsync whose completion was not
-	// called yet, plus 16 KiB. There may be one such WriteAsync for each 64 bytes
+	// called yet, plus 16 KiB, or 56 KiB with TLS. There may be one such WriteAsync for each 64 bytes
 	// of MaxOutput.
 	MaxOutput int
 
