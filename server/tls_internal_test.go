@@ -135,6 +135,32 @@ func TestTLSIdleConnHasNoBuffer(t *testing.T) {
 	look(8)
 }
 
+// The ciphertext that crypto/tls sends by itself is bounded, and not lost.
+func TestTLSAnswersAreBounded(t *testing.T) {
+	conns := make(chan *Conn, 1)
+	addr := serveTLS(t, &Server{SendBuffer: 1, Events: Events{
+		Open: func(c *Conn) error { conns <- c; return nil },
+		Data: func(c *Conn) error { _, err := c.Write(c.Next(-1)); return err },
+	}})
+	_, raw := dialTLS(t, addr)
+	require.NoError(t, raw.(*net.TCPConn).SetReadBuffer(1))
+	conn := <-conns
+	over := make(chan int)
+	require.NoError(t, conn.Loop().Post(func() {
+		for n := 0; ; n += 1000 {
+			if _, err := conn.secure.link.Write(make([]byte, 1000)); err != nil {
+				require.ErrorIs(t, err, ErrOutputFull)
+				over <- n
+				return
+			}
+		}
+	}))
+	n := <-over
+	require.LessOrEqual(t, n, mostSealed)
+	_, err := io.ReadFull(raw, make([]byte, n)) // perhaps together with the tickets
+	require.NoError(t, err)
+}
+
 // An idle session has no buffer, and a part of a record starts no call of Handler.
 func TestTLSIdleSessionHasNoBuffer(t *testing.T) {
 	sessions, calls := make(chan *Session, 1), make(chan string, 10)

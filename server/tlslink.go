@@ -93,7 +93,9 @@ func (l *link) Read(p []byte) (int, error) {
 func (l *link) Write(p []byte) (int, error) {
 	switch {
 	case l.owner != nil:
-		l.owner.queueSealed(p)
+		if err := l.owner.queueSealed(p); err != nil {
+			return 0, err
+		}
 		return len(p), nil
 	case l.leaving.Load():
 		return l.sock.Send(p, unix.MSG_DONTWAIT)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"syscall"
 
 	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
@@ -25,6 +26,9 @@ const (
 	sealSize = 32 << 10
 	// sealedMost is the capacity of the largest pooled sealing.
 	sealedMost = 40 << 10
+	// mostSealed bounds the ciphertext that is queued. Without it, a peer that asks for key
+	// updates and reads nothing would make the queue grow.
+	mostSealed = 64 << 10
 	// recordSize is the most plain bytes of a record.
 	recordSize = 16 << 10
 )
@@ -35,21 +39,25 @@ var (
 )
 
 // queueSealed queues ciphertext of tls.Conn: what seal encrypts, alerts and answers to key
-// updates. It takes the lock.
-func (c *Conn) queueSealed(p []byte) {
+// updates. It takes the lock. After an error crypto/tls encrypts nothing more.
+func (c *Conn) queueSealed(p []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.signals.Load()&gone != 0 {
-		return
+		return errConnClosed("write")
 	}
 	o := c.output()
 	if o.sealed == nil {
 		o.sealed = sealings.Get().(*sealing)
 	}
+	if len(o.sealed.rest())+len(p) > mostSealed {
+		return ErrOutputFull
+	}
 	o.sealed.cipher = append(o.sealed.cipher, p...)
 	if c.sending == notSending && !o.blocked {
 		c.schedule()
 	}
+	return nil
 }
 
 // pushSealed is push for a TLS connection.
@@ -79,7 +87,10 @@ func (c *Conn) pushSealed(bytes, calls int) error {
 		}
 		p := o.sealed.rest()
 		c.mu.Unlock()
-		n, errno := sys.Send(fd, p, 0)
+		n, errno := 0, syscall.Errno(0)
+		if len(p) > 0 {
+			n, errno = sys.Send(fd, p, 0)
+		}
 		err = c.endSend(errno)
 		if n > 0 {
 			o.moved = c.eng.loop.Elapsed()
@@ -172,7 +183,7 @@ func (c *Conn) notify() bool {
 		return false
 	}
 	s.notified = true
-	_ = s.conn.CloseWrite() // queueSealed does not fail
+	_ = s.conn.CloseWrite() // it fails only if crypto/tls has failed before
 	c.flush(false)
 	return true
 }
