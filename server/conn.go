@@ -24,7 +24,7 @@ type Conn struct {
 	User any
 
 	reg  loop.Handled
-	self loop.Handler // a *connHandler that is this Conn; reg points to it
+	self loop.Handler // a *connHandler that is this Conn, or a *secureHandler; reg points to it
 	eng  *engine
 
 	signals atomic.Uint32
@@ -40,8 +40,7 @@ type Conn struct {
 	active   time.Duration // when the peer last sent something, or when its timeouts began anew
 	timerAt  time.Duration // when the timer of reg expires; 0 if it is not set
 	timeouts *Timeouts
-	secure   *secured // the TLS side, or nil
-	next     *Conn    // in the engine's list
+	next     *Conn // in the engine's list
 	prev     *Conn
 	peer     inetPeer
 	state    connState

@@ -127,7 +127,7 @@ func (e *engine) open(a arrival) {
 			return
 		}
 	}
-	if c.secure != nil && c.state == stateOpen && !c.decrypt(nil) { // what arrived together with the handshake
+	if c.secure() != nil && c.state == stateOpen && !c.decrypt(nil) { // what arrived together with the handshake
 		return
 	}
 	if e.draining { // Shutdown has closed the others: this one gets its input once, and closes
@@ -171,7 +171,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 	err := guard(e.srv, c, f)
 	c.mu.Lock()
 	signals := c.signals.Load()
-	if c.secure != nil && signals&(gone|writeFailed) == 0 {
+	if c.secure() != nil && signals&(gone|writeFailed) == 0 {
 		c.queueGathered()
 	}
 	c.gathered = uint8(signals >> callShift)
@@ -205,7 +205,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 		c.flush(false)
 	}
 	if queued {
-		if c.secure != nil {
+		if c.secure() != nil {
 			c.mu.Lock()
 			c.queued()
 			c.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 // finish closes the connection, on its loop, for the reason why. It returns false, as
 // drive does for a closed connection.
 func (c *Conn) finish(why error) bool {
-	if c.secure != nil && c.secure.failed != nil {
-		why = c.secure.failed
+	if c.secure() != nil && c.secure().failed != nil {
+		why = c.secure().failed
 	}
 	c.state = stateClosed
 	signals := c.signals.Or(gone)
@@ -125,7 +125,7 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	if c.signals.Load()&gone != 0 {
 		return nil, errConnClosed("detach")
 	}
-	if c.secure != nil {
+	if c.secure() != nil {
 		return nil, &socket.Error{Op: "detach", Errno: unix.EOPNOTSUPP, Err: errors.New("the connection has TLS")}
 	}
 	c.queueGathered()

@@ -43,7 +43,7 @@ func (c *Conn) reads() bool {
 // receive makes one system call and presents the bytes that it has received. It returns
 // false when the connection is closed.
 func (c *Conn) receive(budget *int) bool {
-	if c.secure != nil {
+	if c.secure() != nil {
 		return c.receiveSealed(budget)
 	}
 	view, room := c.room()

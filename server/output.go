@@ -209,7 +209,7 @@ func (c *Conn) mayWriteNow(n int) bool {
 func (c *Conn) write(p []byte) error {
 	switch {
 	case len(p) == 0:
-	case c.mayWriteNow(len(p)) && c.secure != nil:
+	case c.mayWriteNow(len(p)) && c.secure() != nil:
 		return c.lend([][]byte{p}, len(p))
 	case c.mayWriteNow(len(p)):
 		return c.sendNow(p)

@@ -35,7 +35,6 @@ type Session struct {
 	User any
 
 	hook   loop.Hook
-	secure *secured      // the TLS side, or nil
 	state  atomic.Uint32 // sessionIdle and so on; the higher bits count how often the session became idle
 	called bool          // Handler was called
 	begun  bool          // start has run, so end calls Finish
@@ -106,7 +105,7 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 		return
 	}
 	if config := e.service.TLS; config != nil {
-		x.secure = newSecured(&x.Socket, config, tls.Server)
+		x.secureBy(newSecured(&x.Socket, config, tls.Server))
 	}
 	if s.handle(x, e) {
 		accepter.loop.Spawn((*running)(x))
@@ -116,17 +115,19 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 // handle begins to serve a session, which was counted. If it returns true, there is
 // something to read, and the caller must call run on a goroutine.
 func (s *Server) handle(x *Session, e *engine) (ready bool) {
-	x.hook.To = (*sessionObserver)(x)
+	if x.hook.To == nil {
+		x.hook.To = (*sessionObserver)(x)
+	}
 	p := &e.place
 	times := e.service.Timeouts
-	if times.any || x.secure != nil {
+	if times.any || x.secure() != nil {
 		p = &place{eng: e, timer: e.loop.NewTimer(x.checkIdle)}
 		p.since.Store(int64(e.loop.Elapsed()))
 		p.idle.Store(int64(times.Idle))
 	}
 	x.place.Store(p)
 	// These calls fail only on a closed Socket, on which Hang fails, too.
-	if x.secure == nil { // otherwise after the handshake
+	if x.secure() == nil { // otherwise after the handshake
 		_ = x.SetRecvTimeout(times.Read)
 	}
 	_ = x.SetSendTimeout(times.Write)
@@ -141,7 +142,7 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 	if p.timer != nil {
 		p.timer.Reset(x.limit())
 	}
-	if x.secure == nil && (e.service.Begin != nil || e.service.Finish != nil) {
+	if x.secure() == nil && (e.service.Begin != nil || e.service.Finish != nil) {
 		e.loop.Spawn((*beginning)(x))
 		return false
 	}
@@ -214,7 +215,7 @@ func (x *Session) run() {
 		return
 	}
 	for {
-		if x.secure != nil && !x.secure.ready() { // what has arrived is no whole record
+		if x.secure() != nil && !x.secure().ready() { // what has arrived is no whole record
 			if !x.idle() {
 				return
 			}
@@ -245,15 +246,15 @@ const lingerTime = time.Millisecond
 // linger waits for the next request of a session that is the only busy one of its
 // loop. If it returns false, the session can be left to the loop.
 func (x *Session) linger() bool {
-	return x.secure == nil && x.Buffered() == 0 && !x.Server().retiring.Load() && x.Registration().Linger(lingerTime)
+	return x.secure() == nil && x.Buffered() == 0 && !x.Server().retiring.Load() && x.Registration().Linger(lingerTime)
 }
 
 // atEnd returns an error if nothing is left to read but the end of the stream, or an
 // error. Without atEnd the server would call a handler that returns nil there again
 // and again.
 func (x *Session) atEnd() error {
-	if x.secure != nil {
-		return x.secure.over()
+	if x.secure() != nil {
+		return x.secure().over()
 	}
 	if x.Buffered() > 0 {
 		return nil
@@ -276,7 +277,7 @@ func (x *Session) atEnd() error {
 func (x *Session) rest() (ready bool) {
 	switch {
 	case x.shaking(): // the client has not sent anything yet
-	case x.secure != nil && x.secure.ready(), x.Buffered() > 0:
+	case x.secure() != nil && x.secure().ready(), x.Buffered() > 0:
 		return true
 	}
 	if p := x.place.Load(); p.timer != nil {
@@ -358,8 +359,8 @@ func (s *Server) Sessions() (all []*Session) {
 func (s *Server) everySession() (all []*Session) {
 	for _, e := range s.everyEngine() {
 		for _, o := range e.loop.Observers() {
-			if x, ok := o.(*sessionObserver); ok && (*Session)(x).engine() == e {
-				all = append(all, (*Session)(x))
+			if x := sessionOf(o); x != nil && x.engine() == e {
+				all = append(all, x)
 			}
 		}
 	}

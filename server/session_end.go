@@ -22,8 +22,8 @@ func (x *Session) end(why error) {
 	if f := p.eng.service.Finish; f != nil && x.begun {
 		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
 	}
-	if x.secure != nil {
-		x.secure.leave()
+	if x.secure() != nil {
+		x.secure().leave()
 	}
 	if !x.leave() {
 		_ = x.Socket.Close() // an error says that the handler has closed it already
@@ -40,7 +40,7 @@ func (s *Server) logEnd(x *Session, why error) {
 		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
 	case errors.As(why, &timeout) && timeout.Timeout():
 		s.Log.Debug("server: a connection was too slow", "peer", x.RemoteAddr(), "error", why)
-	case x.secure != nil && errors.Is(why, io.ErrUnexpectedEOF): // the peer has gone within a record
+	case x.secure() != nil && errors.Is(why, io.ErrUnexpectedEOF): // the peer has gone within a record
 	case x.shaking():
 		s.Log.Info("server: a TLS handshake has failed", "peer", x.RemoteAddr(), "error", why)
 	default:

@@ -121,8 +121,8 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 		if c.in != nil {
 			first(c.in.since, t.Read, "read")
 		}
-		if c.secure != nil && c.secure.partSince > 0 {
-			first(c.secure.partSince, t.Read, "read")
+		if c.secure() != nil && c.secure().partSince > 0 {
+			first(c.secure().partSince, t.Read, "read")
 		}
 	}
 	if t.Write > 0 {
@@ -148,8 +148,8 @@ func (c *Conn) readTimesRun() bool {
 		if c.in != nil {
 			c.in.since = c.active
 		}
-		if c.secure != nil && c.secure.partSince > 0 {
-			c.secure.partSince = c.active
+		if c.secure() != nil && c.secure().partSince > 0 {
+			c.secure().partSince = c.active
 		}
 	}
 	return !c.readStopped

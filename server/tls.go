@@ -18,8 +18,8 @@ func checkTLS(config *tls.Config, owner string) error {
 // server name, the client's certificates. It returns false if the connection has no TLS.
 // Any goroutine may call it, also when the connection is closed.
 func (c *Conn) TLS() (state tls.ConnectionState, ok bool) {
-	if c.secure == nil {
+	if c.secure() == nil {
 		return tls.ConnectionState{}, false
 	}
-	return c.secure.conn.ConnectionState(), true
+	return c.secure().conn.ConnectionState(), true
 }

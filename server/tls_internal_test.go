@@ -119,7 +119,7 @@ func TestTLSIdleConnHasNoBuffer(t *testing.T) {
 		require.Eventually(t, func() bool {
 			fits := make(chan bool)
 			require.NoError(t, conn.Loop().Post(func() {
-				raw, hand := buffers(conn.secure.conn)
+				raw, hand := buffers(conn.secure().conn)
 				conn.mu.Lock()
 				defer conn.mu.Unlock()
 				fits <- raw == want && hand == 0 && conn.out == nil && conn.in == nil
@@ -148,7 +148,7 @@ func TestTLSAnswersAreBounded(t *testing.T) {
 	over := make(chan int)
 	require.NoError(t, conn.Loop().Post(func() {
 		for n := 0; ; n += 1000 {
-			if _, err := conn.secure.link.Write(make([]byte, 1000)); err != nil {
+			if _, err := conn.secure().link.Write(make([]byte, 1000)); err != nil {
 				require.ErrorIs(t, err, ErrOutputFull)
 				over <- n
 				return
@@ -189,8 +189,8 @@ func TestTLSIdleSessionHasNoBuffer(t *testing.T) {
 					go x.run()
 				}
 			}()
-			raw, hand := buffers(x.secure.conn)
-			return raw == want && hand == 0 && x.secure.plain == nil && !unread(x.Registration().FD())
+			raw, hand := buffers(x.secure().conn)
+			return raw == want && hand == 0 && x.secure().plain == nil && !unread(x.Registration().FD())
 		}, 20*time.Second, time.Millisecond)
 	}
 	look(0)

@@ -9,10 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// A secureHandler is the loop.Handler of a Conn with TLS. So a Conn without TLS needs no
+// memory for it.
+type secureHandler struct {
+	*connHandler
+	secured *secured
+}
+
 // secureBy makes s, whose handshake is over, the TLS side of the connection.
 func (c *Conn) secureBy(s *secured) {
-	c.secure = s
+	c.self = &secureHandler{(*connHandler)(c), s}
 	s.link.owner, s.link.sock = c, nil
+}
+
+// secure returns the TLS side of the connection, or nil.
+func (c *Conn) secure() *secured {
+	if h, ok := c.self.(*secureHandler); ok {
+		return h.secured
+	}
+	return nil
 }
 
 // receiveSealed is receive for a TLS connection: it makes one system call, decrypts, and
@@ -27,7 +42,7 @@ func (c *Conn) receiveSealed(budget *int) bool {
 	case errno != 0:
 		return c.finish(&socket.Error{Op: "recv", Errno: errno})
 	case n == 0:
-		c.secure.link.ended = true
+		c.secure().link.ended = true
 	}
 	c.readable = n == len(room) || n > 0 && c.shortReads
 	*budget -= n
@@ -50,7 +65,7 @@ func (e *engine) cipherRoom() []byte {
 // decrypt decrypts ciphertext, after that which the tls.Conn holds, and presents the plain
 // bytes. It returns false when the connection is closed.
 func (c *Conn) decrypt(cipher []byte) bool {
-	s := c.secure
+	s := c.secure()
 	lend(s.conn)
 	s.link.arrived = cipher
 	view := c.plainRoom()
@@ -88,8 +103,8 @@ func (c *Conn) endSealed(err error) bool {
 	c.readable = false
 	if errors.Is(err, io.EOF) {
 		c.inputEnded = true
-	} else if c.secure.failed == nil {
-		c.secure.failed = err
+	} else if c.secure().failed == nil {
+		c.secure().failed = err
 		c.ask(closeAsked)
 	}
 	return c.drive(nil)
@@ -120,7 +135,7 @@ func (c *Conn) keepRoom(view []byte, old int) {
 // notePart notes since when the peer owes the rest of a record: Timeouts.Read. progress
 // says that a record has become complete.
 func (c *Conn) notePart(progress bool) {
-	s := c.secure
+	s := c.secure()
 	switch {
 	case cipherHeld(s.conn) == 0:
 		s.partSince = 0

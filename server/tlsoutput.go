@@ -120,7 +120,7 @@ func shorten(bufs [][]byte, most int) (n int) {
 // seal encrypts the slices, which together make at most two records. crypto/tls passes
 // the records to queueSealed. seal needs the right to send, and not the lock.
 func (c *Conn) seal(bufs [][]byte) error {
-	conn := c.secure.conn
+	conn := c.secure().conn
 	if len(bufs) == 1 {
 		_, err := conn.Write(bufs[0])
 		return err
@@ -178,7 +178,7 @@ func (o *output) dropSealed() {
 // notify sends close_notify, on the loop, and returns true. All other output must have
 // left. If there is no close_notify to send, notify returns false.
 func (c *Conn) notify() bool {
-	s := c.secure
+	s := c.secure()
 	if s == nil || s.notified || s.failed != nil {
 		return false
 	}

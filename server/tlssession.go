@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/seed-2334f180/weir/loop"
 	weirnet "github.com/seed-2334f180/weir/net"
 )
 
@@ -18,8 +19,8 @@ import (
 // With TLS the methods of Session move plain bytes, but those of the field Socket, and of
 // what its SyscallConn returns, move ciphertext.
 func (x *Session) Conn() net.Conn {
-	if x.secure != nil {
-		return x.secure.conn
+	if x.secure() != nil {
+		return x.secure().conn
 	}
 	c, err := weirnet.NewConn(&x.Socket)
 	if err != nil { // it is a stream of the families inet, inet6 or unix
@@ -31,23 +32,52 @@ func (x *Session) Conn() net.Conn {
 // TLS returns the state of the TLS connection, or false if there is no TLS: see Conn.TLS.
 // Begin and Handler are called after the handshake.
 func (x *Session) TLS() (state tls.ConnectionState, ok bool) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return tls.ConnectionState{}, false
 	}
-	return x.secure.conn.ConnectionState(), true
+	return x.secure().conn.ConnectionState(), true
 }
 
 // settle is rest for Shutdown, which must not wait: an idle TLS session holds nothing that
 // a Handler could read.
 func (x *Session) settle() bool {
-	if x.secure != nil {
+	if x.secure() != nil {
 		return x.idle()
 	}
 	return x.rest()
 }
 
+// A secureObserver is the loop.Observer of a Session with TLS. So a Session without TLS
+// needs no memory for it.
+type secureObserver struct {
+	*sessionObserver
+	secured *secured
+}
+
+// secureBy makes s the TLS side of a session that has not begun.
+func (x *Session) secureBy(s *secured) { x.hook.To = &secureObserver{(*sessionObserver)(x), s} }
+
+// secure returns the TLS side of the session, or nil.
+func (x *Session) secure() *secured {
+	if o, ok := x.hook.To.(*secureObserver); ok {
+		return o.secured
+	}
+	return nil
+}
+
+// sessionOf returns the session of an observer, or nil if it is none of a session.
+func sessionOf(o loop.Observer) *Session {
+	switch o := o.(type) {
+	case *sessionObserver:
+		return (*Session)(o)
+	case *secureObserver:
+		return (*Session)(o.sessionObserver)
+	}
+	return nil
+}
+
 // shaking reports whether the handshake is not over yet.
-func (x *Session) shaking() bool { return x.secure != nil && !x.secure.shaken }
+func (x *Session) shaking() bool { return x.secure() != nil && !x.secure().shaken }
 
 // shake does the handshake. It returns false if the session ends with it: the handshake
 // has failed, or the connection has become a Conn.
@@ -60,7 +90,7 @@ func (x *Session) shake() bool {
 		x.becomeConn()
 		return false
 	}
-	x.secure.shaken = true
+	x.secure().shaken = true
 	x.beginTimes()
 	return x.greet()
 }
@@ -73,8 +103,8 @@ func (x *Session) handshake() error {
 	if err := x.SetDeadline(time.Now().Add(left)); err != nil {
 		return err
 	}
-	lend(x.secure.conn)
-	err := x.secure.conn.Handshake()
+	lend(x.secure().conn)
+	err := x.secure().conn.Handshake()
 	if timedOut(err) {
 		return &TimeoutError{Of: "handshake", After: limit}
 	}
@@ -116,7 +146,7 @@ func (x *Session) becomeConn() {
 	x.state.Store(sessionOver)
 	p.timer.Stop()
 	x.hook.Unhang()
-	p.eng.send(arrival{fd: fd, peer: peer, tls: x.secure})
+	p.eng.send(arrival{fd: fd, peer: peer, tls: x.secure()})
 }
 
 // ready reports whether a Handler has something to read: plain bytes, the end or an

@@ -17,65 +17,65 @@ import (
 
 // Read reads from the connection, after what ReadLine has read ahead.
 func (x *Session) Read(p []byte) (int, error) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.Read(p)
 	}
-	return x.secure.read(p)
+	return x.secure().read(p)
 }
 
 // Fread is Read.
 func (x *Session) Fread(p []byte) (int, error) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.Fread(p)
 	}
-	return x.secure.read(p)
+	return x.secure().read(p)
 }
 
 // ReadLine returns the next line, as the method of socket.Socket does.
 func (x *Session) ReadLine() (string, error) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.ReadLine()
 	}
-	return x.secure.readLine(defaultMaxLine)
+	return x.secure().readLine(defaultMaxLine)
 }
 
 // ReadLineMax reads a line of at most max bytes, as the method of socket.Socket does.
 func (x *Session) ReadLineMax(max int) (string, error) {
-	if x.secure == nil || max < 1 || max > greatestLine {
+	if x.secure() == nil || max < 1 || max > greatestLine {
 		return x.Socket.ReadLineMax(max)
 	}
-	return x.secure.readLine(max)
+	return x.secure().readLine(max)
 }
 
 // Peek waits until n bytes are there and returns them, as the method of socket.Socket
 // does.
 func (x *Session) Peek(n int) ([]byte, error) {
-	if x.secure == nil || n < 0 || n > greatestLine {
+	if x.secure() == nil || n < 0 || n > greatestLine {
 		return x.Socket.Peek(n)
 	}
-	return x.secure.peek(n)
+	return x.secure().peek(n)
 }
 
 // Discard drops n of the bytes that were read ahead, or all if there are fewer, and
 // returns how many.
 func (x *Session) Discard(n int) int {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.Discard(n)
 	}
-	return x.secure.take(min(max(n, 0), len(x.secure.plain)))
+	return x.secure().take(min(max(n, 0), len(x.secure().plain)))
 }
 
 // Buffered returns how many bytes Read returns without a system call.
 func (x *Session) Buffered() int {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.Buffered()
 	}
-	return len(x.secure.plain) + plainHeld(x.secure.conn)
+	return len(x.secure().plain) + plainHeld(x.secure().conn)
 }
 
 // WriteTo writes what it reads to w, up to the end of the stream.
 func (x *Session) WriteTo(w io.Writer) (int64, error) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.WriteTo(w)
 	}
 	return io.Copy(w, struct{ io.Reader }{x})
@@ -83,56 +83,56 @@ func (x *Session) WriteTo(w io.Writer) (int64, error) {
 
 // Write writes p. Any goroutine may call it at any time.
 func (x *Session) Write(p []byte) (int, error) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.Write(p)
 	}
-	return x.secure.conn.Write(p)
+	return x.secure().conn.Write(p)
 }
 
 // Fwrite is Write.
 func (x *Session) Fwrite(p []byte) (int, error) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.Fwrite(p)
 	}
-	return x.secure.conn.Write(p)
+	return x.secure().conn.Write(p)
 }
 
 // WriteString is Write of a string.
 func (x *Session) WriteString(s string) (int, error) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.WriteString(s)
 	}
-	return x.secure.conn.Write([]byte(s))
+	return x.secure().conn.Write([]byte(s))
 }
 
 // WriteLine writes line and a newline together.
 func (x *Session) WriteLine(line string) (int, error) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.WriteLine(line)
 	}
-	return x.secure.conn.Write(append([]byte(line), '\n'))
+	return x.secure().conn.Write(append([]byte(line), '\n'))
 }
 
 // Writev writes all the buffers, as one Write of all their bytes does.
 func (x *Session) Writev(bufs [][]byte) (int, error) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.Writev(bufs)
 	}
-	return x.secure.conn.Write(slices.Concat(bufs...))
+	return x.secure().conn.Write(slices.Concat(bufs...))
 }
 
 // ReadFrom writes what r has, up to its end.
 func (x *Session) ReadFrom(r io.Reader) (int64, error) {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.ReadFrom(r)
 	}
-	return io.Copy(x.secure.conn, r)
+	return io.Copy(x.secure().conn, r)
 }
 
 // Shutdown ends one direction or both. With TLS, unix.SHUT_WR sends close_notify first.
 func (x *Session) Shutdown(how int) error {
-	if x.secure != nil && how != unix.SHUT_RD {
-		if err := x.secure.conn.CloseWrite(); err != nil {
+	if x.secure() != nil && how != unix.SHUT_RD {
+		if err := x.secure().conn.CloseWrite(); err != nil {
 			return err
 		}
 	}
@@ -142,10 +142,10 @@ func (x *Session) Shutdown(how int) error {
 // Close closes the connection, which ends the session. With TLS it sends close_notify
 // first, for which it waits 5 seconds at most.
 func (x *Session) Close() error {
-	if x.secure == nil {
+	if x.secure() == nil {
 		return x.Socket.Close()
 	}
-	return x.secure.conn.Close()
+	return x.secure().conn.Close()
 }
 
 // With TLS the methods below fail, because what they do has no meaning for plain bytes.
@@ -157,7 +157,7 @@ func errSecure(op string) error {
 
 // secureOr returns EOPNOTSUPP for a TLS connection, and otherwise calls f.
 func secureOr[T any](x *Session, op string, f func() (T, error)) (v T, err error) {
-	if x.secure != nil {
+	if x.secure() != nil {
 		return v, errSecure(op)
 	}
 	return f()
@@ -180,7 +180,7 @@ func (x *Session) RecvBatch(msgs []socket.Message, flags int) (int, error) {
 
 // RecvFrom is recvfrom(2). A TLS connection returns EOPNOTSUPP.
 func (x *Session) RecvFrom(p []byte, flags int) (n int, from socket.Addr, err error) {
-	if x.secure != nil {
+	if x.secure() != nil {
 		return 0, from, errSecure("recvfrom")
 	}
 	return x.Socket.RecvFrom(p, flags)
@@ -219,7 +219,7 @@ func (x *Session) ReadString() (string, error) {
 
 // ReadRune reads one character. A TLS connection returns EOPNOTSUPP: use a bufio.Reader.
 func (x *Session) ReadRune() (r rune, size int, err error) {
-	if x.secure != nil {
+	if x.secure() != nil {
 		return 0, 0, errSecure("read-char")
 	}
 	return x.Socket.ReadRune()
@@ -227,10 +227,10 @@ func (x *Session) ReadRune() (r rune, size int, err error) {
 
 // WriteRune writes one character in UTF-8.
 func (x *Session) WriteRune(r rune) (int, error) {
-	if x.secure == nil || !utf8.ValidRune(r) {
+	if x.secure() == nil || !utf8.ValidRune(r) {
 		return x.Socket.WriteRune(r)
 	}
-	return x.secure.conn.Write(utf8.AppendRune(nil, r))
+	return x.secure().conn.Write(utf8.AppendRune(nil, r))
 }
 
 const (
