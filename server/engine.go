@@ -171,7 +171,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 	err := guard(e.srv, c, f)
 	c.mu.Lock()
 	signals := c.signals.Load()
-	if c.secure() != nil && signals&(gone|writeFailed) == 0 {
+	if c.secure() != nil && signals&(gone|writeFailed) == 0 && !c.sealsAtOnce() {
 		c.queueGathered()
 	}
 	c.gathered = uint8(signals >> callShift)
@@ -180,8 +180,9 @@ func (c *Conn) call(f func(*Conn) error) error {
 	queued := c.out != nil
 	if p := e.gather; len(p) > 0 && signals&(gone|writeFailed) == 0 {
 		c.mu.Unlock()
-		n, errno := sys.Send(c.reg.FD(), p, 0) // the loop does not close it meanwhile
-		if n < len(p) {
+		if c.secure() != nil {
+			queued = c.sendSealed(p) || queued
+		} else if n, errno := sys.Send(c.reg.FD(), p, 0); n < len(p) { // the loop does not close it meanwhile
 			queued = true
 			c.mu.Lock()
 			if errno == 0 || errno == unix.EAGAIN {

@@ -38,9 +38,13 @@ func eachTLS(t *testing.T, test func(t *testing.T, srv *server.Server, config *t
 	}
 }
 
+var echoBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
 // echoHandler writes what one Read returns.
 func echoHandler(s *server.Session) error {
-	buf := make([]byte, 32<<10)
+	pooled := echoBuffers.Get().(*[32 << 10]byte)
+	defer echoBuffers.Put(pooled)
+	buf := pooled[:]
 	n, err := s.Read(buf)
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func TestTLSWithOpenSSL(t *testing.T) {
 			t.Run(name+version, func(t *testing.T) {
 				srv := &server.Server{Events: srv.Events, Handler: srv.Handler, TLS: serverTLS()}
 				addr := serve(t, srv)
-				cmd := exec.Command(openssl, "s_client", "-connect", addr.String(), "-CAfile", cert, "-verify_return_error", "-servername", "localhost", version)
+				cmd := exec.Command(openssl, "s_client", "-connect", addr.String(), "-CAfile", cert, "-verify_return_error", "-servername", "localhost", version, "-msg")
 				in, err := cmd.StdinPipe()
 				require.NoError(t, err)
 				out, err := cmd.StdoutPipe()
@@ -97,6 +97,7 @@ func TestTLSWithOpenSSL(t *testing.T) {
 					until("you said again")
 					send(t, in, "K\n") // and asks for an update of the server's
 					until("KEYUPDATE")
+					until("<<< TLS 1.3, Handshake [length 0005], KeyUpdate")
 				}
 				send(t, in, "bye\n")
 				until("you said bye")

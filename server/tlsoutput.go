@@ -54,10 +54,47 @@ func (c *Conn) queueSealed(p []byte) error {
 		return ErrOutputFull
 	}
 	o.sealed.cipher = append(o.sealed.cipher, p...)
-	if c.sending == notSending && !o.blocked {
+	if !o.blocked && !c.sends() {
 		c.schedule()
 	}
 	return nil
+}
+
+// sealsAtOnce reports whether sendSealed may send what a callback has gathered.
+func (c *Conn) sealsAtOnce() bool { return c.out.empty() && len(c.eng.gather) <= sealSize }
+
+// sendSealed encrypts and sends what a callback has gathered, p, and queues it if the
+// kernel does not take all of it. It returns whether there is a queue. call calls it
+// without the lock, with the right to send.
+func (c *Conn) sendSealed(p []byte) (queued bool) {
+	_, sealErr := c.secure().conn.Write(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.out
+	if o == nil || o.sealed == nil {
+		_ = c.fail(unix.EPIPE) // crypto/tls has sent an alert before, after which it encrypts nothing
+		return o != nil
+	}
+	cipher := o.sealed.rest()
+	c.mu.Unlock()
+	n, errno := sys.Send(c.reg.FD(), cipher, 0) // the loop does not close it meanwhile
+	c.mu.Lock()
+	if n < len(cipher) {
+		o.prepend(p)
+		o.sealed.plain = len(p)
+	}
+	o.leave(n)
+	switch {
+	case errno == unix.EAGAIN:
+		_ = c.block() // an error ends the connection
+	case errno != 0:
+		_ = c.fail(errno)
+	case sealErr != nil:
+		_ = c.fail(unix.EPIPE)
+	}
+	c.queued()
+	c.dismiss()
+	return c.out != nil
 }
 
 // pushSealed is push for a TLS connection.
