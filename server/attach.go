@@ -18,15 +18,25 @@ import (
 // still belongs to the caller. MaxConns counts an attached connection, but does not
 // refuse it.
 func (s *Server) Attach(sock *socket.Socket, user any) error {
-	return s.attach(sock, arrival{user: user})
+	return s.AttachService(sock, nil, user)
+}
+
+// AttachService is Attach for a connection that service serves. If service is nil, the
+// Server's own Events or Handler serve it.
+func (s *Server) AttachService(sock *socket.Socket, service *Service, user any) error {
+	return s.attach(sock, service, arrival{user: user})
 }
 
 // attach serves a Socket. a has what is not the Socket's.
-func (s *Server) attach(sock *socket.Socket, a arrival) error {
+func (s *Server) attach(sock *socket.Socket, service *Service, a arrival) error {
 	if sock == nil {
 		return errors.New("server: attach: the socket is nil")
 	}
 	if err := s.start(); err != nil {
+		return err
+	}
+	engines, err := s.enginesFor(service)
+	if err != nil {
 		return err
 	}
 	if sock.Type() != socket.Stream {
@@ -36,8 +46,8 @@ func (s *Server) attach(sock *socket.Socket, a arrival) error {
 	if !s.enter() {
 		return ErrClosed
 	}
-	if s.Handler != nil {
-		return s.attachSession(sock, a.user)
+	if engines[0].service.Handler != nil {
+		return s.attachSession(sock, engines, a.user)
 	}
 	fd, input, err := sock.Release()
 	if err != nil {
@@ -45,15 +55,15 @@ func (s *Server) attach(sock *socket.Socket, a arrival) error {
 		return fmt.Errorf("server: attach: %w", err)
 	}
 	a.fd, a.peer, a.input = fd, peer, input
-	if !s.pick(s.engines, peer).send(a) {
+	if !s.pick(engines, peer).send(a) {
 		return ErrClosed
 	}
 	return nil
 }
 
-// attachSession moves a Socket to one of the server's loops, to be served by
-// Handler.
-func (s *Server) attachSession(sock *socket.Socket, user any) error {
+// attachSession moves a Socket to one of the server's loops, to be served by the Handler
+// of the engines' service.
+func (s *Server) attachSession(sock *socket.Socket, engines []*engine, user any) error {
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
@@ -67,7 +77,7 @@ func (s *Server) attachSession(sock *socket.Socket, user any) error {
 	}
 	// The Session holds a view, which keeps the garbage collector from moved.
 	x := &Session{Socket: *moved.WithContext(context.Background()), User: user}
-	if s.handle(x, engineOn(s.engines, moved.Registration().Loop())) {
+	if s.handle(x, engineOn(engines, moved.Registration().Loop())) {
 		x.hook.Loop().Spawn((*running)(x))
 	}
 	return nil
@@ -91,16 +101,28 @@ func (s *Server) enter() bool {
 // Server needs no listener to Dial. A Server with Handler cannot Dial. For datagrams
 // use DialPackets.
 func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*Conn, error) {
-	return s.dial(ctx, d, network, address, user, nil)
+	return s.DialService(ctx, d, network, address, nil, user)
 }
 
-// dial is Dial. If secure is not nil, dial calls it with the connected Socket and serves
-// the TLS side that it returns.
-func (s *Server) dial(ctx context.Context, d weirnet.Dialer, network, address string, user any, secure func(*socket.Socket) (*secured, error)) (*Conn, error) {
-	if s.Handler != nil {
-		return nil, errors.New("server: dial: the server has Handler, and no Events")
+// DialService is Dial for a connection that the Events of service serve. If service is
+// nil, the Server's own Events serve it.
+func (s *Server) DialService(ctx context.Context, d weirnet.Dialer, network, address string, service *Service, user any) (*Conn, error) {
+	return s.dial(ctx, d, network, address, service, user, nil)
+}
+
+// dial is DialService. If secure is not nil, dial calls it with the connected Socket and
+// serves the TLS side that it returns.
+func (s *Server) dial(ctx context.Context, d weirnet.Dialer, network, address string, service *Service, user any, secure func(*socket.Socket) (*secured, error)) (*Conn, error) {
+	if service == nil && s.Handler != nil || service != nil && service.Handler != nil {
+		return nil, errors.New("server: dial: the server or service has Handler, and no Events")
+	}
+	if isUDP(network) {
+		return nil, fmt.Errorf("server: dial %s %s: datagrams need DialPackets", network, address)
 	}
 	if err := s.start(); err != nil {
+		return nil, err
+	}
+	if _, err := s.enginesFor(service); err != nil {
 		return nil, err
 	}
 	sock, err := d.DialSocket(ctx, network, address)
@@ -117,7 +139,7 @@ func (s *Server) dial(ctx context.Context, d weirnet.Dialer, network, address st
 		a.tls, err = secure(sock)
 	}
 	if err == nil {
-		err = s.attach(sock, a)
+		err = s.attach(sock, service, a)
 	}
 	if err != nil {
 		sock.Close()

@@ -105,7 +105,9 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 		return
 	}
 	if config := e.service.TLS; config != nil {
-		x.secureBy(newSecured(&x.Socket, config, tls.Server))
+		secure := newSecured(&x.Socket, config, tls.Server)
+		secure.link.paced = e.service.Rates.Read > 0
+		x.secureBy(secure)
 	}
 	if s.handle(x, e) {
 		accepter.loop.Spawn((*running)(x))
@@ -126,6 +128,7 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 		p.idle.Store(int64(times.Idle))
 	}
 	x.place.Store(p)
+	x.setPace(e)
 	// These calls fail only on a closed Socket, on which Hang fails, too.
 	if x.secure() == nil { // otherwise after the handshake
 		_ = x.SetRecvTimeout(times.Read)

@@ -45,7 +45,7 @@ func TestDialTLS(t *testing.T) {
 			t.Cleanup(func() { dialer.Close() })
 			config := clientTLS()
 			config.ServerName = "" // the address is in the certificate
-			c, err := dialer.DialTLS(t.Context(), weirnet.Dialer{}, config, "tcp", addr.String(), "user")
+			c, err := dialer.DialTLS(t.Context(), weirnet.Dialer{}, config, "tcp", addr.String(), nil, "user")
 			require.NoError(t, err)
 			require.Equal(t, "user", c.User)
 			state, ok := c.TLS()
@@ -74,12 +74,12 @@ func TestDialTLSFails(t *testing.T) {
 	hasty := &server.Server{Events: events, Timeouts: server.Timeouts{Handshake: 50 * time.Millisecond}}
 	t.Cleanup(func() { hasty.Close() })
 	dial := func(ctx context.Context, config *tls.Config, address string) error {
-		_, err := dialer.DialTLS(ctx, weirnet.Dialer{}, config, "tcp", address, nil)
+		_, err := dialer.DialTLS(ctx, weirnet.Dialer{}, config, "tcp", address, nil, nil)
 		return err
 	}
 	require.ErrorContains(t, dial(t.Context(), nil, addr.String()), "certificate", "it is not trusted")
 	var timeout *server.TimeoutError
-	_, err = hasty.DialTLS(t.Context(), weirnet.Dialer{}, nil, "tcp", silent.Addr().String(), nil)
+	_, err = hasty.DialTLS(t.Context(), weirnet.Dialer{}, nil, "tcp", silent.Addr().String(), nil, nil)
 	require.ErrorAs(t, err, &timeout)
 	require.Equal(t, "handshake", timeout.Of)
 	gone, cancel := context.WithCancel(t.Context())
@@ -116,7 +116,7 @@ func TestDialTLSToOpenSSL(t *testing.T) {
 			lines, events := collect()
 			dialer := &server.Server{Events: events}
 			t.Cleanup(func() { dialer.Close() })
-			c, err := dialer.DialTLS(t.Context(), weirnet.Dialer{}, clientTLS(), "tcp", "127.0.0.1:"+strconv.Itoa(port), nil)
+			c, err := dialer.DialTLS(t.Context(), weirnet.Dialer{}, clientTLS(), "tcp", "127.0.0.1:"+strconv.Itoa(port), nil, nil)
 			require.NoError(t, err)
 			for range 3 {
 				_, err = c.WriteString("stressed\n")

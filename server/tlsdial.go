@@ -12,11 +12,11 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// DialTLS is Dial of a TLS connection, by the client side of crypto/tls. It returns after
-// the handshake, for which it waits as long as ctx and Timeouts.Handshake allow. If config
-// is nil or has no ServerName, the name is the host of the address. Renegotiation is not
-// supported.
-func (s *Server) DialTLS(ctx context.Context, d weirnet.Dialer, config *tls.Config, network, address string, user any) (*Conn, error) {
+// DialTLS is DialService of a TLS connection, by the client side of crypto/tls. It returns
+// after the handshake, for which it waits as long as ctx and the Timeouts.Handshake of the
+// service allow. If config is nil or has no ServerName, the name is the host of the
+// address. Renegotiation is not supported.
+func (s *Server) DialTLS(ctx context.Context, d weirnet.Dialer, config *tls.Config, network, address string, service *Service, user any) (*Conn, error) {
 	switch {
 	case config == nil:
 		config = &tls.Config{}
@@ -31,10 +31,13 @@ func (s *Server) DialTLS(ctx context.Context, d weirnet.Dialer, config *tls.Conf
 		config = config.Clone()
 		config.ServerName = host
 	}
-	return s.dial(ctx, d, network, address, user, func(sock *socket.Socket) (*secured, error) {
-		limit := s.Timeouts.Handshake
-		err := sock.SetDeadline(time.Now().Add(limit))
+	return s.dial(ctx, d, network, address, service, user, func(sock *socket.Socket) (*secured, error) {
+		engines, err := s.enginesFor(service)
 		if err != nil {
+			return nil, err
+		}
+		limit := engines[0].service.Timeouts.Handshake
+		if err = sock.SetDeadline(time.Now().Add(limit)); err != nil {
 			return nil, err
 		}
 		secure := newSecured(sock, config, tls.Client)

@@ -34,6 +34,9 @@ func (c *Conn) secure() *secured {
 // presents the plain bytes.
 func (c *Conn) receiveSealed(budget *int) bool {
 	room := c.eng.cipherRoom()
+	if room = room[:c.mayRead(len(room))]; len(room) == 0 {
+		return false
+	}
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
 	switch {
 	case errno == unix.EAGAIN:
@@ -46,6 +49,7 @@ func (c *Conn) receiveSealed(budget *int) bool {
 	}
 	c.readable = n == len(room) || n > 0 && c.shortReads
 	*budget -= n
+	c.hasRead(n)
 	if c.timeouts.any {
 		c.active = c.eng.loop.Elapsed()
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -50,6 +51,7 @@ func newSecured(sock *socket.Socket, config *tls.Config, make func(net.Conn, *tl
 type link struct {
 	sock    *socket.Socket // nil on a Conn
 	nowait  bool           // Read does not wait
+	paced   bool           // Rates.Read limits the Socket
 	leaving atomic.Bool    // Write does not wait, and Close does nothing
 
 	owner   *Conn  // nil on a Socket
@@ -79,6 +81,11 @@ func (l *link) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		return 0, errNoCipher
+	case l.nowait && l.paced:
+		// Without a wait for the rate, the session would ask again and again.
+		if !l.unread() {
+			return 0, errNoCipher
+		}
 	case l.nowait:
 		n, err := l.sock.Recv(p, unix.MSG_DONTWAIT)
 		if e, ok := err.(*socket.Error); ok && e.Errno == unix.EAGAIN {
@@ -87,6 +94,23 @@ func (l *link) Read(p []byte) (int, error) {
 		return n, err
 	}
 	return l.sock.Read(p)
+}
+
+// unread reports whether the kernel has something for the Socket.
+func (l *link) unread() bool {
+	reg := l.sock.Registration()
+	if reg.Use() != nil {
+		return true // Read then returns why
+	}
+	defer reg.Done()
+	return readsNow(reg.FD())
+}
+
+// readsNow reports whether a receive would not wait: there is input, the end, or an error.
+func readsNow(fd int) bool {
+	var b [1]byte
+	_, errno := sys.Recv(fd, b[:], unix.MSG_PEEK)
+	return errno != unix.EAGAIN
 }
 
 // Write sends or queues ciphertext.

@@ -107,10 +107,16 @@ func (c *Conn) pushSealed(bytes, calls int) error {
 		var bufs [][]byte
 		plain := 0
 		if o.sealed == nil {
-			bufs = o.next(scratch.bufs[:0], sealSize)
-			if plain = shorten(bufs, sealSize); plain == 0 {
+			most := min(sealSize, o.size)
+			if most > 0 { // the rates count plain bytes, when they are encrypted
+				most = c.maySend(most)
+			}
+			if most == 0 {
 				return nil
 			}
+			bufs = o.next(scratch.bufs[:0], most)
+			plain = shorten(bufs, most)
+			c.hasSent(plain)
 		}
 		fd, err := c.beginSend()
 		if err != nil {

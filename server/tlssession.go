@@ -165,7 +165,8 @@ func (s *secured) ready() bool {
 	case n > 0:
 		unreadByte(s.conn, b[0])
 		return true
-	case err != errNoCipher:
+	case timedOut(err): // errNoCipher, or the wait for Rates.Read was too long
+	default:
 		s.failed = err
 		return true
 	}
