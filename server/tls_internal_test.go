@@ -10,10 +10,12 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"os"
 	"reflect"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 )
 
@@ -133,6 +135,31 @@ func TestTLSIdleConnHasNoBuffer(t *testing.T) {
 	_, err := raw.Write([]byte{23, 3, 3, 1, 0, 1, 2, 3}) // a part of a record of 256 bytes
 	require.NoError(t, err)
 	look(8)
+}
+
+// A connection becomes one of Events even if another goroutine still uses its Socket when
+// the handshake ends.
+func TestTLSConnAfterABusySocket(t *testing.T) {
+	srv := &Server{Events: Events{Data: func(c *Conn) error { _, err := c.Write(c.Next(-1)); return err }}}
+	raw, err := net.Dial("tcp", serveTLS(t, srv))
+	require.NoError(t, err)
+	defer raw.Close()
+	var reg *loop.Registration
+	require.Eventually(t, func() bool {
+		for _, x := range srv.everySession() {
+			reg = x.Registration()
+		}
+		return reg != nil
+	}, 20*time.Second, time.Millisecond)
+	require.NoError(t, reg.Use())
+	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+	require.NoError(t, c.Handshake())
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+	_, err = c.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "the connection is open")
+	reg.Done()
+	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	sendAndExpect(t, c, "hello")
 }
 
 // The ciphertext that crypto/tls sends by itself is bounded, and not lost.

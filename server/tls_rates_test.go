@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -43,7 +44,9 @@ func TestTLSRates(t *testing.T) {
 				require.Equal(t, pattern(total), got)
 				took := time.Since(start)
 				require.GreaterOrEqual(t, took, time.Second*(total-burst)/rate)
-				require.Less(t, processorTime(t)-used, took/2)
+				if !race.Enabled {
+					require.Less(t, processorTime(t)-used, took/8)
+				}
 			})
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -74,7 +75,8 @@ func TestTLSIdleConnectionsHaveNoGoroutine(t *testing.T) {
 		conns = min(conns, 50) // handshakes take long
 	}
 	config := clientTLS()
-	config.CurvePreferences = []tls.CurveID{tls.X25519} // it costs less time
+	// A handshake that resumes a session of TLS 1.2 takes the least time.
+	config.MaxVersion, config.ClientSessionCache = tls.VersionTLS12, tls.NewLRUClientSessionCache(1)
 	srv := &server.Server{TLS: serverTLS(), Events: server.Events{Data: echo}}
 	addrs := []socket.Addr{serve(t, srv)}
 	handler, err := srv.ListenService("tcp4", "127.0.0.1:0", &server.Service{TLS: srv.TLS, Handler: echoHandler})
@@ -90,6 +92,7 @@ func TestTLSIdleConnectionsHaveNoGoroutine(t *testing.T) {
 	const parked = 10 // goroutines of the loops that wait for the next call
 	weirtest.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+parked }, "no goroutine for a connection")
 	for _, c := range all {
+		require.NoError(t, c.SetDeadline(time.Now().Add(weirtest.Patience)))
 		send(t, c, "again")
 		expect(t, c, "again")
 	}
@@ -247,23 +250,77 @@ func TestTLSSessionReadTimesOut(t *testing.T) {
 
 // A session that ends leaves its answer to a client that still sends.
 func TestTLSSessionEndsWithUnreadInput(t *testing.T) {
-	addr := serve(t, &server.Server{TLS: serverTLS(), Handler: func(s *server.Session) error {
-		line, err := s.ReadLine()
-		if err != nil {
-			return err
-		}
-		if _, err = s.WriteLine(line); err != nil {
-			return err
-		}
-		if _, err = s.Peek(30000); err != nil { // more is in the kernel
-			return err
-		}
-		return errors.New("that is all")
-	}})
+	finished := make(chan error, 1)
+	addr := serve(t, &server.Server{
+		TLS: serverTLS(),
+		Handler: func(s *server.Session) error {
+			line, err := s.ReadLine()
+			if err != nil {
+				return err
+			}
+			if _, err = s.WriteLine(line); err != nil {
+				return err
+			}
+			if _, err = s.Peek(30000); err != nil { // more is in the kernel
+				return err
+			}
+			return errors.New("that is all")
+		},
+		Finish: func(_ *server.Session, err error) { finished <- err },
+	})
 	c := tlsClient(t, addr, clientTLS())
 	send(t, c, "a line\n"+strings.Repeat("x", 300000))
+	require.EqualError(t, weirtest.Take(t, finished), "that is all")
+	for range 200 { // a reset would make one of these writes fail
+		send(t, c, strings.Repeat("x", 1000))
+	}
 	expect(t, c, "a line\n")
 	expectEnd(t, c)
+}
+
+// A Handler that returns nil at the end is not called again, although close_notify alone
+// does not end the TCP stream.
+func TestTLSSessionEndsAfterCloseNotify(t *testing.T) {
+	finished := make(chan error, 1)
+	addr := serve(t, &server.Server{
+		TLS:     serverTLS(),
+		Handler: func(s *server.Session) error { _, _ = s.Read(make([]byte, 10)); return nil },
+		Finish:  func(_ *server.Session, err error) { finished <- err },
+	})
+	c := tlsClient(t, addr, clientTLS())
+	send(t, c, "x")
+	require.NoError(t, c.CloseWrite())
+	require.Equal(t, io.EOF, weirtest.Take(t, finished))
+	expectEnd(t, c)
+}
+
+// Timeouts.Read does not hold in the handshake.
+func TestTLSHandshakeMayBeSlow(t *testing.T) {
+	addr := serve(t, &server.Server{TLS: serverTLS(), Handler: echoHandler, Timeouts: server.Timeouts{Read: 30 * time.Millisecond}})
+	c := tls.Client(&slow{Conn: client(t, addr), pause: 90 * time.Millisecond}, clientTLS())
+	require.NoError(t, c.Handshake())
+	send(t, c, "hello")
+	expect(t, c, "hello")
+}
+
+// A slow pauses within its first write.
+type slow struct {
+	net.Conn
+	pause time.Duration
+}
+
+func (s *slow) Write(p []byte) (int, error) {
+	if s.pause == 0 {
+		return s.Conn.Write(p)
+	}
+	n, err := s.Conn.Write(p[:len(p)/2])
+	if err != nil {
+		return n, err
+	}
+	<-time.After(s.pause)
+	s.pause = 0
+	m, err := s.Conn.Write(p[n:])
+	return n + m, err
 }
 
 // A publisher writes to a Session while its Handler reads.

@@ -535,7 +535,7 @@ func TestTLSBadRecord(t *testing.T) {
 		} else {
 			srv.Events.Closed = closed
 		}
-		raw := client(t, serve(t, srv))
+		raw := &recording{Conn: client(t, serve(t, srv))}
 		c := tls.Client(raw, config)
 		send(t, c, "hello")
 		expect(t, c, "hello")
@@ -543,6 +543,11 @@ func TestTLSBadRecord(t *testing.T) {
 		require.NoError(t, err)
 		_, err = c.Read(make([]byte, 1))
 		require.ErrorContains(t, err, "bad record MAC")
+		_, _ = io.Copy(io.Discard, raw) // the end of the stream
+		if srv.Handler == nil && config.MaxVersion == tls.VersionTLS12 {
+			require.Len(t, raw.records(21), 1)
+		}
+		require.NoError(t, raw.Close())
 		require.ErrorContains(t, weirtest.Take(t, end), "bad record MAC")
 	})
 }

@@ -4,10 +4,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	weirnet "github.com/seed-2334f180/weir/net"
+	"golang.org/x/sys/unix"
 )
 
 // Every accepted TLS connection begins as a Session. It has no goroutine until the client
@@ -139,6 +141,10 @@ func (x *Session) becomeConn() {
 	p := x.place.Load()
 	peer := x.RemoteAddr()
 	fd, _, err := x.Release()
+	for errors.Is(err, unix.EBUSY) { // a goroutine that had the session before still looks at the Socket
+		runtime.Gosched()
+		fd, _, err = x.Release()
+	}
 	if err != nil { // Server.Close has closed the Socket
 		x.end(net.ErrClosed)
 		return
