@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 )
@@ -82,12 +81,4 @@ func identityFiles(t testing.TB) (cert, key string) {
 		return path
 	}
 	return write("cert.pem", "CERTIFICATE", id.Certificate[0]), write("key.pem", "PRIVATE KEY", der)
-}
-
-// within runs f, and fails the test if f does not return.
-func within(t testing.TB, f func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() { defer close(done); f() }()
-	weirtest.Take(t, done)
 }
