@@ -205,10 +205,16 @@ func (s *Server) pokeListeners() {
 // serve gives an accepted and counted connection to a loop.
 func (l *listener) serve(fd int, peer socket.Addr) {
 	e, s := l.eng, l.eng.srv
+	src, ok := s.enterSource(peer)
+	if !ok {
+		s.refuse(fd, peer)
+		return
+	}
 	if f := e.service.Control; f != nil {
 		if err := guard(s, fd, f); err != nil {
 			s.Log.Error("server: Control has refused a connection", "peer", peer, "error", err)
 			unix.Close(fd)
+			s.leaveSource(src)
 			s.gone()
 			return
 		}
@@ -218,11 +224,11 @@ func (l *listener) serve(fd int, peer socket.Addr) {
 	}
 	switch {
 	case e.service.Handler != nil || e.service.TLS != nil:
-		e.begin(fd, l.family, peer, l.eng)
+		e.begin(fd, l.family, peer, l.eng, src)
 	case e == l.eng:
-		e.open(arrival{fd: fd, peer: peer})
+		e.open(arrival{fd: fd, peer: peer, source: src})
 	default:
-		e.send(arrival{fd: fd, peer: peer})
+		e.send(arrival{fd: fd, peer: peer, source: src})
 	}
 }
 
@@ -237,6 +243,7 @@ func (e *engine) send(a arrival) bool {
 	if err != nil {
 		e.loop.Expect(-1)
 		unix.Close(a.fd)
+		e.srv.leaveSource(a.source)
 		e.srv.gone()
 		return false
 	}

@@ -39,6 +39,9 @@ type Session struct {
 	called bool          // Handler was called
 	begun  bool          // start has run, so end calls Finish
 	place  atomic.Pointer[place]
+	rate   *sessionRate  // for Timeouts.MinRate; nil without it
+	calls  atomic.Uint32 // calls of Begin and Handler, counted for rate
+	source *source       // counts the session for MaxConnsPerIP; may be nil
 }
 
 // A place says which engine serves a session, and since when the session is idle. All
@@ -94,12 +97,13 @@ func (x *Session) LocalAddr() socket.Addr { return x.Socket.LocalAddr().Unmap() 
 
 // begin serves an accepted descriptor by Handler. accepter is the engine whose loop has
 // accepted it, and calls begin. If begin fails, it closes the descriptor.
-func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine) {
+func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine, src *source) {
 	s := e.srv
-	x := &Session{}
+	x := &Session{source: src}
 	err := sockethook.Accepted(&x.Socket, fd, int(family), s.group, e.loop)
 	if err != nil {
 		unix.Close(fd)
+		s.leaveSource(src)
 		s.gone()
 		s.Log.Error("server: a connection could not be served", "peer", from, "error", err)
 		return
@@ -110,7 +114,7 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 		x.secureBy(secure)
 	}
 	if s.handle(x, e) {
-		accepter.loop.Spawn((*running)(x))
+		s.spawn(accepter.loop, (*running)(x))
 	}
 }
 
@@ -134,6 +138,9 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 		_ = x.SetRecvTimeout(times.Read)
 	}
 	_ = x.SetSendTimeout(times.Write)
+	if times.MinRate > 0 {
+		x.rate = &sessionRate{timer: e.loop.NewTimer(x.checkRate)}
+	}
 	x.state.Store(sessionRunning)
 	if err := x.hook.Hang(x.Registration(), loop.Readable); err != nil {
 		x.end(err)
@@ -146,7 +153,7 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 		p.timer.Reset(x.limit())
 	}
 	if x.secure() == nil && (e.service.Begin != nil || e.service.Finish != nil) {
-		e.loop.Spawn((*beginning)(x))
+		s.spawn(e.loop, (*beginning)(x))
 		return false
 	}
 	return x.rest()
@@ -166,7 +173,7 @@ func (o *sessionObserver) Notify(_ *loop.Hook, n loop.Notice) {
 		x.hook.Loop().Spawn((*wasClosed)(x))
 		return
 	}
-	x.hook.Loop().Spawn((*waking)(x))
+	x.Server().spawn(x.hook.Loop(), (*waking)(x))
 }
 
 // The loop.Runners for what a goroutine may have to do with a session that is running.
@@ -179,15 +186,15 @@ type (
 	expired   Session
 )
 
-func (x *beginning) Run() { (*Session)(x).start() }
-func (x *running) Run()   { (*Session)(x).run() }
-func (x *waking) Run()    { (*Session)(x).wake() }
+func (x *beginning) Run() { (*Session)(x).job((*Session).start) }
+func (x *running) Run()   { (*Session)(x).job((*Session).run) }
+func (x *waking) Run()    { (*Session)(x).job((*Session).wake) }
 func (x *wasClosed) Run() { (*Session)(x).end(net.ErrClosed) }
 func (x *expired) Run()   { (*Session)(x).end((*Session)(x).timeout()) }
 
 // start calls Begin, and then Handler if there is something to read.
 func (x *Session) start() {
-	if x.greet() && x.rest() {
+	if x.greet() && x.rest() && !x.giveWay() {
 		x.run()
 	}
 }
@@ -239,6 +246,9 @@ func (x *Session) run() {
 			x.end(err)
 			return
 		}
+		if x.giveWay() {
+			return
+		}
 	}
 }
 
@@ -249,7 +259,8 @@ const lingerTime = time.Millisecond
 // linger waits for the next request of a session that is the only busy one of its
 // loop. If it returns false, the session can be left to the loop.
 func (x *Session) linger() bool {
-	return x.secure() == nil && x.Buffered() == 0 && !x.Server().retiring.Load() && x.Registration().Linger(lingerTime)
+	s := x.Server()
+	return x.secure() == nil && x.Buffered() == 0 && !s.retiring.Load() && s.handlers.waiting.Load() == 0 && x.Registration().Linger(lingerTime)
 }
 
 // atEnd returns an error if nothing is left to read but the end of the stream, or an
@@ -311,6 +322,9 @@ func (x *Session) idle() (ready bool) {
 // call calls f, and returns its panic as an error. If f calls runtime.Goexit, as
 // testing.T.FailNow does, the session ends together with the goroutine.
 func (x *Session) call(f func(*Session) error) (err error) {
+	if x.rate != nil {
+		x.watchRate()
+	}
 	returned := false
 	defer func() {
 		if !returned {

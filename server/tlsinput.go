@@ -33,8 +33,12 @@ func (c *Conn) secure() *secured {
 // receiveSealed is receive for a TLS connection: it makes one system call, decrypts, and
 // presents the plain bytes.
 func (c *Conn) receiveSealed(budget *int) bool {
+	if !c.eng.mayRead() {
+		c.eng.starve(c)
+		return false
+	}
 	room := c.eng.cipherRoom()
-	if room = room[:c.mayRead(len(room))]; len(room) == 0 {
+	if room = room[:c.mayRead(min(len(room), *budget, c.eng.most))]; len(room) == 0 {
 		return false
 	}
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
@@ -50,6 +54,9 @@ func (c *Conn) receiveSealed(budget *int) bool {
 	c.readable = n == len(room) || n > 0 && c.shortReads
 	*budget -= n
 	c.hasRead(n)
+	if c.in != nil {
+		c.in.rate.bytes += n
+	}
 	if c.timeouts.any {
 		c.active = c.eng.loop.Elapsed()
 	}

@@ -118,7 +118,7 @@ func (c *Conn) pushSealed(bytes, calls int) error {
 			plain = shorten(bufs, most)
 			c.hasSent(plain)
 		}
-		fd, err := c.beginSend()
+		fd, err := c.beginSend(0) // the queue has the bytes, and counts them
 		if err != nil {
 			return err
 		}
@@ -139,6 +139,9 @@ func (c *Conn) pushSealed(bytes, calls int) error {
 			o.moved = c.eng.loop.Elapsed()
 			o.leave(n)
 			bytes -= n
+			if o.rate.bytes += n; o.size == 0 {
+				o.rate = window{} // nothing is in progress any more
+			}
 		}
 		switch {
 		case err != nil:

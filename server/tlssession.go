@@ -152,7 +152,7 @@ func (x *Session) becomeConn() {
 	x.state.Store(sessionOver)
 	p.timer.Stop()
 	x.hook.Unhang()
-	p.eng.send(arrival{fd: fd, peer: peer, tls: x.secure()})
+	p.eng.send(arrival{fd: fd, peer: peer, source: x.source, tls: x.secure()})
 }
 
 // ready reports whether a Handler has something to read: plain bytes, the end or an
