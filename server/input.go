@@ -52,6 +52,9 @@ func (c *Conn) reads() bool {
 // receive makes one system call and presents the bytes that it has received. It returns
 // false when the connection is closed, or is not to be read now.
 func (c *Conn) receive(budget *int) bool {
+	if c.secure() != nil {
+		return c.receiveSealed(budget)
+	}
 	view, room := c.room()
 	if room == nil {
 		c.eng.starve(c)

@@ -217,6 +217,9 @@ func (c *Conn) mayWriteNow(n int) bool {
 // write sends, gathers or queues p, which admit has accepted.
 func (c *Conn) write(p []byte) error {
 	if c.mayWriteNow(len(p)) {
+		if c.secure() != nil {
+			return c.lend([][]byte{p}, len(p))
+		}
 		return c.sendNow(p)
 	}
 	c.put(len(p), p)

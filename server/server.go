@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,6 +58,12 @@ type Server struct {
 	// closed the Socket, a *TimeoutError, or what Begin or Handler has returned.
 	Begin  func(s *Session) error
 	Finish func(s *Session, err error)
+
+	// TLS, if it is not nil, makes the connections that the listeners accept TLS
+	// connections, by crypto/tls: see the package's documentation. The config must not
+	// be changed afterwards. It does not hold for Attach, nor for a Service, which has
+	// a TLS of its own. DialTLS has a config as an argument.
+	TLS *tls.Config
 
 	// Control is called with the descriptor of each connection that a listener has
 	// accepted, before anything else, to set options of it. An error closes the
@@ -124,7 +131,7 @@ type Server struct {
 	// MaxOutput is how many bytes may be queued for a peer. A write of more
 	// returns ErrOutputFull. 0 means 16 MiB. The queue occupies at most twice the
 	// queued bytes, plus 64 bytes for each WriteAsync whose completion was not
-	// called yet, plus 16 KiB. There may be one such WriteAsync for each 64 bytes
+	// called yet, plus 16 KiB, or 56 KiB with TLS. There may be one such WriteAsync for each 64 bytes
 	// of MaxOutput.
 	MaxOutput int
 

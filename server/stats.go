@@ -18,11 +18,13 @@ type traffic struct{ bytesIn, bytesOut, packetsIn, packetsOut atomic.Uint64 }
 // received counts n bytes of input.
 func (t *traffic) received(n int) { t.bytesIn.Add(uint64(n)) }
 
-// sent counts n bytes that the kernel has taken. n is negative after an error.
-func (t *traffic) sent(n int) {
+// sent counts n bytes that the kernel has taken, and returns n, which is negative after
+// an error.
+func (t *traffic) sent(n int) int {
 	if n > 0 {
 		t.bytesOut.Add(uint64(n))
 	}
+	return n
 }
 
 // packetsReceived counts received datagrams.
