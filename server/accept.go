@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"os"
 	"syscall"
 	"time"
@@ -202,10 +203,10 @@ func (s *Server) pokeListeners() {
 	}
 }
 
-// serve gives an accepted and counted connection to a loop.
+// serve begins to serve an accepted and counted connection.
 func (l *listener) serve(fd int, peer socket.Addr) {
-	e, s := l.eng, l.eng.srv
-	if f := e.service.Control; f != nil {
+	s := l.eng.srv
+	if f := l.eng.service.Control; f != nil {
 		if err := guard(s, fd, f); err != nil {
 			s.Log.Error("server: Control has refused a connection", "peer", peer, "error", err)
 			unix.Close(fd)
@@ -213,16 +214,26 @@ func (l *listener) serve(fd int, peer socket.Addr) {
 			return
 		}
 	}
-	if !s.ReusePort {
-		e = s.pick(l.peers, peer)
+	if !l.greet(fd, peer) {
+		l.assign(fd, peer, socket.Addr{})
 	}
+}
+
+// assign gives a connection to a loop. announced is the address that a PROXY header has
+// announced, or the zero Addr.
+func (l *listener) assign(fd int, peer, announced socket.Addr) {
+	e, s := l.eng, l.eng.srv
+	if !s.ReusePort {
+		e = s.pick(l.peers, cmp.Or(announced, peer))
+	}
+	a := arrival{fd: fd, peer: peer, announced: announced}
 	switch {
 	case e.service.Handler != nil:
-		e.begin(fd, l.family, peer, l.eng)
+		e.begin(a, l.family, l.eng)
 	case e == l.eng:
-		e.open(arrival{fd: fd, peer: peer})
+		e.open(a)
 	default:
-		e.send(arrival{fd: fd, peer: peer})
+		e.send(a)
 	}
 }
 

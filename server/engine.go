@@ -33,6 +33,9 @@ type engine struct {
 	tick     *loop.Timer
 	place    place // the place of all sessions without timeouts
 
+	greetings map[*greeting]struct{} // accepted connections without their PROXY header
+	peeked    []byte                 // greet looks at input here
+
 	buf    []byte // receives go here first
 	filled bool   // the last receive has filled its room
 
@@ -68,18 +71,19 @@ func (e *engine) post(f func()) error { return e.loop.PostUnbounded(f) }
 
 // An arrival is a connection that is counted already, and is not served yet.
 type arrival struct {
-	fd    int
-	peer  socket.Addr
-	input []byte             // input that was read ahead
-	user  any                // becomes Conn.User
-	tell  func(*Conn, error) // gets the connection, or the error; may be nil
-	close bool               // the connection closes as by Conn.Close, without any input
+	fd        int
+	peer      socket.Addr
+	announced socket.Addr        // the client's address by a PROXY header, or the zero Addr
+	input     []byte             // input that was read ahead
+	user      any                // becomes Conn.User
+	tell      func(*Conn, error) // gets the connection, or the error; may be nil
+	close     bool               // the connection closes as by Conn.Close, without any input
 }
 
 // open begins to serve an arrival, on the loop. If it cannot, it closes the
 // descriptor.
 func (e *engine) open(a arrival) {
-	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer), rates: newConnRates(e.service.Rates)}
+	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer), extra: newExtras(e.service.Rates, a.announced)}
 	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
 	c.shortReads = c.peer.isUnix() // a receive stops at passed descriptors, which epoll does not report
 	err := ErrClosed

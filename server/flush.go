@@ -43,7 +43,7 @@ func (c *Conn) push(bytes, calls int) error {
 			break
 		}
 		bufs := o.next(scratch.bufs[:0], most)
-		if c.rates != nil {
+		if c.extra != nil {
 			bufs = trim(bufs, most)
 		}
 		fd, err := c.beginSend()

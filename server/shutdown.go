@@ -216,8 +216,8 @@ const mostRounds = 64
 // catchUp receives and presents the input that the kernel has.
 func (c *Conn) catchUp() {
 	c.readable = true
-	if c.rates != nil {
-		c.rates.read, c.rates.readAt = rate.Bucket{}, 0
+	if c.extra != nil {
+		c.extra.read, c.extra.readAt = rate.Bucket{}, 0
 	}
 	for range mostRounds {
 		if c.read(); !c.readable || !c.reads() {
@@ -257,6 +257,7 @@ func (s *Server) end() error {
 // abort ends every connection of the engine.
 func (e *engine) abort() {
 	e.over = true
+	e.endGreetings()
 	if e.tick != nil {
 		e.tick.Stop()
 		e.tick = nil
