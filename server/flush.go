@@ -30,8 +30,7 @@ func (c *Conn) schedule() {
 // pushCalls is how many system calls one flush of a connection makes at most.
 const pushCalls = 16
 
-// push sends what is queued, until the kernel takes no more, about so many bytes have
-// left, or so many system calls were made. An error ends the connection.
+// push sends what is queued, until the kernel takes no more, so many bytes have left, or so many system calls were made. An error ends the connection.
 func (c *Conn) push(bytes, calls int) error {
 	o := c.out
 	o.take(0)
@@ -42,10 +41,7 @@ func (c *Conn) push(bytes, calls int) error {
 		if most == 0 {
 			break
 		}
-		bufs := o.next(scratch.bufs[:0], most)
-		if c.extra != nil {
-			bufs = trim(bufs, most)
-		}
+		bufs := trim(o.next(scratch.bufs[:0], most), most)
 		fd, err := c.beginSend()
 		if err != nil {
 			return err
