@@ -36,10 +36,17 @@ func (c *Conn) push(bytes, calls int) error {
 	o.take(0)
 	scratch := scratches.Get().(*scratch)
 	defer scratches.Put(scratch)
-	for ; o.size > 0 && bytes > 0 && calls > 0 && !o.blocked; calls-- {
+	for ; (o.size > 0 || o.fileBytes > 0) && bytes > 0 && calls > 0 && !o.blocked; calls-- {
 		most := c.maySend(bytes)
 		if most == 0 {
 			break
+		}
+		if f := o.front(); f != nil {
+			n, err := c.pushFile(f, most)
+			if bytes -= n; err != nil {
+				return err
+			}
+			continue
 		}
 		bufs := trim(o.next(scratch.bufs[:0], most), most)
 		fd, err := c.beginSend()

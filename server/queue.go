@@ -12,13 +12,14 @@ import (
 // An output occupies at most twice the queued bytes and 64 bytes for each piece, plus
 // a chunk.
 type output struct {
-	size     int // queued bytes, in chunks and pieces
-	copied   int // queued bytes in chunks
-	after    int // queued bytes in chunks behind the last piece
-	chunks   *chunk
-	last     *chunk
-	pieces   fifo[piece]
-	finished fifo[func(error)] // completions of pieces that the kernel has taken
+	size      int   // queued bytes, in chunks and pieces
+	fileBytes int64 // queued bytes of files
+	copied    int   // queued bytes in chunks
+	after     int   // queued bytes in chunks behind the last piece
+	chunks    *chunk
+	last      *chunk
+	pieces    fifo[piece]
+	finished  fifo[func(error)] // completions of pieces that the kernel has taken
 
 	conn      *Conn
 	scheduled bool          // the engine flushes it at the end of the turn
@@ -32,6 +33,7 @@ type output struct {
 type piece struct {
 	p      []byte
 	done   func(error) // the completion of WriteAsync; nil for other slices
+	file   *fileSpan   // the piece is a part of a file, and p is nil
 	before int         // how many bytes of the chunks leave after the previous piece and before this one
 }
 
@@ -144,6 +146,9 @@ func (o *output) next(bufs [][]byte, bytes int) [][]byte {
 			if bytes <= 0 || len(bufs) == cap(bufs) {
 				return bufs
 			}
+			if x.file != nil {
+				return bufs // a system call of its own sends it
+			}
 			if len(x.p) > 0 {
 				bufs = append(bufs, x.p)
 				bytes -= len(x.p)
@@ -170,7 +175,7 @@ func (o *output) take(n int) {
 		k = min(n, len(x.p))
 		x.p = x.p[k:]
 		n -= k
-		if len(x.p) > 0 {
+		if len(x.p) > 0 || x.file != nil && x.file.left > 0 {
 			return
 		}
 		if done := o.pieces.pop().done; done != nil {
@@ -211,7 +216,7 @@ func (o *output) clear() {
 	for o.chunks != nil {
 		o.removeChunk()
 	}
-	o.size, o.copied, o.after = 0, 0, 0
+	o.size, o.copied, o.after, o.fileBytes = 0, 0, 0, 0
 }
 
 // completed calls a completion function.

@@ -162,7 +162,7 @@ func (c *Conn) maySend(n int) int {
 	if r == nil {
 		return n
 	}
-	most, at := r.write.Allow(c.eng.loop.Elapsed(), min(n, c.out.size))
+	most, at := r.write.Allow(c.eng.loop.Elapsed(), min(n, c.out.nextBytes()))
 	if at != 0 {
 		if r.writeAt == 0 {
 			c.eng.srv.counters.writeDelays.Add(1)
