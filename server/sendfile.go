@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"unsafe"
 
 	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
@@ -87,26 +86,30 @@ func (f *fileSpan) close(error) { unix.Close(f.fd) }
 // send sends up to most bytes to a socket, and moves the offset. Only the goroutine with
 // the right to send calls it.
 func (f *fileSpan) send(to, most int) (n int, errno syscall.Errno) {
-	for {
-		var got uintptr
-		got, _, errno = unix.Syscall6(unix.SYS_SENDFILE, uintptr(to), uintptr(f.fd), uintptr(unsafe.Pointer(&f.offset)), uintptr(min(f.left, int64(most))), 0, 0)
-		n = int(got)
-		if errno != unix.EINTR {
-			break
-		}
+	n, err := unix.Sendfile(to, f.fd, &f.offset, int(min(f.left, int64(most))))
+	for err == unix.EINTR {
+		n, err = unix.Sendfile(to, f.fd, &f.offset, int(min(f.left, int64(most))))
 	}
-	switch errno {
-	case 0:
+	switch err {
+	case nil:
 	case unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP: // the file system cannot do that
 		n, errno = f.copy(to, most)
 	default:
-		return 0, errno
+		return 0, errnoOf(err)
 	}
 	if errno == 0 && n == 0 {
 		return 0, unix.ENODATA // the file has become shorter
 	}
 	f.left -= int64(n)
 	return n, errno
+}
+
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return unix.EIO
 }
 
 var fileBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
@@ -117,11 +120,7 @@ func (f *fileSpan) copy(to, most int) (n int, errno syscall.Errno) {
 	defer fileBuffers.Put(buf)
 	got, err := unix.Pread(f.fd, buf[:min(f.left, int64(most), int64(len(buf)))], f.offset)
 	if err != nil {
-		var number syscall.Errno
-		if !errors.As(err, &number) {
-			number = unix.EIO
-		}
-		return 0, number
+		return 0, errnoOf(err)
 	}
 	if got == 0 {
 		return 0, 0
