@@ -206,27 +206,39 @@ func (s *Server) pokeListeners() {
 // serve begins to serve an accepted and counted connection.
 func (l *listener) serve(fd int, peer socket.Addr) {
 	s := l.eng.srv
+	greets := l.eng.service.ProxyProtocol.greets(peer)
+	var src *source
+	if !greets { // otherwise announce counts the client
+		var ok bool
+		if src, ok = s.enterSource(peer); !ok {
+			s.refuse(fd, peer)
+			return
+		}
+	}
 	if f := l.eng.service.Control; f != nil {
 		if err := guard(s, fd, f); err != nil {
 			s.Log.Error("server: Control has refused a connection", "peer", peer, "error", err)
 			unix.Close(fd)
+			s.leaveSource(src)
 			s.gone()
 			return
 		}
 	}
-	if !l.greet(fd, peer) {
-		l.assign(fd, peer, socket.Addr{})
+	if greets {
+		l.greet(fd, peer)
+		return
 	}
+	l.assign(fd, peer, socket.Addr{}, src)
 }
 
 // assign gives a connection to a loop. announced is the address that a PROXY header has
 // announced, or the zero Addr.
-func (l *listener) assign(fd int, peer, announced socket.Addr) {
+func (l *listener) assign(fd int, peer, announced socket.Addr, src *source) {
 	e, s := l.eng, l.eng.srv
 	if !s.ReusePort {
 		e = s.pick(l.peers, cmp.Or(announced, peer))
 	}
-	a := arrival{fd: fd, peer: peer, announced: announced}
+	a := arrival{fd: fd, peer: peer, announced: announced, source: src}
 	switch {
 	case e.service.Handler != nil:
 		e.begin(a, l.family, l.eng)
@@ -248,6 +260,7 @@ func (e *engine) send(a arrival) bool {
 	if err != nil {
 		e.loop.Expect(-1)
 		unix.Close(a.fd)
+		e.srv.leaveSource(a.source)
 		e.srv.gone()
 		return false
 	}

@@ -32,6 +32,7 @@ type Conn struct {
 	failure  uint16     // errno of the first write that failed; guarded by mu
 	sending  sendState  // whether a goroutine has the right to send; guarded by mu
 	gathered uint8      // number of the last callback whose output was sent; guarded by mu
+	direct   int32      // while a goroutine sends: bytes that it sends and the queue does not have; guarded by mu
 	mu       sync.Mutex // guards the output
 	out      *output    // what the kernel has not taken yet, or nil; guarded by mu
 
@@ -43,6 +44,7 @@ type Conn struct {
 	next     *Conn   // in the engine's list
 	prev     *Conn
 	peer     inetPeer
+	source   *source // counts the connection for MaxConnsPerIP; may be nil
 	state    connState
 
 	readable     bool // a receive may find bytes, the end, or an error
@@ -50,6 +52,9 @@ type Conn struct {
 	inputEnded   bool // the peer has ended its stream, and all of it was received
 	receivedAny  bool // the peer has sent at least one byte
 	highReported bool // the last call of Pressure had on true
+	bulk         bool // it has last sent much at once: serveBulk serves it
+	enqueued     bool // serveBulk will serve it
+	starving     bool // it is read again after a pause, because MaxMemory had no room
 	readStopped  bool // when last looked at, reading was stopped: Idle, Read and FirstByte do not run
 }
 
@@ -92,6 +97,7 @@ const (
 	writeEnded                         // CloseWrite is done: the connection's own stream has ended
 	gone                               // the connection is closed: writes are refused
 	ended                              // Events.Closed was called
+	memoryAsked                        // MaxMemory ends the connection
 
 	// From this bit on, the word of the signals has the number of the callback: see call.
 	callShift = 16
@@ -228,7 +234,7 @@ func (c *Conn) ready(ev poller.Readiness) {
 			return
 		}
 	}
-	c.read()
+	c.readSoon()
 	if c.readStopped {
 		c.rearm()
 	}
@@ -248,6 +254,9 @@ func (c *Conn) drive(err error) bool {
 		case signals&abortAsked != 0:
 			resetOnClose(&c.reg.Registration)
 			return c.finish(ErrAborted)
+		case signals&memoryAsked != 0:
+			resetOnClose(&c.reg.Registration)
+			return c.finish(ErrMemoryFull)
 		}
 
 		switch c.state {

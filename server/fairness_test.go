@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tests of this file hold a loop up until a flood and the byte of a bystander wait in
+// The tests of this file hold a loop up until a flood and the byte of an onlooker wait in
 // the kernel. Then the order in which the loop serves them does not depend on time.
 
 // A hold holds a loop up. release lets it go on, first with after.
@@ -28,22 +28,22 @@ func holdUp(t *testing.T, c *server.Conn, after func()) *hold {
 
 func (h *hold) release() { close(h.goOn) }
 
-// A bystander is a connection that sends one byte. Its Data tells how far a flood was then.
-type bystander struct {
+// An onlooker is a connection that sends one byte. Its Data tells how far a flood was then.
+type onlooker struct {
 	peer net.Conn
 	conn *server.Conn
 }
 
-func newBystander(t *testing.T, srv *server.Server, conns chan *server.Conn) bystander {
+func newOnlooker(t *testing.T, srv *server.Server, conns chan *server.Conn) onlooker {
 	t.Helper()
 	peer := client(t, serve(t, srv))
 	c := weirtest.Take(t, conns)
-	onLoop(t, c, func() { c.User = "bystander" })
-	return bystander{peer, c}
+	onLoop(t, c, func() { c.User = "onlooker" })
+	return onlooker{peer, c}
 }
 
 // A connection that sends without end does not keep the loop from others: before the byte
-// of the bystander is served, the loop reads at most one portion from it in each turn.
+// of the onlooker is served, the loop reads at most one portion from it in each turn.
 func TestFairToOthersWhileOneSends(t *testing.T) {
 	const chunk = 64 << 10
 	var flood atomic.Int64
@@ -58,7 +58,7 @@ func TestFairToOthersWhileOneSends(t *testing.T) {
 		flood.Add(int64(n))
 		return nil
 	}}}
-	by := newBystander(t, srv, conns)
+	by := newOnlooker(t, srv, conns)
 	sender := client(t, srv.Addrs()[0])
 	weirtest.Take(t, conns)
 	h := holdUp(t, by.conn, func() {})
@@ -88,13 +88,13 @@ func TestFairToOthersWhileOneDrains(t *testing.T) {
 	seen := make(chan int, 1)
 	conns, open := opened()
 	var writer *server.Conn
-	written := -1 << 40 // the byte of the bystander must not come first
+	written := -1 << 40 // the byte of the onlooker must not come first
 	srv := &server.Server{Loops: 1, Chunk: chunk, MaxOutput: all, Events: server.Events{Open: open, Data: func(c *server.Conn) error {
 		c.Next(-1)
 		seen <- written - writer.Queued()
 		return nil
 	}}}
-	by := newBystander(t, srv, conns)
+	by := newOnlooker(t, srv, conns)
 	reader := client(t, srv.Addrs()[0])
 	writer = weirtest.Take(t, conns)
 	h := holdUp(t, by.conn, func() {
@@ -139,7 +139,7 @@ func TestFairToOthersWhileManyConnect(t *testing.T) {
 		seen <- srv.Stats().Accepted
 		return nil
 	}
-	by := newBystander(t, srv, conns)
+	by := newOnlooker(t, srv, conns)
 	h := holdUp(t, by.conn, func() {})
 	addr := srv.Addrs()[0]
 	to := &unix.SockaddrInet4{Port: addr.Port(), Addr: [4]byte{127, 0, 0, 1}}

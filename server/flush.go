@@ -30,7 +30,8 @@ func (c *Conn) schedule() {
 // pushCalls is how many system calls one flush of a connection makes at most.
 const pushCalls = 16
 
-// push sends what is queued, until the kernel takes no more, so many bytes have left, or so many system calls were made. An error ends the connection.
+// push sends what is queued, until the kernel takes no more, so many bytes have left, or
+// so many system calls were made. An error ends the connection.
 func (c *Conn) push(bytes, calls int) error {
 	o := c.out
 	o.take(0)
@@ -49,7 +50,7 @@ func (c *Conn) push(bytes, calls int) error {
 			continue
 		}
 		bufs := trim(o.next(scratch.bufs[:0], most), most)
-		fd, err := c.beginSend()
+		fd, err := c.beginSend(0) // the queue has the bytes, and counts them
 		if err != nil {
 			return err
 		}
@@ -61,6 +62,9 @@ func (c *Conn) push(bytes, calls int) error {
 			o.take(n)
 			c.hasSent(n)
 			bytes -= n
+			if o.rate.bytes += n; o.size == 0 {
+				o.rate = window{} // nothing is in progress any more
+			}
 		}
 		if err != nil {
 			return err
@@ -70,12 +74,13 @@ func (c *Conn) push(bytes, calls int) error {
 }
 
 // beginSend gives the caller the right to send, and releases the lock. endSend takes the
-// lock again. Between the two the descriptor stays open.
-func (c *Conn) beginSend() (fd int, err error) {
+// lock again. Between the two the descriptor stays open. direct is how many bytes are
+// sent that the queue does not have.
+func (c *Conn) beginSend(direct int) (fd int, err error) {
 	if c.reg.Use() != nil {
 		return -1, errConnClosed("write")
 	}
-	c.sending = sending
+	c.sending, c.direct = sending, int32(direct)
 	c.mu.Unlock()
 	return c.reg.FD(), nil
 }
@@ -163,6 +168,7 @@ func (c *Conn) flush(room bool) {
 	if more {
 		c.reg.Poke() // go on in the next turn
 	}
+	c.weighOutput()
 	c.dismiss()
 }
 
@@ -180,7 +186,7 @@ func (c *Conn) complete(o *output, most int, lost error) (more bool) {
 		if o.finished.n > 0 {
 			done = o.finished.pop()
 		} else if lost != nil && o.pieces.n > 0 {
-			done, err = o.pieces.pop().done, lost
+			done, err = o.popPiece(), lost
 		} else {
 			break
 		}

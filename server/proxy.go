@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -153,36 +154,45 @@ type greeting struct {
 	peer socket.Addr
 }
 
-// greet takes an accepted connection, if its service has a ProxyProtocol, and serves it
-// when the header has arrived. Otherwise it returns false.
-func (l *listener) greet(fd int, peer socket.Addr) bool {
+// greets reports whether a connection from the peer begins with a header, or is refused.
+func (p *ProxyProtocol) greets(peer socket.Addr) bool {
+	return p != nil && (!p.Direct || p.trusts(peer))
+}
+
+// greet takes an accepted connection, and serves it when the header has arrived.
+func (l *listener) greet(fd int, peer socket.Addr) {
 	e := l.eng
 	p := e.service.ProxyProtocol
-	if p == nil {
-		return false
-	}
 	if !p.trusts(peer) {
-		if p.Direct {
-			return false
-		}
 		l.refuse(fd, peer, errors.New("the peer is not in ProxyProtocol.From"))
-		return true
+		return
 	}
 	if l.header(fd, peer, false, false) { // usually it comes together with the connection
-		return true
+		return
 	}
 	g := &greeting{l: l, peer: peer}
 	g.self = g
 	if err := e.loop.Handle(&g.reg, fd, &g.self); err != nil {
 		l.refuse(fd, peer, err)
-		return true
+		return
 	}
 	if e.greetings == nil {
 		e.greetings = make(map[*greeting]struct{})
 	}
 	e.greetings[g] = struct{}{}
 	g.reg.ExpireAt(e.loop.Elapsed() + p.Timeout)
-	return true
+}
+
+// announce serves a connection whose header has arrived. MaxConnsPerIP counts the client
+// that the header announces, and not the proxy.
+func (l *listener) announce(fd int, peer, client socket.Addr) {
+	s := l.eng.srv
+	src, ok := s.enterSource(cmp.Or(client, peer))
+	if !ok {
+		s.refuse(fd, cmp.Or(client, peer))
+		return
+	}
+	l.assign(fd, peer, client, src)
 }
 
 // header looks for a header in what has arrived on fd, without taking more than the header
@@ -204,7 +214,7 @@ func (l *listener) header(fd int, peer socket.Addr, over, late bool) bool {
 	size, err := headerSize(p)
 	switch {
 	case optional && (err == errNoHeader || n == 0 && (late || ended || over)):
-		l.assign(fd, peer, socket.Addr{})
+		l.announce(fd, peer, socket.Addr{})
 		return true
 	case err == nil && size == 0 && (ended || over):
 		err = errors.New("the stream has ended")
@@ -227,7 +237,7 @@ func (l *listener) header(fd int, peer socket.Addr, over, late bool) bool {
 		l.refuse(fd, peer, err)
 		return true
 	}
-	l.assign(fd, peer, client)
+	l.announce(fd, peer, client)
 	return true
 }
 

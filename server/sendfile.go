@@ -132,7 +132,7 @@ func (f *fileSpan) copy(to, most int) (n int, errno syscall.Errno) {
 
 // appendFile queues a part of a file.
 func (o *output) appendFile(f *fileSpan) {
-	o.pieces.push(piece{file: f, done: f.close, before: o.after})
+	o.pieces.push(piece{file: f, done: f.close, before: uint32(o.after)})
 	o.fileBytes += f.left
 	o.after = 0
 }
@@ -158,7 +158,7 @@ func (o *output) nextBytes() int {
 
 // pushFile sends from a file that is at the front of the queue. It is a part of push.
 func (c *Conn) pushFile(f *fileSpan, most int) (n int, err error) {
-	fd, err := c.beginSend()
+	fd, err := c.beginSend(0)
 	if err != nil {
 		return 0, err
 	}
@@ -168,6 +168,7 @@ func (c *Conn) pushFile(f *fileSpan, most int) (n int, err error) {
 		c.out.moved = c.eng.loop.Elapsed()
 		c.out.fileBytes -= int64(n)
 		c.out.take(0)
+		c.out.rate.bytes += n
 		c.hasSent(n)
 	}
 	return n, err
