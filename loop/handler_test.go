@@ -227,6 +227,30 @@ func TestExpireAtIsNeverEarlyAndCanBeMoved(t *testing.T) {
 	require.Empty(t, h.expired, "zero takes it back")
 }
 
+// ExpireBy moves the time to an earlier one only.
+func TestExpireBy(t *testing.T) {
+	l := handlerLoop(t)
+	ours, _ := handlerPair(t)
+	h := newRecorder(func(poller.Readiness) {})
+	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
+	for _, later := range []bool{true, false} {
+		var at time.Duration
+		onLoop(t, l, func() {
+			at = l.Now() + 5*time.Millisecond
+			if later {
+				h.reg.ExpireBy(at)
+				h.reg.ExpireBy(l.Now() + time.Hour)
+				h.reg.ExpireBy(-1)
+			} else {
+				h.reg.ExpireBy(l.Now() + time.Hour)
+				h.reg.ExpireBy(at)
+			}
+		})
+		require.GreaterOrEqual(t, <-h.expired, at)
+	}
+	require.Zero(t, l.Timers())
+}
+
 func TestExpireAtOfAClosedRegistrationIsNothing(t *testing.T) {
 	l := handlerLoop(t)
 	ours, _ := handlerPair(t)

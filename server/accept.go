@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -211,16 +212,20 @@ func (s *Server) pokeListeners() {
 	}
 }
 
-// serve gives an accepted and counted connection to a loop.
+// serve begins to serve an accepted and counted connection.
 func (l *listener) serve(fd int, peer socket.Addr) {
-	e, s := l.eng, l.eng.srv
-	src, ok := s.enterSource(peer)
-	if !ok {
-		l.refused.Add(1)
-		s.refuse(fd, peer)
-		return
+	s := l.eng.srv
+	greets := l.eng.service.ProxyProtocol.greets(peer)
+	var src *source
+	if !greets { // otherwise announce counts the client
+		var ok bool
+		if src, ok = s.enterSource(peer); !ok {
+			l.refused.Add(1)
+			s.refuse(fd, peer)
+			return
+		}
 	}
-	if f := e.service.Control; f != nil {
+	if f := l.eng.service.Control; f != nil {
 		if err := guard(s, fd, f); err != nil {
 			s.counters.refused.Add(1)
 			l.refused.Add(1)
@@ -231,16 +236,28 @@ func (l *listener) serve(fd int, peer socket.Addr) {
 			return
 		}
 	}
-	if !s.ReusePort {
-		e = s.pick(l.peers, peer)
+	if greets {
+		l.greet(fd, peer)
+		return
 	}
+	l.assign(fd, peer, socket.Addr{}, src)
+}
+
+// assign gives a connection to a loop. announced is the address that a PROXY header has
+// announced, or the zero Addr.
+func (l *listener) assign(fd int, peer, announced socket.Addr, src *source) {
+	e, s := l.eng, l.eng.srv
+	if !s.ReusePort {
+		e = s.pick(l.peers, cmp.Or(announced, peer))
+	}
+	a := arrival{fd: fd, peer: peer, announced: announced, source: src}
 	switch {
 	case e.service.Handler != nil || e.service.TLS != nil:
-		e.begin(fd, l.family, peer, l.eng, src)
+		e.begin(a, l.family, l.eng)
 	case e == l.eng:
-		e.open(arrival{fd: fd, peer: peer, source: src})
+		e.open(a)
 	default:
-		e.send(arrival{fd: fd, peer: peer, source: src})
+		e.send(a)
 	}
 }
 

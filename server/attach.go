@@ -81,7 +81,7 @@ func (s *Server) attachSession(sock *socket.Socket, engines []*engine, user any)
 	}
 	// The Session holds a view, which keeps the garbage collector from moved.
 	x := &Session{Socket: *moved.WithContext(context.Background()), User: user}
-	if s.handle(x, engineOn(engines, moved.Registration().Loop())) {
+	if s.handle(x, engineOn(engines, moved.Registration().Loop()), socket.Addr{}) {
 		s.spawn(x.hook.Loop(), (*running)(x))
 	}
 	return nil

@@ -42,6 +42,10 @@ func (s *Server) check() error {
 	if err := s.Rates.check(); err != nil {
 		return err
 	}
+	var err error
+	if s.ProxyProtocol, err = s.ProxyProtocol.checked(); err != nil {
+		return err
+	}
 	own := s.ownService()
 	if err := own.check("Server"); err != nil {
 		return err
@@ -81,7 +85,7 @@ const longestKeepAlive = 32767 * time.Second
 
 // ownService returns the Server's own callbacks as a Service.
 func (s *Server) ownService() Service {
-	return Service{Events: s.Events, Handler: s.Handler, Begin: s.Begin, Finish: s.Finish, Timeouts: &s.Timeouts, Rates: &s.Rates, TLS: s.TLS, Control: s.Control, accepts: newAcceptRate(&s.Rates)}
+	return Service{Events: s.Events, Handler: s.Handler, Begin: s.Begin, Finish: s.Finish, Timeouts: &s.Timeouts, Rates: &s.Rates, TLS: s.TLS, Control: s.Control, accepts: newAcceptRate(&s.Rates), ProxyProtocol: s.ProxyProtocol}
 }
 
 // makeGroup makes the group of loops, unless the program has set Group.

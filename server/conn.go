@@ -40,8 +40,8 @@ type Conn struct {
 	in       *input        // what Data has left unread, or nil
 	active   time.Duration // when the peer last sent something, or when its timeouts began anew
 	timeouts *Timeouts
-	rates    *connRates // nil for no limit
-	next     *Conn      // in the engine's list
+	extra    *extras // nil if it has none
+	next     *Conn   // in the engine's list
 	prev     *Conn
 	peer     inetPeer
 	source   *source // counts the connection for MaxConnsPerIP; may be nil
@@ -112,8 +112,14 @@ func (c *Conn) Loop() *loop.Loop { return c.eng.loop }
 
 // RemoteAddr returns the peer's address, also when the connection is closed. The
 // address of an IPv4 peer is an IPv4 address on a dual-stack listener, too. The
-// address of a unix peer has no path.
-func (c *Conn) RemoteAddr() socket.Addr { return c.peer.addr() }
+// address of a unix peer has no path. If a PROXY header has announced the address of a
+// client, RemoteAddr returns that: see ProxyProtocol.
+func (c *Conn) RemoteAddr() socket.Addr {
+	if x := c.extra; x != nil && x.announced.IsValid() {
+		return x.announced
+	}
+	return c.peer.addr()
+}
 
 // LocalAddr returns the connection's own address by getsockname(2): an IPv4 address if
 // the peer uses IPv4. If the connection is closed, it returns the zero Addr.

@@ -34,6 +34,9 @@ type engine struct {
 	handling atomic.Int64 // goroutines that run Begin or Handler
 	place    place        // the place of all sessions without timeouts
 
+	greetings map[*greeting]struct{} // accepted connections without their PROXY header
+	peeked    []byte                 // greet looks at input here
+
 	buf    []byte // receives go here first
 	filled bool   // the last receive has filled its room
 	cipher []byte // TLS connections receive here; made by the first of them
@@ -84,20 +87,21 @@ func (e *engine) post(f func()) error { return e.loop.PostUnbounded(f) }
 
 // An arrival is a connection that is counted already, and is not served yet.
 type arrival struct {
-	fd     int
-	peer   socket.Addr
-	source *source            // counts it for MaxConnsPerIP; may be nil
-	input  []byte             // input that was read ahead
-	user   any                // becomes Conn.User
-	tell   func(*Conn, error) // gets the connection, or the error; may be nil
-	close  bool               // the connection closes as by Conn.Close, without any input
-	tls    *secured           // the TLS side, whose handshake is over; nil without TLS
+	fd        int
+	peer      socket.Addr
+	source    *source            // counts it for MaxConnsPerIP; may be nil
+	announced socket.Addr        // the client's address by a PROXY header, or the zero Addr
+	input     []byte             // input that was read ahead
+	user      any                // becomes Conn.User
+	tell      func(*Conn, error) // gets the connection, or the error; may be nil
+	close     bool               // the connection closes as by Conn.Close, without any input
+	tls       *secured           // the TLS side, whose handshake is over; nil without TLS
 }
 
 // open begins to serve an arrival, on the loop. If it cannot, it closes the
 // descriptor.
 func (e *engine) open(a arrival) {
-	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer), source: a.source, rates: newConnRates(e.service.Rates)}
+	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer), source: a.source, extra: newExtras(e.service.Rates, a.announced)}
 	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
 	c.shortReads = c.peer.isUnix() // a receive stops at passed descriptors, which epoll does not report
 	if a.tls != nil {

@@ -21,7 +21,7 @@ func (c *Conn) finish(why error) bool {
 		return false
 	}
 	c.mu.Lock()
-	if c.out != nil && c.out.size > 0 {
+	if c.out != nil && (c.out.size > 0 || c.out.fileBytes > 0) {
 		resetOnClose(&c.reg.Registration) // an orderly end would tell the peer that it has got everything
 	}
 	if c.out != nil || c.sends() {

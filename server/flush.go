@@ -30,8 +30,8 @@ func (c *Conn) schedule() {
 // pushCalls is how many system calls one flush of a connection makes at most.
 const pushCalls = 16
 
-// push sends what is queued, until the kernel takes no more, about so many bytes have
-// left, or so many system calls were made. An error ends the connection.
+// push sends what is queued, until the kernel takes no more, so many bytes have left, or
+// so many system calls were made. An error ends the connection.
 func (c *Conn) push(bytes, calls int) error {
 	if c.secure() != nil {
 		return c.pushSealed(bytes, calls)
@@ -40,15 +40,19 @@ func (c *Conn) push(bytes, calls int) error {
 	o.take(0)
 	scratch := scratches.Get().(*scratch)
 	defer scratches.Put(scratch)
-	for ; o.size > 0 && bytes > 0 && calls > 0 && !o.blocked; calls-- {
+	for ; (o.size > 0 || o.fileBytes > 0) && bytes > 0 && calls > 0 && !o.blocked; calls-- {
 		most := c.maySend(bytes)
 		if most == 0 {
 			break
 		}
-		bufs := o.next(scratch.bufs[:0], most)
-		if c.rates != nil {
-			bufs = trim(bufs, most)
+		if f := o.front(); f != nil {
+			n, err := c.pushFile(f, most)
+			if bytes -= n; err != nil {
+				return err
+			}
+			continue
 		}
+		bufs := trim(o.next(scratch.bufs[:0], most), most)
 		fd, err := c.beginSend(0) // the queue has the bytes, and counts them
 		if err != nil {
 			return err

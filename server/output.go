@@ -201,7 +201,7 @@ func (c *Conn) sends() bool {
 
 // mayWriteNow reports whether a write of n bytes makes a system call now.
 func (c *Conn) mayWriteNow(n int) bool {
-	if n == 0 || !c.out.empty() || c.sends() || c.rates.limitsWrite() {
+	if n == 0 || !c.out.empty() || c.sends() || c.extra.limitsWrite() {
 		return false
 	}
 	if n >= bigWrite {
@@ -230,7 +230,7 @@ func (c *Conn) write(p []byte) error {
 func (c *Conn) put(n int, bufs ...[]byte) {
 	switch {
 	case n == 0:
-	case c.gathers() && c.out.empty() && !c.sends() && !c.rates.limitsWrite():
+	case c.gathers() && c.out.empty() && !c.sends() && !c.extra.limitsWrite():
 		for _, p := range bufs {
 			c.eng.gather = append(c.eng.gather, p...)
 		}

@@ -12,17 +12,18 @@ import (
 // An output occupies at most twice the queued bytes and 64 bytes for each piece, plus
 // a chunk.
 type output struct {
-	size     int // queued bytes, in chunks and pieces
-	copied   int // queued bytes in chunks
-	after    int // queued bytes in chunks behind the last piece
-	room     int // capacity of the chunks
-	whole    int // bytes of the pieces, including those that have left of the first piece
-	counted  int // how much of the output Server.MaxMemory counts
-	chunks   *chunk
-	last     *chunk
-	pieces   fifo[piece]
-	finished fifo[func(error)] // completions of pieces that the kernel has taken
-	sealed   *sealing          // ciphertext of the first queued bytes, and alerts; nil if there is none
+	size      int   // queued bytes, in chunks and pieces
+	fileBytes int64 // queued bytes of files
+	copied    int   // queued bytes in chunks
+	after     int   // queued bytes in chunks behind the last piece
+	room      int   // capacity of the chunks
+	whole     int   // bytes of the pieces, including those that have left of the first piece
+	counted   int   // how much of the output Server.MaxMemory counts
+	chunks    *chunk
+	last      *chunk
+	pieces    fifo[piece]
+	finished  fifo[func(error)] // completions of pieces that the kernel has taken
+	sealed    *sealing          // ciphertext of the first queued bytes, and alerts; nil if there is none
 
 	conn      *Conn
 	scheduled bool          // the engine flushes it at the end of the turn
@@ -33,12 +34,14 @@ type output struct {
 	why       error         // why the connection has ended
 }
 
-// A piece is a slice of WriteAsync, or another slice that is not copied to a chunk.
+// A piece is a slice of WriteAsync, another slice that is not copied to a chunk, or a part
+// of a file. Neither of its numbers is above Server.MaxOutput, which is below 1<<31.
 type piece struct {
 	p      []byte
 	done   func(error) // the completion of WriteAsync; nil for other slices
-	before int         // how many bytes of the chunks leave after the previous piece and before this one
-	size   int         // len(p) in the beginning
+	file   *fileSpan   // the piece is a part of a file, and p is nil
+	before uint32      // how many bytes of the chunks leave after the previous piece and before this one
+	size   uint32      // len(p) in the beginning
 }
 
 // A chunk holds copied bytes. buf[sent:] is still queued. append fills the capacity of
@@ -104,7 +107,7 @@ func newChunk(size int) *chunk {
 
 // appendPiece queues p itself.
 func (o *output) appendPiece(p []byte, done func(error)) {
-	o.pieces.push(piece{p: p, done: done, before: o.after, size: len(p)})
+	o.pieces.push(piece{p: p, done: done, before: uint32(o.after), size: uint32(len(p))})
 	o.size += len(p)
 	o.whole += len(p)
 	o.after = 0
@@ -112,7 +115,7 @@ func (o *output) appendPiece(p []byte, done func(error)) {
 
 // prepend queues a copy of p before everything else.
 func (o *output) prepend(p []byte) {
-	o.pieces.pushFront(piece{p: bytes.Clone(p), size: len(p)})
+	o.pieces.pushFront(piece{p: bytes.Clone(p), size: uint32(len(p))})
 	o.size += len(p)
 	o.whole += len(p)
 }
@@ -151,9 +154,12 @@ func (o *output) next(bufs [][]byte, bytes int) [][]byte {
 	for b, i := o.pieces.head, 0; b != nil; b = b.next {
 		for i = b.first; i < len(b.items); i++ {
 			x := &b.items[i]
-			copied(x.before)
+			copied(int(x.before))
 			if bytes <= 0 || len(bufs) == cap(bufs) {
 				return bufs
+			}
+			if x.file != nil {
+				return bufs // a system call of its own sends it
 			}
 			if len(x.p) > 0 {
 				bufs = append(bufs, x.p)
@@ -171,9 +177,9 @@ func (o *output) take(n int) {
 	o.size -= n
 	for o.pieces.n > 0 {
 		x := o.pieces.front()
-		k := min(n, x.before)
+		k := min(n, int(x.before))
 		o.drop(k)
-		x.before -= k
+		x.before -= uint32(k)
 		n -= k
 		if x.before > 0 {
 			return
@@ -181,7 +187,7 @@ func (o *output) take(n int) {
 		k = min(n, len(x.p))
 		x.p = x.p[k:]
 		n -= k
-		if len(x.p) > 0 {
+		if len(x.p) > 0 || x.file != nil && x.file.left > 0 {
 			return
 		}
 		if done := o.popPiece(); done != nil {
@@ -195,7 +201,7 @@ func (o *output) take(n int) {
 // popPiece removes the first piece and returns its completion.
 func (o *output) popPiece() (done func(error)) {
 	x := o.pieces.pop()
-	o.whole -= x.size
+	o.whole -= int(x.size)
 	return x.done
 }
 
@@ -230,7 +236,7 @@ func (o *output) clear() {
 	for o.chunks != nil {
 		o.removeChunk()
 	}
-	o.size, o.copied, o.after = 0, 0, 0
+	o.size, o.copied, o.after, o.fileBytes = 0, 0, 0, 0
 }
 
 // completed calls a completion function.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-2334f180/weir/internal/rate"
 	"github.com/seed-2334f180/weir/internal/sockethook"
+	"github.com/seed-2334f180/weir/socket"
 )
 
 // Rates limit how fast a server accepts connections, and how fast each connection
@@ -107,30 +108,33 @@ func (l *listener) tooFast() bool {
 	return true
 }
 
-// connRates limit a connection of Events.
-type connRates struct {
+// extras are what only some connections of Events have: limits of their rates, and the
+// address that a PROXY header has announced.
+type extras struct {
+	announced socket.Addr // of the client; the zero Addr if there was no header with one
+
 	read    rate.Bucket   // only the loop's goroutine uses it
 	readAt  time.Duration // when to read again, on the loop's clock; 0 if reading does not wait
 	write   rate.Bucket   // guarded by the connection's lock
 	writeAt time.Duration // when to send again; 0 if sending does not wait; guarded by the connection's lock
 }
 
-// newConnRates returns nil if there is no limit.
-func newConnRates(r *Rates) *connRates {
-	if r.Read == 0 && r.Write == 0 {
+// newExtras returns nil if the connection has none.
+func newExtras(r *Rates, announced socket.Addr) *extras {
+	if r.Read == 0 && r.Write == 0 && !announced.IsValid() {
 		return nil
 	}
-	return &connRates{read: rate.NewBucket(r.Read, r.ReadBurst), write: rate.NewBucket(r.Write, r.WriteBurst)}
+	return &extras{announced: announced, read: rate.NewBucket(r.Read, r.ReadBurst), write: rate.NewBucket(r.Write, r.WriteBurst)}
 }
 
 // limitsWrite reports whether the connection's output is limited. All of it then goes
 // through the queue.
-func (r *connRates) limitsWrite() bool { return r != nil && r.write.Limits() }
+func (r *extras) limitsWrite() bool { return r != nil && r.write.Limits() }
 
 // mayRead returns how many of n bytes the connection may receive now. If it returns 0,
 // the timer makes the connection go on.
 func (c *Conn) mayRead(n int) int {
-	r := c.rates
+	r := c.extra
 	if r == nil {
 		return n
 	}
@@ -146,19 +150,19 @@ func (c *Conn) mayRead(n int) int {
 
 // hasRead counts n received bytes.
 func (c *Conn) hasRead(n int) {
-	if c.rates != nil {
-		c.rates.read.Take(c.eng.loop.Elapsed(), n)
+	if c.extra != nil {
+		c.extra.read.Take(c.eng.loop.Elapsed(), n)
 	}
 }
 
 // maySend returns how many of n queued bytes may leave now. If it returns 0, the queue is
 // blocked until the timer makes it go on. It needs the lock.
 func (c *Conn) maySend(n int) int {
-	r := c.rates
+	r := c.extra
 	if r == nil {
 		return n
 	}
-	most, at := r.write.Allow(c.eng.loop.Elapsed(), min(n, c.out.size))
+	most, at := r.write.Allow(c.eng.loop.Elapsed(), min(n, c.out.nextBytes()))
 	if at != 0 {
 		if r.writeAt == 0 {
 			c.eng.srv.counters.writeDelays.Add(1)
@@ -172,14 +176,14 @@ func (c *Conn) maySend(n int) int {
 
 // hasSent counts n bytes that have left. It needs the lock.
 func (c *Conn) hasSent(n int) {
-	if c.rates != nil {
-		c.rates.write.Take(c.eng.loop.Elapsed(), n)
+	if c.extra != nil {
+		c.extra.write.Take(c.eng.loop.Elapsed(), n)
 	}
 }
 
 // rateEnds returns when the connection may go on that waits for its rates, or 0.
 func (c *Conn) rateEnds() time.Duration {
-	r := c.rates
+	r := c.extra
 	if r == nil {
 		return 0
 	}
@@ -193,7 +197,7 @@ func (c *Conn) rateEnds() time.Duration {
 
 // goOn lets the connection transfer again if its time has come.
 func (c *Conn) goOn() {
-	r := c.rates
+	r := c.extra
 	if r == nil {
 		return
 	}
@@ -218,12 +222,12 @@ func (c *Conn) goOn() {
 
 // sendTime returns how long the queue takes to leave at the rate of the connection.
 func (c *Conn) sendTime() time.Duration {
-	if c.rates == nil {
+	if c.extra == nil {
 		return 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.rates.write.Time(c.queuedBytes())
+	return c.extra.write.Time(c.queuedBytes())
 }
 
 // trim cuts the slices to n bytes together.

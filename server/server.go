@@ -69,6 +69,9 @@ type Server struct {
 	// accepted, before anything else, to set options of it. An error closes the
 	// connection, and is logged. It is called on a loop and must not block.
 	Control func(fd int) error
+	// ProxyProtocol makes the listeners expect a header of the PROXY protocol. Nil means
+	// none.
+	ProxyProtocol *ProxyProtocol
 	// ServiceOf returns the Service of a listener that ListenOn or Inherit serves
 	// at a local address. If ServiceOf is nil or returns nil, the Server's own
 	// Events or Handler serve the listener.
@@ -344,12 +347,14 @@ type Stats struct {
 	// Times that Rates has made a listener wait, the reading from a connection, and the
 	// sending to one.
 	AcceptDelays, ReadDelays, WriteDelays uint64
+	ProxyRefusals                         uint64 // connections that ProxyProtocol has refused
 }
 
 type counters struct {
 	accepted, dialed, attached, refused, full, ended atomic.Uint64
 	pauses, stalls, panics                           atomic.Uint64
 	acceptDelays, readDelays, writeDelays            atomic.Uint64
+	proxyRefusals                                    atomic.Uint64
 }
 
 // Stats returns what the Server has counted so far.
@@ -369,9 +374,10 @@ func (s *Server) Stats() Stats {
 		Memory:   s.held(),
 		Ended:    s.counters.ended.Load(),
 
-		AcceptDelays: s.counters.acceptDelays.Load(),
-		ReadDelays:   s.counters.readDelays.Load(),
-		WriteDelays:  s.counters.writeDelays.Load(),
+		AcceptDelays:  s.counters.acceptDelays.Load(),
+		ReadDelays:    s.counters.readDelays.Load(),
+		WriteDelays:   s.counters.writeDelays.Load(),
+		ProxyRefusals: s.counters.proxyRefusals.Load(),
 
 		LongestStall: s.longestStall(),
 	}

@@ -34,6 +34,9 @@ type Service struct {
 	TLS *tls.Config
 	// Control sets options of an accepted connection: see Server.Control.
 	Control func(fd int) error
+	// ProxyProtocol makes the listeners of the Service expect a header of the PROXY
+	// protocol. Nil means none, also if Server.ProxyProtocol is set.
+	ProxyProtocol *ProxyProtocol
 
 	accepts *acceptRate // by Rates.Accept; nil for no limit
 }
@@ -109,6 +112,10 @@ func (s *Server) enginesFor(service *Service) ([]*engine, error) {
 		own.Rates = &r
 	}
 	own.accepts = newAcceptRate(own.Rates)
+	var err error
+	if own.ProxyProtocol, err = own.ProxyProtocol.checked(); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if engines := s.services[service]; engines != nil {

@@ -45,12 +45,13 @@ type Session struct {
 }
 
 // A place says which engine serves a session, and since when the session is idle. All
-// sessions of an engine without an idle time share one, which keeps a Session small.
+// sessions of an engine without an idle time and a PROXY header share one, which keeps a Session small.
 type place struct {
-	eng   *engine      // its loop is the loop of the Socket
-	timer *loop.Timer  // calls Session.checkIdle; nil if there is no idle time
-	since atomic.Int64 // when the session became idle, in nanoseconds on the loop's clock
-	idle  atomic.Int64 // how long the session may be idle, in nanoseconds; 0 for ever
+	eng       *engine      // its loop is the loop of the Socket
+	timer     *loop.Timer  // calls Session.checkIdle; nil if there is no idle time
+	announced socket.Addr  // the client's address by a PROXY header, or the zero Addr
+	since     atomic.Int64 // when the session became idle, in nanoseconds on the loop's clock
+	idle      atomic.Int64 // how long the session may be idle, in nanoseconds; 0 for ever
 }
 
 // The states of a session. The goroutine that makes an idle session running, by claim,
@@ -88,24 +89,29 @@ func (x *Session) engine() *engine { return x.place.Load().eng }
 func (x *Session) Server() *Server { return x.engine().srv }
 
 // RemoteAddr returns the peer's address, as socket.Socket does, but the address of an
-// IPv4 peer is an IPv4 address on a dual-stack listener, too.
-func (x *Session) RemoteAddr() socket.Addr { return x.Socket.RemoteAddr().Unmap() }
+// IPv4 peer is an IPv4 address on a dual-stack listener, too. If a PROXY header has
+// announced the address of a client, RemoteAddr returns that: see ProxyProtocol.
+func (x *Session) RemoteAddr() socket.Addr {
+	if p := x.place.Load(); p != nil && p.announced.IsValid() {
+		return p.announced
+	}
+	return x.PeerAddr()
+}
 
 // LocalAddr returns the connection's own address, as socket.Socket does, but an IPv4
 // address if the peer uses IPv4.
 func (x *Session) LocalAddr() socket.Addr { return x.Socket.LocalAddr().Unmap() }
 
-// begin serves an accepted descriptor by Handler. accepter is the engine whose loop has
+// begin serves an accepted connection by Handler. accepter is the engine whose loop has
 // accepted it, and calls begin. If begin fails, it closes the descriptor.
-func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine, src *source) {
+func (e *engine) begin(a arrival, family socket.Family, accepter *engine) {
 	s := e.srv
-	x := &Session{source: src}
-	err := sockethook.Accepted(&x.Socket, fd, int(family), s.group, e.loop)
-	if err != nil {
-		unix.Close(fd)
-		s.leaveSource(src)
+	x := &Session{source: a.source}
+	if err := sockethook.Accepted(&x.Socket, a.fd, int(family), s.group, e.loop); err != nil {
+		unix.Close(a.fd)
+		s.leaveSource(a.source)
 		s.gone()
-		s.Log.Error("server: a connection could not be served", "peer", from, "error", err)
+		s.Log.Error("server: a connection could not be served", "peer", a.peer, "error", err)
 		return
 	}
 	if config := e.service.TLS; config != nil {
@@ -113,21 +119,25 @@ func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter 
 		secure.link.paced = e.service.Rates.Read > 0
 		x.secureBy(secure)
 	}
-	if s.handle(x, e) {
+	if s.handle(x, e, a.announced) {
 		s.spawn(accepter.loop, (*running)(x))
 	}
 }
 
 // handle begins to serve a session, which was counted. If it returns true, there is
 // something to read, and the caller must call run on a goroutine.
-func (s *Server) handle(x *Session, e *engine) (ready bool) {
+func (s *Server) handle(x *Session, e *engine, announced socket.Addr) (ready bool) {
 	if x.hook.To == nil {
 		x.hook.To = (*sessionObserver)(x)
 	}
 	p := &e.place
 	times := e.service.Timeouts
-	if times.any || x.secure() != nil {
-		p = &place{eng: e, timer: e.loop.NewTimer(x.checkIdle)}
+	timed := times.any || x.secure() != nil
+	if timed || announced.IsValid() {
+		p = &place{eng: e, announced: announced}
+	}
+	if timed {
+		p.timer = e.loop.NewTimer(x.checkIdle)
 		p.since.Store(int64(e.loop.Elapsed()))
 		p.idle.Store(int64(times.Idle))
 	}

@@ -65,7 +65,7 @@ func (x *Session) leave() bool {
 	if e.srv.aborting.Load() || !x.unread() {
 		return false
 	}
-	peer := x.RemoteAddr()
+	peer := x.PeerAddr()
 	fd, _, err := x.Release()
 	if err != nil { // a call is in progress, or the program has closed the Socket
 		return false

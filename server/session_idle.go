@@ -13,7 +13,7 @@ func (x *Session) SetIdle(d time.Duration) {
 		if d <= 0 {
 			return
 		}
-		p = &place{eng: p.eng, timer: p.eng.loop.NewTimer(x.checkIdle)}
+		p = &place{eng: p.eng, announced: p.announced, timer: p.eng.loop.NewTimer(x.checkIdle)}
 		x.place.Store(p)
 	}
 	p.idle.Store(int64(max(d, 0)))

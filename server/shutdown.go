@@ -217,8 +217,8 @@ const mostRounds = 1024
 // catchUp receives and presents the input that the kernel has.
 func (c *Conn) catchUp() {
 	c.readable = true
-	if c.rates != nil {
-		c.rates.read, c.rates.readAt = rate.Bucket{}, 0
+	if c.extra != nil {
+		c.extra.read, c.extra.readAt = rate.Bucket{}, 0
 	}
 	for range mostRounds {
 		if c.read(c.eng.srv.Chunk); !c.readable || !c.reads() {
@@ -259,6 +259,7 @@ func (s *Server) end() error {
 // abort ends every connection of the engine.
 func (e *engine) abort() {
 	e.over = true
+	e.endGreetings()
 	if e.tick != nil {
 		e.tick.Stop()
 		e.tick = nil

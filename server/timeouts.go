@@ -52,7 +52,8 @@ type Timeouts struct {
 	Grace   time.Duration
 	// Linger is how long Close may take until the peer has received everything.
 	// If the peer still sends, Close also waits until the peer ends its stream or
-	// stops sending for a moment. 0 means 5 seconds.
+	// stops sending for a moment. While a file of SendFile leaves, the time begins anew
+	// when the peer takes something. 0 means 5 seconds.
 	Linger time.Duration
 
 	any     bool      // FirstByte or Idle is set, which need the time of each receive
@@ -138,6 +139,7 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	}
 	t := c.timeouts
 	if t.leaving != nil {
+		c.fileProgress(t.leaving)
 		return t.leaving.next(), "linger", t.leaving.limit
 	}
 	if c.readTimesRun() {
@@ -158,7 +160,7 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	}
 	if t.Write > 0 || t.MinRate > 0 {
 		c.mu.Lock()
-		if c.out != nil && c.out.size > 0 {
+		if c.out != nil && (c.out.size > 0 || c.out.fileBytes > 0) {
 			if c.out.moved == 0 {
 				c.out.moved = c.eng.loop.Elapsed()
 			}

@@ -61,9 +61,9 @@ func BenchmarkIdleTLS(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for range b.N {
 				addr := listen(b)
-				hold(b, addr, 50) // what the server needs only once
+				holdIdle(b, addr, 50) // what the server needs only once
 				before, goroutines := inUse(), runtime.NumGoroutine()
-				hold(b, addr, conns)
+				holdIdle(b, addr, conns)
 				b.ReportMetric(float64(inUse()-before)/float64(conns), "B/conn")
 				b.ReportMetric(float64(runtime.NumGoroutine()-goroutines)/float64(conns), "goroutines/conn")
 				b.ReportMetric(0, "ns/op")
@@ -132,8 +132,8 @@ func answerRequest(c *server.Conn) error {
 	return err
 }
 
-// hold makes a child process keep connections until the benchmark ends.
-func hold(b testing.TB, addr string, conns int) {
+// holdIdle makes a child process keep connections until the benchmark ends.
+func holdIdle(b testing.TB, addr string, conns int) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "WEIR_TEST_ROLE=holdTLS", "WEIR_TEST_ADDR="+addr, "WEIR_TEST_CONNS="+strconv.Itoa(conns), noDelay)

@@ -129,7 +129,11 @@ func (x *Session) beginTimes() {
 	_ = x.SetRecvTimeout(times.Read) // it fails only on a closed Socket
 	if !times.any {
 		p.timer.Stop()
-		x.place.Store(&p.eng.place)
+		if p.announced.IsValid() {
+			x.place.Store(&place{eng: p.eng, announced: p.announced})
+		} else {
+			x.place.Store(&p.eng.place)
+		}
 		return
 	}
 	p.since.Store(int64(p.eng.loop.Elapsed()))
@@ -139,7 +143,7 @@ func (x *Session) beginTimes() {
 // becomeConn gives the connection to its engine, which serves it by Events.
 func (x *Session) becomeConn() {
 	p := x.place.Load()
-	peer := x.RemoteAddr()
+	peer := x.PeerAddr()
 	fd, _, err := x.Release()
 	for errors.Is(err, unix.EBUSY) { // a goroutine that had the session before still looks at the Socket
 		runtime.Gosched()
@@ -152,7 +156,7 @@ func (x *Session) becomeConn() {
 	x.state.Store(sessionOver)
 	p.timer.Stop()
 	x.hook.Unhang()
-	p.eng.send(arrival{fd: fd, peer: peer, source: x.source, tls: x.secure()})
+	p.eng.send(arrival{fd: fd, peer: peer, announced: p.announced, source: x.source, tls: x.secure()})
 }
 
 // ready reports whether a Handler has something to read: plain bytes, the end or an

@@ -1,0 +1,38 @@
+package server
+
+import (
+	"io"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// Where sendfile(2) does not work, copy sends the same bytes.
+func TestFileSpanCopies(t *testing.T) {
+	path := t.TempDir() + "/file"
+	require.NoError(t, os.WriteFile(path, []byte("0123456789"), 0o600))
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	span, err := newFileSpan(f, 2, 7)
+	require.NoError(t, err)
+	defer span.close(nil)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(pair[0])
+	peer := os.NewFile(uintptr(pair[1]), "peer")
+	defer peer.Close()
+	n, errno := span.copy(pair[0], 3)
+	require.Zero(t, errno)
+	require.Equal(t, 3, n)
+	span.left -= int64(n)
+	n, errno = span.copy(pair[0], 100)
+	require.Zero(t, errno)
+	require.Equal(t, 4, n)
+	got := make([]byte, 7)
+	_, err = io.ReadFull(peer, got)
+	require.NoError(t, err)
+	require.Equal(t, "2345678", string(got))
+}
