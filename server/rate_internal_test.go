@@ -93,6 +93,8 @@ func TestRateLooksBeforeItJudges(t *testing.T) {
 		c.eng.do(func() {
 			c.due()
 			for _, n := range []int{100 << 10, 0} {
+				for c.flush(true); !c.out.blocked; c.flush(true) { // until the kernel is full
+				}
 				c.out.rate.bytes = 0
 				over(&c.out.rate)
 				_, _ = io.CopyN(io.Discard, peer, int64(n))

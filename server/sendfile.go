@@ -178,11 +178,12 @@ func (c *Conn) pushFile(f *fileSpan, most int) (n int, err error) {
 	return n, err
 }
 
-// fileProgress lets a farewell go on for as long as the peer takes a file.
-func (c *Conn) fileProgress(f *farewell) {
+// goesOn lets a farewell go on for as long as the peer takes a file, or output that
+// Rates.Write delays.
+func (c *Conn) goesOn(f *farewell) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.out != nil && c.out.fileBytes > 0 {
+	if c.out != nil && (c.out.fileBytes > 0 || c.out.size > 0 && c.extra.limitsWrite()) {
 		f.deadline = max(f.deadline, c.out.moved+f.limit)
 	}
 }

@@ -52,8 +52,8 @@ type Timeouts struct {
 	Grace   time.Duration
 	// Linger is how long Close may take until the peer has received everything.
 	// If the peer still sends, Close also waits until the peer ends its stream or
-	// stops sending for a moment. While a file of SendFile leaves, the time begins anew
-	// when the peer takes something. 0 means 5 seconds.
+	// stops sending for a moment. While a file of SendFile leaves, or output that Rates
+	// delays, the time begins anew when the peer takes something. 0 means 5 seconds.
 	Linger time.Duration
 
 	any     bool      // FirstByte or Idle is set, which need the time of each receive
@@ -139,7 +139,7 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 	}
 	t := c.timeouts
 	if t.leaving != nil {
-		c.fileProgress(t.leaving)
+		c.goesOn(t.leaving)
 		return t.leaving.next(), "linger", t.leaving.limit
 	}
 	if c.readTimesRun() {
