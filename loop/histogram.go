@@ -10,7 +10,7 @@ const HistogramBuckets = 40
 
 // A Histogram counts values in fixed buckets, each of which reaches twice as far as the
 // one before. Its unit is that of the field of Stats that it is in: nanoseconds, or
-// events. It is a copy, which nothing changes.
+// events. A Histogram is a copy, which nothing changes. It is for one goroutine at a time.
 //
 // The loop records in arrays of its own because package loop depends on nothing but
 // golang.org/x/sys, and because recording has to cost less than reading a clock: one

@@ -10,15 +10,16 @@ const (
 )
 
 // An Observer learns what happens to a registration, without having the turn of
-// it. Notify is called under the Registration's lock, on any goroutine: it must not
-// block, and must not call methods of the Registration or the Hook, except Hook.Loop.
+// it. It must be concurrency-safe. Notify is called under the Registration's lock: it
+// must not block, and must not call methods of the Registration or the Hook, except
+// Hook.Loop.
 type Observer interface {
 	Notify(h *Hook, n Notice)
 }
 
 // A Hook hangs an observer on a Registration. An event wakes the waiting calls and
-// tells the observers, too. A Hook may be hung again after Unhang. Its methods are
-// for one goroutine at a time.
+// tells the observers, too. A Hook may be hung again after Unhang. It is for one
+// goroutine at a time.
 type Hook struct {
 	To   Observer // set it before Hang
 	want Interest

@@ -23,7 +23,8 @@ const tick = 100 * time.Microsecond
 // nanoseconds.
 type expirer interface{ expire(now int64) }
 
-// A Loop is an event loop. Make one with New; it runs until Close.
+// A Loop is an event loop. Make one with New; it runs until Close. It is
+// concurrency-safe.
 type Loop struct {
 	options Options
 	poller  *poller.Poller

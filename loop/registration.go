@@ -31,6 +31,8 @@ const (
 //
 // Register fills the zero Registration in. Embed it in what it serves. It must not
 // be copied, and serves one descriptor in its life.
+//
+// It is concurrency-safe.
 type Registration struct {
 	// The fields that every call touches come first, in one cache line.
 	state    atomic.Uint64

@@ -14,7 +14,8 @@ import (
 // A loop always counts. It costs some nanoseconds a turn: the loop's goroutine adds to
 // plain fields, and publishes them under a lock that each turn takes anyway. What
 // belongs to the turn in progress may be missing in Stats. Calls that wait alone (see
-// Options.NoAlone) have no part in turns, and are not counted.
+// Options.NoAlone) have no part in turns, and are not counted. Stats are a copy. It is
+// for one goroutine at a time.
 type Stats struct {
 	Turns       uint64 // rounds of the loop: see Loop.Turns
 	Events      uint64 // what the kernel has reported of descriptors

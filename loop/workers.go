@@ -16,9 +16,9 @@ type Runner interface{ Run() }
 const spawnsAtOnce = 32
 
 // Spawn calls r.Run on another goroutine. It is for work that the loop has found: a
-// loop that may hold its P lets the goroutine run before it sleeps. Any goroutine may
-// call Spawn, also after Close. Nothing recovers from a panic of Run. Run must leave the goroutine as
-// it was: not locked to a thread, for example.
+// loop that may hold its P lets the goroutine run before it sleeps. Spawn works after
+// Close, too. Nothing recovers from a panic of Run. Run must leave the goroutine as it
+// was: not locked to a thread, for example.
 //
 // A goroutine whose Run has returned parks, and a later Spawn wakes it. That costs
 // less than a new goroutine, whose stack has to grow first. A loop keeps at most 256

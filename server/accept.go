@@ -235,7 +235,7 @@ func (l *listener) serve(fd int, peer socket.Addr) {
 		e = s.pick(l.peers, peer)
 	}
 	switch {
-	case e.service.Handler != nil:
+	case e.service.Handler != nil || e.service.TLS != nil:
 		e.begin(fd, l.family, peer, l.eng, src)
 	case e == l.eng:
 		e.open(arrival{fd: fd, peer: peer, source: src})

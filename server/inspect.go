@@ -56,7 +56,7 @@ type TCPInfo struct {
 
 // Inspect describes connections of the server, at most so many, in no order. It takes
 // about a microsecond of the caller's goroutine for each, and none of a loop's, so it
-// also works while a callback holds a loop up. Any goroutine may call it.
+// also works while a callback holds a loop up.
 func (s *Server) Inspect(most int) (list []ConnInfo) {
 	s.inspect(func(id func() string, describe func() (ConnInfo, bool)) bool {
 		if len(list) >= most {

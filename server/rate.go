@@ -105,7 +105,7 @@ func (x *Session) checkRate() {
 		least := uint64(t.leastBytes())
 		if reads && r.reads && info.Bytes_received-r.received < least || writes && r.writes && info.Bytes_acked-r.acked < least {
 			r.slow.Store(true)
-			_ = x.Close()
+			_ = x.Socket.Close()
 			return
 		}
 	}

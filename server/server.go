@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,7 +18,7 @@ import (
 //
 // Set the fields before the first call of a method, and do not change them
 // afterwards. Their zero values are good defaults; only Events or Handler must be
-// set. Any goroutine may call the methods.
+// set. It is concurrency-safe, but a callback must not call the methods that wait.
 //
 //	srv := &server.Server{Events: server.Events{
 //		Data: func(c *server.Conn) error {
@@ -58,6 +59,12 @@ type Server struct {
 	Begin  func(s *Session) error
 	Finish func(s *Session, err error)
 
+	// TLS, if it is not nil, makes the connections that the listeners accept TLS
+	// connections, by crypto/tls: see the package's documentation. The config must not
+	// be changed afterwards. It does not hold for Attach, nor for a Service, which has
+	// a TLS of its own. DialTLS has a config as an argument.
+	TLS *tls.Config
+
 	// Control is called with the descriptor of each connection that a listener has
 	// accepted, before anything else, to set options of it. An error closes the
 	// connection, and is logged. It is called on a loop and must not block.
@@ -69,7 +76,9 @@ type Server struct {
 
 	// Group has the loops to serve on. The caller closes it, after the Server.
 	// If it is nil the Server makes a group of its own with as many loops as
-	// Loops says; 0 means GOMAXPROCS.
+	// Loops says; 0 means GOMAXPROCS. A Group of the program's has the program's
+	// loop.Options: with BusyPoll: loop.NoBusyPoll its loops do not poll before they
+	// sleep.
 	Group *loop.Group
 	Loops int
 	// LockThread keeps each of the Server's own loops on a thread of its own,
@@ -122,7 +131,7 @@ type Server struct {
 	// MaxOutput is how many bytes may be queued for a peer. A write of more
 	// returns ErrOutputFull. 0 means 16 MiB. The queue occupies at most twice the
 	// queued bytes, plus 64 bytes for each WriteAsync whose completion was not
-	// called yet, plus 16 KiB. There may be one such WriteAsync for each 64 bytes
+	// called yet, plus 16 KiB, or 56 KiB with TLS. There may be one such WriteAsync for each 64 bytes
 	// of MaxOutput.
 	MaxOutput int
 

@@ -18,11 +18,13 @@ type traffic struct{ bytesIn, bytesOut, packetsIn, packetsOut atomic.Uint64 }
 // received counts n bytes of input.
 func (t *traffic) received(n int) { t.bytesIn.Add(uint64(n)) }
 
-// sent counts n bytes that the kernel has taken. n is negative after an error.
-func (t *traffic) sent(n int) {
+// sent counts n bytes that the kernel has taken, and returns n, which is negative after
+// an error.
+func (t *traffic) sent(n int) int {
 	if n > 0 {
 		t.bytesOut.Add(uint64(n))
 	}
+	return n
 }
 
 // packetsReceived counts received datagrams.
@@ -85,10 +87,10 @@ func (s *Server) addTraffic(to *Stats) {
 
 // ListenerStats are what a listener for connections has counted.
 type ListenerStats struct {
-	Addr     socket.Addr
-	Accepted uint64 // connections that were accepted
-	Refused  uint64 // of these, those that MaxConnsPerIP or Control has refused
-	Resting  bool   // accepting pauses, because accept(2) fails repeatedly
+	Addr     socket.Addr // the address that the listener is bound to
+	Accepted uint64      // connections that were accepted
+	Refused  uint64      // of these, those that MaxConnsPerIP or Control has refused
+	Resting  bool        // accepting pauses, because accept(2) fails repeatedly
 }
 
 // ListenerStats returns what each listener for connections has counted, in the order of
