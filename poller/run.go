@@ -77,6 +77,7 @@ func (r *run) step(uintptr) (done bool) {
 			}
 		}
 		if r.more = n == len(r.events); n == 0 && err == nil && !r.look {
+			r.spinner.counts.Sleeps++
 			return false
 		}
 		r.choice.events += n
@@ -87,6 +88,7 @@ func (r *run) step(uintptr) (done bool) {
 		if n > 0 || ended || err != nil || r.look || r.p.closing.Load() {
 			r.end(n, err)
 		} else if !r.more {
+			r.spinner.counts.Sleeps++
 			return false
 		}
 	}
