@@ -22,10 +22,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
 
+	"github.com/seed-2334f180/weir/interp/builtins"
 	weirlua "github.com/seed-2334f180/weir/interp/lua"
 	lua "github.com/yuin/gopher-lua"
 )
@@ -73,13 +73,7 @@ func run(argv []string) int {
 	}
 	ctx, interrupt := weirlua.Interruptible()
 	defer interrupt()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt)
-	go func() {
-		<-signals
-		signal.Stop(signals) // the next one ends the process
-		interrupt()
-	}()
+	defer builtins.OnSignal(func(os.Signal) { interrupt() }, os.Interrupt)()
 
 	err = order.execute(ctx, argv[0])
 	if err == nil {

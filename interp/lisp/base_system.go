@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/seed-2334f180/weir/interp/builtins"
 )
 
 var systemChapter = chapter{
@@ -175,26 +176,20 @@ func sleep(t *Thread, v Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil, nil
-	case <-t.done:
+	if builtins.Sleep(t.ctx, d) != nil {
 		return nil, t.check()
 	}
+	return nil, nil
 }
 
 // milliseconds converts a number of milliseconds to a Duration, rounded up to the
 // nanosecond.
 func milliseconds(v Value) (time.Duration, error) {
 	f, err := toFloat(v)
-	if err != nil || !(f.(float64) >= 0) {
-		return 0, wanted("a number of milliseconds", v)
+	if err == nil {
+		if d, ok := builtins.Duration(f.(float64), time.Millisecond); ok {
+			return d, nil
+		}
 	}
-	ns := math.Ceil(f.(float64) * 1e6)
-	if ns >= math.MaxInt64 {
-		return math.MaxInt64, nil
-	}
-	return time.Duration(ns), nil
+	return 0, wanted("a number of milliseconds", v)
 }

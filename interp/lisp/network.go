@@ -4,6 +4,7 @@ import (
 	"net"
 	"runtime"
 
+	"github.com/seed-2334f180/weir/interp/builtins"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,7 +35,7 @@ var networkChapter = chapter{
 		}).with(1)},
 		{"(strerror N)", "returns the system's message for an error number.", f1(func(_ *Thread, v Value) (Value, error) {
 			n, err := within(v, 1, 4095)
-			return strerror(unix.Errno(n)), err
+			return builtins.Strerror(unix.Errno(n)), err
 		})},
 	},
 }

@@ -68,8 +68,10 @@ func specialIf(c *compiler, args *List, tail bool) (emitter, error) {
 	return func() node { return makeIf(test(), then(), otherwise()) }, nil
 }
 
-func specialWhen(c *compiler, args *List, tail bool) (emitter, error) {
-	test, err := c.form(args.head, false)
+// headAndBody compiles a form that has one form and then a body. tail says whether the
+// body is in tail position.
+func (c *compiler) headAndBody(args *List, tail bool, join func(head, body node) node) (emitter, error) {
+	head, err := c.form(args.head, false)
 	if err != nil {
 		return nil, err
 	}
@@ -77,19 +79,15 @@ func specialWhen(c *compiler, args *List, tail bool) (emitter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() node { return makeIf(test(), body(), &constant{nil}) }, nil
+	return func() node { return join(head(), body()) }, nil
+}
+
+func specialWhen(c *compiler, args *List, tail bool) (emitter, error) {
+	return c.headAndBody(args, tail, func(test, body node) node { return makeIf(test, body, &constant{nil}) })
 }
 
 func specialUnless(c *compiler, args *List, tail bool) (emitter, error) {
-	test, err := c.form(args.head, false)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.body(args.tail, tail)
-	if err != nil {
-		return nil, err
-	}
-	return func() node { return makeIf(test(), &constant{nil}, body()) }, nil
+	return c.headAndBody(args, tail, func(test, body node) node { return makeIf(test, &constant{nil}, body) })
 }
 
 func specialCond(c *compiler, args *List, tail bool) (emitter, error) {
@@ -125,23 +123,15 @@ func specialCond(c *compiler, args *List, tail bool) (emitter, error) {
 }
 
 func specialAnd(c *compiler, args *List, tail bool) (emitter, error) {
-	all, err := c.forms(args, tail)
-	if err != nil {
-		return nil, err
-	}
-	return func() node {
-		switch nodes := emitAll(all); len(nodes) {
-		case 0:
-			return &constant{T}
-		case 1:
-			return nodes[0]
-		default:
-			return &andNode{nodes[:len(nodes)-1], nodes[len(nodes)-1]}
-		}
-	}, nil
+	return c.chain(args, tail, T, func(first []node, last node) node { return &andNode{first, last} })
 }
 
 func specialOr(c *compiler, args *List, tail bool) (emitter, error) {
+	return c.chain(args, tail, nil, func(first []node, last node) node { return &orNode{first, last} })
+}
+
+// chain compiles the forms of and, or of or. Without forms the value is empty.
+func (c *compiler) chain(args *List, tail bool, empty Value, join func(first []node, last node) node) (emitter, error) {
 	all, err := c.forms(args, tail)
 	if err != nil {
 		return nil, err
@@ -149,11 +139,11 @@ func specialOr(c *compiler, args *List, tail bool) (emitter, error) {
 	return func() node {
 		switch nodes := emitAll(all); len(nodes) {
 		case 0:
-			return &constant{nil}
+			return &constant{empty}
 		case 1:
 			return nodes[0]
 		default:
-			return &orNode{nodes[:len(nodes)-1], nodes[len(nodes)-1]}
+			return join(nodes[:len(nodes)-1], nodes[len(nodes)-1])
 		}
 	}, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/seed-2334f180/weir/interp/builtins"
 )
 
 // A Thread evaluates forms. Each evaluation from Go has one, and each form thread in
@@ -25,7 +27,7 @@ type Thread struct {
 	catches   []Value // the tags of the catch forms in progress
 	directory string  // of the file in loading; require looks here first
 	caught    *Error  // the last error that was handled
-	sets      selectSets
+	sets      builtins.Sets
 	grace     context.Context // limits the cleanups; nil before the first
 	endGrace  func()
 
@@ -189,16 +191,8 @@ type Lock struct {
 func (l *Lock) String() string { return "#<lock>" }
 
 func specialWithLock(c *compiler, args *List, _ bool) (emitter, error) {
-	lock, err := c.form(args.head, false)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.body(args.tail, false)
-	if err != nil {
-		return nil, err
-	}
 	at := c.at
-	return func() node { return &lockNode{lock(), body(), at} }, nil
+	return c.headAndBody(args, false, func(lock, body node) node { return &lockNode{lock, body, at} })
 }
 
 type lockNode struct {
