@@ -82,9 +82,20 @@ tap.is(hex(sha1(("a"):rep(119))), "ee971065aaa017e0632a8ca6c77bb3bf8b1dfc56", "S
 local function accept_key(key) return (mime.b64(sha1(key .. "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))) end
 tap.is(accept_key "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the key of the RFC's example")
 
+local masks = {} -- by key: what each character becomes at each of four places
 local function mask(text, key)
-    local k = { byte(key, 1, 4) }
-    return (text:gsub("()(.)", function(at, c) return char(bxor(byte(c), k[(at - 1) % 4 + 1])) end))
+    local m = masks[key]
+    if not m then
+        m = {}
+        for i = 1, 4 do
+            m[i] = {}
+            for c = 0, 255 do m[i][char(c)] = char(bxor(c, byte(key, i))) end
+        end
+        masks[key] = m
+    end
+    local out = {}
+    for i = 1, #text do out[i] = m[(i - 1) % 4 + 1][text:sub(i, i)] end
+    return table.concat(out)
 end
 tap.is(hex(mask("Hello", "\55\250\33\61")), "7f9f4d5158", "the mask of the RFC's example")
 

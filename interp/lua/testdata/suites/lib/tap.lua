@@ -32,7 +32,7 @@ function tap.tasks(copas, list)
             pending = pending - 1
         end)
     end
-    local limit = require "socket".gettime() + 15
+    local limit = require "socket".gettime() + 50
     while pending > 0 do
         assert(require "socket".gettime() < limit, "the tasks do not end")
         copas.step(0.05)
