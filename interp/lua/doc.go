@@ -46,7 +46,7 @@
 // Preload's coroutine library share the context of the state.
 //
 // Preload replaces tonumber, tostring, print, error, collectgarbage, math.huge,
-// os.clock, os.date, os.getenv, os.time, debug.traceback, debug.getinfo and the
+// os.clock, os.date, os.getenv, os.time, table.concat, debug.traceback, debug.getinfo and the
 // functions of the string library that use patterns, formats or the case of
 // letters. It adds debug.sethook for counts and lines; in a state without a
 // context, a hook works in functions that are called after it is set.

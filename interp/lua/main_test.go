@@ -31,7 +31,7 @@ type script struct {
 // directories.
 func newScript(t *testing.T, paths ...string) *script {
 	t.Helper()
-	s := &script{LState: glua.NewState(glua.Options{RegistrySize: 256, RegistryMaxSize: 1 << 20})}
+	s := &script{LState: glua.NewState(glua.Options{RegistrySize: 256, RegistryMaxSize: 1 << 20, RegistryGrowStep: 1024})}
 	t.Cleanup(s.close)
 	require.NoError(t, Preload(s.LState))
 	paths = append(paths, "testdata/lib/?.lua")
