@@ -1,9 +1,10 @@
 // Package lua lets programs written for LuaSocket run unmodified in gopher-lua,
 // on Weir's sockets.
 //
-//	L := lua.NewState() // of github.com/yuin/gopher-lua
-//	err := weirlua.Preload(L)
+//	L, err := weirlua.NewState()
 //	err = L.DoString(`local socket = require "socket" ...`)
+//
+// NewState makes a state of gopher-lua; Preload prepares one that exists.
 //
 // The modules are socket (and socket.core, which is the same table),
 // socket.unix and mime.core, with the functions, methods, options and error
