@@ -4,7 +4,6 @@
 package scripts
 
 import (
-	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -121,16 +120,16 @@ func runLua(interpreter, script string) error {
 	return fmt.Errorf("%q: no such interpreter", interpreter)
 }
 
-func runGopherLua(script string) error { return runIn(nil, script) }
+func runGopherLua(script string) error { return runIn(script, func(*lua.LState) {}) }
 
 // runGopherLuaInContext runs a script as the program weir-lua does.
 func runGopherLuaInContext(script string) error {
 	ctx, interrupt := weirlua.Interruptible()
 	defer interrupt()
-	return runIn(ctx, script)
+	return runIn(script, func(L *lua.LState) { L.SetContext(ctx) })
 }
 
-func runIn(ctx context.Context, script string) error {
+func runIn(script string, prepare func(*lua.LState)) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(weirlua.GarbagePercent)
 	}
@@ -139,9 +138,7 @@ func runIn(ctx context.Context, script string) error {
 		return err
 	}
 	defer L.Close()
-	if ctx != nil {
-		L.SetContext(ctx)
-	}
+	prepare(L)
 	L.SetField(L.GetGlobal("package"), "path", lua.LString(luaPath))
 	chunk, err := weirlua.Load(L, strings.NewReader(script), "script")
 	if err != nil {
