@@ -21,13 +21,18 @@ var _ Selectable = (*File)(nil)
 // does not change its flags, and nothing reads from it. The File holds a duplicate.
 // The program closes both, in any order; until both are closed, the other end of a
 // pipe does not see the end. When the garbage collector frees a File, its duplicate
-// is closed.
+// is closed. Without a free descriptor Watch first collects what the program has
+// forgotten, as socket.New does.
 func Watch(fd int) (*File, error) {
 	group, err := loop.Default()
 	if err != nil {
 		return nil, watchFailed(err)
 	}
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	dup := -1
+	err = socket.WithDescriptor(func() (err error) {
+		dup, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
 	if err != nil {
 		return nil, watchFailed(err)
 	}

@@ -151,12 +151,17 @@ var (
 )
 
 // elsewhere lists names in code letters that are not declared here, by document.
-var elsewhere = []string{"runtime.KeepAlive", "nc", "net.Conn", "net.Listener"}
+var elsewhere = []string{"runtime.KeepAlive", "nc", "net.Conn", "net.Listener", "weak.Pointer", "select", "getfd"}
 
-// The files and the names that architecture.md names exist.
-func TestArchitectureNamesWhatThereIs(t *testing.T) {
+// The files and the names that architecture.md and embedding.md name exist.
+func TestDocumentsNameWhatThereIs(t *testing.T) {
 	known := declarations(t)
-	text := document(t, "docs/architecture.md")
+	for _, name := range []string{"docs/architecture.md", "docs/embedding.md"} {
+		t.Run(name, func(t *testing.T) { checkNames(t, known, document(t, name)) })
+	}
+}
+
+func checkNames(t *testing.T, known *names, text string) {
 	var words []string
 	for _, m := range inCode.FindAllStringSubmatch(text, -1) {
 		words = append(words, m[1])
@@ -177,7 +182,7 @@ func TestArchitectureNamesWhatThereIs(t *testing.T) {
 			require.NoError(t, err)
 		case identifier.MatchString(w):
 			if !known.has(w) {
-				t.Errorf("architecture.md names %s, which no Go file declares", w)
+				t.Errorf("%s is named, and no Go file declares it", w)
 			}
 		}
 	}
@@ -245,7 +250,7 @@ func withImports(block string) string {
 		"time": "time", "tls": "crypto/tls", "unix": "golang.org/x/sys/unix", "errors": "errors", "binary": "encoding/binary",
 		"exec": "os/exec", "signal": "os/signal", "slices": "slices", "strings": "strings",
 		"weir": module, "loop": module + "/loop", "net": module + "/net", "poller": module + "/poller",
-		"server": module + "/server", "socket": module + "/socket", "timers": module + "/timers",
+		"builtins": module + "/interp/builtins", "server": module + "/server", "socket": module + "/socket", "timers": module + "/timers",
 	}
 	var b strings.Builder
 	b.WriteString("package code\n\nimport (\n")

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,22 @@ func withDescriptor(call func() syscall.Errno) syscall.Errno {
 		return errno
 	}
 	return forgotten.retry(call)
+}
+
+// WithDescriptor calls open, which opens a descriptor: a file or a pipe, for example.
+// If open fails because the process or the system has no descriptor left (EMFILE,
+// ENFILE), WithDescriptor collects the sockets and files that the program has
+// forgotten, and calls open again. It returns open's last error. New, Pair and Accept do
+// the same by themselves. Any goroutine may call WithDescriptor; a call waits for at
+// most 100 ms and the collections.
+func WithDescriptor(open func() error) (err error) {
+	withDescriptor(func() (errno syscall.Errno) {
+		if err = open(); !errors.As(err, &errno) {
+			return 0
+		}
+		return errno
+	})
+	return err
 }
 
 // exhausted reports whether the process or the system has no descriptor left.

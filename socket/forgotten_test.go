@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"runtime"
@@ -52,6 +53,15 @@ func TestForgottenSocketsMakeRoom(t *testing.T) {
 		_, err := New(Inet, Stream, 0)
 		require.NoError(t, err)
 	}
+	for range 500 {
+		err := WithDescriptor(func() error {
+			_, err := os.Open("/dev/null")
+			return err
+		})
+		require.NoError(t, err)
+	}
+	refused := errors.New("refused")
+	require.Equal(t, refused, WithDescriptor(func() error { return refused }))
 	for range 500 {
 		_, _, err := Pair(Unix, Stream, 0)
 		require.NoError(t, err)

@@ -4,12 +4,12 @@
 package scripts
 
 import (
-	"context"
 	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +28,12 @@ var selectScript string
 //go:embed echo.lua
 var echoScript string
 
-const LuaProgram = "lua5.4"
+// LuaProgram is the peer of the tables. The older one is here because gopher-lua has its
+// language, and because it is slower or faster by turns.
+const (
+	LuaProgram      = "lua5.4"
+	OlderLuaProgram = "lua5.1"
+)
 
 // interpreters lists the subjects of the Lua tables. The field subject is the subject of bench
 // (-subjects) that chooses an interpreter.
@@ -38,7 +43,8 @@ var interpreters = []struct {
 }{
 	{"weir-lua", "weir", runGopherLuaInContext},
 	{"weir-lua, no context", "weir", runGopherLua},
-	{LuaProgram, "kernel", runC},
+	{LuaProgram, "kernel", func(script string) error { return runC(LuaProgram, script) }},
+	{OlderLuaProgram, "kernel", func(script string) error { return runC(OlderLuaProgram, script) }},
 }
 
 // For lists the interpreters of the chosen subjects that this machine has. The notes say what it
@@ -48,9 +54,9 @@ func For(chosen []string) (names, notes []string) {
 		if !slices.Contains(chosen, i.subject) {
 			continue
 		}
-		if i.name == LuaProgram {
-			if err := FindLua(); err != nil {
-				notes = append(notes, "There is no peer: "+err.Error()+".")
+		if i.subject == "kernel" {
+			if err := FindLua(i.name); err != nil {
+				notes = append(notes, fmt.Sprintf("%s is left out: %v.", i.name, err))
 				continue
 			}
 		}
@@ -59,17 +65,26 @@ func For(chosen []string) (names, notes []string) {
 	return names, notes
 }
 
-// FindLua looks for Lua with LuaSocket in C.
-func FindLua() error {
-	path, err := exec.LookPath(LuaProgram)
+// FindLua looks for a Lua with LuaSocket in C, and with further modules.
+func FindLua(program string, modules ...string) error {
+	path, err := exec.LookPath(program)
 	if err != nil {
 		return err
 	}
-	if out, err := exec.Command(path, "-e", `require "socket"`).CombinedOutput(); err != nil {
+	cmd := exec.Command(path, "-e", `require "`+strings.Join(append([]string{"socket"}, modules...), `" require "`)+`"`)
+	cmd.Env = environment()
+	if out, err := cmd.CombinedOutput(); err != nil {
 		first, _, _ := strings.Cut(string(out), "\n")
 		return errors.New(first)
 	}
 	return nil
+}
+
+// FindCopas looks for copas, for the scripts that run on Weir.
+func FindCopas() error {
+	directory, _, _ := strings.Cut(luaPath, "?")
+	_, err := os.Stat(directory + "copas.lua")
+	return err
 }
 
 // A SelectOrder tells a script how many sockets to select from.
@@ -105,25 +120,26 @@ func runLua(interpreter, script string) error {
 	return fmt.Errorf("%q: no such interpreter", interpreter)
 }
 
-func runGopherLua(script string) error {
-	L := lua.NewState()
-	defer L.Close()
-	return runIn(L, script)
-}
+func runGopherLua(script string) error { return runIn(script, func(*lua.LState) {}) }
 
+// runGopherLuaInContext runs a script as the program weir-lua does.
 func runGopherLuaInContext(script string) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	L := lua.NewState()
-	defer L.Close()
-	L.SetContext(ctx)
-	return runIn(L, script)
+	ctx, interrupt := weirlua.Interruptible()
+	defer interrupt()
+	return runIn(script, func(L *lua.LState) { L.SetContext(ctx) })
 }
 
-func runIn(L *lua.LState, script string) error {
-	if err := weirlua.Preload(L); err != nil {
+func runIn(script string, prepare func(*lua.LState)) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(weirlua.GarbagePercent)
+	}
+	L, err := weirlua.NewState()
+	if err != nil {
 		return err
 	}
+	defer L.Close()
+	prepare(L)
+	L.SetField(L.GetGlobal("package"), "path", lua.LString(luaPath))
 	chunk, err := weirlua.Load(L, strings.NewReader(script), "script")
 	if err != nil {
 		return err
@@ -132,10 +148,21 @@ func runIn(L *lua.LState, script string) error {
 	return L.PCall(0, 0, nil)
 }
 
-// runC replaces this process by the interpreter. The process keeps its core, and its id, by
+// luaPath is where Debian installs modules for all versions of Lua that are written in Lua.
+const luaPath = "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua"
+
+func environment() []string { return append(os.Environ(), "LUA_PATH="+luaPath) }
+
+// runC replaces this process by an interpreter in C.
+func runC(program, script string) error {
+	// Without the space, a script that begins with a comment ("--") would be an option.
+	return become(program, "-e", " "+script)
+}
+
+// become replaces this process by a program. The process keeps its core, and its id, by
 // which the parent reads the processor time.
-func runC(script string) error {
-	path, err := exec.LookPath(LuaProgram)
+func become(program string, args ...string) error {
+	path, err := exec.LookPath(program)
 	if err != nil {
 		return err
 	}
@@ -147,8 +174,7 @@ func runC(script string) error {
 	if _, err := unix.FcntlInt(0, unix.F_SETFL, unix.O_ASYNC); err != nil {
 		return err
 	}
-	// Without the space, a script that begins with a comment ("--") would be an option.
-	return unix.Exec(path, []string{LuaProgram, "-e", " " + script}, os.Environ())
+	return unix.Exec(path, append([]string{program}, args...), environment())
 }
 
 // Roles has the processes that run scripts.
@@ -156,4 +182,7 @@ var Roles = map[string]child.Role{
 	"lua-select": child.Ordered(runLuaSelect),
 	"lua-server": child.Ordered(runLuaServer),
 	"lisp-calls": child.Ordered(measureLisp),
+	"lua-speed":  child.Ordered(runLuaSpeed),
+	"lua-http":   child.Ordered(runLuaHTTP),
+	"lisp-speed": child.Ordered(measureLispSpeed),
 }

@@ -16,7 +16,7 @@ import (
 // LuaSocket in C. It compares two interpreters as much as two libraries.
 var interpSuite = Suite{
 	Name:     "interp",
-	About:    "Lua scripts: select over many sockets, an echo server, beside LuaSocket in C; calls in Lisp",
+	About:    "Lua scripts beside LuaSocket in C: select, lines, sends, echo and HTTP servers; Lisp: calls beside Go, programs beside CPython",
 	Settings: Settings{Conns: []int{100}, Sizes: []int{128}},
 	tables:   interpTables,
 }
@@ -26,8 +26,9 @@ var luaSelectSizes = []int{10, 100, 1000} // LuaSocket uses select(2), which tak
 func interpTables(e env) ([]report.Table, error) {
 	names, notes := scripts.For(e.Subjects)
 	what := "weir-lua: gopher-lua with Weir's module for it. With a context, as the program weir-lua has it, gopher-lua asks that before each instruction. " +
-		scripts.LuaProgram + ": PUC Lua with LuaSocket, both in C."
-	return []report.Table{luaSelectTable(e, names, what, notes), luaEchoTable(e, names, what, notes), lispTable(e)}, nil
+		scripts.LuaProgram + ", " + scripts.OlderLuaProgram + ": PUC Lua with LuaSocket, both in C."
+	tables := []report.Table{luaSelectTable(e, names, what, notes), luaEchoTable(e, names, what, notes), lispTable(e)}
+	return append(tables, speedTables(e, names, what, notes)...), nil
 }
 
 func luaSelectTable(e env, names []string, what string, notes []string) report.Table {
@@ -35,7 +36,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 		Title:   fmt.Sprintf("interp: socket.select with one socket ready, %s of %v", report.Counted(e.Reps, "round"), e.Dur),
 		RowHead: "sockets",
 		Metrics: []report.Metric{{Name: nsPerCall, Heading: "ns/call", Format: report.Decimals(0), Display: report.InTable, Compare: report.InTable}},
-		Pairs:   report.PairsWith(names, scripts.LuaProgram),
+		Pairs:   report.PairsWith(names, scripts.LuaProgram, scripts.OlderLuaProgram),
 		Legend: append([]string{
 			what,
 			"The sockets are both ends of TCP connections over loopback, all of one script; the calls are for reading.",
@@ -63,7 +64,7 @@ func luaSelectTable(e env, names []string, what string, notes []string) report.T
 func luaEchoTable(e env, names []string, what string, notes []string) report.Table {
 	t := echoTable(e)
 	t.Title = fmt.Sprintf("interp: an echo server on socket.select, messages of %s, %s of %v", eachSize(e.Sizes), report.Counted(e.Reps, "round"), e.Dur)
-	t.Pairs = report.PairsWith(names, scripts.LuaProgram)
+	t.Pairs = report.PairsWith(names, scripts.LuaProgram, scripts.OlderLuaProgram)
 	t.Legend = slices.Concat([]string{what}, t.Legend, notes)
 	t.Trials = nil
 	for _, c := range connsBySize(e, contest{server: "lua-server", load: "echo-load", burst: 1}) {

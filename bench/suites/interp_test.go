@@ -14,7 +14,7 @@ import (
 
 func TestInterpSuiteOfEverySubject(t *testing.T) {
 	e := testEnv("weir", "kernel")
-	if err := scripts.FindLua(); err != nil {
+	if err := scripts.FindLua(scripts.LuaProgram); err != nil {
 		if os.Getenv("CI") == "true" {
 			require.NoError(t, err)
 		}

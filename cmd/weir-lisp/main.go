@@ -13,9 +13,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/interp/builtins"
 	"github.com/seed-2334f180/weir/interp/lisp"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -52,7 +52,8 @@ func run(opts options) int {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	defer interruptBySignal(cancel)()
+	// The first signal ends the script, and its cleanup forms run.
+	defer builtins.OnSignal(func(s os.Signal) { cancel(signalled{s.(syscall.Signal)}) }, unix.SIGINT, unix.SIGTERM)()
 	for _, expr := range opts.exprs {
 		v, err := in.EvalSource(ctx, "-e", expr)
 		if err != nil {
@@ -94,20 +95,6 @@ func evalInput(ctx context.Context, in *lisp.Interp) error {
 type signalled struct{ syscall.Signal }
 
 func (s signalled) Error() string { return s.Signal.String() }
-
-// interruptBySignal cancels on the first SIGINT or SIGTERM, so that the script's
-// cleanup forms run. A second one ends the process at once.
-func interruptBySignal(cancel context.CancelCauseFunc) (stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
-	go func() {
-		if s, ok := <-signals; ok {
-			signal.Stop(signals)
-			cancel(signalled{s.(syscall.Signal)})
-		}
-	}()
-	return func() { signal.Stop(signals) }
-}
 
 // report prints an error, with the calls that were in progress, and returns the exit
 // status. The status is 1 for most errors, and after a signal 128 plus the signal's

@@ -22,10 +22,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
 
+	"github.com/seed-2334f180/weir/interp/builtins"
 	weirlua "github.com/seed-2334f180/weir/interp/lua"
 	lua "github.com/yuin/gopher-lua"
 )
@@ -53,14 +53,9 @@ Exit codes: 0, 1 after an error in the script, 2 for a wrong command line,
 
 func main() { os.Exit(run(os.Args)) }
 
-// garbagePercent is the default of GOGC for scripts. Scripts make much garbage and
-// keep little. With Go's default of 100 the collector takes a third of the time of a
-// loop over received lines.
-const garbagePercent = 400
-
 func run(argv []string) int {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
+		debug.SetGCPercent(weirlua.GarbagePercent)
 	}
 	order, err := parse(argv[1:])
 	if err != nil {
@@ -73,13 +68,7 @@ func run(argv []string) int {
 	}
 	ctx, interrupt := weirlua.Interruptible()
 	defer interrupt()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt)
-	go func() {
-		<-signals
-		signal.Stop(signals) // the next one ends the process
-		interrupt()
-	}()
+	defer builtins.OnSignal(func(os.Signal) { interrupt() }, os.Interrupt)()
 
 	err = order.execute(ctx, argv[0])
 	if err == nil {
@@ -135,31 +124,13 @@ func parse(argv []string) (o order, err error) {
 	return o, nil
 }
 
-// The limits of a script: the depth of its calls, in the main chunk and in a
-// coroutine, and the number of values on a stack. A stack takes memory for its values
-// when it needs it, but a byte for each call of its depth at once.
-const (
-	callDepth      = 1 << 15
-	coroutineDepth = 1 << 12
-	firstValues    = 256
-	mostValues     = 1 << 20
-	valuesStep     = 1024
-)
-
 // execute runs an order in one Lua state.
 func (o order) execute(ctx context.Context, program string) error {
-	L := lua.NewState(lua.Options{
-		CallStackSize:       callDepth,
-		MinimizeStackMemory: true,
-		RegistrySize:        firstValues,
-		RegistryMaxSize:     mostValues,
-		RegistryGrowStep:    valuesStep,
-	})
-	defer L.Close()
-	if err := weirlua.Preload(L); err != nil { // Preload keeps the present options for the main chunk's protected calls
+	L, err := weirlua.NewState()
+	if err != nil {
 		return err
 	}
-	L.Options.CallStackSize = coroutineDepth // each coroutine's state takes it from here
+	defer L.Close()
 	L.SetContext(ctx)
 	checkExit(L)
 	o.setArg(L, program)

@@ -11,7 +11,7 @@ var listChapter = chapter{
 	intro: "A list never changes, so that threads can share it. There are no pairs: the rest of a list is a list.",
 	definitions: []definition{
 		{"(list VALUE ...)", "returns a list of the values.", entry{0, -1, func(_ *Thread, args []Value) (Value, error) { return ListOf(args...), nil }}},
-		{"(cons VALUE LIST)", "returns the list with a value in front.", f2(func(_ *Thread, v Value, l *List) (Value, error) { return &List{head: v, tail: l}, nil })},
+		{"(cons VALUE LIST)", "returns a list of VALUE and the elements of LIST.", f2(func(_ *Thread, v Value, l *List) (Value, error) { return &List{head: v, tail: l}, nil })},
 		{"(car LIST)", "returns the first element, or nil.", f1(func(_ *Thread, l *List) (Value, error) { return l.first(), nil })},
 		{"(cdr LIST)", "returns the list without its first element.", f1(func(_ *Thread, l *List) (Value, error) { return l.skip(1).value(), nil })},
 		{"(cadr LIST)", "returns the second element, or nil.", f1(func(_ *Thread, l *List) (Value, error) { return l.skip(1).first(), nil })},
@@ -27,24 +27,24 @@ var listChapter = chapter{
 		{"(assoc KEY LIST)", "returns the first element that is a list and begins with KEY, or nil.", f2(assoc)},
 		{"(remove VALUE LIST)", "returns the list without the elements that equal VALUE.", f2(remove)},
 		{"(filter F LIST)", "returns the elements for which F is true.", f2(filter)},
-		{"(mapcar F LIST)", "returns what F makes of each element.", f2(mapcar)},
+		{"(mapcar F LIST)", "returns the list of the values of F for each element.", f2(mapcar)},
 		{"(reduce F LIST VALUE)", "returns (F ... (F (F VALUE first) second) ...).", f3(reduce)},
-		{"(sort LIST F)", "returns the list in an order: F tells whether its first argument comes before its second. Equal elements keep their order.", f2(sortList)},
+		{"(sort LIST F)", "returns the sorted list. F returns true if its first argument comes before its second. Equal elements keep their order.", f2(sortList)},
 		{"(number-sequence FROM TO)", "returns the integers from FROM to TO, both included.", f2(numberSequence)},
 		{"(apply F VALUE ... LIST)", "calls F with the values and the elements of LIST.", entry{2, -1, apply}},
-		{"(funcall F VALUE ...)", "calls F with the values. (F VALUE ...) is the same, but for a symbol.", entry{1, -1, func(t *Thread, args []Value) (Value, error) {
+		{"(funcall F VALUE ...)", "calls F with the values. F may also be the symbol of a function.", entry{1, -1, func(t *Thread, args []Value) (Value, error) {
 			return t.Call(args[0], args[1:]...)
 		}}},
-		{"(null VALUE)", "tells whether VALUE is nil.", f1(func(_ *Thread, v Value) (Value, error) { return truth(v == nil), nil })},
-		{"(not VALUE)", "tells whether VALUE is nil.", f1(func(_ *Thread, v Value) (Value, error) { return truth(v == nil), nil })},
-		{"(consp VALUE)", "tells whether VALUE is a list that is not empty.", is[*List]()},
-		{"(listp VALUE)", "tells whether VALUE is a list or nil.", f1(func(_ *Thread, v Value) (Value, error) {
+		{"(null VALUE)", "returns t if VALUE is nil.", f1(func(_ *Thread, v Value) (Value, error) { return truth(v == nil), nil })},
+		{"(not VALUE)", "returns t if VALUE is nil.", f1(func(_ *Thread, v Value) (Value, error) { return truth(v == nil), nil })},
+		{"(consp VALUE)", "returns t if VALUE is a list that is not empty.", is[*List]()},
+		{"(listp VALUE)", "returns t if VALUE is a list or nil.", f1(func(_ *Thread, v Value) (Value, error) {
 			_, err := arg[*List](v)
 			return truth(err == nil), nil
 		})},
-		{"(functionp VALUE)", "tells whether VALUE is a function.", f1(isFunction)},
-		{"(eq A B)", "tells whether two values are the same: symbols of a name, equal numbers and strings, the same list or object.", f2(func(_ *Thread, a, b Value) (Value, error) { return truth(a == b), nil })},
-		{"(equal A B)", "tells whether two values are alike: lists by their elements, binaries by their bytes, all else as eq does. 1 and 1.0 are not alike.", f2(func(t *Thread, a, b Value) (Value, error) {
+		{"(functionp VALUE)", "returns t if VALUE is a function.", f1(isFunction)},
+		{"(eq A B)", "returns t if two values are the same: symbols with the same name, equal numbers or strings, the same list or object.", f2(func(_ *Thread, a, b Value) (Value, error) { return truth(a == b), nil })},
+		{"(equal A B)", "returns t if two values are equal. Lists are equal if their elements are, binaries if their bytes are, and other values if eq returns t. 1 and 1.0 are not equal.", f2(func(t *Thread, a, b Value) (Value, error) {
 			same, err := t.equal(a, b, 0)
 			return truth(same), err
 		})},

@@ -12,43 +12,43 @@ var numberChapter = chapter{
 	intro: "Integers have 64 bits, and a result that does not fit is an error. Where an integer and a float meet, the result is a float.",
 	definitions: []definition{
 		{"(+ N ...)", "returns the sum.", entry{0, -1, folded(0, addInt, addFloat)}},
-		{"(- N ...)", "subtracts all others from the first; one alone from 0.", entry{1, -1, reduced(0, subInt, subFloat)}},
+		{"(- N ...)", "subtracts all other numbers from the first. With one number it returns its negative.", entry{1, -1, reduced(0, subInt, subFloat)}},
 		{"(* N ...)", "returns the product.", entry{0, -1, folded(1, mulInt, mulFloat)}},
-		{"(/ N ...)", "divides the first by all others; 1 by one alone. Of integers it cuts the fraction off.", entry{1, -1, reduced(1, divInt, func(a, b float64) float64 { return a / b })}},
+		{"(/ N ...)", "divides the first number by all others. With one number it divides 1 by it. A quotient of integers is rounded towards 0.", entry{1, -1, reduced(1, divInt, func(a, b float64) float64 { return a / b })}},
 		{"(mod A B)", "returns the remainder of a division, with the sign of B.", f2(func(_ *Thread, a, b Value) (Value, error) { return calculate(a, b, modInt, modFloat) })},
 		{"(1+ N)", "returns N + 1.", f1(func(_ *Thread, n Value) (Value, error) { return calculate(n, int64(1), addInt, addFloat) })},
 		{"(1- N)", "returns N - 1.", f1(func(_ *Thread, n Value) (Value, error) { return calculate(n, int64(1), subInt, subFloat) })},
-		{"(logand N ...)", "returns the bits that all integers have.", entry{0, -1, folded(-1, func(a, b int64) (int64, error) { return a & b, nil }, nil)}},
-		{"(logior N ...)", "returns the bits that any of the integers has.", entry{0, -1, folded(0, func(a, b int64) (int64, error) { return a | b, nil }, nil)}},
-		{"(logxor N ...)", "returns the bits that an odd number of the integers have.", entry{0, -1, folded(0, func(a, b int64) (int64, error) { return a ^ b, nil }, nil)}},
-		{"(lognot N)", "returns the bits that N does not have.", f1(func(_ *Thread, n int64) (Value, error) { return ^n, nil })},
+		{"(logand N ...)", "returns the integer with the bits that are set in all integers.", entry{0, -1, folded(-1, func(a, b int64) (int64, error) { return a & b, nil }, nil)}},
+		{"(logior N ...)", "returns the integer with the bits that are set in any of the integers.", entry{0, -1, folded(0, func(a, b int64) (int64, error) { return a | b, nil }, nil)}},
+		{"(logxor N ...)", "returns the integer with the bits that are set in an odd number of the integers.", entry{0, -1, folded(0, func(a, b int64) (int64, error) { return a ^ b, nil }, nil)}},
+		{"(lognot N)", "returns N with all bits inverted.", f1(func(_ *Thread, n int64) (Value, error) { return ^n, nil })},
 		{"(ash N BITS)", "shifts N to the left, or to the right if BITS is negative.", f2(shift)},
-		{"(= N ...)", "tells whether all are equal.", entry{1, -1, compared(func(order int) bool { return order == 0 })}},
-		{"(/= A B)", "tells whether A and B are not equal.", f2(func(_ *Thread, a, b Value) (Value, error) {
+		{"(= N ...)", "returns t if all numbers are equal.", entry{1, -1, compared(func(order int) bool { return order == 0 })}},
+		{"(/= A B)", "returns t if A and B are not equal.", f2(func(_ *Thread, a, b Value) (Value, error) {
 			o, err := order(a, b)
 			return truth(o != 0 && err == nil), err
 		})},
-		{"(< N ...)", "tells whether each is less than the next.", entry{1, -1, compared(func(order int) bool { return order < 0 })}},
-		{"(> N ...)", "tells whether each is greater than the next.", entry{1, -1, compared(func(order int) bool { return order == 1 })}},
-		{"(<= N ...)", "tells whether none is greater than the next.", entry{1, -1, compared(func(order int) bool { return order <= 0 })}},
-		{"(>= N ...)", "tells whether none is less than the next.", entry{1, -1, compared(func(order int) bool { return order == 0 || order == 1 })}},
+		{"(< N ...)", "returns t if each is less than the next.", entry{1, -1, compared(func(order int) bool { return order < 0 })}},
+		{"(> N ...)", "returns t if each is greater than the next.", entry{1, -1, compared(func(order int) bool { return order == 1 })}},
+		{"(<= N ...)", "returns t if none is greater than the next.", entry{1, -1, compared(func(order int) bool { return order <= 0 })}},
+		{"(>= N ...)", "returns t if none is less than the next.", entry{1, -1, compared(func(order int) bool { return order == 0 || order == 1 })}},
 		{"(min N ...)", "returns the least.", entry{1, -1, chosen(-1)}},
 		{"(max N ...)", "returns the greatest.", entry{1, -1, chosen(1)}},
-		{"(abs N)", "returns N without its sign.", f1(func(_ *Thread, v Value) (Value, error) {
+		{"(abs N)", "returns the absolute value of N.", f1(func(_ *Thread, v Value) (Value, error) {
 			if o, err := order(v, int64(0)); err != nil || o >= 0 {
 				return v, err
 			}
 			return calculate(int64(0), v, subInt, subFloat)
 		})},
 		{"(float N)", "returns N as a float.", f1(func(_ *Thread, v Value) (Value, error) { return toFloat(v) })},
-		{"(truncate N)", "returns the integer towards 0.", f1(rounded(math.Trunc))},
-		{"(round N)", "returns the nearest integer; of two that are as near, the even one.", f1(rounded(math.RoundToEven))},
+		{"(truncate N)", "returns N rounded towards 0, as an integer.", f1(rounded(math.Trunc))},
+		{"(round N)", "returns the nearest integer. If two are equally near, it returns the even one.", f1(rounded(math.RoundToEven))},
 		{"(random [N])", "returns a random integer from 0 to N - 1, or without N a random float from 0 up to, and not including, 1.", f1(random).with(1)},
-		{"(integerp VALUE)", "tells whether VALUE is an integer.", is[int64]()},
-		{"(floatp VALUE)", "tells whether VALUE is a float.", is[float64]()},
-		{"(numberp VALUE)", "tells whether VALUE is a number.", f1(func(_ *Thread, v Value) (Value, error) { _, err := toFloat(v); return truth(err == nil), nil })},
+		{"(integerp VALUE)", "returns t if VALUE is an integer.", is[int64]()},
+		{"(floatp VALUE)", "returns t if VALUE is a float.", is[float64]()},
+		{"(numberp VALUE)", "returns t if VALUE is a number.", f1(func(_ *Thread, v Value) (Value, error) { _, err := toFloat(v); return truth(err == nil), nil })},
 		{"(number-to-string N)", "returns the text of a number.", f1(func(_ *Thread, v Value) (Value, error) { _, err := toFloat(v); return Print(v), err })},
-		{"(string-to-number S)", "returns the number that S is the text of, or nil.", f1(func(_ *Thread, s string) (Value, error) { n, _, err := parseNumber(s); return n, err })},
+		{"(string-to-number S)", "returns the number that a text stands for, or nil if it stands for none.", f1(func(_ *Thread, s string) (Value, error) { n, _, err := parseNumber(s); return n, err })},
 	},
 }
 

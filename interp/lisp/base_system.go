@@ -5,34 +5,35 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/seed-2334f180/weir/interp/builtins"
 )
 
 var systemChapter = chapter{
 	title: "Programs and the system",
 	definitions: append(helpChapter[:len(helpChapter):len(helpChapter)], []definition{
-		{"(print VALUE)", "prints a value as it can be read again, and a newline. It returns the value.", f1(func(t *Thread, v Value) (Value, error) { return v, t.print(Print(v) + "\n") })},
-		{"(princ VALUE)", "prints a value, a string as it is. It returns the value.", f1(func(t *Thread, v Value) (Value, error) { return v, t.print(textOf(v, false)) })},
-		{"(prin1-to-string VALUE)", "returns what print prints, without the newline.", f1(func(_ *Thread, v Value) (Value, error) { return Print(v), nil })},
-		{"(read-from-string S)", "returns the first form in a text, not evaluated.", f1(readFromString)},
-		{"(eval VALUE)", "evaluates a form, as at top level: it sees no local variables.", f1(evalValue)},
-		{"(macroexpand FORM)", "returns what the macro that a form uses makes of it, as often as that uses one.", f1(macroexpand)},
-		{"(load PATH)", "evaluates a file, of up to 16 MiB, and returns its last value.", f1(load)},
+		{"(print VALUE)", "prints a value and a newline, and returns the value. The reader reads the printed text as an equal value.", f1(func(t *Thread, v Value) (Value, error) { return v, t.print(Print(v) + "\n") })},
+		{"(princ VALUE)", "prints a value and returns it. It prints a string without quotes.", f1(func(t *Thread, v Value) (Value, error) { return v, t.print(textOf(v, false)) })},
+		{"(prin1-to-string VALUE)", "returns the text that print prints, without the newline.", f1(func(_ *Thread, v Value) (Value, error) { return Print(v), nil })},
+		{"(read-from-string S)", "reads the first form of a text and returns it without evaluating it.", f1(readFromString)},
+		{"(eval VALUE)", "evaluates a form. The form sees no local variables.", f1(evalValue)},
+		{"(macroexpand FORM)", "expands the macro that a form uses, until the form uses no macro, and returns the form.", f1(macroexpand)},
+		{"(load PATH)", "evaluates the forms of a file and returns the last value. The file may have up to 16 MiB.", f1(load)},
 		{"(require NAME)", "loads a file that has not been loaded by require: NAME is a path, or a symbol, for a file NAME.lisp. A path that is not absolute begins at the directory of the file that has the call. It returns t if it loaded the file.", f1(require)},
-		{"(exit [STATUS])", "ends the program, with a status from 0 to 255. In a thread it ends that alone.", f1(exit).with(1)},
+		{"(exit [STATUS])", "ends the program with a status from 0 to 255. In a thread it ends only the thread.", f1(exit).with(1)},
 		{"(getenv NAME)", "returns a variable of the process's environment, or nil.", f1(getenv)},
-		{"(delete-file PATH)", "removes a file, such as the path of a unix socket that was left behind. It returns nil if there is none.", f1(deleteFile)},
-		{"(file-exists-p PATH)", "tells whether there is a file or directory.", f1(func(_ *Thread, path string) (Value, error) { _, err := os.Stat(path); return truth(err == nil), nil })},
+		{"(delete-file PATH)", "removes a file, for example the path of a unix socket. It returns t, or nil if there is no such file.", f1(deleteFile)},
+		{"(file-exists-p PATH)", "returns t if there is a file or directory at PATH.", f1(func(_ *Thread, path string) (Value, error) { _, err := os.Stat(path); return truth(err == nil), nil })},
 	}...),
 }
 
 var timeChapter = chapter{
 	title: "Time",
 	definitions: []definition{
-		{"(sleep MILLISECONDS)", "waits.", f1(sleep)},
+		{"(sleep MILLISECONDS)", "waits for a time. It returns nil.", f1(sleep)},
 		{"(float-time)", "returns the seconds since 1970, as a float with microseconds.", entry{0, 0, func(*Thread, []Value) (Value, error) { return float64(time.Now().UnixMicro()) / 1e6, nil }}},
 		{"(current-time-string)", "returns the date and time, as in Mon Jan  2 15:04:05 2006.", entry{0, 0, func(*Thread, []Value) (Value, error) { return time.Now().Format(time.ANSIC), nil }}},
 		{"(format-time FORMAT [SECONDS [ZONE]])", "returns the time, or that of so many seconds since 1970, by a format as of strftime: %Y-%m-%d %H:%M:%S and %a %A %b %B %d %D %e %F %h %I %j %k %l %M %n %p %R %s %T %u %w %y %z %Z %%. The zone is the local one, or that of a name such as \"UTC\".", f3(formatTime).with(2)},
@@ -44,16 +45,16 @@ var errorChapter = chapter{
 	title: "Errors",
 	intro: "An error ends what is evaluated, up to a catch-error or condition-case. One that nothing handles is printed with a backtrace: the file and line of each call in progress.",
 	definitions: []definition{
-		{"(error TEXT VALUE ...)", "raises an error. The message is as of format.", entry{1, -1, func(_ *Thread, args []Value) (Value, error) {
+		{"(error TEXT VALUE ...)", "raises an error. format makes the message of the arguments.", entry{1, -1, func(_ *Thread, args []Value) (Value, error) {
 			message, err := format(args)
 			if err != nil {
 				return nil, err
 			}
 			return nil, &Error{Msg: message.(string)}
 		}}},
-		{"(signal CONDITION DATA)", "raises an error that condition-case knows by the symbol CONDITION.", f2(signal)},
-		{"(error-backtrace)", "returns where the error was that this thread handled last: a list of (FUNCTION FILE LINE), the innermost first. The first has no function and says what failed; the others say which function was called, and where.", entry{0, 0, errorBacktrace}},
-		{"(throw TAG VALUE)", "makes the catch in progress that has the tag return VALUE.", f2(throw)},
+		{"(signal CONDITION DATA)", "raises an error that condition-case handles by the symbol CONDITION.", f2(signal)},
+		{"(error-backtrace)", "returns where the error was that this thread has handled last. It is a list of lists (FUNCTION FILE LINE), the innermost first. The first is the form that failed, and its FUNCTION is nil. Each other is a call in progress: FUNCTION was called at FILE and LINE.", entry{0, 0, errorBacktrace}},
+		{"(throw TAG VALUE)", "ends the innermost catch of TAG, which returns VALUE.", f2(throw)},
 	},
 }
 
@@ -175,26 +176,20 @@ func sleep(t *Thread, v Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil, nil
-	case <-t.done:
+	if builtins.Sleep(t.ctx, d) != nil {
 		return nil, t.check()
 	}
+	return nil, nil
 }
 
 // milliseconds converts a number of milliseconds to a Duration, rounded up to the
 // nanosecond.
 func milliseconds(v Value) (time.Duration, error) {
 	f, err := toFloat(v)
-	if err != nil || !(f.(float64) >= 0) {
-		return 0, wanted("a number of milliseconds", v)
+	if err == nil {
+		if d, ok := builtins.Duration(f.(float64), time.Millisecond); ok {
+			return d, nil
+		}
 	}
-	ns := math.Ceil(f.(float64) * 1e6)
-	if ns >= math.MaxInt64 {
-		return math.MaxInt64, nil
-	}
-	return time.Duration(ns), nil
+	return 0, wanted("a number of milliseconds", v)
 }

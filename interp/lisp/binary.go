@@ -100,29 +100,29 @@ var binaryChapter = chapter{
 	title: "Binaries",
 	intro: "A binary is a block of bytes of a fixed length, which can be changed. While a method fills a binary, other threads get an error when they use it; while a method sends one, when they change it.",
 	definitions: []definition{
-		{"(make-binary LENGTH)", "returns a binary of bytes that are 0.", f1(makeBinary)},
+		{"(make-binary LENGTH)", "returns a binary of LENGTH bytes, all 0.", f1(makeBinary)},
 		{"(byte BINARY I)", "returns the byte at I.", f2(getByte)},
 		{"(set-byte BINARY I VALUE)", "sets the byte at I, and returns it.", f3(setByte)},
 		{"(string-to-binary S)", "returns a binary of a string's bytes.", f1(func(_ *Thread, s string) (Value, error) { return NewBinary([]byte(s)), nil })},
 		{"(binary-to-string BINARY [LENGTH])", "returns the bytes, or the first LENGTH, as a string.", f2(binaryToString).with(1)},
 		{"(binary-slice BINARY FROM [TO])", "returns a new binary of the bytes from FROM up to, and not including, TO.", f3(binarySlice).with(1)},
 		{"(binary-append BINARY ...)", "returns a new binary of all bytes.", entry{0, -1, binaryAppend}},
-		{"(binary-copy TO AT FROM [LENGTH])", "copies the bytes of FROM, or the first LENGTH, into TO, from the offset AT on. It returns how many: as many as fit.", entry{4, 4, binaryCopy}.with(1)},
-		{"(binary-integer BINARY AT SIZE [FLAG ...])", "returns the integer of 1, 2, 4 or 8 bytes at AT. The first byte is the highest, but with the flag 'little the lowest. With 'signed it may be negative; one of 8 bytes always may.", entry{3, 5, binaryInteger}},
-		{"(set-binary-integer BINARY AT SIZE VALUE [FLAG])", "puts an integer into 1, 2, 4 or 8 bytes at AT, the highest first, or with the flag 'little the lowest. It returns VALUE.", entry{4, 5, setBinaryInteger}},
-		{"(binaryp VALUE)", "tells whether VALUE is a binary.", is[*Binary]()},
+		{"(binary-copy TO AT FROM [LENGTH])", "copies the bytes of FROM, or the first LENGTH, into TO at the offset AT, as far as they fit. It returns how many bytes it has copied.", entry{4, 4, binaryCopy}.with(1)},
+		{"(binary-integer BINARY AT SIZE [FLAG ...])", "returns the integer in the SIZE bytes at AT; SIZE is 1, 2, 4 or 8. The most significant byte is first, or last with the flag 'little. With the flag 'signed the integer is signed. An integer of 8 bytes is always signed.", entry{3, 5, binaryInteger}},
+		{"(set-binary-integer BINARY AT SIZE VALUE [FLAG])", "writes an integer to the SIZE bytes at AT; SIZE is 1, 2, 4 or 8. The most significant byte is first, or last with the flag 'little. It returns VALUE.", entry{4, 5, setBinaryInteger}},
+		{"(binaryp VALUE)", "returns t if VALUE is a binary.", is[*Binary]()},
 		{"(sha1 DATA)", "returns the SHA-1 sum of a string or binary, as a binary of 20 bytes.", f1(hashed(func(b []byte) []byte { sum := sha1.Sum(b); return sum[:] }))},
 		{"(sha256 DATA)", "returns the SHA-256 sum of a string or binary, as a binary of 32 bytes.", f1(hashed(func(b []byte) []byte { sum := sha256.Sum256(b); return sum[:] }))},
-		{"(base64-encode DATA)", "returns a string or binary in base64.", f1(func(_ *Thread, v Value) (Value, error) {
+		{"(base64-encode DATA)", "encodes a string or binary in base64, and returns a string.", f1(func(_ *Thread, v Value) (Value, error) {
 			data, err := dataOf(v)
 			return base64.StdEncoding.EncodeToString(data), err
 		})},
-		{"(base64-decode S)", "returns the binary that S is in base64, or nil if it is not.", f1(func(_ *Thread, s string) (Value, error) { return decoded(base64.StdEncoding.DecodeString(s)) })},
-		{"(hex-encode DATA)", "returns a string or binary in hexadecimal.", f1(func(_ *Thread, v Value) (Value, error) {
+		{"(base64-decode S)", "decodes base64 and returns a binary, or nil if S is not base64.", f1(func(_ *Thread, s string) (Value, error) { return decoded(base64.StdEncoding.DecodeString(s)) })},
+		{"(hex-encode DATA)", "encodes a string or binary in hexadecimal digits, and returns a string.", f1(func(_ *Thread, v Value) (Value, error) {
 			data, err := dataOf(v)
 			return hex.EncodeToString(data), err
 		})},
-		{"(hex-decode S)", "returns the binary that S is in hexadecimal, or nil if it is not.", f1(func(_ *Thread, s string) (Value, error) { return decoded(hex.DecodeString(s)) })},
+		{"(hex-decode S)", "decodes hexadecimal digits and returns a binary, or nil if S has other characters.", f1(func(_ *Thread, s string) (Value, error) { return decoded(hex.DecodeString(s)) })},
 	},
 }
 

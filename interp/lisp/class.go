@@ -234,13 +234,13 @@ var classChapter = chapter{
 	intro: "(defclass NAME PARENT PROPERTY ...) makes a class, and (defmethod CLASS-METHOD (SELF ...) BODY ...) a method of it, which is called as (METHOD OBJECT ...). The next class among an object's own and its parents that has the method decides. A method of a child calls that of its parent by the long name, such as (socket-accept OBJECT).\n\n" +
 		"make-instance makes an object, gives it the properties of its class, and calls the method constructor with the object and its other arguments; destroy-instance calls the method destructor. A constructor of a child of socket calls (socket-constructor SELF FAMILY TYPE PROTOCOL ...), a child without one has that of its parent.",
 	definitions: []definition{
-		{"(make-instance CLASS ARGUMENT ...)", "returns a new object of a class, which may be given by its symbol. The arguments are those of the constructor. Of a child of file it is nil if the constructor could not open anything; *lastsocketerror* says why.", entry{1, -1, makeInstance}},
-		{"(destroy-instance OBJECT)", "calls the destructor, and closes the socket or file. It returns t. Threads that are blocked on the object are told.", f1(destroyInstance)},
+		{"(make-instance CLASS ARGUMENT ...)", "returns a new object of a class. CLASS is a class or its symbol. The constructor gets the arguments. If the constructor of a child of file cannot open the file or socket, make-instance returns nil and sets *lastsocketerror*.", entry{1, -1, makeInstance}},
+		{"(destroy-instance OBJECT)", "calls the destructor and closes the socket or file. It returns t. Methods in which threads wait for the object end with an error.", f1(destroyInstance)},
 		{"(get OBJECT NAME)", "returns a property, or nil.", f2(get)},
 		{"(put OBJECT NAME VALUE)", "sets a property of the program's own, and returns the value.", f3(put)},
-		{"(plist OBJECT)", "returns the list of all properties, each after its name.", f1(plist)},
+		{"(plist OBJECT)", "returns a list of the names and values of all properties.", f1(plist)},
 		{"(class-of OBJECT)", "returns the class.", f1(func(t *Thread, o *Object) (Value, error) { return o.classIn(t.in), nil })},
-		{"(is-a OBJECT CLASS)", "tells whether OBJECT is of a class, or of a child of it.", f2(func(t *Thread, v, class Value) (Value, error) {
+		{"(is-a OBJECT CLASS)", "returns t if OBJECT is an object of a class or of a child of it.", f2(func(t *Thread, v, class Value) (Value, error) {
 			c, err := t.classArg(class)
 			if err != nil {
 				return nil, err
@@ -248,10 +248,10 @@ var classChapter = chapter{
 			o, ok := v.(*Object)
 			return truth(ok && o.classIn(t.in).isA(c)), nil
 		})},
-		{"(socketp VALUE)", "tells whether VALUE is an object of the class socket, or of a child of it.", f1(func(t *Thread, v Value) (Value, error) {
+		{"(socketp VALUE)", "returns t if VALUE is an object of the class socket, or of a child of it.", f1(func(t *Thread, v Value) (Value, error) {
 			o, ok := v.(*Object)
 			return truth(ok && o.classIn(t.in).isA(t.in.socketClass)), nil
 		})},
-		{"(objectp VALUE)", "tells whether VALUE is an object of any class.", is[*Object]()},
+		{"(objectp VALUE)", "returns t if VALUE is an object of any class.", is[*Object]()},
 	},
 }

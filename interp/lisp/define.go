@@ -111,8 +111,8 @@ func (in *Interp) describe(s *Symbol) string {
 // variables documents the global variables that the interpreter itself uses.
 var variables = map[string]string{
 	"nil":               "is false, and the empty list.",
-	"t":                 "is the usual truth.",
-	"EOF":               "is what read-char, recv, recv-from, send and send-to return at the end of a stream, and for a connection that is broken or closed.",
+	"t":                 "is the value that predicates return for true.",
+	"EOF":               "is the value that read-char, recv, recv-from, send and send-to return at the end of a stream, and if the connection is broken or closed.",
 	"*lastsocketerror*": "is the system's message for the last error of a method in this thread, such as \"Connection refused\". It stays until the program sets it to nil. Each thread has its own, which is nil at first; it cannot be a local variable.",
 	"*stdin*":           "is the standard input, a file.",
 	"*stdout*":          "is the standard output, a file.",
@@ -139,7 +139,7 @@ func (l *lambda) describe(kind string) string {
 }
 
 var helpChapter = []definition{
-	{"(help)", "prints how to find out more.", entry{0, 0, func(t *Thread, _ []Value) (Value, error) {
+	{"(help)", "prints how to get help.", entry{0, 0, func(t *Thread, _ []Value) (Value, error) {
 		return nil, t.print(helpText())
 	}}},
 	{"(describe 'NAME)", "prints the documentation of a function, special form, class or variable.", f1(func(t *Thread, v Value) (Value, error) {
@@ -159,7 +159,7 @@ var helpChapter = []definition{
 		}
 		return nil, wanted("a symbol, as in (describe 'car)", v)
 	})},
-	{"(apropos TEXT)", "returns the names that have TEXT in them, or in the documentation.", f1(apropos)},
+	{"(apropos TEXT)", "returns the list of names that contain TEXT, or whose documentation does.", f1(apropos)},
 }
 
 func helpText() string {

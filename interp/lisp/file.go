@@ -10,6 +10,7 @@ import (
 
 	weir "github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -93,12 +94,22 @@ func constructFile(t *Thread, args []Value) (Value, error) {
 		return nil, wanted("a mode: r, r+, w, w+, a or a+", mode)
 	}
 	// Without O_NONBLOCK the opening of a fifo could block the thread for ever.
-	f, err := collecting(func() (*os.File, error) { return os.OpenFile(path, how|unix.O_NONBLOCK, 0o666) })
+	f, err := openFile(path, how|unix.O_NONBLOCK)
 	if err != nil {
 		return t.failed(err)
 	}
 	o.file = newFile(path, f)
 	return o, nil
+}
+
+// openFile opens a file. Without a free descriptor it collects what the program has
+// forgotten first.
+func openFile(path string, how int) (f *os.File, err error) {
+	err = socket.WithDescriptor(func() error {
+		f, err = os.OpenFile(path, how, 0o666)
+		return err
+	})
+	return f, err
 }
 
 func (s *fileStream) fd() int {
@@ -148,7 +159,7 @@ func (s *fileStream) watch() error {
 		return err
 	}
 	failed := c.Control(func(fd uintptr) {
-		s.watched, err = collecting(func() (*weir.File, error) { return weir.Watch(int(fd)) })
+		s.watched, err = weir.Watch(int(fd))
 	})
 	if failed != nil {
 		return failed

@@ -21,7 +21,7 @@ var tableChapter = chapter{
 		{"(hash-table-values TABLE)", "returns the list of the values.", f1(func(_ *Thread, h *Table) (Value, error) { _, values := h.all(); return ListOf(values...), nil })},
 		{"(hash-table-count TABLE)", "returns how many keys there are.", f1(func(_ *Thread, h *Table) (Value, error) { return int64(h.len()), nil })},
 		{"(maphash F TABLE)", "calls F with each key and its value. F may change the table.", f2(maphash)},
-		{"(hash-table-p VALUE)", "tells whether VALUE is a table.", is[*Table]()},
+		{"(hash-table-p VALUE)", "returns t if VALUE is a table.", is[*Table]()},
 	},
 }
 

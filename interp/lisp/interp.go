@@ -199,7 +199,7 @@ func (t *Thread) load(path string) (Value, error) {
 
 // readSource reads a file, and closes it before anything in it is evaluated.
 func readSource(path string) (string, error) {
-	file, err := collecting(func() (*os.File, error) { return os.Open(path) })
+	file, err := openFile(path, os.O_RDONLY)
 	if err != nil {
 		return "", err
 	}

@@ -3,37 +3,17 @@ package lisp_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/interp/lisp"
-	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
 
-// patience is the longest time that a test waits for an event that must happen.
-const patience = 20 * time.Second
+const patience = weirtest.Patience
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
-
-// tests runs all tests, and closes the default group, so that goleak reports only
-// leaks.
-type tests struct{ *testing.M }
-
-func (t tests) Run() int {
-	code := t.M.Run()
-	group, err := loop.Default()
-	if err == nil {
-		err = group.Close()
-	}
-	if err != nil && !errors.Is(err, loop.ErrLoopClosed) {
-		panic(err)
-	}
-	return code
-}
+func TestMain(m *testing.M) { weirtest.Main(m) }
 
 // An interpreter is an Interp for a test, with its output.
 type interpreter struct {

@@ -4,25 +4,26 @@ import (
 	"net"
 	"runtime"
 
+	"github.com/seed-2334f180/weir/interp/builtins"
 	"golang.org/x/sys/unix"
 )
 
 var networkChapter = chapter{
 	title: "Select and the network",
 	definitions: []definition{
-		{"(select READ WRITE EXCEPT [MILLISECONDS])", "waits until any of the sockets and files of three lists can be read, can be written, or has an exceptional condition, such as urgent data. It returns three lists of those that are ready; nil when the time is up, and on an error. Without a time, or with nil, it waits for ever. READ alone is enough.", entry{4, 4, selectSockets}.with(3)},
-		{"(open PATH [MODE])", "is (make-instance file PATH MODE).", f2(func(t *Thread, path string, mode Value) (Value, error) {
+		{"(select READ WRITE EXCEPT [MILLISECONDS])", "waits until a socket or file in READ can be read, one in WRITE can be written, or one in EXCEPT has an exceptional condition, such as urgent data. It returns three lists of those that are ready, or nil after MILLISECONDS and after an error. Without MILLISECONDS it waits for ever. WRITE and EXCEPT may be left out.", entry{4, 4, selectSockets}.with(3)},
+		{"(open PATH [MODE])", "opens a file. It does what (make-instance file PATH MODE) does.", f2(func(t *Thread, path string, mode Value) (Value, error) {
 			return makeInstance(t, []Value{t.in.fileClass, path, mode})
 		}).with(1)},
-		{"(pipe)", "returns the list of two files, which are the end of a pipe to read from and the one to write to.", entry{0, 0, pipe}},
-		{"(socketpair FAMILY TYPE PROTOCOL)", "returns the list of two connected sockets. The family is 'unix.", f3(socketpair)},
-		{"(lookup-host NAME)", "returns the list of a host's addresses; nil if it is not known, and *lastsocketerror* says why.", f1(func(t *Thread, name string) (Value, error) {
+		{"(pipe)", "makes a pipe. It returns a list of two files: the end to read from and the end to write to.", entry{0, 0, pipe}},
+		{"(socketpair FAMILY TYPE PROTOCOL)", "returns a list of two connected sockets. The family is 'unix.", f3(socketpair)},
+		{"(lookup-host NAME)", "returns a list of the host's addresses. If the look-up fails, it returns nil and sets *lastsocketerror*.", f1(func(t *Thread, name string) (Value, error) {
 			return t.found(net.DefaultResolver.LookupHost(t.ctx, name))
 		})},
-		{"(lookup-address ADDRESS)", "returns the list of the names of an address.", f1(func(t *Thread, address string) (Value, error) {
+		{"(lookup-address ADDRESS)", "returns a list of the names of an address.", f1(func(t *Thread, address string) (Value, error) {
 			return t.found(net.DefaultResolver.LookupAddr(t.ctx, address))
 		})},
-		{"(lookup-service NAME [PROTOCOL])", "returns the port of a service of \"tcp\", or of another protocol.", f2(func(t *Thread, name string, protocol Value) (Value, error) {
+		{"(lookup-service NAME [PROTOCOL])", "returns the port of a service. PROTOCOL is \"tcp\" or \"udp\"; without it, it is \"tcp\".", f2(func(t *Thread, name string, protocol Value) (Value, error) {
 			network := "tcp"
 			if protocol != nil {
 				var err error
@@ -34,7 +35,7 @@ var networkChapter = chapter{
 		}).with(1)},
 		{"(strerror N)", "returns the system's message for an error number.", f1(func(_ *Thread, v Value) (Value, error) {
 			n, err := within(v, 1, 4095)
-			return strerror(unix.Errno(n)), err
+			return builtins.Strerror(unix.Errno(n)), err
 		})},
 	},
 }

@@ -177,9 +177,9 @@ var classMethods = methodSet{
 	class: "class",
 	intro: "It is the parent of all classes.",
 	methods: []definition{
-		{"(constructor SELF [NAME VALUE] ...)", "sets properties. It is the constructor of a class that has none, nor a parent with one.", entry{1, -1, constructObject}},
-		{"(destructor SELF)", "does nothing. It is the destructor of a class that has none, nor a parent with one.", entry{1, 1, func(*Thread, []Value) (Value, error) { return T, nil }}},
-		{"(show OBJECT)", "prints the properties, and of a socket the state, by showbin. It returns t.", f1(show)},
+		{"(constructor SELF [NAME VALUE] ...)", "sets properties. make-instance calls it if neither the class nor a parent has a constructor of its own.", entry{1, -1, constructObject}},
+		{"(destructor SELF)", "does nothing. destroy-instance calls it if neither the class nor a parent has a destructor of its own.", entry{1, 1, func(*Thread, []Value) (Value, error) { return T, nil }}},
+		{"(show OBJECT)", "prints the properties. For a socket it also prints the state, by showbin. It returns t.", f1(show)},
 	},
 }
 

@@ -12,12 +12,12 @@ var regexpChapter = chapter{
 	title: "Regular expressions",
 	intro: "The syntax is RE2's, which Go has: ^ $ . * + ? [a-z] (group) (?:no group) \\d \\w \\s \\b a|b {2,3} (?i). In a string each backslash is written twice. The time is in proportion to the text's length.",
 	definitions: []definition{
-		{"(regexp-match RE S)", "returns the list of the first match and its groups, or nil. A group that did not take part is nil.", f2(regexpMatch)},
+		{"(regexp-match RE S)", "returns a list of the first match and its groups, or nil if there is no match. A group that has matched nothing is nil.", f2(regexpMatch)},
 		{"(regexp-match-all RE S)", "returns the list of all matches.", f2(regexpMatchAll)},
 		{"(regexp-search RE S)", "returns the position of the first match, or nil.", f2(regexpSearch)},
 		{"(regexp-replace RE S NEW)", "returns S with all matches replaced. In NEW, ${1} stands for the first group.", f3(regexpReplace)},
 		{"(regexp-split RE S)", "returns the parts of S between the matches.", f2(regexpSplit)},
-		{"(regexp-quote S)", "returns a regular expression that matches S alone.", f1(func(_ *Thread, s string) (Value, error) { return regexp.QuoteMeta(s), nil })},
+		{"(regexp-quote S)", "returns a regular expression that matches exactly the text S.", f1(func(_ *Thread, s string) (Value, error) { return regexp.QuoteMeta(s), nil })},
 	},
 }
 

@@ -2,11 +2,8 @@ package lisp
 
 import (
 	weir "github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/interp/builtins"
 )
-
-// selectSets holds the sets of select. A thread keeps them between calls to save
-// allocations.
-type selectSets struct{ want, ready weir.Set[weir.Selectable] }
 
 // selectSockets is (select READ WRITE EXCEPT MILLISECONDS). It takes three lists of
 // sockets and files, and a timeout; nil means no timeout. It returns three lists of the
@@ -16,7 +13,7 @@ func selectSockets(t *Thread, args []Value) (Value, error) {
 	// Take the sets from the thread. A function that runs meanwhile may call select,
 	// and a thread that waits must not keep the objects of an earlier call.
 	sets := t.sets
-	t.sets = selectSets{}
+	t.sets = builtins.Sets{}
 	var err error
 	timeout := weir.Forever
 	if limit != nil {
@@ -24,35 +21,26 @@ func selectSockets(t *Thread, args []Value) (Value, error) {
 			return nil, err
 		}
 	}
-	if sets.want.Read, err = selectables(sets.want.Read, read); err != nil {
+	if sets.Want.Read, err = selectables(sets.Want.Read, read); err != nil {
 		return t.failed(err)
 	}
-	if sets.want.Write, err = selectables(sets.want.Write, write); err != nil {
+	if sets.Want.Write, err = selectables(sets.Want.Write, write); err != nil {
 		return t.failed(err)
 	}
-	if sets.want.Except, err = selectables(sets.want.Except, except); err != nil {
+	if sets.Want.Except, err = selectables(sets.Want.Except, except); err != nil {
 		return t.failed(err)
 	}
-	n, err := weir.SelectInto(t.ctx, &sets.ready, sets.want, timeout)
+	n, err := sets.Select(t.ctx, timeout)
 	if err != nil {
 		return t.failed(err)
 	}
 	var ready Value
 	if n > 0 {
-		ready = ListOf(fromSelectables(sets.ready.Read), fromSelectables(sets.ready.Write), fromSelectables(sets.ready.Except))
+		ready = ListOf(fromSelectables(sets.Ready.Read), fromSelectables(sets.Ready.Write), fromSelectables(sets.Ready.Except))
 	}
-	sets.forget()
+	sets.Clear()
 	t.sets = sets
 	return ready, nil
-}
-
-// forget drops the sockets, so that the collector can free them.
-func (s *selectSets) forget() {
-	for _, set := range []*weir.Set[weir.Selectable]{&s.want, &s.ready} {
-		clear(set.Read)
-		clear(set.Write)
-		clear(set.Except)
-	}
 }
 
 func selectables(into []weir.Selectable, v Value) ([]weir.Selectable, error) {
@@ -60,7 +48,6 @@ func selectables(into []weir.Selectable, v Value) ([]weir.Selectable, error) {
 	if err != nil {
 		return nil, err
 	}
-	into = into[:0]
 	for ; l != nil; l = l.tail {
 		o, ok := l.head.(*Object)
 		if !ok || !o.opened() {

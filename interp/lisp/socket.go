@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"net"
 	"slices"
 	"strings"
-	"syscall"
 
+	"github.com/seed-2334f180/weir/interp/builtins"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +24,7 @@ func (t *Thread) failed(err error) (Value, error) {
 	if err == nil || err == io.EOF {
 		return nil, nil
 	}
-	text, errno := message(err)
+	text, errno := builtins.Message(err)
 	if text == "" {
 		return nil, err
 	}
@@ -36,44 +35,6 @@ func (t *Thread) failed(err error) (Value, error) {
 	}
 	t.lastError.set(text)
 	return nil, nil
-}
-
-// message returns the text of an error for *lastsocketerror*: the system's text, or the
-// text of gai_strerror(3) for a look-up. It is empty if the error is not the system's.
-func message(err error) (string, syscall.Errno) {
-	var dns *net.DNSError
-	var bad *net.AddrError
-	var e *socket.Error
-	var errno syscall.Errno
-	switch {
-	case errors.As(err, &dns) && dns.Err == "unknown port":
-		return "Servname not supported for ai_socktype", 0
-	case errors.As(err, &dns) && (dns.IsNotFound || dns.Err == "unrecognized address"):
-		return "Name or service not known", 0
-	case errors.As(err, &dns) && !errors.Is(err, unix.EINTR) && !isTimeout(err):
-		return "Temporary failure in name resolution", 0
-	case errors.As(err, &bad) && strings.HasPrefix(bad.Err, "a port"):
-		return "Servname not supported for ai_socktype", 0
-	case errors.As(err, &e):
-		return strerror(e.Errno), e.Errno
-	case errors.As(err, &errno):
-		return strerror(errno), errno
-	case errors.Is(err, net.ErrClosed), errors.Is(err, fs.ErrClosed):
-		return strerror(unix.EBADF), unix.EBADF
-	}
-	return "", 0
-}
-
-// isTimeout reports whether a method's time ended during a look-up.
-func isTimeout(err error) bool {
-	var e *socket.Error
-	return errors.As(err, &e) && e.Timeout()
-}
-
-// strerror returns the message of strerror(3). Go's message has a small first letter.
-func strerror(e syscall.Errno) string {
-	text := e.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // failedOrEOF does what failed does, but returns EOF for a connection that the peer or
@@ -118,15 +79,7 @@ func constructSocket(t *Thread, args []Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := socket.ParseFamily(family.name)
-	if err != nil {
-		return nil, plain(err)
-	}
-	ty, err := socket.ParseType(typ.name)
-	if err != nil {
-		return nil, plain(err)
-	}
-	protocol, err := protocolArg(args[3])
+	f, ty, protocol, err := kindOf(family, typ, args[3])
 	if err != nil {
 		return t.failed(err)
 	}
@@ -140,6 +93,18 @@ func constructSocket(t *Thread, args []Value) (Value, error) {
 	}
 	o.socket, o.maxString = s, cfg.MaxString
 	return o, nil
+}
+
+// kindOf parses the arguments that say which sort of socket a program wants.
+func kindOf(family, typ *Symbol, protocol Value) (f socket.Family, ty socket.Type, p socket.Protocol, err error) {
+	if f, err = socket.ParseFamily(family.name); err != nil {
+		return f, ty, p, plain(err)
+	}
+	if ty, err = socket.ParseType(typ.name); err != nil {
+		return f, ty, p, plain(err)
+	}
+	p, err = protocolArg(protocol)
+	return f, ty, p, err
 }
 
 // plain converts a socket's error to an error that failed does not handle: a mistake of

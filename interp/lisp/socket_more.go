@@ -75,15 +75,7 @@ func sockatmark(t *Thread, o *Object) (Value, error) {
 }
 
 func socketpair(t *Thread, family, typ *Symbol, protocol Value) (Value, error) {
-	f, err := socket.ParseFamily(family.name)
-	if err != nil {
-		return nil, plain(err)
-	}
-	ty, err := socket.ParseType(typ.name)
-	if err != nil {
-		return nil, plain(err)
-	}
-	p, err := protocolArg(protocol)
+	f, ty, p, err := kindOf(family, typ, protocol)
 	if err != nil {
 		return t.failed(err)
 	}
@@ -96,10 +88,9 @@ func socketpair(t *Thread, family, typ *Symbol, protocol Value) (Value, error) {
 
 func pipe(t *Thread, _ []Value) (Value, error) {
 	var r, w *os.File
-	_, err := collecting(func() (any, error) {
-		var err error
+	err := socket.WithDescriptor(func() (err error) {
 		r, w, err = os.Pipe()
-		return nil, err
+		return err
 	})
 	if err != nil {
 		return t.failed(err)
@@ -149,12 +140,16 @@ func lend(list *List, fill bool, buffers [][]byte, call func([][]byte) (int, err
 // (SCM_MAX_FD).
 const maxDescriptors = 253
 
-func sendMsg(t *Thread, args []Value) (Value, error) {
-	o, err := arg[*Object](args[0])
-	if err != nil {
-		return nil, err
+// messageArgs returns the socket and the list of binaries of send-msg and recv-msg.
+func messageArgs(args []Value) (o *Object, list *List, err error) {
+	if o, err = arg[*Object](args[0]); err == nil {
+		list, err = arg[*List](args[1])
 	}
-	list, err := arg[*List](args[1])
+	return o, list, err
+}
+
+func sendMsg(t *Thread, args []Value) (Value, error) {
+	o, list, err := messageArgs(args)
 	if err != nil {
 		return nil, err
 	}
@@ -234,11 +229,7 @@ func rights(v Value) ([]*Object, []byte, error) {
 }
 
 func recvMsg(t *Thread, args []Value) (Value, error) {
-	o, err := arg[*Object](args[0])
-	if err != nil {
-		return nil, err
-	}
-	list, err := arg[*List](args[1])
+	o, list, err := messageArgs(args)
 	if err != nil {
 		return nil, err
 	}

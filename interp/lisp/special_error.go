@@ -3,15 +3,7 @@ package lisp
 // specialUnwindProtect compiles a form that runs its cleanup after any end of the body.
 // If both fail, it returns the error of the body.
 func specialUnwindProtect(c *compiler, args *List, _ bool) (emitter, error) {
-	body, err := c.form(args.head, false)
-	if err != nil {
-		return nil, err
-	}
-	cleanup, err := c.body(args.tail, false)
-	if err != nil {
-		return nil, err
-	}
-	return func() node { return &unwindNode{body(), cleanup()} }, nil
+	return c.headAndBody(args, false, func(body, cleanup node) node { return &unwindNode{body, cleanup} })
 }
 
 type unwindNode struct{ body, cleanup node }
@@ -177,15 +169,7 @@ func (e *Error) data() Value {
 }
 
 func specialCatch(c *compiler, args *List, _ bool) (emitter, error) {
-	tag, err := c.form(args.head, false)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.body(args.tail, false)
-	if err != nil {
-		return nil, err
-	}
-	return func() node { return &catchNode{tag(), body()} }, nil
+	return c.headAndBody(args, false, func(tag, body node) node { return &catchNode{tag, body} })
 }
 
 type catchNode struct{ tag, body node }

@@ -1,20 +1,11 @@
 package lisp
 
 func specialWhile(c *compiler, args *List, _ bool) (emitter, error) {
-	test, err := c.form(args.head, false)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.body(args.tail, false)
-	if err != nil {
-		return nil, err
-	}
 	at := c.at
-	return func() node {
-		n := &whileNode{test: test(), body: body(), at: at}
-		n.fast, _ = n.test.(tester)
-		return n
-	}, nil
+	return c.headAndBody(args, false, func(test, body node) node {
+		fast, _ := test.(tester)
+		return &whileNode{test: test, fast: fast, body: body, at: at}
+	})
 }
 
 // A loopForm has the parts that dolist and dotimes share.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/seed-2334f180/weir/interp/builtins"
 )
 
 // A Thread evaluates forms. Each evaluation from Go has one, and each form thread in
@@ -25,7 +27,7 @@ type Thread struct {
 	catches   []Value // the tags of the catch forms in progress
 	directory string  // of the file in loading; require looks here first
 	caught    *Error  // the last error that was handled
-	sets      selectSets
+	sets      builtins.Sets
 	grace     context.Context // limits the cleanups; nil before the first
 	endGrace  func()
 
@@ -189,16 +191,8 @@ type Lock struct {
 func (l *Lock) String() string { return "#<lock>" }
 
 func specialWithLock(c *compiler, args *List, _ bool) (emitter, error) {
-	lock, err := c.form(args.head, false)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.body(args.tail, false)
-	if err != nil {
-		return nil, err
-	}
 	at := c.at
-	return func() node { return &lockNode{lock(), body(), at} }, nil
+	return c.headAndBody(args, false, func(lock, body node) node { return &lockNode{lock, body, at} })
 }
 
 type lockNode struct {
@@ -242,15 +236,15 @@ var threadChapter = chapter{
 	title: "Threads",
 	intro: "The special form thread starts a thread. All threads share the global variables, and functions share the local variables of the place where they were made. To read or to set a variable is atomic; to read it and then set it is not, and needs a lock.",
 	definitions: []definition{
-		{"(join THREAD)", "waits for the end of a thread, and returns its value. Its error is the caller's, too.", f1(join)},
-		{"(interrupt THREAD)", "ends what a thread does, as Ctrl-C does. Its cleanup forms run.", f1(func(_ *Thread, other *Thread) (Value, error) { other.cancel(context.Canceled); return nil, nil })},
-		{"(threadp VALUE)", "tells whether VALUE is a thread.", is[*Thread]()},
+		{"(join THREAD)", "waits for the end of a thread and returns its value. If the thread has failed, join raises its error.", f1(join)},
+		{"(interrupt THREAD)", "interrupts a thread, as Ctrl-C does. The thread ends after its cleanup forms.", f1(func(_ *Thread, other *Thread) (Value, error) { other.cancel(context.Canceled); return nil, nil })},
+		{"(threadp VALUE)", "returns t if VALUE is a thread.", is[*Thread]()},
 		{"(make-lock)", "returns a lock, for with-lock.", entry{0, 0, makeLock}},
-		{"(make-queue [BOUND])", "returns a queue, which holds up to BOUND values, 1024 without one.", f1(makeQueue).with(1)},
-		{"(queue-put QUEUE VALUE [MILLISECONDS])", "puts a value at the end. While the queue is full it waits, up to the time. It returns t, or nil when the time is up or the queue is closed.", f3(queuePut).with(1)},
-		{"(queue-get QUEUE [MILLISECONDS [DEFAULT]])", "takes the first value. While the queue is empty it waits, up to the time. It returns DEFAULT when the time is up, and when the queue is closed and empty.", f3(queueGet).with(2)},
-		{"(queue-length QUEUE)", "returns how many values there are.", f1(func(_ *Thread, q *Queue) (Value, error) { return int64(len(q.values)), nil })},
-		{"(queue-close QUEUE)", "closes a queue: nothing can be put any more, and those that wait for values get what is left.", f1(queueClose)},
+		{"(make-queue [BOUND])", "returns a queue for up to BOUND values. Without BOUND it is for 1024 values.", f1(makeQueue).with(1)},
+		{"(queue-put QUEUE VALUE [MILLISECONDS])", "appends a value to a queue. While the queue is full, it waits, for at most MILLISECONDS. It returns t, or nil after that time or if the queue is closed.", f3(queuePut).with(1)},
+		{"(queue-get QUEUE [MILLISECONDS [DEFAULT]])", "removes the first value of a queue and returns it. While the queue is empty, it waits, for at most MILLISECONDS. It returns DEFAULT after that time, and if the queue is closed and empty.", f3(queueGet).with(2)},
+		{"(queue-length QUEUE)", "returns the number of values in a queue.", f1(func(_ *Thread, q *Queue) (Value, error) { return int64(len(q.values)), nil })},
+		{"(queue-close QUEUE)", "closes a queue. It takes no further values, and queue-get returns those that are left.", f1(queueClose)},
 	},
 }
 

@@ -22,7 +22,6 @@ type handle struct {
 	view               *socket.Socket  // the socket with viewContext, from the last call
 	viewContext        context.Context // of the state
 	selectable         *selectable     // for select; made when first needed
-	watch              *watch          // in the Selector; nil if it is not there
 }
 
 // newHandle returns the handle of a socket without timeouts.

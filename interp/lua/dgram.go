@@ -1,9 +1,11 @@
 package lua
 
 import (
+	"maps"
 	"net/netip"
 	"strconv"
 
+	"github.com/seed-2334f180/weir/interp/builtins"
 	"github.com/seed-2334f180/weir/socket"
 	glua "github.com/yuin/gopher-lua"
 )
@@ -32,7 +34,7 @@ func dgramMethods(g *group) map[string]glua.LGFunction {
 
 func udpMethods(g *group) map[string]glua.LGFunction {
 	methods := dgramMethods(g)
-	for name, method := range map[string]glua.LGFunction{
+	maps.Copy(methods, map[string]glua.LGFunction{
 		"getfamily":   g.getfamily,
 		"getoption":   g.getoption,
 		"getpeername": g.getpeernameConnected,
@@ -41,9 +43,7 @@ func udpMethods(g *group) map[string]glua.LGFunction {
 		"sendto":      g.sendTo,
 		"setpeername": g.setPeerName,
 		"setsockname": g.bind,
-	} {
-		methods[name] = method
-	}
+	})
 	return methods
 }
 
@@ -112,14 +112,14 @@ func (o *object) sentMessage(L *glua.LState, data string, err error) int {
 func numericAddr(family socket.Family, ip, port string) (a socket.Addr, problem string) {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {
-		return a, "Name or service not known"
+		return a, string(builtins.NoName)
 	}
 	if family != 0 && (family == socket.Inet) != addr.Is4() {
-		return a, msgAddrFamily
+		return a, string(builtins.OtherFamily)
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return a, "Name or service not known"
+		return a, string(builtins.NoName)
 	}
 	return socket.AddrFrom(netip.AddrPortFrom(addr, uint16(n))), ""
 }

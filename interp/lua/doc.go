@@ -1,9 +1,10 @@
 // Package lua lets programs written for LuaSocket run unmodified in gopher-lua,
 // on Weir's sockets.
 //
-//	L := lua.NewState() // of github.com/yuin/gopher-lua
-//	err := weirlua.Preload(L)
+//	L, err := weirlua.NewState()
 //	err = L.DoString(`local socket = require "socket" ...`)
+//
+// NewState makes a state of gopher-lua; Preload prepares one that exists.
 //
 // The modules are socket (and socket.core, which is the same table),
 // socket.unix and mime.core, with the functions, methods, options and error
@@ -46,7 +47,7 @@
 // Preload's coroutine library share the context of the state.
 //
 // Preload replaces tonumber, tostring, print, error, collectgarbage, math.huge,
-// os.clock, os.date, os.getenv, os.time, debug.traceback, debug.getinfo and the
+// os.clock, os.date, os.getenv, os.time, table.concat, debug.traceback, debug.getinfo and the
 // functions of the string library that use patterns, formats or the case of
 // letters. It adds debug.sethook for counts and lines; in a state without a
 // context, a hook works in functions that are called after it is set.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/interp/builtins"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +31,13 @@ var messages = map[syscall.Errno]string{
 	unix.EPIPE:        msgClosed,
 }
 
+// lookupMessages are LuaSocket's texts, except those of the C library.
+var lookupMessages = map[builtins.LookupError]string{
+	builtins.NoName:    "host or service not provided, or not known",
+	builtins.NoService: "service not supported for socket type",
+	builtins.TryAgain:  "temporary failure in name resolution",
+}
+
 // message returns the text of an error that a script gets.
 func message(err error) string {
 	switch e := err.(type) {
@@ -41,28 +49,22 @@ func message(err error) string {
 		return errnoMessage(e.Errno)
 	case syscall.Errno:
 		return errnoMessage(e)
+	case builtins.LookupError:
+		if text, ok := lookupMessages[e]; ok {
+			return text
+		}
 	}
 	if err == io.EOF {
 		return msgClosed
 	}
-	return err.Error() // errClosed or a lookupError
+	return err.Error()
 }
 
 func errnoMessage(errno syscall.Errno) string {
 	if text, ok := messages[errno]; ok {
 		return text
 	}
-	return strerror(errno)
-}
-
-// strerror returns the C library's text of an errno. Go's text has a small first
-// letter, unless the second letter is a capital.
-func strerror(errno syscall.Errno) string {
-	text := []byte(errno.Error())
-	if len(text) > 1 && 'a' <= text[0] && text[0] <= 'z' && (text[1] < 'A' || text[1] > 'Z') {
-		text[0] -= 'a' - 'A'
-	}
-	return string(text)
+	return builtins.Strerror(errno)
 }
 
 // errnoOf returns the errno in an error, if there is one.

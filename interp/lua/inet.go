@@ -2,11 +2,13 @@ package lua
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"strconv"
 	"time"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/interp/builtins"
 	"github.com/seed-2334f180/weir/socket"
 	glua "github.com/yuin/gopher-lua"
 	"golang.org/x/sys/unix"
@@ -15,7 +17,7 @@ import (
 // tcpMethods returns the methods of tcp objects.
 func tcpMethods(g *group) map[string]glua.LGFunction {
 	methods := streamMethods(g)
-	for name, method := range map[string]glua.LGFunction{
+	maps.Copy(methods, map[string]glua.LGFunction{
 		"bind":        g.bind,
 		"connect":     g.connectTCP,
 		"getfamily":   g.getfamily,
@@ -26,9 +28,7 @@ func tcpMethods(g *group) map[string]glua.LGFunction {
 		"setoption":   g.setoption,
 		"setpeername": g.connectTCP,
 		"setsockname": g.bind,
-	} {
-		methods[name] = method
-	}
+	})
 	return methods
 }
 
@@ -135,7 +135,7 @@ func (o *object) connectTo(L *glua.LState, a socket.Addr, wait time.Duration) er
 
 // lookup finds the addresses of host and service in the family of the object.
 func (o *object) lookup(ctx context.Context, host, service string) ([]socket.Addr, error) {
-	return lookup(ctx, o.class.group.typ, o.family, host, service)
+	return builtins.Lookup(ctx, o.class.group.typ, o.family, host, service)
 }
 
 // connect is socket.connect(address, port, local address, local port, family).

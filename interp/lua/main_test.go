@@ -3,7 +3,6 @@ package lua
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,35 +10,16 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/internal/weirtest/machine"
-	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 	glua "github.com/yuin/gopher-lua"
-	"go.uber.org/goleak"
 )
 
-// patience is the longest time that a test waits for an event that must happen.
-const patience = 20 * time.Second
+const patience = weirtest.Patience
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
-
-// tests runs the tests, and then closes the default group, so that goleak reports
-// only leaks.
-type tests struct{ *testing.M }
-
-func (t tests) Run() int {
-	code := t.M.Run()
-	group, err := loop.Default()
-	if err == nil {
-		err = group.Close()
-	}
-	if err != nil && !errors.Is(err, loop.ErrLoopClosed) {
-		panic(err)
-	}
-	return code
-}
+func TestMain(m *testing.M) { weirtest.Main(m) }
 
 // A script is a state that has the library, and the text that it has printed.
 type script struct {
@@ -51,7 +31,7 @@ type script struct {
 // directories.
 func newScript(t *testing.T, paths ...string) *script {
 	t.Helper()
-	s := &script{LState: glua.NewState(glua.Options{RegistrySize: 256, RegistryMaxSize: 1 << 20})}
+	s := &script{LState: glua.NewState(glua.Options{RegistrySize: 256, RegistryMaxSize: 1 << 20, RegistryGrowStep: 1024})}
 	t.Cleanup(s.close)
 	require.NoError(t, Preload(s.LState))
 	paths = append(paths, "testdata/lib/?.lua")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-2334f180/weir/interp/builtins"
 	"github.com/seed-2334f180/weir/socket"
 	glua "github.com/yuin/gopher-lua"
 	"golang.org/x/sys/unix"
@@ -150,19 +151,8 @@ func gettime(L *glua.LState) int {
 func now() float64 { return float64(time.Now().UnixNano()) / 1e9 }
 
 func sleep(L *glua.LState) int {
-	seconds := float64(checkNumber(L, 1))
-	d := duration(seconds)
-	if d == forever {
-		d = math.MaxInt64
-		if !(seconds > 0) { // a negative time does not sleep; a negative timeout has no limit
-			d = 0
-		}
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-background(L).Done():
+	d, _ := builtins.Duration(float64(checkNumber(L, 1)), time.Second) // a negative time does not sleep
+	if builtins.Sleep(background(L), d) != nil {
 		over(L)
 	}
 	return 0
@@ -171,14 +161,10 @@ func sleep(L *glua.LState) int {
 // duration converts seconds to a time to wait. A negative number, one that is too
 // large, and NaN mean for ever.
 func duration(seconds float64) time.Duration {
-	if !(seconds >= 0) || seconds > math.MaxInt64/1e9-1 {
-		return forever
+	if d, ok := builtins.Duration(seconds, time.Second); ok && d != math.MaxInt64 {
+		return d
 	}
-	d := time.Duration(seconds * 1e9)
-	if d == 0 && seconds > 0 {
-		return 1 // the shortest wait: 0 would not wait at all
-	}
-	return d
+	return forever
 }
 
 const forever time.Duration = -1

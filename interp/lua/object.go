@@ -133,7 +133,7 @@ func (o *object) hold(h *handle) {
 func (o *object) release() *handle {
 	o.m.fds.forget(o)
 	h := o.h
-	o.m.waits.unwatch(h)
+	o.m.waits.unwatch(h.selectable)
 	o.h, o.fd = nil, noDescriptor
 	return h
 }

@@ -59,6 +59,24 @@ func TestDebug(t *testing.T) {
 	require.Equal(t, "timeout\ttrue\t4\n3\n", out)
 }
 
+// A line from the buffer is the same as one that receive has to wait for: without its carriage
+// returns, and counted.
+func TestBufferedLines(t *testing.T) {
+	require.Equal(t, "a|b||c|de||f\n19\nrest\n", newScript(t).run(t, `
+		local socket = require "socket"
+		local server = assert(socket.bind("127.0.0.1", 0))
+		local host, port = server:getsockname()
+		local a = assert(socket.connect(host, port))
+		local b = assert(server:accept())
+		a:send("a\nb\r\n\r\nc\r\r\nd\re\n\n\rf\nrest")
+		a:close()
+		local lines = {}
+		for i = 1, 7 do lines[i] = b:receive() end
+		print(table.concat(lines, "|"))
+		print((b:getstats()))
+		print((b:receive("*a")))`))
+}
+
 func TestSelectWithinSelectIsRefused(t *testing.T) {
 	s := newScript(t)
 	require.Equal(t, "false\ttrue\n0\ttimeout\n", s.run(t, `

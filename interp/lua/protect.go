@@ -51,7 +51,7 @@ const (
 	mostNested = 200
 )
 
-// The first size of the stack of a coroutine of pcall, and the least by which it
+// The first size of a stack, of NewState and of a coroutine of pcall, and the least by which it
 // grows, in values. The state's Options limit the size.
 const (
 	firstValues = 256

@@ -23,6 +23,7 @@ func installRepairs(L *glua.LState, w *weakTables) {
 		"tostring":       tostring,
 	})
 	repairLibrary(L.GetGlobal("string"), stringFunctions)
+	repairLibrary(L.GetGlobal("table"), map[string]glua.LGFunction{"concat": concat})
 	repairLibrary(L.GetGlobal("os"), map[string]glua.LGFunction{
 		"clock":  clock,
 		"date":   date,

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"slices"
 	"time"
-	"weak"
 
 	"github.com/seed-2334f180/weir"
+	"github.com/seed-2334f180/weir/interp/builtins"
 	"github.com/seed-2334f180/weir/loop"
 	glua "github.com/yuin/gopher-lua"
 	"golang.org/x/sys/unix"
@@ -22,8 +22,8 @@ import (
 // that the program forgets is collected, with its sockets.
 type selection struct {
 	selector *weir.Selector
-	watched  []*watch // the registered handles
-	turn     uint64   // counts the calls
+	watched  []*selectable // what is registered
+	turn     uint64        // counts the calls
 
 	// The fields below belong to one call. They stay to save allocations.
 	items   []*selectable
@@ -31,38 +31,36 @@ type selection struct {
 	ready   []weir.Event
 	found   []*selectable
 	foreign []*selectable
-	want    weir.Set[weir.Selectable]
-	have    weir.Set[weir.Selectable]
-	order   [2][]*selectable // of the entries of want
+	sets    builtins.Sets
+	order   [2][]*selectable // of the entries of sets.Want
 }
 
-// A selectable is a descriptor that a call waits for.
+// A selectable is a descriptor that a call waits for. Between the calls it refers to the
+// registration and not to the socket, so that the collector closes a socket that a
+// script forgets.
 type selectable struct {
-	h     *handle     // nil for a foreign descriptor
-	file  *weir.File  // for a foreign descriptor
-	fd    int         // the results have the order of fd
-	as    glua.LValue // the value for the results
+	reg   *loop.Registration
+	what  weir.Selectable // the socket or File; nil between the calls
+	fd    int             // the results have the order of fd
+	as    glua.LValue     // the value for the results
 	want  weir.Interest
 	is    weir.Interest
 	turn  uint64 // the last call that had it in a list
 	dirty bool
-}
 
-// A watch stands for a handle in the Selector. It refers to the handle weakly, so
-// that the collector closes a socket that a script forgets.
-type watch struct {
-	reg   *loop.Registration
-	owner weak.Pointer[handle]
-	at    int // the index in watched
-	want  weir.Interest
-	turn  uint64 // the last call that asked for it
+	watched bool // it is in the Selector
+	at      int  // its index in watched
+	watch   weir.Interest
 }
 
 // Registration returns the registration, for the Selector.
-func (w *watch) Registration() *loop.Registration { return w.reg }
+func (e *selectable) Registration() *loop.Registration { return e.reg }
 
 // Buffered returns 0. Objects buffer input; their sockets do not.
-func (w *watch) Buffered() int { return 0 }
+func (e *selectable) Buffered() int { return 0 }
+
+// closed reports whether the socket is closed. It is never ready then.
+func (e *selectable) closed() bool { return e.reg.Look(weir.Readable) == loop.Gone }
 
 // selectSockets is select(to read, to write, seconds).
 func (m *module) selectSockets(L *glua.LState) int {
@@ -99,10 +97,10 @@ func (s *selection) begin() {
 // end drops the references to objects, so that the collector can free them.
 func (s *selection) end() {
 	for _, e := range s.foreign {
-		e.file.Close()
+		e.what.(*weir.File).Close()
 	}
 	for _, e := range s.items {
-		e.as = nil
+		e.as, e.what = nil, nil
 	}
 	clear(s.items)
 	clear(s.found)
@@ -207,8 +205,9 @@ func (m *module) selectableOf(L *glua.LState, h *handle) *selectable {
 		return m.foreign(L, h.fd)
 	}
 	if h.selectable == nil {
-		h.selectable = &selectable{h: h, fd: h.fd}
+		h.selectable = &selectable{reg: h.socket.Registration(), fd: h.fd}
 	}
+	h.selectable.what = h.socket
 	return h.selectable
 }
 
@@ -224,7 +223,7 @@ func (m *module) foreign(L *glua.LState, fd int) *selectable {
 	if err != nil {
 		L.RaiseError("select failed: %s", message(err))
 	}
-	e := &selectable{file: file, fd: fd}
+	e := &selectable{reg: file.Registration(), what: file, fd: fd}
 	m.waits.foreign = append(m.waits.foreign, e)
 	return e
 }
@@ -252,14 +251,10 @@ func (s *selection) wait(ctx context.Context, timeout time.Duration) error {
 			return err
 		}
 		for _, r := range ready {
-			w := r.What.(*watch)
-			h := w.owner.Value()
-			if r.Closed || h == nil {
-				s.forget(w)
-				continue
-			}
-			e := h.selectable
-			if e.is = r.Ready & e.want; e.is != 0 {
+			e := r.What.(*selectable)
+			if r.Closed {
+				s.forget(e)
+			} else if e.is = r.Ready & e.want; e.is != 0 {
 				s.found = append(s.found, e)
 			}
 		}
@@ -289,31 +284,26 @@ func (s *selection) register() error {
 	}
 	others := len(s.watched) // number of registered sockets that are not in the lists
 	for _, e := range s.items {
-		w := e.h.watch
-		if w == nil {
+		if !e.watched {
 			if err := s.add(e); err != nil {
 				return err
 			}
 			continue
 		}
 		others--
-		w.turn = s.turn
-		if w.want == e.want {
+		if e.watch == e.want {
 			continue
 		}
-		if s.selector.Modify(w, e.want, nil) != nil {
-			s.forget(w) // it is closed
-			continue
+		if e.watch = e.want; s.selector.Modify(e, e.want, nil) != nil {
+			s.forget(e) // it is closed
 		}
-		w.want = e.want
 	}
 	if others == 0 {
 		return nil
 	}
 	for i := len(s.watched) - 1; i >= 0; i-- { // backwards: forget moves the last one here
-		if w := s.watched[i]; w.turn != s.turn {
-			_ = s.selector.Unregister(w) // it may be closed
-			s.forget(w)
+		if e := s.watched[i]; e.turn != s.turn {
+			s.unwatch(e)
 		}
 	}
 	return nil
@@ -321,35 +311,32 @@ func (s *selection) register() error {
 
 // add registers an entry, unless it is closed.
 func (s *selection) add(e *selectable) error {
-	w := &watch{reg: e.h.socket.Registration(), owner: weak.Make(e.h), at: len(s.watched), want: e.want, turn: s.turn}
-	if err := s.selector.Register(w, e.want, nil); err != nil {
-		if !e.h.alive() {
-			return nil // a closed socket is never ready, and no error
+	if err := s.selector.Register(e, e.want, nil); err != nil {
+		if e.closed() {
+			return nil // no error
 		}
 		return err
 	}
-	e.h.watch = w
-	s.watched = append(s.watched, w)
+	e.watched, e.watch, e.at = true, e.want, len(s.watched)
+	s.watched = append(s.watched, e)
 	return nil
 }
 
-// forget drops a watch that the Selector does not have any more.
-func (s *selection) forget(w *watch) {
+// forget drops an entry that the Selector does not have any more.
+func (s *selection) forget(e *selectable) {
 	last := len(s.watched) - 1
 	moved := s.watched[last]
-	s.watched[w.at], s.watched[last] = moved, nil
-	moved.at = w.at
+	s.watched[e.at], s.watched[last] = moved, nil
+	moved.at = e.at
 	s.watched = s.watched[:last]
-	if h := w.owner.Value(); h != nil {
-		h.watch = nil
-	}
+	e.watched = false
 }
 
-// unwatch takes the handle of a closing object out of the Selector.
-func (s *selection) unwatch(h *handle) {
-	if h.watch != nil {
-		_ = s.selector.Unregister(h.watch)
-		s.forget(h.watch)
+// unwatch takes an entry out of the Selector, if it is there.
+func (s *selection) unwatch(e *selectable) {
+	if e != nil && e.watched {
+		_ = s.selector.Unregister(e) // it may be closed
+		s.forget(e)
 	}
 }
 
@@ -361,10 +348,10 @@ func (s *selection) selectOnce(ctx context.Context, timeout time.Duration) error
 	}
 	for {
 		s.lists()
-		_, err := weir.SelectInto(ctx, &s.have, s.want, timeout)
+		_, err := s.sets.Select(ctx, timeout)
 		if err == nil {
-			s.match(s.have.Read, s.want.Read, s.order[0], weir.Readable)
-			s.match(s.have.Write, s.want.Write, s.order[1], weir.Writable)
+			s.match(s.sets.Ready.Read, s.sets.Want.Read, s.order[0], weir.Readable)
+			s.match(s.sets.Ready.Write, s.sets.Want.Write, s.order[1], weir.Writable)
 		}
 		s.clearLists()
 		switch {
@@ -383,19 +370,15 @@ func (s *selection) selectOnce(ctx context.Context, timeout time.Duration) error
 // lists fills the lists of Select.
 func (s *selection) lists() {
 	for _, e := range s.items {
-		if e.h != nil && !e.h.alive() {
+		if e.closed() {
 			continue
 		}
-		var what weir.Selectable = e.file
-		if e.h != nil {
-			what = e.h.socket
-		}
 		if e.want&weir.Readable != 0 && !e.dirty {
-			s.want.Read = append(s.want.Read, what)
+			s.sets.Want.Read = append(s.sets.Want.Read, e.what)
 			s.order[0] = append(s.order[0], e)
 		}
 		if e.want&weir.Writable != 0 {
-			s.want.Write = append(s.want.Write, what)
+			s.sets.Want.Write = append(s.sets.Want.Write, e.what)
 			s.order[1] = append(s.order[1], e)
 		}
 	}
@@ -418,12 +401,7 @@ func (s *selection) match(ready, list []weir.Selectable, entries []*selectable, 
 }
 
 func (s *selection) clearLists() {
-	for _, set := range []*weir.Set[weir.Selectable]{&s.want, &s.have} {
-		for _, list := range []*[]weir.Selectable{&set.Read, &set.Write} {
-			clear(*list)
-			*list = (*list)[:0]
-		}
-	}
+	s.sets.Clear()
 	for i := range s.order {
 		clear(s.order[i])
 		s.order[i] = s.order[i][:0]

@@ -41,3 +41,5 @@ print("time", try(os.time, { year = 2020 }), try(os.time, { year = 2020, month =
 print("error", pcall(function() error() end))
 print("error", try(error, "x", 2))
 print("count", type(collectgarbage("count")), collectgarbage("collect"), try(collectgarbage, "x"))
+print("concat", table.concat {}, table.concat({ 1, "b", 2.5 }, ", "), table.concat({ 1, 2, 3 }, "-", 2), table.concat({ 1, 2, 3 }, "-", 2, 2), table.concat({ 1, 2 }, "-", 3), table.concat({ [0] = "zero", "one" }, 7, 0))
+print("concat", try(table.concat, { 1, {}, 3 }), try(table.concat, { 1 }, ",", 1, 2), try(table.concat, { 1 }, ",", 2, 2), #table.concat((function() local t = {} for i = 1, 50000 do t[i] = "line " .. i end return t end)(), "\n"))
