@@ -1,0 +1,114 @@
+package socket
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// settle returns when the socket's loop has taken in all events that there are.
+func settle(t *testing.T, s *Socket) {
+	t.Helper()
+	for range 3 { // a turn asks the kernel before it runs what was posted
+		done := make(chan struct{})
+		require.NoError(t, s.Registration().Loop().Post(func() { close(done) }))
+		<-done
+	}
+}
+
+// A batch that was full leaves messages behind, and no event tells of them. The next call
+// takes them at once.
+func TestFullBatchLeavesTheRestReady(t *testing.T) {
+	for name, pair := range map[string]func(*testing.T) (a, b *Socket){
+		"udp": func(t *testing.T) (a, b *Socket) {
+			a, b = udpPair(t)
+			require.NoError(t, a.ConnectAddr(b.LocalAddr()))
+			return a, b
+		},
+		"unix": func(t *testing.T) (a, b *Socket) { return inputPair(t, Dgram) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := pair(t)
+			require.NoError(t, b.Registration().Watch())
+			for range 10 {
+				_, err := a.Send([]byte("x"), 0)
+				require.NoError(t, err)
+			}
+			settle(t, b)
+			for range 2 {
+				received := make(chan int, 1)
+				go func() {
+					n, _ := b.RecvBatch(batchOf(5, 1), 0)
+					received <- n
+				}()
+				select {
+				case n := <-received:
+					require.Equal(t, 5, n)
+				case <-time.After(10 * time.Second):
+					require.NoError(t, b.Close())
+					t.Fatal("a call waits for messages that are there")
+				}
+			}
+		})
+	}
+}
+
+// The kernel reports a shutdown to no call that waits to send on a unix datagram socket.
+func TestShutdownEndsABlockedSend(t *testing.T) {
+	a, _ := inputPair(t, Dgram)
+	fillUp(t, a)
+	sent := blocked(t, "Send", func() error { _, err := a.Send(make([]byte, 8), 0); return err })
+	require.NoError(t, a.Shutdown(unix.SHUT_WR))
+	err := soon(t, sent)
+	require.True(t, isErrno(err, unix.EPIPE), "%v", err)
+}
+
+// The kernel says that a stream hangs up that is not connected yet. The mark outlives the
+// connect, and only makes calls try.
+func TestStreamThatIsWatchedBeforeItConnects(t *testing.T) {
+	for _, family := range []Family{Inet, Unix} {
+		t.Run(family.String(), func(t *testing.T) {
+			l := listening(t, family, 1)
+			s := unconnected(t, family)
+			require.NoError(t, s.Registration().Watch())
+			require.Eventually(t, s.core.reg.Broken, 10*time.Second, time.Millisecond, "the kernel reports OUT and HUP")
+			require.NoError(t, s.ConnectAddr(l.LocalAddr()))
+			peer, err := l.Accept()
+			require.NoError(t, err)
+			defer peer.Close()
+			for range 3 {
+				received := blocked(t, "Recv", func() error {
+					_, err := s.Recv(make([]byte, 1), 0)
+					return err
+				})
+				put(t, peer, "x")
+				require.NoError(t, soon(t, received))
+			}
+			received := blocked(t, "Recv", func() error {
+				_, err := s.Recv(make([]byte, 1), 0)
+				return err
+			})
+			require.NoError(t, peer.Close())
+			require.ErrorIs(t, soon(t, received), io.EOF)
+		})
+	}
+}
+
+// A connect to a full backlog waits by time alone. The kernel watches nothing for it: it
+// would report such a socket as hung up at once, and never that there is room.
+func TestUnixConnectAsksAgainByTime(t *testing.T) {
+	l := listening(t, Unix, 0)
+	first := unconnected(t, Unix)
+	require.NoError(t, first.ConnectAddr(l.LocalAddr()))
+	s := unconnected(t, Unix)
+	connecting := blocked(t, "ConnectAddr", func() error { return s.ConnectAddr(l.LocalAddr()) })
+	require.Equal(t, loop.Doubtful, s.Registration().Look(loop.Exceptional), "the kernel watches the socket")
+	accepted, err := l.Accept()
+	require.NoError(t, err)
+	defer accepted.Close()
+	require.NoError(t, soon(t, connecting))
+}
