@@ -209,8 +209,8 @@ func (x *Session) run() {
 		if !x.rest() {
 			return
 		}
-		if x.atEnd() {
-			x.end(io.EOF)
+		if why := x.over(); why != nil {
+			x.end(why)
 			return
 		}
 	}
@@ -226,21 +226,27 @@ func (x *Session) linger() bool {
 	return x.Buffered() == 0 && !x.Server().retiring.Load() && x.Registration().Linger(lingerTime)
 }
 
-// atEnd reports whether nothing is left to read but the end of the stream, or an
-// error. Without atEnd the server would call a handler that returns nil there again
-// and again.
-func (x *Session) atEnd() bool {
+// over returns why nothing is left to read: io.EOF, or the error that has ended the
+// stream. It returns nil if there is something. Without over the server would call a
+// handler that returns nil there again and again.
+func (x *Session) over() error {
 	if x.Buffered() > 0 {
-		return false
+		return nil
 	}
 	reg := x.Registration()
 	if reg.Use() != nil {
-		return true
+		return net.ErrClosed
 	}
 	defer reg.Done()
 	var b [1]byte
 	n, errno := sys.Recv(reg.FD(), b[:], unix.MSG_PEEK)
-	return n == 0 && errno != unix.EAGAIN
+	switch {
+	case n > 0 || errno == unix.EAGAIN:
+		return nil
+	case errno != 0: // the kernel tells it once, so Finish gets it here
+		return &socket.Error{Op: "recv", Errno: errno}
+	}
+	return io.EOF
 }
 
 // rest makes the session idle, and its idle time begins. If there is something to read,
