@@ -1,6 +1,8 @@
 package loop_test
 
 import (
+	"bytes"
+	"log/slog"
 	"testing"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -88,4 +90,39 @@ func TestEndsWakeTheirDirections(t *testing.T) {
 			require.ErrorIs(t, <-result, loop.ErrClosed)
 		}
 	}
+}
+
+// A call that does not wait takes a turn that is free.
+func TestCallThatDoesNotWaitTakesAFreeTurn(t *testing.T) {
+	r, _ := register(t, newLoop(t, loop.Options{}))
+	for _, d := range []loop.Direction{loop.Read, loop.Write} {
+		ready, err := r.Begin(d, &loop.Call{Timeout: loop.NoWait})
+		require.NoError(t, err)
+		require.True(t, ready)
+		r.End(d, false)
+	}
+}
+
+// With Options.Crash, which lets a panic end the program, a task runs once, as without.
+func TestCrashRunsTasksOnce(t *testing.T) {
+	l := newLoop(t, loop.Options{Crash: true})
+	ran := 0
+	require.NoError(t, l.Post(func() { ran++ }))
+	settle(t, l)
+	require.NoError(t, l.Post(func() {}))
+	settle(t, l)
+	require.Equal(t, 1, ran)
+}
+
+// A panic that nobody has asked to be told of is logged.
+func TestPanicIsLogged(t *testing.T) {
+	var text bytes.Buffer
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(slog.New(slog.NewTextHandler(&text, nil)))
+	l := newLoop(t, loop.Options{})
+	require.NoError(t, l.Post(func() { panic("on purpose") }))
+	settle(t, l)
+	require.NoError(t, l.Close())
+	require.Contains(t, text.String(), "on purpose")
 }

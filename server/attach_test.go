@@ -365,3 +365,22 @@ func TestAttachWithInputHasItsFirstByte(t *testing.T) {
 	send(t, peer, "more")
 	weirtest.Take(t, data)
 }
+
+// A Socket that a call uses stays the caller's, and does not count.
+func TestAttachOfABusySocket(t *testing.T) {
+	for name, srv := range map[string]*server.Server{
+		"Events":  {Events: server.Events{Data: echo}},
+		"Handler": {Handler: lines},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer srv.Close()
+			s, peer := weirtest.TCP(t)
+			require.NoError(t, s.Registration().Use())
+			require.ErrorIs(t, srv.Attach(s, nil), unix.EBUSY)
+			s.Registration().Done()
+			require.Zero(t, srv.Stats().Conns)
+			send(t, peer, "x") // the caller still has it
+			expect(t, s, "x")
+		})
+	}
+}

@@ -120,3 +120,10 @@ func TestServePacketsBeyondADrain(t *testing.T) {
 		}
 	}
 }
+
+func TestWithout(t *testing.T) {
+	env := []string{"A=1", "B=2", "AB=3", "C=4"}
+	require.Equal(t, []string{"AB=3", "C=4"}, without(env, "A", "B"))
+	require.Equal(t, []string{"A=1", "AB=3", "C=4"}, without(env, "B"))
+	require.Equal(t, env, without(env))
+}

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"io"
+	"math"
 	"testing"
 	"time"
 
@@ -111,4 +112,65 @@ func TestUnixConnectAsksAgainByTime(t *testing.T) {
 	require.NoError(t, err)
 	defer accepted.Close()
 	require.NoError(t, soon(t, connecting))
+}
+
+// A wake-up that has brought nothing does not end a call.
+func TestRecvGoesOnAfterAWakeUpInVain(t *testing.T) {
+	a, peer := inputPair(t, Stream)
+	for range 3 {
+		received := make(chan string, 1)
+		call := blocked(t, "Recv", func() error {
+			buf := make([]byte, 8)
+			n, err := a.Recv(buf, 0)
+			received <- string(buf[:n])
+			return err
+		})
+		a.core.reg.Doubt() // as a Setsockopt does
+		require.Eventually(t, func() bool { return sleepers("Recv") == 1 }, 10*time.Second, time.Millisecond)
+		require.Empty(t, call)
+		put(t, peer, "x")
+		require.NoError(t, soon(t, call))
+		require.Equal(t, "x", <-received)
+	}
+}
+
+// To move the bytes to the front of a block does not free the block.
+func TestInputKeepsItsBlock(t *testing.T) {
+	for range 100 { // the pool forgets some blocks
+		in := &input{}
+		in.reserve(1)
+		in.r, in.w = headroom+1, headroom+2
+		in.memory()[in.r] = 'x'
+		in.reserve(1)
+		require.Equal(t, "x", string(in.bytes()))
+		other := getBlock(in.class)
+		require.NotSame(t, in.block, other, "two inputs have one block")
+		putBlock(other, in.class)
+		putBlock(in.block, in.class)
+	}
+}
+
+// An error of a datagram socket is of one datagram, and ends nothing.
+func TestErrorsThatEndAConnection(t *testing.T) {
+	for typ, want := range map[Type]bool{Stream: true, SeqPacket: true, Dgram: false, Raw: false} {
+		c := &core{family: Inet, typ: typ}
+		for _, errno := range []unix.Errno{unix.ECONNRESET, unix.EHOSTUNREACH, unix.ENETUNREACH} {
+			require.Equal(t, want, c.fatal(errno), "%v of %v", errno, typ)
+		}
+		require.False(t, c.fatal(unix.EAGAIN))
+	}
+}
+
+func TestSetsockoptIntRefuses(t *testing.T) {
+	s := unconnected(t, Inet)
+	for _, c := range []struct{ option, value int }{
+		{unix.SO_RCVBUF, math.MinInt32 - 1}, {unix.SO_RCVBUF, math.MaxUint32 + 1}, {unix.SO_RCVTIMEO, 1},
+	} {
+		require.ErrorIs(t, s.SetsockoptInt(unix.SOL_SOCKET, c.option, c.value), unix.EINVAL)
+	}
+	_, err := deviceIndex(struct{}{})
+	require.ErrorContains(t, err, "an interface is needed")
+	n, err := deviceIndex(7)
+	require.NoError(t, err)
+	require.EqualValues(t, 7, n)
 }
