@@ -174,3 +174,14 @@ func TestSetsockoptIntRefuses(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 7, n)
 }
+
+func TestReuseAddress(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		s, err := Config{Address: "127.0.0.1", ReuseAddress: on}.New(Inet, Stream, 0)
+		require.NoError(t, err)
+		v, err := s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_REUSEADDR)
+		require.NoError(t, err)
+		require.Equal(t, on, v == 1)
+		require.NoError(t, s.Close())
+	}
+}

@@ -6,11 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 )
 
 // A short run does each kind of work, finds nothing wrong, and leaves nothing.
 func TestSoak(t *testing.T) {
+	machine.NeedFiles(t, spare+300)
 	var r Result
 	err := run(Order{Conns: 100, Dur: 3 * time.Second, Patience: time.Minute}, func(v any) error {
 		r = v.(Result)

@@ -129,13 +129,16 @@ func TestBadPeers(t *testing.T) {
 // The environment of a child that is a client of the address in it.
 const childEnv = "WEIR_CHAOS_CLIENT_OF"
 
+// vanishing is how many connections a child has.
+const vanishing = 10
+
 // TestVanishingChild is the child of TestPeersThatVanish.
 func TestVanishingChild(t *testing.T) {
 	addr := os.Getenv(childEnv)
 	if addr == "" {
 		return
 	}
-	for seed := range uint64(20) {
+	for seed := range uint64(vanishing) {
 		go func() {
 			c, err := dial(addr)
 			if err != nil {
@@ -164,7 +167,7 @@ func TestPeersThatVanish(t *testing.T) {
 			children = append(children, cmd)
 		}
 		for _, s := range services {
-			require.Eventually(t, func() bool { return s.open() >= 20 }, patience(), 5*time.Millisecond, "%s has its clients", s.name)
+			require.Eventually(t, func() bool { return s.open() >= vanishing }, patience(), 5*time.Millisecond, "%s has its clients", s.name)
 		}
 		for _, cmd := range children {
 			require.NoError(t, cmd.Process.Kill())

@@ -18,6 +18,7 @@ const ordinary = 200
 var (
 	firstSeed = flag.Uint64("seed", 1, "the first conversation")
 	count     = flag.Int("n", ordinary, "how many conversations there are")
+	locked    = flag.Bool("locked", false, "each loop keeps a thread of its own")
 	long      = flag.Duration("long", 0, "how long conversations go on, instead of -n")
 )
 

@@ -13,7 +13,7 @@ import (
 )
 
 func start(t *testing.T, srv *server.Server) (port int) {
-	srv.Log = slog.New(slog.DiscardHandler)
+	srv.Log, srv.LockThread = slog.New(slog.DiscardHandler), *locked
 	t.Cleanup(func() { srv.Close() })
 	addr, err := srv.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
