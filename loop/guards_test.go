@@ -2,6 +2,7 @@ package loop_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"testing"
 
@@ -125,4 +126,72 @@ func TestPanicIsLogged(t *testing.T) {
 	settle(t, l)
 	require.NoError(t, l.Close())
 	require.Contains(t, text.String(), "on purpose")
+}
+
+// A wait with a context returns at once if an event has come, and if the registration is
+// closed.
+func TestWaitWithAContextReturnsAtOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r, peer := register(t, newLoop(t, loop.Options{}))
+	c := &loop.Call{Timeout: loop.Forever, Context: ctx}
+	_, err := r.Begin(loop.Read, c)
+	require.NoError(t, err)
+	require.NoError(t, r.Watch())
+	unix.Write(peer, []byte("x"))
+	waitFor(t, r.Marked)
+	result := make(chan error, 1)
+	go func() { result <- r.Wait(loop.Read, c) }()
+	waitFor(t, func() bool { return len(result)+r.Waiters() > 0 })
+	require.NoError(t, <-result)
+	require.NoError(t, r.Close())
+	require.ErrorIs(t, r.Wait(loop.Read, c), loop.ErrClosed)
+	r.End(loop.Read, false)
+}
+
+// An Inquiry says what its questions are about, and ends its use of the registrations when
+// it has asked. It takes a mark away that the kernel disproves.
+func TestInquiryEndsItsUse(t *testing.T) {
+	l := newLoop(t, loop.Options{})
+	ready, readyPeer := register(t, l)
+	idle, idlePeer := register(t, l)
+	unix.Write(readyPeer, []byte("x"))
+	var q loop.Inquiry
+	require.NoError(t, idle.Watch())
+	settle(t, l)
+	require.Equal(t, loop.Doubtful, idle.Look(loop.Readable))
+	require.NoError(t, q.Add(&ready.Registration, loop.Readable))
+	require.NoError(t, q.Add(&idle.Registration, loop.Readable))
+	about, want := q.About(1)
+	require.Same(t, &idle.Registration, about)
+	require.Equal(t, loop.Readable, want)
+	require.NoError(t, q.Ask())
+	require.Equal(t, []bool{true, false}, []bool{q.Holds(0), q.Holds(1)})
+	require.Equal(t, loop.Unready, idle.Look(loop.Readable))
+	for r, peer := range map[*loop.Blocking]int{ready: readyPeer, idle: idlePeer} {
+		require.NoError(t, r.Close())
+		n, err := unix.Read(peer, make([]byte, 1))
+		if r == ready {
+			require.Equal(t, unix.ECONNRESET, err, "it had unread input")
+			continue
+		}
+		require.NoError(t, err)
+		require.Zero(t, n, "the descriptor is closed")
+	}
+	q.Reset()
+	require.ErrorIs(t, q.Add(&idle.Registration, loop.Readable), loop.ErrClosed)
+}
+
+func TestObserversOfALoop(t *testing.T) {
+	l := newLoop(t, loop.Options{})
+	a, _ := register(t, l)
+	b, _ := register(t, l)
+	require.Empty(t, l.Observers())
+	first, second, third := make(observer, 100), make(observer, 100), make(observer, 100)
+	for to, r := range map[*observer]*loop.Blocking{&first: a, &second: a, &third: b} {
+		h := &loop.Hook{To: *to}
+		require.NoError(t, h.Hang(&r.Registration, loop.Readable))
+		defer h.Unhang()
+	}
+	require.ElementsMatch(t, []loop.Observer{first, second, third}, l.Observers())
 }
