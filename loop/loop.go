@@ -81,7 +81,8 @@ type Loop struct {
 	lastKey    uint64   // of the last event
 	streak     int      // how many events before it had the same key
 	restarted  uint32   // the restarts that streak takes into account
-	now        int64    // the time of the turn; 0 until Now is called
+	lookout    lookout
+	now        int64 // the time of the turn; 0 until Now is called
 
 	workers  workers      // the goroutines of Spawn that are parked
 	expected atomic.Int64 // descriptors on their way to the loop: see Expect
@@ -119,6 +120,7 @@ func New(opts Options) (*Loop, error) {
 		expired: make([]*timers.Timer[expirer], o.Expiries),
 	}
 	l.alone.Store(nobody)
+	enroll(l)
 	go l.run()
 	return l, nil
 }
@@ -305,6 +307,9 @@ func (l *Loop) deliver(events []poller.Event, batch []*Registration, from int, w
 		next++
 		if r != nil {
 			r.arrived(ev, wait)
+			if r.handler != nil {
+				l.lookAround()
+			}
 		}
 		if l.spawned.Load() >= spawnsAtOnce {
 			l.spawned.Store(0)
@@ -350,6 +355,7 @@ func (l *Loop) release() {
 	}
 	l.openGates()
 	l.workers.close()
+	dismiss(l)
 	if err := l.poller.Close(); l.fatal == nil {
 		l.fatal = err
 	}
