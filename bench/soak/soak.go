@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package soak has a process that does everything at once for a long time, and watches
 // whether anything grows. Servers and clients are in one process. The clients check every
 // byte. After each cycle all connections close, and then nothing may be left of them.

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Mutate tells what the tests do not notice. It makes small changes to the code, one
 // at a time, and runs the tests of the changed package alone:
 //
