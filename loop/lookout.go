@@ -45,11 +45,11 @@ var loops struct {
 	all atomic.Pointer[[]*Loop] // is replaced, and never changed
 }
 
-func enroll(l *Loop) {
+func enlist(l *Loop) {
 	changeLoops(func(all []*Loop) []*Loop { return append(all, l) })
 }
 
-func dismiss(l *Loop) {
+func delist(l *Loop) {
 	changeLoops(func(all []*Loop) []*Loop {
 		return slices.DeleteFunc(all, func(x *Loop) bool { return x == l })
 	})
@@ -70,22 +70,7 @@ func changeLoops(change func([]*Loop) []*Loop) {
 // sleep over events.
 func (l *Loop) lookAround() {
 	o := &l.lookout
-	if o.left--; o.left > 0 {
-		return
-	}
-	now := l.nanos()
-	switch d := time.Duration(now - o.last); {
-	case d < lookEvery/2:
-		o.stride = min(o.stride+1, mostStride)
-	case d > lookEvery:
-		o.stride = max(o.stride/2, 1)
-	}
-	o.left = o.stride
-	if now-o.last < int64(lookEvery) {
-		return
-	}
-	o.last = now
-	if o.procs.Number() == 1 {
+	if o.left--; o.left > 0 || !o.due(l.nanos()) || o.procs.Number() == 1 {
 		return
 	}
 	all := *loops.all.Load()
@@ -97,4 +82,21 @@ func (l *Loop) lookAround() {
 		}
 	}
 	o.woken.Add(uint64(o.pollers.Look()))
+}
+
+// due reports whether it is time for a look, and sets how many events pass until the
+// clock is read again.
+func (o *lookout) due(now int64) bool {
+	switch passed := now - o.last; {
+	case passed < int64(lookEvery)/2:
+		o.stride = min(o.stride+1, mostStride)
+	case passed > int64(lookEvery):
+		o.stride = max(o.stride/2, 1)
+	}
+	o.left = o.stride
+	if now-o.last < int64(lookEvery) {
+		return false
+	}
+	o.last = now
+	return true
 }

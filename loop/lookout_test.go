@@ -59,25 +59,36 @@ func TestComputingLoopWakesASleepingOne(t *testing.T) {
 	<-ended
 }
 
-// A loop reads the clock seldom if its handlers are quick.
+// A loop reads the clock seldom if its handlers are quick, and after each handler if they
+// are slow. It looks around when lookEvery has passed.
 func TestLookoutStride(t *testing.T) {
-	l := handlerLoop(t)
-	onLoop(t, l, func() {
-		o := &l.lookout
-		for range 1000 {
-			l.lookAround()
+	for _, c := range []struct {
+		takes time.Duration // of a handler
+		most  int           // handlers between two readings
+	}{
+		{100 * time.Nanosecond, mostStride},
+		{2 * lookEvery, 1},
+	} {
+		o := lookout{stride: 3}
+		now, last := int64(0), int64(0)
+		for range 10_000 {
+			now += int64(c.takes)
+			if o.left--; o.left > 0 {
+				continue
+			}
+			if o.due(now) {
+				require.GreaterOrEqual(t, now-last, int64(lookEvery))
+				require.LessOrEqual(t, now-last, int64(lookEvery+mostStride*c.takes))
+				last = now
+			}
 		}
-		require.Equal(t, mostStride, o.stride)
-		for range 10 * mostStride {
-			o.last -= int64(2 * lookEvery)
-			l.lookAround()
-		}
-		require.Equal(t, 1, o.stride)
-	})
+		require.Equal(t, c.most, o.stride)
+		require.NotZero(t, last)
+	}
 }
 
 // Loops that have ended are not looked for.
-func TestClosedLoopIsDismissed(t *testing.T) {
+func TestClosedLoopIsNotLookedFor(t *testing.T) {
 	l, err := New(Options{})
 	require.NoError(t, err)
 	require.Contains(t, *loops.all.Load(), l)

@@ -45,9 +45,7 @@ type Loop struct {
 	// waits is the number of the present or last wait: see Registration.stamp.
 	waits atomic.Uint64
 
-	// alone is the key of the only registration that has had events lately, or nobody.
-	alone    atomic.Uint64
-	restarts atomic.Uint32 // counts the calls of notAlone
+	lone lone // for the call that waits alone
 
 	// work says that there may be tasks or pokes, or that the loop is being closed.
 	// So a turn without any of these takes no lock to find out. It is set under the
@@ -119,8 +117,9 @@ func New(opts Options) (*Loop, error) {
 		batch:   make([]*Registration, o.Events),
 		expired: make([]*timers.Timer[expirer], o.Expiries),
 	}
-	l.alone.Store(nobody)
-	enroll(l)
+	l.lone.key.Store(nobody)
+	l.lone.spot.holder.Store(nobody)
+	enlist(l)
 	go l.run()
 	return l, nil
 }
@@ -355,7 +354,8 @@ func (l *Loop) release() {
 	}
 	l.openGates()
 	l.workers.close()
-	dismiss(l)
+	l.lone.spot.close()
+	delist(l)
 	if err := l.poller.Close(); l.fatal == nil {
 		l.fatal = err
 	}

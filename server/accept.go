@@ -27,6 +27,7 @@ type listener struct {
 	// Only the loop's goroutine uses the rest.
 	pending  bool          // there may be a connection to accept
 	failures int           // accepts that have failed since the last success or rest
+	ending   bool          // close was called
 	resting  bool          // the listener accepts nothing until the timer expires
 	scarce   bool          // the last accept has failed for lack of descriptors or memory
 	freed    uint64        // Server.freed before the last accept
@@ -75,7 +76,7 @@ func (l *listener) Closed() { l.eng.srv.unlisten(l) }
 func (l *listener) accept() (more bool) {
 	s := l.eng.srv
 	for range acceptsPerTurn {
-		if !l.pending || l.resting || !s.admit(l) {
+		if !l.pending || l.resting || l.tooFast() || !s.admit(l) {
 			return false
 		}
 		l.freed = s.freed.Load()
@@ -90,6 +91,9 @@ func (l *listener) accept() (more bool) {
 		}
 		l.works()
 		s.counters.accepted.Add(1)
+		if r := l.eng.service.accepts; r != nil {
+			r.took()
+		}
 		l.serve(fd, socket.AddrFromSockaddr(&from.Raw, from.Len).Unmap())
 	}
 	l.reg.Poke() // go on in the next turn

@@ -36,6 +36,9 @@ func (s *Server) check() error {
 	if err := s.Timeouts.check(); err != nil {
 		return err
 	}
+	if err := s.Rates.check(); err != nil {
+		return err
+	}
 	own := s.ownService()
 	if err := own.check("Server"); err != nil {
 		return err
@@ -75,7 +78,7 @@ const longestKeepAlive = 32767 * time.Second
 
 // ownService returns the Server's own callbacks as a Service.
 func (s *Server) ownService() Service {
-	return Service{Events: s.Events, Handler: s.Handler, Begin: s.Begin, Finish: s.Finish, Timeouts: &s.Timeouts, Control: s.Control}
+	return Service{Events: s.Events, Handler: s.Handler, Begin: s.Begin, Finish: s.Finish, Timeouts: &s.Timeouts, Rates: &s.Rates, Control: s.Control, accepts: newAcceptRate(&s.Rates)}
 }
 
 // makeGroup makes the group of loops, unless the program has set Group.

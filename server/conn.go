@@ -38,9 +38,9 @@ type Conn struct {
 	// Only the loop's goroutine uses the rest.
 	in       *input        // what Data has left unread, or nil
 	active   time.Duration // when the peer last sent something, or when its timeouts began anew
-	timerAt  time.Duration // when the timer of reg expires; 0 if it is not set
 	timeouts *Timeouts
-	next     *Conn // in the engine's list
+	rates    *connRates // nil for no limit
+	next     *Conn      // in the engine's list
 	prev     *Conn
 	peer     inetPeer
 	state    connState
@@ -376,7 +376,7 @@ func (c *Conn) closeReason() error {
 func (c *Conn) leave() *farewell {
 	if c.timeouts.leaving == nil {
 		t := *c.timeouts
-		t.leaving = newFarewell(c.eng.loop.Elapsed(), t.Linger)
+		t.leaving = newFarewell(c.eng.loop.Elapsed(), t.Linger+c.sendTime())
 		c.timeouts = &t
 	}
 	return c.timeouts.leaving

@@ -79,7 +79,7 @@ type arrival struct {
 // open begins to serve an arrival, on the loop. If it cannot, it closes the
 // descriptor.
 func (e *engine) open(a arrival) {
-	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer)}
+	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer), rates: newConnRates(e.service.Rates)}
 	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
 	c.shortReads = c.peer.isUnix() // a receive stops at passed descriptors, which epoll does not report
 	err := ErrClosed

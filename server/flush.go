@@ -38,7 +38,14 @@ func (c *Conn) push(bytes, calls int) error {
 	scratch := scratches.Get().(*scratch)
 	defer scratches.Put(scratch)
 	for ; o.size > 0 && bytes > 0 && calls > 0 && !o.blocked; calls-- {
-		bufs := o.next(scratch.bufs[:0], bytes)
+		most := c.maySend(bytes)
+		if most == 0 {
+			break
+		}
+		bufs := o.next(scratch.bufs[:0], most)
+		if c.rates != nil {
+			bufs = trim(bufs, most)
+		}
 		fd, err := c.beginSend()
 		if err != nil {
 			return err
@@ -49,6 +56,7 @@ func (c *Conn) push(bytes, calls int) error {
 		if n > 0 {
 			o.moved = c.eng.loop.Elapsed()
 			o.take(n)
+			c.hasSent(n)
 			bytes -= n
 		}
 		if err != nil {

@@ -44,6 +44,12 @@ func (c *Conn) reads() bool {
 // false when the connection is closed.
 func (c *Conn) receive(budget *int) bool {
 	view, room := c.room()
+	most := c.mayRead(len(room))
+	if most == 0 {
+		return false
+	}
+	cut := len(room) - most
+	view, room = view[:len(view)-cut], room[:most]
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
 	switch {
 	case errno == unix.EAGAIN:
@@ -59,7 +65,8 @@ func (c *Conn) receive(budget *int) bool {
 	c.readable = n == len(room) || c.shortReads
 	c.receivedAny = true
 	*budget -= n
-	c.eng.filled = n == len(room)
+	c.hasRead(n)
+	c.eng.filled = n == len(room) && cut == 0
 	if c.timeouts.any {
 		c.active = c.eng.loop.Elapsed()
 	}

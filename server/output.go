@@ -192,7 +192,7 @@ func (c *Conn) sends() bool {
 
 // mayWriteNow reports whether a write of n bytes makes a system call now.
 func (c *Conn) mayWriteNow(n int) bool {
-	if n == 0 || !c.out.empty() || c.sends() {
+	if n == 0 || !c.out.empty() || c.sends() || c.rates.limitsWrite() {
 		return false
 	}
 	if n >= bigWrite {
@@ -211,7 +211,7 @@ func (c *Conn) write(p []byte) error {
 	case len(p) == 0:
 	case c.mayWriteNow(len(p)):
 		return c.sendNow(p)
-	case c.gathers() && c.out.empty() && !c.sends():
+	case c.gathers() && c.out.empty() && !c.sends() && !c.rates.limitsWrite():
 		c.eng.gather = append(c.eng.gather, p...)
 	default:
 		c.output().append(p)

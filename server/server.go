@@ -84,6 +84,10 @@ type Server struct {
 	// Backlog is how many connections may wait at each listener to be accepted:
 	// listen(2). 0 means as many as the system allows.
 	Backlog int
+	// Device is the name of a network interface. Listeners that Listen opens, other than
+	// unix ones, then get only what arrives at that interface: SO_BINDTODEVICE in
+	// socket(7). Old kernels need CAP_NET_RAW for it.
+	Device string
 	// KeepPath leaves the paths of unix listeners when the Server ends. Otherwise
 	// it removes those that Listen has made, unless another process has replaced
 	// them. ReplacePath has Listen replace the path of a unix socket that refuses
@@ -110,6 +114,9 @@ type Server struct {
 	// Timeouts apply to each connection unless a Service or Conn.SetTimeouts
 	// gives it others.
 	Timeouts Timeouts
+
+	// Rates limit how fast the Server accepts connections and transfers bytes.
+	Rates Rates
 
 	// TCP connections have TCP_NODELAY set unless Delay is true. The kernel probes
 	// an idle TCP connection after KeepAlive; 0 means 15 seconds, a negative value
@@ -263,9 +270,16 @@ type Stats struct {
 	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail repeatedly
 	Stalls   uint64 // times that the watchdog found a loop held up
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
+
+	// Times that Rates has made a listener wait, the reading from a connection, and the
+	// sending to one.
+	AcceptDelays, ReadDelays, WriteDelays uint64
 }
 
-type counters struct{ accepted, pauses, stalls, panics atomic.Uint64 }
+type counters struct {
+	accepted, pauses, stalls, panics      atomic.Uint64
+	acceptDelays, readDelays, writeDelays atomic.Uint64
+}
 
 // Stats returns what the Server has counted so far.
 func (s *Server) Stats() Stats {
@@ -275,5 +289,9 @@ func (s *Server) Stats() Stats {
 		Pauses:   s.counters.pauses.Load(),
 		Stalls:   s.counters.stalls.Load(),
 		Panics:   s.counters.panics.Load(),
+
+		AcceptDelays: s.counters.acceptDelays.Load(),
+		ReadDelays:   s.counters.readDelays.Load(),
+		WriteDelays:  s.counters.writeDelays.Load(),
 	}
 }

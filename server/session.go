@@ -119,6 +119,7 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 		p.idle.Store(int64(times.Idle))
 	}
 	x.place.Store(p)
+	x.setPace(e)
 	// These calls fail only on a closed Socket, on which Hang fails, too.
 	_ = x.SetRecvTimeout(times.Read)
 	_ = x.SetSendTimeout(times.Write)

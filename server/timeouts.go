@@ -144,15 +144,20 @@ func (c *Conn) readTimesRun() bool {
 // earlier stays as it is: timeUp then finds nothing to do, and sets it again. So
 // steady traffic does not touch the timer.
 func (c *Conn) rearm() {
-	if at, _, _ := c.due(); at != 0 && (c.timerAt == 0 || at < c.timerAt) {
-		c.timerAt = at
-		c.reg.ExpireAt(at)
+	at, _, _ := c.due()
+	if end := c.rateEnds(); end != 0 && (at == 0 || end < at) {
+		at = end
+	}
+	if at != 0 {
+		c.reg.ExpireBy(at)
 	}
 }
 
 // timeUp is called when the timer expires.
 func (c *Conn) timeUp() {
-	c.timerAt = 0
+	if c.goOn(); c.state == stateClosed {
+		return
+	}
 	if at, _, _ := c.due(); at != 0 && at <= c.eng.loop.Now() {
 		// The loop may have been busy since it asked the kernel for events. What
 		// has arrived or left since then counts.

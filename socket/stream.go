@@ -62,7 +62,7 @@ func (s *Socket) ReadFrom(r io.Reader) (int64, error) {
 }
 
 func (s *Socket) readFrom(r io.Reader, limit int64) (int64, error) {
-	if s.core.stream() {
+	if s.core.stream() && s.core.pace == nil {
 		switch source := r.(type) {
 		case *Socket:
 			if n, err, ok := s.spliceFrom(source, limit); ok {
@@ -196,7 +196,7 @@ func cannotMove(err error) bool {
 // spliceFrom is ReadFrom by splice(2), through a pipe, as the kernel requires.
 // If the kernel cannot do that, ok is false and nothing was taken.
 func (s *Socket) spliceFrom(source *Socket, limit int64) (total int64, err error, ok bool) {
-	if !source.core.stream() {
+	if !source.core.stream() || source.core.pace != nil || s.core.pace != nil {
 		return 0, nil, false
 	}
 	if total, err = s.sendInput(source, limit); err != nil {
