@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/poller"
@@ -194,4 +195,33 @@ func TestObserversOfALoop(t *testing.T) {
 		defer h.Unhang()
 	}
 	require.ElementsMatch(t, []loop.Observer{first, second, third}, l.Observers())
+}
+
+// Linger tells of no end and no error, and leaves an error to the next call: the kernel
+// tells it once.
+func TestLingerLeavesTheError(t *testing.T) {
+	severalPs(t)
+	for _, way := range loop.Ways {
+		for _, early := range []bool{false, true} {
+			fd, peer := stream(t)
+			r := new(loop.Blocking)
+			require.NoError(t, newLoop(t, loop.Options{}).Register(&r.Registration, fd, loop.DropWritable))
+			unix.Write(fd, []byte("unread"))
+			reset := func() { unix.Close(peer) } // a unix stream with unread input breaks
+			r.SetAlone(way)
+			if early {
+				reset()
+			} else {
+				time.AfterFunc(time.Millisecond, reset)
+			}
+			require.False(t, r.Linger(10*time.Second))
+			fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} // Linger may end before the peer
+			for n := 0; n != 1; {
+				n, _ = unix.Poll(fds, -1)
+			}
+			_, err := unix.Read(fd, make([]byte, 1))
+			require.NoError(t, r.Close())
+			require.Equal(t, unix.ECONNRESET, err, "way %v, early %v", way, early)
+		}
+	}
 }
