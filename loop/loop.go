@@ -188,8 +188,7 @@ func (l *Loop) run() {
 			l.fail(errCutShort)
 		}
 	}()
-	for l.turn() {
-	}
+	l.poller.Run(l.events, l.beginWait, l.turn)
 	orderly = true
 }
 
@@ -217,12 +216,9 @@ func (l *Loop) fail(err error) {
 	}
 }
 
-// turn is one round of the loop: wait, pokes, events, timers, tasks. Each has a
+// turn is what the loop does after each wait: pokes, events, timers, tasks. Each has a
 // budget, so that none starves the others. It returns false when the loop is to end.
-func (l *Loop) turn() bool {
-	deadline := l.deadline()
-	l.waits.Add(1)
-	n, err := l.poller.Wait(l.events, deadline)
+func (l *Loop) turn(n int, err error) bool {
 	l.asleep.Store(false)
 	if err != nil {
 		l.fail(fmt.Errorf("loop: wait: %w", err))
@@ -254,7 +250,14 @@ func (l *Loop) turn() bool {
 	return open
 }
 
-// deadline returns when the next Wait is to end.
+// beginWait is called before each wait, and returns when it is to end.
+func (l *Loop) beginWait() time.Time {
+	deadline := l.deadline()
+	l.waits.Add(1)
+	return deadline
+}
+
+// deadline returns when the next wait is to end.
 func (l *Loop) deadline() time.Time {
 	// asleep is set before the look. A goroutine that stores work after the look finds
 	// it set, and wakes the loop.

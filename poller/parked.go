@@ -43,6 +43,7 @@ type parked struct {
 	spinner *spinner
 
 	roused atomic.Bool // a Lookout has set the file's deadline
+	looks  uint64      // counts the epoll_wait(2) calls of Run that do not sleep
 
 	alarm  *alarm
 	hits   uint // lingers that found events since the alarm last ended one
