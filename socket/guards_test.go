@@ -185,3 +185,24 @@ func TestReuseAddress(t *testing.T) {
 		require.NoError(t, s.Close())
 	}
 }
+
+// SO_RCVLOWAT of 2 is the smallest that makes a call wait for more than there is.
+func TestRecvWaitsForTwoBytes(t *testing.T) {
+	for name, pair := range map[string]func(*testing.T) (a, b *Socket){
+		"tcp": tcpPair, "unix": func(t *testing.T) (a, b *Socket) { return inputPair(t, Stream) },
+	} {
+		a, peer := pair(t)
+		require.NoError(t, a.Setsockopt(nil, "SO_RCVLOWAT", 2))
+		put(t, peer, "x")
+		var got string
+		received := blocked(t, "Recv", func() error {
+			buf := make([]byte, 8)
+			n, err := a.Recv(buf, 0)
+			got = string(buf[:n])
+			return err
+		})
+		put(t, peer, "y")
+		require.NoError(t, soon(t, received), name)
+		require.Equal(t, "xy", got, name)
+	}
+}
