@@ -16,7 +16,7 @@ import (
 type Faults struct {
 	Lose, Duplicate, Corrupt, Reorder float64
 	Delay, Jitter                     time.Duration // of each packet, and at random up to so much more
-	// Every so often nothing passes for a while.
+	// Once in each CutEvery nothing passes for CutFor, which is shorter.
 	CutEvery, CutFor time.Duration
 }
 
@@ -39,6 +39,7 @@ type Bridge struct {
 	A, B         *Namespace
 	AddrA, AddrB netip.Addr
 
+	seed    uint64
 	faults  Faults
 	start   time.Time
 	severed atomic.Bool
@@ -55,7 +56,7 @@ type Bridge struct {
 func NewBridge(seed uint64, faults Faults) (b *Bridge, err error) {
 	b = &Bridge{
 		AddrA: netip.MustParseAddr("10.90.0.1"), AddrB: netip.MustParseAddr("10.90.0.2"),
-		faults: faults, start: time.Now(),
+		seed: seed, faults: faults, start: time.Now(),
 	}
 	defer func() {
 		if err != nil {
@@ -123,7 +124,7 @@ func (b *Bridge) pump(from, to *os.File, r *rand.Rand) {
 		b.count(&b.counts.Packets)
 		f := &b.faults
 		switch {
-		case b.severed.Load(), f.CutEvery > 0 && time.Since(b.start)%f.CutEvery > f.CutEvery-f.CutFor:
+		case b.severed.Load(), b.cut(time.Since(b.start)):
 			b.count(&b.counts.Cut)
 			continue
 		case r.Float64() < f.Lose:
@@ -153,6 +154,18 @@ func (b *Bridge) pump(from, to *os.File, r *rand.Rand) {
 			b.send(to, packet, delay)
 		}
 	}
+}
+
+// cut reports whether the line is cut at a time. Each period of CutEvery has one cut, at a
+// place of its own: TCP's retransmissions must not fall into step with the cuts.
+func (b *Bridge) cut(at time.Duration) bool {
+	f := &b.faults
+	if f.CutEvery <= 0 {
+		return false
+	}
+	period := uint64(at / f.CutEvery)
+	begin := time.Duration(word(b.seed, period) % uint64(f.CutEvery-f.CutFor))
+	return at%f.CutEvery >= begin && at%f.CutEvery < begin+f.CutFor
 }
 
 // send writes a packet after the delay.
