@@ -2,6 +2,7 @@ package server
 
 import (
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -32,6 +33,9 @@ type listener struct {
 	scarce   bool          // the last accept has failed for lack of descriptors or memory
 	freed    uint64        // Server.freed before the last accept
 	pause    time.Duration // how long the latest rest was; 0 after a success
+
+	accepted, refused atomic.Uint64 // see ListenerStats
+	sleeps            atomic.Bool   // pause is not 0
 }
 
 const (
@@ -91,6 +95,7 @@ func (l *listener) accept() (more bool) {
 		}
 		l.works()
 		s.counters.accepted.Add(1)
+		l.accepted.Add(1)
 		if r := l.eng.service.accepts; r != nil {
 			r.took()
 		}
@@ -137,6 +142,7 @@ func (l *listener) rest(errno syscall.Errno) {
 		s.counters.pauses.Add(1)
 		s.Log.Error("server: accepting pauses", "listener", l.addr, "error", errno)
 		s.resting.Add(1)
+		l.sleeps.Store(true)
 	}
 	l.resting = true
 	l.pause = min(max(2*l.pause, firstPause), longestPause)
@@ -153,6 +159,7 @@ func (l *listener) works() {
 		l.pause = 0
 		s := l.eng.srv
 		s.resting.Add(-1)
+		l.sleeps.Store(false)
 		s.Log.Info("server: accepting goes on", "listener", l.addr)
 	}
 }
@@ -171,7 +178,9 @@ func (s *Server) admit(l *listener) bool {
 // is room. A connection that ends before waiting is set pokes nobody, so waitForRoom
 // looks a second time.
 func (s *Server) waitForRoom(l *listener) {
-	s.waiting.Store(true)
+	if !s.waiting.Swap(true) {
+		s.counters.full.Add(1)
+	}
 	if s.conns.Add(-1) < int64(s.MaxConns) {
 		l.reg.Poke()
 	}
@@ -212,10 +221,19 @@ func (s *Server) pokeListeners() {
 // serve gives an accepted and counted connection to a loop.
 func (l *listener) serve(fd int, peer socket.Addr) {
 	e, s := l.eng, l.eng.srv
+	src, ok := s.enterSource(peer)
+	if !ok {
+		l.refused.Add(1)
+		s.refuse(fd, peer)
+		return
+	}
 	if f := e.service.Control; f != nil {
 		if err := guard(s, fd, f); err != nil {
+			s.counters.refused.Add(1)
+			l.refused.Add(1)
 			s.Log.Error("server: Control has refused a connection", "peer", peer, "error", err)
 			unix.Close(fd)
+			s.leaveSource(src)
 			s.gone()
 			return
 		}
@@ -224,12 +242,12 @@ func (l *listener) serve(fd int, peer socket.Addr) {
 		e = s.pick(l.peers, peer)
 	}
 	switch {
-	case e.service.Handler != nil:
-		e.begin(fd, l.family, peer, l.eng)
+	case e.service.Handler != nil || e.service.TLS != nil:
+		e.begin(fd, l.family, peer, l.eng, src)
 	case e == l.eng:
-		e.open(arrival{fd: fd, peer: peer})
+		e.open(arrival{fd: fd, peer: peer, source: src})
 	default:
-		e.send(arrival{fd: fd, peer: peer})
+		e.send(arrival{fd: fd, peer: peer, source: src})
 	}
 }
 
@@ -244,6 +262,7 @@ func (e *engine) send(a arrival) bool {
 	if err != nil {
 		e.loop.Expect(-1)
 		unix.Close(a.fd)
+		e.srv.leaveSource(a.source)
 		e.srv.gone()
 		return false
 	}

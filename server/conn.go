@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Conn is a connection that a Server serves by Events. The methods that read
-// input are for the connection's callbacks only. Any goroutine may call the other
-// methods. A Conn stays open until Close, Abort, an error, or the peer's end.
+// A Conn is a connection that a Server serves by Events. It stays open until Close,
+// Abort, an error, or the peer's end. It is concurrency-safe, except the methods that
+// read input, SetTimeouts and Detach.
 type Conn struct {
 	// User holds what the program knows about the connection, such as a login or a
 	// parser. Attach and Dial set it before Open; for other connections Open may set
@@ -24,7 +24,7 @@ type Conn struct {
 	User any
 
 	reg  loop.Handled
-	self loop.Handler // a *connHandler that is this Conn; reg points to it
+	self loop.Handler // a *connHandler that is this Conn, or a *secureHandler; reg points to it
 	eng  *engine
 
 	signals atomic.Uint32
@@ -32,6 +32,7 @@ type Conn struct {
 	failure  uint16     // errno of the first write that failed; guarded by mu
 	sending  sendState  // whether a goroutine has the right to send; guarded by mu
 	gathered uint8      // number of the last callback whose output was sent; guarded by mu
+	direct   int32      // while a goroutine sends: bytes that it sends and the queue does not have; guarded by mu
 	mu       sync.Mutex // guards the output
 	out      *output    // what the kernel has not taken yet, or nil; guarded by mu
 
@@ -43,6 +44,7 @@ type Conn struct {
 	next     *Conn      // in the engine's list
 	prev     *Conn
 	peer     inetPeer
+	source   *source // counts the connection for MaxConnsPerIP; may be nil
 	state    connState
 
 	readable     bool // a receive may find bytes, the end, or an error
@@ -50,6 +52,9 @@ type Conn struct {
 	inputEnded   bool // the peer has ended its stream, and all of it was received
 	receivedAny  bool // the peer has sent at least one byte
 	highReported bool // the last call of Pressure had on true
+	bulk         bool // it has last sent much at once: serveBulk serves it
+	enqueued     bool // serveBulk will serve it
+	starving     bool // it is read again after a pause, because MaxMemory had no room
 	readStopped  bool // when last looked at, reading was stopped: Idle, Read and FirstByte do not run
 }
 
@@ -92,6 +97,7 @@ const (
 	writeEnded                         // CloseWrite is done: the connection's own stream has ended
 	gone                               // the connection is closed: writes are refused
 	ended                              // Events.Closed was called
+	memoryAsked                        // MaxMemory ends the connection
 
 	// From this bit on, the word of the signals has the number of the callback: see call.
 	callShift = 16
@@ -222,7 +228,7 @@ func (c *Conn) ready(ev poller.Readiness) {
 			return
 		}
 	}
-	c.read()
+	c.readSoon()
 	if c.readStopped {
 		c.rearm()
 	}
@@ -242,6 +248,9 @@ func (c *Conn) drive(err error) bool {
 		case signals&abortAsked != 0:
 			resetOnClose(&c.reg.Registration)
 			return c.finish(ErrAborted)
+		case signals&memoryAsked != 0:
+			resetOnClose(&c.reg.Registration)
+			return c.finish(ErrMemoryFull)
 		}
 
 		switch c.state {
@@ -261,6 +270,9 @@ func (c *Conn) drive(err error) bool {
 			case signals&outputHigh != 0 != c.highReported:
 				err = c.callPressure()
 			case signals&(closeWriteAsked|writeEnded) == closeWriteAsked && !c.unsent():
+				if c.notify() {
+					continue
+				}
 				c.signals.Or(writeEnded)
 				_ = unix.Shutdown(c.reg.FD(), unix.SHUT_WR) // it fails only on a broken connection, whose next event ends it
 			case c.inputEnded && signals&writeEnded != 0:
@@ -284,6 +296,8 @@ func (c *Conn) drive(err error) bool {
 				c.leave() // from now on the peer has Timeouts.Linger to take the output
 				c.rearm()
 				return true
+			case c.notify():
+				continue // it may not have left yet
 			case c.mayClose():
 				return c.finish(c.closeReason())
 			case c.linger() != nil:

@@ -12,6 +12,9 @@ import (
 // finish closes the connection, on its loop, for the reason why. It returns false, as
 // drive does for a closed connection.
 func (c *Conn) finish(why error) bool {
+	if c.secure() != nil && c.secure().failed != nil {
+		why = c.secure().failed
+	}
 	c.state = stateClosed
 	signals := c.signals.Or(gone)
 	if signals&gone != 0 {
@@ -51,6 +54,7 @@ func (c *Conn) end(why error) {
 		e.current, e.unread = nil, nil
 	}
 	c.drop()
+	e.srv.leaveSource(c.source)
 	e.srv.gone()
 }
 
@@ -69,7 +73,9 @@ func (c *Conn) callCompletions(why error) (more bool) {
 	if c.eng.over {
 		most = math.MaxInt
 	}
-	if c.complete(c.out, most, why) {
+	more = c.complete(c.out, most, why)
+	c.weighOutput()
+	if more {
 		return true
 	}
 	c.out = nil
@@ -122,6 +128,9 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	if c.signals.Load()&gone != 0 {
 		return nil, errConnClosed("detach")
 	}
+	if c.secure() != nil {
+		return nil, &socket.Error{Op: "detach", Errno: unix.EOPNOTSUPP, Err: errors.New("the connection has TLS")}
+	}
 	c.queueGathered()
 	if c.out != nil && !c.out.blocked && c.sending == notSending {
 		_ = c.push(math.MaxInt, math.MaxInt) // after an error the output stays queued
@@ -140,11 +149,17 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	c.signals.Or(gone)
 	c.state = stateClosed
 	if o := c.out; o != nil {
-		c.out = nil
+		e.hold(-o.counted)
+		c.out, o.counted = nil, 0
 		c.completeLater(o)
+	}
+	if c.in != nil {
+		e.hold(-c.in.counted)
+		c.in.counted = 0
 	}
 	e.unread = nil
 	e.remove(c)
+	e.srv.leaveSource(c.source)
 	e.srv.gone()
 	return s, err
 }

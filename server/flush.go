@@ -33,6 +33,9 @@ const pushCalls = 16
 // push sends what is queued, until the kernel takes no more, about so many bytes have
 // left, or so many system calls were made. An error ends the connection.
 func (c *Conn) push(bytes, calls int) error {
+	if c.secure() != nil {
+		return c.pushSealed(bytes, calls)
+	}
 	o := c.out
 	o.take(0)
 	scratch := scratches.Get().(*scratch)
@@ -46,7 +49,7 @@ func (c *Conn) push(bytes, calls int) error {
 		if c.rates != nil {
 			bufs = trim(bufs, most)
 		}
-		fd, err := c.beginSend()
+		fd, err := c.beginSend(0) // the queue has the bytes, and counts them
 		if err != nil {
 			return err
 		}
@@ -55,9 +58,13 @@ func (c *Conn) push(bytes, calls int) error {
 		clear(bufs)
 		if n > 0 {
 			o.moved = c.eng.loop.Elapsed()
+			c.eng.traffic.sent(n)
 			o.take(n)
 			c.hasSent(n)
 			bytes -= n
+			if o.rate.bytes += n; o.size == 0 {
+				o.rate = window{} // nothing is in progress any more
+			}
 		}
 		if err != nil {
 			return err
@@ -67,12 +74,13 @@ func (c *Conn) push(bytes, calls int) error {
 }
 
 // beginSend gives the caller the right to send, and releases the lock. endSend takes the
-// lock again. Between the two the descriptor stays open.
-func (c *Conn) beginSend() (fd int, err error) {
+// lock again. Between the two the descriptor stays open. direct is how many bytes are
+// sent that the queue does not have.
+func (c *Conn) beginSend(direct int) (fd int, err error) {
 	if c.reg.Use() != nil {
 		return -1, errConnClosed("write")
 	}
-	c.sending = sending
+	c.sending, c.direct = sending, int32(direct)
 	c.mu.Unlock()
 	return c.reg.FD(), nil
 }
@@ -160,6 +168,7 @@ func (c *Conn) flush(room bool) {
 	if more {
 		c.reg.Poke() // go on in the next turn
 	}
+	c.weighOutput()
 	c.dismiss()
 }
 
@@ -177,7 +186,7 @@ func (c *Conn) complete(o *output, most int, lost error) (more bool) {
 		if o.finished.n > 0 {
 			done = o.finished.pop()
 		} else if lost != nil && o.pieces.n > 0 {
-			done, err = o.pieces.pop().done, lost
+			done, err = o.popPiece(), lost
 		} else {
 			break
 		}

@@ -11,12 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// read receives until the kernel has nothing left, or until reading has to stop.
-func (c *Conn) read() {
-	for budget := c.eng.srv.Chunk; c.readable && c.reads(); {
-		if budget <= 0 {
-			c.reg.Poke() // go on in the next turn
-			return
+// read receives until the kernel has nothing left, or until reading has to stop, but no
+// more than most bytes. It returns how many it has received. If there is more, the
+// engine goes on later.
+func (c *Conn) read(most int) (n int) {
+	var end time.Duration // of the connection's time, if it is bulk
+	if c.bulk {
+		end = c.eng.loop.Elapsed() + longRead
+	}
+	for budget := most; c.readable && c.reads(); n = most - budget {
+		if budget <= 0 || end != 0 && n > 0 && c.eng.loop.Elapsed() >= end {
+			c.bulk = true
+			c.eng.enqueue(c)
+			return n
 		}
 		if c.eng.pressed.Load() {
 			c.eng.tellPressure() // its callbacks may pause this connection, or end it
@@ -29,9 +36,11 @@ func (c *Conn) read() {
 			goesOn = c.receive(&budget)
 		}
 		if !goesOn {
-			return
+			return most - budget
 		}
 	}
+	c.bulk = n >= bulkBytes
+	return n
 }
 
 // reads reports whether the connection is to be read now.
@@ -41,15 +50,22 @@ func (c *Conn) reads() bool {
 }
 
 // receive makes one system call and presents the bytes that it has received. It returns
-// false when the connection is closed.
+// false when the connection is closed, or is not to be read now.
 func (c *Conn) receive(budget *int) bool {
+	if c.secure() != nil {
+		return c.receiveSealed(budget)
+	}
 	view, room := c.room()
-	most := c.mayRead(len(room))
+	if room == nil {
+		c.eng.starve(c)
+		return false
+	}
+	whole := len(room)
+	most := c.mayRead(min(whole, *budget, c.eng.most))
 	if most == 0 {
 		return false
 	}
-	cut := len(room) - most
-	view, room = view[:len(view)-cut], room[:most]
+	room = room[:most]
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
 	switch {
 	case errno == unix.EAGAIN:
@@ -61,16 +77,20 @@ func (c *Conn) receive(budget *int) bool {
 		c.readable, c.inputEnded = false, true
 		return c.drive(nil)
 	}
+	c.eng.traffic.received(n)
 	// After a short read the kernel has no more, unless it may have stopped earlier.
 	c.readable = n == len(room) || c.shortReads
 	c.receivedAny = true
 	*budget -= n
 	c.hasRead(n)
-	c.eng.filled = n == len(room) && cut == 0
+	c.eng.filled = n == whole
 	if c.timeouts.any {
 		c.active = c.eng.loop.Elapsed()
 	}
-	return c.drive(c.data(view[:len(view)-len(room)+n]))
+	if c.in != nil {
+		c.in.rate.bytes += n
+	}
+	return c.drive(c.data(view[:len(view)-whole+n]))
 }
 
 // discard receives input of a connection that is being closed, and drops it. It
@@ -78,6 +98,7 @@ func (c *Conn) receive(budget *int) bool {
 func (c *Conn) discard(budget *int) bool {
 	n, errno := sys.Recv(c.reg.FD(), c.eng.buf, 0)
 	*budget -= n
+	c.eng.traffic.received(max(n, 0))
 	switch {
 	case errno == unix.EAGAIN:
 		c.readable = false
@@ -114,8 +135,10 @@ func nothing(*Conn) error { return nil }
 
 // An input holds what a callback has left unread.
 type input struct {
-	buf   []byte
-	since time.Duration // when Timeouts.Read began for it, on the loop's clock
+	buf     []byte
+	since   time.Duration // when Timeouts.Read began for it, on the loop's clock
+	rate    window        // what the peer has sent, for Timeouts.MinRate
+	counted int           // how much of it Server.MaxMemory counts
 }
 
 // smallInput is the size of the pooled buffers. If a callback has left no more than
@@ -134,9 +157,12 @@ func (c *Conn) left() []byte {
 }
 
 // room returns where to receive the next bytes, and the view of all unread bytes,
-// which ends with the room.
+// which ends with the room. If Server.MaxMemory has no room, it returns nil.
 func (c *Conn) room() (view, room []byte) {
 	e := c.eng
+	if !e.mayRead() {
+		return nil, nil
+	}
 	// A callback may leave all of one receive while it cannot write. That must fit in
 	// MaxInput, together with what it has left before.
 	if most := min(e.srv.Chunk, e.srv.MaxInput/2); e.filled && len(e.buf) < most {
@@ -151,9 +177,15 @@ func (c *Conn) room() (view, room []byte) {
 	}
 	in := c.in
 	if cap(in.buf)-len(in.buf) < readSize {
-		grown := make([]byte, len(in.buf), max(2*len(in.buf), len(in.buf)+readSize))
+		size := max(min(2*len(in.buf), e.srv.MaxInput+readSize), len(in.buf)+readSize)
+		if !e.fits(size - cap(in.buf)) {
+			e.relieve(size - cap(in.buf))
+			return nil, nil
+		}
+		grown := make([]byte, len(in.buf), size)
 		copy(grown, in.buf)
 		in.buf = grown
+		c.weighInput()
 	}
 	view = in.buf[:cap(in.buf)]
 	return view, view[len(in.buf):]
@@ -173,7 +205,7 @@ func (c *Conn) keep(left []byte, used bool) error {
 	case in == nil:
 		in = inputs.Get().(*input)
 		in.buf = append(in.buf[:0], left...)
-		in.since, c.in = c.eng.loop.Elapsed(), in
+		in.since, in.rate, c.in = c.eng.loop.Elapsed(), window{}, in
 		c.rearm()
 	case unsafe.SliceData(left) == unsafe.SliceData(in.buf):
 		// The callback has left all of it, so it stays in place. If a megabyte
@@ -183,9 +215,10 @@ func (c *Conn) keep(left []byte, used bool) error {
 		// What is left moves to the front of the buffer.
 		in.buf = append(in.buf[:0], left...)
 		if used { // the rest belongs to another message
-			in.since = c.eng.loop.Elapsed()
+			in.since, in.rate = c.eng.loop.Elapsed(), window{}
 		}
 	}
+	c.weighInput()
 	return nil
 }
 
@@ -194,6 +227,8 @@ func (c *Conn) drop() {
 	if c.in == nil {
 		return
 	}
+	c.eng.hold(-c.in.counted)
+	c.in.counted = 0
 	if cap(c.in.buf) == smallInput {
 		c.in.buf = c.in.buf[:0]
 		inputs.Put(c.in)
@@ -209,13 +244,14 @@ func (c *Conn) input() []byte {
 	return c.eng.unread
 }
 
-// Buffered returns how many unread bytes have arrived. Outside of the connection's
-// callbacks it returns 0.
+// Buffered returns how many unread bytes have arrived. Only the connection's callbacks
+// may call it. In other functions on the loop it returns 0.
 func (c *Conn) Buffered() int { return len(c.input()) }
 
 // Peek returns the next n unread bytes, or nil if fewer have arrived. If n is negative,
 // it returns all. The bytes stay unread. The slice is valid until the callback returns,
-// and must not be changed. Outside of the connection's callbacks Peek returns nil.
+// and must not be changed. Only the connection's callbacks may call it. In other
+// functions on the loop it returns nil.
 func (c *Conn) Peek(n int) []byte {
 	in := c.input()
 	if n < 0 {
@@ -227,7 +263,8 @@ func (c *Conn) Peek(n int) []byte {
 	return in[:n:n]
 }
 
-// Next is Peek, and marks the bytes that it returns as read.
+// Next is Peek, and marks the bytes that it returns as read. Only the connection's
+// callbacks may call it.
 func (c *Conn) Next(n int) []byte {
 	p := c.Peek(n)
 	if len(p) > 0 {
@@ -236,8 +273,8 @@ func (c *Conn) Next(n int) []byte {
 	return p
 }
 
-// Discard marks n bytes as read, or all if fewer have arrived, and returns how
-// many.
+// Discard marks n bytes as read, or all if fewer have arrived, and returns how many.
+// Only the connection's callbacks may call it.
 func (c *Conn) Discard(n int) int {
 	n = min(max(n, 0), len(c.input()))
 	if n > 0 {
@@ -247,9 +284,10 @@ func (c *Conn) Discard(n int) int {
 }
 
 // Read copies unread input to p. It never waits. When all input that has arrived
-// was read, it returns ErrNoInput, or io.EOF if the peer has ended its stream. It
-// also returns ErrNoInput outside of the connection's callbacks. A bufio.Reader
-// works on top of Read: it returns ErrNoInput once, and a later callback reads on.
+// was read, it returns ErrNoInput, or io.EOF if the peer has ended its stream. A
+// bufio.Reader works on top of Read: it returns ErrNoInput once, and a later callback
+// reads on. Only the connection's callbacks may call it. In other functions on the loop
+// it returns ErrNoInput.
 func (c *Conn) Read(p []byte) (int, error) {
 	n := copy(p, c.input())
 	if n == 0 && len(p) > 0 {

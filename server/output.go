@@ -26,7 +26,7 @@ const (
 )
 
 // Write writes p, or queues what the kernel does not take. It never waits and calls no
-// callback. Any goroutine may call it, also one that holds a lock which callbacks take.
+// callback, so the caller may hold a lock which callbacks take.
 // When it returns, p belongs to the caller again. The count is len(p), or 0 with an
 // error:
 //
@@ -35,6 +35,8 @@ const (
 //     to slow peers avoids this: it stops when Queued is above Server.HighWater, or
 //     when Pressure is called, which comes before the next Data of any connection of
 //     the loop.
+//   - ErrMemoryFull, if Server.MaxMemory has no room for p, and p has more than 64 KiB
+//     or output is queued already. Nothing of p is sent then.
 //   - EPIPE, after CloseWrite.
 //   - EBADF, which is also net.ErrClosed, when the connection is closed or Close was
 //     called.
@@ -83,11 +85,12 @@ func (c *Conn) Writev(bufs [][]byte) (int, error) {
 		}
 		return n, nil
 	}
-	for _, p := range bufs {
-		if err := c.write(p); err != nil {
-			return 0, err
-		}
+	if len(bufs) == 1 {
+		return n, c.write(bufs[0])
 	}
+	// None of them is sent now, not even if the loop has ended its turn meanwhile: that
+	// would release the lock, and another write would come between the buffers.
+	c.put(n, bufs...)
 	return n, nil
 }
 
@@ -155,6 +158,8 @@ func (c *Conn) admit(n, pieces int) error {
 		return fmt.Errorf("server: write %d bytes: Server.MaxOutput is %d: %w", n, most, ErrOutputFull)
 	case pieces > 0 && c.out != nil && (c.out.pieces.n+c.out.finished.n)*pieceCost >= most:
 		return ErrOutputFull
+	case (n > gatherSize || !c.out.empty()) && !c.eng.fits(n):
+		return ErrMemoryFull
 	}
 	if c.waiting()+n > most {
 		c.queueGathered()
@@ -168,11 +173,15 @@ func (c *Conn) admit(n, pieces int) error {
 	return nil
 }
 
-// waiting returns how many bytes are queued or gathered.
+// waiting returns how many bytes are queued, gathered, or being sent. The kernel may
+// refuse what is being sent, which is queued then.
 func (c *Conn) waiting() int {
 	n := c.queuedBytes()
 	if c.gathers() {
 		n += len(c.eng.gather)
+	}
+	if c.sends() {
+		n += int(c.direct)
 	}
 	return n
 }
@@ -207,17 +216,31 @@ func (c *Conn) mayWriteNow(n int) bool {
 
 // write sends, gathers or queues p, which admit has accepted.
 func (c *Conn) write(p []byte) error {
-	switch {
-	case len(p) == 0:
-	case c.mayWriteNow(len(p)):
+	if c.mayWriteNow(len(p)) {
+		if c.secure() != nil {
+			return c.lend([][]byte{p}, len(p))
+		}
 		return c.sendNow(p)
+	}
+	c.put(len(p), p)
+	return nil
+}
+
+// put gathers or queues buffers of n bytes.
+func (c *Conn) put(n int, bufs ...[]byte) {
+	switch {
+	case n == 0:
 	case c.gathers() && c.out.empty() && !c.sends() && !c.rates.limitsWrite():
-		c.eng.gather = append(c.eng.gather, p...)
+		for _, p := range bufs {
+			c.eng.gather = append(c.eng.gather, p...)
+		}
 	default:
-		c.output().append(p)
+		o := c.output()
+		for _, p := range bufs {
+			o.append(p)
+		}
 		c.queued()
 	}
-	return nil
 }
 
 // sendNow sends p, behind what was gathered, and queues what the kernel does not take.
@@ -228,11 +251,12 @@ func (c *Conn) sendNow(p []byte) error {
 		// beginSend releases the lock. Then the callback may end, and another one begin to gather.
 		head, c.eng.gather = c.eng.gather, nil
 	}
-	fd, err := c.beginSend()
+	fd, err := c.beginSend(len(head) + len(p))
 	if err != nil {
 		return err
 	}
 	n, errno := sys.Writev(fd, [][]byte{head, p})
+	c.eng.traffic.sent(n)
 	err = c.endSend(errno)
 	if err == nil {
 		c.prepend(p[max(n-len(head), 0):])
@@ -304,6 +328,7 @@ func (c *Conn) queued() {
 	if !o.empty() && !o.blocked && c.sending == notSending && !c.gathers() {
 		c.schedule()
 	}
+	c.weighOutput()
 	c.checkHigh()
 	if o.finished.n > 0 && !c.gathers() {
 		c.reg.Poke() // the loop calls the completions

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/loglimit"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 )
@@ -16,7 +18,7 @@ import (
 //
 // Set the fields before the first call of a method, and do not change them
 // afterwards. Their zero values are good defaults; only Events or Handler must be
-// set. Any goroutine may call the methods.
+// set. It is concurrency-safe, but a callback must not call the methods that wait.
 //
 //	srv := &server.Server{Events: server.Events{
 //		Data: func(c *server.Conn) error {
@@ -30,6 +32,9 @@ import (
 // connection. A callback that calls runtime.Goexit, as testing.T.FailNow does,
 // ends its loop and all connections on it; the Server logs that, too.
 type Server struct {
+	// Name names the server in profiles and in the log. It may be empty.
+	Name string
+
 	// Events are called on the connection's loop and must not block.
 	Events Events
 
@@ -54,6 +59,12 @@ type Server struct {
 	Begin  func(s *Session) error
 	Finish func(s *Session, err error)
 
+	// TLS, if it is not nil, makes the connections that the listeners accept TLS
+	// connections, by crypto/tls: see the package's documentation. The config must not
+	// be changed afterwards. It does not hold for Attach, nor for a Service, which has
+	// a TLS of its own. DialTLS has a config as an argument.
+	TLS *tls.Config
+
 	// Control is called with the descriptor of each connection that a listener has
 	// accepted, before anything else, to set options of it. An error closes the
 	// connection, and is logged. It is called on a loop and must not block.
@@ -65,7 +76,9 @@ type Server struct {
 
 	// Group has the loops to serve on. The caller closes it, after the Server.
 	// If it is nil the Server makes a group of its own with as many loops as
-	// Loops says; 0 means GOMAXPROCS.
+	// Loops says; 0 means GOMAXPROCS. A Group of the program's has the program's
+	// loop.Options: with BusyPoll: loop.NoBusyPoll its loops do not poll before they
+	// sleep.
 	Group *loop.Group
 	Loops int
 	// LockThread keeps each of the Server's own loops on a thread of its own,
@@ -81,6 +94,15 @@ type Server struct {
 	// MaxConns is how many connections may be open at the same time. Further ones
 	// wait in the backlog. 0 means no limit but that of descriptors.
 	MaxConns int
+	// MaxConnsPerIP is how many connections may be open at the same time from one IPv4
+	// address, or from one IPv6 network of 64 bits. The server closes a further one
+	// right after it has accepted it, and counts it in Stats.Refused. Only connections
+	// of listeners count. 0 means no limit.
+	MaxConnsPerIP int
+	// MaxHandlers is how many calls of Begin and Handler may run at the same time, on
+	// as many goroutines. Further ones wait until a call returns, first come, first
+	// served; meanwhile FirstByte and Idle do not end them. 0 means no limit.
+	MaxHandlers int
 	// Backlog is how many connections may wait at each listener to be accepted:
 	// listen(2). 0 means as many as the system allows.
 	Backlog int
@@ -93,8 +115,10 @@ type Server struct {
 	// them. ReplacePath has Listen replace the path of a unix socket that refuses
 	// connects: that of a server which was killed.
 	KeepPath, ReplacePath bool
-	// Chunk is about how many bytes the Server reads from one connection before
-	// it serves the others on the loop. 0 means 1 MiB.
+	// Chunk is how many bytes the Server reads from one connection, and about how many
+	// it sends to it, before it serves the others on the loop. It goes on in a later
+	// turn. If Data takes more than half a millisecond for so many bytes, it gets fewer
+	// at a time, 4 KiB at least. 0 means 64 KiB.
 	Chunk int
 	// MaxInput is how many bytes Data may leave unread while it waits for more.
 	// With more, the connection ends with ErrInputFull. 0 means 1 MiB.
@@ -107,9 +131,21 @@ type Server struct {
 	// MaxOutput is how many bytes may be queued for a peer. A write of more
 	// returns ErrOutputFull. 0 means 16 MiB. The queue occupies at most twice the
 	// queued bytes, plus 64 bytes for each WriteAsync whose completion was not
-	// called yet, plus 16 KiB. There may be one such WriteAsync for each 64 bytes
+	// called yet, plus 16 KiB, or 56 KiB with TLS. There may be one such WriteAsync for each 64 bytes
 	// of MaxOutput.
 	MaxOutput int
+
+	// MaxMemory is how many bytes all connections together may hold: the input that
+	// Data has left unread, and the queued output with 64 bytes for each piece. A piece
+	// counts once for each connection that has queued it. MemoryPolicy says what
+	// happens when little is left. At the bound the server reads nothing, and a write
+	// returns ErrMemoryFull if it has more than 64 KiB or output is queued already. The
+	// count is exact to 64 KiB for each loop of each Service. It leaves out what the
+	// program itself keeps, such as a Handler does. At least a mebibyte; 0 means a
+	// quarter of the memory that the process may use: of the machine's, of the limit of
+	// its control group, or of GOMEMLIMIT, whichever is least.
+	MaxMemory    int64
+	MemoryPolicy MemoryPolicy
 
 	// Timeouts apply to each connection unless a Service or Conn.SetTimeouts
 	// gives it others.
@@ -131,7 +167,11 @@ type Server struct {
 	StallAfter time.Duration
 
 	// Log gets what the Server reports by no error and no callback: panics, stalls,
-	// refused or failed accepts, and the errors of handlers. Nil is slog.Default().
+	// refused or failed accepts, and the errors of handlers. Nil is slog.Default(). The
+	// Server writes the first ten records of each kind at once, and then, every 10
+	// seconds, the last one with the number of those that it has left out as the
+	// attribute "times". A kind has one level and message. When the Server starts it replaces Log
+	// by a Logger that does so.
 	Log *slog.Logger
 
 	mu           sync.Mutex // guards the fields down to ended
@@ -160,8 +200,15 @@ type Server struct {
 	retiring atomic.Bool   // the server is ending: each session ends when it becomes idle
 	aborting atomic.Bool   // the server is closing: a session that begins now ends at once
 	watchdog *watchdog
+	memory   memory
+	sources  sources
+	stopLog  func() // writes what Log has left out
+	handlers handlers
 	counters counters
 }
+
+// mostRecords is how many records of one kind the server logs in loglimit.Every.
+const mostRecords = 10
 
 type serverState int
 
@@ -212,7 +259,12 @@ func (s *Server) start() error {
 		s.reportPanics(l)
 	}
 	s.allEngines = s.engines
+	if s.Name != "" {
+		s.Log = s.Log.With("server", s.Name)
+	}
+	s.Log, s.stopLog = loglimit.New(s.Log, mostRecords, loglimit.Every)
 	s.state = serving
+	s.relabel()
 	s.startTicks()
 	if s.StallAfter > 0 {
 		s.watchdog = watch(s)
@@ -266,10 +318,28 @@ func (s *Server) Wait() error {
 // Stats are what a Server counts.
 type Stats struct {
 	Accepted uint64 // connections that were accepted so far
+	Dialed   uint64 // connections of Dial
+	Attached uint64 // connections of Attach
+	Refused  uint64 // connections that were accepted, and closed because of MaxConnsPerIP, or because Control has refused them
+	Full     uint64 // times that a listener began to wait because MaxConns connections were open
 	Conns    int    // open connections; for a moment also one that a listener is about to accept
 	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail repeatedly
-	Stalls   uint64 // times that the watchdog found a loop held up
+	Stalls   uint64 // times that the watchdog found a loop held up: see Server.Stalls
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
+	Handlers int    // goroutines that run Begin or Handler; Close does not wait for them
+	Waiting  int    // sessions that wait because of MaxHandlers
+	Memory   int64  // bytes that count for MaxMemory
+	Ended    uint64 // connections that MaxMemory has ended
+
+	// LongestStall is how long the longest turn of a loop has lasted that the watchdog
+	// has seen; within a quarter of StallAfter. It is 0 without StallAfter.
+	LongestStall time.Duration
+
+	// What was received, and what the kernel has taken: of the connections that Events
+	// serve, and of datagrams. The bytes of a Session count when it ends, as the kernel
+	// has counted them; those of a unix Session do not count.
+	BytesIn, BytesOut     uint64
+	PacketsIn, PacketsOut uint64 // datagrams
 
 	// Times that Rates has made a listener wait, the reading from a connection, and the
 	// sending to one.
@@ -277,21 +347,34 @@ type Stats struct {
 }
 
 type counters struct {
-	accepted, pauses, stalls, panics      atomic.Uint64
-	acceptDelays, readDelays, writeDelays atomic.Uint64
+	accepted, dialed, attached, refused, full, ended atomic.Uint64
+	pauses, stalls, panics                           atomic.Uint64
+	acceptDelays, readDelays, writeDelays            atomic.Uint64
 }
 
 // Stats returns what the Server has counted so far.
 func (s *Server) Stats() Stats {
-	return Stats{
+	n := Stats{
 		Accepted: s.counters.accepted.Load(),
+		Dialed:   s.counters.dialed.Load(),
+		Attached: s.counters.attached.Load(),
+		Refused:  s.counters.refused.Load(),
+		Full:     s.counters.full.Load(),
 		Conns:    int(s.conns.Load()),
 		Pauses:   s.counters.pauses.Load(),
 		Stalls:   s.counters.stalls.Load(),
 		Panics:   s.counters.panics.Load(),
+		Handlers: s.inHandlers(),
+		Waiting:  int(s.handlers.waiting.Load()),
+		Memory:   s.held(),
+		Ended:    s.counters.ended.Load(),
 
 		AcceptDelays: s.counters.acceptDelays.Load(),
 		ReadDelays:   s.counters.readDelays.Load(),
 		WriteDelays:  s.counters.writeDelays.Load(),
+
+		LongestStall: s.longestStall(),
 	}
+	s.addTraffic(&n)
+	return n
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"sync"
@@ -24,9 +25,9 @@ import (
 // Timeouts.FirstByte and Idle do not run during a call. Idle begins anew when the call
 // returns.
 //
-// Any goroutine may write to the Socket at any time, as a publisher does to its
-// subscribers, and may close it, which ends the session. The Socket is valid until
-// Finish returns; without Finish, until the session ends.
+// It is concurrency-safe: a publisher may write to the Socket of a subscriber at any
+// time, or close it, which ends the session. The Socket is valid until Finish returns;
+// without Finish, until the session ends.
 type Session struct {
 	socket.Socket
 
@@ -38,6 +39,9 @@ type Session struct {
 	called bool          // Handler was called
 	begun  bool          // start has run, so end calls Finish
 	place  atomic.Pointer[place]
+	rate   *sessionRate  // for Timeouts.MinRate; nil without it
+	calls  atomic.Uint32 // calls of Begin and Handler, counted for rate
+	source *source       // counts the session for MaxConnsPerIP; may be nil
 }
 
 // A place says which engine serves a session, and since when the session is idle. All
@@ -93,27 +97,36 @@ func (x *Session) LocalAddr() socket.Addr { return x.Socket.LocalAddr().Unmap() 
 
 // begin serves an accepted descriptor by Handler. accepter is the engine whose loop has
 // accepted it, and calls begin. If begin fails, it closes the descriptor.
-func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine) {
+func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine, src *source) {
 	s := e.srv
-	x := &Session{}
-	if err := sockethook.Accepted(&x.Socket, fd, int(family), s.group, e.loop); err != nil {
+	x := &Session{source: src}
+	err := sockethook.Accepted(&x.Socket, fd, int(family), s.group, e.loop)
+	if err != nil {
 		unix.Close(fd)
+		s.leaveSource(src)
 		s.gone()
 		s.Log.Error("server: a connection could not be served", "peer", from, "error", err)
 		return
 	}
+	if config := e.service.TLS; config != nil {
+		secure := newSecured(&x.Socket, config, tls.Server)
+		secure.link.paced = e.service.Rates.Read > 0
+		x.secureBy(secure)
+	}
 	if s.handle(x, e) {
-		accepter.loop.Spawn((*running)(x))
+		s.spawn(accepter.loop, (*running)(x))
 	}
 }
 
 // handle begins to serve a session, which was counted. If it returns true, there is
 // something to read, and the caller must call run on a goroutine.
 func (s *Server) handle(x *Session, e *engine) (ready bool) {
-	x.hook.To = (*sessionObserver)(x)
+	if x.hook.To == nil {
+		x.hook.To = (*sessionObserver)(x)
+	}
 	p := &e.place
 	times := e.service.Timeouts
-	if times.any {
+	if times.any || x.secure() != nil {
 		p = &place{eng: e, timer: e.loop.NewTimer(x.checkIdle)}
 		p.since.Store(int64(e.loop.Elapsed()))
 		p.idle.Store(int64(times.Idle))
@@ -121,21 +134,26 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 	x.place.Store(p)
 	x.setPace(e)
 	// These calls fail only on a closed Socket, on which Hang fails, too.
-	_ = x.SetRecvTimeout(times.Read)
+	if x.secure() == nil { // otherwise after the handshake
+		_ = x.SetRecvTimeout(times.Read)
+	}
 	_ = x.SetSendTimeout(times.Write)
+	if times.MinRate > 0 {
+		x.rate = &sessionRate{timer: e.loop.NewTimer(x.checkRate)}
+	}
 	x.state.Store(sessionRunning)
 	if err := x.hook.Hang(x.Registration(), loop.Readable); err != nil {
 		x.end(err)
 		return false
 	}
 	if s.aborting.Load() { // abortSessions may have missed the session, whose hook did not hang yet
-		_ = x.Close()
+		_ = x.Socket.Close()
 	}
 	if p.timer != nil {
 		p.timer.Reset(x.limit())
 	}
-	if e.service.Begin != nil || e.service.Finish != nil {
-		e.loop.Spawn((*beginning)(x))
+	if x.secure() == nil && (e.service.Begin != nil || e.service.Finish != nil) {
+		s.spawn(e.loop, (*beginning)(x))
 		return false
 	}
 	return x.rest()
@@ -155,7 +173,7 @@ func (o *sessionObserver) Notify(_ *loop.Hook, n loop.Notice) {
 		x.hook.Loop().Spawn((*wasClosed)(x))
 		return
 	}
-	x.hook.Loop().Spawn((*waking)(x))
+	x.Server().spawn(x.hook.Loop(), (*waking)(x))
 }
 
 // The loop.Runners for what a goroutine may have to do with a session that is running.
@@ -168,24 +186,29 @@ type (
 	expired   Session
 )
 
-func (x *beginning) Run() { (*Session)(x).start() }
-func (x *running) Run()   { (*Session)(x).run() }
-func (x *waking) Run()    { (*Session)(x).wake() }
+func (x *beginning) Run() { (*Session)(x).job((*Session).start) }
+func (x *running) Run()   { (*Session)(x).job((*Session).run) }
+func (x *waking) Run()    { (*Session)(x).job((*Session).wake) }
 func (x *wasClosed) Run() { (*Session)(x).end(net.ErrClosed) }
 func (x *expired) Run()   { (*Session)(x).end((*Session)(x).timeout()) }
 
 // start calls Begin, and then Handler if there is something to read.
 func (x *Session) start() {
+	if x.greet() && x.rest() && !x.giveWay() {
+		x.run()
+	}
+}
+
+// greet calls Begin. It returns false if that has ended the session.
+func (x *Session) greet() bool {
 	x.begun = true
 	if f := x.engine().service.Begin; f != nil {
 		if err := x.call(f); err != nil {
 			x.end(err)
-			return
+			return false
 		}
 	}
-	if x.rest() {
-		x.run()
-	}
+	return true
 }
 
 // wake runs the session if there is something to read. Before the loop took in the
@@ -198,7 +221,16 @@ func (x *Session) wake() {
 
 // run calls the handler until there is nothing to read.
 func (x *Session) run() {
+	if x.shaking() && !x.shake() {
+		return
+	}
 	for {
+		if x.secure() != nil && !x.secure().ready() { // what has arrived is no whole record
+			if !x.idle() {
+				return
+			}
+			continue
+		}
 		x.called = true
 		if err := x.call(x.engine().service.Handler); err != nil {
 			x.end(err)
@@ -210,8 +242,11 @@ func (x *Session) run() {
 		if !x.rest() {
 			return
 		}
-		if why := x.over(); why != nil {
-			x.end(why)
+		if err := x.atEnd(); err != nil {
+			x.end(err)
+			return
+		}
+		if x.giveWay() {
 			return
 		}
 	}
@@ -224,13 +259,17 @@ const lingerTime = time.Millisecond
 // linger waits for the next request of a session that is the only busy one of its
 // loop. If it returns false, the session can be left to the loop.
 func (x *Session) linger() bool {
-	return x.Buffered() == 0 && !x.Server().retiring.Load() && x.Registration().Linger(lingerTime)
+	s := x.Server()
+	return x.secure() == nil && x.Buffered() == 0 && !s.retiring.Load() && s.handlers.waiting.Load() == 0 && x.Registration().Linger(lingerTime)
 }
 
-// over returns why nothing is left to read: io.EOF, or the error that has ended the
-// stream. It returns nil if there is something. Without over the server would call a
-// handler that returns nil there again and again.
-func (x *Session) over() error {
+// atEnd returns an error if nothing is left to read but the end of the stream, or an
+// error. Without atEnd the server would call a handler that returns nil there again
+// and again.
+func (x *Session) atEnd() error {
+	if x.secure() != nil {
+		return x.secure().over()
+	}
 	if x.Buffered() > 0 {
 		return nil
 	}
@@ -254,7 +293,9 @@ func (x *Session) over() error {
 // rest returns true instead, and the caller still owns the session. If the server is
 // ending, rest ends the session.
 func (x *Session) rest() (ready bool) {
-	if x.Buffered() > 0 {
+	switch {
+	case x.shaking(): // the client has not sent anything yet
+	case x.secure() != nil && x.secure().ready(), x.Buffered() > 0:
 		return true
 	}
 	if p := x.place.Load(); p.timer != nil {
@@ -285,12 +326,18 @@ func (x *Session) idle() (ready bool) {
 // call calls f, and returns its panic as an error. If f calls runtime.Goexit, as
 // testing.T.FailNow does, the session ends together with the goroutine.
 func (x *Session) call(f func(*Session) error) (err error) {
+	if x.rate != nil {
+		x.watchRate()
+	}
 	returned := false
 	defer func() {
 		if !returned {
 			x.end(nil)
 		}
 	}()
+	if end := x.traceHandler(); end != nil {
+		defer end()
+	}
 	err = guard(x.Server(), x, f)
 	returned = true
 	return err
@@ -323,10 +370,21 @@ var inquiries = sync.Pool{New: func() any { return new(loop.Inquiry) }}
 // Sessions returns the sessions that the server has now, in no order. Some of them may
 // have ended when it returns.
 func (s *Server) Sessions() (all []*Session) {
+	for _, x := range s.everySession() {
+		if x.engine().service.Handler != nil {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// everySession returns the sessions, and the TLS connections of Events whose handshake is
+// not over.
+func (s *Server) everySession() (all []*Session) {
 	for _, e := range s.everyEngine() {
 		for _, o := range e.loop.Observers() {
-			if x, ok := o.(*sessionObserver); ok && (*Session)(x).engine() == e {
-				all = append(all, (*Session)(x))
+			if x := sessionOf(o); x != nil && x.engine() == e {
+				all = append(all, x)
 			}
 		}
 	}

@@ -16,14 +16,25 @@ func (x *Session) end(why error) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
+	if x.rate != nil {
+		x.rate.timer.Stop()
+		if x.rate.slow.Load() {
+			why = &TimeoutError{Of: ofRate, After: p.eng.service.Timeouts.Grace}
+		}
+	}
 	x.hook.Unhang()
 	s := p.eng.srv
 	s.logEnd(x, why)
 	if f := p.eng.service.Finish; f != nil && x.begun {
 		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
 	}
+	x.countEnd()
+	if x.secure() != nil {
+		x.secure().leave()
+	}
 	if !x.leave() {
-		_ = x.Close() // an error says that the handler has closed it already
+		_ = x.Socket.Close() // an error says that the handler has closed it already
+		s.leaveSource(x.source)
 		s.gone()
 	}
 }
@@ -37,6 +48,9 @@ func (s *Server) logEnd(x *Session, why error) {
 		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
 	case errors.As(why, &timeout) && timeout.Timeout():
 		s.Log.Debug("server: a connection was too slow", "peer", x.RemoteAddr(), "error", why)
+	case x.secure() != nil && errors.Is(why, io.ErrUnexpectedEOF): // the peer has gone within a record
+	case x.shaking():
+		s.Log.Info("server: a TLS handshake has failed", "peer", x.RemoteAddr(), "error", why)
 	default:
 		s.Log.Error("server: a handler ended its connection", "peer", x.RemoteAddr(), "error", why)
 	}
@@ -56,8 +70,9 @@ func (x *Session) leave() bool {
 	if err != nil { // a call is in progress, or the program has closed the Socket
 		return false
 	}
-	if e.post(func() { e.open(arrival{fd: fd, peer: peer, close: true}) }) != nil { // the loop was closed
+	if e.post(func() { e.open(arrival{fd: fd, peer: peer, source: x.source, close: true}) }) != nil { // the loop was closed
 		unix.Close(fd)
+		e.srv.leaveSource(x.source)
 		e.srv.gone()
 	}
 	return true
@@ -77,9 +92,9 @@ func (x *Session) unread() bool {
 // sessions end when they become idle.
 func (s *Server) retireSessions() {
 	s.retiring.Store(true)
-	for _, x := range s.Sessions() {
-		if x.claim() && x.rest() {
-			x.hook.Loop().Spawn((*running)(x))
+	for _, x := range s.everySession() {
+		if x.claim() && x.settle() {
+			s.spawn(x.hook.Loop(), (*running)(x))
 		}
 	}
 }
@@ -89,12 +104,12 @@ func (s *Server) retireSessions() {
 func (s *Server) abortSessions() {
 	s.retiring.Store(true)
 	s.aborting.Store(true) // before Sessions, which may miss a session that begins now: see handle
-	for _, x := range s.Sessions() {
+	for _, x := range s.everySession() {
 		resetOnClose(x.Registration())
 		if x.claim() {
 			x.end(ErrClosed)
 		} else {
-			_ = x.Close()
+			_ = x.Socket.Close()
 		}
 	}
 }

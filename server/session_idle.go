@@ -25,6 +25,9 @@ func (x *Session) SetIdle(d time.Duration) {
 // limit returns how long the session may be idle now. 0 means for ever.
 func (x *Session) limit() time.Duration {
 	p := x.place.Load()
+	if x.shaking() {
+		return p.eng.service.Timeouts.Handshake
+	}
 	idle := time.Duration(p.idle.Load())
 	if first := p.eng.service.Timeouts.FirstByte; !x.called && first > 0 && (idle == 0 || first < idle) {
 		return first
@@ -35,7 +38,9 @@ func (x *Session) limit() time.Duration {
 // timeout returns the error of a session that was idle for too long.
 func (x *Session) timeout() error {
 	t := &TimeoutError{Of: "idle", After: x.limit()}
-	if !x.called && t.After == x.engine().service.Timeouts.FirstByte {
+	if x.shaking() {
+		t.Of = "handshake"
+	} else if !x.called && t.After == x.engine().service.Timeouts.FirstByte {
 		t.Of = "first byte"
 	}
 	return t
@@ -57,7 +62,7 @@ func (x *Session) checkIdle() {
 		left := time.Duration(p.since.Load()) + d - p.eng.loop.Elapsed()
 		if left <= 0 && x.unread() { // the loop was busy, and has not taken in the event yet
 			p.timer.Reset(d)
-			p.eng.loop.Spawn((*running)(x))
+			p.eng.srv.spawn(p.eng.loop, (*running)(x))
 			return
 		}
 		if left <= 0 {
@@ -67,6 +72,6 @@ func (x *Session) checkIdle() {
 		p.timer.Reset(left)
 	}
 	if x.idle() {
-		p.eng.loop.Spawn((*running)(x))
+		p.eng.srv.spawn(p.eng.loop, (*running)(x))
 	}
 }

@@ -75,7 +75,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // in the backlogs of the listeners that the server has opened. Close returns when the
 // Closed callbacks have returned, so a callback must not call it. Close does not wait
 // for calls of Handler that are in progress: it closes their Sockets, whose methods then
-// return net.ErrClosed. A second Close returns ErrClosed.
+// return net.ErrClosed, and Stats.Handlers tells how many have not returned. A second
+// Close returns ErrClosed. The documentation of the package compares Shutdown and Close.
 func (s *Server) Close() error {
 	switch {
 	case s.endUnstarted():
@@ -211,7 +212,7 @@ func (e *engine) retire() {
 
 // mostRounds bounds the input of a connection after Shutdown has begun: so many times
 // Server.Chunk bytes.
-const mostRounds = 64
+const mostRounds = 1024
 
 // catchUp receives and presents the input that the kernel has.
 func (c *Conn) catchUp() {
@@ -220,7 +221,7 @@ func (c *Conn) catchUp() {
 		c.rates.read, c.rates.readAt = rate.Bucket{}, 0
 	}
 	for range mostRounds {
-		if c.read(); !c.readable || !c.reads() {
+		if c.read(c.eng.srv.Chunk); !c.readable || !c.reads() {
 			break
 		}
 	}
@@ -250,6 +251,7 @@ func (s *Server) end() error {
 	for _, stop := range s.panicReports {
 		stop()
 	}
+	s.stopLog()
 	close(s.ended)
 	return err
 }

@@ -40,7 +40,8 @@ func (e *UnsentError) Timeout() bool {
 // a stream socket by splice(2); everything else is copied. The timeouts apply
 // to each step, as in a loop of Read and Write: a wait for the source, or for
 // the peer to take some bytes. Each step has the turn of its own direction
-// only, so other calls may come in between. If bytes were taken from r and not
+// only, so other calls may come in between. TCP urgent data is out of band: ReadFrom
+// does not take the urgent byte, as Read does not, and goes on behind it. If bytes were taken from r and not
 // sent, the error is an *UnsentError. A broken connection gives EPIPE; sendfile
 // and splice then also raise SIGPIPE, which reaches a program that asked for it
 // by os/signal.
@@ -258,7 +259,7 @@ func (s *Socket) spliceIn(most int) (p *pipe, n int, err error) {
 			return true, noPipe
 		}
 		var errno syscall.Errno
-		n, errno = splice(fd, p.in, most)
+		n, errno = s.splicePast(fd, p, most)
 		sys.RaceReceived(nil)
 		if n == 0 {
 			p.free()

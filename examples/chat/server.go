@@ -30,9 +30,6 @@ func newServer(opts options, group *loop.Group) *service {
 		HighWater: opts.queue / 2,
 		LowWater:  opts.queue / 4,
 		MaxOutput: opts.queue,
-		// What one member says at once is formatted for every loop before anybody
-		// else has a turn.
-		Chunk: 64 << 10,
 		// The kernel queues, too, and would take megabytes.
 		SendBuffer: opts.queue,
 		// When the server stops, the grace period is over before this time.
@@ -107,10 +104,10 @@ func (s *service) closed(c *server.Conn, err error) {
 	switch {
 	case errors.As(err, &late) && late.Of == "write":
 		m.why = ": did not read for " + s.options.write.String()
-		slog.Info("slow reader cut", "nick", m.nick, "peer", c.RemoteAddr(), "err", err)
+		slog.Info("slow reader cut", "nick", m.nick, "peer", c.RemoteAddr(), "error", err)
 	case err != nil && err != io.EOF && m.why == "":
 		m.why = ": the connection broke"
-		slog.Info("connection broken", "nick", m.nick, "peer", c.RemoteAddr(), "err", err)
+		slog.Info("connection broken", "nick", m.nick, "peer", c.RemoteAddr(), "error", err)
 	}
 	s.room.leave(m, m.why)
 }

@@ -15,6 +15,7 @@ import (
 
 type options struct {
 	address string
+	debug   string // "" is none
 	loops   int
 	max     int
 	memory  size
@@ -37,12 +38,14 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs := cli.Flags("kv")
 	fs.StringVar(&o.address, "address", "127.0.0.1:6380",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
+	fs.StringVar(&o.debug, "debug", "",
+		"show loops and connections on a web page at this `host:port`, which everybody\nwho reaches it can read; none without it")
 	fs.IntVar(&o.loops, "loops", runtime.GOMAXPROCS(0),
 		"serve on this `number` of event loops; without it, one for each processor")
 	fs.IntVar(&o.max, "max", 10000,
 		"serve this `number` of connections at once; more wait in the backlog")
 	fs.Var(&o.memory, "memory",
-		"refuse to store more than this `size`: keys, values and the memory around them")
+		"use this `size` at most: three quarters for keys and values, with the memory\naround them, and a quarter, at least 1MB, for requests and replies")
 	fs.Var(&o.request, "request",
 		"refuse requests above this `size`, and do not queue longer replies")
 	fs.DurationVar(&o.idle, "idle", 0,
@@ -50,7 +53,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.write, "write", time.Minute,
 		"close a connection when its client reads none of its replies for this\n`duration`; 0 for never")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
-		"when a connection is closed (all are on SIGTERM and SIGINT), give its client\nthis `duration` to read its replies")
+		"when a connection is closed (all are on SIGTERM, SIGINT and SIGHUP), give its client\nthis `duration` to read its replies")
 
 	err := cli.Parse(fs, args, out, about)
 	switch {
@@ -73,6 +76,11 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	}
 	if _, _, err := cli.SplitAddress(o.address, 0, 6380); err != nil {
 		return o, fmt.Errorf("-address %q: %w", o.address, err)
+	}
+	if o.debug != "" {
+		if _, _, err := cli.SplitAddress(o.debug, 0, 8080); err != nil {
+			return o, fmt.Errorf("-debug %q: %w", o.debug, err)
+		}
 	}
 	return o, nil
 }
@@ -136,9 +144,11 @@ knows the commands
 (SET with EX, PX, NX, XX, KEEPTTL and GET; EXPIRE and PEXPIRE with NX, XX, GT and
 LT), and answers as Redis 7 does. A request may also be a plain line of text.
 Nothing is kept on disk. No command sees a key after its time. A command that
-would need more memory than -memory gets an OOM error, and changes nothing.
+would need more memory than -memory gets an OOM error, and changes nothing. When
+unfinished requests and unread replies need too much, the client that holds most is
+disconnected.
 
-SIGTERM or SIGINT stops it: it accepts no more, executes what it has received,
+SIGTERM, SIGINT or SIGHUP stops it: it accepts no more, executes what it has received,
 sends the replies, and exits with status 0. A second signal ends it at once.
 
 `)

@@ -33,12 +33,17 @@ const (
 	highWater = 64 << 10
 	// How much a loop reads at once, beyond the longest request.
 	readAhead = 64 << 10
+	// The server takes no smaller MaxMemory.
+	leastClientMemory = 1 << 20
 )
+
+// clientMemory returns the part of -memory that is for requests and replies.
+func (o *options) clientMemory() size { return o.memory / 4 }
 
 func newServer(opts options, group *loop.Group) *service {
 	s := &service{
 		options: opts,
-		db:      newStore(int64(opts.memory), group.Loops()),
+		db:      newStore(int64(opts.memory-opts.clientMemory()), group.Loops()),
 		workers: make(map[*loop.Loop]*worker),
 		begun:   time.Now(),
 	}
@@ -48,16 +53,21 @@ func newServer(opts options, group *loop.Group) *service {
 		s.workers[l] = &worker{srv: s, db: s.db, maxReply: maxReply}
 	}
 	s.Server = server.Server{
-		Group:     group,
-		Events:    server.Events{Open: s.open, Data: s.data, Closed: s.closed},
-		MaxConns:  opts.max,
-		HighWater: highWater,
+		Group:    group,
+		Events:   server.Events{Open: s.open, Data: s.data, Closed: s.closed},
+		MaxConns: opts.max,
+		// A command takes microseconds, even on large values.
+		StallAfter: 100 * time.Millisecond,
+		HighWater:  highWater,
 		// Data looks at what is queued between two bursts of replies, each of
 		// which may end with the longest one, and its head.
 		MaxOutput: 2*highWater + 2*burst + bulkSize(maxReply),
 		// An incomplete request is shorter than the limit. The buffer that it
 		// is in may have doubled, and the rest be requests that wait.
 		MaxInput: 2*int(opts.request) + readAhead,
+		// A client that never ends a request, or reads no replies, takes no memory from
+		// the others: the one that holds most is disconnected.
+		MaxMemory: max(int64(opts.clientMemory()), leastClientMemory),
 		// When the server stops, the grace period is over before this time.
 		Timeouts: server.Timeouts{Idle: opts.idle, Write: opts.write, Linger: opts.grace + time.Second},
 	}
@@ -104,7 +114,7 @@ func (s *service) data(c *server.Conn) error {
 // closed logs why a connection ended, unless its client ended it in the usual way.
 func (s *service) closed(c *server.Conn, err error) {
 	if err != nil && err != io.EOF {
-		slog.Info("connection broken", "peer", c.RemoteAddr(), "err", err)
+		slog.Info("connection broken", "peer", c.RemoteAddr(), "error", err)
 	}
 }
 
@@ -129,7 +139,7 @@ func (w *worker) info([][]byte) {
 	section("Server", "server_name", "weir-kv", "process_id", os.Getpid(),
 		"uptime_in_seconds", int(time.Since(s.begun).Seconds()), "event_loops", len(s.workers))
 	section("Clients", "connected_clients", stats.Conns, "maxclients", s.options.max)
-	section("Memory", "used_memory", s.db.used.Load(), "maxmemory", int64(s.options.memory),
+	section("Memory", "used_memory", s.db.used.Load()+stats.Memory, "maxmemory", int64(s.options.memory),
 		"maxmemory_policy", "noeviction")
 	section("Stats", "total_connections_received", stats.Accepted,
 		"total_commands_processed", executed, "expired_keys", s.db.expired.Load())
