@@ -111,9 +111,6 @@ func TestBadPeers(t *testing.T) {
 		var all sync.WaitGroup
 		for i, s := range services {
 			for j, p := range peers {
-				if s.name == "splice" && p.name == "sends urgent data" {
-					continue // splice(2) takes the urgent mark for the end of the stream
-				}
 				all.Go(func() {
 					if err := p.play(t, s, seed*1000+uint64(i*100+j)); err != nil {
 						t.Errorf("%s, and a peer that %s: %v", s.name, p.name, err)

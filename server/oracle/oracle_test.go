@@ -17,15 +17,15 @@ const ordinary = 200
 
 var (
 	firstSeed = flag.Uint64("seed", 1, "the first conversation")
-	count     = flag.Int("n", ordinary, "how many conversations there are")
+	count     = flag.Int("talks", ordinary, "how many conversations there are")
 	locked    = flag.Bool("locked", false, "each loop keeps a thread of its own")
-	long      = flag.Duration("long", 0, "how long conversations go on, instead of -n")
+	long      = flag.Duration("long", 0, "how long conversations go on, instead of -talks")
 )
 
 func TestMain(m *testing.M) { weirtest.Main(m) }
 
 // A peer gets the same from each server, and each server the same from the peer. To play
-// one conversation again: go test ./server/oracle -seed 17 -n 1
+// one conversation again: go test ./server/oracle -seed 17 -talks 1
 func TestServerAgreesWithKernel(t *testing.T) {
 	type subject struct {
 		name string
