@@ -16,6 +16,13 @@ func (s *Selector) Queued() int {
 	return len(s.queue)
 }
 
+// Home returns the loop whose timers end the sleep of Wait, or nil.
+func (s *Selector) Home() *loop.Loop {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.home
+}
+
 // LeaveInterruptions puts gates that were interrupted, and have not reported it, into
 // the pools from which the next calls of Wait and Select take theirs.
 func LeaveInterruptions() {

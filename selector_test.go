@@ -9,6 +9,7 @@ import (
 	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -206,4 +207,33 @@ func TestSelectorDoesNotAllocate(t *testing.T) {
 		a.Recv(buf, 0)
 		ready, _ = s.Wait(ctx, time.Microsecond, ready)
 	}))
+}
+
+// A Selector sleeps by the timers of a loop. When that loop is closed, it sleeps by those
+// of another: a closed loop's sleep returns at once, and Wait would spin.
+func TestSelectorLeavesAClosedLoop(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	s := newSelector(t)
+	idle, peer := weirtest.Pair(t, socket.Stream)
+	require.NoError(t, s.Register(idle, weir.Readable, "idle"))
+	lost, _, err := socket.Config{Group: g}.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	require.NoError(t, s.Register(lost, weir.Readable, "lost"))
+	require.Same(t, g.Loops()[0], s.Home())
+	require.NoError(t, g.Close())
+	got, err := s.Wait(t.Context(), 10*time.Second, nil)
+	require.NoError(t, err)
+	require.Equal(t, []weir.Event{{What: lost, Data: "lost", Closed: true}}, got)
+	start := time.Now()
+	got, err = s.Wait(t.Context(), 20*time.Millisecond, got)
+	require.NoError(t, err)
+	require.Empty(t, got)
+	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
+	require.Nil(t, s.Home(), "it stays with the closed loop")
+	peer.Write([]byte("x"))
+	got, err = s.Wait(t.Context(), 10*time.Second, got)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
 }

@@ -16,6 +16,7 @@
 //	scripts    the processes of the interp suite: Lua and Lisp
 //	finders    the processes of the select suite: find the ready one of many sockets
 //	together   the process of the oneprocess suite: server and clients in one
+//	soak       the process of the soak suite: everything at once, for long
 //	web        the processes of the http suite
 //	load       the load generators
 //	subjects   what is compared: the same servers on Weir and on its peers

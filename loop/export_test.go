@@ -149,3 +149,7 @@ func Seats() (n int) {
 
 // AloneAfter is the number of events that make a registration the only busy one.
 const AloneAfter = aloneAfter
+
+// QueueUp is what Begin does when it has found that another call has the turn. That call
+// may end before QueueUp takes the lock.
+func (r *Blocking) QueueUp(d Direction, c *Call) (ready bool, err error) { return r.queueUp(d, c) }

@@ -24,8 +24,8 @@ type spot struct {
 
 	// The goroutine that waits uses the next five.
 	got     reception          // what receive has got
-	byte    byte               // what peek has found
-	ready   bool               // peek has found something
+	ask     unix.PollFd        // what peek asks the kernel
+	ready   bool               // peek has found input, and neither an end nor an error
 	receive func(uintptr) bool // is called by conn.Read, as peek is; a field, so that a wait allocates nothing
 	peek    func(uintptr) bool
 
@@ -58,12 +58,15 @@ func (p *spot) enter(fd int32, key uint64) bool {
 				p.got.receive(int32(fd))
 				return p.got.result != unreceived
 			}
+			// recv(2) with MSG_PEEK would take an error from the next call.
 			p.peek = func(fd uintptr) bool {
+				p.ask = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
+				var zero unix.Timespec
 				for {
-					n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&p.byte)), 1, unix.MSG_PEEK, 0, 0)
+					n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.ask)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
 					if errno != unix.EINTR {
-						p.ready = errno == 0 && n == 1
-						return errno != unix.EAGAIN
+						p.ready = n == 1 && p.ask.Revents == unix.POLLIN
+						return n != 0
 					}
 				}
 			}

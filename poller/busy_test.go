@@ -84,3 +84,27 @@ func TestNoSpin(t *testing.T) {
 		require.Zero(t, s.skip)
 	}
 }
+
+// What the spin finds is what the wait returns. An edge is told once, so the wait would
+// sleep for ever if it looked again.
+func TestBlockingReturnsWhatTheSpinFinds(t *testing.T) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	require.NoError(t, err)
+	fd, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET}))
+	b := blocking{epfd, &spinner{most: time.Second}}
+	found := make(chan int, 1)
+	go func() {
+		n, _ := b.wait(make([]Event, 4), true)
+		found <- n
+	}()
+	select {
+	case n := <-found:
+		require.Equal(t, 1, n)
+		require.NoError(t, b.close())
+	case <-time.After(20 * time.Second):
+		t.Fatal("the event is lost")
+	}
+}

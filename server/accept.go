@@ -171,13 +171,20 @@ func (s *Server) admit(l *listener) bool {
 	if n := s.conns.Add(1); s.MaxConns == 0 || n <= int64(s.MaxConns) {
 		return true
 	}
-	if !s.waiting.Swap(true) { // before the second look, which notices a connection that ends meanwhile
+	s.waitForRoom(l)
+	return false
+}
+
+// waitForRoom takes back what admit has counted, and has the listener poked when there
+// is room. A connection that ends before waiting is set pokes nobody, so waitForRoom
+// looks a second time.
+func (s *Server) waitForRoom(l *listener) {
+	if !s.waiting.Swap(true) {
 		s.counters.full.Add(1)
 	}
 	if s.conns.Add(-1) < int64(s.MaxConns) {
 		l.reg.Poke()
 	}
-	return false
 }
 
 // uncount takes a connection from the count.

@@ -385,3 +385,48 @@ func TestDialAndAttachUseAService(t *testing.T) {
 	_, err = srv.Dial(t.Context(), weirnet.Dialer{}, "udp", udp.String(), nil)
 	require.EqualError(t, err, "server: dial udp "+udp.String()+": datagrams need DialPackets")
 }
+
+// Input that the Socket has read ahead counts as the first byte.
+func TestAttachWithInputHasItsFirstByte(t *testing.T) {
+	const limit = 20 * time.Millisecond
+	data := make(chan *server.Conn, 1)
+	over, closed := ended()
+	srv := &server.Server{Timeouts: server.Timeouts{FirstByte: limit}, Events: server.Events{
+		Data:   func(c *server.Conn) error { c.Next(-1); data <- c; return nil },
+		Closed: closed,
+	}}
+	defer srv.Close()
+	s, peer := weirtest.TCP(t)
+	send(t, peer, "ab")
+	_, _, err := s.ReadRune()
+	require.NoError(t, err)
+	require.NoError(t, srv.Attach(s, nil))
+	c := weirtest.Take(t, data)
+	// A timer of the same loop that ends later shows that the timeout has not run.
+	later := make(chan struct{})
+	_, err = c.Loop().AfterFunc(3*limit, func() { close(later) })
+	require.NoError(t, err)
+	weirtest.Take(t, later)
+	require.Empty(t, over)
+	send(t, peer, "more")
+	weirtest.Take(t, data)
+}
+
+// A Socket that a call uses stays the caller's, and does not count.
+func TestAttachOfABusySocket(t *testing.T) {
+	for name, srv := range map[string]*server.Server{
+		"Events":  {Events: server.Events{Data: echo}},
+		"Handler": {Handler: lines},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer srv.Close()
+			s, peer := weirtest.TCP(t)
+			require.NoError(t, s.Registration().Use())
+			require.ErrorIs(t, srv.Attach(s, nil), unix.EBUSY)
+			s.Registration().Done()
+			require.Zero(t, srv.Stats().Conns)
+			send(t, peer, "x") // the caller still has it
+			expect(t, s, "x")
+		})
+	}
+}

@@ -285,14 +285,18 @@ func (x *Session) atEnd() error {
 	}
 	reg := x.Registration()
 	if reg.Use() != nil {
-		return io.EOF
+		return net.ErrClosed
 	}
 	defer reg.Done()
 	var b [1]byte
-	if n, errno := sys.Recv(reg.FD(), b[:], unix.MSG_PEEK); n == 0 && errno != unix.EAGAIN {
-		return io.EOF
+	n, errno := sys.Recv(reg.FD(), b[:], unix.MSG_PEEK)
+	switch {
+	case n > 0 || errno == unix.EAGAIN:
+		return nil
+	case errno != 0: // the kernel tells it once, so Finish gets it here
+		return &socket.Error{Op: "recv", Errno: errno}
 	}
-	return nil
+	return io.EOF
 }
 
 // rest makes the session idle, and its idle time begins. If there is something to read,

@@ -242,3 +242,31 @@ func TestSessionFinishSaysWhy(t *testing.T) {
 		})
 	}
 }
+
+// A reset that arrives while the Handler runs, and that the Handler does not see, is what
+// Finish gets. It is not the end of the stream.
+func TestHandleFinishGetsTheReset(t *testing.T) {
+	called, why := make(chan struct{}), make(chan error, 1)
+	addr := serve(t, &server.Server{
+		Handler: func(s *server.Session) error {
+			_, err := s.ReadLine()
+			if err != nil {
+				return err
+			}
+			close(called)
+			fds := []unix.PollFd{{Fd: int32(s.Fd())}} // an error is always asked for
+			for {
+				if n, err := unix.Poll(fds, -1); n == 1 || err != unix.EINTR {
+					return nil
+				}
+			}
+		},
+		Finish: func(_ *server.Session, err error) { why <- err },
+	})
+	c := client(t, addr)
+	send(t, c, "hello\n")
+	weirtest.Take(t, called)
+	require.NoError(t, c.(*net.TCPConn).SetLinger(0))
+	require.NoError(t, c.Close())
+	require.ErrorIs(t, weirtest.Take(t, why), unix.ECONNRESET)
+}

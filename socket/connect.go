@@ -105,10 +105,6 @@ func (s *Socket) connecting(what string, timeout time.Duration, connect func(*lo
 	if err == nil {
 		return nil
 	}
-	if done, ok := err.(*Error); ok {
-		done.Op, done.Addr = "connect", what
-		return done
-	}
 	if err == loop.ErrTimeout {
 		return &Error{Op: "connect", Addr: what, Errno: unix.EINPROGRESS, Err: err}
 	}

@@ -140,7 +140,7 @@ func TestConnectTwice(t *testing.T) {
 
 // One send timeout bounds the look-up and all attempts together.
 func TestConnectHasOneTimeout(t *testing.T) {
-	const lookup, limit = 150 * time.Millisecond, 250 * time.Millisecond
+	const lookup, limit = 600 * time.Millisecond, 900 * time.Millisecond // far apart, for busy machines
 	l := fullListener(t, Inet, Config{Address: "127.0.0.2"})
 	port := l.LocalAddr().Port()
 	fullListener(t, Inet, Config{Address: "127.0.0.3", Port: port})

@@ -28,7 +28,7 @@ func Grouped(v float64) string {
 	digits := strconv.FormatFloat(v, 'f', 0, 64)
 	var b strings.Builder
 	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
+		if i > 0 && (len(digits)-i)%3 == 0 && digits[i-1] != '-' {
 			b.WriteByte(',')
 		}
 		b.WriteRune(d)

@@ -17,8 +17,9 @@ type Suite struct {
 	Settings          // what the suite goes through unless the user says otherwise
 	Brief    Settings // the same for a brief run; what is empty is as in a full one
 
-	least    int // bytes that a message may have
-	most     int // 0: MaxSize
+	once     bool // one round, whatever the user says
+	least    int  // bytes that a message may have
+	most     int  // 0: MaxSize
 	tables   func(env) ([]report.Table, error)
 	criteria func(env) []report.Criterion // for a summary below the tables; nil: no summary
 }
@@ -46,6 +47,9 @@ func (s Suite) fill(e env) env {
 		own = s.Brief.or(s.Settings)
 	}
 	e.Settings = e.Options.Settings.or(own)
+	if s.once {
+		e.Reps = 1
+	}
 	if len(e.Options.Settings.Conns) > 0 {
 		return e // the flag was checked
 	}

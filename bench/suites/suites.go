@@ -9,6 +9,7 @@ import (
 	"github.com/seed-2334f180/weir/bench/finders"
 	"github.com/seed-2334f180/weir/bench/load"
 	"github.com/seed-2334f180/weir/bench/scripts"
+	"github.com/seed-2334f180/weir/bench/soak"
 	"github.com/seed-2334f180/weir/bench/subjects"
 	"github.com/seed-2334f180/weir/bench/together"
 	"github.com/seed-2334f180/weir/bench/web"
@@ -17,7 +18,7 @@ import (
 // Roles returns all roles that a child of this program can have.
 func Roles() map[string]child.Role {
 	all := map[string]child.Role{}
-	for _, roles := range []map[string]child.Role{subjects.Roles, load.Roles, finders.Roles, scripts.Roles, together.Roles, web.Roles} {
+	for _, roles := range []map[string]child.Role{subjects.Roles, load.Roles, finders.Roles, scripts.Roles, soak.Roles, together.Roles, web.Roles} {
 		maps.Copy(all, roles)
 	}
 	return all
@@ -44,6 +45,7 @@ var All = []Suite{
 	oneProcessSuite,
 	paceSuite,
 	httpSuite,
+	soakSuite,
 }
 
 // Find returns the suite with this name.
