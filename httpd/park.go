@@ -41,7 +41,8 @@ func (c *conn) close() error {
 	y.mu.Unlock()
 	if was == parked || was == woken {
 		err := c.shut()
-		c.tellClosed()
+		// The caller may hold a lock that the program's ConnState takes.
+		go c.tellClosed()
 		return err
 	}
 	return c.under.Close()
@@ -139,16 +140,12 @@ func (c *conn) resume() bool {
 	if c.report == nil {
 		c.end()
 	} else {
-		c.sock.Registration().Loop().Spawn((*ending)(c)) // the program's ConnState may block
+		go c.end() // the program's ConnState may block
 	}
 	return false
 }
 
-// An ending is the loop.Runner that closes a connection.
-type ending conn
-
-func (c *ending) Run() { (*conn)(c).end() }
-
+// end closes a connection that was parked, and tells the program.
 func (c *conn) end() {
 	_ = c.under.Close() // an error says that the program has closed it
 	c.tellClosed()

@@ -81,7 +81,10 @@ func (j *judge) judge(name string) error {
 		r.leftOut = s.leftOut
 		err = s.build(work, r.binary, j.race)
 	case "net/http":
-		err = buildHTTP(goroot, work, r.binary, j.race)
+		err = buildHTTP(goroot, work, r.binary, j.race, false)
+	case "httpd":
+		r.dir = filepath.Join(goroot, "src", "net/http")
+		err = buildHTTP(goroot, work, r.binary, j.race, true)
 	default:
 		err = fmt.Errorf("the tests of %s are not for this", name)
 	}
