@@ -29,7 +29,6 @@ type conn struct {
 	header time.Time    // the read deadline that net/http has set for a resumed connection
 	idleAt time.Time    // when net/http began to wait for the next request
 	linger time.Duration
-	post   bool // the last request seems to be a POST
 
 	ctx    context.Context                // what ConnContext has returned
 	report func(net.Conn, http.ConnState) // the program's ConnState
@@ -67,6 +66,10 @@ const (
 // emptyBuffer is the length of net/http's read buffer. A Read of this length says that the
 // buffer is empty.
 const emptyBuffer = 4096
+
+// mostSkipped is how many bytes of line breaks are skipped before a request. It is
+// net/http's number.
+const mostSkipped = 4
 
 // preface begins an HTTP/2 connection without TLS. Its reads are of any length, at any time.
 const preface = "PRI "
@@ -136,6 +139,9 @@ func (c *conn) changed(s http.ConnState, report func(net.Conn, http.ConnState)) 
 	case http.StateIdle:
 		c.enter(answered)
 	case http.StateActive:
+		if c.phase.Load() == lingering {
+			_ = c.under.SetReadDeadline(c.until) // an error is the next Read's, too
+		}
 		c.enter(busy)
 	case http.StateHijacked:
 		c.phase.Store(never)
@@ -229,13 +235,13 @@ func (c *conn) read(b []byte) (int, error) {
 	if err == nil {
 		c.phase.Store(busy)
 		_ = c.under.SetReadDeadline(after) // an error is the next Read's, too
-		c.post = bytes.HasPrefix(b[:n], []byte("POST"))
 	}
 	return n, err
 }
 
-// readFirst reads the beginning of a request. Behind a POST, net/http skips a line break,
-// but only if the connection was not parked in between. So readFirst does that here.
+// readFirst reads the beginning of a request. If the connection was parked, it skips an
+// empty line before it, which net/http does only where it knows that the last request was a
+// POST: some clients send one too many behind it.
 func (c *conn) readFirst(b []byte, resumed bool) (n int, err error) {
 	if !resumed {
 		return c.under.Read(b)
@@ -245,10 +251,8 @@ func (c *conn) readFirst(b []byte, resumed bool) (n int, err error) {
 	}
 	for n == 0 && err == nil {
 		n, err = c.under.Read(b)
-		if c.post {
-			skip := min(n, 4) - len(bytes.TrimLeft(b[:min(n, 4)], "\r\n"))
-			n = copy(b, b[skip:n])
-		}
+		begin := b[:min(n, mostSkipped)]
+		n = copy(b, b[len(begin)-len(bytes.TrimLeft(begin, "\r\n")):n])
 	}
 	return n, err
 }

@@ -13,8 +13,8 @@
 //
 // When net/http has answered a request and waits for the next one, it first waits as
 // usual, for 10 milliseconds at least. If the requests of a connection follow one another
-// in less than 250 milliseconds, it waits for twice as long as the last pause took. So a
-// busy connection keeps its goroutine. If nothing arrives in that time, the connection is
+// in less than 250 milliseconds once it was parked, it waits for twice as long as that pause.
+// So a busy connection keeps its goroutine. If nothing arrives in that time, the connection is
 // parked: net/http's goroutine ends, and the event loop watches the descriptor. When
 // input arrives, the connection goes back to net/http, which starts a goroutine for it.
 // When the peer closes a parked connection, or its IdleTimeout is over, it is closed
@@ -32,9 +32,10 @@
 // net.Conn is the same from StateNew to StateClosed. Its type is one of this package, with
 // the methods of *net.TCPConn or *net.UnixConn of package weir/net.
 //
-// Two things differ. ReadHeaderTimeout of the next request begins with its first byte if
-// the connection was parked, and with its fourth byte otherwise. SetKeepAlivesEnabled(false)
-// does not close the parked connections: each of them is closed after its next response.
+// Three things differ for a connection that was parked. ReadHeaderTimeout of the next request
+// begins with its first byte, and not with its fourth. An empty line before a request is
+// skipped, as RFC 9112 (2.2) recommends, and not only behind a POST.
+// SetKeepAlivesEnabled(false) does not close the connection before its next response.
 //
 // Parking relies on what net/http does when it waits: after ConnState has said StateIdle
 // it sets the read deadline and reads into an empty buffer of 4096 bytes. If a release of

@@ -2,9 +2,10 @@ package httpd
 
 import (
 	"net"
-	"runtime"
 	"testing"
 	"time"
+
+	"github.com/seed-2334f180/weir/internal/weirtest"
 )
 
 // A Yard lets tests look at a listener's parked connections.
@@ -13,7 +14,9 @@ type Yard struct{ y *yard }
 func YardOf(l net.Listener) *Yard { return &Yard{l.(*front).yard} }
 
 // SetLinger bounds how long connections linger before they are parked.
-func (y *Yard) SetLinger(shortest, longest time.Duration) { y.y.shortest, y.y.longest = shortest, longest }
+func (y *Yard) SetLinger(shortest, longest time.Duration) {
+	y.y.shortest, y.y.longest = shortest, longest
+}
 
 // Parked returns how many connections are parked.
 func (y *Yard) Parked() (n int) {
@@ -25,28 +28,25 @@ func (y *Yard) Parked() (n int) {
 	return n
 }
 
-// AwaitParked waits until so many connections are parked.
+// Parks returns how many times a connection was parked.
+func (y *Yard) Parks() int {
+	y.y.mu.Lock()
+	defer y.y.mu.Unlock()
+	return y.y.parks
+}
+
+// AwaitParked waits until n connections are parked.
 func (y *Yard) AwaitParked(t testing.TB, n int) {
 	t.Helper()
-	for begun := time.Now(); y.Parked() != n; runtime.Gosched() {
-		if time.Since(begun) > 30*time.Second {
-			t.Fatalf("%d connections are parked, not %d", y.Parked(), n)
-		}
-	}
+	weirtest.Eventually(t, func() bool { return y.Parked() == n }, "connections are parked")
 }
 
 // Done waits until the yard has no connection and is closed.
 func (y *Yard) Done(t testing.TB) {
 	t.Helper()
-	for begun := time.Now(); ; runtime.Gosched() {
+	weirtest.Eventually(t, func() bool {
 		y.y.mu.Lock()
-		open, closed := y.y.open, y.y.closed
-		y.y.mu.Unlock()
-		if open == 0 && closed {
-			return
-		}
-		if time.Since(begun) > 30*time.Second {
-			t.Fatalf("%d connections are open; closed: %t", open, closed)
-		}
-	}
+		defer y.y.mu.Unlock()
+		return y.y.open == 0 && y.y.closed
+	}, "all connections are closed")
 }

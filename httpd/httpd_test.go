@@ -7,45 +7,53 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/seed-2334f180/weir/httpd"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/stretchr/testify/require"
 )
-
-const patience = 30 * time.Second
 
 // A site is a server whose connections linger for a millisecond only.
 type site struct {
 	*http.Server
 	*httpd.Yard
-	addr   string
-	served chan error
+	listener net.Listener
+	served   chan error
 }
 
-func serve(t *testing.T, srv *http.Server) *site {
+func serve(t *testing.T, srv *http.Server, linger ...time.Duration) *site {
 	t.Helper()
 	l, err := weirnet.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	return serveOn(t, srv, l, linger...)
+}
+
+// serveOn serves on a listener. linger may have the bounds of how long connections linger,
+// instead of a millisecond.
+func serveOn(t *testing.T, srv *http.Server, l net.Listener, linger ...time.Duration) *site {
+	t.Helper()
 	front := httpd.NewListener(srv, l)
-	s := &site{Server: srv, Yard: httpd.YardOf(front), addr: l.Addr().String(), served: make(chan error, 1)}
-	s.SetLinger(time.Millisecond, time.Millisecond)
+	s := &site{Server: srv, Yard: httpd.YardOf(front), listener: l, served: make(chan error, 1)}
+	if linger == nil {
+		linger = []time.Duration{time.Millisecond, time.Millisecond}
+	}
+	s.SetLinger(linger[0], linger[1])
 	go func() { s.served <- srv.Serve(front) }()
 	t.Cleanup(func() {
 		srv.Close()
-		<-s.served
 		s.Done(t)
 	})
 	return s
 }
 
-func hello(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	fmt.Fprintf(w, "hello %s %s", r.URL, body)
-}
+// hello answers with the path and the body.
+var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	fmt.Fprintf(w, "%s %s %v", r.URL, body, err)
+})
 
 // A client speaks HTTP by hand.
 type client struct {
@@ -56,10 +64,10 @@ type client struct {
 
 func (s *site) dial(t *testing.T) *client {
 	t.Helper()
-	c, err := net.Dial("tcp", s.addr)
+	c, err := net.Dial(s.listener.Addr().Network(), s.listener.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(weirtest.Patience)))
 	return &client{c, bufio.NewReader(c), t}
 }
 
@@ -69,70 +77,275 @@ func (c *client) send(text string) {
 	require.NoError(c.t, err)
 }
 
-func (c *client) answer() (*http.Response, string) {
+func (c *client) answer() (code int, body string) {
 	c.t.Helper()
 	r, err := http.ReadResponse(c.in, nil)
 	require.NoError(c.t, err)
-	body, err := io.ReadAll(r.Body)
+	text, err := io.ReadAll(r.Body)
 	require.NoError(c.t, err)
-	return r, string(body)
+	return r.StatusCode, string(text)
 }
 
-func (c *client) get(path string) string {
+const get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+// get asks for a path, and requires that the answer has a text.
+func (c *client) get(path, want string) {
 	c.t.Helper()
 	c.send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
-	_, body := c.answer()
-	return strings.TrimSpace(body)
+	code, body := c.answer()
+	require.Equal(c.t, 200, code)
+	require.Contains(c.t, body, want)
 }
 
-func (c *client) closed() {
+// requireEnd requires that the server closes the connection without another byte.
+func (c *client) requireEnd() {
 	c.t.Helper()
 	_, err := c.in.ReadByte()
 	require.ErrorIs(c.t, err, io.EOF)
 }
 
-func TestParkedConnectionsServeOn(t *testing.T) {
-	s := serve(t, &http.Server{Handler: http.HandlerFunc(hello)})
-	c := s.dial(t)
-	for i := range 5 {
-		require.Equal(t, fmt.Sprintf("hello /%d", i), c.get(fmt.Sprintf("/%d", i)))
-		s.AwaitParked(t, 1)
+func TestAParkedConnectionServesOn(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			l, err := weirnet.Listen(network, map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/s"}[network])
+			require.NoError(t, err)
+			s := serveOn(t, &http.Server{Handler: hello}, l)
+			c := s.dial(t)
+			for i := range 5 {
+				path := fmt.Sprintf("/%d", i)
+				c.get(path, path)
+				s.AwaitParked(t, 1)
+			}
+			require.Equal(t, 5, s.Parks())
+		})
 	}
 }
 
-func TestPeerClosesAParkedConnection(t *testing.T) {
+// A program that counts by the hooks of http.Server counts the same as with net/http.
+func TestTheProgramSeesOneConnection(t *testing.T) {
+	type key struct{}
 	states := make(chan string, 100)
-	s := serve(t, &http.Server{Handler: http.HandlerFunc(hello), ConnState: func(_ net.Conn, st http.ConnState) { states <- st.String() }})
+	var conns []net.Conn
+	base, ofConn := 0, 0
+	l, err := weirnet.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := serveOn(t, &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, r.Context().Value(key{}), " ", r.Context().Value(http.LocalAddrContextKey))
+		}),
+		ConnState: func(c net.Conn, state http.ConnState) {
+			conns = append(conns, c)
+			states <- state.String()
+		},
+		BaseContext: func(got net.Listener) context.Context {
+			require.Equal(t, l, got)
+			base++
+			return context.WithValue(t.Context(), key{}, "base")
+		},
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			ofConn++
+			return context.WithValue(ctx, key{}, fmt.Sprint(ctx.Value(key{}), " ", ofConn))
+		},
+	}, l)
 	c := s.dial(t)
 	for range 3 {
-		c.get("/")
+		c.get("/", "base 1 "+l.Addr().String())
 		s.AwaitParked(t, 1)
 	}
 	c.Close()
 	for _, want := range []string{"new", "active", "idle", "active", "idle", "active", "idle", "closed"} {
-		require.Equal(t, want, <-states)
+		require.Equal(t, want, weirtest.Take(t, states))
 	}
-	s.AwaitParked(t, 0)
+	for _, c := range conns {
+		require.Same(t, conns[0], c)
+	}
+	require.Equal(t, 1, base)
+	require.Equal(t, 1, ofConn)
 }
 
-func TestIdleTimeout(t *testing.T) {
+// A second listener of the same server does not install the hooks twice.
+func TestTwoListenersOfOneServer(t *testing.T) {
+	states := make(chan http.ConnState, 100)
+	srv := &http.Server{Handler: hello, ConnState: func(_ net.Conn, state http.ConnState) { states <- state }}
+	for _, s := range []*site{serve(t, srv), serve(t, srv)} {
+		s.dial(t).get("/", "/")
+		s.AwaitParked(t, 1)
+		for _, want := range []http.ConnState{http.StateNew, http.StateActive, http.StateIdle} {
+			require.Equal(t, want, weirtest.Take(t, states))
+		}
+		require.Empty(t, states)
+	}
+}
+
+func TestIdleTimeoutOfAParkedConnection(t *testing.T) {
 	const idle = 50 * time.Millisecond
-	s := serve(t, &http.Server{Handler: http.HandlerFunc(hello), IdleTimeout: idle})
+	s := serve(t, &http.Server{Handler: hello, IdleTimeout: idle})
 	c := s.dial(t)
-	c.get("/")
-	s.AwaitParked(t, 1)
-	begun := time.Now()
-	c.get("/")
-	c.closed()
+	var begun time.Time
+	for range 5 { // the timers of earlier idle times do not end the last one
+		begun = time.Now()
+		c.get("/", "/")
+		s.AwaitParked(t, 1)
+	}
+	c.requireEnd()
 	require.GreaterOrEqual(t, time.Since(begun), idle)
 	s.AwaitParked(t, 0)
 }
 
-func TestShutdownClosesParked(t *testing.T) {
-	s := serve(t, &http.Server{Handler: http.HandlerFunc(hello)})
+// An idle time that is shorter than the linger time ends the connection in net/http.
+func TestIdleTimeoutOfALingeringConnection(t *testing.T) {
+	s := serve(t, &http.Server{Handler: hello, IdleTimeout: time.Millisecond}, time.Hour, time.Hour)
 	c := s.dial(t)
-	c.get("/")
+	c.get("/", "/")
+	c.requireEnd()
+	require.Zero(t, s.Parks())
+}
+
+// The deadline that net/http has set for a request's header holds for a connection that was
+// parked, and the time that it lingers is over with the first byte.
+func TestReadHeaderTimeoutOfAResumedConnection(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	s := serve(t, &http.Server{Handler: hello, ReadHeaderTimeout: limit, IdleTimeout: time.Hour})
+	c := s.dial(t)
+	c.get("/", "/")
 	s.AwaitParked(t, 1)
-	require.NoError(t, s.Shutdown(context.Background()))
-	c.closed()
+	begun := time.Now()
+	c.send("GET / HT")
+	all, err := io.ReadAll(c.in)
+	require.NoError(t, err)
+	require.Contains(t, string(all), "400 Bad Request")
+	require.GreaterOrEqual(t, time.Since(begun), limit)
+}
+
+// While net/http has the beginning of a request, the connection is not parked, and may take
+// its time.
+func TestASlowRequestIsNotParked(t *testing.T) {
+	const pause = 20 * time.Millisecond // longer than the connection lingers
+	for _, first := range []string{"", get + get} {
+		s := serve(t, &http.Server{Handler: hello})
+		c := s.dial(t)
+		if first != "" {
+			c.get("/", "/")
+			s.AwaitParked(t, 1)
+		}
+		parks := s.Parks()
+		c.send(get + "P")
+		c.answer()
+		for _, piece := range []string{"OS", "T / HTTP/1.1\r\nHo", "st: x\r\nContent-Length: 10\r\n\r\n", "12345"} {
+			time.Sleep(pause)
+			c.send(piece)
+		}
+		time.Sleep(pause)
+		require.Equal(t, parks, s.Parks())
+		c.send("67890")
+		_, body := c.answer()
+		require.Equal(t, "/ 1234567890 <nil>", body)
+	}
+}
+
+func TestRequestContextOfAResumedConnectionEnds(t *testing.T) {
+	begun, ended := make(chan bool, 1), make(chan error, 1)
+	s := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			begun <- true
+			<-r.Context().Done()
+			ended <- r.Context().Err()
+		}
+	})})
+	c := s.dial(t)
+	c.get("/", "")
+	s.AwaitParked(t, 1)
+	c.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+	weirtest.Take(t, begun)
+	c.Close()
+	require.ErrorIs(t, weirtest.Take(t, ended), context.Canceled)
+}
+
+func TestResponseControllerOnAResumedConnection(t *testing.T) {
+	s := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "POST" {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			_, err := io.ReadAll(r.Body)
+			fmt.Fprint(w, err)
+		}
+	})})
+	c := s.dial(t)
+	c.get("/", "")
+	s.AwaitParked(t, 1)
+	c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+	_, body := c.answer()
+	require.Contains(t, body, "i/o timeout")
+	c.requireEnd()
+}
+
+// A hijacked connection is an ordinary one: nothing that it does is taken for parking.
+func TestHijackOfAResumedConnection(t *testing.T) {
+	ended := make(chan error, 1)
+	s := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/hijack" {
+			return
+		}
+		conn, rw, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer conn.Close()
+		_, err = io.WriteString(conn, "hijacked\n")
+		buf := make([]byte, 4096)
+		for err == nil {
+			var n int
+			_ = conn.SetReadDeadline(time.Time{})
+			if n, err = rw.Read(buf); err == nil {
+				_, err = conn.Write(buf[:n])
+			}
+		}
+		ended <- err
+	})})
+	c := s.dial(t)
+	c.get("/", "")
+	s.AwaitParked(t, 1)
+	c.send("GET /hijack HTTP/1.1\r\nHost: x\r\n\r\nmore\n")
+	for _, want := range []string{"hijacked\n", "more\n"} {
+		line, err := c.in.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, want, line)
+	}
+	time.Sleep(10 * time.Millisecond) // longer than a connection lingers
+	c.send("later\n")
+	line, err := c.in.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "later\n", line)
+	require.NoError(t, c.Conn.(*net.TCPConn).CloseWrite())
+	c.requireEnd()
+	require.ErrorIs(t, weirtest.Take(t, ended), io.EOF)
+}
+
+// A connection whose requests follow one another quickly lingers for longer.
+func TestABusyConnectionLingers(t *testing.T) {
+	const pause, longest = 30 * time.Millisecond, 200 * time.Millisecond
+	s := serve(t, &http.Server{Handler: hello}, time.Millisecond, longest)
+	c := s.dial(t)
+	ask := func() (took time.Duration) {
+		c.get("/", "/")
+		begun := time.Now()
+		s.AwaitParked(t, 1)
+		return time.Since(begun)
+	}
+	ask()
+	time.Sleep(pause)
+	require.GreaterOrEqual(t, ask(), 2*pause-time.Millisecond) // time runs before the client has the answer
+	time.Sleep(longest)
+	require.Less(t, ask(), 2*pause)
+}
+
+// After SetKeepAlivesEnabled(false) a parked connection ends with its next response.
+func TestKeepAlivesAreDisabled(t *testing.T) {
+	s := serve(t, &http.Server{Handler: hello})
+	c := s.dial(t)
+	c.get("/", "/")
+	s.AwaitParked(t, 1)
+	s.SetKeepAlivesEnabled(false)
+	c.get("/", "/")
+	c.requireEnd()
 }

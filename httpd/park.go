@@ -87,6 +87,7 @@ func (c *conn) park() bool {
 	}
 	c.state = parked
 	y.parked.add(c)
+	y.parks++
 	y.mu.Unlock()
 	if c.timer != nil && !c.until.IsZero() {
 		c.timer.Reset(time.Until(c.until))

@@ -24,6 +24,7 @@ type yard struct {
 	changed     sync.Cond // woken has a connection, or closed is set
 	parked      list
 	woken       list
+	parks       int  // how many times a connection was parked
 	open        int  // connections that are not closed, and not hijacked
 	frontClosed bool // no new connection comes
 	closed      bool // the back is closed: nothing is parked any more

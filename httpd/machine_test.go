@@ -1,0 +1,144 @@
+package httpd_test
+
+import (
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/httpd"
+	"github.com/seed-2334f180/weir/internal/weirtest"
+	weirnet "github.com/seed-2334f180/weir/net"
+	"github.com/stretchr/testify/require"
+)
+
+// A fake stands for a net/http that does things in another way than today's.
+type fake struct {
+	*httpd.Yard
+	srv       *http.Server
+	peer, own net.Conn
+	states    chan http.ConnState
+}
+
+func newFake(t *testing.T) *fake {
+	t.Helper()
+	f := &fake{states: make(chan http.ConnState, 10)}
+	f.srv = &http.Server{ConnState: func(_ net.Conn, s http.ConnState) { f.states <- s }}
+	l, err := weirnet.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	front := httpd.NewListener(f.srv, l)
+	f.Yard = httpd.YardOf(front)
+	f.SetLinger(time.Millisecond, time.Millisecond)
+	f.peer, err = net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	f.own, err = front.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		f.peer.Close()
+		front.Close()
+		f.srv.Close()
+		f.Done(t)
+	})
+	f.change(http.StateNew)
+	f.change(http.StateActive)
+	return f
+}
+
+func (f *fake) change(s http.ConnState) { f.srv.ConnState(f.own, s) }
+
+// read reads once, and returns what has become of the Read a while later.
+func (f *fake) read(t *testing.T, length int) error {
+	t.Helper()
+	got := make(chan error, 1)
+	go func() {
+		_, err := f.own.Read(make([]byte, length))
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		return err
+	case <-time.After(20 * time.Millisecond):
+		_, err := f.peer.Write([]byte("x"))
+		require.NoError(t, err)
+		require.NoError(t, weirtest.Take(t, got))
+		return nil
+	}
+}
+
+// idle does what net/http does between two requests, up to the Read.
+func (f *fake) idle() {
+	f.change(http.StateIdle)
+	_ = f.own.SetReadDeadline(time.Time{})
+}
+
+// Nothing is parked unless net/http reads into an empty buffer of the length that it has
+// today, after it has said that the connection is idle, and has set the deadline.
+func TestAnotherNetHTTPParksNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(f *fake)
+		length  int
+		parks   bool
+	}{
+		"today's":             {(*fake).idle, 4096, true},
+		"a greater buffer":    {(*fake).idle, 8192, false},
+		"a buffer in use":     {(*fake).idle, 4095, false},
+		"no StateIdle":        {func(f *fake) { _ = f.own.SetReadDeadline(time.Time{}) }, 4096, false},
+		"no deadline":         {func(f *fake) { f.change(http.StateIdle) }, 4096, false},
+		"two deadlines":       {func(f *fake) { f.idle(); _ = f.own.SetReadDeadline(time.Time{}) }, 4096, false},
+		"StateActive again":   {func(f *fake) { f.idle(); f.change(http.StateActive) }, 4096, false},
+		"hijacked, then idle": {func(f *fake) { f.change(http.StateHijacked); f.idle() }, 4096, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			c.prepare(f)
+			err := f.read(t, c.length)
+			if !c.parks {
+				require.NoError(t, err)
+				require.NoError(t, f.read(t, 4096), "and later")
+			} else {
+				require.ErrorContains(t, err, "idle")
+			}
+			if name != "hijacked, then idle" {
+				require.NoError(t, f.own.Close())
+				f.change(http.StateClosed)
+			} else {
+				require.NoError(t, f.own.Close())
+			}
+			require.Equal(t, c.parks, f.Parks() == 1)
+		})
+	}
+}
+
+// srv.Shutdown and srv.Close may close a connection while net/http lets go of it, and
+// before or after net/http's own Close. Then it is not parked.
+func TestCloseWhileNetHTTPLetsGo(t *testing.T) {
+	f := newFake(t)
+	f.idle()
+	require.Error(t, f.read(t, 4096))
+	require.NoError(t, f.own.Close())
+	require.NoError(t, f.own.Close())
+	f.change(http.StateClosed)
+	require.Zero(t, f.Parks())
+	requireClosed(t, f)
+}
+
+// A net/http that says StateClosed before it calls Close closes the connection.
+func TestStateClosedBeforeClose(t *testing.T) {
+	f := newFake(t)
+	f.idle()
+	require.Error(t, f.read(t, 4096))
+	f.change(http.StateClosed)
+	require.NoError(t, f.own.Close())
+	require.Zero(t, f.Parks())
+	requireClosed(t, f)
+}
+
+func requireClosed(t *testing.T, f *fake) {
+	t.Helper()
+	require.NoError(t, f.peer.SetReadDeadline(time.Now().Add(weirtest.Patience)))
+	_, err := f.peer.Read(make([]byte, 1))
+	require.ErrorContains(t, err, "EOF")
+	for _, want := range []http.ConnState{http.StateNew, http.StateActive, http.StateIdle, http.StateClosed} {
+		require.Equal(t, want, weirtest.Take(t, f.states))
+	}
+}
