@@ -20,8 +20,9 @@ import (
 // stays open and is parked.
 type conn struct {
 	yard  *yard
-	self  net.Conn       // what net/http and the program have
-	under net.Conn       // the connection itself
+	given net.Conn       // what net/http has
+	self  net.Conn       // what the program's hooks get
+	under net.Conn       // the connection itself: given is made of it
 	sock  *socket.Socket // its socket
 
 	phase  atomic.Int32 // of the reading goroutine
@@ -30,8 +31,8 @@ type conn struct {
 	idleAt time.Time    // when net/http began to wait for the next request
 	linger time.Duration
 
-	ctx    context.Context                // what ConnContext has returned
-	report func(net.Conn, http.ConnState) // the program's ConnState
+	announced bool            // the program's ConnState was told StateNew
+	ctx       context.Context // what the program's ConnContext has returned
 
 	// yard.mu guards the following.
 	state      state
@@ -50,6 +51,7 @@ const (
 	leaving              // net/http, whose goroutine is about to end because Read has returned errNothing
 	parked               // the yard
 	woken                // the yard's queue for back.Accept
+	shaking              // the yard, which makes the TLS handshake
 	closed
 )
 
@@ -116,8 +118,8 @@ func (c *unixConn) Close() error                      { return c.park.close() }
 func (c *unixConn) SetReadDeadline(t time.Time) error { return c.park.setReadDeadline(t) }
 func (c *unixConn) SetDeadline(t time.Time) error     { return c.park.setDeadline(t) }
 
-func (c *conn) init(y *yard, self, under net.Conn, sock *socket.Socket) {
-	c.yard, c.self, c.under, c.sock, c.linger = y, self, under, sock, y.shortest
+func (c *conn) init(y *yard, given, self, under net.Conn, sock *socket.Socket) {
+	c.yard, c.given, c.self, c.under, c.sock, c.linger = y, given, self, under, sock, y.shortest
 	c.hook.To = (*observer)(c)
 	if p := y.srv.Protocols; p != nil && p.UnencryptedHTTP2() {
 		c.phase.Store(fresh)
@@ -129,13 +131,13 @@ func (c *conn) init(y *yard, self, under net.Conn, sock *socket.Socket) {
 
 // changed is called for each change of the connection's state in net/http. It tells the
 // program, unless the change is only that the connection is parked or resumed.
-func (c *conn) changed(s http.ConnState, report func(net.Conn, http.ConnState)) {
+func (c *conn) changed(s http.ConnState) {
 	switch s {
 	case http.StateNew:
-		if c.phase.Load() == resumed {
+		if c.announced {
 			return
 		}
-		c.report = report
+		c.announced = true
 	case http.StateIdle:
 		c.enter(answered)
 	case http.StateActive:
@@ -152,9 +154,19 @@ func (c *conn) changed(s http.ConnState, report func(net.Conn, http.ConnState)) 
 		}
 		c.yard.leave()
 	}
-	if report != nil {
-		report(c.self, s)
+	c.yard.hooks.tell(c.self, s)
+}
+
+// context returns the context of the connection: what the program's ConnContext returned
+// when it was called first.
+func (c *conn) context(ctx context.Context) context.Context {
+	if c.yard.hooks.conn == nil {
+		return ctx
 	}
+	if c.ctx == nil {
+		c.ctx = c.yard.hooks.conn(ctx, c.self)
+	}
+	return c.ctx
 }
 
 // enter begins a phase, unless the connection is never parked.

@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
@@ -49,4 +50,10 @@ func (y *Yard) Done(t testing.TB) {
 		defer y.y.mu.Unlock()
 		return y.y.open == 0 && y.y.closed
 	}, "all connections are closed")
+}
+
+// NewTLSListener returns the listener of ServeTLS.
+func NewTLSListener(srv *http.Server, l net.Listener) (net.Listener, error) {
+	config, err := tlsConfig(srv, "", "")
+	return newFront(srv, l, config), err
 }

@@ -3,6 +3,7 @@ package httpd_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,7 @@ type site struct {
 	*http.Server
 	*httpd.Yard
 	listener net.Listener
+	secure   bool // with TLS
 	served   chan error
 }
 
@@ -35,15 +37,25 @@ func serve(t *testing.T, srv *http.Server, linger ...time.Duration) *site {
 // instead of a millisecond.
 func serveOn(t *testing.T, srv *http.Server, l net.Listener, linger ...time.Duration) *site {
 	t.Helper()
-	front := httpd.NewListener(srv, l)
-	s := &site{Server: srv, Yard: httpd.YardOf(front), listener: l, served: make(chan error, 1)}
+	front, secure := httpd.NewListener(srv, l), srv.TLSConfig != nil
+	if secure {
+		var err error
+		front, err = httpd.NewTLSListener(srv, l)
+		require.NoError(t, err)
+	}
+	return start(t, &site{Server: srv, listener: l, secure: secure}, front, linger...)
+}
+
+func start(t *testing.T, s *site, front net.Listener, linger ...time.Duration) *site {
+	t.Helper()
+	s.Yard, s.served = httpd.YardOf(front), make(chan error, 1)
 	if linger == nil {
 		linger = []time.Duration{time.Millisecond, time.Millisecond}
 	}
 	s.SetLinger(linger[0], linger[1])
-	go func() { s.served <- srv.Serve(front) }()
+	go func() { s.served <- s.Serve(front) }()
 	t.Cleanup(func() {
-		srv.Close()
+		s.Close()
 		s.Done(t)
 	})
 	return s
@@ -54,6 +66,12 @@ var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	fmt.Fprintf(w, "%s %s %v", r.URL, body, err)
 })
+
+// onBoth runs a test without and with TLS. over gives a server TLS, if it is to have it.
+func onBoth(t *testing.T, test func(t *testing.T, over func(*http.Server) *http.Server)) {
+	t.Run("plain", func(t *testing.T) { test(t, func(srv *http.Server) *http.Server { return srv }) })
+	t.Run("TLS", func(t *testing.T) { test(t, overTLS) })
+}
 
 // A client speaks HTTP by hand.
 type client struct {
@@ -68,8 +86,13 @@ func (s *site) dial(t *testing.T) *client {
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	require.NoError(t, c.SetDeadline(time.Now().Add(weirtest.Patience)))
-	return &client{c, bufio.NewReader(c), t}
+	if s.secure {
+		c = tls.Client(c, clientConfig())
+	}
+	return &client{c, reader(c), t}
 }
+
+func reader(c net.Conn) *bufio.Reader { return bufio.NewReader(c) }
 
 func (c *client) send(text string) {
 	c.t.Helper()
@@ -105,69 +128,76 @@ func (c *client) requireEnd() {
 }
 
 func TestAParkedConnectionServesOn(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) {
-			l, err := weirnet.Listen(network, map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/s"}[network])
-			require.NoError(t, err)
-			s := serveOn(t, &http.Server{Handler: hello}, l)
-			c := s.dial(t)
-			for i := range 5 {
-				path := fmt.Sprintf("/%d", i)
-				c.get(path, path)
-				s.AwaitParked(t, 1)
-			}
-			require.Equal(t, 5, s.Parks())
-		})
-	}
+	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
+		for _, network := range []string{"tcp", "unix"} {
+			t.Run(network, func(t *testing.T) {
+				l, err := weirnet.Listen(network, map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/s"}[network])
+				require.NoError(t, err)
+				s := serveOn(t, over(&http.Server{Handler: hello}), l)
+				c := s.dial(t)
+				for i := range 5 {
+					path := fmt.Sprintf("/%d", i)
+					c.get(path, path)
+					s.AwaitParked(t, 1)
+				}
+				require.Equal(t, 5, s.Parks())
+			})
+		}
+	})
 }
 
 // A program that counts by the hooks of http.Server counts the same as with net/http.
 func TestTheProgramSeesOneConnection(t *testing.T) {
-	type key struct{}
-	states := make(chan string, 100)
-	var conns []net.Conn
-	base, ofConn := 0, 0
-	l, err := weirnet.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s := serveOn(t, &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprint(w, r.Context().Value(key{}), " ", r.Context().Value(http.LocalAddrContextKey))
-		}),
-		ConnState: func(c net.Conn, state http.ConnState) {
-			conns = append(conns, c)
-			states <- state.String()
-		},
-		BaseContext: func(got net.Listener) context.Context {
-			require.Equal(t, l, got)
-			base++
-			return context.WithValue(t.Context(), key{}, "base")
-		},
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			ofConn++
-			return context.WithValue(ctx, key{}, fmt.Sprint(ctx.Value(key{}), " ", ofConn))
-		},
-	}, l)
-	c := s.dial(t)
-	for range 3 {
-		c.get("/", "base 1 "+l.Addr().String())
-		s.AwaitParked(t, 1)
-	}
-	c.Close()
-	for _, want := range []string{"new", "active", "idle", "active", "idle", "active", "idle", "closed"} {
-		require.Equal(t, want, weirtest.Take(t, states))
-	}
-	for _, c := range conns {
-		require.Same(t, conns[0], c)
-	}
-	require.Equal(t, 1, base)
-	require.Equal(t, 1, ofConn)
+	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
+		type key struct{}
+		states := make(chan string, 100)
+		var conns []net.Conn
+		base, ofConn := 0, 0
+		l, err := weirnet.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		s := serveOn(t, over(&http.Server{
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, r.Context().Value(key{}), " ", r.Context().Value(http.LocalAddrContextKey))
+			}),
+			ConnState: func(c net.Conn, state http.ConnState) {
+				conns = append(conns, c)
+				states <- state.String()
+			},
+			BaseContext: func(got net.Listener) context.Context {
+				require.Equal(t, l, got)
+				base++
+				return context.WithValue(t.Context(), key{}, "base")
+			},
+			ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+				ofConn++
+				return context.WithValue(ctx, key{}, fmt.Sprint(ctx.Value(key{}), " ", ofConn))
+			},
+		}), l)
+		c := s.dial(t)
+		for range 3 {
+			c.get("/", "base 1 "+l.Addr().String())
+			s.AwaitParked(t, 1)
+		}
+		c.Close()
+		for _, want := range []string{"new", "active", "idle", "active", "idle", "active", "idle", "closed"} {
+			require.Equal(t, want, weirtest.Take(t, states))
+		}
+		for _, c := range conns {
+			require.Same(t, conns[0], c)
+		}
+		require.Equal(t, 1, base)
+		require.Equal(t, 1, ofConn)
+	})
 }
 
 // A second listener of the same server does not install the hooks twice.
 func TestTwoListenersOfOneServer(t *testing.T) {
 	states := make(chan http.ConnState, 100)
 	srv := &http.Server{Handler: hello, ConnState: func(_ net.Conn, state http.ConnState) { states <- state }}
-	for _, s := range []*site{serve(t, srv), serve(t, srv)} {
+	for range 2 {
+		l, err := weirnet.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		s := start(t, &site{Server: srv, listener: l}, httpd.NewListener(srv, l))
 		s.dial(t).get("/", "/")
 		s.AwaitParked(t, 1)
 		for _, want := range []http.ConnState{http.StateNew, http.StateActive, http.StateIdle} {
@@ -178,147 +208,161 @@ func TestTwoListenersOfOneServer(t *testing.T) {
 }
 
 func TestIdleTimeoutOfAParkedConnection(t *testing.T) {
-	const idle = 50 * time.Millisecond
-	s := serve(t, &http.Server{Handler: hello, IdleTimeout: idle})
-	c := s.dial(t)
-	var begun time.Time
-	for range 5 { // the timers of earlier idle times do not end the last one
-		begun = time.Now()
-		c.get("/", "/")
-		s.AwaitParked(t, 1)
-	}
-	c.requireEnd()
-	require.GreaterOrEqual(t, time.Since(begun), idle)
-	s.AwaitParked(t, 0)
+	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
+		const idle = 50 * time.Millisecond
+		s := serve(t, over(&http.Server{Handler: hello, IdleTimeout: idle}))
+		c := s.dial(t)
+		var begun time.Time
+		for range 5 { // the timers of earlier idle times do not end the last one
+			begun = time.Now()
+			c.get("/", "/")
+			s.AwaitParked(t, 1)
+		}
+		c.requireEnd()
+		require.GreaterOrEqual(t, time.Since(begun), idle)
+		s.AwaitParked(t, 0)
+	})
 }
 
 // An idle time that is shorter than the linger time ends the connection in net/http.
 func TestIdleTimeoutOfALingeringConnection(t *testing.T) {
-	s := serve(t, &http.Server{Handler: hello, IdleTimeout: time.Millisecond}, time.Hour, time.Hour)
-	c := s.dial(t)
-	c.get("/", "/")
-	c.requireEnd()
-	require.Zero(t, s.Parks())
+	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
+		s := serve(t, over(&http.Server{Handler: hello, IdleTimeout: time.Millisecond}), time.Hour, time.Hour)
+		c := s.dial(t)
+		c.get("/", "/")
+		c.requireEnd()
+		require.Zero(t, s.Parks())
+	})
 }
 
 // The deadline that net/http has set for a request's header holds for a connection that was
 // parked, and the time that it lingers is over with the first byte.
 func TestReadHeaderTimeoutOfAResumedConnection(t *testing.T) {
-	const limit = 100 * time.Millisecond
-	s := serve(t, &http.Server{Handler: hello, ReadHeaderTimeout: limit, IdleTimeout: time.Hour})
-	c := s.dial(t)
-	c.get("/", "/")
-	s.AwaitParked(t, 1)
-	begun := time.Now()
-	c.send("GET / HT")
-	all, err := io.ReadAll(c.in)
-	require.NoError(t, err)
-	require.Contains(t, string(all), "400 Bad Request")
-	require.GreaterOrEqual(t, time.Since(begun), limit)
+	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
+		const limit = 100 * time.Millisecond
+		s := serve(t, over(&http.Server{Handler: hello, ReadHeaderTimeout: limit, IdleTimeout: time.Hour}))
+		c := s.dial(t)
+		c.get("/", "/")
+		s.AwaitParked(t, 1)
+		begun := time.Now()
+		c.send("GET / HT")
+		all, err := io.ReadAll(c.in)
+		require.NoError(t, err)
+		require.Contains(t, string(all), "400 Bad Request")
+		require.GreaterOrEqual(t, time.Since(begun), limit)
+	})
 }
 
 // While net/http has the beginning of a request, the connection is not parked, and may take
 // its time.
 func TestASlowRequestIsNotParked(t *testing.T) {
-	const pause = 20 * time.Millisecond // longer than the connection lingers
-	for _, first := range []string{"", get + get} {
-		s := serve(t, &http.Server{Handler: hello})
-		c := s.dial(t)
-		if first != "" {
-			c.get("/", "/")
-			s.AwaitParked(t, 1)
-		}
-		parks := s.Parks()
-		c.send(get + "P")
-		c.answer()
-		for _, piece := range []string{"OS", "T / HTTP/1.1\r\nHo", "st: x\r\nContent-Length: 10\r\n\r\n", "12345"} {
+	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
+		const pause = 20 * time.Millisecond // longer than the connection lingers
+		for _, first := range []string{"", get + get} {
+			s := serve(t, over(&http.Server{Handler: hello}))
+			c := s.dial(t)
+			if first != "" {
+				c.get("/", "/")
+				s.AwaitParked(t, 1)
+			}
+			parks := s.Parks()
+			c.send(get + "P")
+			c.answer()
+			for _, piece := range []string{"OS", "T / HTTP/1.1\r\nHo", "st: x\r\nContent-Length: 10\r\n\r\n", "12345"} {
+				time.Sleep(pause)
+				c.send(piece)
+			}
 			time.Sleep(pause)
-			c.send(piece)
+			require.Equal(t, parks, s.Parks())
+			c.send("67890")
+			_, body := c.answer()
+			require.Equal(t, "/ 1234567890 <nil>", body)
 		}
-		time.Sleep(pause)
-		require.Equal(t, parks, s.Parks())
-		c.send("67890")
-		_, body := c.answer()
-		require.Equal(t, "/ 1234567890 <nil>", body)
-	}
+	})
 }
 
 func TestRequestContextOfAResumedConnectionEnds(t *testing.T) {
-	begun, ended := make(chan bool, 1), make(chan error, 1)
-	s := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/wait" {
-			begun <- true
-			<-r.Context().Done()
-			ended <- r.Context().Err()
-		}
-	})})
-	c := s.dial(t)
-	c.get("/", "")
-	s.AwaitParked(t, 1)
-	c.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
-	weirtest.Take(t, begun)
-	c.Close()
-	require.ErrorIs(t, weirtest.Take(t, ended), context.Canceled)
+	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
+		begun, ended := make(chan bool, 1), make(chan error, 1)
+		s := serve(t, over(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/wait" {
+				begun <- true
+				<-r.Context().Done()
+				ended <- r.Context().Err()
+			}
+		})}))
+		c := s.dial(t)
+		c.get("/", "")
+		s.AwaitParked(t, 1)
+		c.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+		weirtest.Take(t, begun)
+		c.Close()
+		require.ErrorIs(t, weirtest.Take(t, ended), context.Canceled)
+	})
 }
 
 func TestResponseControllerOnAResumedConnection(t *testing.T) {
-	s := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == "POST" {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-			_, err := io.ReadAll(r.Body)
-			fmt.Fprint(w, err)
-		}
-	})})
-	c := s.dial(t)
-	c.get("/", "")
-	s.AwaitParked(t, 1)
-	c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
-	_, body := c.answer()
-	require.Contains(t, body, "i/o timeout")
-	c.requireEnd()
+	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
+		s := serve(t, over(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "POST" {
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+				_, err := io.ReadAll(r.Body)
+				fmt.Fprint(w, err)
+			}
+		})}))
+		c := s.dial(t)
+		c.get("/", "")
+		s.AwaitParked(t, 1)
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+		_, body := c.answer()
+		require.Contains(t, body, "i/o timeout")
+		c.requireEnd()
+	})
 }
 
 // A hijacked connection is an ordinary one: nothing that it does is taken for parking.
 func TestHijackOfAResumedConnection(t *testing.T) {
-	ended := make(chan error, 1)
-	s := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/hijack" {
-			return
-		}
-		conn, rw, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			ended <- err
-			return
-		}
-		defer conn.Close()
-		_, err = io.WriteString(conn, "hijacked\n")
-		buf := make([]byte, 4096)
-		for err == nil {
-			var n int
-			_ = conn.SetReadDeadline(time.Time{})
-			if n, err = rw.Read(buf); err == nil {
-				_, err = conn.Write(buf[:n])
+	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
+		ended := make(chan error, 1)
+		s := serve(t, over(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/hijack" {
+				return
 			}
+			conn, rw, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				ended <- err
+				return
+			}
+			defer conn.Close()
+			_, err = io.WriteString(conn, "hijacked\n")
+			buf := make([]byte, 4096)
+			for err == nil {
+				var n int
+				_ = conn.SetReadDeadline(time.Time{})
+				if n, err = rw.Read(buf); err == nil {
+					_, err = conn.Write(buf[:n])
+				}
+			}
+			ended <- err
+		})}))
+		c := s.dial(t)
+		c.get("/", "")
+		s.AwaitParked(t, 1)
+		c.send("GET /hijack HTTP/1.1\r\nHost: x\r\n\r\nmore\n")
+		for _, want := range []string{"hijacked\n", "more\n"} {
+			line, err := c.in.ReadString('\n')
+			require.NoError(t, err)
+			require.Equal(t, want, line)
 		}
-		ended <- err
-	})})
-	c := s.dial(t)
-	c.get("/", "")
-	s.AwaitParked(t, 1)
-	c.send("GET /hijack HTTP/1.1\r\nHost: x\r\n\r\nmore\n")
-	for _, want := range []string{"hijacked\n", "more\n"} {
+		time.Sleep(10 * time.Millisecond) // longer than a connection lingers
+		c.send("later\n")
 		line, err := c.in.ReadString('\n')
 		require.NoError(t, err)
-		require.Equal(t, want, line)
-	}
-	time.Sleep(10 * time.Millisecond) // longer than a connection lingers
-	c.send("later\n")
-	line, err := c.in.ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "later\n", line)
-	require.NoError(t, c.Conn.(*net.TCPConn).CloseWrite())
-	c.requireEnd()
-	require.ErrorIs(t, weirtest.Take(t, ended), io.EOF)
+		require.Equal(t, "later\n", line)
+		require.NoError(t, c.Conn.(interface{ CloseWrite() error }).CloseWrite())
+		c.requireEnd()
+		require.ErrorIs(t, weirtest.Take(t, ended), io.EOF)
+	})
 }
 
 // A connection whose requests follow one another quickly lingers for longer.
@@ -341,11 +385,13 @@ func TestABusyConnectionLingers(t *testing.T) {
 
 // After SetKeepAlivesEnabled(false) a parked connection ends with its next response.
 func TestKeepAlivesAreDisabled(t *testing.T) {
-	s := serve(t, &http.Server{Handler: hello})
-	c := s.dial(t)
-	c.get("/", "/")
-	s.AwaitParked(t, 1)
-	s.SetKeepAlivesEnabled(false)
-	c.get("/", "/")
-	c.requireEnd()
+	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
+		s := serve(t, over(&http.Server{Handler: hello}))
+		c := s.dial(t)
+		c.get("/", "/")
+		s.AwaitParked(t, 1)
+		s.SetKeepAlivesEnabled(false)
+		c.get("/", "/")
+		c.requireEnd()
+	})
 }

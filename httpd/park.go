@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"crypto/tls"
 	"net/http"
 	"syscall"
 	"time"
@@ -39,7 +40,7 @@ func (c *conn) close() error {
 	c.take()
 	c.state = closed
 	y.mu.Unlock()
-	if was == parked || was == woken {
+	if was == parked || was == woken || was == shaking {
 		err := c.shut()
 		// The caller may hold a lock that the program's ConnState takes.
 		go c.tellClosed()
@@ -55,6 +56,8 @@ func (c *conn) take() {
 		c.yard.parked.remove(c)
 	case woken:
 		c.yard.woken.remove(c)
+	case shaking:
+		c.yard.shaking.remove(c)
 	}
 }
 
@@ -138,10 +141,10 @@ func (c *conn) resume() bool {
 	c.yard.mu.Lock()
 	c.state = closed
 	c.yard.mu.Unlock()
-	if c.report == nil {
-		c.end()
+	if _, secure := c.under.(*tls.Conn); secure || c.yard.hooks.state != nil {
+		go c.end() // the close of a tls.Conn and the program's ConnState may block
 	} else {
-		go c.end() // the program's ConnState may block
+		c.end()
 	}
 	return false
 }
@@ -190,7 +193,5 @@ func (c *conn) shut() error {
 // tellClosed tells the program that a parked connection is closed.
 func (c *conn) tellClosed() {
 	c.yard.leave()
-	if c.report != nil {
-		c.report(c.self, http.StateClosed)
-	}
+	c.yard.hooks.tell(c.self, http.StateClosed)
 }

@@ -30,7 +30,29 @@ func Serve(srv *http.Server, l net.Listener) error { return srv.Serve(NewListene
 
 // NewListener returns the listener for a program or a package that calls srv.Serve itself:
 // Serve(srv, l) is srv.Serve(NewListener(srv, l)). Only srv may serve the result.
-func NewListener(srv *http.Server, l net.Listener) net.Listener {
-	installHooks(srv)
-	return &front{Listener: l, yard: newYard(srv)}
+func NewListener(srv *http.Server, l net.Listener) net.Listener { return newFront(srv, l, nil) }
+
+// ListenAndServeTLS listens on the TCP address srv.Addr, or ":https" if that is empty, and
+// then calls ServeTLS.
+func ListenAndServeTLS(srv *http.Server, certFile, keyFile string) error {
+	l, err := weirnet.Listen("tcp", cmp.Or(srv.Addr, ":https"))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	return ServeTLS(srv, l, certFile, keyFile)
+}
+
+// ServeTLS is srv.ServeTLS for a listener of package weir/net, and parks idle connections of
+// HTTP/1.1. The files may be empty if srv.TLSConfig has a certificate. Otherwise it is as
+// Serve. The connection that ConnState and ConnContext get is a *tls.Conn. The one that
+// Hijacker returns has its methods, but is of a type of this package. Shutdown does not wait
+// for handshakes.
+func ServeTLS(srv *http.Server, l net.Listener, certFile, keyFile string) error {
+	config, err := tlsConfig(srv, certFile, keyFile)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	return srv.Serve(newFront(srv, l, config))
 }

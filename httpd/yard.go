@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -14,6 +15,7 @@ import (
 // the front, and the parked ones that have input from the back: it serves both listeners.
 type yard struct {
 	srv   *http.Server
+	hooks *hooks
 	back  back
 	start sync.Once
 	base  context.Context // what BaseContext has returned for the front
@@ -24,36 +26,44 @@ type yard struct {
 	changed     sync.Cond // woken has a connection, or closed is set
 	parked      list
 	woken       list
+	shaking     list // in the TLS handshake
 	parks       int  // how many times a connection was parked
 	open        int  // connections that are not closed, and not hijacked
 	frontClosed bool // no new connection comes
 	closed      bool // the back is closed: nothing is parked any more
 }
 
-func newYard(srv *http.Server) *yard {
-	y := &yard{srv: srv, shortest: shortestLinger, longest: longestLinger}
-	y.back.yard = y
-	y.changed.L = &y.mu
-	return y
-}
-
 // A front is the listener for new connections.
 type front struct {
 	net.Listener
-	yard *yard
+	yard   *yard
+	config *tls.Config // nil for HTTP without TLS
 }
 
-// Accept returns the next new connection.
+func newFront(srv *http.Server, l net.Listener, config *tls.Config) *front {
+	y := &yard{srv: srv, hooks: installHooks(srv), shortest: shortestLinger, longest: longestLinger}
+	y.back = back{y, l.Addr()}
+	y.changed.L = &y.mu
+	return &front{l, y, config}
+}
+
+// Accept returns the next new connection. With TLS, the connection has no handshake before
+// it, and comes by way of the back.
 func (f *front) Accept() (net.Conn, error) {
 	f.yard.start.Do(func() {
-		f.yard.back.addr = f.Addr()
 		go func() { _ = f.yard.srv.Serve(&f.yard.back) }() // until the back is closed
 	})
-	c, err := f.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		nc, err := f.Listener.Accept()
+		switch {
+		case err != nil:
+			return nil, err
+		case f.config == nil:
+			return f.yard.enter(nc), nil
+		case !f.yard.enterTLS(nc, f.config):
+			return tls.Server(nc, f.config), nil
+		}
 	}
-	return f.yard.enter(c), nil
 }
 
 // Close closes the listener. Connections that are parked stay, for srv.Serve of the back.
@@ -71,11 +81,11 @@ func (y *yard) enter(nc net.Conn) net.Conn {
 	switch u := nc.(type) {
 	case *weirnet.TCPConn:
 		c := &tcpConn{TCPConn: u}
-		c.park.init(y, c, u, u.Socket())
+		c.park.init(y, c, c, u, u.Socket())
 		return c
 	case *weirnet.UnixConn:
 		c := &unixConn{UnixConn: u}
-		c.park.init(y, c, u, u.Socket())
+		c.park.init(y, c, c, u, u.Socket())
 		return c
 	}
 	return nc
@@ -116,9 +126,13 @@ func (b *back) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c.resume() {
-			return c.self, nil
+		if c.phase.Load() == resumed && !c.resume() {
+			continue
 		}
+		if c.phase.Load() == never { // HTTP/2 belongs to net/http
+			b.yard.leave()
+		}
+		return c.given, nil
 	}
 }
 
@@ -156,7 +170,7 @@ func (b *back) Close() error {
 	y.mu.Lock()
 	y.closed = true
 	y.changed.Broadcast()
-	all := append(y.parked.takeAll(), y.woken.takeAll()...)
+	all := append(append(y.parked.takeAll(), y.woken.takeAll()...), y.shaking.takeAll()...)
 	for _, c := range all {
 		c.state = closed
 	}
