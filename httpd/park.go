@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/sys"
+	"github.com/seed-2334f180/weir/internal/tlsheld"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -79,6 +80,9 @@ func (c *conn) park() bool {
 	reg := c.sock.Registration()
 	if !c.until.IsZero() && c.timer == nil {
 		c.timer = reg.Loop().NewTimer(c.expire)
+	}
+	if secure, ok := c.under.(*tls.Conn); ok {
+		tlsheld.Drop(secure)
 	}
 	hung := c.hook.Hang(reg, loop.Readable) == nil
 	y.mu.Lock()
