@@ -79,6 +79,10 @@ const preface = "PRI "
 const (
 	shortestLinger = 10 * time.Millisecond
 	longestLinger  = 500 * time.Millisecond
+
+	// beginningTime is how long net/http has a connection that was parked, and of whose
+	// request only an empty line or a part of a TLS record has arrived.
+	beginningTime = 100 * time.Millisecond
 )
 
 // errNothing is the error of a Read for the next request when none has arrived. net/http
@@ -238,15 +242,12 @@ func (c *conn) read(b []byte) (int, error) {
 	}
 	n, err := c.readFirst(b, phase == resumed)
 	if errors.Is(err, os.ErrDeadlineExceeded) && !c.overdue() && c.phase.Load() == phase {
-		if c.letGo() {
-			return 0, errNothing
-		}
-		_ = c.under.SetReadDeadline(c.until) // as above
-		n, err = c.under.Read(b)
+		c.letGo()
+		return 0, errNothing
 	}
 	if err == nil {
 		c.phase.Store(busy)
-		_ = c.under.SetReadDeadline(after) // an error is the next Read's, too
+		_ = c.under.SetReadDeadline(after) // as above
 	}
 	return n, err
 }
@@ -258,7 +259,7 @@ func (c *conn) readFirst(b []byte, resumed bool) (n int, err error) {
 	if !resumed {
 		return c.under.Read(b)
 	}
-	if err := c.under.SetReadDeadline(time.Now().Add(c.linger)); err != nil {
+	if err := c.under.SetReadDeadline(time.Now().Add(c.yard.beginning)); err != nil {
 		return 0, err
 	}
 	for n == 0 && err == nil {

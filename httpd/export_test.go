@@ -16,7 +16,17 @@ func YardOf(l net.Listener) *Yard { return &Yard{l.(*front).yard} }
 
 // SetLinger bounds how long connections linger before they are parked.
 func (y *Yard) SetLinger(shortest, longest time.Duration) {
-	y.y.shortest, y.y.longest = shortest, longest
+	y.y.shortest, y.y.longest, y.y.beginning = shortest, longest, shortest
+}
+
+// Lingers returns how long the parked connections linger the next time.
+func (y *Yard) Lingers() (all []time.Duration) {
+	y.y.mu.Lock()
+	defer y.y.mu.Unlock()
+	for c := y.y.parked.first; c != nil; c = c.next {
+		all = append(all, c.linger)
+	}
+	return all
 }
 
 // Parked returns how many connections are parked.

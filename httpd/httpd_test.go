@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"testing"
@@ -140,7 +141,7 @@ func TestAParkedConnectionServesOn(t *testing.T) {
 					c.get(path, path)
 					s.AwaitParked(t, 1)
 				}
-				require.Equal(t, 5, s.Parks())
+				require.GreaterOrEqual(t, s.Parks(), 5)
 			})
 		}
 	})
@@ -213,14 +214,17 @@ func TestIdleTimeoutOfAParkedConnection(t *testing.T) {
 		s := serve(t, over(&http.Server{Handler: hello, IdleTimeout: idle}))
 		c := s.dial(t)
 		var begun time.Time
-		for range 5 { // the timers of earlier idle times do not end the last one
-			begun = time.Now()
-			c.get("/", "/")
-			s.AwaitParked(t, 1)
+		for begun = time.Now(); time.Since(begun) < idle; begun = time.Now() {
+			c.get("/", "/") // the timers of earlier idle times do not end the last one
+			if s.Parks() > 5 {
+				break
+			}
+			weirtest.Eventually(t, func() bool { return s.Parked() == 1 || time.Since(begun) > idle }, "it is parked")
 		}
 		c.requireEnd()
 		require.GreaterOrEqual(t, time.Since(begun), idle)
 		s.AwaitParked(t, 0)
+		require.Positive(t, s.Parks())
 	})
 }
 
@@ -240,10 +244,19 @@ func TestIdleTimeoutOfALingeringConnection(t *testing.T) {
 func TestReadHeaderTimeoutOfAResumedConnection(t *testing.T) {
 	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
 		const limit = 100 * time.Millisecond
-		s := serve(t, over(&http.Server{Handler: hello, ReadHeaderTimeout: limit, IdleTimeout: time.Hour}))
-		c := s.dial(t)
-		c.get("/", "/")
-		s.AwaitParked(t, 1)
+		s := serve(t, over(&http.Server{Handler: hello, ReadHeaderTimeout: limit, IdleTimeout: time.Hour, ErrorLog: log.New(io.Discard, "", 0)}))
+		var c *client
+		for s.Parked() == 0 { // on a busy machine the first request may be too late
+			c = s.dial(t)
+			if _, err := io.WriteString(c, get); err != nil {
+				continue
+			}
+			if _, err := http.ReadResponse(c.in, nil); err == nil {
+				_, err = c.in.Discard(len("/  <nil>"))
+				require.NoError(t, err)
+				s.AwaitParked(t, 1)
+			}
+		}
 		begun := time.Now()
 		c.send("GET / HT")
 		all, err := io.ReadAll(c.in)
@@ -320,6 +333,19 @@ func TestResponseControllerOnAResumedConnection(t *testing.T) {
 	})
 }
 
+// An empty line before a request is skipped, and does not keep the connection in net/http.
+func TestEmptyLinesBeforeARequest(t *testing.T) {
+	s := serve(t, &http.Server{Handler: hello})
+	c := s.dial(t)
+	c.get("/", "/")
+	s.AwaitParked(t, 1)
+	before := s.Parks()
+	c.send("\r\n")
+	weirtest.Eventually(t, func() bool { return s.Parks() == before+1 }, "the connection is parked again")
+	c.send("\r\n")
+	c.get("/next", "/next")
+}
+
 // A hijacked connection is an ordinary one: nothing that it does is taken for parking.
 func TestHijackOfAResumedConnection(t *testing.T) {
 	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
@@ -365,22 +391,25 @@ func TestHijackOfAResumedConnection(t *testing.T) {
 	})
 }
 
-// A connection whose requests follow one another quickly lingers for longer.
+// A connection lingers for twice as long as the pause before its last request, unless that
+// was too long.
 func TestABusyConnectionLingers(t *testing.T) {
-	const pause, longest = 30 * time.Millisecond, 200 * time.Millisecond
-	s := serve(t, &http.Server{Handler: hello}, time.Millisecond, longest)
-	c := s.dial(t)
-	ask := func() (took time.Duration) {
+	const pause = 10 * time.Millisecond
+	for longest, want := range map[time.Duration][2]time.Duration{
+		time.Hour:       {2 * pause, time.Hour},
+		time.Nanosecond: {time.Millisecond, time.Millisecond},
+	} {
+		s := serve(t, &http.Server{Handler: hello}, time.Millisecond, longest)
+		c := s.dial(t)
 		c.get("/", "/")
-		begun := time.Now()
 		s.AwaitParked(t, 1)
-		return time.Since(begun)
+		time.Sleep(pause)
+		c.get("/", "/")
+		s.AwaitParked(t, 1)
+		got := s.Lingers()[0]
+		require.GreaterOrEqual(t, got, want[0])
+		require.LessOrEqual(t, got, want[1])
 	}
-	ask()
-	time.Sleep(pause)
-	require.GreaterOrEqual(t, ask(), 2*pause-time.Millisecond) // time runs before the client has the answer
-	time.Sleep(longest)
-	require.Less(t, ask(), 2*pause)
 }
 
 // After SetKeepAlivesEnabled(false) a parked connection ends with its next response.

@@ -1,8 +1,10 @@
 package httpd_test
 
 import (
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -20,15 +22,19 @@ type fake struct {
 	states    chan http.ConnState
 }
 
-func newFake(t *testing.T) *fake {
+func newFake(t *testing.T, linger ...time.Duration) *fake {
 	t.Helper()
 	f := &fake{states: make(chan http.ConnState, 10)}
-	f.srv = &http.Server{ConnState: func(_ net.Conn, s http.ConnState) { f.states <- s }}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	f.srv = &http.Server{Protocols: &protocols, ConnState: func(_ net.Conn, s http.ConnState) { f.states <- s }}
 	l, err := weirnet.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	front := httpd.NewListener(f.srv, l)
 	f.Yard = httpd.YardOf(front)
-	f.SetLinger(time.Millisecond, time.Millisecond)
+	linger = append(linger, time.Millisecond)
+	f.SetLinger(linger[0], linger[0])
 	f.peer, err = net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	f.own, err = front.Accept()
@@ -40,8 +46,16 @@ func newFake(t *testing.T) *fake {
 		f.Done(t)
 	})
 	f.change(http.StateNew)
-	f.change(http.StateActive)
 	return f
+}
+
+// first receives the beginning of the first request.
+func (f *fake) first(t *testing.T, text string) {
+	t.Helper()
+	_, err := io.WriteString(f.peer, text)
+	require.NoError(t, err)
+	require.NoError(t, f.read(t, 4096))
+	f.change(http.StateActive)
 }
 
 func (f *fake) change(s http.ConnState) { f.srv.ConnState(f.own, s) }
@@ -90,6 +104,7 @@ func TestAnotherNetHTTPParksNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
+			f.first(t, "GET /")
 			c.prepare(f)
 			err := f.read(t, c.length)
 			if !c.parks {
@@ -113,6 +128,7 @@ func TestAnotherNetHTTPParksNothing(t *testing.T) {
 // before or after net/http's own Close. Then it is not parked.
 func TestCloseWhileNetHTTPLetsGo(t *testing.T) {
 	f := newFake(t)
+	f.first(t, "GET /")
 	f.idle()
 	require.Error(t, f.read(t, 4096))
 	require.NoError(t, f.own.Close())
@@ -125,12 +141,62 @@ func TestCloseWhileNetHTTPLetsGo(t *testing.T) {
 // A net/http that says StateClosed before it calls Close closes the connection.
 func TestStateClosedBeforeClose(t *testing.T) {
 	f := newFake(t)
+	f.first(t, "GET /")
 	f.idle()
 	require.Error(t, f.read(t, 4096))
 	f.change(http.StateClosed)
 	require.NoError(t, f.own.Close())
 	require.Zero(t, f.Parks())
 	requireClosed(t, f)
+}
+
+// A deadline that the program sets while the connection lingers is the deadline of the Read.
+func TestDeadlineWhileLingering(t *testing.T) {
+	f := newFake(t, time.Hour)
+	f.first(t, "GET /")
+	f.idle()
+	got := make(chan error, 1)
+	go func() {
+		_, err := f.own.Read(make([]byte, 4096))
+		got <- err
+	}()
+	time.Sleep(5 * time.Millisecond) // the Read has begun
+	require.NoError(t, f.own.SetReadDeadline(time.Now().Add(-time.Second)))
+	require.ErrorIs(t, weirtest.Take(t, got), os.ErrDeadlineExceeded)
+	require.NoError(t, f.own.Close())
+	f.change(http.StateClosed)
+	require.Zero(t, f.Parks())
+	requireClosed(t, f)
+}
+
+// Input that arrives after Read has found none, and before the loop watches, wakes the
+// connection.
+func TestInputBeforeTheLoopWatches(t *testing.T) {
+	f := newFake(t)
+	f.first(t, "GET /")
+	f.idle()
+	require.Error(t, f.read(t, 4096))
+	_, err := io.WriteString(f.peer, "GET /none HTTP/1.0\r\n\r\n")
+	require.NoError(t, err)
+	require.NoError(t, f.own.Close())
+	f.change(http.StateClosed)
+	require.Equal(t, 1, f.Parks())
+	require.NoError(t, f.peer.SetReadDeadline(time.Now().Add(weirtest.Patience)))
+	all, err := io.ReadAll(f.peer)
+	require.NoError(t, err)
+	require.Contains(t, string(all), "404 Not Found")
+}
+
+// A connection that has begun with HTTP/2 is not parked, whatever its states and reads are.
+func TestHTTP2PrefaceIsNotParked(t *testing.T) {
+	for preface, parks := range map[string]bool{"PRI * HTTP/2.0\r\n": false, "PR": false, "GET /": true} {
+		f := newFake(t)
+		f.first(t, preface)
+		f.idle()
+		require.Equal(t, parks, f.read(t, 4096) != nil, preface)
+		require.NoError(t, f.own.Close())
+		f.change(http.StateClosed)
+	}
 }
 
 func requireClosed(t *testing.T, f *fake) {

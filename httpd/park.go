@@ -13,16 +13,14 @@ import (
 )
 
 // letGo says that net/http is about to let go of the connection, because Read returns
-// errNothing. It returns false if the connection cannot be parked.
-func (c *conn) letGo() bool {
+// errNothing. If the connection was closed meanwhile, it stays closed.
+func (c *conn) letGo() {
 	y := c.yard
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if c.state != serving || y.closed {
-		return false
+	if c.state == serving {
+		c.state, c.closes = leaving, 0
 	}
-	c.state, c.closes = leaving, 0
-	return true
 }
 
 // close is Close. net/http calls it once for a connection that it lets go of, which stays

@@ -138,7 +138,7 @@ func TestTheSameResponsesAsNet(t *testing.T) {
 		} else {
 			go plain.ServeTLS(plain.listener, "", "")
 		}
-		for i := range 25 {
+		for i := range 12 {
 			var requests []string
 			for n := 1 + r.IntN(8); n > 0; n-- {
 				requests = append(requests, randomRequest(r, n == 1))
@@ -152,6 +152,6 @@ func TestTheSameResponsesAsNet(t *testing.T) {
 			got := talk(t, weir.dial, pieces, pauses)
 			require.Equal(t, want, got, "seed %d, conversation %d: %q %v", seed, i, pieces, pauses)
 		}
-		require.Greater(t, weir.Parks(), 5)
+		require.Greater(t, weir.Parks(), 2)
 	})
 }

@@ -124,7 +124,7 @@ func TestTheListenerEnds(t *testing.T) {
 
 // Connections that come, are parked, wake up and go while the server ends: none is left.
 func TestTheEndAtAnyMoment(t *testing.T) {
-	for i := range 20 {
+	for i := range 6 {
 		s := serve(t, &http.Server{Handler: hello, IdleTimeout: 5 * time.Millisecond})
 		var clients sync.WaitGroup
 		for range 20 {

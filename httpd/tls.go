@@ -68,7 +68,6 @@ func (c *tlsConn) shake() {
 		// net/http gives the connection to Server.TLSNextProto.
 		c.park.phase.Store(never)
 		c.park.given = c.Conn
-		shaken.Store(c.Conn, &c.park)
 	}
 	y.mu.Lock()
 	if c.park.state != shaking { // closed by the yard or by the program, which tells the program

@@ -21,6 +21,7 @@ type yard struct {
 	base  context.Context // what BaseContext has returned for the front
 
 	shortest, longest time.Duration // bounds of how long a connection lingers before it is parked
+	beginning         time.Duration // as beginningTime
 
 	mu          sync.Mutex
 	changed     sync.Cond // woken has a connection, or closed is set
@@ -41,7 +42,7 @@ type front struct {
 }
 
 func newFront(srv *http.Server, l net.Listener, config *tls.Config) *front {
-	y := &yard{srv: srv, hooks: installHooks(srv), shortest: shortestLinger, longest: longestLinger}
+	y := &yard{srv: srv, hooks: installHooks(srv), shortest: shortestLinger, longest: longestLinger, beginning: beginningTime}
 	y.back = back{y, l.Addr()}
 	y.changed.L = &y.mu
 	return &front{l, y, config}
@@ -130,6 +131,7 @@ func (b *back) Accept() (net.Conn, error) {
 			continue
 		}
 		if c.phase.Load() == never { // HTTP/2 belongs to net/http
+			shaken.Store(c.given, c)
 			b.yard.leave()
 		}
 		return c.given, nil
