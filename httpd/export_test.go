@@ -67,3 +67,11 @@ func NewTLSListener(srv *http.Server, l net.Listener) (net.Listener, error) {
 	config, err := tlsConfig(srv, "", "")
 	return newFront(srv, l, config), err
 }
+
+// Wake wakes a parked connection without input, as an event does that is late.
+func (y *Yard) Wake() {
+	y.y.mu.Lock()
+	c := y.y.parked.first
+	y.y.mu.Unlock()
+	y.y.wake(c)
+}

@@ -333,6 +333,18 @@ func TestResponseControllerOnAResumedConnection(t *testing.T) {
 	})
 }
 
+// A connection that is woken without input is parked again.
+func TestWakeUpWithoutInput(t *testing.T) {
+	s := serve(t, &http.Server{Handler: hello, IdleTimeout: time.Hour})
+	c := s.dial(t)
+	c.get("/", "/")
+	s.AwaitParked(t, 1)
+	before := s.Parks()
+	s.Wake()
+	weirtest.Eventually(t, func() bool { return s.Parks() == before+1 }, "the connection is parked again")
+	c.get("/", "/")
+}
+
 // An empty line before a request is skipped, and does not keep the connection in net/http.
 func TestEmptyLinesBeforeARequest(t *testing.T) {
 	s := serve(t, &http.Server{Handler: hello})

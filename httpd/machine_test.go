@@ -10,7 +10,9 @@ import (
 
 	"github.com/seed-2334f180/weir/httpd"
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/loop"
 	weirnet "github.com/seed-2334f180/weir/net"
+	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 )
 
@@ -178,6 +180,8 @@ func TestInputBeforeTheLoopWatches(t *testing.T) {
 	require.Error(t, f.read(t, 4096))
 	_, err := io.WriteString(f.peer, "GET /none HTTP/1.0\r\n\r\n")
 	require.NoError(t, err)
+	reg := f.own.(interface{ Socket() *socket.Socket }).Socket().Registration()
+	weirtest.Eventually(t, func() bool { return reg.Look(loop.Readable) != loop.Unready }, "the loop has the event")
 	require.NoError(t, f.own.Close())
 	f.change(http.StateClosed)
 	require.Equal(t, 1, f.Parks())

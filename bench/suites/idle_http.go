@@ -25,7 +25,7 @@ func idleWebTable(e env, tls bool) report.Table {
 		Metrics: idleMetrics(),
 		Pairs:   report.PairsWith(names, ordinaryPeer),
 		Legend: []string{
-			"Each connection has had an answer, and has been silent for a second. The columns are those of the table of TCP connections.",
+			"Each connection has had an answer, and has been silent for 0.2 s at least. The columns are those of the table of TCP connections.",
 			"vs: this row's resident bytes divided by the peer's in the same round: median (least–greatest). Below 1 is smaller.",
 		},
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 // silence is how long the connections are silent before the answer of the role: so long that
-// a server has done what it does with idle connections.
-const silence = time.Second
+// a server has done what it does with idle connections. httpd waits for 10 milliseconds.
+const silence = 200 * time.Millisecond
 
 // fallSilent is the role of a client that asks once on each connection, and keeps them all.
 func fallSilent(visit Visit, answer child.Answer) error {
