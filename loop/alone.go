@@ -1,16 +1,11 @@
 package loop
 
 import (
-	"encoding/binary"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 
-	"github.com/seed-2334f180/weir/internal/procs"
 	"github.com/seed-2334f180/weir/poller"
-	"golang.org/x/sys/unix"
 )
 
 // A call waits alone if its registration is the only one of its loop that has had
@@ -18,75 +13,26 @@ import (
 // keep its P while it waits, because there are several Ps. If the call waited by way of
 // the loop, each event would wake two threads: the thread that polls for the loop, and
 // then the thread that runs the goroutine. A call that waits alone takes its descriptor
-// out of the epoll set, tries the system call for a while, and then blocks its own
-// thread in ppoll(2). No goroutine switches, and only the kernel wakes the thread.
-//
-// The thread keeps its P until the scheduler takes it away for other goroutines. So
-// only some threads may do this at a time: each of them has a seat. All other calls
-// wait by way of the loop. As soon as another registration of the loop has an event,
-// the next wait goes by way of the loop again.
+// out of the epoll set, and waits in one of three ways, which a thrift chooses. As soon
+// as another registration of the loop has an event, the next wait goes by way of the
+// loop again.
 
-// A seat lets one thread block in ppoll(2), and lets other goroutines end the ppoll.
-type seat struct {
-	taken  atomic.Bool
-	wakefd int32 // an eventfd
-	fds    [2]unix.PollFd
-
-	// Only the goroutine that has taken the seat uses the rest.
-	thrift thrift
-	doubt  uint // grows with the polls that found nothing
-	skip   uint // how many of the next waits do not poll
+// A lone is what a loop keeps for the call that waits alone.
+type lone struct {
+	key      atomic.Uint64 // of the only registration that has had events lately, or nobody
+	restarts atomic.Uint32 // counts the calls of notAlone
+	taken    atomic.Bool   // a call waits alone, and uses what follows
+	thrift   thrift
+	doubt    uint // grows with the polls that found nothing
+	skip     uint // how many of the next polls are left out
+	blocked  bool // the last wait has blocked the thread
+	spot     spot
 }
 
-// maxSeats bounds the seats of the process, and their descriptors.
-const maxSeats = 8
+// take reserves x for a call. It returns false if another call has it.
+func (x *lone) take() bool { return x.taken.CompareAndSwap(false, true) }
 
-// seats are made when a call first asks for one.
-var seats struct {
-	all [maxSeats]seat
-
-	mu    sync.Mutex // guards the next two
-	procs procs.Count
-	made  int // seats that have an eventfd
-}
-
-// takeSeat returns a free seat and its number. It returns nil if half of the Ps have
-// a seat already, or if there is no descriptor for one more.
-func takeSeat() (s *seat, number int) {
-	seats.mu.Lock()
-	defer seats.mu.Unlock()
-	for i := range min(seats.procs.Number()/2, maxSeats) {
-		s := &seats.all[i]
-		if i == seats.made {
-			fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-			if err != nil {
-				break
-			}
-			s.wakefd = int32(fd)
-			seats.made++
-		}
-		if s.taken.CompareAndSwap(false, true) {
-			return s, i
-		}
-	}
-	return nil, 0
-}
-
-func (s *seat) leave() { s.taken.Store(false) }
-
-// ring ends the ppoll of the seat's thread, or its next one.
-func (s *seat) ring() {
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	_, _ = unix.Write(int(s.wakefd), one[:])
-}
-
-// silence reads what ring has written. If a ring comes after silence, the next ppoll
-// ends without a reason, which does no harm.
-func (s *seat) silence() {
-	var count [8]byte
-	_, _ = unix.Read(int(s.wakefd), count[:])
-}
+func (x *lone) leave() { x.taken.Store(false) }
 
 const (
 	// failedPollDoubt is how much a poll that finds nothing adds to the doubt. A poll
@@ -99,125 +45,169 @@ const (
 	aloneAfter = 16
 )
 
+// A call that waits alone waits for a bell: that of its seat or of its spot.
+const bells = maxSeats + maxSpots
+
+// ringBell ends the wait of the call that has the bell.
+func ringBell(bell int) {
+	if bell < maxSeats {
+		seats.all[bell].ring()
+	} else if p := spots[bell-maxSeats].Load(); p != nil {
+		p.ring()
+	}
+}
+
 // solo finds out whether all recent events belong to one registration.
 func (l *Loop) solo(events []poller.Event) {
-	if n := l.restarts.Load(); n != l.restarted {
+	if n := l.lone.restarts.Load(); n != l.restarted {
 		l.restarted, l.streak = n, 0
 	}
 	if len(events) > 1 {
 		l.streak = 0
-		if l.alone.Load() != nobody {
-			l.alone.Store(nobody)
+		if l.lone.key.Load() != nobody {
+			l.lone.key.Store(nobody)
 		}
 		return
 	}
 	key := events[0].Key()
 	if key != l.lastKey {
 		l.lastKey, l.streak = key, 0
-		if l.alone.Load() != nobody {
-			l.alone.Store(nobody)
+		if l.lone.key.Load() != nobody {
+			l.lone.key.Store(nobody)
 		}
 		return
 	}
 	if l.streak++; l.streak == aloneAfter && !l.options.NoAlone && !l.poller.Holds() {
-		l.alone.Store(key)
+		l.lone.key.Store(key)
 	}
 }
 
 // notAlone makes calls wait by way of the loop, until aloneAfter further events have
 // belonged to one registration.
 func (l *Loop) notAlone() {
-	l.alone.Store(nobody)
-	l.restarts.Add(1)
+	l.lone.key.Store(nobody)
+	l.lone.restarts.Add(1)
 }
 
 // nobody is no registration's key: a table has fewer slots.
 const nobody = ^uint64(0)
 
+// longestBlock bounds the time for which a call that waits alone blocks its thread. Then
+// it parks. A thread that blocks keeps its P until the scheduler takes it away, which
+// happens after 20 µs or ten milliseconds. For so long nobody may ask for the events of
+// the goroutines that wait as those of Go's package net do.
+var longestBlock = 500 * time.Microsecond // only tests change it
+
 // receiveAlone is Receive for a call that waits alone. It returns ok false, and has
 // done nothing, if the call must not.
 func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error, ok bool) {
-	s, number := takeSeat()
-	if s == nil {
+	x := &r.loop.lone
+	if !x.take() {
 		return 0, 0, false, nil, false
 	}
-	defer s.leave()
-	if r.state.Load()&Read.watched() != 0 && !r.unwatch(0) {
-		return 0, 0, false, nil, false
-	}
-	if s.thrift.poll() {
-		if got := r.try(s, buf); got.result != unreceived {
-			n, errno, done = got.outcome()
-			return n, errno, done, nil, true
+	defer x.leave()
+	if way := x.thrift.way(); way != wayPark {
+		if s, number := x.sit(); s != nil {
+			if !r.unwatch(0) {
+				s.leave()
+				return 0, 0, false, nil, false
+			}
+			if way == wayPoll {
+				if got := r.try(x, buf); got.result != unreceived {
+					s.leave()
+					n, errno, done = got.outcome()
+					return n, errno, done, nil, true
+				}
+			}
+			over, err := r.blockAlone(c, s, number)
+			s.leave()
+			if !over {
+				return 0, 0, false, err, true
+			}
 		}
 	}
-	err = r.blockAlone(c, s, number)
-	return 0, 0, false, err, true
+	x.blocked = false
+	if !r.enterSpot(0) {
+		return 0, 0, false, nil, false
+	}
+	x.spot.got = reception{&buf[0], int32(len(buf)), unreceived}
+	err = r.parkAlone(c, &x.spot)
+	if n, errno, done = x.spot.got.outcome(); done {
+		err = nil // the input came before what has ended the call
+	}
+	return n, errno, done, err, true
+}
+
+// sit takes a seat. If the last wait did not block the thread, sit starts a goroutine
+// that does nothing: for it the scheduler wakes a thread, which then waits for events.
+// Otherwise there may be no such thread, because this one was it.
+func (x *lone) sit() (s *seat, number int) {
+	s, number = takeSeat()
+	if s != nil && !x.blocked {
+		x.blocked = true
+		go func() {}()
+	}
+	return s, number
 }
 
 // try repeats the system call for as long as the loop's busy poll takes, if two in
 // three of the last polls have found something.
-func (r *Blocking) try(s *seat, buf []byte) reception {
+func (r *Blocking) try(x *lone, buf []byte) reception {
 	got := reception{&buf[0], int32(len(buf)), unreceived}
 	most := r.loop.options.BusyPoll
 	if most <= 0 {
 		return got
 	}
-	if s.skip > 0 {
-		s.skip--
+	if x.skip > 0 {
+		x.skip--
 		return got
 	}
 	for start := time.Now(); time.Since(start) < most && r.state.Load()&(stateClosed|Read.interrupted()) == 0 && !r.overdue(Read); {
 		if got.receive(r.fd); got.result != unreceived {
-			s.doubt -= min(s.doubt, 1)
+			x.doubt -= min(x.doubt, 1)
 			return got
 		}
 	}
-	s.doubt = min(s.doubt+failedPollDoubt, maxDoubt)
-	s.skip = 1<<s.doubt - 1
+	x.doubt = min(x.doubt+failedPollDoubt, maxDoubt)
+	x.skip = 1<<x.doubt - 1
 	return got
 }
 
-// blockAlone is Wait that blocks the thread until the descriptor is readable.
-func (r *Blocking) blockAlone(c *Call, s *seat, number int) error {
+// blockAlone is Wait that blocks the thread until the descriptor is readable. over is
+// true if longestBlock has passed before.
+func (r *Blocking) blockAlone(c *Call, s *seat, number int) (over bool, err error) {
+	w := waiters.Get().(*waiter)
+	defer waiters.Put(w)
+	w.deadline = c.fix(r.loop)
+	if parked, err := r.hang(Read, w, hangUnwatched); !parked {
+		return false, err
+	}
+	if w.sit(number) {
+		ready := s.block(r.fd, longestBlock)
+		if !w.rise() {
+			s.silence() // the goroutine that has taken w off rings
+		} else if r.withdrawWaiter(w) {
+			return !ready, nil
+		}
+	}
+	return false, w.sleep() // the goroutine that has taken w off wakes it
+}
+
+// parkAlone is Wait that parks the goroutine in the spot, which r holds.
+func (r *Blocking) parkAlone(c *Call, p *spot) error {
 	w := waiters.Get().(*waiter)
 	defer waiters.Put(w)
 	w.deadline = c.fix(r.loop)
 	if parked, err := r.hang(Read, w, hangUnwatched); !parked {
 		return err
 	}
-	if w.sit(number) {
-		r.pollAlone(s)
-		if !w.rise() {
-			// Something else than input has ended the call, such as the read with which
-			// net/http watches its client. Such calls are cheaper by way of the loop.
-			r.loop.notAlone()
-			s.silence() // the goroutine that has taken w off rings
-		} else if !r.withdrawWaiter(w) {
-			return w.sleep() // the goroutine that has taken w off is about to wake it
-		} else {
+	if w.sit(maxSeats + p.number - 1) {
+		p.park(w)
+		if w.rise() && p.got.result != unreceived && r.withdrawWaiter(w) {
 			return nil
 		}
 	}
-	return w.sleep()
-}
-
-// pollAlone returns when the descriptor is readable or the seat is rung.
-func (r *Registration) pollAlone(s *seat) {
-	s.watch(r.fd)
-	for {
-		_, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 2, 0, 0, 0, 0)
-		if errno != unix.EINTR {
-			break
-		}
-	}
-	if s.fds[1].Revents != 0 {
-		s.silence()
-	}
-}
-
-func (s *seat) watch(fd int32) {
-	s.fds = [2]unix.PollFd{{Fd: fd, Events: unix.POLLIN}, {Fd: s.wakefd, Events: unix.POLLIN}}
+	return w.sleep() // what has vacated the spot has taken w off, or watches the descriptor
 }
 
 // Linger waits for input as a call that waits alone does, but no longer than most. It
@@ -230,36 +220,38 @@ func (s *seat) watch(fd int32) {
 // again, including those that came meanwhile. Interrupt and Close do not end a Linger
 // early.
 func (r *Registration) Linger(most time.Duration) (ready bool) {
-	if r.loop.alone.Load() == r.key && r.Use() == nil {
-		if s, _ := takeSeat(); s != nil {
-			ready = r.unwatch(stateObserved) && r.lingerOn(s, most)
-			s.leave()
-			if !ready {
-				r.loop.notAlone() // the requests pause
-			}
+	x := &r.loop.lone
+	if x.key.Load() == r.key && r.Use() == nil {
+		if x.take() {
+			ready = r.lingerAlone(x, most)
+			x.leave()
 		}
 		r.Done()
 	}
 	return ready || !r.rewatch()
 }
 
-func (r *Registration) lingerOn(s *seat, most time.Duration) (ready bool) {
-	s.watch(r.fd)
-	s.fds[0].Events |= unix.POLLRDHUP
-	busy := time.Duration(0)
-	if s.thrift.poll() {
-		busy = r.loop.options.BusyPoll
+func (r *Registration) lingerAlone(x *lone, most time.Duration) (ready bool) {
+	way := x.thrift.way()
+	var s *seat
+	if way != wayPark {
+		s, _ = x.sit()
 	}
-	var zero unix.Timespec
-	for start := time.Now(); time.Since(start) < busy; {
-		n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
-		if n == 1 {
-			return s.fds[0].Revents == unix.POLLIN
+	if s == nil {
+		x.blocked = false
+		ready = r.enterSpot(stateObserved) && x.spot.linger(most)
+	} else {
+		busy := time.Duration(0)
+		if way == wayPoll {
+			busy = r.loop.options.BusyPoll
 		}
+		ready = r.unwatch(stateObserved) && s.linger(r.fd, busy, min(most, longestBlock))
+		s.leave()
 	}
-	limit := unix.NsecToTimespec(int64(most))
-	n, _, _ := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 1, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
-	return n == 1 && s.fds[0].Revents == unix.POLLIN
+	if !ready {
+		r.loop.notAlone() // the requests pause
+	}
+	return ready
 }
 
 // rewatch undoes unwatch. If it returns false, the kernel does not report input to the
@@ -279,11 +271,33 @@ func (r *Blocking) withdrawWaiter(w *waiter) bool {
 	return list.pop() != nil
 }
 
-// unwatch takes the descriptor out of the epoll set, unless a waiter or an observer
-// needs its events. except may have stateObserved, and then observers do not count.
+// unwatch takes the descriptor out of the epoll set and out of its spot, unless a waiter
+// or an observer needs its events. except may have stateObserved, and then observers do
+// not count.
 func (r *Registration) unwatch(except uint64) bool {
+	p := &r.loop.lone.spot
+	if r.state.Load()&Read.watched() == 0 && p.holder.Load() != r.key {
+		return true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	p.vacate(r.key)
+	return r.leaveSet(except)
+}
+
+// enterSpot is unwatch for a goroutine that is about to park in the spot.
+func (r *Registration) enterSpot(except uint64) bool {
+	p := &r.loop.lone.spot
+	if r.state.Load()&Read.watched() == 0 && p.holder.Load() == r.key {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Load()&stateClosed == 0 && r.leaveSet(except) && p.enter(r.fd, r.key)
+}
+
+// leaveSet takes the descriptor out of the epoll set. The caller holds the lock.
+func (r *Registration) leaveSet(except uint64) bool {
 	s := r.state.Load()
 	if s&(stateClosed|stateObserved|Write.of(parkedBit))&^except != 0 || r.interest == 0 {
 		return r.interest == 0

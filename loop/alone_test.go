@@ -3,6 +3,7 @@ package loop_test
 import (
 	"fmt"
 	"runtime"
+	"runtime/metrics"
 	"sync"
 	"testing"
 	"time"
@@ -19,12 +20,27 @@ func severalPs(t *testing.T) {
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
 
-// alone starts a call that waits alone, in ppoll(2).
-func alone(t *testing.T, r *loop.Blocking) chan received {
+// blockFor sets for a test how long calls that wait alone block their threads. No call
+// may be waiting alone when the test ends.
+func blockFor(t *testing.T, d time.Duration) {
+	before := loop.BlockFor(d)
+	t.Cleanup(func() { loop.BlockFor(before) })
+}
+
+// alone starts a call that waits alone: parked, or in ppoll(2).
+func alone(t *testing.T, r *loop.Blocking, parks bool) chan received {
 	t.Helper()
-	r.SetAlone()
+	seats := 1
+	if parks {
+		seats = 0
+		r.SetAlone(loop.WayPark)
+	} else {
+		blockFor(t, time.Hour)
+		r.SetAlone(loop.WayBlock)
+	}
 	result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
-	require.Equal(t, 1, loop.Seats())
+	require.Equal(t, seats, loop.Seats())
+	require.Equal(t, parks, r.Parked())
 	require.False(t, r.Watched())
 	return result
 }
@@ -93,31 +109,171 @@ func TestNobodyWaitsAlone(t *testing.T) {
 // Everything that ends a wait also ends the wait of a call that waits alone.
 func TestAloneEnds(t *testing.T) {
 	severalPs(t)
-	for name, test := range withEndings(map[string]ending{
-		"by data": {func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
+	byData := func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
+		unix.Write(peer, []byte("data"))
+	}
+	byEnd := func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
+		unix.Shutdown(peer, unix.SHUT_WR)
+	}
+	byObserved := func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
+		hook := &loop.Hook{To: make(observer, 100)}
+		require.NoError(t, hook.Hang(&r.Registration, loop.Readable))
+		t.Cleanup(hook.Unhang)
+		require.True(t, r.Watched())
+		require.False(t, r.Parked())
+		unix.Write(peer, []byte("data"))
+	}
+	for _, parks := range []bool{true, false} {
+		endings := map[string]ending{
+			"by data":                             {byData, received{}},
+			"by the peer's end":                   {byEnd, received{}},
+			"by data that an observer wants, too": {byObserved, received{}},
+		}
+		if parks { // such calls receive, too
+			endings["by data"] = ending{byData, received{n: 4, done: true}}
+			endings["by the peer's end"] = ending{byEnd, received{done: true}}
+		}
+		for name, test := range withEndings(endings) {
+			t.Run(fmt.Sprintf("%s, parked %v", name, parks), func(t *testing.T) {
+				l := newLoop(t, loop.Options{BusyPoll: loop.NoBusyPoll})
+				r, peer := register(t, l)
+				result := alone(t, r, parks)
+				test.end(t, l, r, peer)
+				require.Equal(t, test.want, soon(t, result))
+				require.Zero(t, loop.Seats())
+				require.Zero(t, r.Waiters())
+			})
+		}
+	}
+}
+
+// While a registration has a spot, two descriptors keep its connection open. Close and
+// Release leave none behind, whether a call is parked or not.
+func TestSpotKeepsNoConnectionOpen(t *testing.T) {
+	severalPs(t)
+	for name, c := range map[string]struct {
+		waits bool
+		end   func(*testing.T, *loop.Loop, *loop.Blocking)
+	}{
+		"Close while a call waits": {true, func(t *testing.T, _ *loop.Loop, r *loop.Blocking) {
+			require.NoError(t, r.Close())
+		}},
+		"CloseWait while a call waits": {true, func(t *testing.T, _ *loop.Loop, r *loop.Blocking) {
+			require.NoError(t, r.CloseWait())
+		}},
+		"Close between two calls": {false, func(t *testing.T, _ *loop.Loop, r *loop.Blocking) {
+			require.NoError(t, r.Close())
+		}},
+		"Release between two calls": {false, func(t *testing.T, _ *loop.Loop, r *loop.Blocking) {
+			fd, err := r.Release()
+			require.NoError(t, err)
+			require.NoError(t, unix.Close(fd))
+		}},
+		"the loop's Close": {false, func(t *testing.T, l *loop.Loop, _ *loop.Blocking) {
+			require.NoError(t, l.Close())
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, loop.Options{})
+			r, peer := register(t, l)
+			result := alone(t, r, true)
+			if !c.waits {
+				unix.Write(peer, []byte("data"))
+				require.Equal(t, received{n: 4, done: true}, soon(t, result))
+				require.True(t, r.Parked(), "for the next call")
+			}
+			c.end(t, l, r)
+			if c.waits {
+				require.Equal(t, received{err: loop.ErrClosed}, soon(t, result))
+			}
+			require.False(t, r.Parked())
+			n, err := unix.Read(peer, make([]byte, 8))
+			require.NoError(t, err, "the peer sees the end of the stream")
+			require.Zero(t, n)
+		})
+	}
+}
+
+// A registration leaves its spot when it is in the epoll set again: for a call that waits
+// by way of the loop, for a writer, for an observer.
+func TestSpotIsVacated(t *testing.T) {
+	severalPs(t)
+	for name, wait := range map[string]func(*testing.T, *loop.Loop, *loop.Blocking, int){
+		"by another way": func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
+			blockFor(t, time.Hour)
+			r.SetAlone(loop.WayBlock)
+			result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+			require.Equal(t, 1, loop.Seats())
 			unix.Write(peer, []byte("data"))
-		}, received{}},
-		"by data that an observer wants, too": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
+			soon(t, result)
+		},
+		"by a call with a context": func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
+			result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever, Context: t.Context()})
+			unix.Write(peer, []byte("data"))
+			soon(t, result)
+		},
+		"by the loop's other events": func(t *testing.T, l *loop.Loop, r *loop.Blocking, peer int) {
+			other, otherPeer := register(t, l)
+			result := receiving(t, other, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+			unix.Write(otherPeer, []byte("data"))
+			soon(t, result)
+			waitFor(t, func() bool { return !r.MayWaitAlone() })
+			result = receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+			unix.Write(peer, []byte("data"))
+			soon(t, result)
+		},
+		"by an observer": func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
 			hook := &loop.Hook{To: make(observer, 100)}
 			require.NoError(t, hook.Hang(&r.Registration, loop.Readable))
-			t.Cleanup(hook.Unhang)
-			require.True(t, r.Watched())
-			unix.Write(peer, []byte("data"))
-		}, received{}},
-		"by the peer's end": {func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
-			unix.Shutdown(peer, unix.SHUT_WR)
-		}, received{}},
-	}) {
+			hook.Unhang()
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLoop(t, loop.Options{BusyPoll: loop.NoBusyPoll})
 			r, peer := register(t, l)
-			result := alone(t, r)
-			test.end(t, l, r, peer)
-			require.Equal(t, test.want, soon(t, result))
-			require.Zero(t, loop.Seats())
-			require.Zero(t, r.Waiters())
+			result := alone(t, r, true)
+			unix.Write(peer, []byte("data"))
+			require.Equal(t, received{n: 4, done: true}, soon(t, result))
+			require.True(t, r.Parked())
+			wait(t, l, r, peer)
+			require.False(t, r.Parked())
 		})
 	}
+}
+
+// A ring that comes late, for a call that has ended, does not end the next call.
+func TestLateRingIsIgnored(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	r, peer := register(t, l)
+	result := alone(t, r, true)
+	for range 100 {
+		r.RingSpot()
+		runtime.Gosched()
+	}
+	require.Empty(t, result)
+	unix.Write(peer, []byte("data"))
+	require.Equal(t, received{n: 4, done: true}, soon(t, result))
+}
+
+// If there is no descriptor for a duplicate, calls wait by way of the loop.
+func TestNoSpotWithoutDescriptors(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	r, peer := register(t, l)
+	r.SetAlone(loop.WayPark)
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	none := limit
+	none.Cur = 0
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &none))
+	result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+	parked, watched := r.Parked(), r.Watched()
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	require.False(t, parked)
+	require.True(t, watched)
+	unix.Write(peer, []byte("data"))
+	require.Equal(t, received{n: 4, done: true}, soon(t, result))
 }
 
 // The call's timeout ends it, neither early nor much later.
@@ -125,28 +281,89 @@ func TestAloneTimesOut(t *testing.T) {
 	severalPs(t)
 	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
-	r.SetAlone()
-	start := time.Now()
-	result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: 20 * time.Millisecond})
-	require.Equal(t, received{err: loop.ErrTimeout}, soon(t, result))
-	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
+	for _, way := range loop.Ways {
+		r.SetAlone(way)
+		start := time.Now()
+		result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: 20 * time.Millisecond})
+		require.Equal(t, received{err: loop.ErrTimeout}, soon(t, result))
+		require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
+	}
 }
 
-// At most half of the Ps may have a call that blocks its thread. So the second call waits
-// through its loop.
+// At most half of the Ps may have a call that blocks its thread. So the second call
+// parks.
 func TestSeatsAreFewerThanPs(t *testing.T) {
 	severalPs(t)
 	first, _ := register(t, newLoop(t, loop.Options{}))
 	second, peer := register(t, newLoop(t, loop.Options{}))
-	one := alone(t, first)
-	second.SetAlone()
+	one := alone(t, first, false)
+	second.SetAlone(loop.WayBlock)
 	two := receiving(t, second, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
 	require.Equal(t, 1, loop.Seats())
-	require.True(t, second.Watched())
+	require.True(t, second.Parked())
 	unix.Write(peer, []byte("data"))
 	require.Equal(t, received{n: 4, done: true}, soon(t, two))
 	require.Equal(t, 1, first.Interrupt())
 	soon(t, one)
+}
+
+// A call that waits alone blocks its thread for a while, and then parks.
+func TestAloneDoesNotBlockForLong(t *testing.T) {
+	severalPs(t)
+	blockFor(t, time.Millisecond)
+	for _, way := range loop.Ways {
+		l := newLoop(t, loop.Options{})
+		r, peer := register(t, l)
+		r.SetAlone(way)
+		result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
+		waitFor(t, func() bool { return r.Parked() && loop.Seats() == 0 })
+		unix.Write(peer, []byte("data"))
+		require.Equal(t, received{n: 4, done: true}, soon(t, result))
+	}
+}
+
+// Before a call blocks its thread, the scheduler wakes another one, which then waits for
+// the events of the goroutines that are parked; but not before each of several calls.
+func TestBlockingWakesAnotherThread(t *testing.T) {
+	severalPs(t)
+	blockFor(t, time.Hour)
+	l := newLoop(t, loop.Options{})
+	r, peer := register(t, l)
+	const rounds = 100
+	// started returns how many goroutines have started during the calls.
+	started := func(ways ...func()) uint64 {
+		before := goroutinesCreated()
+		for range rounds {
+			for _, set := range ways {
+				set()
+				unix.Write(peer, []byte("data"))
+				c := &loop.Call{Timeout: loop.Forever}
+				ready, err := r.Begin(loop.Read, c)
+				require.NoError(t, err)
+				if !ready {
+					_, _, done, err := r.Receive(c, make([]byte, 8))
+					require.NoError(t, err)
+					ready = !done
+				}
+				if ready {
+					_, err = unix.Read(r.FD(), make([]byte, 8))
+					require.NoError(t, err)
+				}
+				r.End(loop.Read, false)
+			}
+		}
+		return goroutinesCreated() - before
+	}
+	park := func() { r.SetAlone(loop.WayPark) }
+	block := func() { r.SetAlone(loop.WayBlock) }
+	require.GreaterOrEqual(t, started(park, block), uint64(rounds))
+	require.Less(t, started(block, block), uint64(rounds/2))
+}
+
+func goroutinesCreated() uint64 {
+	sample := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // A call that waits alone, data, interrupts and events of other registrations meet in all
@@ -181,8 +398,8 @@ func TestAloneLosesNothing(t *testing.T) {
 		}
 	})
 	var got []byte
-	for len(got) < 6*rounds {
-		r.SetAlone()
+	for i := 0; len(got) < 6*rounds; i++ {
+		r.SetAlone(loop.Ways[i/16%len(loop.Ways)])
 		buf := make([]byte, 64)
 		c := &loop.Call{Timeout: 20 * time.Second}
 		ready, err := r.Begin(loop.Read, c)
@@ -213,6 +430,14 @@ func TestAloneLosesNothing(t *testing.T) {
 // meanwhile. Afterwards they have the registration again.
 func TestLinger(t *testing.T) {
 	severalPs(t)
+	for _, way := range loop.Ways {
+		t.Run(fmt.Sprint(way), func(t *testing.T) {
+			testLinger(t, func(r *loop.Blocking) { r.SetAlone(way) })
+		})
+	}
+}
+
+func testLinger(t *testing.T, setAlone func(*loop.Blocking)) {
 	l := newLoop(t, loop.Options{})
 	r, peer := register(t, l)
 	hook := &loop.Hook{To: make(observer, 100)}
@@ -221,7 +446,7 @@ func TestLinger(t *testing.T) {
 	told := hook.To.(observer)
 	require.False(t, r.Linger(time.Hour), "r is not the only busy one, as far as the loop knows")
 
-	r.SetAlone()
+	setAlone(r)
 	lingering := make(chan bool)
 	go func() { lingering <- r.Linger(time.Hour) }()
 	waitFor(t, func() bool { return !r.Watched() })
@@ -241,6 +466,25 @@ func TestLinger(t *testing.T) {
 	require.Equal(t, loop.NoticeReady, soon(t, told))
 }
 
+// A Linger ends in time after a call that has parked in the same spot, whatever either has
+// left of the spot's deadline.
+func TestLingerAfterReceive(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	r, peer := register(t, l)
+	for range 3 {
+		r.SetAlone(loop.WayPark)
+		lingering := make(chan bool, 1)
+		go func() { lingering <- r.Linger(20 * time.Millisecond) }()
+		require.False(t, soon(t, lingering))
+		result := alone(t, r, true)
+		r.RingSpot()
+		waitFor(t, func() bool { return r.SpotDeadline().IsZero() })
+		unix.Write(peer, []byte("data"))
+		require.Equal(t, received{n: 4, done: true}, soon(t, result))
+	}
+}
+
 // The observer gets an event that comes between the end of a Linger and the watch that
 // follows.
 func TestLingerLosesNothing(t *testing.T) {
@@ -253,7 +497,7 @@ func TestLingerLosesNothing(t *testing.T) {
 	told := hook.To.(observer)
 	buf := make([]byte, 8)
 	for i := range 500 {
-		r.SetAlone()
+		r.SetAlone(loop.Ways[i%len(loop.Ways)])
 		go func() {
 			time.Sleep(time.Duration(i%50) * 4 * time.Microsecond) // so that the two meet in all orders
 			unix.Write(peer, []byte("x"))

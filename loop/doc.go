@@ -40,14 +40,17 @@
 //
 //   - alone: a call waits alone if the loop's last events, more than 16 in succession,
 //     were of its registration, each in a wait of its own, and the loop may not hold
-//     its P. The call then does not wait by way of the loop: it takes a seat, tries its
-//     system call for a while, and blocks its own thread. Options.NoAlone forbids it.
+//     its P. The call then does not wait by way of the loop. It parks in a spot, or it
+//     takes a seat and blocks its own thread, with or without trying its system call
+//     for a while before. Options.NoAlone forbids it.
 //   - armed: a timer is armed for a moment if it is in the wheel for it. A gate is
 //     armed if the next Wake counts.
 //   - backlog: the number of goroutines that the loop has woken or started and
 //     that have not run since. While there are any and the loop may hold its P, the
 //     loop yields to them and polls, instead of sleeping. A loop that may not hold
 //     its P ignores the backlog: its goroutines run on while it sleeps.
+//   - bell: what wakes a call that waits alone: the eventfd of its seat, or the
+//     deadline of its spot.
 //   - direction: reading or writing: Read, Write. Calls take turns by direction.
 //   - doubt: what is known of a condition is in doubt if only the kernel can tell
 //     whether it holds. Look says Doubtful then.
@@ -70,6 +73,8 @@
 //     loop's table, and the slot's generation. A stale event has an old generation.
 //   - linger: a goroutine lingers if it waits for the next request of a registration
 //     that is alone, before it leaves the registration to its hooks.
+//   - lookout: decides when a loop whose handlers compute looks for loops that sleep
+//     over events.
 //   - mark: the ready bit of a direction. While the mark is set a system call may
 //     succeed; while it is clear the call would return EAGAIN. An event sets the
 //     mark, and a call clears it before its system call.
@@ -81,13 +86,15 @@
 //   - registration: one descriptor on a loop.
 //   - seat: the right of one thread to block in ppoll(2) for a call that waits alone
 //     or lingers. A process has one for each two of its Ps, and no more than eight.
+//   - spot: a duplicate of the descriptor of a registration that is alone, which the Go
+//     runtime watches. A loop has one at most.
 //   - sure: a mark is sure if it needs no check: the kernel has reported the
 //     readiness, and no call since could have used it up. Look says Ready then.
 //   - stamp: the number of the loop's wait during which the last call of a
 //     direction ended. Events of the same wait may be older than the call.
 //   - task: a function that was posted to a loop.
-//   - thrift: measures, for the waits of a seat, whether to poll before blocking
-//     costs less than to block at once.
+//   - thrift: measures in which of the three ways the calls of a loop that wait alone
+//     cost least: parked in a spot, in a seat, or polling and then in a seat.
 //   - turn: (1) of a loop: one round of wait, pokes, events, timers, tasks and the
 //     functions of AtTurnEnd. (2) of a call: the right to make system calls in one
 //     direction of a Blocking. One call at a time has the turn; the others queue.

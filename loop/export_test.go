@@ -2,6 +2,7 @@ package loop
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/seed-2334f180/weir/poller"
 )
@@ -85,12 +86,49 @@ func (p probe) Done()                  { p.done() }
 func (p probe) Disprove(want Interest) { p.disprove(want) }
 func (p probe) FD() int                { return int(p.r.fd) }
 
+// The ways in which a call waits alone.
+const (
+	WayPark  = wayPark
+	WayBlock = wayBlock
+	WayPoll  = wayPoll
+)
+
+// Ways are all of them.
+var Ways = []way{WayPark, WayBlock, WayPoll}
+
 // SetAlone makes calls on r wait alone, as after many events of r and of no other
-// registration.
-func (r *Blocking) SetAlone() { r.loop.alone.Store(r.key) }
+// registration, and in that way. No call on the loop may be waiting alone.
+func (r *Blocking) SetAlone(w way) {
+	x := &r.loop.lone
+	x.key.Store(r.key)
+	x.thrift = thrift{usual: w, left: 1 << 30}
+}
+
+// RingSpot rings the loop's spot as an unpark of an earlier call may.
+func (r *Registration) RingSpot() {
+	p := &r.loop.lone.spot
+	p.ring()
+}
+
+// BlockFor changes how long a call that waits alone blocks its thread.
+func BlockFor(d time.Duration) (before time.Duration) {
+	before, longestBlock = longestBlock, d
+	return before
+}
+
+// SpotDeadline returns the deadline of the loop's spot.
+func (r *Registration) SpotDeadline() time.Time {
+	p := &r.loop.lone.spot
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.until
+}
+
+// Parked reports whether r holds its loop's spot.
+func (r *Registration) Parked() bool { return r.loop.lone.spot.holder.Load() == r.key }
 
 // MayWaitAlone reports whether the next call on r is to wait alone.
-func (r *Blocking) MayWaitAlone() bool { return r.loop.alone.Load() == r.key }
+func (r *Blocking) MayWaitAlone() bool { return r.loop.lone.key.Load() == r.key }
 
 // Watched reports whether the descriptor is in the epoll set.
 func (r *Registration) Watched() bool {

@@ -151,11 +151,25 @@ func (r *Registration) callClosed() {
 // called early; it is late by a tenth of a millisecond at most, plus the time that
 // the loop is busy. Call ExpireAt on the loop's goroutine.
 func (r *Handled) ExpireAt(at time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expireAt(at)
+}
+
+// ExpireBy is ExpireAt, unless Expire will be called earlier already.
+func (r *Handled) ExpireBy(at time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.deadline == 0 || at > 0 && int64(at) < r.deadline {
+		r.expireAt(at)
+	}
+}
+
+// expireAt needs the lock.
+func (r *Handled) expireAt(at time.Duration) {
 	if at < 0 { // Now plus a very long time overflows
 		at = farthest
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.state.Load()&stateClosed != 0 || int64(at) == r.deadline {
 		return
 	}

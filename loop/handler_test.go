@@ -495,7 +495,10 @@ func TestFailedLoopRunsWhatWasPosted(t *testing.T) {
 	require.NoError(t, err)
 	ran := false
 	require.NoError(t, l.Post(func() {
-		l.poller.Close()
+		go l.poller.Close()
+		for l.poller.Hasten(time.Time{}) == nil {
+			runtime.Gosched()
+		}
 		if err := l.Post(func() { ran = true }); err != nil {
 			t.Error(err)
 		}

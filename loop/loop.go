@@ -45,9 +45,7 @@ type Loop struct {
 	// waits is the number of the present or last wait: see Registration.stamp.
 	waits atomic.Uint64
 
-	// alone is the key of the only registration that has had events lately, or nobody.
-	alone    atomic.Uint64
-	restarts atomic.Uint32 // counts the calls of notAlone
+	lone lone // for the call that waits alone
 
 	// work says that there may be tasks or pokes, or that the loop is being closed.
 	// So a turn without any of these takes no lock to find out. It is set under the
@@ -81,7 +79,8 @@ type Loop struct {
 	lastKey    uint64   // of the last event
 	streak     int      // how many events before it had the same key
 	restarted  uint32   // the restarts that streak takes into account
-	now        int64    // the time of the turn; 0 until Now is called
+	lookout    lookout
+	now        int64 // the time of the turn; 0 until Now is called
 
 	workers  workers      // the goroutines of Spawn that are parked
 	expected atomic.Int64 // descriptors on their way to the loop: see Expect
@@ -118,7 +117,9 @@ func New(opts Options) (*Loop, error) {
 		batch:   make([]*Registration, o.Events),
 		expired: make([]*timers.Timer[expirer], o.Expiries),
 	}
-	l.alone.Store(nobody)
+	l.lone.key.Store(nobody)
+	l.lone.spot.holder.Store(nobody)
+	enlist(l)
 	go l.run()
 	return l, nil
 }
@@ -187,8 +188,7 @@ func (l *Loop) run() {
 			l.fail(errCutShort)
 		}
 	}()
-	for l.turn() {
-	}
+	l.poller.Run(l.events, l.beginWait, l.turn)
 	orderly = true
 }
 
@@ -216,12 +216,9 @@ func (l *Loop) fail(err error) {
 	}
 }
 
-// turn is one round of the loop: wait, pokes, events, timers, tasks. Each has a
+// turn is what the loop does after each wait: pokes, events, timers, tasks. Each has a
 // budget, so that none starves the others. It returns false when the loop is to end.
-func (l *Loop) turn() bool {
-	deadline := l.deadline()
-	l.waits.Add(1)
-	n, err := l.poller.Wait(l.events, deadline)
+func (l *Loop) turn(n int, err error) bool {
 	l.asleep.Store(false)
 	if err != nil {
 		l.fail(fmt.Errorf("loop: wait: %w", err))
@@ -253,7 +250,14 @@ func (l *Loop) turn() bool {
 	return open
 }
 
-// deadline returns when the next Wait is to end.
+// beginWait is called before each wait, and returns when it is to end.
+func (l *Loop) beginWait() time.Time {
+	deadline := l.deadline()
+	l.waits.Add(1)
+	return deadline
+}
+
+// deadline returns when the next wait is to end.
 func (l *Loop) deadline() time.Time {
 	// asleep is set before the look. A goroutine that stores work after the look finds
 	// it set, and wakes the loop.
@@ -305,6 +309,9 @@ func (l *Loop) deliver(events []poller.Event, batch []*Registration, from int, w
 		next++
 		if r != nil {
 			r.arrived(ev, wait)
+			if r.handler != nil {
+				l.lookAround()
+			}
 		}
 		if l.spawned.Load() >= spawnsAtOnce {
 			l.spawned.Store(0)
@@ -350,6 +357,8 @@ func (l *Loop) release() {
 	}
 	l.openGates()
 	l.workers.close()
+	l.lone.spot.close()
+	delist(l)
 	if err := l.poller.Close(); l.fatal == nil {
 		l.fatal = err
 	}

@@ -9,7 +9,7 @@ import "sync/atomic"
 // the other.
 type parker struct {
 	token chan struct{}
-	seat  atomic.Int32 // one more than the number of the seat, whose thread blocks in ppoll(2); or 0
+	bell  atomic.Int32 // one more than the number of the bell for which the goroutine waits, or 0
 }
 
 func (p *parker) init() { p.token = make(chan struct{}, 1) }
@@ -18,24 +18,27 @@ func (p *parker) park() { <-p.token }
 
 func (p *parker) unpark() {
 	p.token <- struct{}{}
-	if s := p.seat.Load(); s != 0 {
-		seats.all[s-1].ring()
+	if b := p.bell.Load(); b != 0 {
+		ringBell(int(b - 1))
 	}
 }
 
-// sit has unpark ring the seat. It returns false after an unpark that no park has
-// taken yet.
-func (p *parker) sit(seat int) bool {
-	p.seat.Store(int32(seat) + 1)
-	if len(p.token) == 0 {
+// sit has unpark ring a bell. It returns false after an unpark that no park has taken
+// yet.
+func (p *parker) sit(bell int) bool {
+	p.bell.Store(int32(bell) + 1)
+	if p.sits() {
 		return true
 	}
-	p.seat.Store(0)
+	p.bell.Store(0)
 	return false
 }
 
+// sits reports whether no unpark has come since sit.
+func (p *parker) sits() bool { return len(p.token) == 0 }
+
 // rise ends sit. It returns false after an unpark.
 func (p *parker) rise() bool {
-	p.seat.Store(0)
-	return len(p.token) == 0
+	p.bell.Store(0)
+	return p.sits()
 }

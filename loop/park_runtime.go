@@ -27,7 +27,7 @@ type parker struct {
 
 const (
 	unparked = 1 // not the address of a goroutine
-	seated   = 2 // plus the number of a seat: its thread blocks in ppoll(2)
+	seated   = 2 // plus the number of a bell: the goroutine waits for it to ring
 )
 
 func (p *parker) init() {}
@@ -43,16 +43,19 @@ func (p *parker) park() {
 func (p *parker) unpark() {
 	switch g := p.state.Swap(unparked); {
 	case g == 0:
-	case g < seated+maxSeats:
-		seats.all[g-seated].ring()
+	case g < seated+bells:
+		ringBell(int(g - seated))
 	default:
 		goready(g, 1)
 	}
 }
 
-// sit has unpark ring the seat instead of waking a goroutine. It returns false after
-// an unpark that no park has taken yet.
-func (p *parker) sit(seat int) bool { return p.state.CompareAndSwap(0, seated+uintptr(seat)) }
+// sit has unpark ring a bell instead of waking a goroutine. It returns false after an
+// unpark that no park has taken yet.
+func (p *parker) sit(bell int) bool { return p.state.CompareAndSwap(0, seated+uintptr(bell)) }
+
+// sits reports whether no unpark has come since sit.
+func (p *parker) sits() bool { return p.state.Load() != unparked }
 
 // rise ends sit. It returns false after an unpark.
 func (p *parker) rise() bool {

@@ -31,7 +31,7 @@ func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, don
 	if c.Timeout == 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
 		return 0, 0, false, r.Wait(Read, c)
 	}
-	if r.loop.alone.Load() == r.key {
+	if r.loop.lone.key.Load() == r.key {
 		if n, errno, done, err, ok := r.receiveAlone(c, buf); ok {
 			return n, errno, done, err
 		}

@@ -246,6 +246,7 @@ func (r *Registration) withdraw(reason error) {
 		_ = r.loop.poller.Delete(int(r.fd))
 		r.interest = 0
 	}
+	r.loop.lone.spot.vacate(r.key)
 	if r.deadline != 0 {
 		r.loop.cancel(&r.timer)
 		r.deadline = 0
@@ -278,6 +279,7 @@ func (r *Registration) watch(d Direction) error {
 	if err := change(int(r.fd), r.key, want); err != nil {
 		return err
 	}
+	r.loop.lone.spot.vacate(r.key)
 	r.interest = want
 	r.state.Or(Read.watched() | d.watched())
 	return nil

@@ -7,64 +7,83 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// play lets a thrift decide for the given number of waits. A wait costs poll or block, as
-// the thrift chooses. play returns how many waits polled.
-func play(t *thrift, waits int, poll, block bill) (polls int) {
-	var now bill
-	if t.begun != (bill{}) {
-		now = t.begun
-	}
+// play lets a thrift choose for the given number of waits, of which each has the cost of
+// its way. play returns how many waits went each way.
+func play(t *thrift, waits int, cost [ways]bill) (n [ways]int) {
+	now := t.begun
 	for range waits {
 		if t.left == 0 {
 			t.next(now)
 		}
-		t.left--
-		cost := block
-		if t.blocks == (t.phase == thriftTrying) {
-			polls++
-			cost = poll
-		}
-		now.cpu += cost.cpu
-		now.clock += cost.clock
+		w := t.way()
+		n[w]++
+		now.cpu += cost[w].cpu
+		now.clock += cost[w].clock
 	}
-	return polls
+	return n
 }
 
 func TestThriftChoosesByCost(t *testing.T) {
 	const us = time.Microsecond
 	for name, c := range map[string]struct {
-		poll, block bill
-		polls       bool
+		park, block, poll bill
+		want              way
 	}{
-		"a quiet machine":                    {bill{23 * us, 24 * us}, bill{22 * us, 52 * us}, true},
-		"the peer needs the core":            {bill{40 * us, 60 * us}, bill{10 * us, 30 * us}, false},
-		"twice the processor's time":         {bill{24 * us, 20 * us}, bill{12 * us, 25 * us}, false},
-		"slower, at the same processor time": {bill{10 * us, 40 * us}, bill{10 * us, 30 * us}, false},
+		"a quiet machine":               {bill{24 * us, 55 * us}, bill{22 * us, 52 * us}, bill{23 * us, 24 * us}, wayPoll},
+		"the peer is a goroutine":       {bill{10 * us, 10 * us}, bill{25 * us, 20 * us}, bill{60 * us, 60 * us}, wayPark},
+		"polling takes too much":        {bill{12 * us, 30 * us}, bill{12 * us, 25 * us}, bill{24 * us, 20 * us}, wayBlock},
+		"slow requests":                 {bill{12 * us, 999 * us}, bill{14 * us, 1000 * us}, bill{60 * us, 1001 * us}, wayPark},
+		"slow, and blocking is cheaper": {bill{14 * us, 999 * us}, bill{12 * us, 1000 * us}, bill{60 * us, 1001 * us}, wayBlock},
+		"all the same":                  {bill{10 * us, 10 * us}, bill{10 * us, 10 * us}, bill{10 * us, 10 * us}, wayPark},
 	} {
 		t.Run(name, func(t *testing.T) {
+			cost := [ways]bill{c.park, c.block, c.poll}
 			var x thrift
-			play(&x, 4*thriftTrial+2*thriftMinRest, c.poll, c.block)
-			require.Equal(t, c.polls, !x.blocks)
-			const waits = 1 << 20
-			polls := play(&x, waits, c.poll, c.block)
-			if c.polls {
-				require.Greater(t, polls, waits-waits/100, "the trials become rare")
-			} else {
-				require.Less(t, polls, waits/100, "the trials become rare")
+			n := play(&x, 3*(thriftSlices*thriftSlice+thriftMinRest), cost)
+			require.Equal(t, c.want, x.usual)
+			for _, tried := range n {
+				require.NotZero(t, tried)
 			}
+			const waits = 1 << 20
+			require.Greater(t, play(&x, waits, cost)[c.want], waits-waits/50, "the trials become rare")
 		})
 	}
 }
 
-// When the other way becomes better, the thrift changes to it.
+// When another way becomes better, the thrift changes to it.
 func TestThriftChangesItsMind(t *testing.T) {
 	const us = time.Microsecond
 	costly, cheap := bill{40 * us, 40 * us}, bill{10 * us, 10 * us}
 	var x thrift
-	for range 3 {
-		play(&x, 2*thriftMaxRest, cheap, costly)
-		require.False(t, x.blocks)
-		play(&x, 2*thriftMaxRest, costly, cheap)
-		require.True(t, x.blocks)
+	for _, want := range []way{wayPoll, wayPark, wayBlock, wayPark, wayPoll} {
+		cost := [ways]bill{costly, costly, costly}
+		cost[want] = cheap
+		play(&x, 2*thriftMaxRest, cost)
+		require.Equal(t, want, x.usual)
 	}
+}
+
+// A way that costs far too much is tried for one slice in a trial.
+func TestThriftLeavesHopelessWays(t *testing.T) {
+	const us = time.Microsecond
+	var x thrift
+	cost := [ways]bill{{10 * us, 10 * us}, {22 * us, 10 * us}, {10 * us, 22 * us}}
+	play(&x, thriftMinRest, cost)
+	n := play(&x, 6*thriftSlice, cost)
+	require.Equal(t, [ways]int{4 * thriftSlice, thriftSlice, thriftSlice}, n)
+	require.Equal(t, wayPark, x.tried())
+	play(&x, 1, cost)
+	require.Zero(t, x.trial)
+}
+
+// A slice during which another program has run does not decide.
+func TestThriftIgnoresOutliers(t *testing.T) {
+	const us = time.Microsecond
+	var x thrift
+	x.note(wayPark, bill{10 * us, 10 * us})
+	x.note(wayBlock, bill{30 * us, 4000 * us})
+	x.note(wayBlock, bill{8 * us, 8 * us})
+	x.note(wayPoll, bill{9 * us, 9 * us})
+	x.judge()
+	require.Equal(t, wayBlock, x.usual)
 }

@@ -21,10 +21,10 @@ func netCause(err error) error {
 	switch {
 	case !ok:
 		return err
-	case errors.Is(e, net.ErrClosed):
-		return net.ErrClosed
 	case e.Timeout():
 		return os.ErrDeadlineExceeded
+	case errors.Is(e, net.ErrClosed):
+		return net.ErrClosed
 	case e.Err == nil:
 		return os.NewSyscallError(e.Op, e.Errno)
 	}

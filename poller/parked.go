@@ -42,6 +42,9 @@ type parked struct {
 	choice  choice
 	spinner *spinner
 
+	roused atomic.Bool // a Lookout has set the file's deadline
+	looks  uint64      // counts the epoll_wait(2) calls of Run that do not sleep
+
 	alarm  *alarm
 	hits   uint // lingers that found events since the alarm last ended one
 	misses uint // how often in succession the alarm has ended a linger, without a hit before
@@ -118,6 +121,10 @@ func (p *parked) park(events []Event) (int, error) {
 	// Read forgets earlier edges and calls poll. If poll finds nothing, Read parks,
 	// and calls poll again after each edge.
 	err := p.conn.Read(p.poll)
+	for errors.Is(err, os.ErrDeadlineExceeded) {
+		p.calm()
+		err = p.conn.Read(p.poll)
+	}
 	p.events = nil
 	if errors.Is(err, os.ErrClosed) {
 		return 0, ErrClosed

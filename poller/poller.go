@@ -320,18 +320,14 @@ func (p *Poller) Wait(events []Event, deadline time.Time) (int, error) {
 	if len(events) == 0 {
 		return 0, errors.New("poller: wait: no room for events")
 	}
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	defer p.alarm.reset()
-	if p.closed || p.closing.Load() {
-		return 0, ErrClosed
-	}
-	wait := p.sleeper.wait
-	poll := !deadline.IsZero() && time.Until(deadline) <= 0
-	if poll {
-		wait = p.look
-	} else if err := p.alarm.hasten(deadline); err != nil {
+	look, err := p.enter(deadline)
+	if err != nil {
 		return 0, err
+	}
+	defer p.leave()
+	wait := p.sleeper.wait
+	if look {
+		wait = p.look
 	}
 	for first := true; ; first = false {
 		n, err := wait(events, first)
@@ -344,10 +340,33 @@ func (p *Poller) Wait(events []Event, deadline time.Time) (int, error) {
 			return 0, err
 		case p.closing.Load():
 			return 0, ErrClosed
-		case n > 0 || ended || poll:
+		case n > 0 || ended || look:
 			return n, nil
 		}
 	}
+}
+
+// enter begins a Wait, and keeps the descriptors open until leave, which must follow
+// unless there is an error. look is true if the deadline has passed already.
+func (p *Poller) enter(deadline time.Time) (look bool, err error) {
+	p.mu.RLock()
+	if p.closed || p.closing.Load() {
+		p.mu.RUnlock()
+		return false, ErrClosed
+	}
+	if look = !deadline.IsZero() && time.Until(deadline) <= 0; !look {
+		if err := p.alarm.hasten(deadline); err != nil {
+			p.leave()
+			return false, err
+		}
+	}
+	return look, nil
+}
+
+// leave ends a Wait.
+func (p *Poller) leave() {
+	p.alarm.reset()
+	p.mu.RUnlock()
 }
 
 func (p *Poller) look(events []Event, _ bool) (int, error) { return pollNow(p.epfd, events) }
@@ -426,7 +445,7 @@ func (p *Poller) Close() error {
 	}
 	ringErr := p.ring()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.closed = true
+	p.mu.Unlock() // no call uses the descriptors any more, but Run's may still be waiting for a turn to end
 	return errors.Join(ringErr, p.sleeper.close(), p.closeOwn())
 }

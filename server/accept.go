@@ -27,6 +27,7 @@ type listener struct {
 	// Only the loop's goroutine uses the rest.
 	pending  bool          // there may be a connection to accept
 	failures int           // accepts that have failed since the last success or rest
+	ending   bool          // close was called
 	resting  bool          // the listener accepts nothing until the timer expires
 	scarce   bool          // the last accept has failed for lack of descriptors or memory
 	freed    uint64        // Server.freed before the last accept
@@ -75,7 +76,7 @@ func (l *listener) Closed() { l.eng.srv.unlisten(l) }
 func (l *listener) accept() (more bool) {
 	s := l.eng.srv
 	for range acceptsPerTurn {
-		if !l.pending || l.resting || !s.admit(l) {
+		if !l.pending || l.resting || l.tooFast() || !s.admit(l) {
 			return false
 		}
 		l.freed = s.freed.Load()
@@ -90,6 +91,9 @@ func (l *listener) accept() (more bool) {
 		}
 		l.works()
 		s.counters.accepted.Add(1)
+		if r := l.eng.service.accepts; r != nil {
+			r.took()
+		}
 		l.serve(fd, socket.AddrFromSockaddr(&from.Raw, from.Len).Unmap())
 	}
 	l.reg.Poke() // go on in the next turn
@@ -201,10 +205,16 @@ func (s *Server) pokeListeners() {
 // serve gives an accepted and counted connection to a loop.
 func (l *listener) serve(fd int, peer socket.Addr) {
 	e, s := l.eng, l.eng.srv
+	src, ok := s.enterSource(peer)
+	if !ok {
+		s.refuse(fd, peer)
+		return
+	}
 	if f := e.service.Control; f != nil {
 		if err := guard(s, fd, f); err != nil {
 			s.Log.Error("server: Control has refused a connection", "peer", peer, "error", err)
 			unix.Close(fd)
+			s.leaveSource(src)
 			s.gone()
 			return
 		}
@@ -214,11 +224,11 @@ func (l *listener) serve(fd int, peer socket.Addr) {
 	}
 	switch {
 	case e.service.Handler != nil:
-		e.begin(fd, l.family, peer, l.eng)
+		e.begin(fd, l.family, peer, l.eng, src)
 	case e == l.eng:
-		e.open(arrival{fd: fd, peer: peer})
+		e.open(arrival{fd: fd, peer: peer, source: src})
 	default:
-		e.send(arrival{fd: fd, peer: peer})
+		e.send(arrival{fd: fd, peer: peer, source: src})
 	}
 }
 
@@ -233,6 +243,7 @@ func (e *engine) send(a arrival) bool {
 	if err != nil {
 		e.loop.Expect(-1)
 		unix.Close(a.fd)
+		e.srv.leaveSource(a.source)
 		e.srv.gone()
 		return false
 	}

@@ -18,14 +18,24 @@ import (
 // still belongs to the caller. MaxConns counts an attached connection, but does not
 // refuse it.
 func (s *Server) Attach(sock *socket.Socket, user any) error {
-	return s.attach(sock, user, nil)
+	return s.AttachService(sock, nil, user)
 }
 
-func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) error {
+// AttachService is Attach for a connection that service serves. If service is nil, the
+// Server's own Events or Handler serve it.
+func (s *Server) AttachService(sock *socket.Socket, service *Service, user any) error {
+	return s.attach(sock, service, user, nil)
+}
+
+func (s *Server) attach(sock *socket.Socket, service *Service, user any, tell func(*Conn, error)) error {
 	if sock == nil {
 		return errors.New("server: attach: the socket is nil")
 	}
 	if err := s.start(); err != nil {
+		return err
+	}
+	engines, err := s.enginesFor(service)
+	if err != nil {
 		return err
 	}
 	if sock.Type() != socket.Stream {
@@ -35,23 +45,23 @@ func (s *Server) attach(sock *socket.Socket, user any, tell func(*Conn, error)) 
 	if !s.enter() {
 		return ErrClosed
 	}
-	if s.Handler != nil {
-		return s.attachSession(sock, user)
+	if engines[0].service.Handler != nil {
+		return s.attachSession(sock, engines, user)
 	}
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
-	if !s.pick(s.engines, peer).send(arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}) {
+	if !s.pick(engines, peer).send(arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}) {
 		return ErrClosed
 	}
 	return nil
 }
 
-// attachSession moves a Socket to one of the server's loops, to be served by
-// Handler.
-func (s *Server) attachSession(sock *socket.Socket, user any) error {
+// attachSession moves a Socket to one of the server's loops, to be served by the Handler
+// of the engines' service.
+func (s *Server) attachSession(sock *socket.Socket, engines []*engine, user any) error {
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
@@ -65,8 +75,8 @@ func (s *Server) attachSession(sock *socket.Socket, user any) error {
 	}
 	// The Session holds a view, which keeps the garbage collector from moved.
 	x := &Session{Socket: *moved.WithContext(context.Background()), User: user}
-	if s.handle(x, engineOn(s.engines, moved.Registration().Loop())) {
-		x.hook.Loop().Spawn((*running)(x))
+	if s.handle(x, engineOn(engines, moved.Registration().Loop())) {
+		s.spawn(x.hook.Loop(), (*running)(x))
 	}
 	return nil
 }
@@ -89,10 +99,22 @@ func (s *Server) enter() bool {
 // Server needs no listener to Dial. A Server with Handler cannot Dial. For datagrams
 // use DialPackets.
 func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*Conn, error) {
-	if s.Handler != nil {
-		return nil, errors.New("server: dial: the server has Handler, and no Events")
+	return s.DialService(ctx, d, network, address, nil, user)
+}
+
+// DialService is Dial for a connection that the Events of service serve. If service is
+// nil, the Server's own Events serve it.
+func (s *Server) DialService(ctx context.Context, d weirnet.Dialer, network, address string, service *Service, user any) (*Conn, error) {
+	if service == nil && s.Handler != nil || service != nil && service.Handler != nil {
+		return nil, errors.New("server: dial: the server or service has Handler, and no Events")
+	}
+	if isUDP(network) {
+		return nil, fmt.Errorf("server: dial %s %s: datagrams need DialPackets", network, address)
 	}
 	if err := s.start(); err != nil {
+		return nil, err
+	}
+	if _, err := s.enginesFor(service); err != nil {
 		return nil, err
 	}
 	sock, err := d.DialSocket(ctx, network, address)
@@ -104,7 +126,7 @@ func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address st
 		err error
 	}
 	ready := make(chan served, 1)
-	err = s.attach(sock, user, func(c *Conn, err error) { ready <- served{c, err} })
+	err = s.attach(sock, service, user, func(c *Conn, err error) { ready <- served{c, err} })
 	if err != nil {
 		sock.Close()
 		return nil, fmt.Errorf("server: dial %s %s: %w", network, address, err)

@@ -339,3 +339,49 @@ func TestServeAttachRefuses(t *testing.T) {
 	_, err = a.Write([]byte("still the caller's"))
 	require.NoError(t, err)
 }
+
+// A connection that Dial or Attach begins may have the callbacks of a Service.
+func TestDialAndAttachUseAService(t *testing.T) {
+	addr := serve(t, &server.Server{Events: server.Events{Data: echo}})
+	got := make(chan string, 4)
+	service := &server.Service{Events: server.Events{
+		Data:   func(c *server.Conn) error { got <- c.User.(string) + string(c.Next(-1)); return nil },
+		Packet: func(p *server.PacketConn, b []byte, _ socket.Addr) { got <- p.User.(string) + string(b) },
+	}}
+	srv := &server.Server{Loops: 2, Events: server.Events{Data: func(*server.Conn) error { got <- "the wrong Data"; return nil }}}
+	defer srv.Close()
+	c, err := srv.DialService(t.Context(), weirnet.Dialer{}, "tcp", addr.String(), service, "dialed ")
+	require.NoError(t, err)
+	send(t, c, "one")
+	require.Equal(t, "dialed one", weirtest.Take(t, got))
+
+	a, b := weirtest.Pair(t, socket.Stream)
+	require.NoError(t, srv.AttachService(a, service, "attached "))
+	send(t, b, "two")
+	require.Equal(t, "attached two", weirtest.Take(t, got))
+
+	handled := &server.Service{Handler: func(s *server.Session) error {
+		line, err := s.ReadLine()
+		if err == nil {
+			got <- s.User.(string) + line
+		}
+		return err
+	}}
+	a, b = weirtest.Pair(t, socket.Stream)
+	require.NoError(t, srv.AttachService(a, handled, "handled "))
+	send(t, b, "three\n")
+	require.Equal(t, "handled three", weirtest.Take(t, got))
+
+	udp := serveOn(t, &server.Server{Events: server.Events{Packet: echoPackets}}, "udp4", "127.0.0.1:0")
+	p, err := srv.DialPacketsService(t.Context(), weirnet.Dialer{}, "udp", udp.String(), service, "packet ")
+	require.NoError(t, err)
+	require.NoError(t, p.Loop().Post(func() { p.Send([]byte("four")) }))
+	require.Equal(t, "packet four", weirtest.Take(t, got))
+
+	_, err = srv.DialService(t.Context(), weirnet.Dialer{}, "tcp", addr.String(), handled, nil)
+	require.ErrorContains(t, err, "Handler")
+	_, err = srv.DialPackets(t.Context(), weirnet.Dialer{}, "udp", udp.String(), nil)
+	require.ErrorContains(t, err, "Events.Packet")
+	_, err = srv.Dial(t.Context(), weirnet.Dialer{}, "udp", udp.String(), nil)
+	require.EqualError(t, err, "server: dial udp "+udp.String()+": datagrams need DialPackets")
+}

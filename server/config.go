@@ -22,7 +22,7 @@ func (s *Server) check() error {
 		name  string
 		value int
 	}{
-		{"Loops", s.Loops}, {"MaxConns", s.MaxConns}, {"Backlog", s.Backlog}, {"Chunk", s.Chunk}, {"MaxInput", s.MaxInput},
+		{"Loops", s.Loops}, {"MaxConns", s.MaxConns}, {"MaxConnsPerIP", s.MaxConnsPerIP}, {"MaxHandlers", s.MaxHandlers}, {"Backlog", s.Backlog}, {"Chunk", s.Chunk}, {"MaxInput", s.MaxInput},
 		{"HighWater", s.HighWater}, {"LowWater", s.LowWater}, {"MaxOutput", s.MaxOutput},
 		{"RecvBuffer", s.RecvBuffer}, {"SendBuffer", s.SendBuffer},
 	} {
@@ -36,12 +36,18 @@ func (s *Server) check() error {
 	if err := s.Timeouts.check(); err != nil {
 		return err
 	}
+	if err := s.checkMemory(); err != nil {
+		return err
+	}
+	if err := s.Rates.check(); err != nil {
+		return err
+	}
 	own := s.ownService()
 	if err := own.check("Server"); err != nil {
 		return err
 	}
 	s.Backlog = cmp.Or(s.Backlog, maxBacklog)
-	s.Chunk = cmp.Or(s.Chunk, 1<<20)
+	s.Chunk = cmp.Or(s.Chunk, 64<<10)
 	s.MaxInput = cmp.Or(s.MaxInput, 1<<20)
 	s.HighWater = cmp.Or(s.HighWater, 64<<10)
 	s.LowWater = cmp.Or(s.LowWater, s.HighWater/2)
@@ -75,7 +81,7 @@ const longestKeepAlive = 32767 * time.Second
 
 // ownService returns the Server's own callbacks as a Service.
 func (s *Server) ownService() Service {
-	return Service{Events: s.Events, Handler: s.Handler, Begin: s.Begin, Finish: s.Finish, Timeouts: &s.Timeouts, Control: s.Control}
+	return Service{Events: s.Events, Handler: s.Handler, Begin: s.Begin, Finish: s.Finish, Timeouts: &s.Timeouts, Rates: &s.Rates, Control: s.Control, accepts: newAcceptRate(&s.Rates)}
 }
 
 // makeGroup makes the group of loops, unless the program has set Group.

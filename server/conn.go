@@ -32,17 +32,19 @@ type Conn struct {
 	failure  uint16     // errno of the first write that failed; guarded by mu
 	sending  sendState  // whether a goroutine has the right to send; guarded by mu
 	gathered uint8      // number of the last callback whose output was sent; guarded by mu
+	direct   int32      // while a goroutine sends: bytes that it sends and the queue does not have; guarded by mu
 	mu       sync.Mutex // guards the output
 	out      *output    // what the kernel has not taken yet, or nil; guarded by mu
 
 	// Only the loop's goroutine uses the rest.
 	in       *input        // what Data has left unread, or nil
 	active   time.Duration // when the peer last sent something, or when its timeouts began anew
-	timerAt  time.Duration // when the timer of reg expires; 0 if it is not set
 	timeouts *Timeouts
-	next     *Conn // in the engine's list
+	rates    *connRates // nil for no limit
+	next     *Conn      // in the engine's list
 	prev     *Conn
 	peer     inetPeer
+	source   *source // counts the connection for MaxConnsPerIP; may be nil
 	state    connState
 
 	readable     bool // a receive may find bytes, the end, or an error
@@ -50,6 +52,9 @@ type Conn struct {
 	inputEnded   bool // the peer has ended its stream, and all of it was received
 	receivedAny  bool // the peer has sent at least one byte
 	highReported bool // the last call of Pressure had on true
+	bulk         bool // it has last sent much at once: serveBulk serves it
+	enqueued     bool // serveBulk will serve it
+	starving     bool // it is read again after a pause, because MaxMemory had no room
 	readStopped  bool // when last looked at, reading was stopped: Idle, Read and FirstByte do not run
 }
 
@@ -92,6 +97,7 @@ const (
 	writeEnded                         // CloseWrite is done: the connection's own stream has ended
 	gone                               // the connection is closed: writes are refused
 	ended                              // Events.Closed was called
+	memoryAsked                        // MaxMemory ends the connection
 
 	// From this bit on, the word of the signals has the number of the callback: see call.
 	callShift = 16
@@ -222,7 +228,7 @@ func (c *Conn) ready(ev poller.Readiness) {
 			return
 		}
 	}
-	c.read()
+	c.readSoon()
 	if c.readStopped {
 		c.rearm()
 	}
@@ -242,6 +248,9 @@ func (c *Conn) drive(err error) bool {
 		case signals&abortAsked != 0:
 			resetOnClose(&c.reg.Registration)
 			return c.finish(ErrAborted)
+		case signals&memoryAsked != 0:
+			resetOnClose(&c.reg.Registration)
+			return c.finish(ErrMemoryFull)
 		}
 
 		switch c.state {
@@ -376,7 +385,7 @@ func (c *Conn) closeReason() error {
 func (c *Conn) leave() *farewell {
 	if c.timeouts.leaving == nil {
 		t := *c.timeouts
-		t.leaving = newFarewell(c.eng.loop.Elapsed(), t.Linger)
+		t.leaving = newFarewell(c.eng.loop.Elapsed(), t.Linger+c.sendTime())
 		c.timeouts = &t
 	}
 	return c.timeouts.leaving

@@ -65,12 +65,39 @@
 // Conn, except those that read input, SetTimeouts and Detach, which are for the
 // connection's callbacks.
 //
+// # Shutdown and Close
+//
+//	                        Shutdown                     Close
+//	listeners               serve their backlogs, end    end; the kernel resets the backlogs
+//	input that has arrived  is presented                 is dropped
+//	queued output           leaves                       is dropped
+//	connections of Events   close as by Conn.Close       are reset
+//	a running Handler       Shutdown waits for it        its Socket is closed; Close does
+//	                                                     not wait
+//	a waiting Handler       runs when there is room      does not run; its session ends
+//	Closed, Finish          have returned                Closed has returned; Finish runs
+//	                                                     when Handler returns
+//	returns                 nil, or the context's        nil
+//	                        cause when it is done: the
+//	                        rest then ends as by Close
+//	a second call           ErrClosed                    ErrClosed, or ends a Shutdown
+//	                                                     that waits
+//
+// Close does not wait for a Handler, as that of net/http does not, because a Handler that
+// never looks at its Socket would block Close for ever. Stats.Handlers tells how many
+// calls have not returned. A program that must wait for them calls Shutdown with a
+// context, and then looks at Stats.Handlers.
+//
 // # Defaults and bounds
 //
 //	field          default              what happens at the bound
 //	MaxConns       none                 further connections wait in the backlog
+//	MaxConnsPerIP  none                 a further connection is closed after accept
+//	MaxHandlers    none                 further calls of Begin and Handler wait
+//	MaxMemory      a quarter of the     MemoryPolicy: the connections that hold most end
+//	               usable memory        with ErrMemoryFull; writes return ErrMemoryFull
 //	Backlog        the system's         the kernel refuses or ignores connections
-//	Chunk          1 MiB                the rest is read in the next turn of the loop
+//	Chunk          64 KiB               the rest is read in the next turn of the loop
 //	MaxInput       1 MiB                the connection ends with ErrInputFull
 //	HighWater      64 KiB               the server stops reading from the peer
 //	LowWater       half of HighWater    the server reads again
@@ -79,7 +106,13 @@
 //	KeepAlive      15 s                 -
 //	Timeouts       5 s for Linger,      the connection ends with a *TimeoutError
 //	               otherwise none
+//	MinRate        none                 the same; it is a field of Timeouts
 //	StallAfter     no watchdog          the watchdog logs the callback's stack
+//
+// Public returns a Server with bounds and timeouts for the open Internet.
+//
+// Connections that send much at once are served after the others of the turn, for a
+// millisecond together. So a flood does not hold up the others on its loop.
 //
 // In one turn of its loop a listener accepts 64 connections, a connection sends in 16
 // system calls and gets 1024 completions, 256 connections send what was written

@@ -31,14 +31,25 @@ type engine struct {
 	arriving *Conn // a connection that is read although draining
 	over     bool  // Close has ended the connections
 	tick     *loop.Timer
-	place    place // the place of all sessions without timeouts
+	handling atomic.Int64 // goroutines that run Begin or Handler
+	place    place        // the place of all sessions without timeouts
 
 	buf    []byte // receives go here first
 	filled bool   // the last receive has filled its room
 
+	bulk      fifo[*Conn] // bulk connections that have more to read
+	bulkEnd   func()      // serveBulk, made once
+	bulkAsked bool        // the loop will call bulkEnd
+	most      int         // how many bytes one receive gets at most
+	turn      uint64      // the number of the turn for which turnRead counts
+	turnRead  int         // bytes that were read from connections that are not bulk
+
 	current *Conn  // the connection whose callback is running
 	unread  []byte // the input of current that the callback has not read yet
 	gather  []byte // what the callback has written to current; guarded by current's lock
+
+	held     atomic.Int64 // bytes that MaxMemory counts, and that the server's total does not have yet
+	starving []*Conn      // connections that are not read because MaxMemory has no room
 
 	orphans sync.Mutex // serialises the ends of connections after the loop's end
 
@@ -56,7 +67,7 @@ type engine struct {
 
 func newEngine(s *Server, l *loop.Loop, service *Service) *engine {
 	e := &engine{srv: s, loop: l, service: service, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
-	e.place.eng, e.turnEnd = e, e.flushLate
+	e.place.eng, e.turnEnd, e.bulkEnd, e.most = e, e.flushLate, e.serveBulk, s.Chunk
 	return e
 }
 
@@ -68,18 +79,19 @@ func (e *engine) post(f func()) error { return e.loop.PostUnbounded(f) }
 
 // An arrival is a connection that is counted already, and is not served yet.
 type arrival struct {
-	fd    int
-	peer  socket.Addr
-	input []byte             // input that was read ahead
-	user  any                // becomes Conn.User
-	tell  func(*Conn, error) // gets the connection, or the error; may be nil
-	close bool               // the connection closes as by Conn.Close, without any input
+	fd     int
+	peer   socket.Addr
+	source *source            // counts it for MaxConnsPerIP; may be nil
+	input  []byte             // input that was read ahead
+	user   any                // becomes Conn.User
+	tell   func(*Conn, error) // gets the connection, or the error; may be nil
+	close  bool               // the connection closes as by Conn.Close, without any input
 }
 
 // open begins to serve an arrival, on the loop. If it cannot, it closes the
 // descriptor.
 func (e *engine) open(a arrival) {
-	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer)}
+	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer), source: a.source, rates: newConnRates(e.service.Rates)}
 	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
 	c.shortReads = c.peer.isUnix() // a receive stops at passed descriptors, which epoll does not report
 	err := ErrClosed
@@ -88,6 +100,7 @@ func (e *engine) open(a arrival) {
 	}
 	if err != nil {
 		unix.Close(a.fd)
+		e.srv.leaveSource(a.source)
 		e.srv.gone()
 		if a.tell != nil {
 			a.tell(nil, err)
@@ -167,6 +180,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 	flush := c.out != nil && c.sending == notSending && !c.out.scheduled && (!c.out.blocked || c.out.finished.n > 0)
 	queued := c.out != nil
 	if p := e.gather; len(p) > 0 && signals&(gone|writeFailed) == 0 {
+		c.direct = int32(len(p))
 		c.mu.Unlock()
 		n, errno := sys.Send(c.reg.FD(), p, 0) // the loop does not close it meanwhile
 		if n < len(p) {
@@ -184,6 +198,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 			c.mu.Unlock()
 		}
 	} else {
+		c.direct = 0
 		c.mu.Unlock()
 	}
 	e.gather = e.gather[:0]

@@ -24,6 +24,11 @@ var (
 	// read, and more may arrive: EAGAIN.
 	ErrNoInput error = &sentinel{"there is no unread input", unix.EAGAIN}
 
+	// ErrMemoryFull is why a connection ended that held most of the memory when
+	// Server.MaxMemory was reached. It also refuses a write for which MaxMemory has no
+	// room: ENOMEM.
+	ErrMemoryFull error = &sentinel{"the memory for connections is full", unix.ENOMEM}
+
 	// ErrOutputFull refuses a write that Server.MaxOutput has no room for:
 	// ENOBUFS.
 	ErrOutputFull error = &sentinel{"the output is full: the peer reads too slowly", unix.ENOBUFS}

@@ -51,6 +51,7 @@ func (c *Conn) end(why error) {
 		e.current, e.unread = nil, nil
 	}
 	c.drop()
+	e.srv.leaveSource(c.source)
 	e.srv.gone()
 }
 
@@ -69,7 +70,9 @@ func (c *Conn) callCompletions(why error) (more bool) {
 	if c.eng.over {
 		most = math.MaxInt
 	}
-	if c.complete(c.out, most, why) {
+	more = c.complete(c.out, most, why)
+	c.weighOutput()
+	if more {
 		return true
 	}
 	c.out = nil
@@ -140,11 +143,17 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	c.signals.Or(gone)
 	c.state = stateClosed
 	if o := c.out; o != nil {
-		c.out = nil
+		e.hold(-o.counted)
+		c.out, o.counted = nil, 0
 		c.completeLater(o)
+	}
+	if c.in != nil {
+		e.hold(-c.in.counted)
+		c.in.counted = 0
 	}
 	e.unread = nil
 	e.remove(c)
+	e.srv.leaveSource(c.source)
 	e.srv.gone()
 	return s, err
 }

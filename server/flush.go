@@ -38,8 +38,15 @@ func (c *Conn) push(bytes, calls int) error {
 	scratch := scratches.Get().(*scratch)
 	defer scratches.Put(scratch)
 	for ; o.size > 0 && bytes > 0 && calls > 0 && !o.blocked; calls-- {
-		bufs := o.next(scratch.bufs[:0], bytes)
-		fd, err := c.beginSend()
+		most := c.maySend(bytes)
+		if most == 0 {
+			break
+		}
+		bufs := o.next(scratch.bufs[:0], most)
+		if c.rates != nil {
+			bufs = trim(bufs, most)
+		}
+		fd, err := c.beginSend(0) // the queue has the bytes, and counts them
 		if err != nil {
 			return err
 		}
@@ -49,7 +56,11 @@ func (c *Conn) push(bytes, calls int) error {
 		if n > 0 {
 			o.moved = c.eng.loop.Elapsed()
 			o.take(n)
+			c.hasSent(n)
 			bytes -= n
+			if o.rate.bytes += n; o.size == 0 {
+				o.rate = window{} // nothing is in progress any more
+			}
 		}
 		if err != nil {
 			return err
@@ -59,12 +70,13 @@ func (c *Conn) push(bytes, calls int) error {
 }
 
 // beginSend gives the caller the right to send, and releases the lock. endSend takes the
-// lock again. Between the two the descriptor stays open.
-func (c *Conn) beginSend() (fd int, err error) {
+// lock again. Between the two the descriptor stays open. direct is how many bytes are
+// sent that the queue does not have.
+func (c *Conn) beginSend(direct int) (fd int, err error) {
 	if c.reg.Use() != nil {
 		return -1, errConnClosed("write")
 	}
-	c.sending = sending
+	c.sending, c.direct = sending, int32(direct)
 	c.mu.Unlock()
 	return c.reg.FD(), nil
 }
@@ -152,6 +164,7 @@ func (c *Conn) flush(room bool) {
 	if more {
 		c.reg.Poke() // go on in the next turn
 	}
+	c.weighOutput()
 	c.dismiss()
 }
 
@@ -169,7 +182,7 @@ func (c *Conn) complete(o *output, most int, lost error) (more bool) {
 		if o.finished.n > 0 {
 			done = o.finished.pop()
 		} else if lost != nil && o.pieces.n > 0 {
-			done, err = o.pieces.pop().done, lost
+			done, err = o.popPiece(), lost
 		} else {
 			break
 		}

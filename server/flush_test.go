@@ -18,7 +18,7 @@ func TestRoomThatIsReportedDuringASendIsNotLost(t *testing.T) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for _, reported := range []bool{false, true} {
-			_, err := c.beginSend()
+			_, err := c.beginSend(0)
 			require.NoError(t, err)
 			if reported {
 				c.flush(true)
@@ -43,7 +43,7 @@ func TestCloseWaitsForTheSender(t *testing.T) {
 	c, _ := attached(t, srv)
 	c.eng.do(func() {
 		c.mu.Lock()
-		_, err := c.beginSend()
+		_, err := c.beginSend(0)
 		if err != nil {
 			panic(err)
 		}

@@ -11,12 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// read receives until the kernel has nothing left, or until reading has to stop.
-func (c *Conn) read() {
-	for budget := c.eng.srv.Chunk; c.readable && c.reads(); {
-		if budget <= 0 {
-			c.reg.Poke() // go on in the next turn
-			return
+// read receives until the kernel has nothing left, or until reading has to stop, but no
+// more than most bytes. It returns how many it has received. If there is more, the
+// engine goes on later.
+func (c *Conn) read(most int) (n int) {
+	var end time.Duration // of the connection's time, if it is bulk
+	if c.bulk {
+		end = c.eng.loop.Elapsed() + longRead
+	}
+	for budget := most; c.readable && c.reads(); n = most - budget {
+		if budget <= 0 || end != 0 && n > 0 && c.eng.loop.Elapsed() >= end {
+			c.bulk = true
+			c.eng.enqueue(c)
+			return n
 		}
 		if c.eng.pressed.Load() {
 			c.eng.tellPressure() // its callbacks may pause this connection, or end it
@@ -29,9 +36,11 @@ func (c *Conn) read() {
 			goesOn = c.receive(&budget)
 		}
 		if !goesOn {
-			return
+			return most - budget
 		}
 	}
+	c.bulk = n >= bulkBytes
+	return n
 }
 
 // reads reports whether the connection is to be read now.
@@ -41,9 +50,19 @@ func (c *Conn) reads() bool {
 }
 
 // receive makes one system call and presents the bytes that it has received. It returns
-// false when the connection is closed.
+// false when the connection is closed, or is not to be read now.
 func (c *Conn) receive(budget *int) bool {
 	view, room := c.room()
+	if room == nil {
+		c.eng.starve(c)
+		return false
+	}
+	whole := len(room)
+	most := c.mayRead(min(whole, *budget, c.eng.most))
+	if most == 0 {
+		return false
+	}
+	room = room[:most]
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
 	switch {
 	case errno == unix.EAGAIN:
@@ -59,11 +78,15 @@ func (c *Conn) receive(budget *int) bool {
 	c.readable = n == len(room) || c.shortReads
 	c.receivedAny = true
 	*budget -= n
-	c.eng.filled = n == len(room)
+	c.hasRead(n)
+	c.eng.filled = n == whole
 	if c.timeouts.any {
 		c.active = c.eng.loop.Elapsed()
 	}
-	return c.drive(c.data(view[:len(view)-len(room)+n]))
+	if c.in != nil {
+		c.in.rate.bytes += n
+	}
+	return c.drive(c.data(view[:len(view)-whole+n]))
 }
 
 // discard receives input of a connection that is being closed, and drops it. It
@@ -107,8 +130,10 @@ func nothing(*Conn) error { return nil }
 
 // An input holds what a callback has left unread.
 type input struct {
-	buf   []byte
-	since time.Duration // when Timeouts.Read began for it, on the loop's clock
+	buf     []byte
+	since   time.Duration // when Timeouts.Read began for it, on the loop's clock
+	rate    window        // what the peer has sent, for Timeouts.MinRate
+	counted int           // how much of it Server.MaxMemory counts
 }
 
 // smallInput is the size of the pooled buffers. If a callback has left no more than
@@ -127,9 +152,12 @@ func (c *Conn) left() []byte {
 }
 
 // room returns where to receive the next bytes, and the view of all unread bytes,
-// which ends with the room.
+// which ends with the room. If Server.MaxMemory has no room, it returns nil.
 func (c *Conn) room() (view, room []byte) {
 	e := c.eng
+	if !e.mayRead() {
+		return nil, nil
+	}
 	// A callback may leave all of one receive while it cannot write. That must fit in
 	// MaxInput, together with what it has left before.
 	if most := min(e.srv.Chunk, e.srv.MaxInput/2); e.filled && len(e.buf) < most {
@@ -144,9 +172,15 @@ func (c *Conn) room() (view, room []byte) {
 	}
 	in := c.in
 	if cap(in.buf)-len(in.buf) < readSize {
-		grown := make([]byte, len(in.buf), max(2*len(in.buf), len(in.buf)+readSize))
+		size := max(min(2*len(in.buf), e.srv.MaxInput+readSize), len(in.buf)+readSize)
+		if !e.fits(size - cap(in.buf)) {
+			e.relieve(size - cap(in.buf))
+			return nil, nil
+		}
+		grown := make([]byte, len(in.buf), size)
 		copy(grown, in.buf)
 		in.buf = grown
+		c.weighInput()
 	}
 	view = in.buf[:cap(in.buf)]
 	return view, view[len(in.buf):]
@@ -166,7 +200,7 @@ func (c *Conn) keep(left []byte, used bool) error {
 	case in == nil:
 		in = inputs.Get().(*input)
 		in.buf = append(in.buf[:0], left...)
-		in.since, c.in = c.eng.loop.Elapsed(), in
+		in.since, in.rate, c.in = c.eng.loop.Elapsed(), window{}, in
 		c.rearm()
 	case unsafe.SliceData(left) == unsafe.SliceData(in.buf):
 		// The callback has left all of it, so it stays in place. If a megabyte
@@ -176,9 +210,10 @@ func (c *Conn) keep(left []byte, used bool) error {
 		// What is left moves to the front of the buffer.
 		in.buf = append(in.buf[:0], left...)
 		if used { // the rest belongs to another message
-			in.since = c.eng.loop.Elapsed()
+			in.since, in.rate = c.eng.loop.Elapsed(), window{}
 		}
 	}
+	c.weighInput()
 	return nil
 }
 
@@ -187,6 +222,8 @@ func (c *Conn) drop() {
 	if c.in == nil {
 		return
 	}
+	c.eng.hold(-c.in.counted)
+	c.in.counted = 0
 	if cap(c.in.buf) == smallInput {
 		c.in.buf = c.in.buf[:0]
 		inputs.Put(c.in)

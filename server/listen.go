@@ -119,6 +119,9 @@ func (s *Server) listenConfig() *weirnet.ListenConfig {
 				if s.ReusePort && !strings.HasPrefix(network, "unix") {
 					err = setInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 				}
+				if err == nil && s.Device != "" && !strings.HasPrefix(network, "unix") {
+					err = os.NewSyscallError("setsockopt SO_BINDTODEVICE "+s.Device, unix.BindToDevice(int(fd), s.Device))
+				}
 				if err == nil {
 					err = s.tune(int(fd))
 				}

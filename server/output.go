@@ -35,6 +35,8 @@ const (
 //     to slow peers avoids this: it stops when Queued is above Server.HighWater, or
 //     when Pressure is called, which comes before the next Data of any connection of
 //     the loop.
+//   - ErrMemoryFull, if Server.MaxMemory has no room for p, and p has more than 64 KiB
+//     or output is queued already. Nothing of p is sent then.
 //   - EPIPE, after CloseWrite.
 //   - EBADF, which is also net.ErrClosed, when the connection is closed or Close was
 //     called.
@@ -155,6 +157,8 @@ func (c *Conn) admit(n, pieces int) error {
 		return fmt.Errorf("server: write %d bytes: Server.MaxOutput is %d: %w", n, most, ErrOutputFull)
 	case pieces > 0 && c.out != nil && (c.out.pieces.n+c.out.finished.n)*pieceCost >= most:
 		return ErrOutputFull
+	case (n > gatherSize || !c.out.empty()) && !c.eng.fits(n):
+		return ErrMemoryFull
 	}
 	if c.waiting()+n > most {
 		c.queueGathered()
@@ -168,11 +172,15 @@ func (c *Conn) admit(n, pieces int) error {
 	return nil
 }
 
-// waiting returns how many bytes are queued or gathered.
+// waiting returns how many bytes are queued, gathered, or being sent. The kernel may
+// refuse what is being sent, which is queued then.
 func (c *Conn) waiting() int {
 	n := c.queuedBytes()
 	if c.gathers() {
 		n += len(c.eng.gather)
+	}
+	if c.sends() {
+		n += int(c.direct)
 	}
 	return n
 }
@@ -192,7 +200,7 @@ func (c *Conn) sends() bool {
 
 // mayWriteNow reports whether a write of n bytes makes a system call now.
 func (c *Conn) mayWriteNow(n int) bool {
-	if n == 0 || !c.out.empty() || c.sends() {
+	if n == 0 || !c.out.empty() || c.sends() || c.rates.limitsWrite() {
 		return false
 	}
 	if n >= bigWrite {
@@ -211,7 +219,7 @@ func (c *Conn) write(p []byte) error {
 	case len(p) == 0:
 	case c.mayWriteNow(len(p)):
 		return c.sendNow(p)
-	case c.gathers() && c.out.empty() && !c.sends():
+	case c.gathers() && c.out.empty() && !c.sends() && !c.rates.limitsWrite():
 		c.eng.gather = append(c.eng.gather, p...)
 	default:
 		c.output().append(p)
@@ -228,7 +236,7 @@ func (c *Conn) sendNow(p []byte) error {
 		// beginSend releases the lock. Then the callback may end, and another one begin to gather.
 		head, c.eng.gather = c.eng.gather, nil
 	}
-	fd, err := c.beginSend()
+	fd, err := c.beginSend(len(head) + len(p))
 	if err != nil {
 		return err
 	}
@@ -304,6 +312,7 @@ func (c *Conn) queued() {
 	if !o.empty() && !o.blocked && c.sending == notSending && !c.gathers() {
 		c.schedule()
 	}
+	c.weighOutput()
 	c.checkHigh()
 	if o.finished.n > 0 && !c.gathers() {
 		c.reg.Poke() // the loop calls the completions

@@ -46,3 +46,26 @@ func TestWriteAsyncOfAClosedDescriptorCompletesOnce(t *testing.T) {
 	require.ErrorIs(t, <-done, ErrClosed)
 	require.Empty(t, done)
 }
+
+// While a goroutine sends bytes that the queue does not have, they count for MaxOutput:
+// the kernel may refuse them, and then they are queued before what others have written.
+func TestMaxOutputIncludesAWriteInProgress(t *testing.T) {
+	const most = 100
+	srv := &Server{Loops: 1, HighWater: most, MaxOutput: most}
+	c, _ := attached(t, srv)
+	c.eng.do(func() {
+		c.mu.Lock()
+		_, err := c.beginSend(60)
+		require.NoError(t, err)
+		n, err := c.Write(make([]byte, 41))
+		require.Zero(t, n)
+		require.Equal(t, ErrOutputFull, err)
+		_, err = c.Write(make([]byte, 40))
+		require.NoError(t, err)
+		c.mu.Lock()
+		require.Equal(t, most, c.waiting())
+		c.mu.Unlock()
+		require.NoError(t, c.endSend(0))
+		c.mu.Unlock()
+	})
+}

@@ -94,15 +94,23 @@ func (s *Server) addPackets(e *engine, p *PacketConn, sock *socket.Socket) error
 // DialPackets waits for the look-up of the address, so a callback must call it on
 // another goroutine.
 func (s *Server) DialPackets(ctx context.Context, d weirnet.Dialer, network, address string, user any) (*PacketConn, error) {
-	if s.Events.Packet == nil {
-		return nil, errors.New("server: dial: Server.Events.Packet is not set")
+	return s.DialPacketsService(ctx, d, network, address, nil, user)
+}
+
+// DialPacketsService is DialPackets for a socket that the Events of service serve. If
+// service is nil, the Server's own Events serve it.
+func (s *Server) DialPacketsService(ctx context.Context, d weirnet.Dialer, network, address string, service *Service, user any) (*PacketConn, error) {
+	if service == nil && s.Events.Packet == nil || service != nil && service.Events.Packet == nil {
+		return nil, errors.New("server: dial: Events.Packet is not set")
 	}
 	if err := s.start(); err != nil {
 		return nil, err
 	}
-	switch network {
-	case "udp", "udp4", "udp6":
-	default:
+	engines, err := s.enginesFor(service)
+	if err != nil {
+		return nil, err
+	}
+	if !isUDP(network) {
 		return nil, fmt.Errorf("server: dial %s %s: %w", network, address, net.UnknownNetworkError(network))
 	}
 	d.Group = s.group
@@ -112,12 +120,14 @@ func (s *Server) DialPackets(ctx context.Context, d weirnet.Dialer, network, add
 	}
 	// The socket must be on the loop whose goroutine calls Packet.
 	p := &PacketConn{User: user, dialed: true}
-	if err := s.addPackets(engineOn(s.engines, sock.Registration().Loop()), p, sock); err != nil {
+	if err := s.addPackets(engineOn(engines, sock.Registration().Loop()), p, sock); err != nil {
 		sock.Close()
 		return nil, err
 	}
 	return p, nil
 }
+
+func isUDP(network string) bool { return network == "udp" || network == "udp4" || network == "udp6" }
 
 // Close closes the socket, and Packet is not called any more. Queued datagrams are
 // lost. A second Close returns an error that is net.ErrClosed.

@@ -15,6 +15,9 @@ type output struct {
 	size     int // queued bytes, in chunks and pieces
 	copied   int // queued bytes in chunks
 	after    int // queued bytes in chunks behind the last piece
+	room     int // capacity of the chunks
+	whole    int // bytes of the pieces, including those that have left of the first piece
+	counted  int // how much of the output Server.MaxMemory counts
 	chunks   *chunk
 	last     *chunk
 	pieces   fifo[piece]
@@ -25,6 +28,7 @@ type output struct {
 	blocked   bool          // the kernel takes no more until it reports room
 	watched   bool          // the kernel reports room
 	moved     time.Duration // when the kernel last took something, on the loop's clock; 0 if not known
+	rate      window        // what the peer has taken, for Timeouts.MinRate
 	why       error         // why the connection has ended
 }
 
@@ -33,6 +37,7 @@ type piece struct {
 	p      []byte
 	done   func(error) // the completion of WriteAsync; nil for other slices
 	before int         // how many bytes of the chunks leave after the previous piece and before this one
+	size   int         // len(p) in the beginning
 }
 
 // A chunk holds copied bytes. buf[sent:] is still queued. append fills the capacity of
@@ -71,6 +76,7 @@ func (o *output) append(p []byte) {
 		if o.last == nil || len(o.last.buf) == cap(o.last.buf) {
 			// A new chunk is no larger than all chunks before it together, or than p.
 			c := newChunk(max(len(p), o.copied))
+			o.room += cap(c.buf)
 			if o.last == nil {
 				o.chunks = c
 			} else {
@@ -95,15 +101,17 @@ func newChunk(size int) *chunk {
 
 // appendPiece queues p itself.
 func (o *output) appendPiece(p []byte, done func(error)) {
-	o.pieces.push(piece{p: p, done: done, before: o.after})
+	o.pieces.push(piece{p: p, done: done, before: o.after, size: len(p)})
 	o.size += len(p)
+	o.whole += len(p)
 	o.after = 0
 }
 
 // prepend queues a copy of p before everything else.
 func (o *output) prepend(p []byte) {
-	o.pieces.pushFront(piece{p: bytes.Clone(p)})
+	o.pieces.pushFront(piece{p: bytes.Clone(p), size: len(p)})
 	o.size += len(p)
+	o.whole += len(p)
 }
 
 // own replaces slices that Writev has lent by copies. Of the n slices that lend has put
@@ -173,12 +181,19 @@ func (o *output) take(n int) {
 		if len(x.p) > 0 {
 			return
 		}
-		if done := o.pieces.pop().done; done != nil {
+		if done := o.popPiece(); done != nil {
 			o.finished.push(done)
 		}
 	}
 	o.drop(n)
 	o.after -= n
+}
+
+// popPiece removes the first piece and returns its completion.
+func (o *output) popPiece() (done func(error)) {
+	x := o.pieces.pop()
+	o.whole -= x.size
+	return x.done
 }
 
 // drop removes the first n bytes of the chunks.
@@ -200,6 +215,7 @@ func (o *output) removeChunk() {
 	if o.chunks = c.next; c.next == nil {
 		o.last = nil
 	}
+	o.room -= cap(c.buf)
 	if cap(c.buf) == bigChunk {
 		c.next, c.buf, c.sent = nil, c.buf[:0], 0
 		chunks.Put(c)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/loglimit"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 )
@@ -81,16 +82,31 @@ type Server struct {
 	// MaxConns is how many connections may be open at the same time. Further ones
 	// wait in the backlog. 0 means no limit but that of descriptors.
 	MaxConns int
+	// MaxConnsPerIP is how many connections may be open at the same time from one IPv4
+	// address, or from one IPv6 network of 64 bits. The server closes a further one
+	// right after it has accepted it, and counts it in Stats.Refused. Only connections
+	// of listeners count. 0 means no limit.
+	MaxConnsPerIP int
+	// MaxHandlers is how many calls of Begin and Handler may run at the same time, on
+	// as many goroutines. Further ones wait until a call returns, first come, first
+	// served; meanwhile FirstByte and Idle do not end them. 0 means no limit.
+	MaxHandlers int
 	// Backlog is how many connections may wait at each listener to be accepted:
 	// listen(2). 0 means as many as the system allows.
 	Backlog int
+	// Device is the name of a network interface. Listeners that Listen opens, other than
+	// unix ones, then get only what arrives at that interface: SO_BINDTODEVICE in
+	// socket(7). Old kernels need CAP_NET_RAW for it.
+	Device string
 	// KeepPath leaves the paths of unix listeners when the Server ends. Otherwise
 	// it removes those that Listen has made, unless another process has replaced
 	// them. ReplacePath has Listen replace the path of a unix socket that refuses
 	// connects: that of a server which was killed.
 	KeepPath, ReplacePath bool
-	// Chunk is about how many bytes the Server reads from one connection before
-	// it serves the others on the loop. 0 means 1 MiB.
+	// Chunk is how many bytes the Server reads from one connection, and about how many
+	// it sends to it, before it serves the others on the loop. It goes on in a later
+	// turn. If Data takes more than half a millisecond for so many bytes, it gets fewer
+	// at a time, 4 KiB at least. 0 means 64 KiB.
 	Chunk int
 	// MaxInput is how many bytes Data may leave unread while it waits for more.
 	// With more, the connection ends with ErrInputFull. 0 means 1 MiB.
@@ -107,9 +123,24 @@ type Server struct {
 	// of MaxOutput.
 	MaxOutput int
 
+	// MaxMemory is how many bytes all connections together may hold: the input that
+	// Data has left unread, and the queued output with 64 bytes for each piece. A piece
+	// counts once for each connection that has queued it. MemoryPolicy says what
+	// happens when little is left. At the bound the server reads nothing, and a write
+	// returns ErrMemoryFull if it has more than 64 KiB or output is queued already. The
+	// count is exact to 64 KiB for each loop of each Service. It leaves out what the
+	// program itself keeps, such as a Handler does. At least a mebibyte; 0 means a
+	// quarter of the memory that the process may use: of the machine's, of the limit of
+	// its control group, or of GOMEMLIMIT, whichever is least.
+	MaxMemory    int64
+	MemoryPolicy MemoryPolicy
+
 	// Timeouts apply to each connection unless a Service or Conn.SetTimeouts
 	// gives it others.
 	Timeouts Timeouts
+
+	// Rates limit how fast the Server accepts connections and transfers bytes.
+	Rates Rates
 
 	// TCP connections have TCP_NODELAY set unless Delay is true. The kernel probes
 	// an idle TCP connection after KeepAlive; 0 means 15 seconds, a negative value
@@ -124,7 +155,11 @@ type Server struct {
 	StallAfter time.Duration
 
 	// Log gets what the Server reports by no error and no callback: panics, stalls,
-	// refused or failed accepts, and the errors of handlers. Nil is slog.Default().
+	// refused or failed accepts, and the errors of handlers. Nil is slog.Default(). The
+	// Server writes the first ten records of each kind at once, and then, every 10
+	// seconds, the last one with the number of those that it has left out as the
+	// attribute "times". A kind has one level and message. When the Server starts it replaces Log
+	// by a Logger that does so.
 	Log *slog.Logger
 
 	mu           sync.Mutex // guards the fields down to ended
@@ -153,8 +188,15 @@ type Server struct {
 	retiring atomic.Bool   // the server is ending: each session ends when it becomes idle
 	aborting atomic.Bool   // the server is closing: a session that begins now ends at once
 	watchdog *watchdog
+	memory   memory
+	sources  sources
+	stopLog  func() // writes what Log has left out
+	handlers handlers
 	counters counters
 }
+
+// mostRecords is how many records of one kind the server logs in loglimit.Every.
+const mostRecords = 10
 
 type serverState int
 
@@ -205,6 +247,7 @@ func (s *Server) start() error {
 		s.reportPanics(l)
 	}
 	s.allEngines = s.engines
+	s.Log, s.stopLog = loglimit.New(s.Log, mostRecords, loglimit.Every)
 	s.state = serving
 	s.startTicks()
 	if s.StallAfter > 0 {
@@ -263,9 +306,21 @@ type Stats struct {
 	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail repeatedly
 	Stalls   uint64 // times that the watchdog found a loop held up
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
+	Handlers int    // goroutines that run Begin or Handler; Close does not wait for them
+	Waiting  int    // sessions that wait because of MaxHandlers
+	Refused  uint64 // connections that were closed because of MaxConnsPerIP
+	Memory   int64  // bytes that count for MaxMemory
+	Ended    uint64 // connections that MaxMemory has ended
+
+	// Times that Rates has made a listener wait, the reading from a connection, and the
+	// sending to one.
+	AcceptDelays, ReadDelays, WriteDelays uint64
 }
 
-type counters struct{ accepted, pauses, stalls, panics atomic.Uint64 }
+type counters struct {
+	accepted, pauses, stalls, panics, refused, ended atomic.Uint64
+	acceptDelays, readDelays, writeDelays            atomic.Uint64
+}
 
 // Stats returns what the Server has counted so far.
 func (s *Server) Stats() Stats {
@@ -275,5 +330,14 @@ func (s *Server) Stats() Stats {
 		Pauses:   s.counters.pauses.Load(),
 		Stalls:   s.counters.stalls.Load(),
 		Panics:   s.counters.panics.Load(),
+		Handlers: s.inHandlers(),
+		Waiting:  int(s.handlers.waiting.Load()),
+		Refused:  s.counters.refused.Load(),
+		Memory:   s.held(),
+		Ended:    s.counters.ended.Load(),
+
+		AcceptDelays: s.counters.acceptDelays.Load(),
+		ReadDelays:   s.counters.readDelays.Load(),
+		WriteDelays:  s.counters.writeDelays.Load(),
 	}
 }

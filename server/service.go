@@ -24,9 +24,14 @@ type Service struct {
 
 	// Timeouts apply to the connections of the Service. Nil means Server.Timeouts.
 	Timeouts *Timeouts
+	// Rates limit the listeners and connections of the Service. Nil means Server.Rates,
+	// with an Accept of its own.
+	Rates *Rates
 
 	// Control sets options of an accepted connection: see Server.Control.
 	Control func(fd int) error
+
+	accepts *acceptRate // by Rates.Accept; nil for no limit
 }
 
 // check returns an error for fields that do not fit together. owner is the name
@@ -90,6 +95,16 @@ func (s *Server) enginesFor(service *Service) ([]*engine, error) {
 		}
 		own.Timeouts = &t
 	}
+	if own.Rates == nil {
+		own.Rates = &s.Rates
+	} else {
+		r := *own.Rates
+		if err := r.check(); err != nil {
+			return nil, err
+		}
+		own.Rates = &r
+	}
+	own.accepts = newAcceptRate(own.Rates)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if engines := s.services[service]; engines != nil {

@@ -38,6 +38,9 @@ type Session struct {
 	called bool          // Handler was called
 	begun  bool          // start has run, so end calls Finish
 	place  atomic.Pointer[place]
+	rate   *sessionRate  // for Timeouts.MinRate; nil without it
+	calls  atomic.Uint32 // calls of Begin and Handler, counted for rate
+	source *source       // counts the session for MaxConnsPerIP; may be nil
 }
 
 // A place says which engine serves a session, and since when the session is idle. All
@@ -93,17 +96,18 @@ func (x *Session) LocalAddr() socket.Addr { return x.Socket.LocalAddr().Unmap() 
 
 // begin serves an accepted descriptor by Handler. accepter is the engine whose loop has
 // accepted it, and calls begin. If begin fails, it closes the descriptor.
-func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine) {
+func (e *engine) begin(fd int, family socket.Family, from socket.Addr, accepter *engine, src *source) {
 	s := e.srv
-	x := &Session{}
+	x := &Session{source: src}
 	if err := sockethook.Accepted(&x.Socket, fd, int(family), s.group, e.loop); err != nil {
 		unix.Close(fd)
+		s.leaveSource(src)
 		s.gone()
 		s.Log.Error("server: a connection could not be served", "peer", from, "error", err)
 		return
 	}
 	if s.handle(x, e) {
-		accepter.loop.Spawn((*running)(x))
+		s.spawn(accepter.loop, (*running)(x))
 	}
 }
 
@@ -119,9 +123,13 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 		p.idle.Store(int64(times.Idle))
 	}
 	x.place.Store(p)
+	x.setPace(e)
 	// These calls fail only on a closed Socket, on which Hang fails, too.
 	_ = x.SetRecvTimeout(times.Read)
 	_ = x.SetSendTimeout(times.Write)
+	if times.MinRate > 0 {
+		x.rate = &sessionRate{timer: e.loop.NewTimer(x.checkRate)}
+	}
 	x.state.Store(sessionRunning)
 	if err := x.hook.Hang(x.Registration(), loop.Readable); err != nil {
 		x.end(err)
@@ -134,7 +142,7 @@ func (s *Server) handle(x *Session, e *engine) (ready bool) {
 		p.timer.Reset(x.limit())
 	}
 	if e.service.Begin != nil || e.service.Finish != nil {
-		e.loop.Spawn((*beginning)(x))
+		s.spawn(e.loop, (*beginning)(x))
 		return false
 	}
 	return x.rest()
@@ -154,7 +162,7 @@ func (o *sessionObserver) Notify(_ *loop.Hook, n loop.Notice) {
 		x.hook.Loop().Spawn((*wasClosed)(x))
 		return
 	}
-	x.hook.Loop().Spawn((*waking)(x))
+	x.Server().spawn(x.hook.Loop(), (*waking)(x))
 }
 
 // The loop.Runners for what a goroutine may have to do with a session that is running.
@@ -167,9 +175,9 @@ type (
 	expired   Session
 )
 
-func (x *beginning) Run() { (*Session)(x).start() }
-func (x *running) Run()   { (*Session)(x).run() }
-func (x *waking) Run()    { (*Session)(x).wake() }
+func (x *beginning) Run() { (*Session)(x).job((*Session).start) }
+func (x *running) Run()   { (*Session)(x).job((*Session).run) }
+func (x *waking) Run()    { (*Session)(x).job((*Session).wake) }
 func (x *wasClosed) Run() { (*Session)(x).end(net.ErrClosed) }
 func (x *expired) Run()   { (*Session)(x).end((*Session)(x).timeout()) }
 
@@ -182,7 +190,7 @@ func (x *Session) start() {
 			return
 		}
 	}
-	if x.rest() {
+	if x.rest() && !x.giveWay() {
 		x.run()
 	}
 }
@@ -213,6 +221,9 @@ func (x *Session) run() {
 			x.end(io.EOF)
 			return
 		}
+		if x.giveWay() {
+			return
+		}
 	}
 }
 
@@ -223,7 +234,8 @@ const lingerTime = time.Millisecond
 // linger waits for the next request of a session that is the only busy one of its
 // loop. If it returns false, the session can be left to the loop.
 func (x *Session) linger() bool {
-	return x.Buffered() == 0 && !x.Server().retiring.Load() && x.Registration().Linger(lingerTime)
+	s := x.Server()
+	return x.Buffered() == 0 && !s.retiring.Load() && s.handlers.waiting.Load() == 0 && x.Registration().Linger(lingerTime)
 }
 
 // atEnd reports whether nothing is left to read but the end of the stream, or an
@@ -278,6 +290,9 @@ func (x *Session) idle() (ready bool) {
 // call calls f, and returns its panic as an error. If f calls runtime.Goexit, as
 // testing.T.FailNow does, the session ends together with the goroutine.
 func (x *Session) call(f func(*Session) error) (err error) {
+	if x.rate != nil {
+		x.watchRate()
+	}
 	returned := false
 	defer func() {
 		if !returned {

@@ -16,6 +16,12 @@ func (x *Session) end(why error) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
+	if x.rate != nil {
+		x.rate.timer.Stop()
+		if x.rate.slow.Load() {
+			why = &TimeoutError{Of: ofRate, After: p.eng.service.Timeouts.Grace}
+		}
+	}
 	x.hook.Unhang()
 	s := p.eng.srv
 	s.logEnd(x, why)
@@ -24,6 +30,7 @@ func (x *Session) end(why error) {
 	}
 	if !x.leave() {
 		_ = x.Close() // an error says that the handler has closed it already
+		s.leaveSource(x.source)
 		s.gone()
 	}
 }
@@ -56,8 +63,9 @@ func (x *Session) leave() bool {
 	if err != nil { // a call is in progress, or the program has closed the Socket
 		return false
 	}
-	if e.post(func() { e.open(arrival{fd: fd, peer: peer, close: true}) }) != nil { // the loop was closed
+	if e.post(func() { e.open(arrival{fd: fd, peer: peer, source: x.source, close: true}) }) != nil { // the loop was closed
 		unix.Close(fd)
+		e.srv.leaveSource(x.source)
 		e.srv.gone()
 	}
 	return true
@@ -79,7 +87,7 @@ func (s *Server) retireSessions() {
 	s.retiring.Store(true)
 	for _, x := range s.Sessions() {
 		if x.claim() && x.rest() {
-			x.hook.Loop().Spawn((*running)(x))
+			s.spawn(x.hook.Loop(), (*running)(x))
 		}
 	}
 }

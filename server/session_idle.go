@@ -57,7 +57,7 @@ func (x *Session) checkIdle() {
 		left := time.Duration(p.since.Load()) + d - p.eng.loop.Elapsed()
 		if left <= 0 && x.unread() { // the loop was busy, and has not taken in the event yet
 			p.timer.Reset(d)
-			p.eng.loop.Spawn((*running)(x))
+			p.eng.srv.spawn(p.eng.loop, (*running)(x))
 			return
 		}
 		if left <= 0 {
@@ -67,6 +67,6 @@ func (x *Session) checkIdle() {
 		p.timer.Reset(left)
 	}
 	if x.idle() {
-		p.eng.loop.Spawn((*running)(x))
+		p.eng.srv.spawn(p.eng.loop, (*running)(x))
 	}
 }

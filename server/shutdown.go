@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/seed-2334f180/weir/internal/rate"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -23,19 +24,22 @@ import (
 // Clients that connect meanwhile are served or refused. A listener that the server has
 // opened first refuses new clients: a unix client at once; a TCP client when its kernel
 // repeats the request, a second later, unless a successor listens at the address by
-// then. Next, the listener serves the clients in its backlog, as far as MaxConns and
-// descriptors allow, and ends.
+// then. Next, the listener serves the clients in its backlog, and those whose handshake
+// is half done, as far as MaxConns and descriptors allow, and ends. While the kernel has
+// such a handshake, Shutdown waits for it up to 1.5 seconds; usually there is none.
 //
-// Two kinds of clients may still see a reset: one whose handshake is half done when the
-// listener ends, on a slow network; and one that connects at the last moment to a
-// listener that the server has not opened (Inherit, ListenOn). Such a listener goes on
-// accepting to the end, because other processes may use it. After a Handover the
-// successor serves the clients in the backlog.
+// Two kinds of clients may still see a reset: one whose handshake takes longer; and one
+// that connects at the last moment to a listener that the server has not opened (Inherit,
+// ListenOn). Such a listener goes on accepting to the end, because other processes may
+// use it. After a Handover the successor serves the clients in the backlog.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if s.endUnstarted() {
 		return nil
 	}
-	if !s.endListeners(true) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if !s.endListeners(ctx, true) {
 		return ErrClosed
 	}
 	for _, e := range s.everyEngine() {
@@ -50,9 +54,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		e.do(e.retire)
 	}
 	s.retireSessions()
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	var err error
 	for s.conns.Load() > 0 && err == nil {
 		select {
@@ -74,12 +75,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // in the backlogs of the listeners that the server has opened. Close returns when the
 // Closed callbacks have returned, so a callback must not call it. Close does not wait
 // for calls of Handler that are in progress: it closes their Sockets, whose methods then
-// return net.ErrClosed. A second Close returns ErrClosed.
+// return net.ErrClosed, and Stats.Handlers tells how many have not returned. A second
+// Close returns ErrClosed. The documentation of the package compares Shutdown and Close.
 func (s *Server) Close() error {
 	switch {
 	case s.endUnstarted():
 		return nil
-	case s.endListeners(false):
+	case s.endListeners(context.Background(), false):
 		return s.end()
 	}
 	s.mu.Lock()
@@ -112,8 +114,9 @@ func (s *Server) endUnstarted() bool {
 }
 
 // endListeners ends the listeners of a server that serves. With drain, they first serve
-// the clients in their backlogs. endListeners returns false if the server does not serve.
-func (s *Server) endListeners(drain bool) bool {
+// the clients that connect already: see awaitHandshakes, which ctx ends early.
+// endListeners returns false if the server does not serve.
+func (s *Server) endListeners(ctx context.Context, drain bool) bool {
 	s.mu.Lock()
 	if s.state != serving {
 		s.mu.Unlock()
@@ -123,6 +126,9 @@ func (s *Server) endListeners(drain bool) bool {
 	listeners := append([]*listener(nil), s.listeners...)
 	drain = drain && !s.handed
 	s.mu.Unlock()
+	if drain {
+		s.awaitHandshakes(ctx, listeners)
+	}
 	for _, l := range listeners {
 		l.eng.do(func() { l.close(drain) })
 	}
@@ -135,6 +141,7 @@ const mostDrains = 1024
 
 // close ends the listener, on its loop. With drain, it first serves the backlog.
 func (l *listener) close(drain bool) {
+	l.ending = true
 	l.removePath() // before the close: see removePath
 	if drain {
 		s := l.eng.srv
@@ -205,13 +212,16 @@ func (e *engine) retire() {
 
 // mostRounds bounds the input of a connection after Shutdown has begun: so many times
 // Server.Chunk bytes.
-const mostRounds = 64
+const mostRounds = 1024
 
 // catchUp receives and presents the input that the kernel has.
 func (c *Conn) catchUp() {
 	c.readable = true
+	if c.rates != nil {
+		c.rates.read, c.rates.readAt = rate.Bucket{}, 0
+	}
 	for range mostRounds {
-		if c.read(); !c.readable || !c.reads() {
+		if c.read(c.eng.srv.Chunk); !c.readable || !c.reads() {
 			break
 		}
 	}
@@ -241,6 +251,7 @@ func (s *Server) end() error {
 	for _, stop := range s.panicReports {
 		stop()
 	}
+	s.stopLog()
 	close(s.ended)
 	return err
 }

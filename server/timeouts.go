@@ -12,7 +12,9 @@ import (
 // Timeouts end a connection whose peer does nothing for too long. No timeout ends early;
 // it ends late by a tenth of a millisecond at most, plus the time for which the loop is
 // busy. Before the server ends the connection, it asks the kernel whether the peer has
-// sent or taken something meanwhile. 0 means no timeout.
+// sent or taken something meanwhile. If the server is a tenth of a second late, because a
+// callback has held up the loop or the process was stopped, a peer that has sent
+// something meanwhile has Read again, and a closing connection Linger. 0 means no timeout.
 type Timeouts struct {
 	// FirstByte is how long the peer may take to send its first byte.
 	FirstByte time.Duration
@@ -29,6 +31,22 @@ type Timeouts struct {
 	// Write is how long output may be queued of which the peer takes nothing. With
 	// Handler it is the Socket's send timeout.
 	Write time.Duration
+	// MinRate is how many bytes a second a peer must move while something is in
+	// progress: it must send the rest of the input that Data has left unread, and take
+	// the output that is queued. A peer that moves less during Grace is too slow. So
+	// nobody occupies a connection, or a Handler, by sending or reading a byte now and
+	// then. Idle connections have nothing in progress.
+	//
+	// With Handler a call of Begin or Handler is in progress. It must wait for the peer
+	// in the beginning and at the end of Grace, and the connection must be one of TCP;
+	// it then ends after one to two times Grace. A Handler that serves many requests in
+	// one call must not set MinRate.
+	//
+	// MinRate must be well below Rates.Read and Rates.Write, which make the server slow.
+	// Grace is 10 seconds if only MinRate is set. Like Read, MinRate does not run for
+	// input while nothing is read from the peer.
+	MinRate int
+	Grace   time.Duration
 	// Linger is how long Close may take until the peer has received everything.
 	// If the peer still sends, Close also waits until the peer ends its stream or
 	// stops sending for a moment. 0 means 5 seconds.
@@ -45,14 +63,20 @@ func (t *Timeouts) check() error {
 		name  string
 		value time.Duration
 	}{
-		{"FirstByte", t.FirstByte}, {"Idle", t.Idle}, {"Read", t.Read}, {"Write", t.Write}, {"Linger", t.Linger},
+		{"FirstByte", t.FirstByte}, {"Idle", t.Idle}, {"Read", t.Read}, {"Write", t.Write}, {"Grace", t.Grace}, {"Linger", t.Linger},
 	} {
 		if f.value < 0 {
 			return fmt.Errorf("server: Timeouts.%s is %v: it must not be negative", f.name, f.value)
 		}
 	}
+	if t.MinRate < 0 {
+		return fmt.Errorf("server: Timeouts.MinRate is %d: it must not be negative", t.MinRate)
+	}
 	if t.Linger == 0 {
 		t.Linger = defaultLinger
+	}
+	if t.Grace == 0 {
+		t.Grace = defaultGrace
 	}
 	t.any = t.FirstByte > 0 || t.Idle > 0
 	return nil
@@ -61,12 +85,15 @@ func (t *Timeouts) check() error {
 // A TimeoutError says which timeout has ended a connection. errors.Is finds
 // os.ErrDeadlineExceeded and ETIMEDOUT in it, and its Timeout returns true.
 type TimeoutError struct {
-	Of    string        // "first byte", "idle", "read", "write" or "linger"
+	Of    string        // "first byte", "idle", "read", "write", "rate" or "linger"
 	After time.Duration // the value of that timeout
 }
 
 // Error names the timeout.
 func (e *TimeoutError) Error() string {
+	if e.Of == ofRate {
+		return fmt.Sprintf("server: for %v the connection's peer was slower than Timeouts.MinRate", e.After)
+	}
 	return fmt.Sprintf("server: the connection's %s timeout of %v is over", e.Of, e.After)
 }
 
@@ -111,15 +138,23 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 		first(c.active, t.Idle, "idle")
 		if c.in != nil {
 			first(c.in.since, t.Read, "read")
+			if t.MinRate > 0 {
+				c.in.rate.begin(c.eng.loop.Elapsed())
+				first(c.in.rate.since, t.Grace, ofRate)
+			}
 		}
 	}
-	if t.Write > 0 {
+	if t.Write > 0 || t.MinRate > 0 {
 		c.mu.Lock()
 		if c.out != nil && c.out.size > 0 {
 			if c.out.moved == 0 {
 				c.out.moved = c.eng.loop.Elapsed()
 			}
 			first(c.out.moved, t.Write, "write")
+			if t.MinRate > 0 {
+				c.out.rate.begin(c.eng.loop.Elapsed())
+				first(c.out.rate.since, t.Grace, ofRate)
+			}
 		}
 		c.mu.Unlock()
 	}
@@ -134,7 +169,7 @@ func (c *Conn) readTimesRun() bool {
 	if wasStopped && !c.readStopped {
 		c.active = c.eng.loop.Elapsed()
 		if c.in != nil {
-			c.in.since = c.active
+			c.in.since, c.in.rate = c.active, window{}
 		}
 	}
 	return !c.readStopped
@@ -144,23 +179,53 @@ func (c *Conn) readTimesRun() bool {
 // earlier stays as it is: timeUp then finds nothing to do, and sets it again. So
 // steady traffic does not touch the timer.
 func (c *Conn) rearm() {
-	if at, _, _ := c.due(); at != 0 && (c.timerAt == 0 || at < c.timerAt) {
-		c.timerAt = at
-		c.reg.ExpireAt(at)
+	at, _, _ := c.due()
+	if end := c.rateEnds(); end != 0 && (at == 0 || end < at) {
+		at = end
+	}
+	if at != 0 {
+		c.reg.ExpireBy(at)
+	}
+}
+
+// muchTooLate is from when on the timer's delay is the server's fault: a callback has
+// held up the loop, or the process was stopped.
+const muchTooLate = 100 * time.Millisecond
+
+// excuse gives the peer as much time as the timer is late, at most the timeout, if the
+// server itself has done nothing for a while: the peer could send or take only what the
+// kernel's buffers had room for. left is how much input was unread before what has
+// arrived meanwhile.
+func (c *Conn) excuse(late time.Duration, left int) {
+	if late < muchTooLate {
+		return
+	}
+	now := c.eng.loop.Now()
+	if read := c.timeouts.Read; c.in != nil && len(c.in.buf) > left {
+		c.in.since = max(c.in.since, now-read+min(late, read))
+	}
+	if f := c.timeouts.leaving; f != nil {
+		f.deadline = max(f.deadline, now+min(late, f.limit))
 	}
 }
 
 // timeUp is called when the timer expires.
 func (c *Conn) timeUp() {
-	c.timerAt = 0
+	if c.goOn(); c.state == stateClosed {
+		return
+	}
 	if at, _, _ := c.due(); at != 0 && at <= c.eng.loop.Now() {
-		// The loop may have been busy since it asked the kernel for events. What
-		// has arrived or left since then counts.
+		// The loop may have been busy since it asked the kernel for events, or the
+		// process stopped. What has arrived or left since then counts.
+		late, left := c.eng.loop.Now()-at, len(c.left())
+		c.bulk = false // it is read now
 		c.ready(poller.Readable | poller.Writable)
 		if c.state == stateClosed {
 			return
 		}
+		c.excuse(late, left)
 	}
+	c.rateWindows(c.eng.loop.Elapsed())
 	at, of, limit := c.due()
 	if now := c.eng.loop.Now(); at == 0 || at > now {
 		c.rearm()

@@ -84,7 +84,6 @@ func probe(fd int) (*core, error) {
 	}{
 		{unix.SO_DOMAIN, func(v int) { c.family = Family(v) }},
 		{unix.SO_TYPE, func(v int) { c.typ = Type(v) }},
-		{unix.SO_PROTOCOL, func(v int) { c.proto = Protocol(v) }},
 	} {
 		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, fact.option)
 		if err != nil {

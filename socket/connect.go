@@ -38,7 +38,7 @@ func (s *Socket) Accept() (*Socket, error) {
 	if err != nil {
 		return nil, fail(op, "", err)
 	}
-	child := &core{group: c.group, family: c.family, typ: c.typ, proto: c.proto}
+	child := &core{group: c.group, family: c.family, typ: c.typ}
 	if c.family == Inet || c.family == Inet6 { // as in the kernel
 		child.recvTimeout.inherit(&c.recvTimeout)
 		child.sendTimeout.inherit(&c.sendTimeout)

@@ -82,13 +82,29 @@ func fail(op, addr string, err error) error {
 		e.Errno, e.Err = unix.EINTR, ended.Cause
 		return e
 	}
+	// The usual errors first: errors.As takes a microsecond, and for the stack of a new
+	// goroutine, such as that in which net/http watches its client, it takes too much room.
+	switch err {
+	case loop.ErrTimeout:
+		e.Errno, e.Err = unix.EAGAIN, err // it says more than its errno
+		return e
+	case loop.ErrInterrupted:
+		e.Errno, e.Err = unix.EINTR, err
+		return e
+	case loop.ErrClosed, loop.ErrLoopClosed:
+		e.Errno, e.Err = unix.EBADF, err
+		return e
+	}
+	if errno, ok := err.(syscall.Errno); ok {
+		e.Errno = errno
+		return e
+	}
 	if !errors.As(err, &e.Errno) {
-		e.Errno = unix.EINTR
-		e.Err = err
+		e.Errno, e.Err = unix.EINTR, err
 		return e
 	}
 	for _, known := range [...]error{loop.ErrTimeout, loop.ErrClosed, loop.ErrLoopClosed, loop.ErrInterrupted} {
-		if errors.Is(err, known) { // it says more than its errno
+		if errors.Is(err, known) {
 			e.Err = err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
-	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -185,7 +184,7 @@ func (in *input) fill(c *core, fd int) (n int, more bool, errno syscall.Errno) {
 	}
 	in.reserve(size)
 	free := in.memory()[in.w : headroom+size]
-	n, errno = sys.Recvfrom(fd, free, 0, nil)
+	n, errno = c.recvfrom(fd, free, 0, nil)
 	in.w += int32(n)
 	in.settle()
 	if n > 0 {

@@ -4,7 +4,6 @@ import (
 	"io"
 	"syscall"
 
-	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -113,7 +112,7 @@ func (s *Socket) recv(buf []byte, flags int, from *sockaddr) (int, error) {
 	}
 	if c.immediate(flags) {
 		return s.onceRecv(flags, func(fd int) (int, syscall.Errno) {
-			return sys.Recvfrom(fd, buf, flags|unix.MSG_DONTWAIT, (*sys.Sockaddr)(from))
+			return c.recvfrom(fd, buf, flags|unix.MSG_DONTWAIT, from)
 		})
 	}
 	return s.recvInto(buf, flags, from, c.past(flags, false))
@@ -127,7 +126,7 @@ func (s *Socket) recvInto(buf []byte, flags int, from *sockaddr, t turn) (int, e
 			return s.recvWithin(buf, target, flags, from, t)
 		}
 		return s.recvAtLeast(target, flags, t, func(fd, done, flags int) (int, bool, syscall.Errno) {
-			n, errno := sys.Recvfrom(fd, buf[done:], flags, (*sys.Sockaddr)(from))
+			n, errno := c.recvfrom(fd, buf[done:], flags, from)
 			return n, false, errno
 		})
 	}
@@ -137,7 +136,7 @@ func (s *Socket) recvInto(buf []byte, flags int, from *sockaddr, t turn) (int, e
 			return true, 0 // TCP waits once for a read of 0 bytes
 		}
 		var errno syscall.Errno
-		n, errno = sys.Recvfrom(fd, buf, flags, (*sys.Sockaddr)(from))
+		n, errno = c.recvfrom(fd, buf, flags, from)
 		return c.leftover(n, len(buf), flags), errno
 	})
 	return n, err
@@ -167,9 +166,9 @@ func (c *core) immediate(flags int) bool {
 // another read would say EAGAIN. There are exceptions: the end or an error may
 // follow, or the read stopped at an urgent mark. A unix stream also stops
 // behind descriptors and where the sender changes, and recv(2) does not report
-// that.
+// that. A socket with a pace asks for less than there may be.
 func (c *core) leftover(n, asked, flags int) bool {
-	return n == asked || flags&unix.MSG_PEEK != 0 || !c.stream() || c.family == Unix || c.reg.Broken() || c.reg.Urgent()
+	return n == asked || flags&unix.MSG_PEEK != 0 || !c.stream() || c.family == Unix || c.pace != nil || c.reg.Broken() || c.reg.Urgent()
 }
 
 // target returns how many bytes of a stream a receive waits for, by MSG_WAITALL
@@ -239,7 +238,7 @@ func (s *Socket) send(buf []byte, flags int, to *sockaddr) (int, error) {
 		return 0, err
 	}
 	if flags&unix.MSG_DONTWAIT != 0 {
-		return s.once(func(fd int) (int, syscall.Errno) { return sys.Sendto(fd, buf, flags, (*sys.Sockaddr)(to)) })
+		return s.once(func(fd int) (int, syscall.Errno) { return c.sendto(fd, buf, flags, to) })
 	}
 	total := 0
 	if to != nil && c.opens(flags) {
@@ -265,7 +264,7 @@ func (c *core) sendRest(fd int, buf []byte, total *int, flags int, to *sockaddr,
 	if c.brokenMidway(fd, *total) {
 		return true, unix.EPIPE
 	}
-	n, errno := sys.Sendto(fd, buf[*total:], flags, (*sys.Sockaddr)(to))
+	n, errno := c.sendto(fd, buf[*total:], flags, to)
 	*total += n
 	if errno == 0 && *total < len(buf) && c.stream() {
 		return false, unix.EAGAIN // the kernel has no more room

@@ -153,7 +153,7 @@ func (s *Socket) recvMsg(h *headers, m *Message, flags int) (int, error) {
 	size := m.size()
 	h.receive(one(m))
 	if c.immediate(flags) {
-		n, err := s.onceRecv(flags, func(fd int) (int, syscall.Errno) { return h.recvmsg(fd, flags|unix.MSG_DONTWAIT) })
+		n, err := s.onceRecv(flags, func(fd int) (int, syscall.Errno) { return c.recvmsg(h, fd, flags|unix.MSG_DONTWAIT) })
 		if err == nil {
 			h.told(one(m))
 		} else if h.after {
@@ -170,7 +170,7 @@ func (s *Socket) recvMsg(h *headers, m *Message, flags int) (int, error) {
 		if waited && size == 0 && c.tcp() {
 			return true, 0 // as in recv
 		}
-		n, errno = h.recvmsg(fd, flags)
+		n, errno = c.recvmsg(h, fd, flags)
 		return c.leftover(n, size, flags), errno
 	})
 	if err == nil && errno == 0 { // else it is the end, and nothing was told
@@ -198,7 +198,7 @@ func (s *Socket) recvParts(h *headers, m *Message, target, flags int, t turn) (i
 		}
 		h.receive(one(m))
 		h.skip(0, done)
-		n, errno := h.recvmsg(fd, flags)
+		n, errno := s.core.recvmsg(h, fd, flags)
 		if errno != 0 || n == 0 && done > 0 { // at the end, the kernel does not name the sender
 			return 0, false, errno
 		}
@@ -272,14 +272,14 @@ func (s *Socket) sendMsg(m *Message, flags int) (int, error) {
 		return 0, err
 	}
 	if flags&unix.MSG_DONTWAIT != 0 {
-		return s.once(func(fd int) (int, syscall.Errno) { return h.sendmsg(fd, flags) })
+		return s.once(func(fd int) (int, syscall.Errno) { return c.sendmsg(h, fd, flags) })
 	}
 	total, size := 0, m.size()
 	try := func(fd int, waited bool) (bool, syscall.Errno) {
 		if c.brokenMidway(fd, total) {
 			return true, unix.EPIPE
 		}
-		n, errno := h.sendmsg(fd, flags)
+		n, errno := c.sendmsg(h, fd, flags)
 		flags &^= unix.MSG_FASTOPEN
 		total += n
 		if errno == 0 && total < size && c.stream() {

@@ -23,7 +23,7 @@ import (
 
 // plain reports whether nothing about the socket forbids the short way.
 func (c *core) plain() bool {
-	return c.typ == Stream && c.owed.Load() == 0
+	return c.typ == Stream && c.owed.Load() == 0 && c.pace == nil
 }
 
 // recvAs receives for the method that op names: Recv, Read or Fread.

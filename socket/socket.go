@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/rate"
 	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
@@ -49,10 +50,10 @@ type core struct {
 	remote peer                  // the remote address; none while there is none
 	input  atomic.Pointer[input] // nil until a method needs it
 
+	pace   *rate.Pair // limits how fast the calls transfer; nil for no limit
 	group  *loop.Group
 	family Family
 	typ    Type
-	proto  Protocol
 }
 
 // New makes a socket that is not bound, on the default group: socket(2). The
@@ -93,7 +94,7 @@ func (cfg Config) New(family Family, typ Type, protocol Protocol) (*Socket, erro
 		unix.Close(fd)
 		return nil, err
 	}
-	c := &core{group: group, family: family, typ: typ, proto: protocol}
+	c := &core{group: group, family: family, typ: typ}
 	c.sizeInput(int32(cfg.MaxString), int32(cfg.MaxLine))
 	s, err := attach(fd, c)
 	if err != nil {
@@ -139,7 +140,7 @@ func (cfg Config) Pair(family Family, typ Type, protocol Protocol) (a, b *Socket
 	}
 	var ends [2]*Socket
 	for i, fd := range fds {
-		c := &core{group: group, family: family, typ: typ, proto: protocol}
+		c := &core{group: group, family: family, typ: typ}
 		c.sizeInput(int32(cfg.MaxString), int32(cfg.MaxLine))
 		err := cfg.prepare(fd, family)
 		if err == nil {

@@ -40,7 +40,8 @@ func (e *UnsentError) Timeout() bool {
 // a stream socket by splice(2); everything else is copied. The timeouts apply
 // to each step, as in a loop of Read and Write: a wait for the source, or for
 // the peer to take some bytes. Each step has the turn of its own direction
-// only, so other calls may come in between. If bytes were taken from r and not
+// only, so other calls may come in between. TCP urgent data is out of band: ReadFrom
+// does not take the urgent byte, as Read does not, and goes on behind it. If bytes were taken from r and not
 // sent, the error is an *UnsentError. A broken connection gives EPIPE; sendfile
 // and splice then also raise SIGPIPE, which reaches a program that asked for it
 // by os/signal.
@@ -62,7 +63,7 @@ func (s *Socket) ReadFrom(r io.Reader) (int64, error) {
 }
 
 func (s *Socket) readFrom(r io.Reader, limit int64) (int64, error) {
-	if s.core.stream() {
+	if s.core.stream() && s.core.pace == nil {
 		switch source := r.(type) {
 		case *Socket:
 			if n, err, ok := s.spliceFrom(source, limit); ok {
@@ -196,7 +197,7 @@ func cannotMove(err error) bool {
 // spliceFrom is ReadFrom by splice(2), through a pipe, as the kernel requires.
 // If the kernel cannot do that, ok is false and nothing was taken.
 func (s *Socket) spliceFrom(source *Socket, limit int64) (total int64, err error, ok bool) {
-	if !source.core.stream() {
+	if !source.core.stream() || source.core.pace != nil || s.core.pace != nil {
 		return 0, nil, false
 	}
 	if total, err = s.sendInput(source, limit); err != nil {
@@ -258,7 +259,7 @@ func (s *Socket) spliceIn(most int) (p *pipe, n int, err error) {
 			return true, noPipe
 		}
 		var errno syscall.Errno
-		n, errno = splice(fd, p.in, most)
+		n, errno = s.splicePast(fd, p, most)
 		sys.RaceReceived(nil)
 		if n == 0 {
 			p.free()

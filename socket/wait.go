@@ -79,7 +79,7 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 			if more, errno = try(fd, waited); errno != unix.EAGAIN {
 				break
 			}
-			if d == loop.Read && c.reg.Broken() && polled(fd, unix.POLLRDHUP) {
+			if d == loop.Read && c.reg.Broken() && c.paceWait(d) == 0 && polled(fd, unix.POLLRDHUP) {
 				// A datagram socket or a unix listener whose read side is shut
 				// says EAGAIN for ever; the kernel tells the end only to a
 				// blocking call. One more try takes what came before the end.
@@ -89,7 +89,10 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 				break
 			}
 		}
+		pause := c.paceWait(d)
 		switch {
+		case pause > 0:
+			err = c.reg.Pause(d, call, pause)
 		case t.sign == patience:
 			err = retry.pause(&c.reg, d, call)
 		case d == loop.Write && c.family == Unix && c.typ != Dgram:

@@ -33,7 +33,7 @@ func run(opts options) error {
 	defer group.Close()
 	s := newServer(opts, group)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGUSR2)
+	signal.Notify(signals, append(cli.StopSignals(), unix.SIGUSR2)...)
 	// Listeners that a predecessor or systemd has passed are used instead of -address.
 	n, err := s.Inherit()
 	if err == nil && n == 0 {

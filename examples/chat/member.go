@@ -22,6 +22,7 @@ type member struct {
 	heard time.Duration // when it last sent something, on the loop's clock
 	idle  *loop.Timer   // nil if silence has no limit
 	long  bool          // the line that is arriving is too long
+	from  int           // how many bytes of the next batch came before it
 	left  int           // lines that were not sent to it
 	said  bool          // it has said something that was not sent to it yet
 	why   string        // why it leaves

@@ -46,7 +46,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.write, "write", 30*time.Second,
 		"close the connection of a member that reads nothing of what is queued for it for\nthis `duration`")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
-		"when a connection is closed (all are on SIGTERM and SIGINT), give its client\nthis `duration` to read what is queued; give a successor as long to start")
+		"when a connection is closed (all are on SIGTERM, SIGINT and SIGHUP), give its client\nthis `duration` to read what is queued; give a successor as long to start")
 
 	err := cli.Parse(fs, args, out, about)
 	switch {
@@ -90,7 +90,7 @@ A member that reads slowly delays no other. -queue bytes are queued for it;
 beyond that lines are left out. When there is room again, the member is told how
 many.
 
-SIGTERM or SIGINT stops it: it accepts no more, delivers the lines that have
+SIGTERM, SIGINT or SIGHUP stops it: it accepts no more, delivers the lines that have
 arrived, and exits with status 0. A second signal ends it at once. SIGUSR2 first
 starts the program again. The new process accepts connections from then on, so
 that none is refused, and the old one asks its members to connect again.

@@ -340,3 +340,7 @@ func TestHandover(t *testing.T) {
 	_, log := p.Ended()
 	require.Contains(t, log, "stopped")
 }
+
+func TestHangup(t *testing.T) {
+	programtest.StopsOnHangup(t, start(t))
+}

@@ -33,7 +33,14 @@ type hub struct {
 	// The room's lock guards:
 	pending   []byte
 	scheduled bool // deliver will be called
+	comings   int  // lines of pending that tell of one member who came or left
+	joined    int  // further members who came, and have no line
+	left      int  // further members who left
 }
+
+// mostComings is how many members who come or leave have a line of their own in one
+// batch. A crowd of n that joins would otherwise cause n lines for each of n members.
+const mostComings = 10
 
 // mostPending is how many bytes of lines may wait for a busy loop. With more, the
 // connections of members that go on talking are paused.
@@ -53,16 +60,16 @@ func newRoom(loops []*loop.Loop) *room {
 func (r *room) enter(c *server.Conn) *member {
 	h := r.hubs[c.Loop()]
 	m := &member{conn: c, hub: h}
-	h.deliver() // m does not get what was said before
 	h.members[m] = struct{}{}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	m.from = len(h.pending) // m does not get what was said before
 	for m.nick == "" || r.nicks[m.nick] != nil {
 		r.guests++
 		m.nick = fmt.Sprint("guest", r.guests)
 	}
 	r.nicks[m.nick] = m
-	r.tell("* " + m.nick + " joined")
+	r.tellComing("* "+m.nick+" joined", true)
 	return m
 }
 
@@ -72,7 +79,7 @@ func (r *room) leave(m *member, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.nicks, m.nick)
-	r.tell("* " + m.nick + " left" + why)
+	r.tellComing("* "+m.nick+" left"+why, false)
 }
 
 // say sends the member's line to all members. It returns false if too much waits, and
@@ -140,6 +147,37 @@ func (r *room) tell(line string) {
 	}
 }
 
+// tellComing tells all members that one has joined or left. The caller holds the lock.
+func (r *room) tellComing(line string, joined bool) {
+	if r.stopping {
+		return
+	}
+	for _, h := range r.hubs {
+		switch {
+		case h.comings < mostComings:
+			h.comings++
+			h.pending = append(append(h.pending, line...), '\n')
+		case joined:
+			h.joined++
+		default:
+			h.left++
+		}
+		h.schedule()
+	}
+}
+
+// sumUp adds to pending how many members have come and left without a line. The caller
+// holds the lock.
+func (h *hub) sumUp() {
+	if h.joined > 0 {
+		h.pending = fmt.Appendf(h.pending, "* %d more joined\n", h.joined)
+	}
+	if h.left > 0 {
+		h.pending = fmt.Appendf(h.pending, "* %d more left\n", h.left)
+	}
+	h.comings, h.joined, h.left = 0, 0, 0
+}
+
 // release resumes the paused connections. The caller holds the lock.
 func (r *room) release() {
 	for _, c := range r.waiting {
@@ -165,6 +203,7 @@ func (h *hub) schedule() {
 func (h *hub) deliver() {
 	r := h.room
 	r.mu.Lock()
+	h.sumUp()
 	batch := h.pending
 	h.pending, h.scheduled = h.spare[:0], false
 	full := false
@@ -178,6 +217,14 @@ func (h *hub) deliver() {
 	if len(batch) > 0 {
 		lines := bytes.Count(batch, []byte{'\n'})
 		for m := range h.members {
+			if m.from > 0 {
+				rest := batch[m.from:]
+				m.from = 0
+				if len(rest) > 0 {
+					m.send(rest, bytes.Count(rest, []byte{'\n'}))
+				}
+				continue
+			}
 			m.send(batch, lines)
 		}
 	}

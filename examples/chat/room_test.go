@@ -105,6 +105,86 @@ func TestLastWordsAreSeen(t *testing.T) {
 	}
 }
 
+// Many members join and leave in one batch. The names of the first ones are told, and then
+// a number, so that a crowd does not cost the square of its size.
+func TestCrowdJoinsAtOnce(t *testing.T) {
+	s, first := joining(t, 1)
+	_, err := io.ReadFull(first, make([]byte, len("* welcome")))
+	require.NoError(t, err)
+	var h *hub
+	for _, h = range s.room.hubs {
+	}
+	const crowd = 100
+	done := make(chan struct{})
+	require.NoError(t, h.loop.Post(func() {
+		defer close(done)
+		s.room.mu.Lock()
+		s.room.tell("said before")
+		s.room.mu.Unlock()
+		for range crowd {
+			s.room.mu.Lock()
+			s.room.tellComing("* somebody joined", true)
+			s.room.tellComing("* somebody left", false)
+			s.room.mu.Unlock()
+		}
+		s.room.mu.Lock()
+		defer s.room.mu.Unlock()
+		lines := bytes.Count(h.pending, []byte{'\n'})
+		if lines > 1+mostComings {
+			t.Errorf("%d lines tell of %d members", lines, crowd)
+		}
+	}))
+	<-done
+	lines := bufio.NewReader(first)
+	for {
+		line, err := lines.ReadString('\n')
+		require.NoError(t, err)
+		if line == "* 95 more joined\n" {
+			break
+		}
+	}
+	line, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "* 95 more left\n", line)
+}
+
+// A member that joins in the middle of a batch does not get what was said before.
+func TestMemberHearsWhatIsSaidAfterItHasJoined(t *testing.T) {
+	s, first := joining(t, 1)
+	_, err := io.ReadFull(first, make([]byte, len("* welcome")))
+	require.NoError(t, err)
+	held, hold := make(chan struct{}), make(chan struct{})
+	for l := range s.room.hubs {
+		require.NoError(t, l.Post(func() {
+			close(held)
+			<-hold
+			s.room.mu.Lock()
+			s.room.tell("said before")
+			s.room.mu.Unlock()
+		}))
+	}
+	<-held
+	second, err := net.Dial("tcp", s.Addrs()[0].String())
+	require.NoError(t, err)
+	defer second.Close()
+	require.NoError(t, second.SetDeadline(time.Now().Add(programtest.Patience)))
+	for l := range s.room.hubs {
+		close(hold)
+		for range 3 {
+			done := make(chan struct{})
+			require.NoError(t, l.Post(func() { close(done) }))
+			<-done
+		}
+	}
+	_, err = io.WriteString(second, "after\n/quit\n")
+	require.NoError(t, err)
+	got, err := io.ReadAll(second)
+	require.NoError(t, err)
+	require.NotContains(t, string(got), "said before")
+	require.Contains(t, string(got), "after")
+	require.NoError(t, first.Close())
+}
+
 func TestClean(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"", ""}, {"plain", "plain"}, {"tab\there", "tab\there"}, {"grüße 👋", "grüße 👋"},

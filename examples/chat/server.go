@@ -30,9 +30,6 @@ func newServer(opts options, group *loop.Group) *service {
 		HighWater: opts.queue / 2,
 		LowWater:  opts.queue / 4,
 		MaxOutput: opts.queue,
-		// What one member says at once is formatted for every loop before anybody
-		// else has a turn.
-		Chunk: 64 << 10,
 		// The kernel queues, too, and would take megabytes.
 		SendBuffer: opts.queue,
 		// When the server stops, the grace period is over before this time.

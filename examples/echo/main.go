@@ -14,7 +14,6 @@ import (
 	"os/signal"
 
 	"github.com/seed-2334f180/weir/examples/internal/cli"
-	"golang.org/x/sys/unix"
 )
 
 func main() { cli.Main("echo", parseOptions, run) }
@@ -25,7 +24,7 @@ func run(opts options) error {
 	if err != nil {
 		return fmt.Errorf("-address %s: %w", opts.address, err)
 	}
-	stopping, restore := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	stopping, restore := signal.NotifyContext(context.Background(), cli.StopSignals()...)
 	for _, l := range listeners {
 		fmt.Println("listening on", l.LocalAddr())
 	}

@@ -29,7 +29,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.IntVar(&o.max, "max", 10000,
 		"serve this `number` of connections at once; more wait in the backlog")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
-		"on SIGTERM or SIGINT, give the clients this `duration` to finish")
+		"on SIGTERM, SIGINT or SIGHUP, give the clients this `duration` to finish")
 
 	err := cli.Parse(fs, args, out, about)
 	switch {
@@ -57,8 +57,8 @@ usage: echo [flags]
     echo -address 127.0.0.1:7007 &
     nc 127.0.0.1 7007
 
-It prints the addresses that it listens on, and logs to the standard error. SIGTERM
-or SIGINT stops it: it serves the clients that have connected by then and no more.
+It prints the addresses that it listens on, and logs to the standard error. SIGTERM,
+SIGINT or SIGHUP stops it: it serves the clients that have connected by then and no more.
 It echoes what they send until they end their stream or the grace period is over,
 and exits with status 0. A second signal ends it at once.
 

@@ -108,3 +108,7 @@ func (c *client) rest() []byte {
 	require.NoError(c.t, c.cmd.Wait(), c.complaint)
 	return rest
 }
+
+func TestHangup(t *testing.T) {
+	programtest.StopsOnHangup(t, start(t).Program)
+}

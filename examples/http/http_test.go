@@ -210,3 +210,8 @@ func TestBadArguments(t *testing.T) {
 		{Args: "-address 192.0.2.1:0", Code: 1, Want: []string{"-address", "192.0.2.1:0", "bind"}},
 	})
 }
+
+func TestHangup(t *testing.T) {
+	p, _ := start(t)
+	programtest.StopsOnHangup(t, p)
+}

@@ -20,7 +20,6 @@ import (
 	"github.com/seed-2334f180/weir/examples/internal/cli"
 	"github.com/seed-2334f180/weir/httpd"
 	weirnet "github.com/seed-2334f180/weir/net"
-	"golang.org/x/sys/unix"
 )
 
 func main() { cli.Main("http", parseOptions, run) }
@@ -36,7 +35,7 @@ func run(opts options) error {
 	if err != nil {
 		return fmt.Errorf("-address %s: %w", opts.address, err)
 	}
-	stopping, restore := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	stopping, restore := signal.NotifyContext(context.Background(), cli.StopSignals()...)
 	fmt.Println("listening on", listener.Addr())
 
 	server := &http.Server{

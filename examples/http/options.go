@@ -30,7 +30,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.idle, "idle", time.Minute,
 		"close a connection without a request after this `duration`; 0 for the\nheader timeout")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
-		"on SIGTERM or SIGINT, give the requests this `duration` to end")
+		"on SIGTERM, SIGINT or SIGHUP, give the requests this `duration` to end")
 
 	err := cli.Parse(fs, args, out, about)
 	switch {
@@ -61,8 +61,8 @@ usage: http [flags]
   /api/status   the server's state, as JSON
   /api/echo     the JSON that is sent there by POST
 
-It prints the address that it listens on, and logs to the standard error. SIGTERM
-or SIGINT stops it: it accepts no more, waits for the requests in progress, at
+It prints the address that it listens on, and logs to the standard error. SIGTERM,
+SIGINT or SIGHUP stops it: it accepts no more, waits for the requests in progress, at
 most for the grace period, and exits with status 0. A second signal ends it at
 once.
 

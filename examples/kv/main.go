@@ -20,7 +20,6 @@ import (
 
 	"github.com/seed-2334f180/weir/examples/internal/cli"
 	"github.com/seed-2334f180/weir/loop"
-	"golang.org/x/sys/unix"
 )
 
 func main() { cli.Main("kv", parseOptions, run) }
@@ -33,7 +32,7 @@ func run(opts options) error {
 	}
 	defer group.Close()
 	s := newServer(opts, group)
-	stopping, restore := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	stopping, restore := signal.NotifyContext(context.Background(), cli.StopSignals()...)
 	defer restore()
 	addr, err := s.Listen("tcp", opts.address)
 	if err != nil {

@@ -42,7 +42,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.IntVar(&o.max, "max", 10000,
 		"serve this `number` of connections at once; more wait in the backlog")
 	fs.Var(&o.memory, "memory",
-		"refuse to store more than this `size`: keys, values and the memory around them")
+		"use this `size` at most: three quarters for keys and values, with the memory\naround them, and a quarter, at least 1MB, for requests and replies")
 	fs.Var(&o.request, "request",
 		"refuse requests above this `size`, and do not queue longer replies")
 	fs.DurationVar(&o.idle, "idle", 0,
@@ -50,7 +50,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.write, "write", time.Minute,
 		"close a connection when its client reads none of its replies for this\n`duration`; 0 for never")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
-		"when a connection is closed (all are on SIGTERM and SIGINT), give its client\nthis `duration` to read its replies")
+		"when a connection is closed (all are on SIGTERM, SIGINT and SIGHUP), give its client\nthis `duration` to read its replies")
 
 	err := cli.Parse(fs, args, out, about)
 	switch {
@@ -136,9 +136,11 @@ knows the commands
 (SET with EX, PX, NX, XX, KEEPTTL and GET; EXPIRE and PEXPIRE with NX, XX, GT and
 LT), and answers as Redis 7 does. A request may also be a plain line of text.
 Nothing is kept on disk. No command sees a key after its time. A command that
-would need more memory than -memory gets an OOM error, and changes nothing.
+would need more memory than -memory gets an OOM error, and changes nothing. When
+unfinished requests and unread replies need too much, the client that holds most is
+disconnected.
 
-SIGTERM or SIGINT stops it: it accepts no more, executes what it has received,
+SIGTERM, SIGINT or SIGHUP stops it: it accepts no more, executes what it has received,
 sends the replies, and exits with status 0. A second signal ends it at once.
 
 `)

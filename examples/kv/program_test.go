@@ -338,3 +338,7 @@ func TestStopWithClientThatNeverReads(t *testing.T) {
 	state, log := p.Ended()
 	require.Zero(t, state.ExitCode(), log)
 }
+
+func TestHangup(t *testing.T) {
+	programtest.StopsOnHangup(t, start(t))
+}

@@ -33,12 +33,17 @@ const (
 	highWater = 64 << 10
 	// How much a loop reads at once, beyond the longest request.
 	readAhead = 64 << 10
+	// The server takes no smaller MaxMemory.
+	leastClientMemory = 1 << 20
 )
+
+// clientMemory returns the part of -memory that is for requests and replies.
+func (o *options) clientMemory() size { return o.memory / 4 }
 
 func newServer(opts options, group *loop.Group) *service {
 	s := &service{
 		options: opts,
-		db:      newStore(int64(opts.memory), group.Loops()),
+		db:      newStore(int64(opts.memory-opts.clientMemory()), group.Loops()),
 		workers: make(map[*loop.Loop]*worker),
 		begun:   time.Now(),
 	}
@@ -58,6 +63,9 @@ func newServer(opts options, group *loop.Group) *service {
 		// An incomplete request is shorter than the limit. The buffer that it
 		// is in may have doubled, and the rest be requests that wait.
 		MaxInput: 2*int(opts.request) + readAhead,
+		// A client that never ends a request, or reads no replies, takes no memory from
+		// the others: the one that holds most is disconnected.
+		MaxMemory: max(int64(opts.clientMemory()), leastClientMemory),
 		// When the server stops, the grace period is over before this time.
 		Timeouts: server.Timeouts{Idle: opts.idle, Write: opts.write, Linger: opts.grace + time.Second},
 	}
@@ -129,7 +137,7 @@ func (w *worker) info([][]byte) {
 	section("Server", "server_name", "weir-kv", "process_id", os.Getpid(),
 		"uptime_in_seconds", int(time.Since(s.begun).Seconds()), "event_loops", len(s.workers))
 	section("Clients", "connected_clients", stats.Conns, "maxclients", s.options.max)
-	section("Memory", "used_memory", s.db.used.Load(), "maxmemory", int64(s.options.memory),
+	section("Memory", "used_memory", s.db.used.Load()+stats.Memory, "maxmemory", int64(s.options.memory),
 		"maxmemory_policy", "noeviction")
 	section("Stats", "total_connections_received", stats.Accepted,
 		"total_commands_processed", executed, "expired_keys", s.db.expired.Load())

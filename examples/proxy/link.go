@@ -42,7 +42,7 @@ func (l *link) relay() error {
 
 // pump passes on the bytes of one direction, and then its end.
 func (l *link) pump(to, from *socket.Socket) {
-	for {
+	for looks := 0; ; {
 		_, err := to.ReadFrom(from)
 		switch {
 		case err == nil:
@@ -58,13 +58,21 @@ func (l *link) pump(to, from *socket.Socket) {
 			return
 		}
 		// Nothing has come in this direction for a while. The link is idle only if
-		// nothing has come in the other direction, either.
+		// nothing has come in the other direction, either. If the process was stopped
+		// for a while, the other direction may have to pass on what has come meanwhile,
+		// so a second look decides.
 		quiet, err := l.quiet()
-		if err == nil && quiet >= l.idle {
+		next := l.idle - quiet
+		if looks++; next > 0 {
+			looks = 0
+		} else {
+			next = min(l.idle, secondLook)
+		}
+		if err == nil && looks > 1 {
 			err = fmt.Errorf("idle for %v", l.idle)
 		}
 		if err == nil {
-			err = from.SetRecvTimeout(max(l.idle-quiet, time.Millisecond))
+			err = from.SetRecvTimeout(max(next, time.Millisecond))
 		}
 		if err != nil {
 			l.fail(err)
@@ -73,8 +81,11 @@ func (l *link) pump(to, from *socket.Socket) {
 	}
 }
 
-// quiet returns for how long nothing has come from either side. It asks the kernel,
-// because the program does not see spliced bytes.
+// secondLook is when a link that seems idle is looked at again.
+const secondLook = 100 * time.Millisecond
+
+// quiet returns for how long nothing has come from either side, or was passed on to it.
+// It asks the kernel, because the program does not see spliced bytes.
 func (l *link) quiet() (time.Duration, error) {
 	client, err1 := sinceData(l.client)
 	server, err2 := sinceData(l.server)
@@ -87,11 +98,20 @@ func sinceData(s *socket.Socket) (time.Duration, error) {
 		return 0, err
 	}
 	var info *unix.TCPInfo
-	closed := raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
-	if err = errors.Join(closed, err); err != nil {
-		return 0, err
+	var unread int
+	closed := raw.Control(func(fd uintptr) {
+		if unread, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ); err == nil {
+			info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		}
+	})
+	if err = errors.Join(closed, err); err != nil || unread > 0 {
+		return 0, err // what is unread is passed on next, or the other side reads nothing
 	}
-	return time.Duration(info.Last_data_recv) * time.Millisecond, nil
+	since := info.Last_data_recv
+	if info.Retransmits == 0 { // otherwise the kernel sends old bytes to a peer that is gone
+		since = min(since, info.Last_data_sent)
+	}
+	return time.Duration(since) * time.Millisecond, nil
 }
 
 // fail stores why the link broke, and ends the other direction.

@@ -16,7 +16,6 @@ import (
 
 	"github.com/seed-2334f180/weir/examples/internal/cli"
 	weirnet "github.com/seed-2334f180/weir/net"
-	"golang.org/x/sys/unix"
 )
 
 func main() { cli.Main("proxy", parseOptions, run) }
@@ -28,7 +27,7 @@ func run(opts options) error {
 	if err != nil {
 		return fmt.Errorf("-address %s: %w", opts.address, err)
 	}
-	stopping, restore := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	stopping, restore := signal.NotifyContext(context.Background(), cli.StopSignals()...)
 	fmt.Println("listening on", listener.LocalAddr())
 
 	p := newProxy(opts)

@@ -34,7 +34,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.IntVar(&o.max, "max", 10000,
 		"serve this `number` of clients at once; more wait in the backlog")
 	fs.DurationVar(&o.grace, "grace", 5*time.Second,
-		"on SIGTERM or SIGINT, give the connections this `duration` to end")
+		"on SIGTERM, SIGINT or SIGHUP, give the connections this `duration` to end")
 
 	err := cli.Parse(fs, args, out, about)
 	switch {
@@ -69,12 +69,12 @@ usage: proxy -to host:port [flags]
 
     proxy -address 127.0.0.1:7009 -to www.example.com:80
 
-It prints the address that it listens on, and logs to the standard error. Each
-direction ends separately. If the connection breaks on one side, the proxy resets
-the other.
-SIGTERM or SIGINT stops it: it accepts no more, serves the connections until they
-end or the grace period is over, and exits with status 0. A second signal ends it
-at once.
+It prints the address that it listens on, and logs to the standard error. It
+passes on no TCP urgent bytes, but all others. Each direction ends separately. If
+the connection breaks on one side, the proxy resets the other.
+SIGTERM, SIGINT or SIGHUP stops it: it accepts no more, serves the connections
+until they end or the grace period is over, and exits with status 0. A second
+signal ends it at once.
 
 `)
 }

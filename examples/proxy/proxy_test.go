@@ -276,6 +276,35 @@ func TestBusyConnectionIsNotCut(t *testing.T) {
 	}
 }
 
+// A client sends a request while the proxy is stopped for longer than the idle time. The
+// link is not idle when the proxy goes on.
+func TestStoppedProxyDoesNotCutBusyConnections(t *testing.T) {
+	const idle = 300 * time.Millisecond
+	for _, name := range []string{"client", "server"} {
+		t.Run(name, func(t *testing.T) {
+			addr, conns := upstream(t)
+			p := start(t, addr, "-idle", idle.String())
+			asks, answers := pair(t, p, conns)
+			if name == "server" {
+				asks, answers = answers, asks
+			}
+			for range 3 {
+				send(t, asks, "hello")
+				receive(t, answers, "hello")
+				p.Signal(syscall.SIGSTOP)
+				send(t, asks, "request")
+				time.Sleep(2 * idle)
+				p.Signal(syscall.SIGCONT)
+				receive(t, answers, "request")
+				send(t, answers, "answer")
+				receive(t, asks, "answer")
+			}
+			require.NoError(t, errors.Join(asks.Close(), answers.Close()))
+			require.NotContains(t, p.Stop(), "idle")
+		})
+	}
+}
+
 // A side that never reads must not keep its slot for ever, even if it sends.
 func TestStalledConnectionIsCut(t *testing.T) {
 	const idle = 200 * time.Millisecond
@@ -392,4 +421,8 @@ func TestAddressInUse(t *testing.T) {
 	require.Contains(t, string(out), p.Addr)
 	require.True(t, strings.Contains(string(out), "address already in use"), string(out))
 	p.Stop()
+}
+
+func TestHangup(t *testing.T) {
+	programtest.StopsOnHangup(t, start(t, "127.0.0.1:1"))
 }

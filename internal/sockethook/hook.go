@@ -3,7 +3,10 @@
 // initialised.
 package sockethook
 
-import "github.com/seed-2334f180/weir/loop"
+import (
+	"github.com/seed-2334f180/weir/internal/rate"
+	"github.com/seed-2334f180/weir/loop"
+)
 
 // Accepted makes s, a *socket.Socket, the owner of a stream that accept4(2)
 // returned with SOCK_NONBLOCK, on the loop on of the group. When it fails, the
@@ -13,3 +16,7 @@ import "github.com/seed-2334f180/weir/loop"
 // value: the Socket is not closed when it is forgotten, and its remote address is
 // not known any more when it is closed.
 var Accepted func(s any, fd, family int, group *loop.Group, on *loop.Loop) error
+
+// Pace makes the calls of s, a *socket.Socket that nothing uses yet, transfer no more than
+// p allows.
+var Pace func(s any, p *rate.Pair)

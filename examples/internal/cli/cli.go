@@ -7,10 +7,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"strconv"
+
+	"github.com/seed-2334f180/weir/internal/loglimit"
+	"golang.org/x/sys/unix"
 )
+
+// mostLines is how many lines of one kind a program logs in loglimit.Every. Many clients
+// may reset their connections at once.
+const mostLines = 20
 
 // Main is a program's main function. It exits with status 2 for a wrong command
 // line, and with 1 if run fails. When help is asked for, parse writes it to its
@@ -19,7 +28,10 @@ func Main[O any](name string, parse func([]string, io.Writer) (O, error), run fu
 	opts, err := parse(os.Args[1:], os.Stdout)
 	status := 2
 	if err == nil {
+		limited, stop := loglimit.New(slog.New(slog.NewTextHandler(os.Stderr, nil)), mostLines, loglimit.Every)
+		slog.SetDefault(limited)
 		err, status = run(opts), 1
+		stop()
 	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
@@ -65,4 +77,15 @@ func SplitAddress(address string, least, example int) (host string, port int, er
 		return "", 0, fmt.Errorf("port %q: want %d to 65535", service, least)
 	}
 	return host, int(n), nil
+}
+
+// StopSignals returns the signals on which a program ends in good order: SIGINT, SIGTERM,
+// and SIGHUP, which the kernel sends when the terminal is closed. A program that nohup(1)
+// has started goes on after SIGHUP.
+func StopSignals() []os.Signal {
+	list := []os.Signal{unix.SIGINT, unix.SIGTERM}
+	if !signal.Ignored(unix.SIGHUP) {
+		list = append(list, unix.SIGHUP)
+	}
+	return list
 }

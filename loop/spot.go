@@ -1,0 +1,162 @@
+package loop
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A spot lets the goroutine of a call that waits alone park until its descriptor is
+// readable, and lets other goroutines end the parking. The Go runtime watches a duplicate
+// of the descriptor, because it watches only files of its own.
+//
+// A registration has a spot, or is in the loop's epoll set, or neither; watch and
+// withdraw vacate its spot. So no duplicate keeps a connection open that was closed,
+// and no packet makes two events.
+type spot struct {
+	holder atomic.Uint64 // the key of the registration that has the spot, or nobody
+
+	// The goroutine that waits uses the next five.
+	got     reception          // what receive has got
+	byte    byte               // what peek has found
+	ready   bool               // peek has found something
+	receive func(uintptr) bool // is called by conn.Read, as peek is; a field, so that a wait allocates nothing
+	peek    func(uintptr) bool
+
+	mu     sync.Mutex      // guards the next four; taken last
+	file   *os.File        // of the duplicate; nil if nobody holds the spot
+	conn   syscall.RawConn // of file
+	until  time.Time       // the deadline of file
+	number int             // one more than the index in spots; 0 until there is one
+}
+
+// maxSpots bounds the loops whose calls may park alone, and so the duplicates.
+const maxSpots = 64
+
+// spots are the spots in use: a waiter knows its spot by the number.
+var spots [maxSpots]atomic.Pointer[spot]
+
+// enter gives the spot to a registration. It returns false if that cannot be, and then
+// nobody holds the spot. The caller has the registration's lock.
+func (p *spot) enter(fd int32, key uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	for i := 0; p.number == 0; i++ {
+		if i == maxSpots {
+			return false
+		}
+		if spots[i].CompareAndSwap(nil, p) {
+			p.number = i + 1
+			p.receive = func(fd uintptr) bool {
+				p.got.receive(int32(fd))
+				return p.got.result != unreceived
+			}
+			p.peek = func(fd uintptr) bool {
+				for {
+					n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&p.byte)), 1, unix.MSG_PEEK, 0, 0)
+					if errno != unix.EINTR {
+						p.ready = errno == 0 && n == 1
+						return errno != unix.EAGAIN
+					}
+				}
+			}
+		}
+	}
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	file := os.NewFile(uintptr(dup), "")
+	err = file.SetReadDeadline(time.Time{}) // fails if the runtime does not watch the file
+	if err == nil {
+		p.conn, err = file.SyscallConn()
+	}
+	if err != nil {
+		file.Close()
+		return false
+	}
+	p.file, p.until = file, time.Time{}
+	p.holder.Store(key)
+	return true
+}
+
+// vacate takes the spot from a registration. If a goroutine is parked, its park ends.
+func (p *spot) vacate(key uint64) {
+	if p.holder.Load() != key {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.holder.Load() == key {
+		p.clear()
+	}
+}
+
+func (p *spot) clear() {
+	p.holder.Store(nobody)
+	if p.file != nil {
+		p.file.Close()
+		p.file, p.conn = nil, nil
+	}
+}
+
+// close gives the spot's number to others.
+func (p *spot) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	if p.number > 0 {
+		spots[p.number-1].Store(nil)
+	}
+}
+
+// park parks the goroutine of w until got holds what was received, or until an unpark of
+// w has rung the spot, or the spot is vacated. w sits in the spot.
+func (p *spot) park(w *waiter) {
+	p.mu.Lock()
+	conn := p.conn
+	p.mu.Unlock()
+	for conn != nil && errors.Is(conn.Read(p.receive), os.ErrDeadlineExceeded) {
+		p.silence()
+		if !w.sits() {
+			break // else an earlier unpark has rung late
+		}
+	}
+}
+
+// linger parks the goroutine until there is input, and returns true. It returns false when
+// most has passed, or half of it, when the spot is vacated, and at an end or an error.
+func (p *spot) linger(most time.Duration) bool {
+	p.mu.Lock()
+	conn, now := p.conn, time.Now()
+	// To set the deadline each time would take a good part of a request's time.
+	if left := p.until.Sub(now); p.file != nil && (left < most/2 || left > most) {
+		p.until = now.Add(most)
+		_ = p.file.SetReadDeadline(p.until)
+	}
+	p.mu.Unlock()
+	p.ready = false
+	return conn != nil && conn.Read(p.peek) == nil && p.ready
+}
+
+// ring ends the park of the spot's goroutine, or its next one.
+func (p *spot) ring() { p.expireAt(time.Unix(1, 0)) }
+
+// silence undoes ring.
+func (p *spot) silence() { p.expireAt(time.Time{}) }
+
+func (p *spot) expireAt(t time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.file != nil {
+		p.until = t
+		_ = p.file.SetReadDeadline(t) // it worked when the file was new
+	}
+}

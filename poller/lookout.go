@@ -1,0 +1,73 @@
+//go:build linux
+
+package poller
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Lookout looks for Pollers that have events and whose waiting goroutines were not
+// told. Go's scheduler asks for the events of parked goroutines when a thread runs out
+// of work. So if all running threads have enough to do, a Poller of the Parked strategy
+// may sleep on, for as long as ten milliseconds, although processors are idle.
+//
+// One goroutine at a time may use a Lookout. The zero Lookout is ready for use.
+type Lookout struct {
+	pollers [mostLooks]*Poller
+	fds     [mostLooks]unix.PollFd
+	n       int
+}
+
+// mostLooks is how many Pollers one look asks for.
+const mostLooks = 16
+
+// Add adds p to the Pollers of the next look, unless p sleeps in another way than
+// Parked. It returns false if there is no room. p may be closed at any time.
+func (o *Lookout) Add(p *Poller) bool {
+	if _, parks := p.sleeper.(*parked); !parks {
+		return true
+	}
+	if o.n == mostLooks {
+		return false
+	}
+	o.pollers[o.n] = p
+	o.fds[o.n] = unix.PollFd{Fd: int32(p.epfd), Events: unix.POLLIN}
+	o.n++
+	return true
+}
+
+// Look wakes the goroutines that sleep in the Wait of a Poller that has events, and
+// forgets the Pollers. It returns how many it has woken.
+func (o *Lookout) Look() (woken int) {
+	if o.n == 0 {
+		return 0
+	}
+	var zero unix.Timespec
+	ready, _, _ := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&o.fds)), uintptr(o.n), uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+	for i, p := range o.pollers[:o.n] {
+		// If p was closed, the descriptor may be another one by now, and p wakes in vain.
+		if ready != 0 && o.fds[i].Revents&unix.POLLIN != 0 && p.sleeper.(*parked).rouse() {
+			woken++
+		}
+		o.pollers[i] = nil
+	}
+	o.n = 0
+	return woken
+}
+
+// rouse ends the sleep of park, or its next sleep. It reports whether it has done so.
+func (p *parked) rouse() bool {
+	return p.roused.CompareAndSwap(false, true) && p.file.SetReadDeadline(longAgo) == nil
+}
+
+var longAgo = time.Unix(1, 0)
+
+// calm undoes rouse. The caller looks for events afterwards.
+func (p *parked) calm() {
+	_ = p.file.SetReadDeadline(time.Time{}) // it fails only if the file is closed
+	p.roused.Store(false)
+}
