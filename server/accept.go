@@ -2,6 +2,7 @@ package server
 
 import (
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -32,6 +33,9 @@ type listener struct {
 	scarce   bool          // the last accept has failed for lack of descriptors or memory
 	freed    uint64        // Server.freed before the last accept
 	pause    time.Duration // how long the latest rest was; 0 after a success
+
+	accepted, refused atomic.Uint64 // see ListenerStats
+	sleeps            atomic.Bool   // pause is not 0
 }
 
 const (
@@ -91,6 +95,7 @@ func (l *listener) accept() (more bool) {
 		}
 		l.works()
 		s.counters.accepted.Add(1)
+		l.accepted.Add(1)
 		if r := l.eng.service.accepts; r != nil {
 			r.took()
 		}
@@ -137,6 +142,7 @@ func (l *listener) rest(errno syscall.Errno) {
 		s.counters.pauses.Add(1)
 		s.Log.Error("server: accepting pauses", "listener", l.addr, "error", errno)
 		s.resting.Add(1)
+		l.sleeps.Store(true)
 	}
 	l.resting = true
 	l.pause = min(max(2*l.pause, firstPause), longestPause)
@@ -153,6 +159,7 @@ func (l *listener) works() {
 		l.pause = 0
 		s := l.eng.srv
 		s.resting.Add(-1)
+		l.sleeps.Store(false)
 		s.Log.Info("server: accepting goes on", "listener", l.addr)
 	}
 }
@@ -163,7 +170,9 @@ func (s *Server) admit(l *listener) bool {
 	if n := s.conns.Add(1); s.MaxConns == 0 || n <= int64(s.MaxConns) {
 		return true
 	}
-	s.waiting.Store(true) // before the second look, which notices a connection that ends meanwhile
+	if !s.waiting.Swap(true) { // before the second look, which notices a connection that ends meanwhile
+		s.counters.full.Add(1)
+	}
 	if s.conns.Add(-1) < int64(s.MaxConns) {
 		l.reg.Poke()
 	}
@@ -207,11 +216,14 @@ func (l *listener) serve(fd int, peer socket.Addr) {
 	e, s := l.eng, l.eng.srv
 	src, ok := s.enterSource(peer)
 	if !ok {
+		l.refused.Add(1)
 		s.refuse(fd, peer)
 		return
 	}
 	if f := e.service.Control; f != nil {
 		if err := guard(s, fd, f); err != nil {
+			s.counters.refused.Add(1)
+			l.refused.Add(1)
 			s.Log.Error("server: Control has refused a connection", "peer", peer, "error", err)
 			unix.Close(fd)
 			s.leaveSource(src)

@@ -24,7 +24,11 @@ func (s *Server) Attach(sock *socket.Socket, user any) error {
 // AttachService is Attach for a connection that service serves. If service is nil, the
 // Server's own Events or Handler serve it.
 func (s *Server) AttachService(sock *socket.Socket, service *Service, user any) error {
-	return s.attach(sock, service, user, nil)
+	err := s.attach(sock, service, user, nil)
+	if err == nil {
+		s.counters.attached.Add(1)
+	}
+	return err
 }
 
 func (s *Server) attach(sock *socket.Socket, service *Service, user any, tell func(*Conn, error)) error {
@@ -136,6 +140,7 @@ func (s *Server) DialService(ctx context.Context, d weirnet.Dialer, network, add
 		if x.err != nil {
 			return nil, fmt.Errorf("server: dial %s %s: %w", network, address, x.err)
 		}
+		s.counters.dialed.Add(1)
 		return x.c, nil
 	case <-s.ended:
 		return nil, ErrClosed

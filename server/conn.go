@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Conn is a connection that a Server serves by Events. The methods that read
-// input are for the connection's callbacks only. Any goroutine may call the other
-// methods. A Conn stays open until Close, Abort, an error, or the peer's end.
+// A Conn is a connection that a Server serves by Events. It stays open until Close,
+// Abort, an error, or the peer's end. It is concurrency-safe, except the methods that
+// read input, SetTimeouts and Detach.
 type Conn struct {
 	// User holds what the program knows about the connection, such as a login or a
 	// parser. Attach and Dial set it before Open; for other connections Open may set

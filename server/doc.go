@@ -59,11 +59,15 @@
 //	any of these             Policy
 //
 // What runs on a loop must not block, because all connections of the loop wait for
-// it. No method of a Conn calls a callback. Any goroutine may call the methods of a
-// Server, but a callback must not call those that wait: ListenAndServe, Wait, Dial,
-// DialPackets, Handover, Shutdown and Close. Any goroutine may call the methods of a
-// Conn, except those that read input, SetTimeouts and Detach, which are for the
-// connection's callbacks.
+// it. No method of a Conn calls a callback. A callback must not call the methods of a
+// Server that wait: ListenAndServe, Wait, Dial, DialPackets, Handover, Shutdown and
+// Close.
+//
+// All functions are concurrency-safe. In all of Weir, "It is concurrency-safe" means
+// that any goroutine may call it at any time, also while other calls are in progress.
+// "Only the connection's callbacks may call it" means Open, Data, End, Pressure and
+// Closed of the same Conn, while they run. "Only the loop may call it" includes those,
+// Packet, and functions that the program posts to the Loop.
 //
 // # Shutdown and Close
 //
@@ -119,6 +123,35 @@
 // during the turn, and a datagram socket receives in 4 system calls of 64 datagrams.
 // A datagram socket queues 1024 datagrams. A listener whose accept(2) fails rests for
 // 10 to 100 ms.
+//
+// # Log
+//
+// The Server logs to Server.Log, with these keys. Package loop logs to slog.Default, with
+// the keys error, panic and stack. The keys do not change.
+//
+//	key       value
+//	server    Server.Name, if it is not empty; in every record
+//	error     why; an error
+//	peer      the address of the connection's peer
+//	listener  the address of the listener
+//	loop      the index of the loop in Group.Loops
+//	duration  how long it has lasted
+//	bytes     what the connection holds
+//	times     how many records of one kind were left out
+//	panic     the value of the panic
+//	stack     the functions of the panic or the stall, the innermost first
+//
+// # Profiles and traces
+//
+// In a CPU or goroutine profile the goroutines of a Server have the labels server
+// (Server.Name), loop (the index in Group.Loops) and listener (the addresses of the
+// listeners, separated by commas). Those of a Handler have the listeners of its Service.
+// The loops of a Group that the program has made have no labels, because they may work
+// for others, too. A loop that waits is neither in a block profile nor in a mutex profile.
+//
+// In an execution trace each turn of a loop is a region weir.turn, each call of the
+// program's code a region weir.call, and each call of Handler a task weir.handler with
+// the peer.
 //
 // # Glossary
 //

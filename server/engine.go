@@ -63,6 +63,9 @@ type engine struct {
 	lateAsked bool      // the loop will call turnEnd; guarded by lateMu
 	lateNow   []*output // taken from late, and not flushed yet
 	lateSpare []*output // the memory of lateNow, for late
+
+	traffic traffic
+	labels  engineLabels
 }
 
 func newEngine(s *Server, l *loop.Loop, service *Service) *engine {
@@ -183,6 +186,7 @@ func (c *Conn) call(f func(*Conn) error) error {
 		c.direct = int32(len(p))
 		c.mu.Unlock()
 		n, errno := sys.Send(c.reg.FD(), p, 0) // the loop does not close it meanwhile
+		e.traffic.sent(n)
 		if n < len(p) {
 			queued = true
 			c.mu.Lock()

@@ -55,6 +55,7 @@ func (c *Conn) push(bytes, calls int) error {
 		clear(bufs)
 		if n > 0 {
 			o.moved = c.eng.loop.Elapsed()
+			c.eng.traffic.sent(n)
 			o.take(n)
 			c.hasSent(n)
 			bytes -= n

@@ -114,7 +114,8 @@ func (x *Session) checkRate() {
 	r.timer.Reset(t.Grace)
 }
 
-// tcpInfo returns TCP_INFO: tcp(7).
+// tcpInfo returns TCP_INFO: tcp(7). An older kernel leaves the fields that it does not know
+// at 0.
 func tcpInfo(reg *loop.Registration) (*unix.TCPInfo, error) {
 	if err := reg.Use(); err != nil {
 		return nil, err

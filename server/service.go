@@ -122,6 +122,7 @@ func (s *Server) enginesFor(service *Service) ([]*engine, error) {
 	}
 	s.services[service] = engines
 	s.allEngines = append(s.allEngines[:len(s.allEngines):len(s.allEngines)], engines...)
+	s.relabel()
 	return engines, nil
 }
 

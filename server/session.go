@@ -24,9 +24,9 @@ import (
 // Timeouts.FirstByte and Idle do not run during a call. Idle begins anew when the call
 // returns.
 //
-// Any goroutine may write to the Socket at any time, as a publisher does to its
-// subscribers, and may close it, which ends the session. The Socket is valid until
-// Finish returns; without Finish, until the session ends.
+// It is concurrency-safe: a publisher may write to the Socket of a subscriber at any
+// time, or close it, which ends the session. The Socket is valid until Finish returns;
+// without Finish, until the session ends.
 type Session struct {
 	socket.Socket
 
@@ -299,6 +299,9 @@ func (x *Session) call(f func(*Session) error) (err error) {
 			x.end(nil)
 		}
 	}()
+	if end := x.traceHandler(); end != nil {
+		defer end()
+	}
 	err = guard(x.Server(), x, f)
 	returned = true
 	return err

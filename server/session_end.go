@@ -28,6 +28,7 @@ func (x *Session) end(why error) {
 	if f := p.eng.service.Finish; f != nil && x.begun {
 		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
 	}
+	x.countEnd()
 	if !x.leave() {
 		_ = x.Close() // an error says that the handler has closed it already
 		s.leaveSource(x.source)
