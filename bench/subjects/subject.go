@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"time"
 )
 
@@ -41,6 +42,10 @@ type Subject struct {
 
 	// Listen listens on a free port of 127.0.0.1, for packages that take a net.Listener.
 	Listen func() (net.Listener, error)
+
+	// ServeHTTP serves HTTP on a listener of Listen, or HTTPS if srv.TLSConfig is set. If it is
+	// nil, net/http does so itself.
+	ServeHTTP func(srv *http.Server, l net.Listener) error
 
 	// NewWaiter makes a receive on a silent socket, with a timeout.
 	NewWaiter func(timeout time.Duration) (*Waiter, error)

@@ -14,6 +14,7 @@ var All = []Subject{
 	weirLeanSubject,
 	weirEventsSubject,
 	weirOnDemandSubject,
+	weirHTTPDSubject,
 	weirBatchSubject,
 	netSubject,
 	gnetSubject,

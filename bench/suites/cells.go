@@ -236,7 +236,7 @@ func ordinaryNames(e env) []string {
 }
 
 // weirNames lists the subjects that the criteria of a summary are about.
-var weirNames = []string{"weir", "weir-events", "weir-ondemand"}
+var weirNames = []string{"weir", "weir-events", "weir-ondemand", "weir-httpd"}
 
 // ordinaryCriteria are what Weir should reach in each cell. At an offered rate all subjects
 // have the same number of requests, so their cost and their latencies are what differs.

@@ -15,7 +15,7 @@ import (
 // The idle suite: what a silent connection costs that has been used once.
 var idleSuite = Suite{
 	Name:     "idle",
-	About:    "the server's memory for connections that are silent",
+	About:    "the server's memory for connections that are silent: TCP, HTTP and HTTPS",
 	Settings: Settings{Conns: []int{15000}, Sizes: []int{128}},
 	tables:   idleTables,
 }
@@ -36,12 +36,8 @@ func idleTables(e env) ([]report.Table, error) {
 		Title: fmt.Sprintf("idle: bytes of the server for each silent TCP connection, after one message of %s, %s",
 			eachSize(e.Sizes), report.Counted(e.Reps, "round")),
 		RowHead: "connections",
-		Metrics: []report.Metric{
-			{Name: residentPerConn, Heading: "resident", Format: report.Grouped, Display: report.InTable, Compare: report.InTable},
-			{Name: heapPerConn, Heading: "Go heap", Format: report.Grouped, Display: report.InTable, Compare: report.Nowhere},
-			{Name: stackPerConn, Heading: "stacks", Format: report.Grouped, Display: report.InTable, Compare: report.Nowhere},
-		},
-		Pairs: report.PairsWith(names, "net", "gnet"), // raw has next to nothing
+		Metrics: idleMetrics(),
+		Pairs:   report.PairsWith(names, "net", "gnet"), // raw has next to nothing
 		Legend: []string{
 			fmt.Sprintf("Each connection has sent a message and received it. resident: how much the process grew after its first %d connections, divided by the number of further ones.", idleFirst),
 			"Before each look the process collects garbage twice and returns free memory to the kernel. The kernel's own memory for sockets is not in it.",
@@ -63,7 +59,15 @@ func idleTables(e env) ([]report.Table, error) {
 			}),
 		})
 	}
-	return []report.Table{t}, nil
+	return []report.Table{t, idleWebTable(e, false), idleWebTable(e, true)}, nil
+}
+
+func idleMetrics() []report.Metric {
+	return []report.Metric{
+		{Name: residentPerConn, Heading: "resident", Format: report.Grouped, Display: report.InTable, Compare: report.InTable},
+		{Name: heapPerConn, Heading: "Go heap", Format: report.Grouped, Display: report.InTable, Compare: report.Nowhere},
+		{Name: stackPerConn, Heading: "stacks", Format: report.Grouped, Display: report.InTable, Compare: report.Nowhere},
+	}
 }
 
 // A footprint is the memory and the descriptors of a server.
@@ -91,16 +95,22 @@ func (c contest) measureIdle(ctx context.Context, e env, name string) (measure.S
 		return nil, err
 	}
 	defer server.Stop() //nolint:errcheck // it is measured already: how it ends does not matter
-	first, err := c.connectIdle(ctx, e, addr, idleFirst)
+	return c.growthOf(server, func(conns int) (*child.Process, error) { return c.connectIdle(ctx, e, addr, conns) })
+}
+
+// growthOf returns what each connection costs a server. connect starts a process that keeps
+// silent connections.
+func (c contest) growthOf(server *child.Process, connect func(conns int) (*child.Process, error)) (measure.Sample, error) {
+	first, err := connect(idleFirst)
 	if err != nil {
 		return nil, err
 	}
-	defer first.Stop() //nolint:errcheck // as above
+	defer first.Stop() //nolint:errcheck // it has done what it is for: how it ends does not matter
 	before, err := footprintOf(server)
 	if err != nil {
 		return nil, err
 	}
-	rest, err := c.connectIdle(ctx, e, addr, c.conns)
+	rest, err := connect(c.conns)
 	if err != nil {
 		return nil, err
 	}

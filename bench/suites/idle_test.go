@@ -23,8 +23,15 @@ func TestIdleOfEverySubject(t *testing.T) {
 	for _, name := range serving {
 		require.Contains(t, shown, "│ "+name+" ")
 	}
-	require.Len(t, heaps, len(serving))
+	listening := subjects.Able(wrong.Real(), func(s subjects.Subject) bool { return s.Listen != nil })
+	require.Contains(t, listening, "weir-httpd")
+	require.Len(t, heaps, len(serving)+2*len(listening)) // HTTP and HTTPS
 
+	for _, secure := range []bool{false, true} {
+		got, err := idleVisit{tls: secure, contest: contest{conns: conns, size: 1}}.measure(benchtest.Context(t), testEnv(), "weir-httpd")
+		require.NoError(t, err)
+		require.Less(t, got[stackPerConn], 2000.0) // of a parked connection
+	}
 	got, err := contest{server: "echo-server", load: "idle-load", conns: conns, size: 4096, burst: 1}.measureIdle(benchtest.Context(t), testEnv(), "net")
 	require.NoError(t, err)
 	const piece = 32 << 10 // of memory for stacks: the rest of one may be there already

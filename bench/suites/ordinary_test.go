@@ -111,9 +111,9 @@ func TestPaceSuite(t *testing.T) {
 func TestHTTPSuite(t *testing.T) {
 	t.Setenv("PATH", "") // so that wrk is not found
 	shown, rates := runSuite(t, smallest("http", Settings{Conns: []int{2}, Sizes: []int{128, 64 << 10}}), reqPerSec)
-	requireAllShown(t, shown, []string{"weir", "net"})
+	requireAllShown(t, shown, []string{"weir", "weir-httpd", "net"})
 	require.Contains(t, shown, "wrk is not installed")
-	require.Len(t, rates, len(webKinds)*2*2)
+	require.Len(t, rates, len(webKinds)*2*3)
 	for _, rate := range rates {
 		require.Positive(t, rate)
 	}

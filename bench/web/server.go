@@ -22,10 +22,11 @@ import (
 	"github.com/seed-2334f180/weir/bench/subjects"
 )
 
-// Roles are the HTTP server and the built-in client.
+// Roles are the HTTP server, the built-in client, and a client that asks once.
 var Roles = map[string]child.Role{
 	"http-server": child.Ordered(serve),
 	"http-load":   child.Ordered(ask),
+	"http-idle":   child.Ordered(fallSilent),
 }
 
 // An Order tells a child which subject's listener to serve HTTP on.
@@ -54,13 +55,6 @@ func serve(order Order, answer child.Answer) error {
 	if err := answer(subjects.Listening{Addr: listener.Addr().String()}); err != nil {
 		return err
 	}
-	if order.TLS {
-		cert, err := certificate()
-		if err != nil {
-			return err
-		}
-		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{cert}})
-	}
 	body := bytes.Repeat([]byte("weir"), order.Size/4+1)[:order.Size]
 	length := strconv.Itoa(order.Size)
 	server := &http.Server{
@@ -69,6 +63,19 @@ func serve(order Order, answer child.Answer) error {
 			w.Write(body) //nolint:errcheck // the client has gone
 		}),
 		ErrorLog: log.New(io.Discard, "", 0), // it would report clients that end in the middle
+	}
+	if order.TLS {
+		cert, err := certificate()
+		if err != nil {
+			return err
+		}
+		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	}
+	switch {
+	case s.ServeHTTP != nil:
+		return s.ServeHTTP(server, listener)
+	case order.TLS:
+		return server.ServeTLS(listener, "", "")
 	}
 	return server.Serve(listener)
 }

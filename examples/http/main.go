@@ -1,11 +1,12 @@
-// Http is a web server: net/http on a Weir listener.
+// Http is a web server: net/http, served by Weir's package httpd.
 //
 //	go run ./examples/http -address 127.0.0.1:8080 -root .
 //	curl http://127.0.0.1:8080/README.md
 //	curl http://127.0.0.1:8080/api/status
 //
 // It serves the files of a directory, which the kernel sends (sendfile), and two
-// small JSON endpoints. Only one line of it is about Weir: the listener.
+// small JSON endpoints. Only two lines of it are about Weir: the listener, and
+// httpd.Serve, with which an idle connection has no goroutine and no buffers.
 package main
 
 import (
@@ -17,6 +18,7 @@ import (
 	"os/signal"
 
 	"github.com/seed-2334f180/weir/examples/internal/cli"
+	"github.com/seed-2334f180/weir/httpd"
 	weirnet "github.com/seed-2334f180/weir/net"
 )
 
@@ -43,7 +45,7 @@ func run(opts options) error {
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelInfo),
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- httpd.Serve(server, listener) }()
 	select {
 	case err := <-served: // the listener is broken
 		restore()

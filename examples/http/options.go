@@ -51,7 +51,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 
 // about prints what the program does.
 func about(out io.Writer) {
-	fmt.Fprint(out, `Http is a web server: net/http on a Weir listener.
+	fmt.Fprint(out, `Http is a web server: net/http, whose idle connections Weir keeps.
 
 usage: http [flags]
 

@@ -39,7 +39,10 @@ func (o *overlay) write() (string, error) {
 // standard library, as package weir/net, and makes net/http and httptest import it
 // in net's place, their tests too. So every listener and every connection of
 // net/http is Weir's, and no test is changed but for its import.
-func buildHTTP(goroot, work, binary string, race bool) error {
+//
+// With parked, every plain server of the tests is served by Weir's package httpd, which
+// parks a connection that has been idle for a tenth of a millisecond.
+func buildHTTP(goroot, work, binary string, race, parked bool) error {
 	o := &overlay{make(map[string]string), work}
 	if err := o.addWeir(goroot, race); err != nil {
 		return err
@@ -56,6 +59,10 @@ func buildHTTP(goroot, work, binary string, race bool) error {
 				return err
 			}
 			changed := importOfNet.ReplaceAll(text, []byte("\tnet \"weir/net\""))
+			if parked && dir == "net/http" && filepath.Base(path) == "server.go" {
+				changed = bytes.Replace(changed, []byte("\n\torigListener := l\n"), []byte(parkingServe), 1)
+				changed = append(changed, parkingHook...)
+			}
 			if filepath.Base(path) == "main_test.go" {
 				changed = bytes.Replace(changed, []byte("if stack == \"\" ||"), []byte(loopsStay), 1)
 			}
@@ -64,6 +71,11 @@ func buildHTTP(goroot, work, binary string, race bool) error {
 					return err
 				}
 			}
+		}
+	}
+	if parked {
+		if err := o.put(filepath.Join(goroot, "src/net/http/weir_test.go"), []byte(parkingTest)); err != nil {
+			return err
 		}
 	}
 	list, err := o.write()
@@ -90,6 +102,41 @@ func buildHTTP(goroot, work, binary string, race bool) error {
 // default group of loops lasts as long as the program.
 const loopsStay = `if stack == "" || strings.Contains(stack, "created by weir/loop.New") ||`
 
+// parkingServe and parkingHook have Server.Serve serve another listener, and parkingTest
+// makes it the one of package httpd.
+const (
+	parkingServe = `
+	if WeirListener != nil {
+		l = WeirListener(s, l)
+	}
+	origListener := l
+`
+	parkingHook = `
+var WeirListener func(*Server, net.Listener) net.Listener
+`
+	parkingTest = `package http_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"weir/httpd"
+)
+
+func init() {
+	http.WeirListener = func(s *http.Server, l net.Listener) net.Listener {
+		if t := fmt.Sprintf("%T", l); t != "*net.TCPListener" && t != "*net.UnixListener" {
+			return l
+		}
+		return httpd.NewListener(s, l)
+	}
+}
+`
+)
+
+// shortLinger replaces the time that connections linger before they are parked.
+var shortLinger = regexp.MustCompile(`(shortestLinger|longestLinger)(\s*)= \d+ \* time.Millisecond`)
+
 // addWeir puts the packages that Weir's net needs below weir in the standard
 // library.
 func (o *overlay) addWeir(goroot string, race bool) error {
@@ -97,7 +144,7 @@ func (o *overlay) addWeir(goroot string, race bool) error {
 	if race {
 		args = append(args, "-race") // some files belong only to race builds
 	}
-	list := exec.Command("go", append(args, "./net")...)
+	list := exec.Command("go", append(args, "./net", "./httpd")...)
 	list.Stderr = os.Stderr
 	out, err := list.Output()
 	if err != nil {
@@ -127,6 +174,7 @@ func (o *overlay) addWeir(goroot string, race bool) error {
 			if stub, ok := withoutAssembly[name]; ok && p.ImportPath == sys {
 				text = []byte(stub)
 			}
+			text = shortLinger.ReplaceAll(text, []byte("${1}${2}= 100 * time.Microsecond"))
 			path := filepath.Join(goroot, "src", filepath.FromSlash(rename.Replace(p.ImportPath)), name)
 			if err := o.put(path, []byte(rename.Replace(string(text)))); err != nil {
 				return err

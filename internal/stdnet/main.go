@@ -3,9 +3,10 @@
 //
 // The tests of net become a package of their own: it changes the import, and takes
 // out the parts that need what net does not export. A list in the repository names
-// each test that is left out, and why. net/http is built over Weir as a whole.
+// each test that is left out, and why. net/http is built over Weir as a whole. For httpd,
+// its tests are run once more, and package httpd serves all their servers without TLS.
 //
-//	go run ./internal/stdnet [-race] [-v] [-run regexp] [net | net/http]
+//	go run ./internal/stdnet [-race] [-v] [-run regexp] [net | net/http | httpd]
 package main
 
 import (
@@ -81,7 +82,15 @@ func (j *judge) judge(name string) error {
 		r.leftOut = s.leftOut
 		err = s.build(work, r.binary, j.race)
 	case "net/http":
-		err = buildHTTP(goroot, work, r.binary, j.race)
+		err = buildHTTP(goroot, work, r.binary, j.race, false)
+	case "httpd":
+		r.dir = filepath.Join(goroot, "src", "net/http")
+		r.left, err = readList("internal/stdnet/left-out-httpd.txt")
+		if err != nil {
+			return err
+		}
+		r.leftOut = len(r.left)
+		err = buildHTTP(goroot, work, r.binary, j.race, true)
 	default:
 		err = fmt.Errorf("the tests of %s are not for this", name)
 	}
