@@ -11,7 +11,8 @@ import (
 
 // A File lets Select wait for any descriptor: a pipe, a terminal, an eventfd,
 // timerfd or signalfd, standard input, a socket that Weir did not make. A regular
-// file is always ready for reading and writing, as for select(2).
+// file is always ready for reading and writing, as for select(2). It is
+// concurrency-safe.
 type File struct{ reg *loop.Registration }
 
 var _ Selectable = (*File)(nil)

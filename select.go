@@ -14,6 +14,9 @@
 // The sockets themselves are in package socket. Package server serves connections
 // by callbacks or by blocking handlers, and package net is Go's net over these
 // sockets.
+//
+// All functions are concurrency-safe. "It is concurrency-safe" means, in all of Weir,
+// that any goroutine may call it at any time, also while other calls are in progress.
 package weir
 
 import (
@@ -79,6 +82,9 @@ const (
 // type *socket.Error, and the result is empty then: EINVAL for a nil entry; EBADF
 // for a closed one, also for one that is closed while Select waits; EINTR when
 // Interrupt is called on an entry.
+//
+// The end of a connect makes a socket writable, whether it has succeeded or not: see
+// socket.Socket.ConnectStart, which does not wait.
 //
 // Any number of calls may wait for the same socket, beside others that are
 // blocked in reading it. The caller must not change the lists meanwhile.
@@ -248,7 +254,8 @@ func (c *call) sleep(until time.Time) error {
 
 // scan puts the entries that are ready into found. A thorough scan is exact: if the
 // loops know of no ready entry, it asks the kernel about every entry. A scan that is
-// not thorough may miss an event that is on its way to a loop.
+// not thorough may miss an event that is on its way to a loop. With an except list,
+// a scan asks about every entry as soon as one may be ready.
 func (c *call) scan(thorough bool) error {
 	all := 0
 	c.found = c.found[:0]
@@ -260,6 +267,12 @@ func (c *call) scan(thorough bool) error {
 	}
 	if len(c.found) == 0 && !thorough {
 		return nil
+	}
+	if c.want[exceptList].len() > 0 {
+		// The answers about one socket must be of one moment: a read of a unix
+		// stream waits if its only input is an out-of-band byte.
+		c.inquiry.Cancel()
+		c.found = c.found[:0]
 	}
 	if len(c.found) > 0 {
 		asked := c.inquiry.Len()

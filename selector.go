@@ -28,9 +28,8 @@ const (
 // that are ready, not with the number that are registered. A Selector is
 // level-triggered, as Select is: it reports input again until the program reads it.
 //
-// Any goroutine may call any method at any time. A Wait in progress includes what
-// another goroutine registers meanwhile. A Selector keeps what is registered from
-// being collected.
+// It is concurrency-safe: a Wait in progress includes what another goroutine registers
+// meanwhile. A Selector keeps what is registered from being collected.
 type Selector struct {
 	mu         sync.Mutex // guards what follows; taken before a registration's lock
 	entries    map[Selectable]*entry
@@ -385,17 +384,25 @@ func (s *Selector) look(e *entry) {
 		return
 	}
 	r := e.what.Registration()
+	// The event of an out-of-band byte may still be on its way to the loop when the
+	// kernel says that there is input. So if one condition may hold, the kernel is
+	// asked about all of them: its answers are of one moment.
+	all := false
+	for _, want := range wants {
+		all = all || e.want&Exceptional != 0 && e.want&want != 0 && r.Look(want) != loop.Unready
+	}
 	for _, want := range wants {
 		if e.want&want == 0 {
 			continue
 		}
-		switch r.Look(want) {
-		case loop.Ready:
-			e.is |= want
-		case loop.Doubtful:
+		switch is := r.Look(want); {
+		case is == loop.Gone:
+		case all, is == loop.Doubtful:
 			if s.inquiry.Add(r, want) == nil && e.question < 0 {
 				e.question = int32(s.inquiry.Len()) - 1
 			}
+		case is == loop.Ready:
+			e.is |= want
 		}
 	}
 }

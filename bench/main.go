@@ -8,6 +8,7 @@
 //	go run ./bench -h                          suites, subjects, flags
 //	go run ./bench -suite churn -subjects raw,net,gnet,weir,nbio
 //	go run ./bench -suite all -json all.jsonl  everything: under an hour
+//	go run ./bench -html page.html             a page with charts beside the tables; -svg is one chart
 //
 // The packages below this one, from the top down:
 //
@@ -18,7 +19,7 @@
 //	web        the processes of the http suite
 //	load       the load generators
 //	subjects   what is compared: the same servers on Weir and on its peers
-//	report     tables for people, JSON lines for programs
+//	report     tables, charts and a page for people, JSON lines for programs
 //	measure    rounds, medians, ratios
 //	child      processes with a role
 //	machine    cores, processor time, memory, descriptors
@@ -35,6 +36,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/bench/child"
@@ -55,6 +57,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return child.ExitUsage
 	}
+	opts.Command = commandLine(args)
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer release()
 	err = suites.Run(ctx, opts, os.Stdout, os.Stderr)
@@ -67,4 +70,16 @@ func run(args []string) int {
 		return child.ExitFailed
 	}
 	return 0
+}
+
+// commandLine is the command line as a person types it.
+func commandLine(args []string) string {
+	words := []string{"go run ./bench"}
+	for _, arg := range args {
+		if strings.ContainsAny(arg, " \t'\"\\$*?&;|<>()") {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
 }

@@ -75,3 +75,7 @@ func childrenOf(pid int) []string {
 	}
 	return all
 }
+
+func TestCommandIsWhatAPersonTypes(t *testing.T) {
+	require.Equal(t, "go run ./bench -conns 8,64 -suite 'echo, udp'", commandLine([]string{"-conns", "8,64", "-suite", "echo, udp"}))
+}

@@ -46,6 +46,8 @@ func parseOptions(args []string, out io.Writer) (suites.Options, error) {
 	fs.DurationVar(&opts.Dur, "dur", 300*time.Millisecond, "length of one measured window, a `duration`")
 	fs.IntVar(&opts.Reps, "reps", 5, "`rounds`: how often each subject is measured")
 	fs.StringVar(&opts.JSON, "json", "", "write the results to this `file` too, one JSON object a line")
+	fs.StringVar(&opts.HTML, "html", "", "write a page with charts, tables and raw figures to this `file`")
+	fs.StringVar(&opts.SVG, "svg", "", "write one chart to this `file`: of ordinary, or of the first suite that compares")
 
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -43,21 +43,6 @@ func onFaces(t *testing.T, test func(t *testing.T, f face)) {
 	}
 }
 
-// benchFaces runs a benchmark over both, so that their ratio has one machine. start
-// starts a server and a client, and returns one request of the client's.
-func benchFaces(b *testing.B, start func(tb testing.TB, f face) (request func() error)) {
-	for _, f := range faces {
-		b.Run(f.name, func(b *testing.B) {
-			request := start(b, f)
-			for b.Loop() {
-				if err := request(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
 // listen listens on a free port of 127.0.0.1.
 func listen(tb testing.TB, f face) net.Listener {
 	tb.Helper()

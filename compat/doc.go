@@ -3,5 +3,5 @@
 // that uses Weir downloads none of these libraries.
 //
 //	go test ./...
-//	go test -run none -bench . -count 6
+//	go test -run none -bench Paired
 package compat

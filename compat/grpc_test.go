@@ -142,11 +142,3 @@ func TestGRPCUserTimeout(t *testing.T) {
 		})
 	}
 }
-
-func BenchmarkGRPC(b *testing.B) {
-	benchFaces(b, func(tb testing.TB, f face) func() error {
-		c := grpcClient(tb, f)
-		r := &pb.SimpleRequest{Payload: &pb.Payload{Body: []byte("hello")}}
-		return func() error { _, err := c.UnaryCall(tb.Context(), r); return err }
-	})
-}

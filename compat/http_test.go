@@ -52,14 +52,6 @@ func TestFastHTTP(t *testing.T) {
 	})
 }
 
-func BenchmarkFastHTTP(b *testing.B) {
-	benchFaces(b, func(tb testing.TB, f face) func() error {
-		c, address := fasthttpClient(tb, f)
-		buf := []byte(nil)
-		return func() error { _, _, err := c.Get(buf, "http://"+address+"/"); return err }
-	})
-}
-
 // httpServer serves by net/http.
 func httpServer(tb testing.TB, f face, h http.HandlerFunc) string {
 	l := listen(tb, f)
@@ -112,40 +104,32 @@ func TestGorillaWebSocket(t *testing.T) {
 	})
 }
 
-func BenchmarkGorillaWebSocket(b *testing.B) {
-	benchFaces(b, func(tb testing.TB, f face) func() error {
-		c := gorillaClient(tb, f)
-		data := make([]byte, 100)
-		return func() error {
-			if err := c.WriteMessage(gorilla.BinaryMessage, data); err != nil {
-				return err
+// coderClient serves WebSockets by coder, and returns its client.
+func coderClient(tb testing.TB, f face) *coder.Conn {
+	address := httpServer(tb, f, func(w http.ResponseWriter, r *http.Request) {
+		c, err := coder.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for {
+			kind, data, err := c.Read(r.Context())
+			if err != nil || c.Write(r.Context(), kind, data) != nil {
+				return
 			}
-			_, _, err := c.ReadMessage()
-			return err
 		}
 	})
+	client := &http.Client{Transport: &http.Transport{DialContext: f.Dial}}
+	tb.Cleanup(client.CloseIdleConnections)
+	c, _, err := coder.Dial(bounded(tb), "ws://"+address+"/", &coder.DialOptions{HTTPClient: client})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { c.CloseNow() })
+	return c
 }
 
 func TestCoderWebSocket(t *testing.T) {
 	onFaces(t, func(t *testing.T, f face) {
-		address := httpServer(t, f, func(w http.ResponseWriter, r *http.Request) {
-			c, err := coder.Accept(w, r, nil)
-			if err != nil {
-				return
-			}
-			defer c.CloseNow()
-			for {
-				kind, data, err := c.Read(r.Context())
-				if err != nil || c.Write(r.Context(), kind, data) != nil {
-					return
-				}
-			}
-		})
-		ctx := bounded(t)
-		client := &http.Client{Transport: &http.Transport{DialContext: f.Dial}}
-		defer client.CloseIdleConnections()
-		c, _, err := coder.Dial(ctx, "ws://"+address+"/", &coder.DialOptions{HTTPClient: client})
-		require.NoError(t, err)
+		c, ctx := coderClient(t, f), bounded(t)
 		for _, size := range []int{0, 1, 30000} {
 			data := []byte(strings.Repeat("m", size))
 			require.NoError(t, c.Write(ctx, coder.MessageText, data))

@@ -55,10 +55,3 @@ func TestNATS(t *testing.T) {
 		require.NoError(t, c.Drain())
 	})
 }
-
-func BenchmarkNATS(b *testing.B) {
-	benchFaces(b, func(tb testing.TB, f face) func() error {
-		c := natsClient(tb, f)
-		return func() error { _, err := c.Request("echo", []byte("hello"), patience); return err }
-	})
-}

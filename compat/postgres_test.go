@@ -87,14 +87,3 @@ func TestPostgreSQL(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
-
-func BenchmarkPostgreSQL(b *testing.B) {
-	dir := postgresDir(b)
-	benchFaces(b, func(tb testing.TB, f face) func() error {
-		c := postgresConn(tb, f, dir)
-		return func() error {
-			var one int
-			return c.QueryRow(context.Background(), "select 1").Scan(&one)
-		}
-	})
-}

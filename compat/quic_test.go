@@ -78,11 +78,3 @@ func TestQUIC(t *testing.T) {
 		require.NoError(t, c.CloseWithError(0, ""))
 	})
 }
-
-func BenchmarkQUIC(b *testing.B) {
-	benchFaces(b, func(tb testing.TB, f face) func() error {
-		c := quicClient(tb, f)
-		data := make([]byte, 1000)
-		return func() error { _, err := echo(c, data); return err }
-	})
-}

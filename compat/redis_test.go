@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os/exec"
@@ -64,13 +63,5 @@ func TestRedis(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, fmt.Sprint(i), m.Payload)
 		}
-	})
-}
-
-func BenchmarkRedis(b *testing.B) {
-	at := redisSocket(b)
-	benchFaces(b, func(tb testing.TB, f face) func() error {
-		c := redisClient(tb, f, at)
-		return func() error { return c.Set(context.Background(), "key", "value", 0).Err() }
 	})
 }

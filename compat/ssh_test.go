@@ -49,11 +49,18 @@ func sshSession(offer ssh.NewChannel) {
 	}
 }
 
-func TestSSH(t *testing.T) {
+// An sshHost serves one address. Its password is "secret".
+type sshHost struct {
+	f       face
+	address string
+	key     ssh.PublicKey
+}
+
+func sshListen(tb testing.TB, f face) *sshHost {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	signer, err := ssh.NewSignerFromKey(key)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	server := &ssh.ServerConfig{PasswordCallback: func(_ ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 		if string(password) != "secret" {
 			return nil, io.ErrUnexpectedEOF
@@ -61,24 +68,30 @@ func TestSSH(t *testing.T) {
 		return nil, nil
 	}}
 	server.AddHostKey(signer)
+	l := listen(tb, f)
+	go sshServe(l, server)
+	return &sshHost{f, l.Addr().String(), signer.PublicKey()}
+}
+
+func (h *sshHost) connect(tb testing.TB, password string) (*ssh.Client, error) {
+	c, err := h.f.Dial(bounded(tb), "tcp", h.address)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { c.Close() })
+	conn, channels, requests, err := ssh.NewClientConn(c, "host", &ssh.ClientConfig{
+		User: "user", Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.FixedHostKey(h.key),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ssh.NewClient(conn, channels, requests), nil
+}
+
+func TestSSH(t *testing.T) {
 	onFaces(t, func(t *testing.T, f face) {
-		l := listen(t, f)
-		go sshServe(l, server)
-		connect := func(password string) (*ssh.Client, error) {
-			c, err := f.Dial(bounded(t), "tcp", l.Addr().String())
-			require.NoError(t, err)
-			t.Cleanup(func() { c.Close() })
-			conn, channels, requests, err := ssh.NewClientConn(c, "host", &ssh.ClientConfig{
-				User: "user", Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.FixedHostKey(signer.PublicKey()),
-			})
-			if err != nil {
-				return nil, err
-			}
-			return ssh.NewClient(conn, channels, requests), nil
-		}
-		_, err := connect("wrong")
+		host := sshListen(t, f)
+		_, err := host.connect(t, "wrong")
 		require.ErrorContains(t, err, "unable to authenticate")
-		client, err := connect("secret")
+		client, err := host.connect(t, "secret")
 		require.NoError(t, err)
 		defer client.Close()
 		session, err := client.NewSession()

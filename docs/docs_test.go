@@ -230,9 +230,20 @@ func complete(block string) string {
 	if strings.HasPrefix(block, "import ") { // the import alone, which the compiler wants to be used
 		return "package code\n\n" + strings.ReplaceAll(block, "import \"", "import _ \"")
 	}
+	return withImports(block)
+}
+
+// programOf makes the file of a program of declarations.
+func programOf(declarations string) string {
+	return strings.Replace(withImports(declarations), "package code", "package main", 1)
+}
+
+// withImports makes a Go file of declarations or statements.
+func withImports(block string) string {
 	imports := map[string]string{
 		"bufio": "bufio", "bytes": "bytes", "context": "context", "fmt": "fmt", "http": "net/http", "io": "io", "log": "log", "os": "os",
-		"time": "time", "tls": "crypto/tls", "unix": "golang.org/x/sys/unix", "errors": "errors",
+		"time": "time", "tls": "crypto/tls", "unix": "golang.org/x/sys/unix", "errors": "errors", "binary": "encoding/binary",
+		"exec": "os/exec", "signal": "os/signal", "slices": "slices", "strings": "strings",
 		"weir": module, "loop": module + "/loop", "net": module + "/net", "poller": module + "/poller",
 		"server": module + "/server", "socket": module + "/socket", "timers": module + "/timers",
 	}

@@ -8,11 +8,21 @@
 // parks the goroutines whose calls must wait; it is for packages that implement
 // blocking calls, as its example does.
 //
-// Any goroutine may call any method at any time, unless the method's comment
-// says otherwise.
-//
 // Calls park by two functions of the Go runtime, which are linked by name, as
 // other network stacks do. The build tag weir_portable uses channels instead.
+//
+// # Concurrency
+//
+// All functions are concurrency-safe. The documentation of each type says whether its
+// methods are, and in all of Weir the words mean:
+//
+//   - "It is concurrency-safe": any goroutine may call it at any time, also while other
+//     calls are in progress. Of a type it holds for each method, unless the method says
+//     otherwise.
+//   - "It is for one goroutine at a time": the program serialises the calls.
+//   - "Only the loop may call it": it is for code that runs on the loop's goroutine, such
+//     as handlers, timers and posted tasks.
+//   - "Only the call that has the turn may call it": after Begin and before End.
 //
 // # Timeouts
 //

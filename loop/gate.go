@@ -11,9 +11,8 @@ import (
 // NewGate. The goroutine calls Arm, and then looks whether anything that it waits
 // for has come. If so it calls Disarm, otherwise Sleep. A goroutine that changes
 // something which the look may have missed calls Wake. After Arm exactly one Wake
-// counts: it ends the Sleep that follows or is in progress. Only the goroutine that
-// waits may call Arm, Sleep, Disarm and Interrupted. Any goroutine may call Wake and
-// Interrupt.
+// counts: it ends the Sleep that follows or is in progress. It is for one goroutine
+// at a time, except Wake and Interrupt.
 type Gate struct {
 	parker
 	open        atomic.Bool // no Wake is needed
@@ -39,7 +38,7 @@ func (g *Gate) Arm() { g.open.Store(false) }
 
 // Wake opens the gate. by is the loop on whose goroutine Wake is called; nil
 // means any other goroutine. A needless Wake does no harm except that Sleep may
-// return early.
+// return early. It is concurrency-safe.
 func (g *Gate) Wake(by *Loop) {
 	if g.open.Load() || !g.open.CompareAndSwap(false, true) {
 		return
@@ -47,11 +46,13 @@ func (g *Gate) Wake(by *Loop) {
 	if g.backlog = nil; by != nil {
 		g.backlog = &by.backlog
 		by.backlog.Add(1)
+		by.gateWakes.Add(1)
 	}
 	g.unpark()
 }
 
-// Interrupt is Wake, after which Interrupted returns true.
+// Interrupt is Wake, after which Interrupted returns true. It is
+// concurrency-safe.
 func (g *Gate) Interrupt() {
 	g.interrupted.Store(true)
 	g.Wake(nil)

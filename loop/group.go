@@ -9,7 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// A Group is a fixed number of loops. Its Policy spreads descriptors over them.
+// A Group is a fixed number of loops. Its Policy spreads descriptors over them. It is
+// concurrency-safe.
 type Group struct {
 	loops  []*Loop
 	policy Policy

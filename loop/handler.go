@@ -24,7 +24,8 @@ type Handler interface {
 	Closed()
 }
 
-// Handled is a Registration that a Handler serves. Loop.Handle fills it in.
+// Handled is a Registration that a Handler serves. Loop.Handle fills it in. It is
+// concurrency-safe.
 type Handled struct{ Registration }
 
 // Handle puts a non-blocking descriptor on the loop, to be served by *h, which must
@@ -74,7 +75,7 @@ func (r *Handled) WatchWrite(on bool) error {
 }
 
 // Poke has the handler's Ready called with 0 in the loop's next turn, once for all
-// pokes until then. Any goroutine may call it. After Close it does nothing.
+// pokes until then. After Close it does nothing.
 func (r *Handled) Poke() {
 	if r.state.Or(statePoked)&(statePoked|stateClosed) != 0 {
 		return
@@ -125,31 +126,37 @@ func (l *Loop) callPoked(batch []*Registration, from int) (next int) {
 
 // callReady calls the handler. The caller has deferred survive.
 func (r *Registration) callReady(ev poller.Readiness) {
+	begun := r.loop.callBegins()
 	r.loop.calling = true
 	(*r.handler).Ready(ev)
 	r.loop.calling = false
+	r.loop.callEnds(begun)
 }
 
 // callExpire calls the handler.
 func (r *Registration) callExpire() {
 	defer r.loop.survive()
+	begun := r.loop.callBegins()
 	r.loop.calling = true
 	(*r.handler).Expire()
 	r.loop.calling = false
+	r.loop.callEnds(begun)
 }
 
 // callClosed calls the handler.
 func (r *Registration) callClosed() {
 	defer r.loop.survive()
+	begun := r.loop.callBegins()
 	r.loop.calling = true
 	(*r.handler).Closed()
 	r.loop.calling = false
+	r.loop.callEnds(begun)
 }
 
 // ExpireAt has the handler's Expire called at a time on the loop's clock, which Now
 // returns, in place of the time that was set before; 0 is never. Expire is never
 // called early; it is late by a tenth of a millisecond at most, plus the time that
-// the loop is busy. Call ExpireAt on the loop's goroutine.
+// the loop is busy. Only the loop may call it.
 func (r *Handled) ExpireAt(at time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -182,7 +189,7 @@ func (r *Handled) expireAt(at time.Duration) {
 }
 
 // Now returns the time since the loop's start. The clock is read once a turn, so Now
-// stays the same during a turn. Call it on the loop's goroutine.
+// stays the same during a turn. Only the loop may call it.
 func (l *Loop) Now() time.Duration {
 	if l.now == 0 {
 		l.now = l.nanos()

@@ -10,15 +10,16 @@ const (
 )
 
 // An Observer learns what happens to a registration, without having the turn of
-// it. Notify is called under the Registration's lock, on any goroutine: it must not
-// block, and must not call methods of the Registration or the Hook, except Hook.Loop.
+// it. It must be concurrency-safe. Notify is called under the Registration's lock: it
+// must not block, and must not call methods of the Registration or the Hook, except
+// Hook.Loop.
 type Observer interface {
 	Notify(h *Hook, n Notice)
 }
 
 // A Hook hangs an observer on a Registration. An event wakes the waiting calls and
-// tells the observers, too. A Hook may be hung again after Unhang. Its methods are
-// for one goroutine at a time.
+// tells the observers, too. A Hook may be hung again after Unhang. It is for one
+// goroutine at a time.
 type Hook struct {
 	To   Observer // set it before Hang
 	want Interest
@@ -138,15 +139,8 @@ func (r *Blocking) Stir(want Interest) {
 // Observers returns the observers that hang on the loop's registrations, in no
 // order.
 func (l *Loop) Observers() (all []Observer) {
-	l.mu.Lock()
-	regs := l.table.all()
-	l.mu.Unlock()
-	for _, r := range regs {
-		r.mu.Lock()
-		for h := r.hooks; h != nil; h = h.next {
-			all = append(all, h.To)
-		}
-		r.mu.Unlock()
+	for _, r := range l.Registrations() {
+		all = append(all, r.Hanging()...)
 	}
 	return all
 }

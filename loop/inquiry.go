@@ -10,7 +10,7 @@ import (
 // An Inquiry asks the kernel about many descriptors at once, by poll(2) with a
 // zero timeout. Each question counts as a call on its Registration, so that the
 // descriptor stays open until Ask or Cancel. The zero Inquiry has no questions.
-// One goroutine uses an Inquiry at a time.
+// It is for one goroutine at a time.
 type Inquiry struct {
 	fds    []unix.PollFd
 	probes []probe

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,16 +39,11 @@ func TestComputingLoopWakesASleepingOne(t *testing.T) {
 	require.NoError(t, busy.Handle(&computes.reg, fd, computes.handler()))
 
 	// The other P is busy, too. So the sleeping loop does not run before the look.
-	over := make(chan struct{})
+	var over atomic.Bool
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
-			select {
-			case <-over:
-				return
-			default:
-			}
+		for !over.Load() {
 		}
 	}()
 	for end := time.Now().Add(20 * time.Second); busy.Roused() == 0; {
@@ -56,7 +52,7 @@ func TestComputingLoopWakesASleepingOne(t *testing.T) {
 		<-computed
 		<-came
 	}
-	close(over)
+	over.Store(true)
 	<-ended
 }
 

@@ -23,7 +23,8 @@ const tick = 100 * time.Microsecond
 // nanoseconds.
 type expirer interface{ expire(now int64) }
 
-// A Loop is an event loop. Make one with New; it runs until Close.
+// A Loop is an event loop. Make one with New; it runs until Close. It is
+// concurrency-safe.
 type Loop struct {
 	options Options
 	poller  *poller.Poller
@@ -61,11 +62,12 @@ type Loop struct {
 	atEnd   []func() // to be called at the end of the turn
 	closed  bool
 
-	timerMu   sync.Mutex // guards the next four; may be taken under a Registration's lock
+	timerMu   sync.Mutex // guards the next five; may be taken under a Registration's lock
 	wheel     timers.Wheel[expirer]
 	bound     uint64 // the tick at which the loop means to end its sleep
 	gates     *Gate  // those that a goroutine sleeps in
 	gatesOpen bool   // the loop is closed: no goroutine may sleep in a gate of it
+	published published
 
 	// What follows is for the loop's goroutine: the buffers of one turn.
 	events     []poller.Event
@@ -79,15 +81,18 @@ type Loop struct {
 	lastKey    uint64   // of the last event
 	streak     int      // how many events before it had the same key
 	restarted  uint32   // the restarts that streak takes into account
+	counts     counts
+	sampler    sampler
 	lookout    lookout
 	now        int64 // the time of the turn; 0 until Now is called
 
 	workers  workers      // the goroutines of Spawn that are parked
 	expected atomic.Int64 // descriptors on their way to the loop: see Expect
 
-	turns  atomic.Uint64
-	fatal  error
-	panics atomic.Uint64
+	turns     atomic.Uint64
+	fatal     error
+	panics    atomic.Uint64
+	gateWakes atomic.Uint64 // goroutines that were woken from a gate
 }
 
 // never is a tick that never comes.
@@ -226,6 +231,7 @@ func (l *Loop) turn(n int, err error) bool {
 	}
 	l.turns.Add(1)
 	l.now = 0
+	l.beginTurn(n)
 	if l.work.Load() {
 		l.handlePoked()
 	}
@@ -239,6 +245,7 @@ func (l *Loop) turn(n int, err error) bool {
 		l.runTurnEnd()
 	}
 	l.more = moreTimers || moreTasks
+	l.endTurn()
 	if !open && moreTasks {
 		return true // they were posted before the end
 	}
@@ -270,6 +277,7 @@ func (l *Loop) deadline() time.Time {
 	}
 	l.timerMu.Lock()
 	defer l.timerMu.Unlock()
+	l.publish()
 	when, ok := l.wheel.Bound()
 	if !ok {
 		l.bound = never
@@ -325,6 +333,7 @@ func (l *Loop) deliver(events []poller.Event, batch []*Registration, from int, w
 // calls their owners.
 func (l *Loop) expire() (more bool) {
 	l.timerMu.Lock()
+	l.publish()
 	when, ok := l.wheel.Bound()
 	if !ok {
 		l.timerMu.Unlock()
@@ -334,6 +343,7 @@ func (l *Loop) expire() (more bool) {
 	n := 0
 	if ticks := uint64(now / int64(tick)); when <= ticks {
 		n, more = l.wheel.Advance(ticks, l.expired)
+		l.countFired(l.expired[:n], now)
 	}
 	l.timerMu.Unlock()
 	for i, t := range l.expired[:n] {

@@ -114,8 +114,8 @@ func (r *Registration) stamp(s uint64, d Direction) uint64 {
 	return s&^(d.sure()|stampMask<<d.stampShift()) | r.loop.waits.Load()&stampMask<<d.stampShift()
 }
 
-// Waits reports whether a call waits for readiness in the direction. Any goroutine may
-// call it; the answer may be out of date when it returns.
+// Waits reports whether a call waits for readiness in the direction. The answer may be
+// out of date when it returns.
 func (r *Registration) Waits(d Direction) bool {
 	s := r.state.Load()
 	return s&d.of(parkedBit) != 0 || d == Read && s&stateReceiving != 0

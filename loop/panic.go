@@ -58,11 +58,13 @@ func (l *Loop) removeReport(key *panicReport) {
 
 // protect calls f and survives its panic, unless the options say otherwise.
 func (l *Loop) protect(f func()) {
+	begun := l.callBegins()
 	if l.options.Crash {
 		f()
-		return
+	} else {
+		Protect(l.reported, f)
 	}
-	Protect(l.reported, f)
+	l.callEnds(begun)
 }
 
 // reported counts a panic and calls the functions of Options.PanicReport and OnPanic,

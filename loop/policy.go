@@ -8,10 +8,9 @@ import (
 
 // A Policy chooses the loop of a group that a new descriptor goes to. The peer
 // is the address at the other end of the connection; it is the zero Addr where
-// there is none, or none is known, as for a listener or a unix socket. Any
-// goroutine may call a Policy, and several at once. loops is never empty, is in
-// the group's order, and must not be changed. If the Policy returns nil, the
-// group takes the first loop.
+// there is none, or none is known, as for a listener or a unix socket. loops is
+// never empty, is in the group's order, and must not be changed. If the Policy
+// returns nil, the group takes the first loop. It must be concurrency-safe.
 type Policy func(loops []*Loop, peer netip.Addr) *Loop
 
 // RoundRobin returns a Policy that takes the loops in turn.

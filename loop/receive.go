@@ -26,7 +26,7 @@ const unreceived = -1 << 31
 // loop receives into buffers of up to 16 KiB, for calls without a context. A loop
 // that finds many sockets readable so makes all their system calls, and then the
 // woken goroutines run; that suits the processor's caches better than a system call
-// and a goroutine in turn.
+// and a goroutine in turn. Only the call that has the turn may call it.
 func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
 	if c.Timeout == 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
 		return 0, 0, false, r.Wait(Read, c)

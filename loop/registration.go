@@ -31,6 +31,8 @@ const (
 //
 // Register fills the zero Registration in. Embed it in what it serves. It must not
 // be copied, and serves one descriptor in its life.
+//
+// It is concurrency-safe.
 type Registration struct {
 	// The fields that every call touches come first, in one cache line.
 	state    atomic.Uint64
@@ -73,7 +75,7 @@ func (l *Loop) register(r *Registration, fd int, edges WriteEdges, h *Handler) e
 		return fmt.Errorf("loop: register: descriptor %d: the registration is in use", fd)
 	}
 	r.loop, r.fd, r.edges, r.handler = l, int32(fd), edges, h
-	r.timer.Owner = r
+	r.timer.Owner, r.timer.Note = r, ageUnits(l.Elapsed())
 	// Nothing is known yet, so the first calls try.
 	state := oneCall | Read.of(readyBit) | Write.of(readyBit)
 	if h != nil {

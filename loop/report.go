@@ -28,6 +28,7 @@ func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 			if came {
 				r.receiver.receive(r.fd)
 				r.receiver.wake(&r.loop.backlog)
+				r.loop.counts.woken++
 			}
 			return
 		}
@@ -58,7 +59,7 @@ func (r *Registration) arrived(ev poller.Readiness, wait uint64) {
 		}
 	}
 	r.mu.Unlock()
-	list.wake(&r.loop.backlog)
+	r.loop.counts.woken += uint64(list.wake(&r.loop.backlog))
 }
 
 // absorb returns the state after an event. A mark becomes sure only if no call has

@@ -50,6 +50,7 @@ func (l *Loop) runTasks() (more, open bool) {
 	l.mu.Unlock()
 
 	l.taken = now
+	l.counts.tasks += uint64(len(now))
 	for i, f := range now {
 		now[i] = nil
 		l.protect(f)

@@ -15,6 +15,7 @@ func (l *Loop) schedule(t *timers.Timer[expirer], deadline int64) {
 	when := ticksUp(deadline)
 	l.timerMu.Lock()
 	l.wheel.Schedule(t, when)
+	l.published.armed++
 	oversleeps := when < l.bound
 	if oversleeps {
 		l.bound = when
@@ -65,8 +66,7 @@ func (l *Loop) moment(t time.Time) int64 {
 // room for rounding up and for adding the start.
 const farthest = math.MaxInt64 / 2
 
-// A Timer calls a function on its loop, once for each Reset. Its methods may be
-// called by any goroutine.
+// A Timer calls a function on its loop, once for each Reset. It is concurrency-safe.
 type Timer struct {
 	loop *Loop
 	node timers.Timer[expirer]

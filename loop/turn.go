@@ -14,6 +14,8 @@ import (
 // first come, first served. A call begins with Begin, waits with Wait, or one of
 // its variants, and ends with End. Embed a Blocking in what it serves, and
 // give the Registration in it to Loop.Register.
+//
+// It is concurrency-safe, except the methods of the call that has the turn.
 type Blocking struct{ Registration }
 
 // The values of a timeout: see the table in the package's documentation.
@@ -24,7 +26,7 @@ const (
 
 // A Call is the state of one call on a Blocking: the time for all of its waits
 // together, and a way to end it. A Call serves one call. The zero Call does not
-// wait.
+// wait. It is for one goroutine at a time.
 type Call struct {
 	// Timeout is the longest time that the call may wait, for the turn and for
 	// readiness together: NoWait, Forever, or a limit.
@@ -140,7 +142,7 @@ func (r *Blocking) queueUp(d Direction, c *Call) (ready bool, err error) {
 
 // End finishes a call that began with Begin, and hands the turn to the next call in
 // the queue. more says whether another system call may succeed without waiting, as
-// far as the result of the last one tells.
+// far as the result of the last one tells. Only the call that has the turn may call it.
 func (r *Blocking) End(d Direction, more bool) {
 	held, queued := d.of(heldBit)|d.interrupted(), d.of(queuedBit)
 	var mark uint64

@@ -2,9 +2,8 @@ package loop
 
 // AtTurnEnd makes the loop call f once, at the end of its current turn: after the
 // turn's events, timers and posted tasks, and before the loop asks the kernel for
-// more. If the loop sleeps, it wakes up for a turn. Any goroutine may call
-// AtTurnEnd. If f calls it again, that call is for the next turn. After Close it
-// returns ErrLoopClosed, and f is not called.
+// more. If the loop sleeps, it wakes up for a turn. If f calls AtTurnEnd again, that
+// call is for the next turn. After Close it returns ErrLoopClosed, and f is not called.
 //
 // It is for work that gathers during a turn, such as output. The queue has no bound
 // of its own: a caller keeps one f on it, not one for each piece of work.

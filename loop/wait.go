@@ -10,7 +10,8 @@ import (
 // last system call began. The errors are ErrTimeout when the call's time or the
 // direction's deadline is over, ErrClosed and ErrLoopClosed, ErrInterrupted, a
 // *CancelError when the context is done, and epoll_ctl(2)'s error, such as EPERM,
-// for a descriptor that the kernel does not watch. End must follow all the same.
+// for a descriptor that the kernel does not watch. End must follow all the same. Only
+// the call that has the turn may call it.
 func (r *Blocking) Wait(d Direction, c *Call) error {
 	if c.Timeout == 0 {
 		return ErrTimeout
@@ -19,14 +20,16 @@ func (r *Blocking) Wait(d Direction, c *Call) error {
 }
 
 // WaitAtMost is Wait, but also returns nil when the time most is over. It is for
-// readiness of which the kernel reports only a part.
+// readiness of which the kernel reports only a part. Only the call that has the turn
+// may call it.
 func (r *Blocking) WaitAtMost(d Direction, c *Call, most time.Duration) error {
 	return r.parkFor(d, c, most, true)
 }
 
 // Pause parks the call for a time, and returns nil when it is over. It is for
 // conditions that the kernel does not report: events do not end a Pause. What else
-// ends a Wait ends a Pause, with the same error.
+// ends a Wait ends a Pause, with the same error. Only the call that has the turn may
+// call it.
 func (r *Blocking) Pause(d Direction, c *Call, pause time.Duration) error {
 	return r.parkFor(d, c, pause, false)
 }
@@ -48,7 +51,7 @@ func (r *Blocking) parkFor(d Direction, c *Call, most time.Duration, events bool
 // Await parks the call while f runs in a goroutine of its own, and returns nil when
 // f has returned. What else ends a Wait ends Await, with the same error; Await then
 // cancels f's context and does not wait for f. A call that does not wait returns
-// ErrTimeout without calling f.
+// ErrTimeout without calling f. Only the call that has the turn may call it.
 func (r *Blocking) Await(d Direction, c *Call, f func(context.Context)) error {
 	if c.Timeout == 0 {
 		return ErrTimeout
@@ -271,5 +274,5 @@ func (r *Registration) expire(now int64) {
 	})
 	r.arm(next)
 	r.mu.Unlock()
-	list.wake(&r.loop.backlog)
+	r.loop.counts.woken += uint64(list.wake(&r.loop.backlog))
 }

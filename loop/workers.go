@@ -16,9 +16,9 @@ type Runner interface{ Run() }
 const spawnsAtOnce = 32
 
 // Spawn calls r.Run on another goroutine. It is for work that the loop has found: a
-// loop that may hold its P lets the goroutine run before it sleeps. Any goroutine may
-// call Spawn, also after Close. Nothing recovers from a panic of Run. Run must leave the goroutine as
-// it was: not locked to a thread, for example.
+// loop that may hold its P lets the goroutine run before it sleeps. Spawn works after
+// Close, too. Nothing recovers from a panic of Run. Run must leave the goroutine as it
+// was: not locked to a thread, for example.
 //
 // A goroutine whose Run has returned parks, and a later Spawn wakes it. That costs
 // less than a new goroutine, whose stack has to grow first. A loop keeps at most 256
@@ -77,9 +77,10 @@ type worker struct {
 type workers struct {
 	mu      sync.Mutex
 	top     *worker
-	parked  int  // how many are in the stack
-	low     int  // the fewest that were in it since the last trim
-	trims   bool // the timer is set
+	parked  int    // how many are in the stack
+	low     int    // the fewest that were in it since the last trim
+	trims   bool   // the timer is set
+	again   uint64 // how often a parked worker got work
 	closed  bool
 	timer   timers.Timer[expirer]
 	started atomic.Uint64
@@ -89,7 +90,11 @@ type workers struct {
 func (p *workers) take() *worker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.pop()
+	w := p.pop()
+	if w != nil {
+		p.again++
+	}
+	return w
 }
 
 // pop is take for a caller that has the lock.

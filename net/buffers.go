@@ -10,7 +10,8 @@ import (
 // Buffers is net.Buffers: WriteTo makes one writev(2) of the buffers on stream
 // connections of this package, and on those of Go's net. (net.Buffers does so on
 // Go's connections alone: it writes one buffer after the other to those of this
-// package. A net.Buffers converts to a Buffers: see WriteBuffers.)
+// package. A net.Buffers converts to a Buffers: see WriteBuffers.) It is for one
+// goroutine at a time.
 type Buffers [][]byte
 
 var (

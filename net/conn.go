@@ -78,8 +78,7 @@ func (c *conn) checkOpen() error {
 // deadlines. Close closes it.
 func (c *conn) Socket() *socket.Socket { return c.sock }
 
-// Read implements net.Conn. At the end of a stream it returns io.EOF. Input that
-// methods of Socket have read ahead comes first.
+// Read implements net.Conn. Input that methods of Socket have read ahead comes first.
 func (c *conn) Read(b []byte) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -91,8 +90,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, c.wrap("read", err)
 }
 
-// Write implements net.Conn. An empty b makes a system call, too, which reports an error
-// of the connection.
+// Write implements net.Conn.
 func (c *conn) Write(b []byte) (n int, err error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -116,9 +114,8 @@ func some(b []byte) []byte {
 	return b
 }
 
-// Close implements net.Conn. Calls that are blocked on the connection return
-// net.ErrClosed. As in Go's net, Close returns after these calls have returned and the
-// descriptor is closed.
+// Close implements net.Conn. As in Go's net, it returns after the calls that are blocked
+// on the connection: these return net.ErrClosed.
 func (c *conn) Close() error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -134,7 +131,7 @@ func (c *conn) LocalAddr() net.Addr {
 	return c.local
 }
 
-// RemoteAddr implements net.Conn. It is nil while there is no peer.
+// RemoteAddr implements net.Conn.
 func (c *conn) RemoteAddr() net.Addr {
 	if !c.ok() {
 		return nil
@@ -166,7 +163,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return c.wrapLocal("set", c.sock.SetWriteDeadline(t))
 }
 
-// SetReadBuffer sets the size of the kernel's receive buffer: SO_RCVBUF.
+// SetReadBuffer sets SO_RCVBUF, as in net.
 func (c *conn) SetReadBuffer(bytes int) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -174,7 +171,7 @@ func (c *conn) SetReadBuffer(bytes int) error {
 	return c.wrapLocal("set", c.setsockopt(unix.SOL_SOCKET, unix.SO_RCVBUF, bytes))
 }
 
-// SetWriteBuffer sets the size of the kernel's send buffer: SO_SNDBUF.
+// SetWriteBuffer sets SO_SNDBUF, as in net.
 func (c *conn) SetWriteBuffer(bytes int) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -196,9 +193,8 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 	return &rawConn{c}, nil
 }
 
-// File returns a duplicate of the descriptor. The caller must close it as well. It is
-// non-blocking and has no deadline. It does not contain the input that the connection has
-// read ahead.
+// File returns a duplicate of the descriptor, as in net. It is non-blocking and has no
+// deadline. It does not contain the input that methods of Socket have read ahead.
 func (c *conn) File() (*os.File, error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL

@@ -19,14 +19,13 @@ func Dial(network, address string) (net.Conn, error) {
 	return new(Dialer).Dial(network, address)
 }
 
-// DialTimeout is Dial with a bound on its time, the look-up of the name included; 0 is no
-// bound. When the time is over, the error's Timeout method returns true.
+// DialTimeout is net.DialTimeout over Weir sockets.
 func DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
 	return (&Dialer{Timeout: timeout}).Dial(network, address)
 }
 
 // A Dialer is net.Dialer over Weir sockets, with one additional field. The zero Dialer
-// dials as the function Dial does. Several goroutines may use a Dialer.
+// dials as the function Dial does. It is concurrency-safe, as long as no field changes.
 //
 // For a TCP host it follows RFC 8305, Happy Eyeballs Version 2, where net follows RFC
 // 6555. It looks up both families at once, and tries the addresses of the families in
@@ -76,7 +75,7 @@ type Dialer struct {
 // was called, it returns net's default.
 func (d *Dialer) MultipathTCP() bool { return d.multipath.or(new(net.Dialer).MultipathTCP) }
 
-// SetMultipathTCP sets whether Dial tries MPTCP first.
+// SetMultipathTCP sets whether Dial tries MPTCP first. It is for one goroutine at a time.
 func (d *Dialer) SetMultipathTCP(use bool) { d.multipath.set(use) }
 
 // Dial connects, as the function Dial does.

@@ -57,28 +57,38 @@ func (d *Dialer) DialUnix(ctx context.Context, network string, laddr, raddr *net
 }
 
 func (d *Dialer) dialTCP(ctx context.Context, network string, laddr, raddr *net.TCPAddr) (*TCPConn, error) {
-	s, err := d.connectPair(ctx, network, "tcp", optional(laddr), optional(raddr))
+	c, err := d.dialPair(ctx, network, "tcp", optional(laddr), optional(raddr))
 	if err != nil {
-		return nil, opError("dial", network, optional(laddr), optional(raddr), err)
+		return nil, err
 	}
-	return &TCPConn{dialed(s, network)}, nil
+	return &TCPConn{c}, nil
 }
 
 func (d *Dialer) dialUDP(ctx context.Context, network string, laddr, raddr *net.UDPAddr) (*UDPConn, error) {
-	s, err := d.connectPair(ctx, network, "udp", optional(laddr), optional(raddr))
+	c, err := d.dialPair(ctx, network, "udp", optional(laddr), optional(raddr))
 	if err != nil {
-		return nil, opError("dial", network, optional(laddr), optional(raddr), err)
+		return nil, err
 	}
-	return &UDPConn{dialed(s, network)}, nil
+	return &UDPConn{c}, nil
 }
 
 func (d *Dialer) dialIP(ctx context.Context, network string, laddr, raddr *net.IPAddr) (*IPConn, error) {
-	s, err := d.connectPair(ctx, network, "ip", optional(laddr), optional(raddr))
+	c, err := d.dialPair(ctx, network, "ip", optional(laddr), optional(raddr))
 	if err != nil {
-		return nil, opError("dial", network, optional(laddr), optional(raddr), err)
+		return nil, err
+	}
+	return &IPConn{c}, nil
+}
+
+// dialPair connects from local to remote. Each may be nil. The network must belong to
+// base.
+func (d *Dialer) dialPair(ctx context.Context, network, base string, local, remote net.Addr) (conn, error) {
+	s, err := d.connectPair(ctx, network, base, local, remote)
+	if err != nil {
+		return conn{}, opError("dial", network, local, remote, err)
 	}
 	t, _ := parseNetwork(network)
-	return &IPConn{dialed(s, t.network)}, nil
+	return dialed(s, t.network), nil
 }
 
 // connectPair opens a socket at the local address and connects it to the remote address.

@@ -5,4 +5,7 @@
 // The documentation of Go's net applies. The documentation here says where this package
 // differs and what it adds: a Dialer and a ListenConfig have a Group of loops, and the
 // method Socket returns the socket underneath.
+//
+// All functions are concurrency-safe. "It is concurrency-safe" means, in all of Weir,
+// that any goroutine may call it at any time, also while other calls are in progress.
 package net

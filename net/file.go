@@ -12,48 +12,42 @@ import (
 // FileConn is net.FileConn: a connection over a duplicate of an open socket's descriptor.
 // The caller still owns the file.
 func FileConn(f *os.File) (net.Conn, error) {
-	s, err := fileSocket(f)
-	if err == nil {
-		var c net.Conn
-		if c, err = NewConn(s); err == nil {
-			if tcp, ok := c.(*TCPConn); ok {
-				_ = control(tcp.sock, func(fd int) error { prepareTCP(fd, 0, net.KeepAliveConfig{}); return nil })
-			}
-			return c, nil
+	return ofFile(f, func(s *socket.Socket) (net.Conn, error) {
+		if s.Family() != socket.Unix && s.Type() == socket.Stream {
+			_ = control(s, func(fd int) error { prepareTCP(fd, 0, net.KeepAliveConfig{}); return nil })
 		}
-		s.Close()
-		err = syscall.EINVAL
-	}
-	return nil, fileError(f, err)
+		return NewConn(s)
+	})
 }
 
 // FileListener is net.FileListener: a listener over a duplicate of a listening socket's
 // descriptor. Its Close does not remove the path of a unix socket.
-func FileListener(f *os.File) (net.Listener, error) {
-	s, err := fileSocket(f)
-	if err == nil {
-		var l net.Listener
-		if l, err = NewListener(s); err == nil {
-			return l, nil
-		}
-		s.Close()
-		err = syscall.EINVAL
-	}
-	return nil, fileError(f, err)
-}
+func FileListener(f *os.File) (net.Listener, error) { return ofFile(f, NewListener) }
 
 // FilePacketConn is net.FilePacketConn: a connection over a duplicate of an open
 // datagram socket's descriptor.
 func FilePacketConn(f *os.File) (net.PacketConn, error) {
-	s, err := fileSocket(f)
-	if err == nil {
-		if s.Family() == socket.Unix || s.Type() == socket.Dgram || s.Type() == socket.Raw {
-			return packetConnOf(s, networkOf(s)), nil
+	return ofFile(f, func(s *socket.Socket) (net.PacketConn, error) {
+		if s.Family() != socket.Unix && s.Type() != socket.Dgram && s.Type() != socket.Raw {
+			return nil, errNotNet
 		}
-		s.Close()
-		err = syscall.EINVAL
+		return packetConnOf(s, networkOf(s)), nil
+	})
+}
+
+// ofFile makes a connection or a listener of a duplicate of the file's descriptor. If
+// the function of refuses the socket, the error is EINVAL.
+func ofFile[C any](f *os.File, of func(*socket.Socket) (C, error)) (none C, _ error) {
+	s, err := fileSocket(f)
+	if err != nil {
+		return none, fileError(f, err)
 	}
-	return nil, fileError(f, err)
+	c, err := of(s)
+	if err != nil {
+		s.Close()
+		return none, fileError(f, syscall.EINVAL)
+	}
+	return c, nil
 }
 
 // NewListener makes the listener type of this package for a listening socket: a

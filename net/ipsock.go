@@ -8,11 +8,11 @@ import (
 	"github.com/seed-2334f180/weir/socket"
 )
 
-// An IPConn is net.IPConn over a Weir socket: a raw socket. See raw(7).
+// An IPConn is net.IPConn over a Weir socket: a raw socket. See raw(7). It is
+// concurrency-safe.
 type IPConn struct{ conn }
 
-// ReadFrom implements net.PacketConn. On an IPv4 socket it removes the packet's IP
-// header. Read does not remove it.
+// ReadFrom implements net.PacketConn.
 func (c *IPConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := c.ReadFromIP(b)
 	if from == nil {
@@ -56,8 +56,7 @@ func withoutHeader(b []byte, n int) int {
 	return n - size
 }
 
-// ReadMsgIP receives a packet and, into oob, its control messages. It returns the flags
-// of recvmsg(2). It does not remove the IP header.
+// ReadMsgIP is that of *net.IPConn.
 func (c *IPConn) ReadMsgIP(b, oob []byte) (n, oobn, flags int, addr *net.IPAddr, err error) {
 	if !c.ok() {
 		return 0, 0, 0, nil, syscall.EINVAL
@@ -66,17 +65,16 @@ func (c *IPConn) ReadMsgIP(b, oob []byte) (n, oobn, flags int, addr *net.IPAddr,
 	return n, oobn, flags, c.addr(from), c.wrap("read", err)
 }
 
-// WriteTo implements net.PacketConn. If the address is not an *net.IPAddr, the error is
-// EINVAL. On a connected socket the error is net.ErrWriteToConnected.
+// WriteTo implements net.PacketConn.
 func (c *IPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	a, ok := addr.(*net.IPAddr)
-	if !ok {
-		return 0, opError("write", c.network, c.local, addr, syscall.EINVAL)
+	to, err := addrAs[*net.IPAddr](&c.conn, addr)
+	if err != nil {
+		return 0, err
 	}
-	return c.WriteToIP(b, a)
+	return c.WriteToIP(b, to)
 }
 
 // WriteToIP is WriteTo with the address's own type.
@@ -85,14 +83,7 @@ func (c *IPConn) WriteToIP(b []byte, addr *net.IPAddr) (int, error) {
 		return 0, syscall.EINVAL
 	}
 	to, err := c.to(addr)
-	n := 0
-	if err == nil {
-		n, err = c.sock.SendToAddr(some(b), to, 0)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
-	}
-	return n, err
+	return sendTo(&c.conn, b, to, err, optional(addr))
 }
 
 func (c *IPConn) to(addr *net.IPAddr) (socket.Addr, error) {
@@ -105,19 +96,13 @@ func (c *IPConn) to(addr *net.IPAddr) (socket.Addr, error) {
 	return inetOf(addr).in(c.sock.Family())
 }
 
-// WriteMsgIP sends a packet with control messages: sendmsg(2).
+// WriteMsgIP is that of *net.IPConn.
 func (c *IPConn) WriteMsgIP(b, oob []byte, addr *net.IPAddr) (n, oobn int, err error) {
 	if !c.ok() {
 		return 0, 0, syscall.EINVAL
 	}
 	to, err := c.to(addr)
-	if err == nil {
-		n, oobn, err = c.writeMsg(b, oob, to)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
-	}
-	return n, oobn, err
+	return sendMsg(&c.conn, b, oob, to, err, optional(addr))
 }
 
 // DialIP is net.DialIP over a Weir socket.

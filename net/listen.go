@@ -26,7 +26,8 @@ func ListenPacket(network, address string) (net.PacketConn, error) {
 }
 
 // A ListenConfig is net.ListenConfig over Weir sockets, with two additional fields. The
-// zero ListenConfig works as the functions Listen and ListenPacket do.
+// zero ListenConfig works as the functions Listen and ListenPacket do. It is
+// concurrency-safe, as long as no field changes.
 type ListenConfig struct {
 	// Control, if not nil, is called with the new socket before it is bound.
 	Control func(network, address string, c syscall.RawConn) error
@@ -54,7 +55,8 @@ func (lc *ListenConfig) MultipathTCP() bool {
 	return lc.multipath.or(new(net.ListenConfig).MultipathTCP)
 }
 
-// SetMultipathTCP sets whether Listen opens MPTCP sockets.
+// SetMultipathTCP sets whether Listen opens MPTCP sockets. It is for one goroutine at a
+// time.
 func (lc *ListenConfig) SetMultipathTCP(use bool) { lc.multipath.set(use) }
 
 // Listen listens on an address, as the function Listen does. The context bounds only the

@@ -171,8 +171,7 @@ func dialable(a net.Addr) string {
 	return a.String()
 }
 
-// A wildcard listener serves both families. The package tries what the kernel can do, so
-// it needs no /proc.
+// A wildcard listener serves both families.
 func TestWildcardListenerServesBothFamilies(t *testing.T) {
 	machine.NeedIPv6(t)
 	onFaces(t, func(t *testing.T, f face) {

@@ -3,14 +3,13 @@ package net
 import (
 	"net"
 	"net/netip"
-	"sync"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/socket"
-	"golang.org/x/sys/unix"
 )
 
-// A UDPConn is net.UDPConn over a Weir socket. Its Socket offers batches and offloads.
+// A UDPConn is net.UDPConn over a Weir socket. Its Socket offers batches and offloads. It
+// is concurrency-safe.
 type UDPConn struct{ conn }
 
 // ReadFrom implements net.PacketConn.
@@ -38,8 +37,7 @@ func (c *UDPConn) readFromUDP(b []byte, addr *net.UDPAddr) (int, *net.UDPAddr, e
 	return n, addr, nil
 }
 
-// ReadFromUDPAddrPort is ReadFrom without an allocation. On a socket of both families, it
-// returns the IPv4-mapped address of an IPv4 sender.
+// ReadFromUDPAddrPort is ReadFrom without an allocation.
 func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	if !c.ok() {
 		return 0, netip.AddrPort{}, syscall.EINVAL
@@ -51,8 +49,7 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	return n, from.AddrPort(), nil
 }
 
-// ReadMsgUDP receives a datagram and, into oob, its control messages. It returns the
-// flags of recvmsg(2).
+// ReadMsgUDP is that of *net.UDPConn.
 func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
 	n, oobn, flags, from, err := c.ReadMsgUDPAddrPort(b, oob)
 	if from.IsValid() {
@@ -70,17 +67,16 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 	return n, oobn, flags, from.AddrPort(), c.wrap("read", err)
 }
 
-// WriteTo implements net.PacketConn. If the address is not a *net.UDPAddr, the error is
-// EINVAL. On a connected socket the error is net.ErrWriteToConnected.
+// WriteTo implements net.PacketConn.
 func (c *UDPConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	a, ok := addr.(*net.UDPAddr)
-	if !ok {
-		return 0, opError("write", c.network, c.local, addr, syscall.EINVAL)
+	to, err := addrAs[*net.UDPAddr](&c.conn, addr)
+	if err != nil {
+		return 0, err
 	}
-	return c.WriteToUDP(b, a)
+	return c.WriteToUDP(b, to)
 }
 
 // WriteToUDP is WriteTo with the address's own type.
@@ -89,14 +85,7 @@ func (c *UDPConn) WriteToUDP(b []byte, addr *net.UDPAddr) (int, error) {
 		return 0, syscall.EINVAL
 	}
 	to, err := c.to(addr, "sendto")
-	n := 0
-	if err == nil {
-		n, err = c.sock.SendToAddr(some(b), to, 0)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
-	}
-	return n, err
+	return sendTo(&c.conn, b, to, err, optional(addr))
 }
 
 // to returns the address to send to by the system call op.
@@ -117,14 +106,7 @@ func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 		return 0, syscall.EINVAL
 	}
 	to, err := c.toAddrPort(addr)
-	n := 0
-	if err == nil {
-		n, err = c.sock.SendToAddr(some(b), to, 0)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, addrPortUDPAddr{addr}, err)
-	}
-	return n, err
+	return sendTo(&c.conn, b, to, err, addrPortUDPAddr{addr})
 }
 
 func (c *UDPConn) toAddrPort(addr netip.AddrPort) (socket.Addr, error) {
@@ -142,8 +124,7 @@ type addrPortUDPAddr struct{ netip.AddrPort }
 
 func (addrPortUDPAddr) Network() string { return "udp" }
 
-// WriteMsgUDP sends a datagram with control messages: sendmsg(2). The address is
-// nil if, and only if, the UDPConn is connected.
+// WriteMsgUDP is that of *net.UDPConn.
 func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
 	if !c.ok() {
 		return 0, 0, syscall.EINVAL
@@ -152,13 +133,7 @@ func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, er
 	if addr != nil || c.remote == nil {
 		to, err = c.to(addr, "sendmsg")
 	}
-	if err == nil {
-		n, oobn, err = c.writeMsg(b, oob, to)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
-	}
-	return n, oobn, err
+	return sendMsg(&c.conn, b, oob, to, err, optional(addr))
 }
 
 // WriteMsgUDPAddrPort is WriteMsgUDP without an allocation. The zero AddrPort stands for
@@ -171,73 +146,7 @@ func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oo
 	if addr.IsValid() || c.remote == nil {
 		to, err = c.toAddrPort(addr)
 	}
-	if err == nil {
-		n, oobn, err = c.writeMsg(b, oob, to)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, addrPortUDPAddr{addr}, err)
-	}
-	return n, oobn, err
-}
-
-// A message is a socket.Message with one buffer. A pool keeps the messages, so that a
-// call allocates none.
-type message struct {
-	socket.Message
-	buffer [1][]byte
-	dummy  [1]byte
-}
-
-var messages = sync.Pool{New: func() any { return new(message) }}
-
-func takeMessage(b, oob []byte, to socket.Addr) *message {
-	m := messages.Get().(*message)
-	m.buffer[0] = b
-	m.Message = socket.Message{Buffers: m.buffer[:], Control: oob, Addr: to}
-	return m
-}
-
-func (m *message) free() {
-	m.buffer[0], m.Message = nil, socket.Message{}
-	messages.Put(m)
-}
-
-// readMsg receives a message.
-func (c *conn) readMsg(b, oob []byte) (n, oobn, flags int, from socket.Addr, err error) {
-	m := takeMessage(b, oob, socket.Addr{})
-	defer m.free()
-	m.carry(c, b, oob) // as in net, n includes the byte that carry adds
-	n, err = c.sock.RecvMsg(&m.Message, 0)
-	flags = m.Flags
-	if err == nil && c.sock.Family() == socket.Unix {
-		flags |= unix.MSG_CMSG_CLOEXEC // net requests this flag, and the kernel returns it
-	}
-	return n, m.ControlLen, flags, m.Addr, err
-}
-
-// writeMsg sends a message.
-func (c *conn) writeMsg(b, oob []byte, to socket.Addr) (n, oobn int, err error) {
-	m := takeMessage(b, oob, to)
-	defer m.free()
-	dummy := m.carry(c, b, oob)
-	n, err = c.sock.SendMsg(&m.Message, 0)
-	if err != nil {
-		return n, 0, err
-	}
-	if dummy {
-		n = 0
-	}
-	return n, len(oob), nil
-}
-
-// carry adds one byte to control messages that have no data, because a stream sends them
-// only with data. It reports whether it has added a byte.
-func (m *message) carry(c *conn, b, oob []byte) bool {
-	if len(b) > 0 || len(oob) == 0 || c.sock.Type() == socket.Dgram {
-		return false
-	}
-	m.buffer[0] = m.dummy[:]
-	return true
+	return sendMsg(&c.conn, b, oob, to, err, addrPortUDPAddr{addr})
 }
 
 // ListenUDP is net.ListenUDP over a Weir socket.

@@ -18,6 +18,7 @@ import (
 //
 // ReadFrom returns addresses of the type *ReplyAddr. For a *ReplyAddr, WriteTo sends from
 // the local address at which the datagram has arrived. WriteTo takes a *net.UDPAddr, too.
+// It is concurrency-safe.
 type ReplyConn struct{ c *UDPConn }
 
 var _ net.PacketConn = (*ReplyConn)(nil)
@@ -26,8 +27,8 @@ var _ net.PacketConn = (*ReplyConn)(nil)
 // sent it. Its text is the text of the sender's address.
 type ReplyAddr struct {
 	net.UDPAddr
-	Local     netip.Addr
-	Interface int // the index of the interface that the datagram came by
+	Local     netip.Addr // the address to which the sender has sent the datagram
+	Interface int        // the index of the interface that the datagram came by
 }
 
 // NewReplyConn makes a ReplyConn. It sets IP_PKTINFO and IPV6_RECVPKTINFO, so that the

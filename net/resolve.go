@@ -1,6 +1,7 @@
 package net
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -10,11 +11,7 @@ import (
 // ResolveIPAddr is net.ResolveIPAddr by DefaultResolver.
 func ResolveIPAddr(network, address string) (*IPAddr, error) {
 	if r := defaultResolver(); r != net.DefaultResolver {
-		name := network
-		if name == "" {
-			name = "ip"
-		}
-		base, _, _ := strings.Cut(name, ":")
+		base, _, _ := strings.Cut(cmp.Or(network, "ip"), ":")
 		return resolved[*IPAddr](r, base, network, address, strings.Contains(address, ":"))
 	}
 	return net.ResolveIPAddr(network, address)
@@ -23,11 +20,7 @@ func ResolveIPAddr(network, address string) (*IPAddr, error) {
 // ResolveTCPAddr is net.ResolveTCPAddr by DefaultResolver.
 func ResolveTCPAddr(network, address string) (*TCPAddr, error) {
 	if r := defaultResolver(); r != net.DefaultResolver {
-		name := network
-		if name == "" {
-			name = "tcp"
-		}
-		return resolved[*TCPAddr](r, name, network, address, strings.Contains(address, "["))
+		return resolved[*TCPAddr](r, cmp.Or(network, "tcp"), network, address, strings.Contains(address, "["))
 	}
 	return net.ResolveTCPAddr(network, address)
 }
@@ -35,11 +28,7 @@ func ResolveTCPAddr(network, address string) (*TCPAddr, error) {
 // ResolveUDPAddr is net.ResolveUDPAddr by DefaultResolver.
 func ResolveUDPAddr(network, address string) (*UDPAddr, error) {
 	if r := defaultResolver(); r != net.DefaultResolver {
-		name := network
-		if name == "" {
-			name = "udp"
-		}
-		return resolved[*UDPAddr](r, name, network, address, strings.Contains(address, "["))
+		return resolved[*UDPAddr](r, cmp.Or(network, "udp"), network, address, strings.Contains(address, "["))
 	}
 	return net.ResolveUDPAddr(network, address)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // A TCPConn is net.TCPConn over a Weir socket. It has the methods of *net.TCPConn. Their
-// errors are *net.OpError, as in net.
+// errors are *net.OpError, as in net. It is concurrency-safe.
 type TCPConn struct{ conn }
 
 // ReadFrom implements io.ReaderFrom. It sends a regular file by sendfile(2). It moves the
@@ -44,15 +44,13 @@ func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
 	return n, c.wrap("writeto", err)
 }
 
-// CloseRead shuts the reading side down: Read returns io.EOF.
+// CloseRead is that of *net.TCPConn.
 func (c *TCPConn) CloseRead() error { return c.shut(unix.SHUT_RD) }
 
-// CloseWrite shuts the writing side down. The peer reads the end of the stream after all
-// the data.
+// CloseWrite is that of *net.TCPConn.
 func (c *TCPConn) CloseWrite() error { return c.shut(unix.SHUT_WR) }
 
-// SetNoDelay sets TCP_NODELAY, so that the kernel sends small segments at once. It is set
-// on connections that Dial and Accept return.
+// SetNoDelay sets TCP_NODELAY, as in net.
 func (c *TCPConn) SetNoDelay(on bool) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -60,9 +58,7 @@ func (c *TCPConn) SetNoDelay(on bool) error {
 	return c.wrap("set", c.setsockopt(unix.IPPROTO_TCP, unix.TCP_NODELAY, boolInt(on)))
 }
 
-// SetLinger sets what Close does with data that the peer has not acknowledged. Negative:
-// the kernel sends it in the background. Zero: the kernel drops it. Positive: the kernel
-// sends it, and drops the rest after that many seconds. See socket(7), SO_LINGER.
+// SetLinger sets SO_LINGER, as in net.
 func (c *TCPConn) SetLinger(seconds int) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -72,7 +68,7 @@ func (c *TCPConn) SetLinger(seconds int) error {
 	}))
 }
 
-// SetKeepAlive turns keep-alive probes on or off.
+// SetKeepAlive is that of *net.TCPConn.
 func (c *TCPConn) SetKeepAlive(on bool) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -80,8 +76,7 @@ func (c *TCPConn) SetKeepAlive(on bool) error {
 	return c.wrap("set", c.setsockopt(unix.SOL_SOCKET, unix.SO_KEEPALIVE, boolInt(on)))
 }
 
-// SetKeepAlivePeriod sets the idle time after which probes begin, rounded up to seconds.
-// 0 is 15 seconds. A negative time changes nothing.
+// SetKeepAlivePeriod is that of *net.TCPConn.
 func (c *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -91,7 +86,7 @@ func (c *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
 	}))
 }
 
-// SetKeepAliveConfig sets all options of keep-alive probes.
+// SetKeepAliveConfig is that of *net.TCPConn.
 func (c *TCPConn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	if !c.ok() {
 		return syscall.EINVAL
@@ -99,7 +94,7 @@ func (c *TCPConn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	return c.wrap("set", control(c.sock, func(fd int) error { return setKeepAlive(fd, config) }))
 }
 
-// MultipathTCP reports whether the connection uses MPTCP with its peer.
+// MultipathTCP is that of *net.TCPConn.
 func (c *TCPConn) MultipathTCP() (bool, error) {
 	if !c.ok() {
 		return false, syscall.EINVAL
@@ -109,7 +104,7 @@ func (c *TCPConn) MultipathTCP() (bool, error) {
 	return uses, nil
 }
 
-// A TCPListener is net.TCPListener over a Weir socket.
+// A TCPListener is net.TCPListener over a Weir socket. It is concurrency-safe.
 type TCPListener struct{ end conn }
 
 func (l *TCPListener) ok() bool { return l != nil && l.end.ok() }
@@ -124,9 +119,8 @@ func (l *TCPListener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// AcceptTCP is Accept with the connection's own type. The connection has the
-// listener's options: TCP_NODELAY and keep-alive probes among them, which
-// ListenConfig sets there once.
+// AcceptTCP is Accept with the connection's own type. The connection inherits the
+// listener's options, such as TCP_NODELAY and keep-alive.
 func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
@@ -156,8 +150,7 @@ func accepted(s *socket.Socket, network string) conn {
 	return conn{s, network, netAddr(s, s.LocalAddr()), netAddr(s, s.RemoteAddr())}
 }
 
-// Close stops listening. A blocked Accept returns net.ErrClosed. When Close
-// returns, the address is free.
+// Close is that of *net.TCPListener.
 func (l *TCPListener) Close() error {
 	if !l.ok() {
 		return syscall.EINVAL
@@ -168,8 +161,7 @@ func (l *TCPListener) Close() error {
 // Addr implements net.Listener.
 func (l *TCPListener) Addr() net.Addr { return l.end.local }
 
-// SetDeadline sets the time at which Accept returns os.ErrDeadlineExceeded. The zero time
-// is no deadline.
+// SetDeadline is that of *net.TCPListener.
 func (l *TCPListener) SetDeadline(t time.Time) error {
 	if !l.ok() {
 		return syscall.EINVAL
@@ -180,7 +172,7 @@ func (l *TCPListener) SetDeadline(t time.Time) error {
 // Socket returns the socket underneath. Close closes it.
 func (l *TCPListener) Socket() *socket.Socket { return l.end.sock }
 
-// SyscallConn implements syscall.Conn. Its result has nothing to read or to write.
+// SyscallConn implements syscall.Conn.
 func (l *TCPListener) SyscallConn() (syscall.RawConn, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
@@ -188,8 +180,7 @@ func (l *TCPListener) SyscallConn() (syscall.RawConn, error) {
 	return &rawListener{rawConn{&l.end}}, nil
 }
 
-// File returns a duplicate of the descriptor. The caller must close it as well. While it
-// is open, the kernel still takes connections into the queue.
+// File is that of *net.TCPListener, but the file is non-blocking.
 func (l *TCPListener) File() (*os.File, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL

@@ -12,13 +12,13 @@ import (
 )
 
 // A UnixConn is net.UnixConn over a Weir socket. Its network is "unix", "unixgram" or
-// "unixpacket".
+// "unixpacket". It is concurrency-safe.
 type UnixConn struct{ conn }
 
-// CloseRead shuts the reading side down.
+// CloseRead is that of *net.UnixConn.
 func (c *UnixConn) CloseRead() error { return c.shut(unix.SHUT_RD) }
 
-// CloseWrite shuts the writing side down.
+// CloseWrite is that of *net.UnixConn.
 func (c *UnixConn) CloseWrite() error { return c.shut(unix.SHUT_WR) }
 
 // ReadFromUnix is ReadFrom with the address's own type.
@@ -30,7 +30,7 @@ func (c *UnixConn) ReadFromUnix(b []byte) (int, *net.UnixAddr, error) {
 	return n, unixAddr(c.sock, from), c.wrap("read", err)
 }
 
-// ReadFrom implements net.PacketConn. If the sender has no name, the address is nil.
+// ReadFrom implements net.PacketConn.
 func (c *UnixConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := c.ReadFromUnix(b)
 	if from == nil {
@@ -47,8 +47,7 @@ func unixAddr(s *socket.Socket, a socket.Addr) *net.UnixAddr {
 	return netAddr(s, a).(*net.UnixAddr)
 }
 
-// ReadMsgUnix receives a message and, into oob, its control messages. It returns the
-// flags of recvmsg(2). Descriptors in the message are close-on-exec.
+// ReadMsgUnix is that of *net.UnixConn.
 func (c *UnixConn) ReadMsgUnix(b, oob []byte) (n, oobn, flags int, addr *net.UnixAddr, err error) {
 	if !c.ok() {
 		return 0, 0, 0, nil, syscall.EINVAL
@@ -63,35 +62,23 @@ func (c *UnixConn) WriteToUnix(b []byte, addr *net.UnixAddr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	n, err := c.writeTo(b, addr)
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
+	to, err := socket.Addr{}, error(net.ErrWriteToConnected)
+	if c.remote == nil {
+		to, err = c.to(addr, "sendto")
 	}
-	return n, err
+	return sendTo(&c.conn, b, to, err, optional(addr))
 }
 
-// WriteTo implements net.PacketConn. If the address is not a *net.UnixAddr, the error is
-// EINVAL. On a connected socket the error is net.ErrWriteToConnected.
+// WriteTo implements net.PacketConn.
 func (c *UnixConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
-	a, ok := addr.(*net.UnixAddr)
-	if !ok {
-		return 0, opError("write", c.network, c.local, addr, syscall.EINVAL)
-	}
-	return c.WriteToUnix(b, a)
-}
-
-func (c *UnixConn) writeTo(b []byte, addr *net.UnixAddr) (int, error) {
-	if c.remote != nil {
-		return 0, net.ErrWriteToConnected
-	}
-	to, err := c.to(addr, "sendto")
+	to, err := addrAs[*net.UnixAddr](&c.conn, addr)
 	if err != nil {
 		return 0, err
 	}
-	return c.sock.SendToAddr(some(b), to, 0)
+	return c.WriteToUnix(b, to)
 }
 
 // to returns the address to send to by the system call op.
@@ -106,7 +93,7 @@ func (c *UnixConn) to(addr *net.UnixAddr, op string) (socket.Addr, error) {
 	return to, syscallError(op, err)
 }
 
-// WriteMsgUnix sends a message with control messages: sendmsg(2).
+// WriteMsgUnix is that of *net.UnixConn.
 func (c *UnixConn) WriteMsgUnix(b, oob []byte, addr *net.UnixAddr) (n, oobn int, err error) {
 	if !c.ok() {
 		return 0, 0, syscall.EINVAL
@@ -118,16 +105,10 @@ func (c *UnixConn) WriteMsgUnix(b, oob []byte, addr *net.UnixAddr) (n, oobn int,
 	case addr != nil:
 		to, err = c.to(addr, "sendmsg")
 	}
-	if err == nil {
-		n, oobn, err = c.writeMsg(b, oob, to)
-	}
-	if err != nil {
-		err = opError("write", c.network, c.local, optional(addr), err)
-	}
-	return n, oobn, err
+	return sendMsg(&c.conn, b, oob, to, err, optional(addr))
 }
 
-// A UnixListener is net.UnixListener over a Weir socket.
+// A UnixListener is net.UnixListener over a Weir socket. It is concurrency-safe.
 type UnixListener struct {
 	end    conn
 	path   string
@@ -164,8 +145,7 @@ func (l *UnixListener) AcceptUnix() (*UnixConn, error) {
 	return &UnixConn{accepted(s, l.end.network)}, nil
 }
 
-// Close stops listening. It removes the path, unless SetUnlinkOnClose says otherwise. A
-// blocked Accept returns net.ErrClosed. When Close returns, the name is free.
+// Close is that of *net.UnixListener.
 func (l *UnixListener) Close() error {
 	if !l.ok() {
 		return syscall.EINVAL
@@ -182,8 +162,7 @@ func (l *UnixListener) Close() error {
 // Addr implements net.Listener.
 func (l *UnixListener) Addr() net.Addr { return l.end.local }
 
-// SetDeadline sets the time at which Accept returns os.ErrDeadlineExceeded. The zero time
-// is no deadline.
+// SetDeadline is that of *net.UnixListener.
 func (l *UnixListener) SetDeadline(t time.Time) error {
 	if !l.ok() {
 		return syscall.EINVAL
@@ -192,14 +171,14 @@ func (l *UnixListener) SetDeadline(t time.Time) error {
 }
 
 // SetUnlinkOnClose sets whether Close removes the path of the socket. By default Close
-// removes a path that a ListenConfig has made. SetUnlinkOnClose must not be called
-// concurrently with Close.
+// removes a path that a ListenConfig has made. It is for one goroutine at a time, and
+// not beside Close.
 func (l *UnixListener) SetUnlinkOnClose(unlink bool) { l.unlink = unlink }
 
 // Socket returns the socket underneath. Close closes it.
 func (l *UnixListener) Socket() *socket.Socket { return l.end.sock }
 
-// SyscallConn implements syscall.Conn. Its result has nothing to read or to write.
+// SyscallConn implements syscall.Conn.
 func (l *UnixListener) SyscallConn() (syscall.RawConn, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
@@ -207,7 +186,7 @@ func (l *UnixListener) SyscallConn() (syscall.RawConn, error) {
 	return &rawListener{rawConn{&l.end}}, nil
 }
 
-// File returns a duplicate of the descriptor. The caller must close it as well.
+// File is that of *net.UnixListener, but the file is non-blocking.
 func (l *UnixListener) File() (*os.File, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL

@@ -3,9 +3,7 @@ package net_test
 import (
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -52,19 +50,7 @@ func TestNamesKeepTheirZones(t *testing.T) {
 	}
 	hosts := filepath.Join(t.TempDir(), "hosts")
 	require.NoError(t, os.WriteFile(hosts, []byte("fe80::77%lo zoned.test\n"), 0o600))
-	cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^TestNamesKeepTheirZones$")
-	cmd.Env = append(os.Environ(), child+"="+hosts, "GODEBUG=netdns=go")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if _, ran := err.(*exec.ExitError); err != nil && !ran {
-		t.Skipf("skipped: a mount namespace of its own: %v", err)
-	}
-	require.NoError(t, err, "%s", out)
-	t.Logf("%s", out)
+	inMountNamespace(t, child+"="+hosts, "GODEBUG=netdns=go")
 }
 
 func dials(f face, network string) error {

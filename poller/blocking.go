@@ -27,6 +27,7 @@ func (b *blocking) wait(events []Event, first bool) (int, error) {
 	if n, err := pollNow(b.epfd, events); n != 0 || err != nil {
 		return n, err
 	}
+	b.spinner.counts.Sleeps++
 	for {
 		switch n, errno := block(b.epfd, events); errno {
 		case 0:

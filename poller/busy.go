@@ -20,6 +20,8 @@ type spinner struct {
 
 	doubt uint // grows with each spin that finds nothing
 	skip  uint // the number of waits that will not spin
+
+	counts Counts // of all of the Poller's waits, which have the spinner at hand
 }
 
 const (
@@ -42,6 +44,7 @@ func (s *spinner) spin(epfd int, events []Event) (int, error) {
 	if n, err := pollNow(epfd, events); n != 0 || err != nil {
 		return n, err // these were there before the spin
 	}
+	s.counts.Polls++
 	for start := time.Now(); time.Since(start) < s.most; {
 		if s.yield {
 			runtime.Gosched()
@@ -55,6 +58,7 @@ func (s *spinner) spin(epfd int, events []Event) (int, error) {
 			return n, nil
 		}
 	}
+	s.counts.Vain++
 	s.doubt = min(s.doubt+inVain, maxDoubt)
 	s.skip = 1<<s.doubt - 1
 	return 0, nil

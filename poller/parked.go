@@ -75,7 +75,11 @@ func newParked(epfd int, holding *atomic.Int32, alarm *alarm, spinner *spinner) 
 	}
 	p.poll = func(uintptr) bool {
 		p.n, p.err = pollNow(p.epfd, p.events)
-		return p.n != 0 || p.err != nil
+		if p.n == 0 && p.err == nil {
+			p.spinner.counts.Sleeps++
+			return false
+		}
+		return true
 	}
 	return p, nil
 }
@@ -145,6 +149,7 @@ func (p *parked) linger(events []Event) (int, error) {
 	if err := p.alarm.within(linger); err != nil {
 		return 0, err
 	}
+	p.spinner.counts.Lingers++
 	n, errno := block(p.epfd, events)
 	switch {
 	case errno == unix.EINTR:

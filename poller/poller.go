@@ -380,6 +380,7 @@ func (p *Poller) sift(events []Event) (n int, ended bool, err error) {
 			// waking is cleared before the caller looks for the reason of the
 			// Wake, so that a reason which is stored later wakes it again.
 			p.waking.Store(false)
+			p.spinner.counts.Wakes++
 			ended = true
 		case alarmKey:
 			var due bool

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -33,6 +34,9 @@ type listener struct {
 	scarce   bool          // the last accept has failed for lack of descriptors or memory
 	freed    uint64        // Server.freed before the last accept
 	pause    time.Duration // how long the latest rest was; 0 after a success
+
+	accepted, refused atomic.Uint64 // see ListenerStats
+	sleeps            atomic.Bool   // pause is not 0
 }
 
 const (
@@ -92,6 +96,7 @@ func (l *listener) accept() (more bool) {
 		}
 		l.works()
 		s.counters.accepted.Add(1)
+		l.accepted.Add(1)
 		if r := l.eng.service.accepts; r != nil {
 			r.took()
 		}
@@ -138,6 +143,7 @@ func (l *listener) rest(errno syscall.Errno) {
 		s.counters.pauses.Add(1)
 		s.Log.Error("server: accepting pauses", "listener", l.addr, "error", errno)
 		s.resting.Add(1)
+		l.sleeps.Store(true)
 	}
 	l.resting = true
 	l.pause = min(max(2*l.pause, firstPause), longestPause)
@@ -154,6 +160,7 @@ func (l *listener) works() {
 		l.pause = 0
 		s := l.eng.srv
 		s.resting.Add(-1)
+		l.sleeps.Store(false)
 		s.Log.Info("server: accepting goes on", "listener", l.addr)
 	}
 }
@@ -164,7 +171,9 @@ func (s *Server) admit(l *listener) bool {
 	if n := s.conns.Add(1); s.MaxConns == 0 || n <= int64(s.MaxConns) {
 		return true
 	}
-	s.waiting.Store(true) // before the second look, which notices a connection that ends meanwhile
+	if !s.waiting.Swap(true) { // before the second look, which notices a connection that ends meanwhile
+		s.counters.full.Add(1)
+	}
 	if s.conns.Add(-1) < int64(s.MaxConns) {
 		l.reg.Poke()
 	}
@@ -211,12 +220,15 @@ func (l *listener) serve(fd int, peer socket.Addr) {
 	if !greets { // otherwise announce counts the client
 		var ok bool
 		if src, ok = s.enterSource(peer); !ok {
+			l.refused.Add(1)
 			s.refuse(fd, peer)
 			return
 		}
 	}
 	if f := l.eng.service.Control; f != nil {
 		if err := guard(s, fd, f); err != nil {
+			s.counters.refused.Add(1)
+			l.refused.Add(1)
 			s.Log.Error("server: Control has refused a connection", "peer", peer, "error", err)
 			unix.Close(fd)
 			s.leaveSource(src)
@@ -240,7 +252,7 @@ func (l *listener) assign(fd int, peer, announced socket.Addr, src *source) {
 	}
 	a := arrival{fd: fd, peer: peer, announced: announced, source: src}
 	switch {
-	case e.service.Handler != nil:
+	case e.service.Handler != nil || e.service.TLS != nil:
 		e.begin(a, l.family, l.eng)
 	case e == l.eng:
 		e.open(a)

@@ -24,10 +24,15 @@ func (s *Server) Attach(sock *socket.Socket, user any) error {
 // AttachService is Attach for a connection that service serves. If service is nil, the
 // Server's own Events or Handler serve it.
 func (s *Server) AttachService(sock *socket.Socket, service *Service, user any) error {
-	return s.attach(sock, service, user, nil)
+	err := s.attach(sock, service, arrival{user: user})
+	if err == nil {
+		s.counters.attached.Add(1)
+	}
+	return err
 }
 
-func (s *Server) attach(sock *socket.Socket, service *Service, user any, tell func(*Conn, error)) error {
+// attach serves a Socket. a has what is not the Socket's.
+func (s *Server) attach(sock *socket.Socket, service *Service, a arrival) error {
 	if sock == nil {
 		return errors.New("server: attach: the socket is nil")
 	}
@@ -46,14 +51,15 @@ func (s *Server) attach(sock *socket.Socket, service *Service, user any, tell fu
 		return ErrClosed
 	}
 	if engines[0].service.Handler != nil {
-		return s.attachSession(sock, engines, user)
+		return s.attachSession(sock, engines, a.user)
 	}
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
-	if !s.pick(engines, peer).send(arrival{fd: fd, peer: peer, input: input, user: user, tell: tell}) {
+	a.fd, a.peer, a.input = fd, peer, input
+	if !s.pick(engines, peer).send(a) {
 		return ErrClosed
 	}
 	return nil
@@ -105,6 +111,12 @@ func (s *Server) Dial(ctx context.Context, d weirnet.Dialer, network, address st
 // DialService is Dial for a connection that the Events of service serve. If service is
 // nil, the Server's own Events serve it.
 func (s *Server) DialService(ctx context.Context, d weirnet.Dialer, network, address string, service *Service, user any) (*Conn, error) {
+	return s.dial(ctx, d, network, address, service, user, nil)
+}
+
+// dial is DialService. If secure is not nil, dial calls it with the connected Socket and
+// serves the TLS side that it returns.
+func (s *Server) dial(ctx context.Context, d weirnet.Dialer, network, address string, service *Service, user any, secure func(*socket.Socket) (*secured, error)) (*Conn, error) {
 	if service == nil && s.Handler != nil || service != nil && service.Handler != nil {
 		return nil, errors.New("server: dial: the server or service has Handler, and no Events")
 	}
@@ -126,7 +138,13 @@ func (s *Server) DialService(ctx context.Context, d weirnet.Dialer, network, add
 		err error
 	}
 	ready := make(chan served, 1)
-	err = s.attach(sock, service, user, func(c *Conn, err error) { ready <- served{c, err} })
+	a := arrival{user: user, tell: func(c *Conn, err error) { ready <- served{c, err} }}
+	if secure != nil {
+		a.tls, err = secure(sock)
+	}
+	if err == nil {
+		err = s.attach(sock, service, a)
+	}
 	if err != nil {
 		sock.Close()
 		return nil, fmt.Errorf("server: dial %s %s: %w", network, address, err)
@@ -136,6 +154,7 @@ func (s *Server) DialService(ctx context.Context, d weirnet.Dialer, network, add
 		if x.err != nil {
 			return nil, fmt.Errorf("server: dial %s %s: %w", network, address, x.err)
 		}
+		s.counters.dialed.Add(1)
 		return x.c, nil
 	case <-s.ended:
 		return nil, ErrClosed

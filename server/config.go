@@ -85,7 +85,7 @@ const longestKeepAlive = 32767 * time.Second
 
 // ownService returns the Server's own callbacks as a Service.
 func (s *Server) ownService() Service {
-	return Service{Events: s.Events, Handler: s.Handler, Begin: s.Begin, Finish: s.Finish, Timeouts: &s.Timeouts, Rates: &s.Rates, Control: s.Control, accepts: newAcceptRate(&s.Rates), ProxyProtocol: s.ProxyProtocol}
+	return Service{Events: s.Events, Handler: s.Handler, Begin: s.Begin, Finish: s.Finish, Timeouts: &s.Timeouts, Rates: &s.Rates, TLS: s.TLS, Control: s.Control, accepts: newAcceptRate(&s.Rates), ProxyProtocol: s.ProxyProtocol}
 }
 
 // makeGroup makes the group of loops, unless the program has set Group.

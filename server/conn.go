@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Conn is a connection that a Server serves by Events. The methods that read
-// input are for the connection's callbacks only. Any goroutine may call the other
-// methods. A Conn stays open until Close, Abort, an error, or the peer's end.
+// A Conn is a connection that a Server serves by Events. It stays open until Close,
+// Abort, an error, or the peer's end. It is concurrency-safe, except the methods that
+// read input, SetTimeouts and Detach.
 type Conn struct {
 	// User holds what the program knows about the connection, such as a login or a
 	// parser. Attach and Dial set it before Open; for other connections Open may set
@@ -24,7 +24,7 @@ type Conn struct {
 	User any
 
 	reg  loop.Handled
-	self loop.Handler // a *connHandler that is this Conn; reg points to it
+	self loop.Handler // a *connHandler that is this Conn, or a *secureHandler; reg points to it
 	eng  *engine
 
 	signals atomic.Uint32
@@ -276,6 +276,9 @@ func (c *Conn) drive(err error) bool {
 			case signals&outputHigh != 0 != c.highReported:
 				err = c.callPressure()
 			case signals&(closeWriteAsked|writeEnded) == closeWriteAsked && !c.unsent():
+				if c.notify() {
+					continue
+				}
 				c.signals.Or(writeEnded)
 				_ = unix.Shutdown(c.reg.FD(), unix.SHUT_WR) // it fails only on a broken connection, whose next event ends it
 			case c.inputEnded && signals&writeEnded != 0:
@@ -299,6 +302,8 @@ func (c *Conn) drive(err error) bool {
 				c.leave() // from now on the peer has Timeouts.Linger to take the output
 				c.rearm()
 				return true
+			case c.notify():
+				continue // it may not have left yet
 			case c.mayClose():
 				return c.finish(c.closeReason())
 			case c.linger() != nil:

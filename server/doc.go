@@ -45,6 +45,35 @@
 // runs last: after an error of Begin or Handler, at the end of the stream, after a
 // timeout, after the program has closed the Socket, or when the Server ends.
 //
+// # TLS
+//
+// With Server.TLS the connections of the listeners are TLS connections of crypto/tls, and
+// a Service has a TLS of its own. Callbacks and handlers move plain bytes by the methods
+// that they use without TLS. Conn.TLS and Session.TLS return what the handshake has
+// found.
+//
+// A connection has no goroutine until the client sends its first byte. Then a goroutine
+// does the handshake, within Timeouts.Handshake. Open or Begin is called after it, so a
+// connection whose handshake fails is not seen by any callback; the Server logs it.
+// Afterwards an idle connection has no goroutine and no buffer, but for the part of a
+// record that has arrived.
+//
+// The peer's close_notify ends its stream, as a plain peer's shutdown(2) does, and so does
+// the end of the TCP stream behind a whole record. Close, CloseWrite and Shutdown send
+// close_notify behind the output; Abort and Server.Close do not. After a bad record the
+// peer gets an alert, and the connection ends with crypto/tls's error. If the TCP stream
+// ends within a record, that error is io.ErrUnexpectedEOF.
+//
+// The bounds of the output count plain bytes. What a callback writes, or what is written
+// during a turn, leaves in as few records as tls.Config.DynamicRecordSizingDisabled
+// allows. Data may get a record, 16 KiB, more than Chunk says. Timeouts.Read also bounds
+// the time that the peer takes for the rest of a record.
+//
+// Handover passes listeners on, and not connections: the TLS connections stay with this
+// process until Shutdown. The two processes need the same tls.Config.SetSessionTicketKeys
+// if a client is to resume its session with the successor. Shutdown ends a connection
+// that has sent nothing yet; it waits for handshakes that have begun.
+//
 // # Goroutines
 //
 //	the connection's loop    Events.Open, Data, End, Pressure, Closed and Packet; the
@@ -52,18 +81,23 @@
 //	the listener's loop      Control
 //	each loop                Events.Tick
 //	goroutines of the loop   Begin, Handler and Finish: one after the other for a
-//	                         Session, but each call may be on another goroutine
+//	                         Session, but each call may be on another goroutine;
+//	                         the functions of a tls.Config
 //	callers of methods       Events.Boot, in the first method that needs it; Stopped,
 //	                         in Shutdown or Close, which may also call Finish;
 //	                         ServiceOf, in ListenOn and Inherit
 //	any of these             Policy
 //
 // What runs on a loop must not block, because all connections of the loop wait for
-// it. No method of a Conn calls a callback. Any goroutine may call the methods of a
-// Server, but a callback must not call those that wait: ListenAndServe, Wait, Dial,
-// DialPackets, Handover, Shutdown and Close. Any goroutine may call the methods of a
-// Conn, except those that read input, SetTimeouts and Detach, which are for the
-// connection's callbacks.
+// it. No method of a Conn calls a callback. A callback must not call the methods of a
+// Server that wait: ListenAndServe, Wait, Dial, DialPackets, Handover, Shutdown and
+// Close.
+//
+// All functions are concurrency-safe. In all of Weir, "It is concurrency-safe" means
+// that any goroutine may call it at any time, also while other calls are in progress.
+// "Only the connection's callbacks may call it" means Open, Data, End, Pressure and
+// Closed of the same Conn, while they run. "Only the loop may call it" includes those,
+// Packet, and functions that the program posts to the Loop.
 //
 // # Shutdown and Close
 //
@@ -104,7 +138,8 @@
 //	MaxOutput      16 MiB               writes return ErrOutputFull; datagrams are dropped
 //	Loops          GOMAXPROCS           -
 //	KeepAlive      15 s                 -
-//	Timeouts       5 s for Linger,      the connection ends with a *TimeoutError
+//	Timeouts       10 s for Handshake,  the connection ends with a *TimeoutError
+//	               5 s for Linger,
 //	               otherwise none
 //	MinRate        none                 the same; it is a field of Timeouts
 //	StallAfter     no watchdog          the watchdog logs the callback's stack
@@ -119,6 +154,35 @@
 // during the turn, and a datagram socket receives in 4 system calls of 64 datagrams.
 // A datagram socket queues 1024 datagrams. A listener whose accept(2) fails rests for
 // 10 to 100 ms.
+//
+// # Log
+//
+// The Server logs to Server.Log, with these keys. Package loop logs to slog.Default, with
+// the keys error, panic and stack. The keys do not change.
+//
+//	key       value
+//	server    Server.Name, if it is not empty; in every record
+//	error     why; an error
+//	peer      the address of the connection's peer
+//	listener  the address of the listener
+//	loop      the index of the loop in Group.Loops
+//	duration  how long it has lasted
+//	bytes     what the connection holds
+//	times     how many records of one kind were left out
+//	panic     the value of the panic
+//	stack     the functions of the panic or the stall, the innermost first
+//
+// # Profiles and traces
+//
+// In a CPU or goroutine profile the goroutines of a Server have the labels server
+// (Server.Name), loop (the index in Group.Loops) and listener (the addresses of the
+// listeners, separated by commas). Those of a Handler have the listeners of its Service.
+// The loops of a Group that the program has made have no labels, because they may work
+// for others, too. A loop that waits is neither in a block profile nor in a mutex profile.
+//
+// In an execution trace each turn of a loop is a region weir.turn, each call of the
+// program's code a region weir.call, and each call of Handler a task weir.handler with
+// the peer.
 //
 // # Glossary
 //
@@ -140,5 +204,7 @@
 //   - present: to call a callback with the input that was not read yet.
 //   - rest: a pause of a listener whose system calls fail. A session rests when it
 //     becomes idle.
+//   - sealed: encrypted by crypto/tls. secured is the TLS side of a connection, and link
+//     the net.Conn under its tls.Conn.
 //   - signal: a bit by which any goroutine asks a connection's loop for something.
 package server

@@ -39,6 +39,8 @@ type engine struct {
 
 	buf    []byte // receives go here first
 	filled bool   // the last receive has filled its room
+	cipher []byte // TLS connections receive here; made by the first of them
+	plain  []byte // and decrypt to here
 
 	bulk      fifo[*Conn] // bulk connections that have more to read
 	bulkEnd   func()      // serveBulk, made once
@@ -66,6 +68,9 @@ type engine struct {
 	lateAsked bool      // the loop will call turnEnd; guarded by lateMu
 	lateNow   []*output // taken from late, and not flushed yet
 	lateSpare []*output // the memory of lateNow, for late
+
+	traffic traffic
+	labels  engineLabels
 }
 
 func newEngine(s *Server, l *loop.Loop, service *Service) *engine {
@@ -90,6 +95,7 @@ type arrival struct {
 	user      any                // becomes Conn.User
 	tell      func(*Conn, error) // gets the connection, or the error; may be nil
 	close     bool               // the connection closes as by Conn.Close, without any input
+	tls       *secured           // the TLS side, whose handshake is over; nil without TLS
 }
 
 // open begins to serve an arrival, on the loop. If it cannot, it closes the
@@ -98,6 +104,9 @@ func (e *engine) open(a arrival) {
 	c := &Conn{User: a.user, eng: e, timeouts: e.service.Timeouts, peer: makeInetPeer(a.peer), source: a.source, extra: newExtras(e.service.Rates, a.announced)}
 	c.self, c.active = (*connHandler)(c), e.loop.Elapsed()
 	c.shortReads = c.peer.isUnix() // a receive stops at passed descriptors, which epoll does not report
+	if a.tls != nil {
+		c.secureBy(a.tls)
+	}
 	err := ErrClosed
 	if !e.over {
 		err = e.loop.Handle(&c.reg, a.fd, &c.self)
@@ -137,6 +146,9 @@ func (e *engine) open(a arrival) {
 		if !c.drive(c.data(a.input)) {
 			return
 		}
+	}
+	if c.secure() != nil && c.state == stateOpen && !c.decrypt(nil) { // what arrived together with the handshake
+		return
 	}
 	if e.draining { // Shutdown has closed the others: this one gets its input once, and closes
 		e.arriving = c
@@ -179,6 +191,9 @@ func (c *Conn) call(f func(*Conn) error) error {
 	err := guard(e.srv, c, f)
 	c.mu.Lock()
 	signals := c.signals.Load()
+	if c.secure() != nil && signals&(gone|writeFailed) == 0 && !c.sealsAtOnce() {
+		c.queueGathered()
+	}
 	c.gathered = uint8(signals >> callShift)
 	// A queue that is scheduled for the turn's end, or waits for room, is not flushed now.
 	flush := c.out != nil && c.sending == notSending && !c.out.scheduled && (!c.out.blocked || c.out.finished.n > 0)
@@ -186,8 +201,9 @@ func (c *Conn) call(f func(*Conn) error) error {
 	if p := e.gather; len(p) > 0 && signals&(gone|writeFailed) == 0 {
 		c.direct = int32(len(p))
 		c.mu.Unlock()
-		n, errno := sys.Send(c.reg.FD(), p, 0) // the loop does not close it meanwhile
-		if n < len(p) {
+		if c.secure() != nil {
+			queued = c.sendSealed(p) || queued
+		} else if n, errno := sys.Send(c.reg.FD(), p, 0); e.traffic.sent(n) < len(p) { // the loop does not close it meanwhile
 			queued = true
 			c.mu.Lock()
 			if errno == 0 || errno == unix.EAGAIN {
@@ -212,6 +228,11 @@ func (c *Conn) call(f func(*Conn) error) error {
 		c.flush(false)
 	}
 	if queued {
+		if c.secure() != nil {
+			c.mu.Lock()
+			c.queued()
+			c.mu.Unlock()
+		}
 		c.rearm()
 	}
 	return err

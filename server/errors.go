@@ -31,7 +31,7 @@ var (
 
 	// ErrOutputFull refuses a write that Server.MaxOutput has no room for:
 	// ENOBUFS.
-	ErrOutputFull error = &sentinel{"the output is full: the peer reads too slowly", unix.ENOBUFS}
+	ErrOutputFull error = &sentinel{"the output queue has no room: it would have more than Server.MaxOutput", unix.ENOBUFS}
 )
 
 // A sentinel is an error of this package with the errno that it unwraps to.

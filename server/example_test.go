@@ -3,7 +3,10 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"log"
 	"net"
 
@@ -135,4 +138,75 @@ func ExampleServer_ListenService() {
 	// Output:
 	// hello
 	// request 1
+}
+
+// An echo server with TLS. With Events or a Handler, the program is the same as without.
+func ExampleServer_tls() {
+	certificate := identity() // as tls.LoadX509KeyPair returns it
+	srv := &server.Server{
+		TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"echo"}},
+		Events: server.Events{
+			Open: func(c *server.Conn) error {
+				state, _ := c.TLS()
+				_, err := fmt.Fprintln(c, "welcome to", state.ServerName, "by", state.NegotiatedProtocol)
+				return err
+			},
+			Data: func(c *server.Conn) error {
+				_, err := c.Write(c.Next(-1))
+				return err
+			},
+		},
+	}
+	defer srv.Close()
+	addr, err := srv.Listen("tcp", "localhost:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate.Leaf)
+	c, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"echo"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintln(c, "hello")
+	lines := bufio.NewScanner(c)
+	for range 2 {
+		lines.Scan()
+		fmt.Println(lines.Text())
+	}
+	// Output:
+	// welcome to localhost by echo
+	// hello
+}
+
+// A blocking handler with TLS. Code that takes a net.Conn gets a *tls.Conn.
+func ExampleSession_Conn() {
+	srv := &server.Server{
+		TLS: &tls.Config{Certificates: []tls.Certificate{identity()}},
+		Handler: func(s *server.Session) error {
+			conn := s.Conn()
+			request := make([]byte, 6)
+			if _, err := io.ReadFull(conn, request); err != nil {
+				return err
+			}
+			_, isTLS := conn.(*tls.Conn)
+			_, err := fmt.Fprintf(conn, "%q, TLS: %v\n", request, isTLS)
+			return err
+		},
+	}
+	defer srv.Close()
+	addr, err := srv.Listen("tcp", "localhost:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	c, err := tls.Dial("tcp", addr.String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "hello\n")
+	line, _ := bufio.NewReader(c).ReadString('\n')
+	fmt.Print(line)
+	// Output: "hello\n", TLS: true
 }

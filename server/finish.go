@@ -12,6 +12,9 @@ import (
 // finish closes the connection, on its loop, for the reason why. It returns false, as
 // drive does for a closed connection.
 func (c *Conn) finish(why error) bool {
+	if c.secure() != nil && c.secure().failed != nil {
+		why = c.secure().failed
+	}
 	c.state = stateClosed
 	signals := c.signals.Or(gone)
 	if signals&gone != 0 {
@@ -124,6 +127,9 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	defer c.mu.Unlock()
 	if c.signals.Load()&gone != 0 {
 		return nil, errConnClosed("detach")
+	}
+	if c.secure() != nil {
+		return nil, &socket.Error{Op: "detach", Errno: unix.EOPNOTSUPP, Err: errors.New("the connection has TLS")}
 	}
 	c.queueGathered()
 	if c.out != nil && !c.out.blocked && c.sending == notSending {

@@ -33,6 +33,9 @@ const pushCalls = 16
 // push sends what is queued, until the kernel takes no more, so many bytes have left, or
 // so many system calls were made. An error ends the connection.
 func (c *Conn) push(bytes, calls int) error {
+	if c.secure() != nil {
+		return c.pushSealed(bytes, calls)
+	}
 	o := c.out
 	o.take(0)
 	scratch := scratches.Get().(*scratch)
@@ -59,6 +62,7 @@ func (c *Conn) push(bytes, calls int) error {
 		clear(bufs)
 		if n > 0 {
 			o.moved = c.eng.loop.Elapsed()
+			c.eng.traffic.sent(n)
 			o.take(n)
 			c.hasSent(n)
 			bytes -= n

@@ -75,7 +75,7 @@ func (x *Session) job(f func(*Session)) {
 		x.end(ErrClosed)
 		return
 	}
-	f(x)
+	x.labelled(f)
 }
 
 // giveWay lets the sessions that wait for room go first: this one, which has more to

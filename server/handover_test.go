@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,9 @@ func play(role string) int {
 	switch role {
 	case "dies":
 		return 3
+	case "holdTLS":
+		conns, _ := strconv.Atoi(os.Getenv("WEIR_TEST_CONNS"))
+		return holdTLS(os.Getenv("WEIR_TEST_ADDR"), conns)
 	case "hangs":
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return 0

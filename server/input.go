@@ -52,6 +52,9 @@ func (c *Conn) reads() bool {
 // receive makes one system call and presents the bytes that it has received. It returns
 // false when the connection is closed, or is not to be read now.
 func (c *Conn) receive(budget *int) bool {
+	if c.secure() != nil {
+		return c.receiveSealed(budget)
+	}
 	view, room := c.room()
 	if room == nil {
 		c.eng.starve(c)
@@ -74,6 +77,7 @@ func (c *Conn) receive(budget *int) bool {
 		c.readable, c.inputEnded = false, true
 		return c.drive(nil)
 	}
+	c.eng.traffic.received(n)
 	// After a short read the kernel has no more, unless it may have stopped earlier.
 	c.readable = n == len(room) || c.shortReads
 	c.receivedAny = true
@@ -94,6 +98,7 @@ func (c *Conn) receive(budget *int) bool {
 func (c *Conn) discard(budget *int) bool {
 	n, errno := sys.Recv(c.reg.FD(), c.eng.buf, 0)
 	*budget -= n
+	c.eng.traffic.received(max(n, 0))
 	switch {
 	case errno == unix.EAGAIN:
 		c.readable = false
@@ -239,13 +244,14 @@ func (c *Conn) input() []byte {
 	return c.eng.unread
 }
 
-// Buffered returns how many unread bytes have arrived. Outside of the connection's
-// callbacks it returns 0.
+// Buffered returns how many unread bytes have arrived. Only the connection's callbacks
+// may call it. In other functions on the loop it returns 0.
 func (c *Conn) Buffered() int { return len(c.input()) }
 
 // Peek returns the next n unread bytes, or nil if fewer have arrived. If n is negative,
 // it returns all. The bytes stay unread. The slice is valid until the callback returns,
-// and must not be changed. Outside of the connection's callbacks Peek returns nil.
+// and must not be changed. Only the connection's callbacks may call it. In other
+// functions on the loop it returns nil.
 func (c *Conn) Peek(n int) []byte {
 	in := c.input()
 	if n < 0 {
@@ -257,7 +263,8 @@ func (c *Conn) Peek(n int) []byte {
 	return in[:n:n]
 }
 
-// Next is Peek, and marks the bytes that it returns as read.
+// Next is Peek, and marks the bytes that it returns as read. Only the connection's
+// callbacks may call it.
 func (c *Conn) Next(n int) []byte {
 	p := c.Peek(n)
 	if len(p) > 0 {
@@ -266,8 +273,8 @@ func (c *Conn) Next(n int) []byte {
 	return p
 }
 
-// Discard marks n bytes as read, or all if fewer have arrived, and returns how
-// many.
+// Discard marks n bytes as read, or all if fewer have arrived, and returns how many.
+// Only the connection's callbacks may call it.
 func (c *Conn) Discard(n int) int {
 	n = min(max(n, 0), len(c.input()))
 	if n > 0 {
@@ -277,9 +284,10 @@ func (c *Conn) Discard(n int) int {
 }
 
 // Read copies unread input to p. It never waits. When all input that has arrived
-// was read, it returns ErrNoInput, or io.EOF if the peer has ended its stream. It
-// also returns ErrNoInput outside of the connection's callbacks. A bufio.Reader
-// works on top of Read: it returns ErrNoInput once, and a later callback reads on.
+// was read, it returns ErrNoInput, or io.EOF if the peer has ended its stream. A
+// bufio.Reader works on top of Read: it returns ErrNoInput once, and a later callback
+// reads on. Only the connection's callbacks may call it. In other functions on the loop
+// it returns ErrNoInput.
 func (c *Conn) Read(p []byte) (int, error) {
 	n := copy(p, c.input())
 	if n == 0 && len(p) > 0 {

@@ -281,6 +281,7 @@ func (s *Server) add(e *engine, peers []*engine, ls *socket.Socket, from origin)
 		return fmt.Errorf("server: listen: %w", err)
 	}
 	s.listeners = append(s.listeners, l)
+	s.relabel()
 	return nil
 }
 

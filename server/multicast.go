@@ -25,10 +25,9 @@ func (s *Server) PacketConns() []*PacketConn {
 // of the group. From then on it receives datagrams only of groups that it has joined
 // itself: IP_MULTICAST_ALL in ip(7). For IPv6 the kernel does not compare the interface: if
 // other sockets have joined on more interfaces, this one gets what arrives there, too. The
-// errors are those of setsockopt(2):
-// EADDRINUSE if the socket is a member already, ENODEV if there is no such interface,
-// EINVAL if group is not a multicast address, and net.ErrClosed. Any goroutine may call
-// Join and the methods below.
+// errors are those of setsockopt(2): EADDRINUSE if the socket is a member already, ENODEV
+// if there is no such interface, EINVAL if group is not a multicast address, and
+// net.ErrClosed.
 //
 // With Server.ReusePort there is a socket for each loop. Each that has joined gets a copy
 // of each datagram.

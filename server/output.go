@@ -26,7 +26,7 @@ const (
 )
 
 // Write writes p, or queues what the kernel does not take. It never waits and calls no
-// callback. Any goroutine may call it, also one that holds a lock which callbacks take.
+// callback, so the caller may hold a lock which callbacks take.
 // When it returns, p belongs to the caller again. The count is len(p), or 0 with an
 // error:
 //
@@ -85,11 +85,12 @@ func (c *Conn) Writev(bufs [][]byte) (int, error) {
 		}
 		return n, nil
 	}
-	for _, p := range bufs {
-		if err := c.write(p); err != nil {
-			return 0, err
-		}
+	if len(bufs) == 1 {
+		return n, c.write(bufs[0])
 	}
+	// None of them is sent now, not even if the loop has ended its turn meanwhile: that
+	// would release the lock, and another write would come between the buffers.
+	c.put(n, bufs...)
 	return n, nil
 }
 
@@ -215,17 +216,31 @@ func (c *Conn) mayWriteNow(n int) bool {
 
 // write sends, gathers or queues p, which admit has accepted.
 func (c *Conn) write(p []byte) error {
-	switch {
-	case len(p) == 0:
-	case c.mayWriteNow(len(p)):
+	if c.mayWriteNow(len(p)) {
+		if c.secure() != nil {
+			return c.lend([][]byte{p}, len(p))
+		}
 		return c.sendNow(p)
+	}
+	c.put(len(p), p)
+	return nil
+}
+
+// put gathers or queues buffers of n bytes.
+func (c *Conn) put(n int, bufs ...[]byte) {
+	switch {
+	case n == 0:
 	case c.gathers() && c.out.empty() && !c.sends() && !c.extra.limitsWrite():
-		c.eng.gather = append(c.eng.gather, p...)
+		for _, p := range bufs {
+			c.eng.gather = append(c.eng.gather, p...)
+		}
 	default:
-		c.output().append(p)
+		o := c.output()
+		for _, p := range bufs {
+			o.append(p)
+		}
 		c.queued()
 	}
-	return nil
 }
 
 // sendNow sends p, behind what was gathered, and queues what the kernel does not take.
@@ -241,6 +256,7 @@ func (c *Conn) sendNow(p []byte) error {
 		return err
 	}
 	n, errno := sys.Writev(fd, [][]byte{head, p})
+	c.eng.traffic.sent(n)
 	err = c.endSend(errno)
 	if err == nil {
 		c.prepend(p[max(n-len(head), 0):])

@@ -17,9 +17,8 @@ import (
 )
 
 // A PacketConn is a datagram socket that a Server serves: a udp listener, or a socket
-// that DialPackets has connected. Its methods are for Events.Packet, and for functions
-// that the program posts to its Loop. Any goroutine may call Server, Loop, Close,
-// Socket and LocalAddr.
+// that DialPackets has connected. It is concurrency-safe, except the methods that send
+// and AskedAddr.
 type PacketConn struct {
 	// User is for the program. DialPackets sets it. The server does not use it.
 	User any
@@ -150,7 +149,7 @@ func (p *PacketConn) Loop() *loop.Loop { return p.eng.loop }
 // AskedAddr returns the local address to which the peer has sent the datagram whose
 // callback runs: one of the machine's addresses, or a broadcast or multicast address.
 // Outside of a callback, and where the kernel does not report it, AskedAddr returns
-// LocalAddr.
+// LocalAddr. Only the loop may call it.
 func (p *PacketConn) AskedAddr() socket.Addr {
 	bound := p.LocalAddr()
 	if !p.calling || !p.asked.IsValid() {
@@ -167,7 +166,7 @@ func (p *PacketConn) Socket() *socket.Socket { return p.sock }
 // zero Addr.
 func (p *PacketConn) LocalAddr() socket.Addr { return p.sock.LocalAddr() }
 
-// Send is SendTo to the address of DialPackets.
+// Send is SendTo to the address of DialPackets. Only the loop may call it.
 func (p *PacketConn) Send(b []byte) { p.SendTo(b, socket.Addr{}) }
 
 // SendTo sends a copy of b. A callback's answer to the sender of its datagram leaves
@@ -178,6 +177,7 @@ func (p *PacketConn) Send(b []byte) { p.SendTo(b, socket.Addr{}) }
 //
 // SendTo drops a datagram that is beyond these bounds, and the kernel may refuse one.
 // The server reports neither, because a network may lose datagrams anyway.
+// Only the loop may call it.
 func (p *PacketConn) SendTo(b []byte, to socket.Addr) {
 	var local netip.Addr
 	if p.calling && to == p.from {
@@ -188,7 +188,7 @@ func (p *PacketConn) SendTo(b []byte, to socket.Addr) {
 
 // SendFrom is SendTo from a local address, such as the AskedAddr of a callback. The
 // port of local does not matter. On a socket that is bound to one address, SendFrom
-// sends from that one.
+// sends from that one. Only the loop may call it.
 func (p *PacketConn) SendFrom(b []byte, local, to socket.Addr) {
 	ip := local.AddrPort().Addr()
 	if p.in[0].Control == nil || ip.IsUnspecified() || ip.IsMulticast() {
@@ -251,6 +251,7 @@ func (p *PacketConn) drain() {
 			return
 		}
 		n, err := p.sock.RecvBatch(p.in, unix.MSG_DONTWAIT)
+		p.eng.traffic.packetsReceived(p.in[:n])
 		for i := range p.in[:n] {
 			m := &p.in[i]
 			p.from = m.Addr.Unmap()
@@ -331,6 +332,7 @@ func (x packet) deliver() error {
 func (p *PacketConn) flush() bool {
 	for sent := 0; p.queued > 0; {
 		n, err := p.sock.SendBatch(p.out[sent:p.queued], unix.MSG_DONTWAIT)
+		p.eng.traffic.packetsSent(p.out[sent : sent+n])
 		sent += n
 		if err != nil && errors.Is(err, unix.EAGAIN) {
 			p.keep(sent)

@@ -9,6 +9,9 @@ import (
 // guard calls a function of the program with its argument and returns its panic as
 // an error. The server calls every function of the program by guard.
 func guard[T any](s *Server, arg T, f func(T) error) (err error) {
+	if end := traceCall(); end != nil {
+		defer end()
+	}
 	loop.Protect(func(v any, stack []byte) {
 		s.logPanic("server: a callback panicked", v, stack)
 		err = fmt.Errorf("server: a callback panicked: %v", v)

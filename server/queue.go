@@ -23,6 +23,7 @@ type output struct {
 	last      *chunk
 	pieces    fifo[piece]
 	finished  fifo[func(error)] // completions of pieces that the kernel has taken
+	sealed    *sealing          // ciphertext of the first queued bytes, and alerts; nil if there is none
 
 	conn      *Conn
 	scheduled bool          // the engine flushes it at the end of the turn
@@ -69,7 +70,9 @@ var (
 )
 
 // empty reports whether the kernel has taken everything.
-func (o *output) empty() bool { return o == nil || o.size == 0 && o.pieces.n == 0 }
+func (o *output) empty() bool {
+	return o == nil || o.size == 0 && o.pieces.n == 0 && o.sealed == nil
+}
 
 // append queues a copy of p.
 func (o *output) append(p []byte) {

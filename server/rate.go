@@ -105,7 +105,7 @@ func (x *Session) checkRate() {
 		least := uint64(t.leastBytes())
 		if reads && r.reads && info.Bytes_received-r.received < least || writes && r.writes && info.Bytes_acked-r.acked < least {
 			r.slow.Store(true)
-			_ = x.Close()
+			_ = x.Socket.Close()
 			return
 		}
 	}
@@ -114,7 +114,8 @@ func (x *Session) checkRate() {
 	r.timer.Reset(t.Grace)
 }
 
-// tcpInfo returns TCP_INFO: tcp(7).
+// tcpInfo returns TCP_INFO: tcp(7). An older kernel leaves the fields that it does not know
+// at 0.
 func tcpInfo(reg *loop.Registration) (*unix.TCPInfo, error) {
 	if err := reg.Use(); err != nil {
 		return nil, err

@@ -21,13 +21,16 @@ import (
 //
 // The bytes of files count neither in Queued nor for MaxOutput and HighWater, because they
 // take no memory. Timeouts.Write applies. The errors are those of Write, ErrOutputFull only
-// if too many pieces are queued; EINVAL if f is no regular file, or has no such bytes; and
+// if too many pieces are queued; EINVAL if f is no regular file, or has no such bytes; EOPNOTSUPP on a TLS connection; and
 // those of fcntl(2), such as EMFILE. Any goroutine may call SendFile.
 //
 // With a Handler, Session.ReadFrom sends a file by sendfile(2), too.
 func (c *Conn) SendFile(f *os.File, offset, n int64) error {
 	if f == nil {
 		return fmt.Errorf("server: send a file: the file is nil: %w", os.ErrInvalid)
+	}
+	if c.secure() != nil {
+		return fmt.Errorf("server: send a file: the connection has TLS: %w", unix.EOPNOTSUPP)
 	}
 	span, err := newFileSpan(f, offset, n)
 	if err != nil {

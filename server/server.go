@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,7 +18,7 @@ import (
 //
 // Set the fields before the first call of a method, and do not change them
 // afterwards. Their zero values are good defaults; only Events or Handler must be
-// set. Any goroutine may call the methods.
+// set. It is concurrency-safe, but a callback must not call the methods that wait.
 //
 //	srv := &server.Server{Events: server.Events{
 //		Data: func(c *server.Conn) error {
@@ -31,6 +32,9 @@ import (
 // connection. A callback that calls runtime.Goexit, as testing.T.FailNow does,
 // ends its loop and all connections on it; the Server logs that, too.
 type Server struct {
+	// Name names the server in profiles and in the log. It may be empty.
+	Name string
+
 	// Events are called on the connection's loop and must not block.
 	Events Events
 
@@ -55,6 +59,12 @@ type Server struct {
 	Begin  func(s *Session) error
 	Finish func(s *Session, err error)
 
+	// TLS, if it is not nil, makes the connections that the listeners accept TLS
+	// connections, by crypto/tls: see the package's documentation. The config must not
+	// be changed afterwards. It does not hold for Attach, nor for a Service, which has
+	// a TLS of its own. DialTLS has a config as an argument.
+	TLS *tls.Config
+
 	// Control is called with the descriptor of each connection that a listener has
 	// accepted, before anything else, to set options of it. An error closes the
 	// connection, and is logged. It is called on a loop and must not block.
@@ -69,7 +79,9 @@ type Server struct {
 
 	// Group has the loops to serve on. The caller closes it, after the Server.
 	// If it is nil the Server makes a group of its own with as many loops as
-	// Loops says; 0 means GOMAXPROCS.
+	// Loops says; 0 means GOMAXPROCS. A Group of the program's has the program's
+	// loop.Options: with BusyPoll: loop.NoBusyPoll its loops do not poll before they
+	// sleep.
 	Group *loop.Group
 	Loops int
 	// LockThread keeps each of the Server's own loops on a thread of its own,
@@ -122,7 +134,7 @@ type Server struct {
 	// MaxOutput is how many bytes may be queued for a peer. A write of more
 	// returns ErrOutputFull. 0 means 16 MiB. The queue occupies at most twice the
 	// queued bytes, plus 64 bytes for each WriteAsync whose completion was not
-	// called yet, plus 16 KiB. There may be one such WriteAsync for each 64 bytes
+	// called yet, plus 16 KiB, or 56 KiB with TLS. There may be one such WriteAsync for each 64 bytes
 	// of MaxOutput.
 	MaxOutput int
 
@@ -250,8 +262,12 @@ func (s *Server) start() error {
 		s.reportPanics(l)
 	}
 	s.allEngines = s.engines
+	if s.Name != "" {
+		s.Log = s.Log.With("server", s.Name)
+	}
 	s.Log, s.stopLog = loglimit.New(s.Log, mostRecords, loglimit.Every)
 	s.state = serving
+	s.relabel()
 	s.startTicks()
 	if s.StallAfter > 0 {
 		s.watchdog = watch(s)
@@ -305,15 +321,28 @@ func (s *Server) Wait() error {
 // Stats are what a Server counts.
 type Stats struct {
 	Accepted uint64 // connections that were accepted so far
+	Dialed   uint64 // connections of Dial
+	Attached uint64 // connections of Attach
+	Refused  uint64 // connections that were accepted, and closed because of MaxConnsPerIP, or because Control has refused them
+	Full     uint64 // times that a listener began to wait because MaxConns connections were open
 	Conns    int    // open connections; for a moment also one that a listener is about to accept
 	Pauses   uint64 // times that accepting or receiving began to pause because system calls fail repeatedly
-	Stalls   uint64 // times that the watchdog found a loop held up
+	Stalls   uint64 // times that the watchdog found a loop held up: see Server.Stalls
 	Panics   uint64 // panics of callbacks, handlers, and tasks and timers on the server's loops
 	Handlers int    // goroutines that run Begin or Handler; Close does not wait for them
 	Waiting  int    // sessions that wait because of MaxHandlers
-	Refused  uint64 // connections that were closed because of MaxConnsPerIP
 	Memory   int64  // bytes that count for MaxMemory
 	Ended    uint64 // connections that MaxMemory has ended
+
+	// LongestStall is how long the longest turn of a loop has lasted that the watchdog
+	// has seen; within a quarter of StallAfter. It is 0 without StallAfter.
+	LongestStall time.Duration
+
+	// What was received, and what the kernel has taken: of the connections that Events
+	// serve, and of datagrams. The bytes of a Session count when it ends, as the kernel
+	// has counted them; those of a unix Session do not count.
+	BytesIn, BytesOut     uint64
+	PacketsIn, PacketsOut uint64 // datagrams
 
 	// Times that Rates has made a listener wait, the reading from a connection, and the
 	// sending to one.
@@ -322,22 +351,26 @@ type Stats struct {
 }
 
 type counters struct {
-	accepted, pauses, stalls, panics, refused, ended atomic.Uint64
+	accepted, dialed, attached, refused, full, ended atomic.Uint64
+	pauses, stalls, panics                           atomic.Uint64
 	acceptDelays, readDelays, writeDelays            atomic.Uint64
 	proxyRefusals                                    atomic.Uint64
 }
 
 // Stats returns what the Server has counted so far.
 func (s *Server) Stats() Stats {
-	return Stats{
+	n := Stats{
 		Accepted: s.counters.accepted.Load(),
+		Dialed:   s.counters.dialed.Load(),
+		Attached: s.counters.attached.Load(),
+		Refused:  s.counters.refused.Load(),
+		Full:     s.counters.full.Load(),
 		Conns:    int(s.conns.Load()),
 		Pauses:   s.counters.pauses.Load(),
 		Stalls:   s.counters.stalls.Load(),
 		Panics:   s.counters.panics.Load(),
 		Handlers: s.inHandlers(),
 		Waiting:  int(s.handlers.waiting.Load()),
-		Refused:  s.counters.refused.Load(),
 		Memory:   s.held(),
 		Ended:    s.counters.ended.Load(),
 
@@ -345,5 +378,9 @@ func (s *Server) Stats() Stats {
 		ReadDelays:    s.counters.readDelays.Load(),
 		WriteDelays:   s.counters.writeDelays.Load(),
 		ProxyRefusals: s.counters.proxyRefusals.Load(),
+
+		LongestStall: s.longestStall(),
 	}
+	s.addTraffic(&n)
+	return n
 }

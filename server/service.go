@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 
@@ -28,6 +29,9 @@ type Service struct {
 	// with an Accept of its own.
 	Rates *Rates
 
+	// TLS makes the connections of the Service TLS connections. A Service without it
+	// has plain connections, even if Server.TLS is set.
+	TLS *tls.Config
 	// Control sets options of an accepted connection: see Server.Control.
 	Control func(fd int) error
 	// ProxyProtocol makes the listeners of the Service expect a header of the PROXY
@@ -49,7 +53,7 @@ func (v *Service) check(owner string) error {
 	case v.Handler == nil && (v.Begin != nil || v.Finish != nil):
 		return fmt.Errorf("server: %s.Begin and %s.Finish are for a %s with Handler", owner, owner, owner)
 	}
-	return nil
+	return checkTLS(v.TLS, owner)
 }
 
 // serves returns an error if the Service has no callback for a socket of type t.
@@ -129,6 +133,7 @@ func (s *Server) enginesFor(service *Service) ([]*engine, error) {
 	}
 	s.services[service] = engines
 	s.allEngines = append(s.allEngines[:len(s.allEngines):len(s.allEngines)], engines...)
+	s.relabel()
 	return engines, nil
 }
 

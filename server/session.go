@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"sync"
@@ -24,9 +25,9 @@ import (
 // Timeouts.FirstByte and Idle do not run during a call. Idle begins anew when the call
 // returns.
 //
-// Any goroutine may write to the Socket at any time, as a publisher does to its
-// subscribers, and may close it, which ends the session. The Socket is valid until
-// Finish returns; without Finish, until the session ends.
+// It is concurrency-safe: a publisher may write to the Socket of a subscriber at any
+// time, or close it, which ends the session. The Socket is valid until Finish returns;
+// without Finish, until the session ends.
 type Session struct {
 	socket.Socket
 
@@ -106,12 +107,18 @@ func (x *Session) LocalAddr() socket.Addr { return x.Socket.LocalAddr().Unmap() 
 func (e *engine) begin(a arrival, family socket.Family, accepter *engine) {
 	s := e.srv
 	x := &Session{source: a.source}
-	if err := sockethook.Accepted(&x.Socket, a.fd, int(family), s.group, e.loop); err != nil {
+	err := sockethook.Accepted(&x.Socket, a.fd, int(family), s.group, e.loop)
+	if err != nil {
 		unix.Close(a.fd)
 		s.leaveSource(a.source)
 		s.gone()
 		s.Log.Error("server: a connection could not be served", "peer", a.peer, "error", err)
 		return
+	}
+	if config := e.service.TLS; config != nil {
+		secure := newSecured(&x.Socket, config, tls.Server)
+		secure.link.paced = e.service.Rates.Read > 0
+		x.secureBy(secure)
 	}
 	if s.handle(x, e, a.announced) {
 		s.spawn(accepter.loop, (*running)(x))
@@ -121,21 +128,25 @@ func (e *engine) begin(a arrival, family socket.Family, accepter *engine) {
 // handle begins to serve a session, which was counted. If it returns true, there is
 // something to read, and the caller must call run on a goroutine.
 func (s *Server) handle(x *Session, e *engine, announced socket.Addr) (ready bool) {
-	x.hook.To = (*sessionObserver)(x)
+	if x.hook.To == nil {
+		x.hook.To = (*sessionObserver)(x)
+	}
 	p := &e.place
 	times := e.service.Timeouts
-	if times.any || announced.IsValid() {
+	if announced.IsValid() {
 		p = &place{eng: e, announced: announced}
 	}
-	if times.any {
-		p.timer = e.loop.NewTimer(x.checkIdle)
+	if times.any || x.secure() != nil {
+		p = &place{eng: e, announced: announced, timer: e.loop.NewTimer(x.checkIdle)}
 		p.since.Store(int64(e.loop.Elapsed()))
 		p.idle.Store(int64(times.Idle))
 	}
 	x.place.Store(p)
 	x.setPace(e)
 	// These calls fail only on a closed Socket, on which Hang fails, too.
-	_ = x.SetRecvTimeout(times.Read)
+	if x.secure() == nil { // otherwise after the handshake
+		_ = x.SetRecvTimeout(times.Read)
+	}
 	_ = x.SetSendTimeout(times.Write)
 	if times.MinRate > 0 {
 		x.rate = &sessionRate{timer: e.loop.NewTimer(x.checkRate)}
@@ -146,12 +157,12 @@ func (s *Server) handle(x *Session, e *engine, announced socket.Addr) (ready boo
 		return false
 	}
 	if s.aborting.Load() { // abortSessions may have missed the session, whose hook did not hang yet
-		_ = x.Close()
+		_ = x.Socket.Close()
 	}
 	if p.timer != nil {
 		p.timer.Reset(x.limit())
 	}
-	if e.service.Begin != nil || e.service.Finish != nil {
+	if x.secure() == nil && (e.service.Begin != nil || e.service.Finish != nil) {
 		s.spawn(e.loop, (*beginning)(x))
 		return false
 	}
@@ -193,16 +204,21 @@ func (x *expired) Run()   { (*Session)(x).end((*Session)(x).timeout()) }
 
 // start calls Begin, and then Handler if there is something to read.
 func (x *Session) start() {
+	if x.greet() && x.rest() && !x.giveWay() {
+		x.run()
+	}
+}
+
+// greet calls Begin. It returns false if that has ended the session.
+func (x *Session) greet() bool {
 	x.begun = true
 	if f := x.engine().service.Begin; f != nil {
 		if err := x.call(f); err != nil {
 			x.end(err)
-			return
+			return false
 		}
 	}
-	if x.rest() && !x.giveWay() {
-		x.run()
-	}
+	return true
 }
 
 // wake runs the session if there is something to read. Before the loop took in the
@@ -215,7 +231,16 @@ func (x *Session) wake() {
 
 // run calls the handler until there is nothing to read.
 func (x *Session) run() {
+	if x.shaking() && !x.shake() {
+		return
+	}
 	for {
+		if x.secure() != nil && !x.secure().ready() { // what has arrived is no whole record
+			if !x.idle() {
+				return
+			}
+			continue
+		}
 		x.called = true
 		if err := x.call(x.engine().service.Handler); err != nil {
 			x.end(err)
@@ -227,8 +252,8 @@ func (x *Session) run() {
 		if !x.rest() {
 			return
 		}
-		if x.atEnd() {
-			x.end(io.EOF)
+		if err := x.atEnd(); err != nil {
+			x.end(err)
 			return
 		}
 		if x.giveWay() {
@@ -245,31 +270,38 @@ const lingerTime = time.Millisecond
 // loop. If it returns false, the session can be left to the loop.
 func (x *Session) linger() bool {
 	s := x.Server()
-	return x.Buffered() == 0 && !s.retiring.Load() && s.handlers.waiting.Load() == 0 && x.Registration().Linger(lingerTime)
+	return x.secure() == nil && x.Buffered() == 0 && !s.retiring.Load() && s.handlers.waiting.Load() == 0 && x.Registration().Linger(lingerTime)
 }
 
-// atEnd reports whether nothing is left to read but the end of the stream, or an
+// atEnd returns an error if nothing is left to read but the end of the stream, or an
 // error. Without atEnd the server would call a handler that returns nil there again
 // and again.
-func (x *Session) atEnd() bool {
+func (x *Session) atEnd() error {
+	if x.secure() != nil {
+		return x.secure().over()
+	}
 	if x.Buffered() > 0 {
-		return false
+		return nil
 	}
 	reg := x.Registration()
 	if reg.Use() != nil {
-		return true
+		return io.EOF
 	}
 	defer reg.Done()
 	var b [1]byte
-	n, errno := sys.Recv(reg.FD(), b[:], unix.MSG_PEEK)
-	return n == 0 && errno != unix.EAGAIN
+	if n, errno := sys.Recv(reg.FD(), b[:], unix.MSG_PEEK); n == 0 && errno != unix.EAGAIN {
+		return io.EOF
+	}
+	return nil
 }
 
 // rest makes the session idle, and its idle time begins. If there is something to read,
 // rest returns true instead, and the caller still owns the session. If the server is
 // ending, rest ends the session.
 func (x *Session) rest() (ready bool) {
-	if x.Buffered() > 0 {
+	switch {
+	case x.shaking(): // the client has not sent anything yet
+	case x.secure() != nil && x.secure().ready(), x.Buffered() > 0:
 		return true
 	}
 	if p := x.place.Load(); p.timer != nil {
@@ -309,6 +341,9 @@ func (x *Session) call(f func(*Session) error) (err error) {
 			x.end(nil)
 		}
 	}()
+	if end := x.traceHandler(); end != nil {
+		defer end()
+	}
 	err = guard(x.Server(), x, f)
 	returned = true
 	return err
@@ -341,10 +376,21 @@ var inquiries = sync.Pool{New: func() any { return new(loop.Inquiry) }}
 // Sessions returns the sessions that the server has now, in no order. Some of them may
 // have ended when it returns.
 func (s *Server) Sessions() (all []*Session) {
+	for _, x := range s.everySession() {
+		if x.engine().service.Handler != nil {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// everySession returns the sessions, and the TLS connections of Events whose handshake is
+// not over.
+func (s *Server) everySession() (all []*Session) {
 	for _, e := range s.everyEngine() {
 		for _, o := range e.loop.Observers() {
-			if x, ok := o.(*sessionObserver); ok && (*Session)(x).engine() == e {
-				all = append(all, (*Session)(x))
+			if x := sessionOf(o); x != nil && x.engine() == e {
+				all = append(all, x)
 			}
 		}
 	}

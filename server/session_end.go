@@ -28,8 +28,12 @@ func (x *Session) end(why error) {
 	if f := p.eng.service.Finish; f != nil && x.begun {
 		_ = guard(s, x, func(x *Session) error { f(x, why); return nil })
 	}
+	x.countEnd()
+	if x.secure() != nil {
+		x.secure().leave()
+	}
 	if !x.leave() {
-		_ = x.Close() // an error says that the handler has closed it already
+		_ = x.Socket.Close() // an error says that the handler has closed it already
 		s.leaveSource(x.source)
 		s.gone()
 	}
@@ -44,6 +48,9 @@ func (s *Server) logEnd(x *Session, why error) {
 		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
 	case errors.As(why, &timeout) && timeout.Timeout():
 		s.Log.Debug("server: a connection was too slow", "peer", x.RemoteAddr(), "error", why)
+	case x.secure() != nil && errors.Is(why, io.ErrUnexpectedEOF): // the peer has gone within a record
+	case x.shaking():
+		s.Log.Info("server: a TLS handshake has failed", "peer", x.RemoteAddr(), "error", why)
 	default:
 		s.Log.Error("server: a handler ended its connection", "peer", x.RemoteAddr(), "error", why)
 	}
@@ -85,8 +92,8 @@ func (x *Session) unread() bool {
 // sessions end when they become idle.
 func (s *Server) retireSessions() {
 	s.retiring.Store(true)
-	for _, x := range s.Sessions() {
-		if x.claim() && x.rest() {
+	for _, x := range s.everySession() {
+		if x.claim() && x.settle() {
 			s.spawn(x.hook.Loop(), (*running)(x))
 		}
 	}
@@ -97,12 +104,12 @@ func (s *Server) retireSessions() {
 func (s *Server) abortSessions() {
 	s.retiring.Store(true)
 	s.aborting.Store(true) // before Sessions, which may miss a session that begins now: see handle
-	for _, x := range s.Sessions() {
+	for _, x := range s.everySession() {
 		resetOnClose(x.Registration())
 		if x.claim() {
 			x.end(ErrClosed)
 		} else {
-			_ = x.Close()
+			_ = x.Socket.Close()
 		}
 	}
 }

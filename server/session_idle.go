@@ -25,6 +25,9 @@ func (x *Session) SetIdle(d time.Duration) {
 // limit returns how long the session may be idle now. 0 means for ever.
 func (x *Session) limit() time.Duration {
 	p := x.place.Load()
+	if x.shaking() {
+		return p.eng.service.Timeouts.Handshake
+	}
 	idle := time.Duration(p.idle.Load())
 	if first := p.eng.service.Timeouts.FirstByte; !x.called && first > 0 && (idle == 0 || first < idle) {
 		return first
@@ -35,7 +38,9 @@ func (x *Session) limit() time.Duration {
 // timeout returns the error of a session that was idle for too long.
 func (x *Session) timeout() error {
 	t := &TimeoutError{Of: "idle", After: x.limit()}
-	if !x.called && t.After == x.engine().service.Timeouts.FirstByte {
+	if x.shaking() {
+		t.Of = "handshake"
+	} else if !x.called && t.After == x.engine().service.Timeouts.FirstByte {
 		t.Of = "first byte"
 	}
 	return t

@@ -31,6 +31,9 @@ type Timeouts struct {
 	// Write is how long output may be queued of which the peer takes nothing. With
 	// Handler it is the Socket's send timeout.
 	Write time.Duration
+	// Handshake is how long the TLS handshake may take, from the moment at which the
+	// connection was accepted. 0 means 10 seconds. FirstByte and Idle begin after it.
+	Handshake time.Duration
 	// MinRate is how many bytes a second a peer must move while something is in
 	// progress: it must send the rest of the input that Data has left unread, and take
 	// the output that is queued. A peer that moves less during Grace is too slow. So
@@ -57,14 +60,17 @@ type Timeouts struct {
 	leaving *farewell // once Close has to wait, it replaces all timeouts
 }
 
-const defaultLinger = 5 * time.Second
+const (
+	defaultLinger    = 5 * time.Second
+	defaultHandshake = 10 * time.Second
+)
 
 func (t *Timeouts) check() error {
 	for _, f := range []struct {
 		name  string
 		value time.Duration
 	}{
-		{"FirstByte", t.FirstByte}, {"Idle", t.Idle}, {"Read", t.Read}, {"Write", t.Write}, {"Grace", t.Grace}, {"Linger", t.Linger},
+		{"FirstByte", t.FirstByte}, {"Idle", t.Idle}, {"Read", t.Read}, {"Write", t.Write}, {"Handshake", t.Handshake}, {"Grace", t.Grace}, {"Linger", t.Linger},
 	} {
 		if f.value < 0 {
 			return fmt.Errorf("server: Timeouts.%s is %v: it must not be negative", f.name, f.value)
@@ -76,6 +82,9 @@ func (t *Timeouts) check() error {
 	if t.Linger == 0 {
 		t.Linger = defaultLinger
 	}
+	if t.Handshake == 0 {
+		t.Handshake = defaultHandshake
+	}
 	if t.Grace == 0 {
 		t.Grace = defaultGrace
 	}
@@ -86,7 +95,7 @@ func (t *Timeouts) check() error {
 // A TimeoutError says which timeout has ended a connection. errors.Is finds
 // os.ErrDeadlineExceeded and ETIMEDOUT in it, and its Timeout returns true.
 type TimeoutError struct {
-	Of    string        // "first byte", "idle", "read", "write", "rate" or "linger"
+	Of    string        // "handshake", "first byte", "idle", "read", "write", "rate" or "linger"
 	After time.Duration // the value of that timeout
 }
 
@@ -145,6 +154,9 @@ func (c *Conn) due() (at time.Duration, of string, limit time.Duration) {
 				first(c.in.rate.since, t.Grace, ofRate)
 			}
 		}
+		if c.secure() != nil && c.secure().partSince > 0 {
+			first(c.secure().partSince, t.Read, "read")
+		}
 	}
 	if t.Write > 0 || t.MinRate > 0 {
 		c.mu.Lock()
@@ -172,6 +184,9 @@ func (c *Conn) readTimesRun() bool {
 		c.active = c.eng.loop.Elapsed()
 		if c.in != nil {
 			c.in.since, c.in.rate = c.active, window{}
+		}
+		if c.secure() != nil && c.secure().partSince > 0 {
+			c.secure().partSince = c.active
 		}
 	}
 	return !c.readStopped

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -11,6 +12,10 @@ type watchdog struct {
 	srv  *Server
 	quit chan struct{}
 	over chan struct{}
+
+	mu      sync.Mutex // guards the rest
+	stalls  []Stall    // the last ones, the latest at the end
+	longest time.Duration
 }
 
 // A watched holds what the watchdog knows of one loop.
@@ -60,14 +65,20 @@ func (w *watchdog) look(l *watched, i int, now time.Time) {
 	turn, busy := w.srv.engines[i].loop.Busy()
 	if !busy || turn != l.turn || l.since.IsZero() {
 		if l.logged {
-			w.srv.Log.Warn("server: an event loop turns again", "loop", i, "after", now.Sub(l.since))
+			w.lasts(i, now.Sub(l.since), true)
+			w.srv.Log.Warn("server: an event loop turns again", "loop", i, "duration", now.Sub(l.since))
 		}
 		l.turn, l.since, l.logged = turn, now, false
 		return
 	}
-	if held := now.Sub(l.since); held >= w.srv.StallAfter && !l.logged {
+	held := now.Sub(l.since)
+	switch {
+	case l.logged:
+		w.lasts(i, held, false)
+	case held >= w.srv.StallAfter:
 		l.logged = true
-		w.srv.counters.stalls.Add(1)
-		w.srv.Log.Warn("server: a callback holds up an event loop", "loop", i, "for", held, "stack", stackOf(l.id.Load()))
+		stack := stackOf(l.id.Load())
+		w.stalled(Stall{Loop: i, Began: l.since, For: held, Stack: stack})
+		w.srv.Log.Warn("server: a callback holds up an event loop", "loop", i, "duration", held, "stack", stack)
 	}
 }

@@ -44,7 +44,7 @@ func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
 		require.Len(t, logged, stalls)
 		require.Contains(t, logged[stalls-1], "stallsHere (watchdog_test.go:", "the stack, a frame after the other")
 		require.NotContains(t, logged[stalls-1], "\n", "in one line")
-		require.Contains(t, logged[stalls-1], "for=")
+		require.Contains(t, logged[stalls-1], "duration=")
 		release <- struct{}{}
 		expect(t, c, "s")
 		weirtest.Eventually(t, func() bool { return log.count("turns again") == stalls }, "the log has the end")

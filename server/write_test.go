@@ -192,6 +192,36 @@ func TestServeWritesAreWholeAndOrdered(t *testing.T) {
 	})
 }
 
+// The buffers of one Writev stay together, whenever the loop begins and ends a turn.
+func TestWritevStaysTogether(t *testing.T) {
+	both(t, func(t *testing.T, listen func(*server.Server) socket.Addr) {
+		conns, open := opened()
+		c := client(t, listen(&server.Server{Events: server.Events{Open: open, Data: echo}}))
+		conn := weirtest.Take(t, conns)
+		const writers, each, parts = 3, 2000, 500
+		for writer := range writers {
+			go func() {
+				bufs := make([][]byte, parts)
+				for i := range bufs {
+					bufs[i] = []byte{byte(writer)}
+				}
+				for range each {
+					if n, err := conn.Writev(bufs); n != parts || err != nil {
+						panic(err)
+					}
+					conn.Wake() // so that turns begin and end all the time
+				}
+			}()
+		}
+		got := make([]byte, parts)
+		for range writers * each {
+			_, err := io.ReadFull(c, got)
+			require.NoError(t, err)
+			require.Equal(t, bytes.Repeat(got[:1], parts), got)
+		}
+	})
+}
+
 // stuffed writes to a connection whose peer does not read, until that many bytes are
 // queued. It returns how many bytes it has written.
 func stuffed(t testing.TB, c *server.Conn, atLeast int) (written int) {

@@ -17,7 +17,7 @@ import (
 // differ otherwise from what New, Pair, Adopt and Resume make. The zero Config
 // makes what these functions make. A field that is wrong, or is for another
 // family, is an error of the methods, and nothing was done then. The methods
-// only read the Config, so several goroutines may use one at the same time.
+// only read the Config. It is concurrency-safe.
 type Config struct {
 	// Group has the loops that the socket, and each socket that it accepts, is
 	// put on. Nil means the default group.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
@@ -59,8 +60,9 @@ func (s *Socket) Accept() (*Socket, error) {
 // The look-up and all tries together take the send timeout at most. Then
 // Connect returns EINPROGRESS, and the kernel goes on connecting: another
 // Connect waits for that (EALREADY if its time is up as well), or says EISCONN.
+// ConnectStart does not wait.
 func (s *Socket) Connect(host, service string) error {
-	return s.connecting(s.core.destination(host, service), func(call *loop.Call) error {
+	return s.connecting(s.core.destination(host, service), s.core.sendTimeout.get(), func(call *loop.Call) error {
 		targets, err := s.targets(call, host, service)
 		if err != nil {
 			return err
@@ -87,13 +89,13 @@ func (c *core) destination(host, service string) string {
 // ConnectAddr connects the socket to an address, as Connect does, without a
 // look-up.
 func (s *Socket) ConnectAddr(to Addr) error {
-	return s.connecting(to.String(), func(call *loop.Call) error { return s.connectTo(call, to) })
+	return s.connecting(to.String(), s.core.sendTimeout.get(), func(call *loop.Call) error { return s.connectTo(call, to) })
 }
 
 // connecting calls connect with the turn to write.
-func (s *Socket) connecting(what string, connect func(*loop.Call) error) error {
+func (s *Socket) connecting(what string, timeout time.Duration, connect func(*loop.Call) error) error {
 	defer runtime.KeepAlive(s)
-	call := loop.Call{Timeout: s.core.sendTimeout.get(), Context: s.ctx}
+	call := loop.Call{Timeout: timeout, Context: s.ctx}
 	_, err := s.core.reg.Begin(loop.Write, &call)
 	if err == nil {
 		err = connect(&call)

@@ -19,8 +19,9 @@
 //
 // # Concurrency
 //
-// Any goroutine may call any method at any time. In each direction one call at a
-// time works on a socket. Others queue in the order in which they came, and their
+// All functions are concurrency-safe. "It is concurrency-safe" means, in all of Weir,
+// that any goroutine may call it at any time, also while other calls are in progress.
+// A Socket is concurrency-safe. In each direction one call at a time works on it. Others queue in the order in which they came, and their
 // own timeouts run meanwhile. Accept and the methods that read have one turn,
 // Connect and the methods that write the other. Calls that cannot wait need no turn:
 // those with MSG_DONTWAIT, options, Shutdown, ClearInput, UnreadRune, Close.
@@ -108,7 +109,7 @@
 // io.EOF. Methods that write return a count, not their argument. Getsockopt returns
 // 0, not nil, for a timeout that is off. EOF is true only when the input buffer is
 // empty, too. Beyond the class there are messages and batches of them
-// (RecvMsg, SendMsg, RecvBatch, SendBatch), Writev, ReadFrom and WriteTo by
+// (RecvMsg, SendMsg, RecvBatch, SendBatch), ConnectStart, Writev, ReadFrom and WriteTo by
 // sendfile(2) and splice(2), Pair, Adopt, Shutdown, and more families.
 //
 // # Where it is not the kernel

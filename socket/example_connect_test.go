@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -134,4 +135,30 @@ func ExampleSocket_Connect_service() {
 	fmt.Println(s.RemoteAddr())
 	// Output:
 	// 127.0.0.1:53
+}
+
+// A connect that does not wait: Select reports its end.
+func ExampleSocket_ConnectStart() {
+	l, _ := listening()
+	defer l.Close()
+	s, err := socket.New(socket.Inet, socket.Stream, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	done, err := s.ConnectStart(l.LocalAddr())
+	for err == nil && !done {
+		// Other sockets may stand in the same lists.
+		var ready weir.Set[*socket.Socket]
+		ready, err = weir.Select(nil, []*socket.Socket{s}, nil, 5*time.Second)
+		if err == nil && len(ready.Write) == 0 {
+			err = unix.ETIMEDOUT
+		}
+		if err == nil {
+			done, err = s.ConnectFinish()
+		}
+	}
+	fmt.Println(done, err, s.RemoteAddr() == l.LocalAddr())
+	// Output:
+	// true <nil> true
 }

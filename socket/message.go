@@ -11,7 +11,8 @@ import (
 )
 
 // A Message is sent by one sendmsg(2) or received by one recvmsg(2). It may be
-// used again and again. While a call has it, only that call may touch it.
+// used again and again. While a call has it, only that call may touch it. It is for
+// one goroutine at a time.
 type Message struct {
 	// Buffers are filled, or sent, one after the other.
 	Buffers [][]byte

@@ -16,7 +16,8 @@ import (
 
 // A Socket is a handle on a socket: see the package's documentation for what
 // all methods have in common. When the program forgets it, its descriptor is
-// closed; closing it in time is better. The zero Socket is of no use.
+// closed; closing it in time is better. The zero Socket is of no use. It is
+// concurrency-safe.
 type Socket struct {
 	core *core
 	// ctx ends the blocked calls of this handle; nil for none.
@@ -48,6 +49,7 @@ type core struct {
 	atEnd atomic.Bool
 
 	remote peer                  // the remote address; none while there is none
+	goal   atomic.Pointer[goal]  // of a ConnectStart that has not ended; else nil
 	input  atomic.Pointer[input] // nil until a method needs it
 
 	pace   *rate.Pair // limits how fast the calls transfer; nil for no limit

@@ -14,6 +14,10 @@ type Timer[T any] struct {
 	when       uint64    // never before the wheel's present when it was set
 	slot       uint16    // index into Wheel.slots; valid while scheduled
 	scheduled  bool
+
+	// Note is for the owner of the timer. The wheel does not use it. It takes space that would
+	// otherwise be padding.
+	Note uint32
 }
 
 // Scheduled reports whether t is in a wheel: scheduled, and neither expired nor cancelled since.

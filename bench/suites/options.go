@@ -18,6 +18,9 @@ type Options struct {
 	Dur      time.Duration // of one measured window
 	Reps     int           // rounds
 	JSON     string        // file, "" for none
+	HTML     string        // the same
+	SVG      string        // the same
+	Command  string        // the command line, for the page
 }
 
 // Settings are the lists that a suite goes through, in all combinations. Where a list is empty,

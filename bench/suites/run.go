@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/seed-2334f180/weir/bench/machine"
 	"github.com/seed-2334f180/weir/bench/measure"
@@ -15,25 +16,22 @@ import (
 
 // Run runs the suites one after the other, and shows each when it is whole.
 func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
-	var lines io.Writer = io.Discard
-	if opts.JSON != "" {
-		// The file is opened before the first measurement, so that a bad path fails at once.
-		file, err := os.Create(opts.JSON)
-		if err != nil {
-			return fmt.Errorf("-json: %w", err)
-		}
-		defer func() { err = errors.Join(err, file.Close()) }()
-		lines = file
+	// The files are opened before the first measurement, so that a bad path fails at once.
+	files, err := openFiles(opts)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, files.close()) }()
 	note := func(format string, args ...any) { fmt.Fprintf(errOut, "bench: note: "+format+"\n", args...) }
 	cores, notices := machine.ChooseCores()
 	for _, notice := range notices {
 		note("%s", notice)
 	}
 	e := env{Options: opts, cores: cores, note: note}
+	page := report.Page{Command: opts.Command, Begun: time.Now(), Machine: report.Machine(), Versions: report.Versions(peerModules...)}
 
 	// An output that cannot be written fails at once, too.
-	if _, err := fmt.Fprintln(out, report.Machine()); err != nil {
+	if _, err := fmt.Fprintln(out, page.Machine); err != nil {
 		return fmt.Errorf("results: %w", err)
 	}
 	var failures []error
@@ -51,18 +49,20 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 		if err != nil {
 			return fmt.Errorf("suite %s: %w", s.Name, err)
 		}
-		failure, err := s.show(own, results, out, lines)
+		section, failure, err := s.show(own, results, out, files.lines())
 		if err != nil {
 			return err
 		}
+		page.Sections = append(page.Sections, section)
 		failures = append(failures, failure)
 	}
-	return errors.Join(failures...)
+	return errors.Join(append(failures, files.write(page))...)
 }
 
 // show writes the tables, and then the summary. The failure is what a table's review found; it
 // does not keep the next suite from running.
-func (s Suite) show(e env, results []report.Result, out, lines io.Writer) (failure, err error) {
+func (s Suite) show(e env, results []report.Result, out, lines io.Writer) (section report.Section, failure, err error) {
+	section = report.Section{Suite: s.Name, About: s.About, Results: results}
 	var text bytes.Buffer
 	for _, r := range results {
 		var notes []string
@@ -71,18 +71,19 @@ func (s Suite) show(e env, results []report.Result, out, lines io.Writer) (failu
 			notes, found = r.Table.Review(r.Outcomes)
 			failure = errors.Join(failure, found)
 		}
+		section.Notes = append(section.Notes, notes)
 		r.Table.Render(&text, r.Outcomes, notes)
 		if err := report.WriteLines(lines, s.Name, r.Table, r.Outcomes); err != nil {
-			return failure, fmt.Errorf("-json: %w", err)
+			return section, failure, fmt.Errorf("-json: %w", err)
 		}
 	}
 	if s.criteria != nil {
 		report.Summarize(&text, s.Name, s.criteria(e), results)
 	}
 	if _, err := out.Write(text.Bytes()); err != nil {
-		return failure, fmt.Errorf("results: %w", err)
+		return section, failure, fmt.Errorf("results: %w", err)
 	}
-	return failure, nil
+	return section, failure, nil
 }
 
 // errNothing is an error if the user asked for one suite. Among several, that suite is left out.

@@ -57,6 +57,40 @@ func TestSuiteWithoutSubjects(t *testing.T) {
 	require.Len(t, rates, 1)
 }
 
+// The page and the chart are of the suites that ran. A path that cannot be written fails
+// before anything is measured.
+func TestPageAndChart(t *testing.T) {
+	dir := t.TempDir()
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	opts := Options{
+		Suites: []string{"echo"}, Subjects: []string{"weir", "net"}, Settings: Settings{Conns: []int{2}}, Dur: 5 * time.Millisecond, Reps: 1,
+		HTML: filepath.Join(dir, "page.html"), SVG: filepath.Join(dir, "chart.svg"), Command: "the command",
+	}
+	require.NoError(t, Run(benchtest.Context(t), opts, null, null))
+	page, err := os.ReadFile(opts.HTML)
+	require.NoError(t, err)
+	require.Contains(t, string(page), "the command")
+	require.Contains(t, string(page), "req/s beside net")
+	chart, err := os.ReadFile(opts.SVG)
+	require.NoError(t, err)
+	require.Contains(t, string(chart), "req/s beside net")
+
+	for _, flag := range []string{"html", "svg"} {
+		opts.HTML, opts.SVG = "", ""
+		path := filepath.Join(dir, "no", "such")
+		if flag == "html" {
+			opts.HTML = path
+		} else {
+			opts.SVG = path
+		}
+		err := Run(benchtest.Context(t), opts, null, null)
+		require.ErrorIs(t, err, os.ErrNotExist)
+		require.ErrorContains(t, err, "-"+flag+": open "+path)
+	}
+}
+
 // Results that cannot be written are a failure, which is told before anything is measured.
 func TestFullOutput(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

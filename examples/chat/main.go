@@ -52,7 +52,7 @@ func run(opts options) error {
 			break
 		}
 		if err := handOver(s); err != nil {
-			slog.Error("not handed over", "err", err)
+			slog.Error("not handed over", "error", err)
 			continue
 		}
 		notice = "the server has a successor: please connect again"

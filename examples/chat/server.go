@@ -104,10 +104,10 @@ func (s *service) closed(c *server.Conn, err error) {
 	switch {
 	case errors.As(err, &late) && late.Of == "write":
 		m.why = ": did not read for " + s.options.write.String()
-		slog.Info("slow reader cut", "nick", m.nick, "peer", c.RemoteAddr(), "err", err)
+		slog.Info("slow reader cut", "nick", m.nick, "peer", c.RemoteAddr(), "error", err)
 	case err != nil && err != io.EOF && m.why == "":
 		m.why = ": the connection broke"
-		slog.Info("connection broken", "nick", m.nick, "peer", c.RemoteAddr(), "err", err)
+		slog.Info("connection broken", "nick", m.nick, "peer", c.RemoteAddr(), "error", err)
 	}
 	s.room.leave(m, m.why)
 }

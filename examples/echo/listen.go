@@ -34,7 +34,7 @@ func listen(o options, find lookup) ([]*socket.Socket, error) {
 		return nil, errors.Join(errs...)
 	}
 	for _, err := range errs {
-		slog.Warn("not listening at every address", "host", o.host, "err", err)
+		slog.Warn("not listening at every address", "host", o.host, "error", err)
 	}
 	return listeners, nil
 }

@@ -58,9 +58,9 @@ usage: echo [flags]
     nc 127.0.0.1 7007
 
 It prints the addresses that it listens on, and logs to the standard error. SIGTERM,
-SIGINT or SIGHUP stops it: it serves the clients that have connected by then and no more.
-It echoes what they send until they end their stream or the grace period is over,
-and exits with status 0. A second signal ends it at once.
+SIGINT or SIGHUP stops it: it serves the clients that have connected by then and no
+more. It echoes what they send until they end their stream or the grace period is
+over, and exits with status 0. A second signal ends it at once.
 
 `)
 }

@@ -80,7 +80,7 @@ func (s *server) accept(ctx context.Context, listeners []*socket.Socket) error {
 			// connection stays in the backlog. Another try would fail at once,
 			// so pause.
 			if !pausing {
-				slog.Warn("accepting slowly", "err", err)
+				slog.Warn("accepting slowly", "error", err)
 				pausing = true
 			}
 			select {
@@ -102,7 +102,7 @@ func (s *server) acceptRest(l *socket.Socket) {
 			return
 		}
 		if err != nil {
-			slog.Warn("not accepting the rest", "err", err)
+			slog.Warn("not accepting the rest", "error", err)
 			return
 		}
 		s.add(conn)
@@ -122,7 +122,7 @@ func (s *server) handle(conn *socket.Socket) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		slog.Info("connection timed out", "peer", conn.RemoteAddr(), "timeout", s.timeout)
 	case err != nil:
-		slog.Info("connection broken", "peer", conn.RemoteAddr(), "err", err)
+		slog.Info("connection broken", "peer", conn.RemoteAddr(), "error", err)
 	}
 }
 

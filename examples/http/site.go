@@ -118,6 +118,6 @@ func answer(w http.ResponseWriter, code int, document any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	if err := json.NewEncoder(w).Encode(document); err != nil {
-		slog.Info("answer not sent", "err", err) // the client has gone
+		slog.Info("answer not sent", "error", err) // the client has gone
 	}
 }

@@ -38,6 +38,13 @@ func run(opts options) error {
 	if err != nil {
 		return fmt.Errorf("-address %s: %w", opts.address, err)
 	}
+	if opts.debug != "" {
+		stop, err := showDebug(opts.debug, &s.Server, group)
+		if err != nil {
+			return fmt.Errorf("-debug %s: %w", opts.debug, err)
+		}
+		defer stop()
+	}
 	fmt.Println("listening on", addr)
 	<-stopping.Done()
 	restore() // a second signal does not wait for the clients

@@ -15,6 +15,7 @@ import (
 
 type options struct {
 	address string
+	debug   string // "" is none
 	loops   int
 	max     int
 	memory  size
@@ -37,6 +38,8 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs := cli.Flags("kv")
 	fs.StringVar(&o.address, "address", "127.0.0.1:6380",
 		"listen at this `host:port`; an IPv6 host in brackets, no host for all\naddresses, port 0 for a free one")
+	fs.StringVar(&o.debug, "debug", "",
+		"show loops and connections on a web page at this `host:port`, which everybody\nwho reaches it can read; none without it")
 	fs.IntVar(&o.loops, "loops", runtime.GOMAXPROCS(0),
 		"serve on this `number` of event loops; without it, one for each processor")
 	fs.IntVar(&o.max, "max", 10000,
@@ -73,6 +76,11 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	}
 	if _, _, err := cli.SplitAddress(o.address, 0, 6380); err != nil {
 		return o, fmt.Errorf("-address %q: %w", o.address, err)
+	}
+	if o.debug != "" {
+		if _, _, err := cli.SplitAddress(o.debug, 0, 8080); err != nil {
+			return o, fmt.Errorf("-debug %q: %w", o.debug, err)
+		}
 	}
 	return o, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -83,7 +84,7 @@ func (s *session) reply() (string, error) {
 }
 
 func TestHelp(t *testing.T) {
-	programtest.Helps(t, "-address", "-loops", "-max", "-memory", "-request", "-idle", "-write", "-grace")
+	programtest.Helps(t, "-address", "-debug", "-loops", "-max", "-memory", "-request", "-idle", "-write", "-grace")
 	out, err := programtest.Command("--help").Output()
 	require.NoError(t, err)
 	for _, name := range names() {
@@ -337,6 +338,33 @@ func TestStopWithClientThatNeverReads(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begun), grace)
 	state, log := p.Ended()
 	require.Zero(t, state.ExitCode(), log)
+}
+
+// With -debug the program shows its connections on a page.
+func TestDebugPage(t *testing.T) {
+	p := start(t, "-debug", "127.0.0.1:0")
+	c := connect(t, "tcp", p.Addr)
+	require.Equal(t, "+PONG\r\n", c.do("PING"))
+	var page string
+	for page == "" {
+		select {
+		case line := <-p.Log:
+			_, page, _ = strings.Cut(line, "url=")
+		case <-time.After(programtest.Patience):
+			t.Fatal("the log does not say where the page is")
+		}
+	}
+	for _, query := range []string{"", "?data=overview", "?data=conns"} {
+		answer, err := http.Get(page + query)
+		require.NoError(t, err)
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, answer.StatusCode)
+		if query == "?data=conns" {
+			require.Contains(t, string(body), c.LocalAddr().String())
+		}
+	}
 }
 
 func TestHangup(t *testing.T) {

@@ -53,10 +53,12 @@ func newServer(opts options, group *loop.Group) *service {
 		s.workers[l] = &worker{srv: s, db: s.db, maxReply: maxReply}
 	}
 	s.Server = server.Server{
-		Group:     group,
-		Events:    server.Events{Open: s.open, Data: s.data, Closed: s.closed},
-		MaxConns:  opts.max,
-		HighWater: highWater,
+		Group:    group,
+		Events:   server.Events{Open: s.open, Data: s.data, Closed: s.closed},
+		MaxConns: opts.max,
+		// A command takes microseconds, even on large values.
+		StallAfter: 100 * time.Millisecond,
+		HighWater:  highWater,
 		// Data looks at what is queued between two bursts of replies, each of
 		// which may end with the longest one, and its head.
 		MaxOutput: 2*highWater + 2*burst + bulkSize(maxReply),
@@ -112,7 +114,7 @@ func (s *service) data(c *server.Conn) error {
 // closed logs why a connection ended, unless its client ended it in the usual way.
 func (s *service) closed(c *server.Conn, err error) {
 	if err != nil && err != io.EOF {
-		slog.Info("connection broken", "peer", c.RemoteAddr(), "err", err)
+		slog.Info("connection broken", "peer", c.RemoteAddr(), "error", err)
 	}
 }
 

@@ -64,7 +64,7 @@ func (p *proxy) serve(ctx context.Context, listener *socket.Socket) error {
 		// stays in the backlog. Another try would fail at once, so pause.
 		<-p.slots
 		if !pausing {
-			slog.Warn("accepting slowly", "err", err)
+			slog.Warn("accepting slowly", "error", err)
 			pausing = true
 		}
 		select {
@@ -78,7 +78,7 @@ func (p *proxy) serve(ctx context.Context, listener *socket.Socket) error {
 func (p *proxy) handle(client *socket.Socket) {
 	server, err := p.dialer.DialSocket(p.ctx, "tcp", p.to)
 	if err != nil {
-		slog.Warn("no server for client", "client", client.RemoteAddr(), "err", err)
+		slog.Warn("no server for client", "client", client.RemoteAddr(), "error", err)
 		reset(client)
 		return
 	}
@@ -87,7 +87,7 @@ func (p *proxy) handle(client *socket.Socket) {
 	l := &link{client: client, server: server, idle: p.idle}
 	defer context.AfterFunc(p.ctx, l.reset)()
 	if err := l.relay(); err != nil && p.ctx.Err() == nil {
-		slog.Info("connection broken", "client", client.RemoteAddr(), "err", err)
+		slog.Info("connection broken", "client", client.RemoteAddr(), "error", err)
 	}
 }
 
