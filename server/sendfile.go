@@ -22,7 +22,7 @@ import (
 // The bytes of files count neither in Queued nor for MaxOutput and HighWater, because they
 // take no memory. Timeouts.Write applies. The errors are those of Write, ErrOutputFull only
 // if too many pieces are queued; EINVAL if f is no regular file, or has no such bytes; EOPNOTSUPP on a TLS connection; and
-// those of fcntl(2), such as EMFILE. Any goroutine may call SendFile.
+// those of fcntl(2), such as EMFILE.
 //
 // With a Handler, Session.ReadFrom sends a file by sendfile(2), too.
 func (c *Conn) SendFile(f *os.File, offset, n int64) error {
