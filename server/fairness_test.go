@@ -15,18 +15,18 @@ import (
 // The tests of this file hold a loop up until a flood and the byte of an onlooker wait in
 // the kernel. Then the order in which the loop serves them does not depend on time.
 
-// A hold holds a loop up. release lets it go on, first with after.
-type hold struct{ held, goOn chan struct{} }
+// A holdup holds a loop up. release lets it go on, first with after.
+type holdup struct{ held, goOn chan struct{} }
 
-func holdUp(t *testing.T, c *server.Conn, after func()) *hold {
+func holdUp(t *testing.T, c *server.Conn, after func()) *holdup {
 	t.Helper()
-	h := &hold{make(chan struct{}), make(chan struct{})}
+	h := &holdup{make(chan struct{}), make(chan struct{})}
 	require.NoError(t, c.Loop().Post(func() { close(h.held); <-h.goOn; after() }))
 	weirtest.Take(t, h.held)
 	return h
 }
 
-func (h *hold) release() { close(h.goOn) }
+func (h *holdup) release() { close(h.goOn) }
 
 // An onlooker is a connection that sends one byte. Its Data tells how far a flood was then.
 type onlooker struct {

@@ -107,7 +107,8 @@ func (x *Session) LocalAddr() socket.Addr { return x.Socket.LocalAddr().Unmap() 
 func (e *engine) begin(a arrival, family socket.Family, accepter *engine) {
 	s := e.srv
 	x := &Session{source: a.source}
-	if err := sockethook.Accepted(&x.Socket, a.fd, int(family), s.group, e.loop); err != nil {
+	err := sockethook.Accepted(&x.Socket, a.fd, int(family), s.group, e.loop)
+	if err != nil {
 		unix.Close(a.fd)
 		s.leaveSource(a.source)
 		s.gone()
