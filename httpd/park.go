@@ -80,7 +80,7 @@ func (c *conn) park() bool {
 		c.timer = reg.Loop().NewTimer(c.expire)
 	}
 	if secure, ok := c.under.(*tls.Conn); ok {
-		tlsheld.Drop(secure)
+		tlsheld.Reclaim(secure)
 	}
 	hung := c.hook.Hang(reg, loop.Readable) == nil
 	y.mu.Lock()

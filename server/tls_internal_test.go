@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,10 +10,10 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"reflect"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/tlsheld"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 )
@@ -61,25 +60,9 @@ func sendAndExpect(t *testing.T, c net.Conn, text string) {
 	require.Equal(t, text, string(got))
 }
 
-func TestTLSFieldsAreKnown(t *testing.T) {
-	require.True(t, held.known, "this Go has other fields in tls.Conn: see held")
-	fields := func(rawInput, hand, input string, inputType reflect.Type) reflect.Type {
-		buffer := reflect.TypeFor[bytes.Buffer]()
-		return reflect.StructOf([]reflect.StructField{
-			{Name: rawInput, PkgPath: "tls", Type: buffer}, {Name: hand, PkgPath: "tls", Type: buffer}, {Name: input, PkgPath: "tls", Type: inputType},
-		})
-	}
-	reader := reflect.TypeFor[bytes.Reader]()
-	require.True(t, findHeld(fields("rawInput", "hand", "input", reader)).known)
-	require.Zero(t, findHeld(fields("raw", "hand", "input", reader)))
-	require.Zero(t, findHeld(fields("rawInput", "hand", "input", reflect.TypeFor[bytes.Buffer]())))
-}
-
 // Without the fields everything works, but nothing is saved.
 func TestTLSWithoutTheFields(t *testing.T) {
-	known := held
-	held = heldFields{}
-	t.Cleanup(func() { held = known }) // runs after the server has ended
+	t.Cleanup(tlsheld.Forget()) // the restoring runs after the server has ended
 	for name, srv := range map[string]*Server{
 		"events": {Events: Events{Data: func(c *Conn) error { _, err := c.Write(c.Next(-1)); return err }}},
 		"handler": {Handler: func(s *Session) error {
@@ -105,11 +88,6 @@ func TestTLSWithoutTheFields(t *testing.T) {
 	}
 }
 
-// buffers returns the capacities of the buffers of a tls.Conn.
-func buffers(c *tls.Conn) (rawInput, hand int) {
-	return heldField[bytes.Buffer](c, held.rawInput).Cap(), heldField[bytes.Buffer](c, held.hand).Cap()
-}
-
 // Between two receives a connection has no buffer, except for a part of a record.
 func TestTLSIdleConnHasNoBuffer(t *testing.T) {
 	conns := make(chan *Conn, 1)
@@ -124,7 +102,7 @@ func TestTLSIdleConnHasNoBuffer(t *testing.T) {
 		require.Eventually(t, func() bool {
 			fits := make(chan bool)
 			require.NoError(t, conn.Loop().Post(func() {
-				raw, hand := buffers(conn.secure().conn)
+				raw, hand := tlsheld.Capacities(conn.secure().conn)
 				conn.mu.Lock()
 				defer conn.mu.Unlock()
 				fits <- raw == want && hand == 0 && conn.out == nil && conn.in == nil
@@ -219,7 +197,7 @@ func TestTLSIdleSessionHasNoBuffer(t *testing.T) {
 					go x.run()
 				}
 			}()
-			raw, hand := buffers(x.secure().conn)
+			raw, hand := tlsheld.Capacities(x.secure().conn)
 			return raw == want && hand == 0 && x.secure().plain == nil && !unread(x.Registration().FD())
 		}, 20*time.Second, time.Millisecond)
 	}

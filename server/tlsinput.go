@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/seed-2334f180/weir/internal/sys"
+	"github.com/seed-2334f180/weir/internal/tlsheld"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -68,7 +69,7 @@ func (c *Conn) receiveSealed(budget *int) bool {
 // should fit in MaxInput twice: see room.
 func (e *engine) cipherRoom() []byte {
 	if e.cipher == nil {
-		most := max(e.srv.MaxInput/2-rawSize, rawSize)
+		most := max(e.srv.MaxInput/2-tlsheld.RawSize, tlsheld.RawSize)
 		e.cipher = make([]byte, min(readSize, e.srv.Chunk, most))
 	}
 	return e.cipher
@@ -78,7 +79,7 @@ func (e *engine) cipherRoom() []byte {
 // bytes. It returns false when the connection is closed.
 func (c *Conn) decrypt(cipher []byte) bool {
 	s := c.secure()
-	lend(s.conn)
+	tlsheld.Lend(s.conn)
 	s.link.arrived = cipher
 	view := c.plainRoom()
 	old := len(view)
@@ -92,7 +93,7 @@ func (c *Conn) decrypt(cipher []byte) bool {
 		view = view[:len(view)+n]
 	}
 	s.link.arrived = nil
-	reclaim(s.conn)
+	tlsheld.Reclaim(s.conn)
 	c.keepRoom(view, old)
 	c.notePart(len(view) > old)
 	if len(view) > old {
@@ -129,7 +130,7 @@ func (c *Conn) plainRoom() []byte {
 		return c.in.buf
 	}
 	if e.plain == nil {
-		e.plain = make([]byte, smallInput+len(e.cipherRoom())+rawSize)
+		e.plain = make([]byte, smallInput+len(e.cipherRoom())+tlsheld.RawSize)
 	}
 	return append(e.plain[:0], c.left()...)
 }
@@ -149,7 +150,7 @@ func (c *Conn) keepRoom(view []byte, old int) {
 func (c *Conn) notePart(progress bool) {
 	s := c.secure()
 	switch {
-	case cipherHeld(s.conn) == 0:
+	case tlsheld.Cipher(s.conn) == 0:
 		s.partSince = 0
 	case c.timeouts.Read > 0 && (progress || s.partSince == 0):
 		s.partSince = c.eng.loop.Elapsed()

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/tlsheld"
 	"github.com/seed-2334f180/weir/loop"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"golang.org/x/sys/unix"
@@ -105,7 +106,7 @@ func (x *Session) handshake() error {
 	if err := x.SetDeadline(time.Now().Add(left)); err != nil {
 		return err
 	}
-	lend(x.secure().conn)
+	tlsheld.Lend(x.secure().conn)
 	err := x.secure().conn.Handshake()
 	if timedOut(err) {
 		return &TimeoutError{Of: "handshake", After: limit}
@@ -163,29 +164,29 @@ func (x *Session) becomeConn() {
 // error. It decrypts what has arrived, and does not wait for more. A part of a record
 // stays in the tls.Conn. Only the goroutine of the session may call ready.
 func (s *secured) ready() bool {
-	if !held.known || s.hasPlain() || s.failed != nil {
+	if !tlsheld.Known() || s.hasPlain() || s.failed != nil {
 		return true
 	}
-	lend(s.conn)
+	tlsheld.Lend(s.conn)
 	var b [1]byte
 	s.link.nowait = true
 	n, err := s.conn.Read(b[:])
 	s.link.nowait = false
 	switch {
 	case n > 0:
-		unreadByte(s.conn, b[0])
+		tlsheld.Unread(s.conn, b[0])
 		return true
 	case timedOut(err): // errNoCipher, or the wait for Rates.Read was too long
 	default:
 		s.failed = err
 		return true
 	}
-	reclaim(s.conn)
+	tlsheld.Reclaim(s.conn)
 	return false
 }
 
 // hasPlain reports whether there are decrypted bytes that the Handler has not read.
-func (s *secured) hasPlain() bool { return len(s.plain) > 0 || plainHeld(s.conn) > 0 }
+func (s *secured) hasPlain() bool { return len(s.plain) > 0 || tlsheld.Plain(s.conn) > 0 }
 
 // over returns why a Handler can read nothing more, or nil if it can.
 func (s *secured) over() error {

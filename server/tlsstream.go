@@ -8,6 +8,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/seed-2334f180/weir/internal/tlsheld"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -70,7 +71,7 @@ func (x *Session) Buffered() int {
 	if x.secure() == nil {
 		return x.Socket.Buffered()
 	}
-	return len(x.secure().plain) + plainHeld(x.secure().conn)
+	return len(x.secure().plain) + tlsheld.Plain(x.secure().conn)
 }
 
 // WriteTo writes what it reads to w, up to the end of the stream.
@@ -294,7 +295,7 @@ func (s *secured) peek(n int) ([]byte, error) {
 // more adds to plain what one Read gives.
 func (s *secured) more() error {
 	n := len(s.plain)
-	s.plain = slices.Grow(s.plain, max(readAhead, plainHeld(s.conn)))
+	s.plain = slices.Grow(s.plain, max(readAhead, tlsheld.Plain(s.conn)))
 	k, err := s.conn.Read(s.plain[n:cap(s.plain)])
 	s.plain = s.plain[:n+k]
 	if k > 0 {

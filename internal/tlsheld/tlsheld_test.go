@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestDrop(t *testing.T) {
+func TestReclaim(t *testing.T) {
 	require.True(t, held.known, "this release of Go has other fields")
 	c := tls.Client(nil, nil)
 	raw, hand, input := field[bytes.Buffer](c, held.rawInput), field[bytes.Buffer](c, held.hand), field[bytes.Reader](c, held.input)
@@ -17,11 +17,11 @@ func TestDrop(t *testing.T) {
 	raw.Next(len("used, "))
 	hand.Grow(1000)
 	input.Reset([]byte("x"))
-	Drop(c)
+	Reclaim(c)
 	require.Greater(t, hand.Cap(), 999, "decrypted bytes are left")
 	_, err := input.ReadByte()
 	require.NoError(t, err)
-	Drop(c)
+	Reclaim(c)
 	require.Equal(t, "part", raw.String())
 	require.LessOrEqual(t, raw.Cap(), 16)
 	require.Zero(t, hand.Cap())
