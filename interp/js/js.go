@@ -165,7 +165,9 @@ func (p *program) settle(err error) {
 			p.end(&Uncaught{"Uncaught (in promise) " + text})
 		}
 	case p.pending == 0:
-		p.end(nil)
+		// The end of the context ends the accepts and connects in progress, maybe before
+		// it ends the program.
+		p.end(context.Cause(p.ctx))
 	}
 }
 
