@@ -86,7 +86,10 @@ func (c *Conn) Writev(bufs [][]byte) (int, error) {
 		return n, nil
 	}
 	if len(bufs) == 1 {
-		return n, c.write(bufs[0])
+		if err := c.write(bufs[0]); err != nil {
+			return 0, err
+		}
+		return n, nil
 	}
 	// None of them is sent now, not even if the loop has ended its turn meanwhile: that
 	// would release the lock, and another write would come between the buffers.
