@@ -199,19 +199,21 @@ func TestWritevStaysTogether(t *testing.T) {
 		c := client(t, listen(&server.Server{Events: server.Events{Open: open, Data: echo}}))
 		conn := weirtest.Take(t, conns)
 		const writers, each, parts = 3, 2000, 500
+		var all sync.WaitGroup
 		for writer := range writers {
-			go func() {
+			all.Go(func() {
 				bufs := make([][]byte, parts)
 				for i := range bufs {
 					bufs[i] = []byte{byte(writer)}
 				}
 				for range each {
 					if n, err := conn.Writev(bufs); n != parts || err != nil {
-						panic(err)
+						t.Errorf("%d of %d bytes: %v", n, parts, err)
+						return
 					}
 					conn.Wake() // so that turns begin and end all the time
 				}
-			}()
+			})
 		}
 		got := make([]byte, parts)
 		for range writers * each {
@@ -219,6 +221,7 @@ func TestWritevStaysTogether(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, bytes.Repeat(got[:1], parts), got)
 		}
+		all.Wait() // the last Writev may not know yet that the peer has everything
 	})
 }
 

@@ -23,9 +23,19 @@ func TestReclaim(t *testing.T) {
 	require.NoError(t, err)
 	Reclaim(c)
 	require.Equal(t, "part", raw.String())
-	require.LessOrEqual(t, raw.Cap(), 16)
 	require.Zero(t, hand.Cap())
 	require.Equal(t, bytes.Reader{}, *input)
+	raw.Next(len("part"))
+	Reclaim(c)
+	require.Zero(t, raw.Cap())
+
+	Lend(c)
+	require.Equal(t, RawSize, raw.Cap())
+	raw.WriteString("used, part")
+	raw.Next(len("used, "))
+	Reclaim(c)
+	require.Equal(t, "part", raw.String())
+	require.LessOrEqual(t, raw.Cap(), 16, "the memory is for another connection")
 }
 
 // Another type than the tls.Conn that is known is left alone.
