@@ -71,7 +71,8 @@ func packetServer(t *testing.T, network, address string) (*server.PacketConn, ch
 	return conns[0], got
 }
 
-// It returns when the datagram has left, which it does at the end of the loop's turn.
+// sendTo sends a datagram. It returns when the datagram has left, which it does at the end
+// of the turn of the loop.
 func sendTo(t *testing.T, p *server.PacketConn, text string, to netip.AddrPort) {
 	t.Helper()
 	for _, f := range []func(){func() { p.SendTo([]byte(text), socket.AddrFrom(to)) }, func() {}} {
