@@ -9,7 +9,7 @@ import (
 )
 
 // A Family is an address family, as in address_families(7).
-type Family int
+type Family int32
 
 // The families of the class. If the running kernel lacks one, New returns
 // EAFNOSUPPORT.
@@ -29,7 +29,7 @@ const (
 )
 
 // A Type is a socket type, as in socket(2).
-type Type int
+type Type int32
 
 // The types of the class. If a family lacks one, New returns ESOCKTNOSUPPORT, or
 // another error of the kernel.

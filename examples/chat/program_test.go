@@ -58,8 +58,11 @@ func arrive(t testing.TB, p *programtest.Program, d net.Dialer) *person {
 	who := &person{t: t, Conn: c, lines: bufio.NewReader(c)}
 	welcome := who.until("* welcome, ")
 	who.nick, _, _ = strings.Cut(strings.TrimPrefix(welcome, "* welcome, "), ";")
-	who.until("* " + who.nick + " joined")
-	return who
+	for { // a crowd that joins at once gets a number instead of its names
+		if line := who.sees(); line == "* "+who.nick+" joined" || strings.HasSuffix(line, " more joined") {
+			return who
+		}
+	}
 }
 
 func (p *person) says(format string, args ...any) {
