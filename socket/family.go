@@ -43,7 +43,7 @@ const (
 )
 
 // name pairs a constant with the name that the class gives it.
-type name[T ~int] struct {
+type name[T ~int | ~int32] struct {
 	value T
 	name  string
 }
@@ -76,7 +76,7 @@ func (f Family) String() string { return nameOf("Family", familyNames, f) }
 // String returns the type's name, or Type(number).
 func (t Type) String() string { return nameOf("Type", typeNames, t) }
 
-func parseName[T ~int](what string, names []name[T], s string, errno syscall.Errno) (T, error) {
+func parseName[T ~int | ~int32](what string, names []name[T], s string, errno syscall.Errno) (T, error) {
 	for _, n := range names {
 		if n.name == s {
 			return n.value, nil
@@ -92,7 +92,7 @@ func parseName[T ~int](what string, names []name[T], s string, errno syscall.Err
 	return 0, invalid("socket", what+" "+strconv.Quote(s), errno, "the known ones are "+known)
 }
 
-func nameOf[T ~int](kind string, names []name[T], v T) string {
+func nameOf[T ~int | ~int32](kind string, names []name[T], v T) string {
 	for _, n := range names {
 		if n.value == v {
 			return n.name
