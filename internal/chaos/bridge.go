@@ -53,32 +53,33 @@ type Bridge struct {
 
 // NewBridge makes two namespaces and the line between them. The error says what the
 // machine lacks.
-func NewBridge(seed uint64, faults Faults) (b *Bridge, err error) {
-	b = &Bridge{
+func NewBridge(seed uint64, faults Faults) (*Bridge, error) {
+	b := &Bridge{
 		AddrA: netip.MustParseAddr("10.90.0.1"), AddrB: netip.MustParseAddr("10.90.0.2"),
 		seed: seed, faults: faults, start: time.Now(),
 	}
-	defer func() {
-		if err != nil {
-			b.Close()
-		}
-	}()
-	if b.A, err = NewNamespace(); err != nil {
-		return nil, err
-	}
-	if b.B, err = NewNamespace(); err != nil {
-		return nil, err
-	}
-	if b.tuns[0], err = b.A.device(b.AddrA); err != nil {
-		return nil, err
-	}
-	if b.tuns[1], err = b.B.device(b.AddrB); err != nil {
+	if err := b.open(); err != nil {
+		b.Close()
 		return nil, err
 	}
 	for i := range b.tuns {
 		b.ends.Go(func() { b.pump(b.tuns[i], b.tuns[1-i], rand.New(rand.NewPCG(seed, uint64(i)))) })
 	}
 	return b, nil
+}
+
+func (b *Bridge) open() (err error) {
+	if b.A, err = NewNamespace(); err != nil {
+		return err
+	}
+	if b.B, err = NewNamespace(); err != nil {
+		return err
+	}
+	if b.tuns[0], err = b.A.device(b.AddrA); err != nil {
+		return err
+	}
+	b.tuns[1], err = b.B.device(b.AddrB)
+	return err
 }
 
 // Close removes the line and the namespaces.
