@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
+	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
@@ -56,6 +58,9 @@ func (s *Server) logEnd(x *Session, why error) {
 	}
 }
 
+// releasePatience is how long leave waits for calls on the Socket that are about to end.
+const releasePatience = 10 * time.Millisecond
+
 // leave makes the engine close the connection as Conn.Close does, if the kernel has
 // input that the handler has not read. close(2) would then send a reset, which destroys
 // output that the peer has not received yet. leave returns false if there is no such
@@ -67,7 +72,11 @@ func (x *Session) leave() bool {
 	}
 	peer := x.PeerAddr()
 	fd, _, err := x.Release()
-	if err != nil { // a call is in progress, or the program has closed the Socket
+	for begun := e.loop.Elapsed(); errors.Is(err, unix.EBUSY) && e.loop.Elapsed()-begun < releasePatience; {
+		runtime.Gosched() // a goroutine that had the session before may still look at the Socket
+		fd, _, err = x.Release()
+	}
+	if err != nil { // a call of the program is in progress, or the program has closed the Socket
 		return false
 	}
 	if e.post(func() { e.open(arrival{fd: fd, peer: peer, source: x.source, close: true}) }) != nil { // the loop was closed

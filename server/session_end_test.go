@@ -270,3 +270,24 @@ func TestHandleFinishGetsTheReset(t *testing.T) {
 	require.NoError(t, c.Close())
 	require.ErrorIs(t, weirtest.Take(t, why), unix.ECONNRESET)
 }
+
+// A session ends while another goroutine still looks at its Socket, for a moment. The
+// client gets the answer, and no reset.
+func TestSessionEndsWhileItIsLookedAt(t *testing.T) {
+	addr := serve(t, &server.Server{Handler: func(s *server.Session) error {
+		if _, err := s.WriteString("answer"); err != nil {
+			return err
+		}
+		if err := s.Registration().Use(); err != nil {
+			return err
+		}
+		time.AfterFunc(2*time.Millisecond, s.Registration().Done)
+		return errors.New("that is all") // the input is unread
+	}})
+	for range 10 {
+		c := client(t, addr)
+		send(t, c, "input that the handler does not read")
+		expect(t, c, "answer")
+		expectEnd(t, c)
+	}
+}

@@ -261,8 +261,13 @@ func TestTLSSessionEndsWithUnreadInput(t *testing.T) {
 			if _, err = s.WriteLine(line); err != nil {
 				return err
 			}
-			if _, err = s.Peek(30000); err != nil { // more is in the kernel
+			if _, err = s.Peek(30000); err != nil {
 				return err
+			}
+			for n := 0; n == 0; runtime.Gosched() { // more comes to the kernel
+				if n, err = unix.IoctlGetInt(s.Registration().FD(), unix.SIOCINQ); err != nil {
+					return err
+				}
 			}
 			return errors.New("that is all")
 		},
