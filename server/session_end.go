@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime"
 	"time"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -59,7 +58,7 @@ func (s *Server) logEnd(x *Session, why error) {
 }
 
 // releasePatience is how long leave waits for calls on the Socket that are about to end.
-const releasePatience = 10 * time.Millisecond
+const releasePatience = 100 * time.Millisecond
 
 // leave makes the engine close the connection as Conn.Close does, if the kernel has
 // input that the handler has not read. close(2) would then send a reset, which destroys
@@ -73,7 +72,7 @@ func (x *Session) leave() bool {
 	peer := x.PeerAddr()
 	fd, _, err := x.Release()
 	for begun := e.loop.Elapsed(); errors.Is(err, unix.EBUSY) && e.loop.Elapsed()-begun < releasePatience; {
-		runtime.Gosched() // a goroutine that had the session before may still look at the Socket
+		time.Sleep(50 * time.Microsecond) // a goroutine that had the session before may still look at the Socket
 		fd, _, err = x.Release()
 	}
 	if err != nil { // a call of the program is in progress, or the program has closed the Socket

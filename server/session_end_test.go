@@ -281,7 +281,7 @@ func TestSessionEndsWhileItIsLookedAt(t *testing.T) {
 		if err := s.Registration().Use(); err != nil {
 			return err
 		}
-		time.AfterFunc(2*time.Millisecond, s.Registration().Done)
+		time.AfterFunc(time.Millisecond, s.Registration().Done)
 		return errors.New("that is all") // the input is unread
 	}})
 	for range 10 {
