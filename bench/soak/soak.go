@@ -89,14 +89,17 @@ func run(order Order, answer child.Answer) error {
 	return answer(r)
 }
 
-// lookAround looks when the process has come to rest. Goroutines that end take a moment for
-// that, and so do those that a pool keeps for a while.
+// poolTime is how long the loops keep goroutines that they do not need: up to two of the
+// seconds in which they look. Tests make it short.
+var poolTime = 2200 * time.Millisecond
+
+// lookAround looks when the process has come to rest.
 func lookAround() (l Look, err error) {
-	for range 40 {
-		before := runtime.NumGoroutine()
+	fewest, since := runtime.NumGoroutine(), time.Now()
+	for time.Since(since) < poolTime {
 		time.Sleep(50 * time.Millisecond)
-		if runtime.NumGoroutine() >= before {
-			break
+		if n := runtime.NumGoroutine(); n < fewest {
+			fewest, since = n, time.Now()
 		}
 	}
 	m := machine.Settle()

@@ -59,3 +59,5 @@ func TestShares(t *testing.T) {
 		require.Equal(t, k.share, got[i], k.name)
 	}
 }
+
+func init() { poolTime = 100 * time.Millisecond }
