@@ -304,6 +304,9 @@ func TestServeOutputFull(t *testing.T) {
 	conn := weirtest.Take(t, conns)
 	send(t, c, "the callback goes on")
 	expect(t, c, "the callback goes on")
+	turn := make(chan struct{})
+	require.NoError(t, conn.Loop().Post(func() { close(turn) }))
+	weirtest.Take(t, turn) // until then what the callback has written counts, too
 
 	// The connection refuses a whole write of more than MaxOutput.
 	big := make([]byte, most+1)
