@@ -17,7 +17,11 @@ import (
 func severalPs(t *testing.T) {
 	t.Helper()
 	before := runtime.GOMAXPROCS(2)
-	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	loop.CountPs()
+	t.Cleanup(func() {
+		runtime.GOMAXPROCS(before)
+		loop.CountPs()
+	})
 }
 
 // blockFor sets for a test how long calls that wait alone block their threads. No call

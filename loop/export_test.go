@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/procs"
 	"github.com/seed-2334f180/weir/poller"
 )
 
@@ -135,6 +136,13 @@ func (r *Registration) Watched() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.interest != 0
+}
+
+// CountPs makes the next call that wants a seat ask for the number of Ps.
+func CountPs() {
+	seats.mu.Lock()
+	defer seats.mu.Unlock()
+	seats.procs = procs.Count{}
 }
 
 // Seats returns how many seats are taken.
