@@ -280,6 +280,18 @@ func TestNoSpotWithoutDescriptors(t *testing.T) {
 	require.Equal(t, received{n: 4, done: true}, soon(t, result))
 }
 
+// A call with a buffer that is too large for the loop waits alone, too.
+func TestAloneWithALargeBuffer(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	r, peer := register(t, l)
+	r.SetAlone(loop.WayPark)
+	result := receiving(t, r, make([]byte, 1<<20), &loop.Call{Timeout: loop.Forever})
+	require.True(t, r.Parked())
+	unix.Write(peer, []byte("data"))
+	require.Equal(t, received{n: 4, done: true}, soon(t, result))
+}
+
 // The call's timeout ends it, neither early nor much later.
 func TestAloneTimesOut(t *testing.T) {
 	severalPs(t)

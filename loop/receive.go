@@ -11,6 +11,9 @@ import (
 // call with a larger one makes its own system call, which does not hold the loop up.
 const longestReceive = 16 << 10
 
+// mostAlone is the largest buffer of a call that waits alone. A reception has 32 bits.
+const mostAlone = 1 << 30
+
 // A reception is the system call that the loop makes for a waiter, and its result.
 type reception struct {
 	buf    *byte // nil if the loop makes none
@@ -28,13 +31,17 @@ const unreceived = -1 << 31
 // woken goroutines run; that suits the processor's caches better than a system call
 // and a goroutine in turn. Only the call that has the turn may call it.
 func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
-	if c.Timeout == 0 || c.Context != nil || len(buf) == 0 || len(buf) > longestReceive {
+	if c.Timeout == 0 || c.Context != nil || len(buf) == 0 {
 		return 0, 0, false, r.Wait(Read, c)
 	}
 	if r.loop.lone.key.Load() == r.key {
-		if n, errno, done, err, ok := r.receiveAlone(c, buf); ok {
+		// Here the caller receives, and not the loop, so the buffer may be large.
+		if n, errno, done, err, ok := r.receiveAlone(c, buf[:min(len(buf), mostAlone)]); ok {
 			return n, errno, done, err
 		}
+	}
+	if len(buf) > longestReceive {
+		return 0, 0, false, r.Wait(Read, c)
 	}
 	if c.Timeout > 0 || r.limits.Load() != nil {
 		return r.receiveLocking(c, buf)
