@@ -13,8 +13,8 @@ import (
 
 	coder "github.com/coder/websocket"
 	gorilla "github.com/gorilla/websocket"
-	"github.com/seed-2334f180/weir/httpd"
 	weirnet "github.com/seed-2334f180/weir/net"
+	"github.com/seed-2334f180/weir/net/httpd"
 	"github.com/stretchr/testify/require"
 )
 

@@ -4,8 +4,8 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/seed-2334f180/weir/httpd"
 	weirnet "github.com/seed-2334f180/weir/net"
+	"github.com/seed-2334f180/weir/net/httpd"
 )
 
 var weirHTTPDSubject = Subject{

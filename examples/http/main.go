@@ -18,8 +18,8 @@ import (
 	"os/signal"
 
 	"github.com/seed-2334f180/weir/examples/internal/cli"
-	"github.com/seed-2334f180/weir/httpd"
 	weirnet "github.com/seed-2334f180/weir/net"
+	"github.com/seed-2334f180/weir/net/httpd"
 )
 
 func main() { cli.Main("http", parseOptions, run) }

@@ -120,7 +120,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"weir/httpd"
+	"weir/net/httpd"
 )
 
 func init() {
@@ -144,7 +144,7 @@ func (o *overlay) addWeir(goroot string, race bool) error {
 	if race {
 		args = append(args, "-race") // some files belong only to race builds
 	}
-	list := exec.Command("go", append(args, "./net", "./httpd")...)
+	list := exec.Command("go", append(args, "./net", "./net/httpd")...)
 	list.Stderr = os.Stderr
 	out, err := list.Output()
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-2334f180/weir/httpd"
 	"github.com/seed-2334f180/weir/internal/weirtest"
 	weirnet "github.com/seed-2334f180/weir/net"
+	"github.com/seed-2334f180/weir/net/httpd"
 	"github.com/stretchr/testify/require"
 )
 

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-2334f180/weir/httpd"
 	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/loop"
 	weirnet "github.com/seed-2334f180/weir/net"
+	"github.com/seed-2334f180/weir/net/httpd"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 )
