@@ -28,11 +28,11 @@ const mostStride = 16
 type lookout struct {
 	pollers poller.Lookout
 	procs   procs.Count
-	last    int64 // when the loop has looked, or begun its turn
-	stride  int   // events between two readings of the clock
-	left    int   // events until the next one
-	next    int   // where in the list of loops the next look begins
-	woken   atomic.Uint64
+	last    int64         // when the loop last looked
+	stride  int           // events between two readings of the clock
+	left    int           // events until the next one
+	next    int           // where in the list of loops the next look begins
+	woken   atomic.Uint64 // loops that looks have woken
 }
 
 // Roused returns how many loops this loop has woken because they slept over events

@@ -49,7 +49,7 @@ func (o *Lookout) Look() (woken int) {
 	var zero unix.Timespec
 	ready, _, _ := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&o.fds)), uintptr(o.n), uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
 	for i, p := range o.pollers[:o.n] {
-		// If p was closed, the descriptor may be another one by now, and p wakes in vain.
+		// If p was closed, the number may be that of another file by now. Then rouse does no harm.
 		if ready != 0 && o.fds[i].Revents&unix.POLLIN != 0 && p.sleeper.(*parked).rouse() {
 			woken++
 		}

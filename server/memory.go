@@ -38,7 +38,7 @@ type memory struct {
 	high    int64 // from here on the policy acts
 	low     int64 // EndLargest ends connections until so much is used
 	total   atomic.Int64
-	wanted  atomic.Int64 // the most bytes that a connection asked for in vain, since EndLargest ended some
+	wanted  atomic.Int64 // the most bytes that a connection has asked for and not got since EndLargest last ended some
 	seeking atomic.Bool  // the engines look for the largest connections
 }
 

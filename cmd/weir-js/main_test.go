@@ -15,23 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// asProgram is the environment variable that makes the test binary run the program.
-// If the program were a binary of its own, go test would not know that the test
-// depends on it, and would take old results for new code.
-const asProgram = "WEIR_JS_TEST_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-		return
-	}
-	os.Setenv("GORACE", "atexit_sleep_ms=10") // without this each program waits a second at its end
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { weirtest.ProgramMain(m, main) }
 
 func command(t *testing.T, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd := weirtest.Command(t.Context(), args...)
 	cmd.WaitDelay = weirtest.Patience
 	return cmd
 }

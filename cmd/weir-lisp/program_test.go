@@ -11,31 +11,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/stretchr/testify/require"
 )
 
 // patience is the longest time that a test waits for an event that must happen.
 const patience = 20 * time.Second
 
-// asProgram is the environment variable that makes the test binary run the program.
-// If the program were a binary of its own, go test would not know that the test
-// depends on it, and would take old results for new code.
-const asProgram = "WEIR_LISP_TEST_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-		return
-	}
-	os.Setenv("GORACE", "atexit_sleep_ms=10") // without this each program waits a second at its end
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { weirtest.ProgramMain(m, main) }
 
 // command returns a command that runs the program with arguments and an empty home
 // directory.
 func command(t *testing.T, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1", "XDG_STATE_HOME="+t.TempDir(), "TERM=xterm")
+	cmd := weirtest.Command(t.Context(), args...)
+	cmd.Env = append(cmd.Env, "XDG_STATE_HOME="+t.TempDir(), "TERM=xterm")
 	cmd.WaitDelay = patience
 	return cmd
 }

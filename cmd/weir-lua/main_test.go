@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -13,38 +14,30 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
 const patience = 20 * time.Second
 
-// asProgram is the environment variable that makes the test binary run the program.
-// If the program were a binary of its own, go test would not know that the test
-// depends on it, and would take old results for new code.
-const asProgram = "WEIR_LUA_TEST_AS_PROGRAM"
-
 // filesOfProgram is the environment variable for the number of descriptors that the
 // program may have.
 const filesOfProgram = "WEIR_LUA_TEST_FILES"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	weirtest.ProgramMain(m, func() {
 		if n, err := strconv.ParseUint(os.Getenv(filesOfProgram), 10, 64); err == nil {
 			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}); err != nil {
 				panic(err)
 			}
 		}
 		main()
-		return
-	}
-	os.Setenv("GORACE", "atexit_sleep_ms=10") // without this each program waits a second at its end
-	os.Exit(m.Run())
+	})
 }
 
 func command(args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd := weirtest.Command(context.Background(), args...)
 	cmd.Args[0] = "weir-lua"
 	return cmd
 }

@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { programtest.Main(m, main) }
+func TestMain(m *testing.M) { weirtest.ProgramMain(m, main) }
 
 // start runs the program on a free port.
 func start(t *testing.T, args ...string) *programtest.Program {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 )
@@ -141,7 +143,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 
 func TestIPv6(t *testing.T) {
 	machine.NeedIPv6(t)
-	p := launch(t, programtest.Command("-address", "[::1]:0"))
+	p := launch(t, weirtest.Command(context.Background(), "-address", "[::1]:0"))
 	require.Contains(t, p.Addr, "[::1]:")
 	c := talk(t, programtest.Tool(t, "socat", "-t", "60", "-", "TCP6:"+p.Addr))
 	require.Equal(t, []byte("six"), c.exchange([]byte("six")))

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -50,7 +52,7 @@ func TestMaxLetsTheRestWait(t *testing.T) {
 
 // Without descriptors the program waits, and uses no processor time.
 func TestOutOfDescriptors(t *testing.T) {
-	limited := programtest.Command()
+	limited := weirtest.Command(t.Context())
 	limited.Args = []string{"sh", "-c", `ulimit -n 40; exec "$0" -address 127.0.0.1:0`, limited.Path}
 	limited.Path = "/bin/sh"
 	p := launch(t, limited)
@@ -101,7 +103,7 @@ func TestBadArguments(t *testing.T) {
 
 func TestAddressInUse(t *testing.T) {
 	p := start(t)
-	out, err := programtest.Command("-address", p.Addr).CombinedOutput()
+	out, err := weirtest.Command(context.Background(), "-address", p.Addr).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), p.Addr)
 	require.Contains(t, string(out), "address already in use")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -99,7 +100,7 @@ func TestListenAtAPortThatIsFreeEverywhere(t *testing.T) {
 // Without a host, the server serves clients of both families at one port.
 func TestAllAddresses(t *testing.T) {
 	machine.NeedIPv6(t)
-	p := launch(t, programtest.Command("-address", ":0"))
+	p := launch(t, weirtest.Command(context.Background(), "-address", ":0"))
 	_, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(t, err)
 	for _, host := range []string{"127.0.0.1", "::1"} {
@@ -112,7 +113,7 @@ func TestAllAddresses(t *testing.T) {
 }
 
 func TestName(t *testing.T) {
-	p := launch(t, programtest.Command("-address", "localhost:0"))
+	p := launch(t, weirtest.Command(context.Background(), "-address", "localhost:0"))
 	_, port, err := net.SplitHostPort(p.Addr)
 	require.NoError(t, err)
 	p.Addr = net.JoinHostPort("localhost", port)

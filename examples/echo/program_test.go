@@ -2,16 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"os/exec"
 	"testing"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { programtest.Main(m, main) }
+func TestMain(m *testing.M) { weirtest.ProgramMain(m, main) }
 
 // A program is a running echo server.
 type program struct {
@@ -22,7 +24,7 @@ type program struct {
 // start runs the program on a free port.
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
-	return launch(t, programtest.Command(append([]string{"-address", "127.0.0.1:0"}, args...)...))
+	return launch(t, weirtest.Command(context.Background(), append([]string{"-address", "127.0.0.1:0"}, args...)...))
 }
 
 func launch(t *testing.T, cmd *exec.Cmd) *program {

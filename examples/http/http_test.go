@@ -18,11 +18,12 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { programtest.Main(m, main) }
+func TestMain(m *testing.M) { weirtest.ProgramMain(m, main) }
 
 // start runs the server for a directory with a page, and a big file.
 func start(t *testing.T, args ...string) (p *programtest.Program, big []byte) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,10 +17,11 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { programtest.Main(m, main) }
+func TestMain(m *testing.M) { weirtest.ProgramMain(m, main) }
 
 // start runs the program on a free port.
 func start(t *testing.T, args ...string) *programtest.Program {
@@ -85,7 +87,7 @@ func (s *session) reply() (string, error) {
 
 func TestHelp(t *testing.T) {
 	programtest.Helps(t, "-address", "-debug", "-loops", "-max", "-memory", "-request", "-idle", "-write", "-grace")
-	out, err := programtest.Command("--help").Output()
+	out, err := weirtest.Command(context.Background(), "--help").Output()
 	require.NoError(t, err)
 	for _, name := range names() {
 		require.Contains(t, string(out), " "+strings.ToUpper(name))

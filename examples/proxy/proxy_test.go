@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -16,11 +17,12 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { programtest.Main(m, main) }
+func TestMain(m *testing.M) { weirtest.ProgramMain(m, main) }
 
 // start runs the proxy for a server.
 func start(t *testing.T, server string, args ...string) *programtest.Program {
@@ -417,7 +419,7 @@ func TestBadArguments(t *testing.T) {
 
 func TestAddressInUse(t *testing.T) {
 	p := start(t, "127.0.0.1:1")
-	out, err := programtest.Command("-address", p.Addr, "-to", "127.0.0.1:1").CombinedOutput()
+	out, err := weirtest.Command(context.Background(), "-address", p.Addr, "-to", "127.0.0.1:1").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), p.Addr)
 	require.True(t, strings.Contains(string(out), "address already in use"), string(out))

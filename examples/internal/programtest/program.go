@@ -4,6 +4,7 @@ package programtest
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -13,35 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 )
 
 // Patience is how long a test waits for what must happen.
 const Patience = 20 * time.Second
-
-// asProgram is the environment variable that makes a test binary run the program. If
-// the program were a binary of its own, go test would not know that the test depends
-// on it, and would reuse old results after a change of the code.
-const asProgram = "WEIR_TEST_AS_PROGRAM"
-
-// Main is for TestMain. It runs the program if the environment says so, and the
-// tests otherwise.
-func Main(m *testing.M, program func()) {
-	if os.Getenv(asProgram) != "" {
-		program()
-		return
-	}
-	os.Setenv("GORACE", "atexit_sleep_ms=10") // else each program waits a second at its end
-	os.Exit(m.Run())
-}
-
-// Command runs the program with arguments.
-func Command(args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
-	return cmd
-}
 
 // A Program is a running program that has printed its address.
 type Program struct {
@@ -56,7 +35,7 @@ type Program struct {
 // Start runs the program with arguments.
 func Start(t testing.TB, args ...string) *Program {
 	t.Helper()
-	return Launch(t, Command(args...))
+	return Launch(t, weirtest.Command(context.Background(), args...))
 }
 
 // Launch runs a command that starts the program.
@@ -176,7 +155,7 @@ type Refusal struct {
 func Refuses(t *testing.T, refusals []Refusal) {
 	for _, c := range refusals {
 		t.Run(c.Args, func(t *testing.T) {
-			out, err := Command(strings.Fields(c.Args)...).CombinedOutput()
+			out, err := weirtest.Command(context.Background(), strings.Fields(c.Args)...).CombinedOutput()
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit)
 			require.Equal(t, c.Code, exit.ExitCode())
@@ -190,7 +169,7 @@ func Refuses(t *testing.T, refusals []Refusal) {
 
 // Helps checks that --help lists all flags.
 func Helps(t *testing.T, flags ...string) {
-	out, err := Command("--help").Output()
+	out, err := weirtest.Command(context.Background(), "--help").Output()
 	require.NoError(t, err)
 	for _, flag := range flags {
 		require.Contains(t, string(out), "\n  "+flag+" ")

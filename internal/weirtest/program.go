@@ -1,0 +1,32 @@
+package weirtest
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// asProgram is the environment variable that makes a test binary run the program. If
+// the program were a binary of its own, go test would not know that the test depends on
+// it, and would reuse old results after a change of the code.
+const asProgram = "WEIR_TEST_AS_PROGRAM"
+
+// ProgramMain is for TestMain. It runs the program if Command has started the process, and the
+// tests otherwise.
+func ProgramMain(m *testing.M, program func()) {
+	if os.Getenv(asProgram) != "" {
+		program()
+		return
+	}
+	os.Setenv("GORACE", "atexit_sleep_ms=10") // without this each program waits a second at its end
+	os.Exit(m.Run())
+}
+
+// Command returns a command that runs the program of ProgramMain with arguments. It ends when
+// ctx is done.
+func Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
+}
