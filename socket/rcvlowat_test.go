@@ -15,7 +15,7 @@ import (
 
 const (
 	lowWater      = 10
-	lowWaterLimit = 150 * time.Millisecond
+	lowWaterLimit = 400 * time.Millisecond // long enough for a busy machine
 )
 
 type lowWaterResult struct {
