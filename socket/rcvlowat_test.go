@@ -15,7 +15,7 @@ import (
 
 const (
 	lowWater      = 10
-	lowWaterLimit = 400 * time.Millisecond // long enough for a busy machine
+	lowWaterLimit = 250 * time.Millisecond // long enough for a busy machine
 )
 
 type lowWaterResult struct {
