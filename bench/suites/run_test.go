@@ -66,25 +66,24 @@ func TestPageAndChart(t *testing.T) {
 	defer null.Close()
 	opts := Options{
 		Suites: []string{"echo"}, Subjects: []string{"weir", "net"}, Settings: Settings{Conns: []int{2}}, Dur: 5 * time.Millisecond, Reps: 1,
-		HTML: filepath.Join(dir, "page.html"), SVG: filepath.Join(dir, "chart.svg"), Command: "the command",
+		HTML: filepath.Join(dir, "page.html"), Markdown: filepath.Join(dir, "results.md"), SVG: filepath.Join(dir, "chart.svg"), Command: "the command",
 	}
 	require.NoError(t, Run(benchtest.Context(t), opts, null, null))
 	page, err := os.ReadFile(opts.HTML)
 	require.NoError(t, err)
 	require.Contains(t, string(page), "the command")
 	require.Contains(t, string(page), "req/s beside net")
+	document, err := os.ReadFile(opts.Markdown)
+	require.NoError(t, err)
+	require.Contains(t, string(document), "## echo")
 	chart, err := os.ReadFile(opts.SVG)
 	require.NoError(t, err)
 	require.Contains(t, string(chart), "req/s beside net")
 
-	for _, flag := range []string{"html", "svg"} {
-		opts.HTML, opts.SVG = "", ""
+	for flag, to := range map[string]*string{"html": &opts.HTML, "md": &opts.Markdown, "svg": &opts.SVG} {
+		opts.HTML, opts.Markdown, opts.SVG = "", "", ""
 		path := filepath.Join(dir, "no", "such")
-		if flag == "html" {
-			opts.HTML = path
-		} else {
-			opts.SVG = path
-		}
+		*to = path
 		err := Run(benchtest.Context(t), opts, null, null)
 		require.ErrorIs(t, err, os.ErrNotExist)
 		require.ErrorContains(t, err, "-"+flag+": open "+path)
