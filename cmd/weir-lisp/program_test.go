@@ -107,7 +107,7 @@ func TestFullOutput(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer full.Close()
-	for expr, where := range map[string]string{"1": "-e: ", "(print 1)": "-e:1: print: "} {
+	for expr, where := range map[string]string{"1": "weir-lisp: -e: ", "(print 1)": "-e:1: print: "} {
 		cmd := command(t, "-e", expr)
 		var stderr strings.Builder
 		cmd.Stdout, cmd.Stderr = full, &stderr
