@@ -43,7 +43,7 @@ func parseOptions(args []string, out io.Writer) (suites.Options, error) {
 	list("web", "kinds of HTTP: "+strings.Join(suites.WebKinds(), ", "), wordsTo(&own.Web, "web", suites.WebKinds()))
 	list("work", "computation for each request, as durations", worksTo(&own.Works))
 	fs.IntVar(&opts.Open, "open", 0, "`per cent` of net's greatest rate to offer, whether or not answers come; 0 is as fast as answers come (ordinary, neighbours)")
-	fs.BoolVar(&opts.Brief, "brief", false, "few settings: those that each suite has for a short run (ordinary, neighbours)")
+	fs.BoolVar(&opts.Brief, "brief", false, "few settings: those that a suite has for a short run (ordinary, neighbours, http)")
 	fs.DurationVar(&opts.Dur, "dur", 300*time.Millisecond, "length of one measured window, a `duration`")
 	fs.IntVar(&opts.Reps, "reps", 5, "`rounds`: how often each subject is measured")
 	fs.StringVar(&opts.JSON, "json", "", "write the results to this `file` too, one JSON object a line")
