@@ -3,9 +3,11 @@ package suites
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -97,4 +99,22 @@ func TestFullOutput(t *testing.T) {
 	defer full.Close()
 	opts := Options{Suites: []string{"udp"}, Subjects: []string{"raw"}, Dur: time.Millisecond, Reps: 1}
 	require.EqualError(t, Run(benchtest.Context(t), opts, full, full), "results: write /dev/full: no space left on device")
+}
+
+// A suite that fails does not take the results of the others away.
+func TestTheOthersAreMeasuredWhenASuiteFails(t *testing.T) {
+	before := All
+	t.Cleanup(func() { All = before })
+	All = append(slices.Clip(All), Suite{Name: "failing", tables: func(env) ([]report.Table, error) { return nil, errors.New("no luck") }})
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	opts := Options{
+		Suites: []string{"failing", "echo"}, Subjects: []string{"weir", "net"}, Settings: Settings{Conns: []int{2}}, Dur: 5 * time.Millisecond, Reps: 1,
+		Markdown: filepath.Join(t.TempDir(), "results.md"),
+	}
+	require.EqualError(t, Run(benchtest.Context(t), opts, null, null), "suite failing: no luck")
+	document, err := os.ReadFile(opts.Markdown)
+	require.NoError(t, err)
+	require.Contains(t, string(document), "## echo")
 }
