@@ -138,6 +138,52 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 	return n, errno, done, err, true
 }
 
+// Repeat calls try, with the descriptor, until it returns true: at once, and again each
+// time the descriptor may be readable. It waits as Wait for the read direction does, and
+// returns the error of the wait. try makes a system call that does not wait, and returns
+// false if that has returned EAGAIN. A panic of try passes through Repeat. Only the call
+// that has the turn may call it.
+func (r *Blocking) Repeat(c *Call, try func(fd uintptr) bool) error {
+	for {
+		done, err, alone := r.repeatAlone(c, try)
+		if !alone {
+			done = try(uintptr(r.fd))
+		}
+		if done || err != nil {
+			return err
+		}
+		if !alone {
+			if err := r.Wait(Read, c); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// repeatAlone is Repeat for a call that waits alone. It returns alone false, and has done
+// nothing, if the call must not. It only parks: the program makes system calls of its own
+// to receive many messages at a time, mostly for other goroutines of the process, and a
+// thread that blocks or polls would keep those from running.
+func (r *Blocking) repeatAlone(c *Call, try func(uintptr) bool) (done bool, err error, alone bool) {
+	x := &r.loop.lone
+	if c.Timeout == 0 || c.Context != nil || x.key.Load() != r.key || !x.take() {
+		return false, nil, false
+	}
+	defer x.leave()
+	x.blocked = false
+	if !r.enterSpot(0) {
+		return false, nil, false
+	}
+	defer x.spot.forget()
+	x.spot.got = reception{result: unreceived}
+	x.spot.try = try
+	err = r.parkAlone(c, &x.spot)
+	if x.spot.got.result != unreceived {
+		return true, nil, true
+	}
+	return false, err, true
+}
+
 // sit takes a seat. If the last wait did not block the thread, sit starts a goroutine
 // that does nothing: for it the scheduler wakes a thread, which then waits for events.
 // Otherwise there may be no such thread, because this one was it.
@@ -202,7 +248,14 @@ func (r *Blocking) parkAlone(c *Call, p *spot) error {
 		return err
 	}
 	if w.sit(maxSeats + p.number - 1) {
+		returned := false
+		defer func() {
+			if !returned && !(w.rise() && r.withdrawWaiter(w)) { // the program's call has panicked
+				_ = w.sleep()
+			}
+		}()
 		p.park(w)
+		returned = true
 		if w.rise() && p.got.result != unreceived && r.withdrawWaiter(w) {
 			return nil
 		}
