@@ -21,6 +21,7 @@ import (
 type lone struct {
 	key      atomic.Uint64 // of the only registration that has had events lately, or nobody
 	restarts atomic.Uint32 // counts the calls of notAlone
+	waits    atomic.Uint64 // waits without the loop
 	taken    atomic.Bool   // a call waits alone, and uses what follows
 	thrift   thrift
 	doubt    uint // grows with the polls that found nothing
@@ -31,6 +32,9 @@ type lone struct {
 
 // take reserves x for a call. It returns false if another call has it.
 func (x *lone) take() bool { return x.taken.CompareAndSwap(false, true) }
+
+// count counts a wait of the call that has reserved x.
+func (x *lone) count() { x.waits.Store(x.waits.Load() + 1) }
 
 func (x *lone) leave() { x.taken.Store(false) }
 
@@ -112,6 +116,7 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 				s.leave()
 				return 0, 0, false, nil, false
 			}
+			x.count()
 			if way == wayPoll {
 				if got := r.try(x, buf); got.result != unreceived {
 					s.leave()
@@ -130,6 +135,7 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 	if !r.enterSpot(0) {
 		return 0, 0, false, nil, false
 	}
+	x.count()
 	x.spot.got = reception{&buf[0], int32(len(buf)), unreceived}
 	err = r.parkAlone(c, &x.spot)
 	if n, errno, done = x.spot.got.outcome(); done {
@@ -174,6 +180,7 @@ func (r *Blocking) repeatAlone(c *Call, try func(uintptr) bool) (done bool, err 
 	if !r.enterSpot(0) {
 		return false, nil, false
 	}
+	x.count()
 	defer x.spot.forget()
 	x.spot.got = reception{result: unreceived}
 	x.spot.try = try
@@ -285,6 +292,7 @@ func (r *Registration) Linger(most time.Duration) (ready bool) {
 }
 
 func (r *Registration) lingerAlone(x *lone, most time.Duration) (ready bool) {
+	x.count()
 	way := x.thrift.way()
 	var s *seat
 	if way != wayPark {
