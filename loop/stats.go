@@ -31,6 +31,7 @@ type Stats struct {
 	Started     uint64 // goroutines that Spawn has started: see Loop.Started
 	Panics      uint64 // see Loop.Panics
 	Alone       uint64 // waits without the loop, of calls that wait alone: see Options.NoAlone
+	Naps        uint64 // short sleeps so that goroutines run that were woken long before
 	Roused      uint64 // loops that slept over events, and that this one has woken while its handlers computed
 
 	// Busy estimates the time that the loop has spent in turns, without its polls and
@@ -98,8 +99,8 @@ func (l *Loop) Stats() (s Stats) {
 	l.workers.mu.Unlock()
 
 	s.Woken += l.gateWakes.Load()
-	s.Alone, s.Roused = l.lone.waits.Load(), l.lookout.woken.Load()
-	s.Started, s.Panics, s.Backlog = l.Started(), l.Panics(), int(l.backlog.Load())
+	s.Alone, s.Naps, s.Roused = l.lone.waits.Load(), l.backlog.naps.Load(), l.lookout.woken.Load()
+	s.Started, s.Panics, s.Backlog = l.Started(), l.Panics(), l.backlog.size()
 	_, s.InTurn = l.Busy()
 	return s
 }
@@ -130,6 +131,7 @@ func (s *Stats) Add(other *Stats) {
 	s.Started += other.Started
 	s.Panics += other.Panics
 	s.Alone += other.Alone
+	s.Naps += other.Naps
 	s.Roused += other.Roused
 	s.Busy += other.Busy
 	s.Batches.merge(&other.Batches)

@@ -41,6 +41,7 @@ var loopMetrics = []metric[loop.Stats]{
 	ofLoop("wakes_total", "Waits that another goroutine has ended.", counter, func(s *loop.Stats) float64 { return float64(s.Wakes) }),
 	ofLoop("sleeps_total", "Times that the loop has parked or blocked.", counter, func(s *loop.Stats) float64 { return float64(s.Sleeps) }),
 	ofLoop("alone_waits_total", "Waits without the loop, of calls on its only busy descriptor.", counter, func(s *loop.Stats) float64 { return float64(s.Alone) }),
+	ofLoop("naps_total", "Short sleeps so that goroutines run that were woken long before.", counter, func(s *loop.Stats) float64 { return float64(s.Naps) }),
 	ofLoop("roused_loops_total", "Loops that slept over events, and that this one has woken.", counter, func(s *loop.Stats) float64 { return float64(s.Roused) }),
 	ofLoop("lingers_total", "Times that the loop has blocked in epoll_wait and kept its P.", counter, func(s *loop.Stats) float64 { return float64(s.Lingers) }),
 	ofLoop("polls_total", "Busy polls before a sleep.", counter, func(s *loop.Stats) float64 { return float64(s.Polls) }),
