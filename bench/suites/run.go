@@ -15,7 +15,7 @@ import (
 )
 
 // Run runs the suites one after the other, and shows each when it is whole. A suite that fails
-// does not keep the others from being measured.
+// does not keep the others from being measured, and what was measured is written after an interruption, too.
 func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 	// The files are opened before the first measurement, so that a bad path fails at once.
 	files, err := openFiles(opts)
@@ -48,11 +48,10 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 			continue
 		}
 		if err != nil {
-			err = fmt.Errorf("suite %s: %w", s.Name, err)
+			failures = append(failures, fmt.Errorf("suite %s: %w", s.Name, err))
 			if ctx.Err() != nil {
-				return err
+				break // the suites before are written all the same
 			}
-			failures = append(failures, err) // the other suites are measured and written all the same
 			continue
 		}
 		section, failure, err := s.show(own, results, out, files.lines())

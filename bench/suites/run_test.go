@@ -2,6 +2,7 @@ package suites
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -99,6 +100,27 @@ func TestFullOutput(t *testing.T) {
 	defer full.Close()
 	opts := Options{Suites: []string{"udp"}, Subjects: []string{"raw"}, Dur: time.Millisecond, Reps: 1}
 	require.EqualError(t, Run(benchtest.Context(t), opts, full, full), "results: write /dev/full: no space left on device")
+}
+
+// What was measured before an interruption is written.
+func TestAnInterruptedRunWritesWhatItHas(t *testing.T) {
+	before := All
+	t.Cleanup(func() { All = before })
+	ctx, cancel := context.WithCancel(benchtest.Context(t))
+	defer cancel()
+	All = append(slices.Clip(All), Suite{Name: "interrupted", tables: func(env) ([]report.Table, error) { cancel(); return nil, ctx.Err() }})
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	opts := Options{
+		Suites: []string{"echo", "interrupted", "udp"}, Subjects: []string{"weir", "net"}, Settings: Settings{Conns: []int{2}}, Dur: 5 * time.Millisecond, Reps: 1,
+		Markdown: filepath.Join(t.TempDir(), "results.md"),
+	}
+	require.ErrorIs(t, Run(ctx, opts, null, null), context.Canceled)
+	document, err := os.ReadFile(opts.Markdown)
+	require.NoError(t, err)
+	require.Contains(t, string(document), "## echo")
+	require.NotContains(t, string(document), "## udp")
 }
 
 // A suite that fails does not take the results of the others away.
