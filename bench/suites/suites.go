@@ -44,6 +44,7 @@ var All = []Suite{
 	neighboursSuite,
 	oneProcessSuite,
 	paceSuite,
+	fairnessSuite,
 	httpSuite,
 	soakSuite,
 }
