@@ -149,11 +149,12 @@
 // Connections that send much at once are served after the others of the turn, for a
 // millisecond together. So a flood does not hold up the others on its loop.
 //
-// In one turn of its loop a listener accepts 64 connections, a connection sends in 16
-// system calls and gets 1024 completions, 256 connections send what was written
-// during the turn, and a datagram socket receives in 4 system calls of 64 datagrams.
-// A datagram socket queues 1024 datagrams. A listener whose accept(2) fails rests for
-// 10 to 100 ms.
+// In one turn of its loop a listener accepts 8 connections, or up to 64 if the turns are
+// long. A connection sends in 16 system calls and gets 1024 completions, 256 connections
+// send what was written during the turn, and a datagram socket receives in 4 system calls
+// of 64 datagrams. A goroutine calls the Handler of one session 16 times, and then lets
+// the loop look for the input of others. A datagram socket queues 1024 datagrams. A
+// listener whose accept(2) fails rests for 10 to 100 ms.
 //
 // # Log
 //

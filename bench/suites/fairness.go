@@ -65,6 +65,9 @@ func floods(files int) []flood {
 	}
 }
 
+// floodPatience is the longest wait for an answer: a starved bystander is a result, and no error.
+const floodPatience = 30 * time.Second
+
 // floodDelay is how long a client that drains waits until it reads.
 const floodDelay = 20 * time.Millisecond
 
@@ -160,7 +163,7 @@ func (f flood) measure(ctx context.Context, e env, name string, conns, size, rat
 		Framed:    true,
 		WarmUp:    e.Dur / 5,
 		Window:    e.Dur,
-		Patience:  patience,
+		Patience:  floodPatience,
 		Rate:      float64(rate),
 	}
 	where := child.Place{Cores: e.cores.Load, Threads: 2} // the flood has a thread of its own
