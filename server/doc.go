@@ -56,7 +56,8 @@
 // does the handshake, within Timeouts.Handshake. Open or Begin is called after it, so a
 // connection whose handshake fails is not seen by any callback; the Server logs it.
 // Afterwards an idle connection has no goroutine and no buffer, but for the part of a
-// record that has arrived.
+// record that has arrived. DialTLS makes a TLS connection, and AttachTLS and
+// AttachTLSClient make one of a Socket.
 //
 // The peer's close_notify ends its stream, as a plain peer's shutdown(2) does, and so does
 // the end of the TCP stream behind a whole record. Close, CloseWrite and Shutdown send

@@ -62,7 +62,8 @@ type Server struct {
 	// TLS, if it is not nil, makes the connections that the listeners accept TLS
 	// connections, by crypto/tls: see the package's documentation. The config must not
 	// be changed afterwards. It does not hold for Attach, nor for a Service, which has
-	// a TLS of its own. DialTLS has a config as an argument.
+	// a TLS of its own. AttachTLS, AttachTLSClient and DialTLS have a config as an
+	// argument.
 	TLS *tls.Config
 
 	// Control is called with the descriptor of each connection that a listener has

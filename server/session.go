@@ -318,6 +318,8 @@ func (x *Session) atEnd() error {
 // ending, rest ends the session.
 func (x *Session) rest() (ready bool) {
 	switch {
+	case x.shaking() && x.secure().beginsNow():
+		return true
 	case x.shaking(): // the client has not sent anything yet
 	case x.secure() != nil && x.secure().ready(), x.Buffered() > 0:
 		return true

@@ -98,6 +98,9 @@ func (x *Session) shake() bool {
 	return x.greet()
 }
 
+// beginsNow reports whether the handshake can begin without further input.
+func (s *secured) beginsNow() bool { return s.speaks || len(s.link.ahead) > 0 }
+
 // handshake runs crypto/tls's handshake within Timeouts.Handshake.
 func (x *Session) handshake() error {
 	p := x.place.Load()
@@ -157,7 +160,7 @@ func (x *Session) becomeConn() {
 	x.state.Store(sessionOver)
 	p.timer.Stop()
 	x.hook.Unhang()
-	p.eng.send(arrival{fd: fd, peer: peer, announced: p.announced, source: x.source, tls: x.secure()})
+	p.eng.send(arrival{fd: fd, peer: peer, announced: p.announced, source: x.source, user: x.User, tls: x.secure()})
 }
 
 // ready reports whether a Handler has something to read: plain bytes, the end or an
