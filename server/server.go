@@ -141,7 +141,8 @@ type Server struct {
 
 	// MaxMemory is how many bytes all connections together may hold: the input that
 	// Data has left unread, and the queued output with 64 bytes for each piece. A piece
-	// counts once for each connection that has queued it. MemoryPolicy says what
+	// counts once for each connection that has queued it. With TLS it counts parts of
+	// records that have arrived, and ciphertext, too. MemoryPolicy says what
 	// happens when little is left. At the bound the server reads nothing, and a write
 	// returns ErrMemoryFull if it has more than 64 KiB or output is queued already. The
 	// count is exact to 64 KiB for each loop of each Service. It leaves out what the

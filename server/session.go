@@ -236,7 +236,7 @@ func (x *Session) run() {
 		return
 	}
 	for calls := 1; ; calls++ {
-		if x.secure() != nil && !x.secure().ready() { // what has arrived is no whole record
+		if x.secure() != nil && !x.secure().ready(x.engine()) { // what has arrived is no whole record
 			if !x.idle() {
 				return
 			}
@@ -321,7 +321,7 @@ func (x *Session) rest() (ready bool) {
 	case x.shaking() && x.secure().beginsNow():
 		return true
 	case x.shaking(): // the client has not sent anything yet
-	case x.secure() != nil && x.secure().ready(), x.Buffered() > 0:
+	case x.secure() != nil && x.secure().ready(x.engine()), x.Buffered() > 0:
 		return true
 	}
 	if p := x.place.Load(); p.timer != nil {

@@ -18,6 +18,8 @@ type secured struct {
 	conn *tls.Conn
 	link link
 
+	counted atomic.Int64 // bytes of the tls.Conn that MaxMemory counts
+
 	failed error // why the TLS connection has ended, or nil. io.EOF is its orderly end.
 
 	// For a Conn, only on its loop:

@@ -166,7 +166,7 @@ func (x *Session) becomeConn() {
 // ready reports whether a Handler has something to read: plain bytes, the end or an
 // error. It decrypts what has arrived, and does not wait for more. A part of a record
 // stays in the tls.Conn. Only the goroutine of the session may call ready.
-func (s *secured) ready() bool {
+func (s *secured) ready(e *engine) bool {
 	if !tlsheld.Known() || s.hasPlain() || s.failed != nil {
 		return true
 	}
@@ -185,6 +185,7 @@ func (s *secured) ready() bool {
 		return true
 	}
 	tlsheld.Reclaim(s.conn)
+	s.weigh(e)
 	return false
 }
 
