@@ -8,6 +8,9 @@ import (
 var Roles = map[string]child.Role{
 	"echo-load":      generating(openStreams),
 	"paced-load":     generating(openPaced),
+	"tls-load":       tlsLoad(false),
+	"tls-once-load":  tlsLoad(true),
+	"tls-idle":       child.Ordered(tlsIdle),
 	"bystander-load": generating(openBystanders),
 	"churn-load":     generating(openChurn),
 	"udp-load":       generating(openDatagrams),

@@ -16,6 +16,7 @@ var netSubject = Subject{
 	About:         "Go's net package, a goroutine per connection",
 	ServeEcho:     ServeEchoNet,
 	ServePipeline: servePipelineNet,
+	ServeTLS:      serveTLSNet,
 	ServeFlood:    serveFloodNet,
 	ServeUDP:      serveUDPNet,
 	ServeOrdinary: serveOrdinaryNet,

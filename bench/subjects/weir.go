@@ -18,6 +18,7 @@ var weirSubject = Subject{
 	About:         "Weir's socket class, a goroutine per connection",
 	ServeEcho:     serveEchoWeir,
 	ServePipeline: servePipelineWeir,
+	ServeTLS:      serveTLSWeir,
 	ServeFlood:    serveFloodWeir,
 	ServeUDP:      serveUDPWeir,
 	ServeOrdinary: serveOrdinaryWeir,

@@ -11,6 +11,7 @@ var weirEventsSubject = Subject{
 	About:         "Weir's Server with event callbacks",
 	ServeEcho:     serveEchoWeirEvents,
 	ServePipeline: servePipelineWeirEvents,
+	ServeTLS:      serveTLSWeirEvents,
 	ServeFlood:    serveFloodWeirEvents,
 	ServeUDP:      serveUDPWeirEvents,
 	ServeOrdinary: serveOrdinaryWeirEvents,

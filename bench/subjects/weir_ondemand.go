@@ -12,6 +12,7 @@ var weirOnDemandSubject = Subject{
 	Name:          "weir-ondemand",
 	About:         "Weir's Server with a blocking handler, which has a goroutine only while it has a request",
 	ServeEcho:     serveEchoWeirOnDemand,
+	ServeTLS:      serveTLSWeirOnDemand,
 	ServeFlood:    serveFloodWeirOnDemand,
 	ServeOrdinary: serveOrdinaryWeirOnDemand,
 }
@@ -33,7 +34,7 @@ func echoOnDemand(task Task) func(*server.Session) error {
 	return func(s *server.Session) error {
 		buf := buffers.Get().(*[]byte)
 		defer buffers.Put(buf)
-		n, err := s.Recv(*buf, 0)
+		n, err := s.Read(*buf)
 		if err != nil {
 			return err
 		}

@@ -32,6 +32,7 @@ var Usual = []string{"echo", "ordinary"}
 var All = []Suite{
 	echoSuite,
 	pipelineSuite,
+	tlsSuite,
 	bulkSuite,
 	churnSuite,
 	scaleSuite,
