@@ -27,9 +27,9 @@ func Main(m *testing.M, roles ...map[string]child.Role) {
 	os.Exit(m.Run())
 }
 
-// Context returns a context that ends with the test, and after 20 seconds at the latest.
+// Context returns a context that ends with the test, and after a minute at the latest.
 func Context(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
