@@ -149,28 +149,6 @@ func (d *debugging) getInfo(L *glua.LState) int {
 	return 1
 }
 
-// frame finds the active function of a level.
-func (d *debugging) frame(th *glua.LState, level int) (*glua.Debug, bool) {
-	if level < 0 {
-		return nil, false
-	}
-	for {
-		if at, ok := th.GetStack(level); ok {
-			return at, true
-		}
-		if !d.ours(th) || th.Parent == nil {
-			return nil, false
-		}
-		depth := 0
-		for ok := true; ok; depth++ {
-			_, ok = th.GetStack(depth + 1)
-		}
-		// The main function of th stands for pcall. In its parent come pcall's
-		// function in Go, pcall, and then the caller.
-		th, level = th.Parent, level-depth+2
-	}
-}
-
 // A hook is the context of a state that has one. gopher-lua asks a context for
 // its channel before each instruction, so that Done can call the hook.
 type hook struct {

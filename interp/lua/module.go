@@ -52,7 +52,8 @@ func Preload(L *glua.LState) error {
 	}
 	installDebug(L, protection)
 	m := &module{env: L.Env, pcall: L.GetGlobal("pcall")}
-	installRepairs(L, &m.weak)
+	m.weak.pcalls = protection
+	installRepairs(L, &m.weak, protection)
 	for name, loader := range map[string]glua.LGFunction{
 		"socket":      m.load,
 		"socket.core": m.load,
