@@ -62,8 +62,8 @@ func (p *protection) frame(th *glua.LState, level int) (*glua.Debug, bool) {
 // level 2 as level 1.
 func (p *protection) raise(L *glua.LState) int {
 	value := L.Get(1)
-	if text, ok := value.(glua.LString); ok {
-		value = glua.LString(p.position(L, int(optNumber(L, 2, 1)))) + text
+	if level := int(optNumber(L, 2, 1)); level > 0 && glua.LVCanConvToString(value) {
+		value = glua.LString(p.position(L, level) + textOf(L, value).String())
 	}
 	L.Error(value, 0)
 	return 0
@@ -72,9 +72,6 @@ func (p *protection) raise(L *glua.LState) int {
 // position returns "file:line: " for the active function of a level, or "" if that is a
 // function in Go.
 func (p *protection) position(L *glua.LState, level int) string {
-	if level < 1 {
-		return ""
-	}
 	at, ok := p.frame(L, level)
 	if !ok {
 		return ""

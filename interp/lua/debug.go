@@ -23,6 +23,8 @@ func installDebug(L *glua.LState, p *protection) {
 	if f, ok := library.RawGetString("getinfo").(*glua.LFunction); ok && f.IsG {
 		library.RawSetString("getinfo", L.NewFunction(d.getInfo))
 	}
+	library.RawSetString("getmetatable", L.NewFunction(getMetatable))
+	library.RawSetString("setmetatable", L.NewFunction(setMetatable))
 	library.RawSetString("sethook", L.NewFunction(d.setHook))
 	library.RawSetString("gethook", L.NewFunction(d.getHook))
 }
@@ -30,6 +32,28 @@ func installDebug(L *glua.LState, p *protection) {
 type debugging struct {
 	*protection
 	stackTrace glua.LGFunction // gopher-lua's traceback
+}
+
+// getMetatable is debug.getmetatable. It returns the metatable itself, where
+// gopher-lua's function returns the field __metatable, as the global getmetatable does.
+func getMetatable(L *glua.LState) int {
+	switch v := L.CheckAny(1).(type) {
+	case *glua.LTable:
+		L.Push(v.Metatable)
+	case *glua.LUserData:
+		L.Push(v.Metatable)
+	default:
+		L.Push(L.GetMetatable(v))
+	}
+	return 1
+}
+
+// setMetatable is debug.setmetatable. It returns true.
+func setMetatable(L *glua.LState) int {
+	L.CheckTypes(2, glua.LTNil, glua.LTTable)
+	L.SetMetatable(L.Get(1), L.Get(2))
+	L.Push(glua.LTrue)
+	return 1
 }
 
 // threadArgument returns the coroutine that the first argument gives, and args 1. If
