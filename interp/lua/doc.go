@@ -83,6 +83,7 @@
 //   - setfd with a descriptor that is no socket makes an object on which every call
 //     fails. The old descriptor stays open, as in LuaSocket.
 //   - A method getfd or dirty may not call select.
+//   - The table socket has a metatable, which notes when a script sets _DEBUG.
 //   - A datagram of more than 16 MiB is cut.
 //   - Errors about arguments have gopher-lua's words.
 package lua
