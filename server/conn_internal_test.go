@@ -1,0 +1,28 @@
+package server
+
+import (
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// drive tells its callers when the connection is closed, so that they do nothing more with
+// it. It closes a connection once.
+func TestDriveOfAClosedConnection(t *testing.T) {
+	t.Parallel()
+	closed := make(chan error, 4)
+	c, _ := attached(t, &Server{Loops: 1, Events: Events{Closed: func(_ *Conn, err error) { closed <- err }}})
+	var open, ending, again, over bool
+	c.eng.do(func() {
+		open = c.drive(nil)
+		ending = c.drive(io.EOF)
+		again, over = c.drive(nil), c.drive(io.ErrUnexpectedEOF)
+	})
+	require.True(t, open)
+	require.False(t, ending)
+	require.False(t, again)
+	require.False(t, over)
+	require.Equal(t, io.EOF, <-closed)
+	require.Empty(t, closed)
+}
