@@ -146,7 +146,7 @@ func tryTests(t *testing.T, tests string) (v verdict, by string) {
 func TestHangIsNoticed(t *testing.T) {
 	v, by := tryTests(t, strings.Replace(sampleTest, "for n, want", "for !Untested(0) {\n\t}\n\tfor n, want", 1))
 	require.Equal(t, noticed, v)
-	require.Equal(t, " by TestTested, a hang", by)
+	require.Equal(t, "TestTested, a hang", by)
 }
 
 // A test that fails by chance passes alone, and does not count. The tests behind it do.
@@ -174,7 +174,7 @@ func TestBehind(t *testing.T) {
 	require.Equal(t, hole, v, by)
 	v, by = tryTests(t, strings.Replace(chance, "REPLACE", "!Untested(0)", 1))
 	require.Equal(t, noticed, v)
-	require.Equal(t, " by TestBehind", by)
+	require.Equal(t, "TestBehind", by)
 }
 
 // The tests that most probably notice a change run first, and the slow ones last.

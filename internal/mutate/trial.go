@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,10 +47,12 @@ type lab struct {
 	mu    sync.Mutex
 	tests map[string][]*test         // of a package
 	hot   map[string]map[string]bool // names of tests that have noticed a change, by the file
+
+	binaries map[string][]*binary // of a package; made before the trials
 }
 
 func newLab(work string, short bool) *lab {
-	return &lab{work: work, short: short, tests: map[string][]*test{}, hot: map[string]map[string]bool{}}
+	return &lab{work: work, short: short, tests: map[string][]*test{}, hot: map[string]map[string]bool{}, binaries: map[string][]*binary{}}
 }
 
 // tryAll tries changes until o.n of them were tried or the context is done, prints
@@ -60,7 +64,12 @@ func tryAll(ctx context.Context, o options, all []change, known map[string]bool,
 		if !concerns(all, d) {
 			continue
 		}
-		if by, err := l.measure(ctx, d); err != nil {
+		soon := all[:min(len(all), cmp.Or(o.n+o.n/4, len(all)))] // some will not build
+		by, err := "", l.buildTogether(ctx, d, unknown(soon, known))
+		if err == nil {
+			by, err = l.measure(ctx, d)
+		}
+		if err != nil {
 			fmt.Fprintf(out, "%-14s %s: %s %v\n", unsound, d, by, err)
 			count[unsound]++
 			return count
@@ -97,12 +106,20 @@ func tryAll(ctx context.Context, o options, all []change, known map[string]bool,
 				}
 				start := time.Now()
 				v, by := l.try(ctx, c)
+				if by != "" {
+					by = " by " + by
+				}
 				tell(c, v, by, time.Since(start))
 			}
 		})
 	}
 	workers.Wait()
 	return count
+}
+
+// unknown returns the changes that are not known to be harmless.
+func unknown(all []change, known map[string]bool) []change {
+	return slices.DeleteFunc(slices.Clone(all), func(c change) bool { return known[c.key()] })
 }
 
 func concerns(all []change, directory string) bool {
@@ -121,12 +138,13 @@ func (l *lab) measure(ctx context.Context, directory string) (by string, err err
 		return "", err
 	}
 	l.tests[directory] = tests
-	binary, err := l.build(ctx, directory, "")
-	if err != nil {
+	s := subject{directory: directory}
+	if built := l.binaries[directory]; len(built) > 0 {
+		s.binary = built[0].name
+	} else if s.binary, err = l.build(ctx, directory, nil); err != nil {
 		return "", err
 	}
-	defer os.Remove(binary)
-	by, took, err := l.failure(ctx, directory, binary, tests, 5*time.Minute)
+	by, took, err := l.failure(ctx, s, tests, 5*time.Minute)
 	for _, t := range tests {
 		t.took = took[t.name]
 	}
@@ -136,15 +154,28 @@ func (l *lab) measure(ctx context.Context, directory string) (by string, err err
 // grace is added to twice the ordinary time of tests. A test that takes longer hangs.
 var grace = 20 * time.Second // tests change it
 
-// try builds the package with the change and runs its tests. by says which test has
-// noticed the change.
+// A subject is what the tests of a package test.
+type subject struct {
+	directory string // of the package
+	binary    string
+	number    int // of the change in a binary with many; 0 for none of them
+}
+
+// try runs the tests of the package with the change. by says which test has noticed it.
 func (l *lab) try(ctx context.Context, c change) (v verdict, by string) {
-	overlay, err := l.write(c)
+	if s, b := l.subjectOf(c); b != nil {
+		v, by = l.ask(ctx, c, s)
+		at := slices.IndexFunc(l.tests[c.directory], func(t *test) bool { return t.name == topOf(by) })
+		if v != noticed || at < 0 || l.passes(ctx, c.directory, b, l.tests[c.directory][at]) {
+			return v, by
+		}
+	}
+	source, err := os.ReadFile(c.file)
 	if err != nil {
 		return unbuildable, err.Error()
 	}
-	defer os.RemoveAll(filepath.Dir(overlay))
-	binary, err := l.build(ctx, c.directory, overlay)
+	text := slices.Replace(source, c.start, c.end, []byte(c.with)...)
+	binary, err := l.build(ctx, c.directory, map[string][]byte{c.file: text})
 	if ctx.Err() != nil {
 		return unfinished, ""
 	}
@@ -152,14 +183,19 @@ func (l *lab) try(ctx context.Context, c change) (v verdict, by string) {
 		return unbuildable, ""
 	}
 	defer os.Remove(binary)
+	return l.ask(ctx, c, subject{directory: c.directory, binary: binary})
+}
+
+// ask runs the tests on a subject that has the change.
+func (l *lab) ask(ctx context.Context, c change, s subject) (v verdict, by string) {
 	for _, batch := range batches(l.tests[c.directory], c, l.hotFor(c.file)) {
-		by, _, err = l.failure(ctx, c.directory, binary, batch, grace)
+		by, _, err := l.failure(ctx, s, batch, grace)
 		if ctx.Err() != nil {
 			return unfinished, ""
 		}
 		if err != nil {
 			l.heat(c.file, by)
-			return noticed, " by " + by
+			return noticed, by
 		}
 	}
 	return hole, ""
@@ -189,45 +225,41 @@ func topOf(name string) string {
 	return top
 }
 
-// write writes the changed file and the overlay that puts it in its place, and returns
-// the overlay's name.
-func (l *lab) write(c change) (overlay string, err error) {
-	directory, err := os.MkdirTemp(l.work, "change")
+// build builds the tests of a package, with files in the place of those of the tree or
+// beside them.
+func (l *lab) build(ctx context.Context, directory string, files map[string][]byte) (binary string, err error) {
+	work, err := os.MkdirTemp(l.work, "build")
 	if err != nil {
 		return "", err
 	}
-	source, err := os.ReadFile(c.file)
+	defer os.RemoveAll(work)
+	replace := map[string]string{}
+	for file, text := range files {
+		name := filepath.Join(work, filepath.Base(file))
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			return "", err
+		}
+		original, err := filepath.Abs(file)
+		if err != nil {
+			return "", err
+		}
+		replace[original] = name
+	}
+	data, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(directory, filepath.Base(c.file))
-	text := append(append(append([]byte{}, source[:c.start]...), c.with...), source[c.end:]...)
-	if err := os.WriteFile(file, text, 0o600); err != nil {
+	overlay := filepath.Join(work, "overlay.json")
+	if err := os.WriteFile(overlay, data, 0o600); err != nil {
 		return "", err
 	}
-	original, err := filepath.Abs(c.file)
-	if err != nil {
-		return "", err
-	}
-	data, err := json.Marshal(map[string]any{"Replace": map[string]string{original: file}})
-	if err != nil {
-		return "", err
-	}
-	overlay = filepath.Join(directory, "overlay.json")
-	return overlay, os.WriteFile(overlay, data, 0o600)
-}
-
-// build builds the tests of a package.
-func (l *lab) build(ctx context.Context, directory, overlay string) (binary string, err error) {
 	f, err := os.CreateTemp(l.work, "test")
 	if err != nil {
 		return "", err
 	}
 	f.Close()
-	args := []string{"test", "-c", "-vet=off", "-o", f.Name(), "./" + filepath.ToSlash(directory)}
-	if overlay != "" {
-		args = append(args[:1:1], append([]string{"-overlay=" + overlay}, args[1:]...)...)
-	}
+	// -e makes the compiler tell all errors.
+	args := []string{"test", "-c", "-vet=off", "-gcflags=-e", "-overlay=" + overlay, "-o", f.Name(), "./" + filepath.ToSlash(directory)}
 	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
 		os.Remove(f.Name())
 		return "", fmt.Errorf("go test -c: %w: %s", err, bytes.TrimSpace(out))
@@ -244,10 +276,10 @@ var (
 // failure runs tests until one fails, or hangs, that also fails alone: a busy machine
 // makes a test fail now and then. by is what has failed, and took has the tests that
 // have passed. Tests may take patience longer than twice their ordinary time.
-func (l *lab) failure(ctx context.Context, directory, binary string, tests []*test, patience time.Duration) (by string, took map[string]time.Duration, err error) {
+func (l *lab) failure(ctx context.Context, s subject, tests []*test, patience time.Duration) (by string, took map[string]time.Duration, err error) {
 	took = map[string]time.Duration{}
 	for again := true; len(tests) > 0; {
-		by, passed, err := l.run(ctx, directory, binary, tests, patience)
+		by, passed, err := l.run(ctx, s, tests, patience)
 		maps.Copy(took, passed)
 		if err == nil || ctx.Err() != nil {
 			return by, took, err
@@ -261,7 +293,7 @@ func (l *lab) failure(ctx context.Context, directory, binary string, tests []*te
 			again = false
 			continue
 		}
-		if _, _, alone := l.run(ctx, directory, binary, tests[at:at+1], patience); alone != nil {
+		if _, _, alone := l.run(ctx, s, tests[at:at+1], patience); alone != nil {
 			return by, took, err
 		}
 		tests = slices.DeleteFunc(slices.Clone(tests), func(t *test) bool {
@@ -274,7 +306,7 @@ func (l *lab) failure(ctx context.Context, directory, binary string, tests []*te
 
 // run runs tests of a package until one fails. by is the first failure that they
 // report, and took has the tests that have passed.
-func (l *lab) run(ctx context.Context, directory, binary string, tests []*test, patience time.Duration) (by string, took map[string]time.Duration, err error) {
+func (l *lab) run(ctx context.Context, s subject, tests []*test, patience time.Duration) (by string, took map[string]time.Duration, err error) {
 	limit, names := patience, []string{}
 	for _, t := range tests {
 		limit += 2 * t.took
@@ -287,8 +319,9 @@ func (l *lab) run(ctx context.Context, directory, binary string, tests []*test, 
 	if l.short {
 		args = append(args, "-test.short")
 	}
-	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Dir = directory
+	cmd := exec.CommandContext(ctx, s.binary, args...)
+	cmd.Dir = s.directory
+	cmd.Env = append(os.Environ(), choice+"="+strconv.Itoa(s.number))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	// Tests start children, which would keep the output open.
