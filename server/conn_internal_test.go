@@ -2,8 +2,10 @@ package server
 
 import (
 	"io"
+	"net"
 	"testing"
 
+	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,4 +27,19 @@ func TestDriveOfAClosedConnection(t *testing.T) {
 	require.False(t, over)
 	require.Equal(t, io.EOF, <-closed)
 	require.Empty(t, closed)
+}
+
+// A write that has to wait for room finds that the loop was closed. The connection is
+// closed then: the write has not failed by an error of the system.
+func TestBlockOnAClosedLoop(t *testing.T) {
+	t.Parallel()
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	srv := &Server{Group: g}
+	c, _ := attached(t, srv)
+	require.NoError(t, g.Close())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	require.ErrorIs(t, c.block(), net.ErrClosed)
+	require.Zero(t, c.signals.Load()&writeFailed)
 }

@@ -112,3 +112,15 @@ func answers(t *testing.T, peer net.Conn, line string, ask bool) {
 	require.NoError(t, err)
 	require.Equal(t, line+"\n", string(buf))
 }
+
+// atEnd of a Socket that the program has closed meanwhile makes no system call.
+func TestAtEndOfAClosedSocket(t *testing.T) {
+	t.Parallel()
+	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer b.Close()
+	x := &Session{Socket: *a}
+	require.NoError(t, x.atEnd())
+	require.NoError(t, a.Close())
+	require.Equal(t, net.ErrClosed, x.atEnd())
+}

@@ -57,9 +57,12 @@ func mutateDifference[T mutateNumber](n int, a, b T) T {
 `
 
 // together returns the text in which the change has effect only if its number n is
-// chosen. It returns false if there is no such text without more lines.
+// chosen. It returns false if there is no such text without more lines, or if the text
+// would mean something else: a shift by a variable is not one by a constant.
 func (c change) together(n int) (text string, ok bool) {
 	switch {
+	case c.shifts:
+		return "", false
 	case c.kind == "without":
 		return fmt.Sprintf("if mutateChange != %d { %s }", n, c.from), true
 	case strings.HasPrefix(c.kind, "one more"):
