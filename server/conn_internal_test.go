@@ -2,10 +2,13 @@ package server
 
 import (
 	"io"
+	"math"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 )
 
@@ -42,4 +45,56 @@ func TestBlockOnAClosedLoop(t *testing.T) {
 	defer c.mu.Unlock()
 	require.ErrorIs(t, c.block(), net.ErrClosed)
 	require.Zero(t, c.signals.Load()&writeFailed)
+}
+
+// The loop is closed while another goroutine sends. When the system call has returned, that
+// goroutine has Closed called.
+func TestSenderOutlivesTheLoop(t *testing.T) {
+	t.Parallel()
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	closed := make(chan error, 1)
+	srv := &Server{Group: g, Events: Events{Closed: func(_ *Conn, err error) { closed <- err }}}
+	c, _ := attached(t, srv)
+	c.mu.Lock()
+	c.output()
+	_, err = c.beginSend(0)
+	require.NoError(t, err)
+	require.NoError(t, g.Close())
+	require.Empty(t, closed)
+	require.Error(t, c.endSend(0))
+	c.mu.Unlock()
+	require.ErrorIs(t, <-closed, loop.ErrLoopClosed)
+}
+
+// A Linger beyond the clock's end never ends.
+func TestFarewellWithoutEnd(t *testing.T) {
+	t.Parallel()
+	require.EqualValues(t, math.MaxInt64, newFarewell(time.Second, math.MaxInt64).deadline)
+	require.Equal(t, 3*time.Second, newFarewell(time.Second, 2*time.Second).deadline)
+}
+
+// A tls.Conn has the addresses of its Socket, and later those of its Conn.
+func TestLinkHasTheAddresses(t *testing.T) {
+	t.Parallel()
+	srv := &Server{Loops: 1}
+	l := listening(t, srv)
+	conns := make(chan *Conn, 1)
+	l.eng.service.Events.Open = func(c *Conn) error { conns <- c; return nil }
+	peer, err := net.Dial("tcp4", l.addr.String())
+	require.NoError(t, err)
+	defer peer.Close()
+	c := <-conns
+	own := &link{owner: c}
+	require.Equal(t, peer.RemoteAddr().String(), own.LocalAddr().String())
+	require.Equal(t, peer.LocalAddr().String(), own.RemoteAddr().String())
+
+	s, err := socket.New(socket.Inet, socket.Stream, 0)
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.ConnectAddr(l.addr))
+	<-conns
+	other := &link{sock: s}
+	require.Equal(t, s.LocalAddr().String(), other.LocalAddr().String())
+	require.Equal(t, l.addr.String(), other.RemoteAddr().String())
 }

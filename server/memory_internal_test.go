@@ -1,10 +1,12 @@
 package server
 
 import (
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 )
 
@@ -29,4 +31,30 @@ func TestInsertHolder(t *testing.T) {
 		require.ElementsMatch(t, want, got)
 		require.True(t, slices.IsSortedFunc(got, func(a, b int) int { return b - a }), got)
 	}
+}
+
+// The largest connection of all engines ends, in whatever order the engines have listed
+// them, and no other.
+func TestEndLargestOfAllEngines(t *testing.T) {
+	t.Parallel()
+	srv := &Server{Loops: 1, Log: slog.New(slog.DiscardHandler)}
+	small, _ := attached(t, srv)
+	var large *Conn
+	srv.Events.Open = nil
+	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer b.Close()
+	require.NoError(t, srv.Attach(a, nil))
+	small.eng.do(func() {
+		for c := small.eng.conns; c != nil; c = c.next {
+			if c != small {
+				large = c
+			}
+		}
+		srv.memory.wanted.Store(srv.memory.most + 10)
+		srv.endLargest([]holder{{small, 10}, {large, 1000}})
+	})
+	require.NotZero(t, large.signals.Load()&(memoryAsked|gone))
+	require.Zero(t, small.signals.Load()&memoryAsked)
+	require.EqualValues(t, 1, srv.Stats().Ended)
 }

@@ -36,6 +36,16 @@ func TestFileSpanCopies(t *testing.T) {
 	_, err = io.ReadFull(peer, got)
 	require.NoError(t, err)
 	require.Equal(t, "2345678", string(got))
+
+	// The file has become shorter, and then cannot be read.
+	span.left, span.offset = 1, 10
+	n, errno = span.copy(pair[0], 1)
+	require.Zero(t, n)
+	require.Zero(t, errno)
+	unread := &fileSpan{fd: -1, left: 1}
+	n, errno = unread.copy(pair[0], 1)
+	require.Zero(t, n)
+	require.Equal(t, unix.EBADF, errno)
 }
 
 // Bytes of a file that have left are progress for Timeouts.Write.
