@@ -2,10 +2,8 @@ package server
 
 import (
 	"io"
-	"math"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
@@ -65,13 +63,6 @@ func TestSenderOutlivesTheLoop(t *testing.T) {
 	require.Error(t, c.endSend(0))
 	c.mu.Unlock()
 	require.ErrorIs(t, <-closed, loop.ErrLoopClosed)
-}
-
-// A Linger beyond the clock's end never ends.
-func TestFarewellWithoutEnd(t *testing.T) {
-	t.Parallel()
-	require.EqualValues(t, math.MaxInt64, newFarewell(time.Second, math.MaxInt64).deadline)
-	require.Equal(t, 3*time.Second, newFarewell(time.Second, 2*time.Second).deadline)
 }
 
 // A tls.Conn has the addresses of its Socket, and later those of its Conn.
