@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
@@ -62,16 +63,19 @@ func TestSenderOutlivesTheLoop(t *testing.T) {
 	require.Empty(t, closed)
 	require.Error(t, c.endSend(0))
 	c.mu.Unlock()
-	require.ErrorIs(t, <-closed, loop.ErrLoopClosed)
+	select {
+	case err := <-closed:
+		require.ErrorIs(t, err, loop.ErrLoopClosed)
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "Closed is not called")
+	}
 }
 
 // A tls.Conn has the addresses of its Socket, and later those of its Conn.
 func TestLinkHasTheAddresses(t *testing.T) {
 	t.Parallel()
-	srv := &Server{Loops: 1}
-	l := listening(t, srv)
 	conns := make(chan *Conn, 1)
-	l.eng.service.Events.Open = func(c *Conn) error { conns <- c; return nil }
+	l := listening(t, &Server{Loops: 1, Events: Events{Open: func(c *Conn) error { conns <- c; return nil }}})
 	peer, err := net.Dial("tcp4", l.addr.String())
 	require.NoError(t, err)
 	defer peer.Close()
