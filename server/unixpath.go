@@ -66,8 +66,8 @@ func listenReplacing(address string, listen func() (*socket.Socket, error)) (*so
 	return listen()
 }
 
-// longestLock is how long lockDirectory waits for the lock at most. A test changes it.
-var longestLock = 5 * time.Second
+// longestLock is how long lockDirectory waits for the lock at most.
+const longestLock = 5 * time.Second
 
 // lockDirectory locks a directory by flock(2) against other servers that replace a path
 // in it. When the process ends, the kernel releases the lock.
