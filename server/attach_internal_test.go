@@ -22,7 +22,7 @@ func TestAttachWhileTheServerEnds(t *testing.T) {
 			require.NoError(t, err)
 			defer a.Close()
 			defer b.Close()
-			require.Equal(t, ErrClosed, srv.adopt(a, srv.engines, arrival{}))
+			require.Equal(t, ErrClosed, srv.adopt(a, srv.engines, arrival{}, nil))
 			require.Zero(t, srv.conns.Load())
 			_, err = a.WriteString("x")
 			require.NoError(t, err)

@@ -52,7 +52,7 @@ func TestEndLargestOfAllEngines(t *testing.T) {
 			}
 		}
 		srv.memory.wanted.Store(srv.memory.most + 10)
-		srv.endLargest([]holder{{small, 10}, {large, 1000}})
+		srv.endLargest([]holder{{c: small, bytes: 10}, {c: large, bytes: 1000}})
 	})
 	require.NotZero(t, large.signals.Load()&(memoryAsked|gone))
 	require.Zero(t, small.signals.Load()&memoryAsked)

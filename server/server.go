@@ -42,7 +42,8 @@ type Server struct {
 	// Server calls it on a goroutine when there is something to read. It reads
 	// and answers, for example one request, and returns. If there is more to read
 	// the Server calls it again, otherwise the connection has no goroutine until
-	// there is. See Session for what a program may keep between the calls.
+	// there is. So a Handler that reads nothing and returns nil is called again and
+	// again. See Session for what a program may keep between the calls.
 	//
 	// An error closes the connection, as Conn.Close does. The Server logs the
 	// error unless it is io.EOF or a timeout, or means that the peer has gone. The
@@ -62,7 +63,8 @@ type Server struct {
 	// TLS, if it is not nil, makes the connections that the listeners accept TLS
 	// connections, by crypto/tls: see the package's documentation. The config must not
 	// be changed afterwards. It does not hold for Attach, nor for a Service, which has
-	// a TLS of its own. DialTLS has a config as an argument.
+	// a TLS of its own. AttachTLS, AttachTLSClient and DialTLS have a config as an
+	// argument.
 	TLS *tls.Config
 
 	// Control is called with the descriptor of each connection that a listener has
@@ -140,7 +142,8 @@ type Server struct {
 
 	// MaxMemory is how many bytes all connections together may hold: the input that
 	// Data has left unread, and the queued output with 64 bytes for each piece. A piece
-	// counts once for each connection that has queued it. MemoryPolicy says what
+	// counts once for each connection that has queued it. With TLS it counts parts of
+	// records that have arrived, and ciphertext, too. MemoryPolicy says what
 	// happens when little is left. At the bound the server reads nothing, and a write
 	// returns ErrMemoryFull if it has more than 64 KiB or output is queued already. The
 	// count is exact to 64 KiB for each loop of each Service. It leaves out what the
@@ -169,12 +172,12 @@ type Server struct {
 	// watchdog logs its stack and counts it in Stats. 0 means no watchdog.
 	StallAfter time.Duration
 
-	// Log gets what the Server reports by no error and no callback: panics, stalls,
-	// refused or failed accepts, and the errors of handlers. Nil is slog.Default(). The
-	// Server writes the first ten records of each kind at once, and then, every 10
-	// seconds, the last one with the number of those that it has left out as the
-	// attribute "times". A kind has one level and message. When the Server starts it replaces Log
-	// by a Logger that does so.
+	// Log gets what the Server reports neither by an error nor by a callback: panics,
+	// stalls, refused or failed accepts, and the errors of handlers. Nil is
+	// slog.Default(). Records with the same level and message are of one kind. The Server
+	// writes the first ten records of a kind at once. Then it writes the last one every
+	// 10 seconds, with the number of those that it has left out as the attribute "times".
+	// When the Server starts it replaces Log by a Logger that does so.
 	Log *slog.Logger
 
 	mu           sync.Mutex // guards the fields down to ended

@@ -19,6 +19,7 @@ type Options struct {
 	Reps     int           // rounds
 	JSON     string        // file, "" for none
 	HTML     string        // the same
+	Markdown string        // the same
 	SVG      string        // the same
 	Command  string        // the command line, for the page
 }
@@ -34,6 +35,7 @@ type Settings struct {
 	Beside []string        // what else runs: see besides
 	Rates  []int           // requests per second
 	Web    []string        // kinds of HTTP: see webKinds
+	Floods []string        // floods of the fairness suite: see floods
 }
 
 // or returns the settings with what is empty filled in from own.
@@ -47,6 +49,7 @@ func (s Settings) or(own Settings) Settings {
 		Beside: either(s.Beside, own.Beside),
 		Rates:  either(s.Rates, own.Rates),
 		Web:    either(s.Web, own.Web),
+		Floods: either(s.Floods, own.Floods),
 	}
 }
 
