@@ -47,10 +47,16 @@ func (s *Server) attach(sock *socket.Socket, service *Service, a arrival, secure
 	if sock.Type() != socket.Stream {
 		return &socket.Error{Op: "attach", Addr: sock.Type().String(), Errno: unix.EPROTOTYPE, Err: errors.New("it is not a stream")}
 	}
-	peer := sock.RemoteAddr().Unmap()
+	return s.adopt(sock, engines, a, secure)
+}
+
+// adopt counts a Socket and gives it to one of the engines. The server may have begun to
+// end since attach has looked. Then the Socket stays the caller's.
+func (s *Server) adopt(sock *socket.Socket, engines []*engine, a arrival, secure func(*socket.Socket) *secured) error {
 	if !s.enter() {
 		return ErrClosed
 	}
+	peer := sock.RemoteAddr().Unmap()
 	if engines[0].service.Handler != nil || secure != nil {
 		return s.attachSession(sock, engines, a.user, secure)
 	}

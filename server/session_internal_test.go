@@ -112,3 +112,43 @@ func answers(t *testing.T, peer net.Conn, line string, ask bool) {
 	require.NoError(t, err)
 	require.Equal(t, line+"\n", string(buf))
 }
+
+// atEnd of a Socket that the program has closed meanwhile makes no system call.
+func TestAtEndOfAClosedSocket(t *testing.T) {
+	t.Parallel()
+	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer b.Close()
+	x := &Session{Socket: *a}
+	require.NoError(t, x.atEnd())
+	require.NoError(t, a.Close())
+	require.Equal(t, net.ErrClosed, x.atEnd())
+}
+
+// A Socket that is closed when its session begins is counted out.
+func TestSessionOfAClosedSocket(t *testing.T) {
+	t.Parallel()
+	srv, _, _ := handled(t, Timeouts{})
+	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer b.Close()
+	require.True(t, srv.enter())
+	x := &Session{Socket: *a}
+	require.NoError(t, a.Close())
+	require.False(t, srv.handle(x, srv.engines[0], socket.Addr{}))
+	require.EqualValues(t, 1, srv.conns.Load(), "the other one")
+}
+
+// While a call of the program is in progress on the Socket, the engine does not get it.
+func TestLeaveWhileACallIsInProgress(t *testing.T) {
+	t.Parallel()
+	_, x, peer := handled(t, Timeouts{})
+	require.Eventually(t, x.claim, 20*time.Second, time.Millisecond)
+	_, err := peer.Write([]byte("x"))
+	require.NoError(t, err)
+	require.Eventually(t, x.unread, 20*time.Second, time.Millisecond)
+	require.NoError(t, x.Registration().Use())
+	defer x.Registration().Done()
+	defer x.release()
+	require.False(t, x.leave())
+}

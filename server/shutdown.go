@@ -200,9 +200,8 @@ func (e *engine) stopReading() {
 	e.draining = true
 }
 
-// retire closes every connection of the engine.
+// retire closes every connection of the engine, after stopReading.
 func (e *engine) retire() {
-	e.draining = true
 	for c := e.conns; c != nil; {
 		next := c.next
 		c.Close()

@@ -106,6 +106,7 @@ func TestWhoComesDuringShutdownIsClosed(t *testing.T) {
 		return err
 	}}}
 	c, peer := attached(t, srv)
+	c.eng.do(c.eng.stopReading)
 	c.eng.do(c.eng.retire)
 	_, err := peer.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-2334f180/weir/internal/tlsheld"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // tlsIdentity returns a certificate.
@@ -209,6 +210,27 @@ func TestTLSIdleSessionHasNoBuffer(t *testing.T) {
 	require.NoError(t, err)
 	look(8)
 	require.Empty(t, calls)
+}
+
+// After an alert crypto/tls encrypts nothing more. What a callback writes then ends the
+// connection with EPIPE.
+func TestTLSWriteAfterAnAlert(t *testing.T) {
+	t.Parallel()
+	conns, closed := make(chan *Conn, 1), make(chan error, 1)
+	addr := serveTLS(t, &Server{Loops: 1, Events: Events{
+		Open:   func(c *Conn) error { conns <- c; return nil },
+		Data:   func(c *Conn) error { _, err := c.Write(c.Next(-1)); return err },
+		Closed: func(_ *Conn, err error) { closed <- err },
+	}})
+	peer, _ := dialTLS(t, addr)
+	c := <-conns
+	c.eng.do(func() { _ = c.secure().conn.CloseWrite() })
+	_, err := peer.Read(make([]byte, 1)) // the alert has left, so nothing is queued
+	require.Equal(t, io.EOF, err)
+	_, err = peer.Write([]byte("x"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(closed) == 1 }, 20*time.Second, time.Millisecond, "the connection ends")
+	require.ErrorIs(t, <-closed, unix.EPIPE)
 }
 
 // MaxMemory counts ciphertext that the kernel has not taken, together with the plain bytes.

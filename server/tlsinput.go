@@ -143,7 +143,7 @@ func (c *Conn) keepRoom(view []byte, old int) {
 		c.in.buf = view[:old]
 		return
 	}
-	c.eng.plain = view[:0]
+	c.eng.plain = view // plainRoom ignores what is in it
 }
 
 // notePart notes since when the peer owes the rest of a record: Timeouts.Read. progress

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -21,6 +22,7 @@ type change struct {
 	kind       string
 	from, with string // the text before and after
 	start, end int    // of from, in bytes
+	shifts     bool   // it is how far something is shifted
 }
 
 // String says where the change is and what it does.
@@ -111,6 +113,7 @@ func (f *finder) add(kind string, from, to token.Pos, with func(text string) str
 	c.line = f.tokens.Line(from)
 	c.from = string(f.source[c.start:c.end])
 	c.with = with(c.from)
+	c.shifts = bytes.HasSuffix(bytes.TrimRight(f.source[:c.start], " "), []byte("<<"))
 	f.found = append(f.found, c)
 }
 

@@ -11,8 +11,10 @@
 // a later check makes up for them. These are listed with the reason in harmless.txt.
 //
 // A seed and the code give the same sample always. Nothing is copied: the go command
-// takes the changed file instead of the file of the tree (go build -overlay). A hang
-// counts as noticed, when the tests take longer than twice their ordinary time.
+// takes the changed file instead of the file of the tree (go build -overlay). The tests
+// that most probably notice the change run first, and the first failure ends a trial. A
+// test that takes much longer than twice its ordinary time hangs, and has noticed the
+// change. What fails or hangs must do so alone as well, as the machine may be busy.
 //
 // Gremlins and the forks of go-mutesting do the same for whole modules. Neither removes
 // statements and takes a sample with a seed, and each copies the module for each

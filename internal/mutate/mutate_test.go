@@ -123,22 +123,83 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// A test that does not end counts as one that fails, when its time is up.
-func TestHangIsNoticed(t *testing.T) {
+// tryTests tries the change of Untested with other tests.
+func tryTests(t *testing.T, tests string) (v verdict, by string) {
+	t.Helper()
 	module(t)
-	l := &lab{work: t.TempDir(), usual: map[string]time.Duration{}}
-	require.NoError(t, os.WriteFile("sample/sample_test.go", []byte(strings.Replace(sampleTest, "for n, want", "for !Untested(0) {\n\t}\n\tfor n, want", 1)), 0o600))
+	require.NoError(t, os.WriteFile("sample/sample_test.go", []byte(tests), 0o600))
+	l := newLab(t.TempDir(), false)
+	by, err := l.measure(t.Context(), "sample")
+	require.NoError(t, err, by)
 	all, err := changes("sample", "sample/sample.go")
 	require.NoError(t, err)
 	for _, c := range all {
 		if c.kind == "the opposite of" {
-			v, by := l.try(t.Context(), c)
-			require.Equal(t, noticed, v)
-			require.Contains(t, by, "a hang")
-			return
+			return l.try(t.Context(), c)
 		}
 	}
 	t.Fatal("there is no such change")
+	return
+}
+
+// A test that does not end counts as one that fails, when its time is up.
+func TestHangIsNoticed(t *testing.T) {
+	v, by := tryTests(t, strings.Replace(sampleTest, "for n, want", "for !Untested(0) {\n\t}\n\tfor n, want", 1))
+	require.Equal(t, noticed, v)
+	require.Equal(t, "TestTested, a hang", by)
+}
+
+// A test that fails by chance passes alone, and does not count. The tests behind it do.
+func TestFailureByChance(t *testing.T) {
+	const chance = `package sample
+
+import (
+	"os"
+	"testing"
+)
+
+func TestByChance(t *testing.T) {
+	if !Untested(0) && os.Mkdir("failed", 0o700) == nil {
+		t.Fatal("once")
+	}
+}
+
+func TestBehind(t *testing.T) {
+	if REPLACE {
+		t.Fatal()
+	}
+}
+`
+	v, by := tryTests(t, strings.Replace(chance, "REPLACE", "Tested(4) != 3", 1))
+	require.Equal(t, hole, v, by)
+	v, by = tryTests(t, strings.Replace(chance, "REPLACE", "!Untested(0)", 1))
+	require.Equal(t, noticed, v)
+	require.Equal(t, "TestBehind", by)
+}
+
+// The tests that most probably notice a change run first, and the slow ones last.
+func TestBatches(t *testing.T) {
+	using := func(name, file string, uses ...string) *test {
+		t := &test{name: name, file: file, uses: map[string]bool{}}
+		for _, u := range uses {
+			t.uses[u] = true
+		}
+		return t
+	}
+	long := using("TestLong", "tlsinput_test.go", "decrypt")
+	long.took = slow
+	all := []*test{
+		using("TestOther", "conn_test.go"), long, using("TestTLS", "tls_idle_test.go"),
+		using("TestDecrypt", "conn_test.go", "decrypt"), using("TestHot", "conn_test.go"),
+	}
+	var names []string
+	for _, b := range batches(all, change{file: "server/tlsinput.go", function: "Conn.decrypt"}, map[string]bool{"TestHot": true}) {
+		for _, t := range b {
+			names = append(names, t.name)
+		}
+		names = append(names, "")
+	}
+	require.Equal(t, []string{"TestDecrypt", "TestHot", "", "TestTLS", "", "TestOther", "", "TestLong", ""}, names)
 }
 
 func TestBadOptions(t *testing.T) {

@@ -4,15 +4,19 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,25 +45,35 @@ type lab struct {
 	short bool
 
 	mu    sync.Mutex
-	usual map[string]time.Duration // how long a package's tests take
+	tests map[string][]*test         // of a package
+	hot   map[string]map[string]bool // names of tests that have noticed a change, by the file
+
+	binaries map[string][]*binary // of a package; made before the trials
+}
+
+func newLab(work string, short bool) *lab {
+	return &lab{work: work, short: short, tests: map[string][]*test{}, hot: map[string]map[string]bool{}, binaries: map[string][]*binary{}}
 }
 
 // tryAll tries changes until o.n of them were tried or the context is done, prints
 // what became of each, and counts the verdicts.
 func tryAll(ctx context.Context, o options, all []change, known map[string]bool, work string, out io.Writer) map[verdict]int {
-	l := &lab{work: work, short: o.short, usual: map[string]time.Duration{}}
+	l := newLab(work, o.short)
 	count := map[verdict]int{}
 	for _, d := range o.packages { // one at a time: others would make them slower
 		if !concerns(all, d) {
 			continue
 		}
-		took, by, err := l.measure(ctx, d)
+		soon := all[:min(len(all), cmp.Or(o.n+o.n/4, len(all)))] // some will not build
+		by, err := "", l.buildTogether(ctx, d, unknown(soon, known))
+		if err == nil {
+			by, err = l.measure(ctx, d)
+		}
 		if err != nil {
 			fmt.Fprintf(out, "%-14s %s: %s %v\n", unsound, d, by, err)
 			count[unsound]++
 			return count
 		}
-		l.usual[d] = took
 	}
 	var mu sync.Mutex
 	next, tried := 0, 0
@@ -92,12 +106,20 @@ func tryAll(ctx context.Context, o options, all []change, known map[string]bool,
 				}
 				start := time.Now()
 				v, by := l.try(ctx, c)
+				if by != "" {
+					by = " by " + by
+				}
 				tell(c, v, by, time.Since(start))
 			}
 		})
 	}
 	workers.Wait()
 	return count
+}
+
+// unknown returns the changes that are not known to be harmless.
+func unknown(all []change, known map[string]bool) []change {
+	return slices.DeleteFunc(slices.Clone(all), func(c change) bool { return known[c.key()] })
 }
 
 func concerns(all []change, directory string) bool {
@@ -109,41 +131,51 @@ func concerns(all []change, directory string) bool {
 	return false
 }
 
-// measure runs a package's tests without a change, and returns the time they take.
-func (l *lab) measure(ctx context.Context, directory string) (took time.Duration, by string, err error) {
-	binary, err := l.build(ctx, directory, "")
+// measure runs a package's tests without a change, and notes the time that each takes.
+func (l *lab) measure(ctx context.Context, directory string) (by string, err error) {
+	tests, err := testsOf(directory)
 	if err != nil {
-		return 0, "", err
+		return "", err
 	}
-	defer os.Remove(binary)
-	for range attempts {
-		start := time.Now()
-		by, err = l.test(ctx, directory, binary, "", 5*time.Minute)
-		took = time.Since(start)
-		if err == nil || ctx.Err() != nil {
-			break
-		}
+	l.tests[directory] = tests
+	s := subject{directory: directory}
+	if built := l.binaries[directory]; len(built) > 0 {
+		s.binary = built[0].name
+	} else if s.binary, err = l.build(ctx, directory, nil); err != nil {
+		return "", err
 	}
-	return took, by, err
+	by, took, err := l.failure(ctx, s, tests, 5*time.Minute)
+	for _, t := range tests {
+		t.took = took[t.name]
+	}
+	return by, err
 }
 
-// attempts is how often the tests run when their failures do not repeat: a busy machine
-// makes a test fail now and then.
-const attempts = 3
+// grace is added to twice the ordinary time of tests. A test that takes longer hangs.
+var grace = 20 * time.Second // tests change it
 
-// grace is added to twice the ordinary time of a package's tests. With more time, the
-// change counts as noticed.
-var grace = 10 * time.Second // tests change it
+// A subject is what the tests of a package test.
+type subject struct {
+	directory string // of the package
+	binary    string
+	number    int // of the change in a binary with many; 0 for none of them
+}
 
-// try builds the package with the change and runs its tests. by says which test has
-// noticed the change.
+// try runs the tests of the package with the change. by says which test has noticed it.
 func (l *lab) try(ctx context.Context, c change) (v verdict, by string) {
-	overlay, err := l.write(c)
+	if s, b := l.subjectOf(c); b != nil {
+		v, by = l.ask(ctx, c, s)
+		at := slices.IndexFunc(l.tests[c.directory], func(t *test) bool { return t.name == topOf(by) })
+		if v != noticed || at < 0 || l.passes(ctx, c.directory, b, l.tests[c.directory][at]) {
+			return v, by
+		}
+	}
+	source, err := os.ReadFile(c.file)
 	if err != nil {
 		return unbuildable, err.Error()
 	}
-	defer os.RemoveAll(filepath.Dir(overlay))
-	binary, err := l.build(ctx, c.directory, overlay)
+	text := slices.Replace(source, c.start, c.end, []byte(c.with)...)
+	binary, err := l.build(ctx, c.directory, map[string][]byte{c.file: text})
 	if ctx.Err() != nil {
 		return unfinished, ""
 	}
@@ -151,67 +183,83 @@ func (l *lab) try(ctx context.Context, c change) (v verdict, by string) {
 		return unbuildable, ""
 	}
 	defer os.Remove(binary)
-	l.mu.Lock()
-	limit := 2*l.usual[c.directory] + grace
-	l.mu.Unlock()
-	for range attempts {
-		by, err = l.test(ctx, c.directory, binary, "", limit)
-		switch {
-		case ctx.Err() != nil:
+	return l.ask(ctx, c, subject{directory: c.directory, binary: binary})
+}
+
+// ask runs the tests on a subject that has the change.
+func (l *lab) ask(ctx context.Context, c change, s subject) (v verdict, by string) {
+	for _, batch := range batches(l.tests[c.directory], c, l.hotFor(c.file)) {
+		by, _, err := l.failure(ctx, s, batch, grace)
+		if ctx.Err() != nil {
 			return unfinished, ""
-		case err == nil:
-			return hole, ""
 		}
-		// A test that fails by chance passes alone.
-		if !strings.HasPrefix(by, "Test") {
-			break
-		}
-		if _, err := l.test(ctx, c.directory, binary, by, limit); err != nil {
-			break
+		if err != nil {
+			l.heat(c.file, by)
+			return noticed, by
 		}
 	}
-	return noticed, " by " + by
+	return hole, ""
 }
 
-// write writes the changed file and the overlay that puts it in its place, and returns
-// the overlay's name.
-func (l *lab) write(c change) (overlay string, err error) {
-	directory, err := os.MkdirTemp(l.work, "change")
-	if err != nil {
-		return "", err
-	}
-	source, err := os.ReadFile(c.file)
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(directory, filepath.Base(c.file))
-	text := append(append(append([]byte{}, source[:c.start]...), c.with...), source[c.end:]...)
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		return "", err
-	}
-	original, err := filepath.Abs(c.file)
-	if err != nil {
-		return "", err
-	}
-	data, err := json.Marshal(map[string]any{"Replace": map[string]string{original: file}})
-	if err != nil {
-		return "", err
-	}
-	overlay = filepath.Join(directory, "overlay.json")
-	return overlay, os.WriteFile(overlay, data, 0o600)
+// hotFor returns the names of the tests that have noticed a change of the file.
+func (l *lab) hotFor(file string) map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.hot[file])
 }
 
-// build builds the tests of a package.
-func (l *lab) build(ctx context.Context, directory, overlay string) (binary string, err error) {
+// heat notes that a test has noticed a change of the file.
+func (l *lab) heat(file, by string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hot[file] == nil {
+		l.hot[file] = map[string]bool{}
+	}
+	l.hot[file][topOf(by)] = true
+}
+
+// topOf returns the name of the test that has the subtest, or name itself.
+func topOf(name string) string {
+	top, _, _ := strings.Cut(name, "/")
+	top, _, _ = strings.Cut(top, " ")
+	return top
+}
+
+// build builds the tests of a package, with files in the place of those of the tree or
+// beside them.
+func (l *lab) build(ctx context.Context, directory string, files map[string][]byte) (binary string, err error) {
+	work, err := os.MkdirTemp(l.work, "build")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(work)
+	replace := map[string]string{}
+	for file, text := range files {
+		name := filepath.Join(work, filepath.Base(file))
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			return "", err
+		}
+		original, err := filepath.Abs(file)
+		if err != nil {
+			return "", err
+		}
+		replace[original] = name
+	}
+	data, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay := filepath.Join(work, "overlay.json")
+	if err := os.WriteFile(overlay, data, 0o600); err != nil {
+		return "", err
+	}
 	f, err := os.CreateTemp(l.work, "test")
 	if err != nil {
 		return "", err
 	}
 	f.Close()
-	args := []string{"test", "-c", "-vet=off", "-o", f.Name(), "./" + filepath.ToSlash(directory)}
-	if overlay != "" {
-		args = append(args[:1:1], append([]string{"-overlay=" + overlay}, args[1:]...)...)
-	}
+	// -e makes the compiler tell all errors.
+	args := []string{"test", "-c", "-vet=off", "-gcflags=-e", "-overlay=" + overlay, "-o", f.Name(), "./" + filepath.ToSlash(directory)}
 	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
 		os.Remove(f.Name())
 		return "", fmt.Errorf("go test -c: %w: %s", err, bytes.TrimSpace(out))
@@ -219,23 +267,61 @@ func (l *lab) build(ctx context.Context, directory, overlay string) (binary stri
 	return f.Name(), nil
 }
 
-var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^(panic: test timed out|panic: [^\n]*|fatal error: [^\n]*)|^\s+(Test\S+) \(\d`)
+var (
+	failed  = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^(panic: [^\n]*|fatal error: [^\n]*)`)
+	running = regexp.MustCompile(`(?m)^panic: test timed out[^\n]*\n\s+running tests:\n\s+(\S+) \(`)
+	ended   = regexp.MustCompile(`(?m)^--- (?:PASS|SKIP): (\S+) \((\S+s)\)`)
+)
 
-// test runs the tests of a package, or the one test only, until one fails. by is the
-// first failure that they report.
-func (l *lab) test(ctx context.Context, directory, binary, only string, limit time.Duration) (by string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	args := []string{"-test.failfast", "-test.timeout=" + limit.String()}
-	if only != "" {
-		top, _, _ := strings.Cut(only, "/")
-		args = append(args, "-test.run=^"+top+"$")
+// failure runs tests until one fails, or hangs, that also fails alone: a busy machine
+// makes a test fail now and then. by is what has failed, and took has the tests that
+// have passed. Tests may take patience longer than twice their ordinary time.
+func (l *lab) failure(ctx context.Context, s subject, tests []*test, patience time.Duration) (by string, took map[string]time.Duration, err error) {
+	took = map[string]time.Duration{}
+	for again := true; len(tests) > 0; {
+		by, passed, err := l.run(ctx, s, tests, patience)
+		maps.Copy(took, passed)
+		if err == nil || ctx.Err() != nil {
+			return by, took, err
+		}
+		name := topOf(by)
+		at := slices.IndexFunc(tests, func(t *test) bool { return t.name == name })
+		if at < 0 { // a crash outside of tests, or a failure after all of them
+			if !again || strings.HasPrefix(by, "panic") || strings.HasPrefix(by, "fatal") {
+				return by, took, err
+			}
+			again = false
+			continue
+		}
+		if _, _, alone := l.run(ctx, s, tests[at:at+1], patience); alone != nil {
+			return by, took, err
+		}
+		tests = slices.DeleteFunc(slices.Clone(tests), func(t *test) bool {
+			_, ok := took[t.name]
+			return ok || t.name == name
+		})
 	}
+	return "", took, nil
+}
+
+// run runs tests of a package until one fails. by is the first failure that they
+// report, and took has the tests that have passed.
+func (l *lab) run(ctx context.Context, s subject, tests []*test, patience time.Duration) (by string, took map[string]time.Duration, err error) {
+	limit, names := patience, []string{}
+	for _, t := range tests {
+		limit += 2 * t.took
+		names = append(names, t.name)
+	}
+	// The tests end themselves and say which of them runs, unless they cannot.
+	ctx, cancel := context.WithTimeout(ctx, limit+grace)
+	defer cancel()
+	args := []string{"-test.failfast", "-test.v", "-test.timeout=" + limit.String(), "-test.run=^(" + strings.Join(names, "|") + ")$"}
 	if l.short {
 		args = append(args, "-test.short")
 	}
-	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Dir = directory
+	cmd := exec.CommandContext(ctx, s.binary, args...)
+	cmd.Dir = s.directory
+	cmd.Env = append(os.Environ(), choice+"="+strconv.Itoa(s.number))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	// Tests start children, which would keep the output open.
@@ -243,12 +329,18 @@ func (l *lab) test(ctx context.Context, directory, binary, only string, limit ti
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
 	err = cmd.Run()
+	took = map[string]time.Duration{}
+	for _, m := range ended.FindAllStringSubmatch(out.String(), -1) {
+		took[m[1]], _ = time.ParseDuration(m[2])
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return "a hang", context.DeadlineExceeded
+		return "a hang", took, context.DeadlineExceeded
 	}
-	m := failed.FindSubmatch(out.Bytes())
-	if m == nil {
-		return "an exit", err
+	if m := running.FindSubmatch(out.Bytes()); m != nil {
+		return string(m[1]) + ", a hang", took, err
 	}
-	return string(bytes.Join(m[1:], nil)), err
+	if m := failed.FindSubmatch(out.Bytes()); m != nil {
+		return string(bytes.Join(m[1:], nil)), took, err
+	}
+	return "an exit", took, err
 }
