@@ -18,13 +18,13 @@ import (
 // stallAfter is how long nothing may happen to a transfer until a lookout describes it.
 const stallAfter = 8 * time.Second
 
-// A lookout watches transfers over a bridge. When one moves no byte for stallAfter, or when
-// connections are left for so long after the transfers, it logs what the kernel and Weir
-// know of every TCP socket. A wake-up that Weir has lost fails the test at once. So a person
-// can tell it from TCP's own waiting, which the line causes.
+// A lookout watches services, and transfers over a bridge. When a transfer moves no byte for
+// stallAfter, or when connections are left for so long after the transfers, it logs what the
+// kernel and Weir know of every TCP socket. A wake-up that Weir has lost fails the test at
+// once. So a person can tell it from TCP's own waiting, which the line causes.
 type lookout struct {
 	t        *testing.T
-	bridge   *Bridge
+	bridge   *Bridge // or nil
 	services []*service
 
 	mu      sync.Mutex

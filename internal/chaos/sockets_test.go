@@ -143,6 +143,9 @@ func (o *lookout) describe() string {
 	for _, x := range o.sights() {
 		fmt.Fprintln(&b, x)
 	}
+	if o.bridge == nil {
+		return b.String()
+	}
 	for _, n := range []*Namespace{o.bridge.A, o.bridge.B} {
 		n.Do(func() {
 			all, _ := os.ReadFile("/proc/thread-self/net/tcp")
