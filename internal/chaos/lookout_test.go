@@ -26,6 +26,7 @@ type lookout struct {
 	t        *testing.T
 	bridge   *Bridge // or nil
 	services []*service
+	reported bool // a lost wake-up; the first says it all
 
 	mu      sync.Mutex
 	running map[*transfer]*watched
@@ -81,7 +82,8 @@ func (o *lookout) run(name string, x *transfer, c wire) error {
 
 // look describes all sockets, if something stalls or a wake-up is lost.
 func (o *lookout) look() {
-	if lost := o.lost(); lost != "" {
+	if lost := o.lost(); lost != "" && !o.reported {
+		o.reported = true
 		o.t.Errorf("a wake-up is lost:\n%s\nall sockets:\n%s", lost, o.describe())
 	}
 	if stalled := o.stalled(); stalled != "" {

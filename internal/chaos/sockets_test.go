@@ -89,7 +89,7 @@ func see(r *loop.Registration) (x sight, ok bool) {
 	x.local, x.peer = name(unix.Getsockname(fd)), name(unix.Getpeername(fd))
 	x.in, _ = unix.IoctlGetInt(fd, unix.SIOCINQ)
 	x.out, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT | unix.POLLRDHUP}}
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLPRI | unix.POLLOUT | unix.POLLRDHUP}}
 	unix.Poll(fds, 0)
 	x.events = fds[0].Revents
 	n, _, err := unix.Recvfrom(fd, make([]byte, 64<<10), unix.MSG_PEEK|unix.MSG_DONTWAIT)
