@@ -69,7 +69,7 @@ func TestSessionThatBeginsTooLateIsAborted(t *testing.T) {
 	_, err = b.WriteString("a line\nno other")
 	require.NoError(t, err)
 	require.True(t, srv.enter())
-	require.NoError(t, srv.attachSession(a, srv.engines, nil))
+	require.NoError(t, srv.attachSession(a, srv.engines, nil, nil))
 	require.NoError(t, b.SetRecvTimeout(20*time.Second))
 	_, err = b.Recv(make([]byte, 1), 0)
 	require.ErrorIs(t, err, unix.ECONNRESET, "its input was not read")

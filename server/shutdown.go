@@ -135,9 +135,9 @@ func (s *Server) endListeners(ctx context.Context, drain bool) bool {
 	return true
 }
 
-// mostDrains bounds what a listener accepts when it ends: so many times acceptsPerTurn
-// clients. net.core.somaxconn, which bounds a backlog, is 4096 by default.
-const mostDrains = 1024
+// mostDrains bounds what a listener accepts when it ends: so many times fewAccepts clients
+// at least. net.core.somaxconn, which bounds a backlog, is 4096 by default.
+const mostDrains = 8192
 
 // close ends the listener, on its loop. With drain, it first serves the backlog.
 func (l *listener) close(drain bool) {

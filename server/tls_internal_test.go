@@ -210,3 +210,26 @@ func TestTLSIdleSessionHasNoBuffer(t *testing.T) {
 	look(8)
 	require.Empty(t, calls)
 }
+
+// MaxMemory counts ciphertext that the kernel has not taken, together with the plain bytes.
+func TestMaxMemoryCountsCiphertext(t *testing.T) {
+	conns := make(chan *Conn, 1)
+	srv := &Server{Loops: 1, SendBuffer: 16 << 10, Events: Events{
+		Open: func(c *Conn) error { conns <- c; return nil },
+		Data: func(c *Conn) error { c.Next(-1); return nil },
+	}}
+	_, raw := dialTLS(t, serveTLS(t, srv))
+	conn := <-conns
+	_, err := conn.Write(make([]byte, 8<<20))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		conn.mu.Lock()
+		defer conn.mu.Unlock()
+		o := conn.out
+		return o.blocked && o.sealed != nil && cap(o.sealed.cipher) > 0 &&
+			o.counted == o.room+o.whole+pieceCost*(o.pieces.n+o.finished.n)+cap(o.sealed.cipher)
+	}, 20*time.Second, time.Millisecond, "the kernel takes no more")
+	require.NoError(t, raw.Close())
+	require.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, 20*time.Second, time.Millisecond)
+	require.Zero(t, srv.Stats().Memory)
+}

@@ -94,6 +94,7 @@ func (c *Conn) decrypt(cipher []byte) bool {
 	}
 	s.link.arrived = nil
 	tlsheld.Reclaim(s.conn)
+	s.weigh(c.eng)
 	c.keepRoom(view, old)
 	c.notePart(len(view) > old)
 	if len(view) > old {
