@@ -45,7 +45,7 @@ func (c *Conn) receiveSealed(budget *int) bool {
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
 	switch {
 	case errno == unix.EAGAIN:
-		c.readable = false
+		c.emptied()
 		return c.drive(nil)
 	case errno != 0:
 		return c.finish(&socket.Error{Op: "recv", Errno: errno})
