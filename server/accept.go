@@ -81,15 +81,15 @@ func (l *listener) Closed() { l.eng.srv.unlisten(l) }
 func (l *listener) accept() (more bool) {
 	s := l.eng.srv
 	for range acceptsPerTurn {
-		if !l.pending || l.resting || l.tooFast() || !s.admit(l) {
+		if !l.pending || l.resting || !s.admit(l) {
 			return false
 		}
 		l.freed = s.freed.Load()
 		var from sys.Sockaddr
-		fd, errno := sys.Accept(l.reg.FD(), &from)
-		if errno != 0 {
+		fd, errno, ok := l.next(&from)
+		if !ok || errno != 0 {
 			s.uncount() // meanwhile admit may have refused another listener
-			if !l.failed(errno) {
+			if !ok || !l.failed(errno) {
 				return false
 			}
 			continue
@@ -97,9 +97,6 @@ func (l *listener) accept() (more bool) {
 		l.works()
 		s.counters.accepted.Add(1)
 		l.accepted.Add(1)
-		if r := l.eng.service.accepts; r != nil {
-			r.took()
-		}
 		l.serve(fd, socket.AddrFromSockaddr(&from.Raw, from.Len).Unmap())
 	}
 	l.reg.Poke() // go on in the next turn

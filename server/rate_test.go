@@ -32,7 +32,7 @@ func TestMinRateEndsSlowInput(t *testing.T) {
 		}})
 		begin := time.Now()
 		go dribble(t, client(t, addr))
-		expired(t, over, "rate", begin)
+		expired(t, over, "rate", begin, short)
 	})
 	t.Run("Handler", func(t *testing.T) {
 		over := make(chan error, 1)
@@ -45,7 +45,7 @@ func TestMinRateEndsSlowInput(t *testing.T) {
 		})
 		begin := time.Now()
 		go dribble(t, client(t, addr))
-		expired(t, over, "rate", begin)
+		expired(t, over, "rate", begin, short)
 	})
 }
 
@@ -74,7 +74,7 @@ func TestMinRateEndsSlowReaders(t *testing.T) {
 		begin := time.Now()
 		send(t, c, "x")
 		go sip(c)
-		expired(t, over, "rate", begin)
+		expired(t, over, "rate", begin, short)
 	})
 	t.Run("Handler", func(t *testing.T) {
 		over := make(chan error, 1)
@@ -92,7 +92,7 @@ func TestMinRateEndsSlowReaders(t *testing.T) {
 		begin := time.Now()
 		send(t, c, "x")
 		go sip(c)
-		expired(t, over, "rate", begin)
+		expired(t, over, "rate", begin, short)
 	})
 }
 

@@ -44,34 +44,37 @@ func TestHandleReceiveTimeout(t *testing.T) {
 }
 
 func TestHandleIdleTimeouts(t *testing.T) {
-	const limit = 200 * time.Millisecond
+	type times = server.Timeouts
 	for _, of := range []struct {
 		name     string
-		timeouts server.Timeouts
+		timeouts func(limit time.Duration) times
 		requests int
 	}{
-		{"first byte", server.Timeouts{FirstByte: limit}, 0},
-		{"first byte before idle", server.Timeouts{FirstByte: limit, Idle: time.Hour}, 0},
-		{"idle before first byte", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 0},
-		{"idle", server.Timeouts{Idle: limit}, 0},
-		{"idle after a request", server.Timeouts{Idle: limit}, 1},
-		{"idle after many", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 5},
+		{"first byte", func(limit time.Duration) times { return times{FirstByte: limit} }, 0},
+		{"first byte before idle", func(limit time.Duration) times { return times{FirstByte: limit, Idle: time.Hour} }, 0},
+		{"idle before first byte", func(limit time.Duration) times { return times{FirstByte: time.Hour, Idle: limit} }, 0},
+		{"idle", func(limit time.Duration) times { return times{Idle: limit} }, 0},
+		{"idle after a request", func(limit time.Duration) times { return times{Idle: limit} }, 1},
+		{"idle after many", func(limit time.Duration) times { return times{FirstByte: time.Hour, Idle: limit} }, 5},
 	} {
 		t.Run(of.name, func(t *testing.T) {
-			srv := &server.Server{Timeouts: of.timeouts, Handler: lines}
-			begin := time.Now()
-			c := client(t, serve(t, srv))
-			for range of.requests {
-				time.Sleep(limit / 10) // steady traffic
-				begin = time.Now()
-				send(t, c, "x\n")
-				expect(t, c, "<x>")
-			}
-			expectEnd(t, c)
-			took := time.Since(begin)
-			require.GreaterOrEqual(t, took, limit)
-			require.Less(t, took, limit+5*time.Second)
-			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+			quickly(t, 2*short, func(limit time.Duration) bool {
+				srv := &server.Server{Timeouts: of.timeouts(limit), Handler: lines}
+				begin := time.Now()
+				c := client(t, serve(t, srv))
+				for range of.requests {
+					time.Sleep(limit / 10) // steady traffic
+					begin = time.Now()
+					_, _ = io.WriteString(c, "x\n")
+					if _, err := io.ReadFull(c, make([]byte, len("<x>"))); err != nil {
+						return false
+					}
+				}
+				expectEnd(t, c)
+				require.GreaterOrEqual(t, time.Since(begin), limit)
+				weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+				return true
+			})
 		})
 	}
 }
@@ -79,8 +82,7 @@ func TestHandleIdleTimeouts(t *testing.T) {
 // If a handler has run longer than the idle time, the idle time starts again when it
 // returns.
 func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
-	quickly(t, func() bool {
-		const limit = 20 * time.Millisecond
+	quickly(t, short/5, func(limit time.Duration) bool {
 		g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 		require.NoError(t, err)
 		defer g.Close()
