@@ -229,7 +229,7 @@ func TestHTTPShutdown(t *testing.T) {
 				c.Close()
 			}
 			return err != nil
-		}, 10*time.Second, time.Millisecond, "it listens no more")
+		}, time.Minute, time.Millisecond, "it listens no more")
 		require.Empty(t, down)
 		close(finish)
 		require.Equal(t, "done<nil>", <-answer)

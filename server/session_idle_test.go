@@ -11,6 +11,7 @@ import (
 	"weak"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/stretchr/testify/require"
@@ -58,7 +59,7 @@ func TestHandleIdleTimeouts(t *testing.T) {
 		{"idle after many", func(limit time.Duration) times { return times{FirstByte: time.Hour, Idle: limit} }, 5},
 	} {
 		t.Run(of.name, func(t *testing.T) {
-			quickly(t, 2*short, func(limit time.Duration) bool {
+			machine.WithTime(t, 2*short, func(limit time.Duration) bool {
 				srv := &server.Server{Timeouts: of.timeouts(limit), Handler: lines}
 				begin := time.Now()
 				c := client(t, serve(t, srv))
@@ -82,7 +83,7 @@ func TestHandleIdleTimeouts(t *testing.T) {
 // If a handler has run longer than the idle time, the idle time starts again when it
 // returns.
 func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
-	quickly(t, short/5, func(limit time.Duration) bool {
+	machine.WithTime(t, short/5, func(limit time.Duration) bool {
 		g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 		require.NoError(t, err)
 		defer g.Close()

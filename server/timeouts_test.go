@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/stretchr/testify/require"
@@ -111,7 +112,7 @@ func TestServeTimeouts(t *testing.T) {
 				name += " of its own"
 			}
 			t.Run(name, func(t *testing.T) {
-				quickly(t, short, func(short time.Duration) bool {
+				machine.WithTime(t, short, func(short time.Duration) bool {
 					test := timeoutTests(short)[i]
 					timeouts := test.timeouts
 					conns := make(chan *server.Conn, 1)
@@ -155,23 +156,10 @@ func TestServeTimeouts(t *testing.T) {
 	}
 }
 
-// quickly calls try with a length of timeouts until it returns true. It returns false if the
-// machine was so busy that a timeout ended before the test reached its check. The next
-// attempt has twice the time.
-func quickly(t *testing.T, short time.Duration, try func(short time.Duration) bool) {
-	t.Helper()
-	for ; short < weirtest.Patience/4; short *= 2 {
-		if try(short) {
-			return
-		}
-	}
-	require.FailNow(t, "the timeout ends too early", "when it is %v", short/2)
-}
-
 // A connection that gets a queue from the pool does not get the times of its former
 // connection.
 func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
-	quickly(t, short, func(short time.Duration) bool {
+	machine.WithTime(t, short, func(short time.Duration) bool {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one processor, so that there is one pool
 		conns, open := opened()
 		over, closing := ended()
@@ -204,7 +192,7 @@ func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
 // The write timeout does not end a connection whose peer takes some of the output again
 // and again, however long the whole output takes.
 func TestServeWriteTimeoutCountsFromProgress(t *testing.T) {
-	quickly(t, 2*short, func(limit time.Duration) bool {
+	machine.WithTime(t, 2*short, func(limit time.Duration) bool {
 		conns, open := opened()
 		over, closing := ended()
 		srv := &server.Server{Timeouts: server.Timeouts{Write: limit}, Events: server.Events{Open: open, Data: echo, Closed: closing}}
@@ -237,7 +225,7 @@ func TestServeWriteTimeoutCountsFromProgress(t *testing.T) {
 // The read timeout begins anew when Data reads a part of the input. It does not begin
 // anew when Data leaves everything and more arrives.
 func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
-	quickly(t, short, func(short time.Duration) bool {
+	machine.WithTime(t, short, func(short time.Duration) bool {
 		over, closing := ended()
 		addr := serve(t, &server.Server{Timeouts: server.Timeouts{Read: short}, Events: server.Events{
 			Data: func(c *server.Conn) error { // frames of 10 bytes
@@ -276,7 +264,7 @@ func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
 
 // The idle time does not run while the server does not read.
 func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
-	quickly(t, short, func(short time.Duration) bool {
+	machine.WithTime(t, short, func(short time.Duration) bool {
 		conns, open := opened()
 		over, closing := ended()
 		addr := serve(t, &server.Server{Timeouts: server.Timeouts{Idle: short, Read: short, FirstByte: short}, Events: server.Events{
@@ -434,7 +422,7 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 		{"handle", func(limit time.Duration) server.Timeouts { return server.Timeouts{Idle: limit} }, true, "", "x\n"},
 	} {
 		t.Run(test.of, func(t *testing.T) {
-			quickly(t, 2*short, func(limit time.Duration) bool {
+			machine.WithTime(t, 2*short, func(limit time.Duration) bool {
 				g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 				require.NoError(t, err)
 				defer g.Close()
