@@ -83,32 +83,57 @@ func TestHandleIdleTimeouts(t *testing.T) {
 // If a handler has run longer than the idle time, the idle time starts again when it
 // returns.
 func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
-	machine.WithTime(t, short/5, func(limit time.Duration) bool {
-		g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
-		require.NoError(t, err)
-		defer g.Close()
-		expired := make(chan struct{})
-		var called atomic.Bool
-		srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handler: func(s *server.Session) error {
-			called.Store(true)
-			// The session set its timer before this one.
+	for _, first := range []time.Duration{0, time.Hour} {
+		machine.WithTime(t, short/5, func(limit time.Duration) bool {
+			g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+			require.NoError(t, err)
+			defer g.Close()
+			expired := make(chan struct{})
+			var called atomic.Bool
+			srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: first, Idle: limit}, Handler: func(s *server.Session) error {
+				called.Store(true)
+				// The session set its timer before this one.
+				if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(expired) }); err != nil {
+					return err
+				}
+				<-expired
+				return lines(s)
+			}}
+			c := client(t, serve(t, srv))
+			send(t, c, "x\n")
+			if _, err := io.ReadFull(c, make([]byte, len("<x>"))); !called.Load() {
+				return false // the session is idle before the call of the handler
+			} else {
+				require.NoError(t, err)
+			}
+			expectEnd(t, c)
+			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+			return true
+		})
+	}
+}
+
+// The time for the first byte is over while Begin runs. It starts again when Begin returns,
+// also if the idle time is far longer.
+func TestHandleFirstByteAfterALongBegin(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	const limit = 10 * time.Millisecond
+	over := make(chan error, 1)
+	srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: limit, Idle: time.Hour}, Handler: lines,
+		Begin: func(*server.Session) error {
+			expired := make(chan struct{})
 			if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(expired) }); err != nil {
 				return err
 			}
 			<-expired
-			return lines(s)
-		}}
-		c := client(t, serve(t, srv))
-		send(t, c, "x\n")
-		if _, err := io.ReadFull(c, make([]byte, len("<x>"))); !called.Load() {
-			return false // the session is idle before the call of the handler
-		} else {
-			require.NoError(t, err)
-		}
-		expectEnd(t, c)
-		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
-		return true
-	})
+			return nil
+		},
+		Finish: func(_ *server.Session, err error) { over <- err },
+	}
+	expectEnd(t, client(t, serve(t, srv)))
+	require.Equal(t, &server.TimeoutError{Of: "first byte", After: limit}, weirtest.Take(t, over))
 }
 
 // A connection that has ended leaves no memory in use, even if its timeout is far away.
