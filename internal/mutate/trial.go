@@ -54,6 +54,10 @@ func tryAll(ctx context.Context, o options, all []change, known map[string]bool,
 			continue
 		}
 		took, by, err := l.measure(ctx, d)
+		if ctx.Err() != nil {
+			fmt.Fprintf(out, "%-14s %s: the time was over before its tests had run without a change\n", unfinished, d)
+			return count
+		}
 		if err != nil {
 			fmt.Fprintf(out, "%-14s %s: %s %v\n", unsound, d, by, err)
 			count[unsound]++
@@ -236,6 +240,7 @@ func (l *lab) test(ctx context.Context, directory, binary, only string, limit ti
 	}
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir = directory
+	cmd.Env = append(os.Environ(), "TMPDIR="+l.work) // a test that is killed leaves its files behind
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	// Tests start children, which would keep the output open.
