@@ -305,9 +305,11 @@ func TestServeSurvivesWhoIsGoneBeforeTheAccept(t *testing.T) {
 // When accept(2) returns the same error for ever, the server rests between its attempts,
 // logs the error once, and Close still ends it.
 func TestServeAcceptThatIsRefusedForGood(t *testing.T) {
+	t.Parallel()
 	for _, errno := range []syscall.Errno{unix.EACCES, unix.EPERM, unix.EOPNOTSUPP, unix.ECONNABORTED, unix.EINVAL} {
 		for _, end := range []string{"Close", "Shutdown"} {
 			t.Run(fmt.Sprintf("%v, %s", unix.ErrnoName(errno), end), func(t *testing.T) {
+				t.Parallel()
 				if !inChild(t) {
 					return
 				}

@@ -233,6 +233,7 @@ func TestServePacketsOnEachLoop(t *testing.T) {
 // When recvmmsg(2) returns the same error for ever, the server rests between its
 // attempts, logs the error once, and Close still ends it.
 func TestServePacketsThatAreRefusedForGood(t *testing.T) {
+	t.Parallel()
 	for _, errno := range []syscall.Errno{unix.EACCES, unix.EOPNOTSUPP, unix.ECONNREFUSED} {
 		t.Run(unix.ErrnoName(errno), func(t *testing.T) {
 			if !inChild(t) {

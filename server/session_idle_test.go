@@ -45,6 +45,7 @@ func TestHandleReceiveTimeout(t *testing.T) {
 }
 
 func TestHandleIdleTimeouts(t *testing.T) {
+	t.Parallel()
 	type times = server.Timeouts
 	for _, of := range []struct {
 		name     string
@@ -59,6 +60,7 @@ func TestHandleIdleTimeouts(t *testing.T) {
 		{"idle after many", func(limit time.Duration) times { return times{FirstByte: time.Hour, Idle: limit} }, 5},
 	} {
 		t.Run(of.name, func(t *testing.T) {
+			t.Parallel()
 			machine.WithTime(t, 2*short, func(limit time.Duration) bool {
 				srv := &server.Server{Timeouts: of.timeouts(limit), Handler: lines}
 				begin := time.Now()
@@ -83,6 +85,7 @@ func TestHandleIdleTimeouts(t *testing.T) {
 // If a handler has run longer than the idle time, the idle time starts again when it
 // returns.
 func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
+	t.Parallel()
 	for _, first := range []time.Duration{0, time.Hour} {
 		machine.WithTime(t, short/5, func(limit time.Duration) bool {
 			g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})

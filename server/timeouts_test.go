@@ -96,6 +96,7 @@ func timeoutTests(short time.Duration) []timeoutTest {
 }
 
 func TestServeTimeouts(t *testing.T) {
+	t.Parallel()
 	for i, test := range timeoutTests(short) {
 		for _, own := range []bool{false, true} {
 			name := test.of
@@ -103,6 +104,7 @@ func TestServeTimeouts(t *testing.T) {
 				name += " of its own"
 			}
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				machine.WithTime(t, short, func(short time.Duration) bool {
 					test := timeoutTests(short)[i]
 					timeouts := test.timeouts
@@ -150,6 +152,7 @@ func TestServeTimeouts(t *testing.T) {
 // The linger time also ends a connection whose peer has received everything, if the peer has
 // sent something that was not read. The next look at the acknowledgements comes later.
 func TestServeLingerEndsWithUnreadInput(t *testing.T) {
+	t.Parallel()
 	for attempt := 1; ; attempt++ {
 		conns, open := opened()
 		over, closing := ended()
@@ -213,6 +216,7 @@ func TestServeWriteTimeoutBeginsAnew(t *testing.T) {
 // The write timeout does not end a connection whose peer takes some of the output again
 // and again, however long the whole output takes.
 func TestServeWriteTimeoutCountsFromProgress(t *testing.T) {
+	t.Parallel()
 	machine.WithTime(t, 2*short, func(limit time.Duration) bool {
 		conns, open := opened()
 		over, closing := ended()
@@ -246,6 +250,7 @@ func TestServeWriteTimeoutCountsFromProgress(t *testing.T) {
 // The read timeout begins anew when Data reads a part of the input. It does not begin
 // anew when Data leaves everything and more arrives.
 func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
+	t.Parallel()
 	machine.WithTime(t, short, func(short time.Duration) bool {
 		over, closing := ended()
 		addr := serve(t, &server.Server{Timeouts: server.Timeouts{Read: short}, Events: server.Events{
@@ -285,6 +290,7 @@ func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
 
 // The idle time does not run while the server does not read.
 func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
+	t.Parallel()
 	machine.WithTime(t, short, func(short time.Duration) bool {
 		conns, open := opened()
 		over, closing := ended()
@@ -328,6 +334,7 @@ func TestServeIdleTimeDoesNotRunWhilePaused(t *testing.T) {
 
 // The time also starts again after a pause that is shorter than the timeout.
 func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
+	t.Parallel()
 	const part = short / 2
 	for _, of := range []struct {
 		name     string
@@ -423,6 +430,7 @@ func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
 // The loop is busy until a timeout ends. When the timer expires, no event has reported
 // what the peer has done meanwhile. The server checks for it first.
 func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
+	t.Parallel()
 	data := func(c *server.Conn) error {
 		if in := c.Peek(-1); in[len(in)-1] == '.' {
 			return echo(c)
@@ -443,6 +451,7 @@ func TestServeTimesDoNotCountFromALateLook(t *testing.T) {
 		{"handle", func(limit time.Duration) server.Timeouts { return server.Timeouts{Idle: limit} }, true, "", "x\n"},
 	} {
 		t.Run(test.of, func(t *testing.T) {
+			t.Parallel()
 			machine.WithTime(t, 2*short, func(limit time.Duration) bool {
 				g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 				require.NoError(t, err)
