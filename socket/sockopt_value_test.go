@@ -415,14 +415,16 @@ func FuzzSockoptValue(f *testing.F) {
 		for _, v := range []any{i, x, s, b, []any{i, x, s, b, nil}, []any{[]any{i}}, nothing, struct{}{}, errors.New(s), func() {}, map[string]int{}} {
 			for o := range Sockopts() {
 				r, err := findOption("test", o.Level, o.Name)
-				require.NoError(t, err)
+				if err != nil { // require would take most of the time
+					t.Fatal(err)
+				}
 				if r.form.encode == nil {
 					_, err = timeoutOf(v)
 				} else {
 					_, err = r.form.encode(v)
 				}
-				if err != nil {
-					require.NotEmpty(t, r.refuse("test", v, err).Error())
+				if err != nil && r.refuse("test", v, err).Error() == "" {
+					t.Fatal("an error without a text")
 				}
 				if r.form.decode != nil {
 					r.form.decode(b)
