@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"testing"
 	"time"
@@ -31,6 +32,13 @@ func ProgramMain(m *testing.M, program func()) {
 		}()
 		program()
 		return
+	}
+	// nohup(1), and a shell that runs the tests in the background, make them ignore signals,
+	// and a program would inherit that. It gets the default instead of a caught signal.
+	for _, sig := range []os.Signal{unix.SIGHUP, unix.SIGINT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=10") // without this each program waits a second at its end
 	os.Exit(m.Run())

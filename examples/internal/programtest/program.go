@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -192,10 +191,6 @@ func Tool(t testing.TB, name string, args ...string) *exec.Cmd {
 // StopsOnHangup checks that SIGHUP ends the program in good order, as SIGTERM does.
 func StopsOnHangup(t *testing.T, p *Program) {
 	t.Helper()
-	if signal.Ignored(syscall.SIGHUP) {
-		p.Stop()
-		t.Skip("SIGHUP is ignored, as nohup(1) does it, and so the program ignores it, too")
-	}
 	p.Signal(syscall.SIGHUP)
 	state, log := p.Ended()
 	require.Zero(t, state.ExitCode(), log)
