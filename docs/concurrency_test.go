@@ -33,7 +33,7 @@ var restricted = map[string]string{
 	"loop.Loop.Now": loopAlone, "loop.Handled.ExpireAt": loopAlone,
 	"loop.Gate.Wake": safe, "loop.Gate.Interrupt": safe,
 	"loop.Blocking.Wait": turnAlone, "loop.Blocking.WaitAtMost": turnAlone, "loop.Blocking.Pause": turnAlone,
-	"loop.Blocking.Await": turnAlone, "loop.Blocking.Receive": turnAlone, "loop.Blocking.End": turnAlone,
+	"loop.Blocking.Await": turnAlone, "loop.Blocking.Repeat": turnAlone, "loop.Blocking.Receive": turnAlone, "loop.Blocking.End": turnAlone,
 	"net.Dialer.SetMultipathTCP": oneAtATime, "net.ListenConfig.SetMultipathTCP": oneAtATime,
 	"net.UnixListener.SetUnlinkOnClose": oneAtATime,
 	"server.Conn.Buffered":              callbackAlone, "server.Conn.Peek": callbackAlone, "server.Conn.Next": callbackAlone,
