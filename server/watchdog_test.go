@@ -16,7 +16,8 @@ import (
 func stallsHere(release chan struct{}) { <-release }
 
 func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
-	const limit = 20 * time.Millisecond
+	t.Parallel()
+	const limit = 200 * time.Millisecond // so that a loop of a busy machine gets the processor in time
 	var log journal
 	release := make(chan struct{})
 	srv := &server.Server{Loops: 2, StallAfter: limit, Log: log.logger(), Events: server.Events{Data: func(c *server.Conn) error {
@@ -34,7 +35,7 @@ func TestWatchdogTellsWhereALoopIsHeldUp(t *testing.T) {
 		begin := time.Now()
 		weirtest.Eventually(t, func() bool { return srv.Stats().Stalls == uint64(stalls) }, "it is counted")
 		require.GreaterOrEqual(t, time.Since(begin), limit/2, "not before its time, but for what it was late to begin")
-		time.Sleep(5 * limit)
+		time.Sleep(2 * limit)
 		require.EqualValues(t, stalls, srv.Stats().Stalls, "once")
 		var logged []string
 		for _, line := range log.all() {
