@@ -97,7 +97,7 @@ func TestForgottenSocketIsClosed(t *testing.T) {
 		}()
 		gone(t, client)
 		require.NoError(t, client.Close())
-		require.Eventually(t, func() bool { runtime.GC(); return descriptors(t) == before }, time.Minute, time.Millisecond)
+		require.Eventually(t, func() bool { runtime.GC(); return descriptors(t) <= before }, time.Minute, time.Millisecond)
 	})
 }
 

@@ -88,7 +88,7 @@ func TestPairsOfCalls(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return descriptors(t) == before }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return descriptors(t) <= before }, time.Minute, time.Millisecond)
 }
 
 func runPair(t *testing.T, s, peer *Socket, to Addr, pair ...task) {
@@ -165,7 +165,7 @@ func TestStress(t *testing.T) {
 	}
 	t.Logf("%d connections, %d bytes", conns.Load(), bytes.Load())
 	require.Positive(t, bytes.Load())
-	require.Eventually(t, func() bool { return descriptors(t) == before+6 }, time.Minute, time.Millisecond) // the listeners use 6
+	require.Eventually(t, func() bool { return descriptors(t) <= before+6 }, time.Minute, time.Millisecond) // the listeners use 6
 }
 
 // traffic runs one connection and ends it in the middle of its traffic. It returns how
