@@ -98,8 +98,8 @@ const nobody = ^uint64(0)
 
 // longestBlock bounds the time for which a call that waits alone blocks its thread. Then
 // it parks. A thread that blocks keeps its P until the scheduler takes it away, which
-// happens after 20 µs or ten milliseconds. For so long nobody may ask for the events of
-// the goroutines that wait as those of Go's package net do.
+// happens after 20 µs to ten milliseconds. Until then it may be that no thread asks for
+// the events of other goroutines, such as those that wait in Go's package net.
 var longestBlock = 500 * time.Microsecond // only tests change it
 
 // receiveAlone is Receive for a call that waits alone. It returns ok false, and has

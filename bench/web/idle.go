@@ -16,10 +16,6 @@ import (
 // a server has done what it does with idle connections. httpd waits for 10 milliseconds.
 const silence = 200 * time.Millisecond
 
-// kept are the connections of this process. Without it the collector would close them, because
-// fallSilent does not use them any more.
-var kept []net.Conn
-
 // fallSilent is the role of a client that asks once on each connection, and keeps them all.
 func fallSilent(visit Visit, answer child.Answer) error {
 	if err := machine.RaiseFileLimit(); err != nil {
@@ -28,6 +24,7 @@ func fallSilent(visit Visit, answer child.Answer) error {
 	const atATime = 16
 	v := &visitor{Visit: visit, request: visit.request(), last: time.Now().Add(time.Hour)}
 	conns := make([]net.Conn, visit.Conns)
+	defer runtime.KeepAlive(conns) // or the collector closes them, because nothing uses them in the end
 	failures := make([]error, atATime)
 	var opening sync.WaitGroup
 	for first := range atATime {
@@ -41,7 +38,6 @@ func fallSilent(visit Visit, answer child.Answer) error {
 	if err := errors.Join(failures...); err != nil {
 		return err
 	}
-	kept = conns
 	runtime.GC() // so that a connection that nothing keeps is closed now, which the suite notices
 	time.Sleep(silence)
 	if err := answer(struct{}{}); err != nil {
