@@ -29,7 +29,7 @@ func TestSelectOnTimerfd(t *testing.T) {
 	start := time.Now()
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(20 * time.Millisecond))}
 	require.NoError(t, unix.TimerfdSettime(fd, 0, &spec, nil))
-	ready, err = weir.Select([]weir.Selectable{f}, nil, nil, 10*time.Second)
+	ready, err = weir.Select([]weir.Selectable{f}, nil, nil, time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, []weir.Selectable{f}, ready.Read)
 	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
@@ -60,7 +60,7 @@ func TestSelectOnTerminal(t *testing.T) {
 
 	typed := make(chan error, 1)
 	go func() { _, err := master.Write([]byte("hello\n")); typed <- err }()
-	ready, err = weir.Select(list, nil, nil, 10*time.Second)
+	ready, err = weir.Select(list, nil, nil, time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, list, ready.Read)
 	require.NoError(t, <-typed)

@@ -52,7 +52,7 @@ func TestGateIsWokenOnce(t *testing.T) {
 			ended.Add(1)
 		}
 	}()
-	for i := range int32(rounds) {
+	for i, start := int32(0), time.Now(); i < rounds && time.Since(start) < MeetingTime; i++ {
 		g.Arm()
 		begun.Add(1)
 		told := true
@@ -71,6 +71,8 @@ func TestGateIsWokenOnce(t *testing.T) {
 		require.False(t, g.woken())
 		g.Interrupted()
 	}
+	begun.Store(rounds) // this ends the other
+	Until(func() bool { return ended.Load() == rounds })
 }
 
 // Sleep returns when its time has come, never early, or after a Wake. It leaves no timer.

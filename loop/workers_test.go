@@ -33,7 +33,7 @@ func idleWorkers(l *Loop) int {
 
 func eventually(t *testing.T, f func() bool, what string) {
 	t.Helper()
-	require.Eventually(t, f, 20*time.Second, time.Millisecond, what)
+	require.Eventually(t, f, time.Minute, time.Millisecond, what)
 }
 
 // If the goroutines run one after the other, one worker serves them all.

@@ -38,7 +38,7 @@ func TestDialEndsAsNets(t *testing.T) {
 	} {
 		var got [2]string
 		for i, f := range faces {
-			conn, err := f.DialTimeout(c.network, c.address, 20*time.Second)
+			conn, err := f.DialTimeout(c.network, c.address, time.Minute)
 			got[i] = describe(err)
 			if err == nil {
 				got[i] = fmt.Sprintf("to %v, %T", conn.RemoteAddr(), conn)

@@ -95,15 +95,15 @@ func (l *listener) accept() (more bool) {
 		if i >= fewAccepts && (until == 0 || l.eng.loop.Elapsed() >= until) {
 			break
 		}
-		if !l.pending || l.resting || l.tooFast() || !s.admit(l) {
+		if !l.pending || l.resting || !s.admit(l) {
 			return false
 		}
 		l.freed = s.freed.Load()
 		var from sys.Sockaddr
-		fd, errno := sys.Accept(l.reg.FD(), &from)
-		if errno != 0 {
+		fd, errno, ok := l.next(&from)
+		if !ok || errno != 0 {
 			s.uncount() // meanwhile admit may have refused another listener
-			if !l.failed(errno) {
+			if !ok || !l.failed(errno) {
 				return false
 			}
 			continue
@@ -111,9 +111,6 @@ func (l *listener) accept() (more bool) {
 		l.works()
 		s.counters.accepted.Add(1)
 		l.accepted.Add(1)
-		if r := l.eng.service.accepts; r != nil {
-			r.took()
-		}
 		l.serve(fd, socket.AddrFromSockaddr(&from.Raw, from.Len).Unmap())
 	}
 	l.goesOn, l.last = true, l.eng.loop.Elapsed()

@@ -285,6 +285,7 @@ func TestInheritFromSocketActivation(t *testing.T) {
 }
 
 func TestInheritRefuses(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		env  []string

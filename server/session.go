@@ -36,11 +36,11 @@ type Session struct {
 
 	hook   loop.Hook
 	state  atomic.Uint32 // sessionIdle and so on; the higher bits count how often the session became idle
-	called bool          // Handler was called
 	begun  bool          // start has run, so end calls Finish
 	place  atomic.Pointer[place]
 	rate   *sessionRate  // for Timeouts.MinRate; nil without it
 	calls  atomic.Uint32 // calls of Begin and Handler, counted for rate
+	called atomic.Bool   // Handler was called
 	source *source       // counts the session for MaxConnsPerIP; may be nil
 }
 
@@ -242,7 +242,7 @@ func (x *Session) run() {
 			}
 			continue
 		}
-		x.called = true
+		x.called.Store(true)
 		if err := x.call(x.engine().service.Handler); err != nil {
 			x.end(err)
 			return

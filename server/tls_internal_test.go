@@ -45,7 +45,7 @@ func dialTLS(t *testing.T, addr string) (*tls.Conn, net.Conn) {
 	raw, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { raw.Close() })
-	require.NoError(t, raw.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, raw.SetDeadline(time.Now().Add(time.Minute)))
 	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
 	require.NoError(t, c.Handshake())
 	return c, raw
@@ -83,7 +83,7 @@ func TestTLSWithoutTheFields(t *testing.T) {
 			require.NoError(t, c.CloseWrite())
 			_, err := c.Read(make([]byte, 1))
 			require.Equal(t, io.EOF, err)
-			require.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, time.Minute, time.Millisecond)
 			require.NoError(t, srv.Close())
 		})
 	}
@@ -109,7 +109,7 @@ func TestTLSIdleConnHasNoBuffer(t *testing.T) {
 				fits <- raw == want && hand == 0 && conn.out == nil && conn.in == nil
 			}))
 			return <-fits
-		}, 20*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 	}
 	look(0)
 	sendAndExpect(t, c, string(make([]byte, 100000)))
@@ -132,7 +132,7 @@ func TestTLSConnAfterABusySocket(t *testing.T) {
 			reg = x.Registration()
 		}
 		return reg != nil
-	}, 20*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	require.NoError(t, reg.Use())
 	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
 	require.NoError(t, c.Handshake())
@@ -140,7 +140,7 @@ func TestTLSConnAfterABusySocket(t *testing.T) {
 	_, err = c.Read(make([]byte, 1))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "the connection is open")
 	reg.Done()
-	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
 	sendAndExpect(t, c, "hello")
 }
 
@@ -200,7 +200,7 @@ func TestTLSIdleSessionHasNoBuffer(t *testing.T) {
 			}()
 			raw, hand := tlsheld.Capacities(x.secure().conn)
 			return raw == want && hand == 0 && x.secure().plain == nil && !unread(x.Registration().FD())
-		}, 20*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 	}
 	look(0)
 	sendAndExpect(t, c, "first\n")

@@ -49,7 +49,7 @@ func TestForgottenSocketsMakeRoom(t *testing.T) {
 	require.NoError(t, err)
 	l := listening(t, Unix, 8)
 	limitFiles(t, 64)
-	for range 5000 {
+	for range 1000 {
 		_, err := New(Inet, Stream, 0)
 		require.NoError(t, err)
 	}

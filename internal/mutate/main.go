@@ -120,7 +120,7 @@ func run(ctx context.Context, o options, out io.Writer) (holes int, err error) {
 	if len(all) == 0 {
 		return 0, nil
 	}
-	work, err := os.MkdirTemp("", "mutate")
+	work, err := os.MkdirTemp("", "m") // a short name: tests bind unix sockets below it
 	if err != nil {
 		return 0, err
 	}

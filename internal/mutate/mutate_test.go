@@ -70,7 +70,7 @@ func optionsFor(t *testing.T, args ...string) options {
 func TestRunFindsHoles(t *testing.T) {
 	module(t)
 	var out bytes.Buffer
-	holes, err := run(t.Context(), optionsFor(t, "-budget", "2m"), &out)
+	holes, err := run(t.Context(), optionsFor(t, "-budget", "10m"), &out)
 	require.NoError(t, err)
 	text := out.String()
 	require.Positive(t, holes, text)
@@ -211,4 +211,14 @@ func TestBadOptions(t *testing.T) {
 	require.NoError(t, os.WriteFile("bad.txt", []byte("no reason\n"), 0o600))
 	_, err := readHarmless("bad.txt")
 	require.ErrorContains(t, err, "bad.txt:1")
+}
+
+// On a slow machine the budget may end before the first trial. That is no fault of the tests.
+func TestBudgetThatEndsEarly(t *testing.T) {
+	module(t)
+	var out bytes.Buffer
+	holes, err := run(t.Context(), optionsFor(t, "-budget", "1ns"), &out)
+	require.NoError(t, err, out.String())
+	require.Zero(t, holes)
+	require.Contains(t, out.String(), "unfinished")
 }

@@ -69,6 +69,10 @@ func tryAll(ctx context.Context, o options, all []change, known map[string]bool,
 		if err == nil {
 			by, err = l.measure(ctx, d)
 		}
+		if ctx.Err() != nil {
+			fmt.Fprintf(out, "%-14s %s: the time was over before its tests had run without a change\n", unfinished, d)
+			return count
+		}
 		if err != nil {
 			fmt.Fprintf(out, "%-14s %s: %s %v\n", unsound, d, by, err)
 			count[unsound]++
@@ -321,7 +325,7 @@ func (l *lab) run(ctx context.Context, s subject, tests []*test, patience time.D
 	}
 	cmd := exec.CommandContext(ctx, s.binary, args...)
 	cmd.Dir = s.directory
-	cmd.Env = append(os.Environ(), choice+"="+strconv.Itoa(s.number))
+	cmd.Env = append(os.Environ(), choice+"="+strconv.Itoa(s.number), "TMPDIR="+l.work) // a test that is killed leaves its files behind
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	// Tests start children, which would keep the output open.
