@@ -20,6 +20,7 @@ type change struct {
 	function   string // that holds it; "" outside of functions
 	kind       string
 	from, with string // the text before and after
+	among      string // which one it is, such as ", 2 of 3", if its function has several of the kind and text
 	start, end int    // of from, in bytes
 }
 
@@ -29,7 +30,7 @@ func (c change) String() string {
 }
 
 // what says what the change does.
-func (c change) what() string { return fmt.Sprintf("%s `%s`", c.kind, brief(c.from)) }
+func (c change) what() string { return fmt.Sprintf("%s `%s`%s", c.kind, brief(c.from), c.among) }
 
 // key names the change in harmless.txt. It has no line number, so that it stays right
 // when other lines change.
@@ -80,7 +81,23 @@ func changes(directory, file string) ([]change, error) {
 			}
 		}
 	}
+	number(f.found)
 	return f.found, nil
+}
+
+// number tells changes of a file apart that have one key.
+func number(all []change) {
+	same := map[string][]int{}
+	for i, c := range all {
+		same[c.key()] = append(same[c.key()], i)
+	}
+	for _, list := range same {
+		for n, i := range list {
+			if len(list) > 1 {
+				all[i].among = fmt.Sprintf(", %d of %d", n+1, len(list))
+			}
+		}
+	}
 }
 
 // nameOf returns the name of a function, with its type if it is a method.

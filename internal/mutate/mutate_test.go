@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -150,4 +151,32 @@ func TestBadOptions(t *testing.T) {
 	require.NoError(t, os.WriteFile("bad.txt", []byte("no reason\n"), 0o600))
 	_, err := readHarmless("bad.txt")
 	require.ErrorContains(t, err, "bad.txt:1")
+}
+
+// A listed change of code that is gone is an error, and so is one that is listed twice.
+func TestStaleHarmless(t *testing.T) {
+	module(t)
+	const right = "sample/sample.go Untested the opposite of `true` # nobody looks\n"
+	for text, want := range map[string]string{
+		right: "",
+		right + "\nsample/sample.go Untested the opposite of `false` # gone\n": "h.txt:3: the code does not have",
+		"sample/gone.go Untested the opposite of `true` # gone\n":              "h.txt:1: the code does not have",
+		right + right: "h.txt:2: line 1 lists the change, too",
+		"sample/sample.go Tested one more than `3` # either of two\n": `h.txt:1: the code has several such changes: say which of them, such as ", 2 of 2"`,
+	} {
+		require.NoError(t, os.WriteFile("h.txt", []byte(text), 0o600))
+		_, err := run(t.Context(), optionsFor(t, "-harmless", "h.txt", "-list"), io.Discard)
+		if want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// The list of the repository is about the code of the repository.
+func TestHarmlessIsUpToDate(t *testing.T) {
+	t.Chdir("../..")
+	_, err := readHarmless("internal/mutate/harmless.txt")
+	require.NoError(t, err)
 }

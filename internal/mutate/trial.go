@@ -29,16 +29,18 @@ const (
 	unbuildable                // the compiler refuses it
 	unsound                    // the tests fail without a change
 	unfinished                 // the budget ended first
+	doubtful                   // tests fail together, and each of them passes alone
 )
 
 func (v verdict) String() string {
-	return [...]string{"noticed", "without effect", "HOLE", "does not build", "UNSOUND", "unfinished"}[v]
+	return [...]string{"noticed", "without effect", "HOLE", "does not build", "UNSOUND", "unfinished", "doubtful"}[v]
 }
 
 // A lab tries changes. It may be used by several goroutines.
 type lab struct {
 	work  string // a directory for changed files and test binaries
 	short bool
+	tests string // a regular expression; "" for all
 
 	mu    sync.Mutex
 	usual map[string]time.Duration // how long a package's tests take
@@ -46,8 +48,8 @@ type lab struct {
 
 // tryAll tries changes until o.n of them were tried or the context is done, prints
 // what became of each, and counts the verdicts.
-func tryAll(ctx context.Context, o options, all []change, known map[string]bool, work string, out io.Writer) map[verdict]int {
-	l := &lab{work: work, short: o.short, usual: map[string]time.Duration{}}
+func tryAll(ctx context.Context, o options, all []change, known map[string]int, work string, out io.Writer) map[verdict]int {
+	l := &lab{work: work, short: o.short, tests: o.tests, usual: map[string]time.Duration{}}
 	count := map[verdict]int{}
 	for _, d := range o.packages { // one at a time: others would make them slower
 		if !concerns(all, d) {
@@ -86,7 +88,7 @@ func tryAll(ctx context.Context, o options, all []change, known map[string]bool,
 	for range o.workers {
 		workers.Go(func() {
 			for c, ok := take(); ok; c, ok = take() {
-				if known[c.key()] {
+				if known[c.key()] > 0 {
 					tell(c, harmless, "", 0)
 					continue
 				}
@@ -118,7 +120,7 @@ func (l *lab) measure(ctx context.Context, directory string) (took time.Duration
 	defer os.Remove(binary)
 	for range attempts {
 		start := time.Now()
-		by, err = l.test(ctx, directory, binary, "", 5*time.Minute)
+		by, err = l.test(ctx, directory, binary, l.tests, 5*time.Minute)
 		took = time.Since(start)
 		if err == nil || ctx.Err() != nil {
 			break
@@ -155,7 +157,7 @@ func (l *lab) try(ctx context.Context, c change) (v verdict, by string) {
 	limit := 2*l.usual[c.directory] + grace
 	l.mu.Unlock()
 	for range attempts {
-		by, err = l.test(ctx, c.directory, binary, "", limit)
+		by, err = l.test(ctx, c.directory, binary, l.tests, limit)
 		switch {
 		case ctx.Err() != nil:
 			return unfinished, ""
@@ -164,13 +166,14 @@ func (l *lab) try(ctx context.Context, c change) (v verdict, by string) {
 		}
 		// A test that fails by chance passes alone.
 		if !strings.HasPrefix(by, "Test") {
-			break
+			return noticed, " by " + by
 		}
-		if _, err := l.test(ctx, c.directory, binary, by, limit); err != nil {
-			break
+		top, _, _ := strings.Cut(by, "/")
+		if _, err := l.test(ctx, c.directory, binary, "^"+top+"$", limit); err != nil {
+			return noticed, " by " + by
 		}
 	}
-	return noticed, " by " + by
+	return doubtful, " by " + by
 }
 
 // write writes the changed file and the overlay that puts it in its place, and returns
@@ -208,7 +211,7 @@ func (l *lab) build(ctx context.Context, directory, overlay string) (binary stri
 		return "", err
 	}
 	f.Close()
-	args := []string{"test", "-c", "-vet=off", "-o", f.Name(), "./" + filepath.ToSlash(directory)}
+	args := []string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", f.Name(), "./" + filepath.ToSlash(directory)}
 	if overlay != "" {
 		args = append(args[:1:1], append([]string{"-overlay=" + overlay}, args[1:]...)...)
 	}
@@ -221,15 +224,14 @@ func (l *lab) build(ctx context.Context, directory, overlay string) (binary stri
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^(panic: test timed out|panic: [^\n]*|fatal error: [^\n]*)|^\s+(Test\S+) \(\d`)
 
-// test runs the tests of a package, or the one test only, until one fails. by is the
-// first failure that they report.
+// test runs the tests of a package that match only, or all tests if that is "", until
+// one fails. by is the first failure that they report.
 func (l *lab) test(ctx context.Context, directory, binary, only string, limit time.Duration) (by string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	args := []string{"-test.failfast", "-test.timeout=" + limit.String()}
 	if only != "" {
-		top, _, _ := strings.Cut(only, "/")
-		args = append(args, "-test.run=^"+top+"$")
+		args = append(args, "-test.run="+only)
 	}
 	if l.short {
 		args = append(args, "-test.short")
