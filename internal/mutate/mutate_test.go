@@ -127,13 +127,13 @@ func TestSample(t *testing.T) {
 // A test that does not end counts as one that fails, when its time is up.
 func TestHangIsNoticed(t *testing.T) {
 	module(t)
-	l := &lab{work: t.TempDir(), usual: map[string]time.Duration{}}
+	l := &lab{work: t.TempDir()}
 	require.NoError(t, os.WriteFile("sample/sample_test.go", []byte(strings.Replace(sampleTest, "for n, want", "for !Untested(0) {\n\t}\n\tfor n, want", 1)), 0o600))
 	all, err := changes("sample", "sample/sample.go")
 	require.NoError(t, err)
 	for _, c := range all {
 		if c.kind == "the opposite of" {
-			v, by := l.try(t.Context(), c)
+			v, by := l.try(t.Context(), c, "", grace)
 			require.Equal(t, noticed, v)
 			require.Contains(t, by, "a hang")
 			return
