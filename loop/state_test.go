@@ -32,3 +32,8 @@ func TestStateBitsAreDistinct(t *testing.T) {
 	}
 	require.Equal(t, 64, count)
 }
+
+func TestDirectionsHaveNames(t *testing.T) {
+	require.Equal(t, "read", Read.String())
+	require.Equal(t, "write", Write.String())
+}
