@@ -77,6 +77,7 @@ func parse(args []string) (o options, err error) {
 	f.StringVar(&o.match, "match", "", "change only lines whose file:line begins with this `text`, such as loop/turn.go")
 	f.IntVar(&o.workers, "workers", 2, "`number` of trials at a time; the tests mostly wait")
 	f.BoolVar(&o.short, "short", false, "run the tests with -short")
+	f.DurationVar(&grace, "grace", grace, "`time` added to twice the ordinary time of the tests, before they count as hanging")
 	f.StringVar(&o.tests, "run", "", "run only the tests that match this regular `expression`")
 	f.BoolVar(&o.strict, "strict", false, "exit with status 1 if there is a hole")
 	f.BoolVar(&o.list, "list", false, "print the sample, and run nothing")
