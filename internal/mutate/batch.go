@@ -187,6 +187,9 @@ func (l *lab) tryIn(ctx context.Context, b *batch, c numbered) (v verdict, by st
 	if len(tests) == 0 {
 		return hole, " that no test reaches"
 	}
+	if l.reach {
+		return reached, ""
+	}
 	limit := grace
 	for _, test := range tests {
 		limit += 2 * b.took[test]

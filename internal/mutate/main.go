@@ -46,6 +46,7 @@ type options struct {
 	workers  int
 	short    bool
 	tests    string
+	reach    bool
 	strict   bool
 	list     bool
 	harmless string
@@ -79,6 +80,7 @@ func parse(args []string) (o options, err error) {
 	f.BoolVar(&o.short, "short", false, "run the tests with -short")
 	f.DurationVar(&grace, "grace", grace, "`time` added to twice the ordinary time of the tests, before they count as hanging")
 	f.StringVar(&o.tests, "run", "", "run only the tests that match this regular `expression`")
+	f.BoolVar(&o.reach, "reach", false, "try nothing: report only the changes that no test reaches")
 	f.BoolVar(&o.strict, "strict", false, "exit with status 1 if there is a hole")
 	f.BoolVar(&o.list, "list", false, "print the sample, and run nothing")
 	f.StringVar(&o.harmless, "harmless", "internal/mutate/harmless.txt", "`file` of changes without effect")

@@ -31,10 +31,11 @@ const (
 	unbuildable                // the compiler refuses it
 	unfinished                 // the budget ended first
 	doubtful                   // tests fail together, and each of them passes alone
+	reached                    // not tried
 )
 
 func (v verdict) String() string {
-	return [...]string{"noticed", "without effect", "HOLE", "does not build", "unfinished", "doubtful"}[v]
+	return [...]string{"noticed", "without effect", "HOLE", "does not build", "unfinished", "doubtful", "reached"}[v]
 }
 
 // A lab tries changes. It may be used by several goroutines.
@@ -42,19 +43,20 @@ type lab struct {
 	work  string // a directory for changed files and test binaries
 	short bool
 	tests string // a regular expression; "" for all
+	reach bool   // it tries nothing
 }
 
 // tryAll tries changes until o.n of them were tried or the context is done, prints
 // what became of each, and counts the verdicts.
 func tryAll(ctx context.Context, o options, all []change, known map[string]int, work string, out io.Writer) (count map[verdict]int, err error) {
-	l := &lab{work: work, short: o.short, tests: o.tests}
+	l := &lab{work: work, short: o.short, tests: o.tests, reach: o.reach}
 	count = map[verdict]int{}
 	var mu sync.Mutex
 	tell := func(c change, v verdict, by string, took time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
 		count[v]++
-		if v != unbuildable {
+		if v != unbuildable && v != reached {
 			fmt.Fprintf(out, "%-14s %v%s (%.1fs)\n", v, c, by, took.Seconds())
 		}
 	}
