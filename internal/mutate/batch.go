@@ -3,15 +3,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -163,9 +162,8 @@ func (l *lab) survey(ctx context.Context, b *batch, test string) (took time.Dura
 		}
 	}
 	text, _ := os.ReadFile(report.Name())
-	for _, word := range bytes.Fields(text) {
-		n, _ := strconv.Atoi(string(word))
-		reached = append(reached, n)
+	for ; len(text) >= 4; text = text[4:] {
+		reached = append(reached, int(binary.NativeEndian.Uint32(text)))
 	}
 	slices.Sort(reached) // a test that starts a child reaches some twice
 	return took, slices.Compact(reached), err

@@ -147,6 +147,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 )
 
 var (
@@ -170,7 +171,8 @@ func mutantOpen(name string) int {
 
 func mutantIs(n int) bool {
 	if mutantReport >= 0 && !mutantsReached[n].Swap(true) {
-		syscall.Write(mutantReport, []byte(strconv.Itoa(n)+"\n"))
+		record := uint32(n) // nothing is allocated: this may run on the scheduler's stack
+		syscall.RawSyscall(syscall.SYS_WRITE, uintptr(mutantReport), uintptr(unsafe.Pointer(&record)), 4)
 	}
 	return n == mutantChosen
 }
