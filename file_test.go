@@ -115,3 +115,34 @@ func TestSelectOnSignalfd(t *testing.T) {
 		same("")
 	}
 }
+
+func TestInterruptOfAFile(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	f, err := weir.Watch(int(r.Fd()))
+	require.NoError(t, err)
+	defer f.Close()
+	result := parked(t, f, func() (set, error) { return weir.Select(list{f}, nil, nil, weir.Forever) })
+	f.Interrupt()
+	require.ErrorIs(t, soon(t, result), unix.EINTR)
+}
+
+// The collector closes the duplicate of a File that the program has forgotten. Then the
+// other end of the pipe sees the end.
+func TestForgottenFileIsClosed(t *testing.T) {
+	var fds [2]int
+	require.NoError(t, unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
+	defer unix.Close(fds[0])
+	_, err := weir.Watch(fds[1])
+	require.NoError(t, err)
+	require.NoError(t, unix.Close(fds[1]))
+	_, err = unix.Read(fds[0], make([]byte, 1))
+	require.Equal(t, unix.EAGAIN, err, "the duplicate keeps the pipe open")
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		n, err := unix.Read(fds[0], make([]byte, 1))
+		return n == 0 && err == nil
+	}, 10*time.Second, time.Millisecond)
+}

@@ -16,6 +16,7 @@ func TestGateSleepsUntilAnyTime(t *testing.T) {
 	for _, past := range []time.Duration{0, time.Hour, math.MaxInt64} { // also a time before the loop's start
 		g.Arm()
 		require.NoError(t, g.Sleep(l, time.Now().Add(-past)))
+		require.Same(t, l, g.host.Load(), "whose timer wakes the gate")
 	}
 	g.Arm()
 	ended := make(chan error)

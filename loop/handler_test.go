@@ -531,3 +531,22 @@ func TestFailedLoopRunsWhatWasPosted(t *testing.T) {
 	require.True(t, ran)
 	require.ErrorIs(t, l.Post(func() {}), ErrLoopClosed)
 }
+
+// The loop does not keep what it has handed events to: it may be closed, and collected.
+func TestNoRegistrationStaysInTheBatch(t *testing.T) {
+	l := handlerLoop(t)
+	ours, theirs := handlerPair(t)
+	events := make(chan poller.Readiness, 16)
+	h := newRecorder(func(ev poller.Readiness) { events <- ev })
+	require.NoError(t, l.Handle(&h.reg, ours, h.handler()))
+	_, err := unix.Write(theirs, []byte("x"))
+	require.NoError(t, err)
+	<-events
+	onLoop(t, l, func() {
+		for _, r := range l.batch {
+			if r != nil {
+				t.Error("it stays")
+			}
+		}
+	})
+}

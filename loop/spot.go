@@ -26,7 +26,7 @@ type spot struct {
 	got     reception          // what receive has got
 	try     func(uintptr) bool // the system call in place of recv(2), or nil
 	fd      int32              // of the registration
-	ask     unix.PollFd        // what peek asks the kernel
+	ask     [1]unix.PollFd     // what peek asks the kernel
 	ready   bool               // peek has found input, and neither an end nor an error
 	receive func(uintptr) bool // is called by conn.Read, as peek is; a field, so that a wait allocates nothing
 	peek    func(uintptr) bool
@@ -67,12 +67,12 @@ func (p *spot) enter(fd int32, key uint64) bool {
 			}
 			// recv(2) with MSG_PEEK would take an error from the next call.
 			p.peek = func(fd uintptr) bool {
-				p.ask = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
+				p.ask[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
 				var zero unix.Timespec
 				for {
-					n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.ask)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+					n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.ask)), uintptr(len(p.ask)), uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
 					if errno != unix.EINTR {
-						p.ready = n == 1 && p.ask.Revents == unix.POLLIN
+						p.ready = n == 1 && p.ask[0].Revents == unix.POLLIN
 						return n != 0
 					}
 				}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // If the call's context is done just when an event ends the wait, the waiter is not used
@@ -134,4 +135,22 @@ func TestDisproofAfterCloseDoesNotWatch(t *testing.T) {
 	require.NoError(t, r.Close())
 	p.Disprove(Readable)
 	require.Zero(t, r.interest)
+}
+
+// A call on a file that epoll refuses does not park: no event would wake it.
+func TestWaitOnWhatEpollRefuses(t *testing.T) {
+	l := handlerLoop(t)
+	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	var r Blocking
+	require.NoError(t, l.Register(&r.Registration, fd, DropWritable))
+	defer r.Close()
+	for _, ctx := range []context.Context{nil, t.Context()} {
+		call := &Call{Timeout: Forever, Context: ctx}
+		_, err = r.Begin(Read, call)
+		require.NoError(t, err)
+		require.ErrorIs(t, r.Wait(Read, call), unix.EPERM)
+		require.Nil(t, r.parked[Read])
+		r.End(Read, true)
+	}
 }

@@ -47,6 +47,9 @@ func TestSpawnWakesAParkedGoroutine(t *testing.T) {
 	}
 	require.EqualValues(t, 1, l.Started())
 	require.Zero(t, l.Backlog())
+	l.workers.mu.Lock()
+	defer l.workers.mu.Unlock()
+	require.True(t, l.workers.trims, "the timer is set once, or it would never expire")
 }
 
 // However many workers run at the same time, few stay, and each for a short time. A

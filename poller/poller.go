@@ -166,8 +166,7 @@ func Open(strategy Strategy) (*Poller, error) {
 	case Automatic:
 		if p, err := Open(Parked); err == nil {
 			return p, nil
-		}
-		strategy = Blocking
+		} // else as Blocking
 	case Parked, Blocking:
 	default:
 		return nil, fmt.Errorf("poller: open: unknown strategy %d", int(strategy))

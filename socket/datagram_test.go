@@ -489,10 +489,18 @@ func TestSendToNameIsTimed(t *testing.T) {
 	silent := open(t, Inet, Dgram, Config{Address: "127.0.0.1"}) // a name server that does not answer
 	old := net.DefaultResolver
 	asked := make(chan struct{}, 100) // each look-up sends here when it has found the resolver
-	defer func() { net.DefaultResolver = old }()
+	over, end := context.WithCancel(context.Background())
+	defer func() { net.DefaultResolver = old; end() }()
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		if over.Err() != nil {
+			return nil, over.Err()
+		}
 		asked <- struct{}{}
-		return (&net.Dialer{Resolver: old}).DialContext(ctx, "udp", silent.LocalAddr().String())
+		c, err := (&net.Dialer{Resolver: old}).DialContext(ctx, "udp", silent.LocalAddr().String())
+		if err == nil {
+			context.AfterFunc(over, func() { c.Close() }) // the look-ups go on for seconds otherwise
+		}
+		return c, err
 	}}
 	s := open(t, Inet, Dgram)
 	require.NoError(t, s.SetSendTimeout(short))

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,83 +124,22 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// tryTests tries the change of Untested with other tests.
-func tryTests(t *testing.T, tests string) (v verdict, by string) {
-	t.Helper()
+// A test that does not end counts as one that fails, when its time is up.
+func TestHangIsNoticed(t *testing.T) {
 	module(t)
-	require.NoError(t, os.WriteFile("sample/sample_test.go", []byte(tests), 0o600))
-	l := newLab(t.TempDir(), false)
-	by, err := l.measure(t.Context(), "sample")
-	require.NoError(t, err, by)
+	l := &lab{work: t.TempDir()}
+	require.NoError(t, os.WriteFile("sample/sample_test.go", []byte(strings.Replace(sampleTest, "for n, want", "for !Untested(0) {\n\t}\n\tfor n, want", 1)), 0o600))
 	all, err := changes("sample", "sample/sample.go")
 	require.NoError(t, err)
 	for _, c := range all {
 		if c.kind == "the opposite of" {
-			return l.try(t.Context(), c)
+			v, by := l.try(t.Context(), c, "", grace)
+			require.Equal(t, noticed, v)
+			require.Contains(t, by, "a hang")
+			return
 		}
 	}
 	t.Fatal("there is no such change")
-	return
-}
-
-// A test that does not end counts as one that fails, when its time is up.
-func TestHangIsNoticed(t *testing.T) {
-	v, by := tryTests(t, strings.Replace(sampleTest, "for n, want", "for !Untested(0) {\n\t}\n\tfor n, want", 1))
-	require.Equal(t, noticed, v)
-	require.Equal(t, "TestTested, a hang", by)
-}
-
-// A test that fails by chance passes alone, and does not count. The tests behind it do.
-func TestFailureByChance(t *testing.T) {
-	const chance = `package sample
-
-import (
-	"os"
-	"testing"
-)
-
-func TestByChance(t *testing.T) {
-	if !Untested(0) && os.Mkdir("failed", 0o700) == nil {
-		t.Fatal("once")
-	}
-}
-
-func TestBehind(t *testing.T) {
-	if REPLACE {
-		t.Fatal()
-	}
-}
-`
-	v, by := tryTests(t, strings.Replace(chance, "REPLACE", "Tested(4) != 3", 1))
-	require.Equal(t, hole, v, by)
-	v, by = tryTests(t, strings.Replace(chance, "REPLACE", "!Untested(0)", 1))
-	require.Equal(t, noticed, v)
-	require.Equal(t, "TestBehind", by)
-}
-
-// The tests that most probably notice a change run first, and the slow ones last.
-func TestBatches(t *testing.T) {
-	using := func(name, file string, uses ...string) *test {
-		t := &test{name: name, file: file, uses: map[string]bool{}}
-		for _, u := range uses {
-			t.uses[u] = true
-		}
-		return t
-	}
-	long := using("TestLong", "tlsinput_test.go", "decrypt")
-	long.took = slow
-	all := []*test{
-		using("TestOther", "conn_test.go"), long, using("TestTLS", "tls_idle_test.go"),
-		using("TestDecrypt", "conn_test.go", "decrypt"), using("TestHot", "conn_test.go"),
-	}
-	var names []string
-	for _, b := range batches(all, change{file: "server/tlsinput.go", function: "Conn.decrypt"}, map[string]bool{"TestHot": true}) {
-		for _, t := range b {
-			names = append(names, t.name)
-		}
-		names = append(names, "")
-	}
-	require.Equal(t, []string{"TestDecrypt", "TestHot", "", "TestTLS", "", "TestOther", "", "TestLong", ""}, names)
 }
 
 func TestBadOptions(t *testing.T) {
@@ -211,6 +151,34 @@ func TestBadOptions(t *testing.T) {
 	require.NoError(t, os.WriteFile("bad.txt", []byte("no reason\n"), 0o600))
 	_, err := readHarmless("bad.txt")
 	require.ErrorContains(t, err, "bad.txt:1")
+}
+
+// A listed change of code that is gone is an error, and so is one that is listed twice.
+func TestStaleHarmless(t *testing.T) {
+	module(t)
+	const right = "sample/sample.go Untested the opposite of `true` # nobody looks\n"
+	for text, want := range map[string]string{
+		right: "",
+		right + "\nsample/sample.go Untested the opposite of `false` # gone\n": "h.txt:3: the code does not have",
+		"sample/gone.go Untested the opposite of `true` # gone\n":              "h.txt:1: the code does not have",
+		right + right: "h.txt:2: line 1 lists the change, too",
+		"sample/sample.go Tested one more than `3` # either of two\n": `h.txt:1: the code has several such changes: say which of them, such as ", 2 of 2"`,
+	} {
+		require.NoError(t, os.WriteFile("h.txt", []byte(text), 0o600))
+		_, err := run(t.Context(), optionsFor(t, "-harmless", "h.txt", "-list"), io.Discard)
+		if want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// The list of the repository is about the code of the repository.
+func TestHarmlessIsUpToDate(t *testing.T) {
+	t.Chdir("../..")
+	_, err := readHarmless("internal/mutate/harmless.txt")
+	require.NoError(t, err)
 }
 
 // On a slow machine the budget may end before the first trial. That is no fault of the tests.
