@@ -12,9 +12,9 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"syscall"
 
 	"github.com/seed-2334f180/weir/internal/loglimit"
-	"golang.org/x/sys/unix"
 )
 
 // mostLines is how many lines of one kind a program logs in loglimit.Every. Many clients
@@ -83,9 +83,9 @@ func SplitAddress(address string, least, example int) (host string, port int, er
 // and SIGHUP, which the kernel sends when the terminal is closed. A program that nohup(1)
 // has started goes on after SIGHUP.
 func StopSignals() []os.Signal {
-	list := []os.Signal{unix.SIGINT, unix.SIGTERM}
-	if !signal.Ignored(unix.SIGHUP) {
-		list = append(list, unix.SIGHUP)
+	list := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
 	}
 	return list
 }
