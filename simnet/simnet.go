@@ -38,7 +38,7 @@
 // order, and where goroutines yield. The same seed gives the same decisions for the same
 // sequence of calls on each socket. Between two events the Go scheduler still decides which of
 // several runnable goroutines runs first; with GOMAXPROCS(1) it repeats itself, unless it
-// preempts a goroutine. Each runs a test with many seeds.
+// preempts a goroutine. Seeds runs a test with many seeds.
 //
 // Outside a bubble a Network works, too, in real time.
 package simnet
@@ -47,21 +47,13 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/simkernel"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/poller"
 )
-
-// A TB is the part of testing.TB that a Network needs.
-type TB interface {
-	Helper()
-	Cleanup(func())
-	Failed() bool
-	Logf(format string, args ...any)
-	Fatalf(format string, args ...any)
-}
 
 // Options are the options of a Network. The zero Options have seed 0 and links without delay.
 type Options struct {
@@ -98,7 +90,7 @@ func (l Link) inside() simkernel.Link { return simkernel.Link(l) }
 
 // A Network is a number of simulated hosts. Make it with New. It is concurrency-safe.
 type Network struct {
-	t     TB
+	t     testing.TB
 	world *simkernel.World
 	trace *simkernel.Trace
 
@@ -109,7 +101,7 @@ type Network struct {
 
 // New makes a Network. t may be nil; otherwise the end of the test closes the Network, and a
 // failed test logs the seed. In a bubble call New in the bubble.
-func New(t TB, opts Options) *Network {
+func New(t testing.TB, opts Options) *Network {
 	n := &Network{t: t, hosts: make(map[netip.Addr]*Host)}
 	if opts.Trace {
 		n.trace = new(simkernel.Trace)

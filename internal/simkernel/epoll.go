@@ -85,8 +85,8 @@ func (h *Host) EpollCreate() (int, syscall.Errno) {
 	h.w.mu.Lock()
 	defer h.w.mu.Unlock()
 	e := &epoll{items: make(map[*file]*item), bell: make(chan struct{}, 1)}
-	fd, f := h.add(e)
-	e.rng = f.rng
+	fd, _ := h.add(e)
+	e.rng = h.random(sets, h.next(sets))
 	return fd, 0
 }
 
@@ -165,13 +165,12 @@ func (h *Host) EpollWait(epfd int, events []unix.EpollEvent, forever bool) (int,
 // take stores events. The seed decides their order, and how many there are at most. The rest
 // stays.
 func (e *epoll) take(events []unix.EpollEvent) (n int) {
-	if len(e.ready) == 0 {
-		return 0
-	}
-	e.rng.Shuffle(len(e.ready), func(i, j int) { e.ready[i], e.ready[j] = e.ready[j], e.ready[i] })
 	most := len(events)
-	if e.rng.IntN(4) == 0 {
-		most = 1 + e.rng.IntN(min(most, len(e.ready)))
+	if len(e.ready) > 1 {
+		e.rng.Shuffle(len(e.ready), func(i, j int) { e.ready[i], e.ready[j] = e.ready[j], e.ready[i] })
+		if e.rng.IntN(4) == 0 {
+			most = 1 + e.rng.IntN(min(most, len(e.ready)))
+		}
 	}
 	for n < most && len(e.ready) > 0 {
 		it := e.ready[0]

@@ -23,6 +23,8 @@ type Host struct {
 	limit int     // descriptors that the process may have
 	open  int
 
+	serials [kinds]uint64 // how many objects of each kind the host has had
+
 	bound map[binding][]*sock
 	port  uint16 // the last port that the host has chosen
 }
@@ -38,7 +40,7 @@ func (w *World) Host(addr netip.Addr) (*Host, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	h.port = uint16(32768 + w.rng.IntN(20000))
+	h.port = uint16(32768 + h.random(sockets, 0).IntN(20000))
 	w.hosts[addr] = h
 	return h, nil
 }
@@ -59,12 +61,32 @@ func (h *Host) Open() int {
 	return h.open
 }
 
+// kinds of objects. Each kind is counted for itself, because a loop and a goroutine may make
+// objects at the same time.
+const (
+	sockets  = iota
+	children // sockets that a listener has made
+	sets     // and the descriptors that a loop needs beside
+	kinds
+)
+
+// random returns a source of decisions. Objects do not share one, so that the order in which
+// goroutines use different objects decides nothing.
+func (h *Host) random(kind int, serial uint64) *rand.Rand {
+	a := h.addr.As16()
+	return rand.New(rand.NewPCG(h.w.seed^binary.BigEndian.Uint64(a[8:]), serial<<8|uint64(kind)))
+}
+
+// next returns the number of a new object.
+func (h *Host) next(kind int) uint64 {
+	h.serials[kind]++
+	return h.serials[kind]
+}
+
 // A file is what a descriptor stands for.
 type file struct {
 	object
-	rng    *rand.Rand
-	serial uint64
-	items  []*item // the epoll sets that have it
+	items []*item // the epoll sets that have it
 }
 
 // An object has the conditions of poll(2).
@@ -76,7 +98,6 @@ type object interface {
 // add gives an object a descriptor.
 func (h *Host) add(o object) (int, *file) {
 	f := &file{object: o}
-	f.rng, f.serial = h.w.random()
 	for i := range h.files {
 		if h.files[i] == nil {
 			h.files[i] = f
@@ -112,10 +133,12 @@ func (h *Host) begin(fd int) (call, bool) {
 	return call{h, f}, true
 }
 
-// end ends a system call. The seed decides whether other goroutines run now.
+// end ends a system call. Chance decides whether other goroutines run now.
 func (c call) end(name string, n int, errno syscall.Errno) {
-	c.h.w.note(c.f.serial, name, n, errno)
-	yield := c.f.rng.IntN(8) == 0
+	if s, ok := c.f.object.(*sock); ok {
+		s.note(name, n, errno)
+	}
+	yield := c.h.w.yields.IntN(8) == 0
 	c.h.w.mu.Unlock()
 	if yield {
 		runtime.Gosched()
@@ -153,7 +176,7 @@ func (h *Host) Socket(family, typ, protocol int) (int, syscall.Errno) {
 	if h.open >= h.limit {
 		return -1, unix.EMFILE
 	}
-	return h.addSock(newSock(h, family, typ)), 0
+	return h.addSock(newSock(h, family, typ, sockets)), 0
 }
 
 // addSock gives a socket a descriptor.
@@ -161,9 +184,6 @@ func (h *Host) addSock(s *sock) int {
 	h.open++
 	fd, f := h.add(s)
 	s.file = f
-	if s.rng == nil {
-		s.rng = f.rng
-	}
 	return fd
 }
 
@@ -237,6 +257,7 @@ func (h *Host) Write(fd int, buf []byte) (int, syscall.Errno) {
 
 // A timerfd is readable once it has expired. Nobody reads it.
 type timerfd struct {
+	rng     *rand.Rand
 	set     uint64 // how often it was set
 	expired bool
 }
@@ -254,7 +275,7 @@ func (t *timerfd) close() { t.set++ }
 func (h *Host) Timerfd() (int, syscall.Errno) {
 	h.w.mu.Lock()
 	defer h.w.mu.Unlock()
-	fd, _ := h.add(new(timerfd))
+	fd, _ := h.add(&timerfd{rng: h.random(sets, h.next(sets))})
 	return fd, 0
 }
 
@@ -274,7 +295,7 @@ func (h *Host) TimerfdSettime(fd int, left time.Duration) syscall.Errno {
 	t.expired = false
 	if left > 0 {
 		f := c.f
-		h.w.after(left, f.rng, func() {
+		h.w.after(left, t.rng, func() {
 			if t.set == set {
 				t.expired = true
 				f.wake(unix.EPOLLIN)

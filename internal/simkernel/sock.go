@@ -3,6 +3,7 @@
 package simkernel
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -16,8 +17,10 @@ import (
 // Linux does in net/ipv4: tcp.c, tcp_input.c, af_inet.c, udp.c.
 type sock struct {
 	h      *Host
-	file   *file // nil while it has no descriptor
-	rng    *rand.Rand
+	file   *file      // nil while it has no descriptor
+	name   string     // in the trace
+	rng    *rand.Rand // of what it sends
+	back   *rand.Rand // of what it sends because of what it has received
 	family int
 	typ    int
 
@@ -85,8 +88,12 @@ const (
 	usualSend = 128 << 10
 )
 
-func newSock(h *Host, family, typ int) *sock {
-	s := &sock{h: h, family: family, typ: typ, lowat: 1, rcvbuf: usualRecv, sndbuf: usualSend}
+func newSock(h *Host, family, typ, kind int) *sock {
+	serial := h.next(kind)
+	s := &sock{rng: h.random(kind, 2*serial), back: h.random(kind, 2*serial+1), h: h, family: family, typ: typ, lowat: 1, rcvbuf: usualRecv, sndbuf: usualSend}
+	if h.w.trace != nil {
+		s.name = fmt.Sprintf("%v#%d", h.addr, int(serial)<<1|kind)
+	}
 	s.reset()
 	return s
 }
@@ -352,7 +359,7 @@ func (h *Host) Accept(fd int, from *sys.Sockaddr) (int, syscall.Errno) {
 		child = h.addSock(x)
 		from.SetInet(s.family, x.remote)
 	}
-	c.end("accept", child&0xfffff, errno)
+	c.end("accept", 0, errno)
 	return child, errno
 }
 

@@ -138,8 +138,7 @@ func (s *sock) asked() {
 	case l.filter, len(l.queue)+l.opening > l.backlog:
 		return // the client asks again
 	}
-	x := newSock(l.h, l.family, l.typ)
-	x.rng, _ = w.random()
+	x := newSock(l.h, l.family, l.typ, children)
 	x.local, x.remote = s.remote, s.local
 	x.rcvbuf, x.sndbuf, x.lowat, x.linger, x.values = l.rcvbuf, l.sndbuf, l.lowat, l.linger, l.values
 	x.from, x.to, x.peerHost, x.peer = s.to, s.from, s.h, s
@@ -243,7 +242,7 @@ func (s *sock) sendReset() {
 	}
 	s.leaveIfOrphan()
 	if peer != nil {
-		s.h.w.transmit(s.from, s.to, 0, s.rng, func() {
+		s.h.w.transmit(s.from, s.to, 0, s.back, func() {
 			if peer.peer == s {
 				peer.gotReset()
 			}
@@ -382,7 +381,7 @@ func (s *sock) deliver(g segment) bool {
 	}
 	n, fin := len(g.data), g.fin
 	if n > 0 || fin {
-		s.h.w.transmit(s.from, s.to, 0, s.rng, func() {
+		s.h.w.transmit(s.from, s.to, 0, s.back, func() {
 			if peer.peer == s {
 				peer.acknowledged(n, fin)
 			}
@@ -405,7 +404,7 @@ func (s *sock) cutShort() {
 	peer := s.peer
 	s.gotReset()
 	w := s.h.w
-	w.transmit(s.from, s.to, 0, s.rng, func() { peer.gotReset() }, func() {})
+	w.transmit(s.from, s.to, 0, s.back, func() { peer.gotReset() }, func() {})
 }
 
 // acknowledged is called when the other end has confirmed that n bytes have come.
@@ -475,7 +474,7 @@ func (s *sock) tellRoom() {
 		return
 	}
 	s.updating = true
-	s.h.w.transmit(s.from, s.to, 0, s.rng, func() {
+	s.h.w.transmit(s.from, s.to, 0, s.back, func() {
 		s.updating = false
 		if peer.peer == s {
 			peer.push()

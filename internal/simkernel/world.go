@@ -28,11 +28,11 @@ type World struct {
 	done  chan struct{}
 
 	mu       sync.Mutex // guards the rest, and all objects of the hosts
-	rng      *rand.Rand // of the order of events
+	rng      *rand.Rand // of how many events happen at once
+	yields   *rand.Rand // of where goroutines yield
 	events   queue
 	armed    time.Duration // when run wakes up
 	number   uint64        // of the last event
-	serial   uint64        // of the last object
 	hosts    map[netip.Addr]*Host
 	links    map[route]*link
 	usual    Link
@@ -53,7 +53,7 @@ func New(seed uint64, usual Link, trace *Trace) *World {
 	w := &World{
 		seed: seed, start: time.Now(), usual: usual, trace: trace, armed: never,
 		kick: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
-		rng: rand.New(rand.NewPCG(seed, 1)), hosts: make(map[netip.Addr]*Host), links: make(map[route]*link),
+		rng: rand.New(rand.NewPCG(seed, 1)), yields: rand.New(rand.NewPCG(seed, 2)), hosts: make(map[netip.Addr]*Host), links: make(map[route]*link),
 	}
 	go w.run()
 	return w
@@ -174,11 +174,4 @@ func (w *World) step() {
 		}
 	}
 	w.trace.step()
-}
-
-// random returns the source of an object's decisions. Objects do not share one, so that the
-// order in which goroutines use different objects decides nothing.
-func (w *World) random() (*rand.Rand, uint64) {
-	w.serial++
-	return rand.New(rand.NewPCG(w.seed, w.serial<<8)), w.serial
 }
