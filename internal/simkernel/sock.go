@@ -72,7 +72,7 @@ const (
 type listening struct {
 	backlog int
 	queue   []*sock // for accept(2)
-	opening int     // connections on their way to the queue
+	opening []*sock // connections on their way to the queue
 	filter  bool    // drops the requests of new clients
 }
 
@@ -335,6 +335,19 @@ func (h *Host) Listen(fd, backlog int) syscall.Errno {
 	}
 	c.end("listen", backlog, errno)
 	return errno
+}
+
+// Handshakes implements sys.Kernel.
+func (h *Host) Handshakes(fd int) (clients []netip.AddrPort) {
+	c, s, errno := h.sock(fd)
+	if errno != 0 {
+		return nil
+	}
+	for _, x := range s.opening {
+		clients = append(clients, x.remote)
+	}
+	c.end("handshakes", len(clients), 0)
+	return clients
 }
 
 // Accept implements sys.Kernel.

@@ -4,6 +4,7 @@ package simkernel
 
 import (
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -135,7 +136,7 @@ func (s *sock) asked() {
 	case l == nil:
 		w.transmit(s.to, s.from, 0, s.rng, func() { s.gotReset() }, func() {})
 		return
-	case l.filter, len(l.queue)+l.opening > l.backlog:
+	case l.filter, len(l.queue)+len(l.opening) > l.backlog:
 		return // the client asks again
 	}
 	x := newSock(l.h, l.family, l.typ, children)
@@ -144,7 +145,7 @@ func (s *sock) asked() {
 	x.from, x.to, x.peerHost, x.peer = s.to, s.from, s.h, s
 	x.state, x.step = established, connected
 	s.peer = x
-	l.opening++
+	l.opening = append(l.opening, x)
 	w.transmit(s.to, s.from, 0, s.rng, func() {
 		if s.state != synSent || s.peer != x {
 			x.abandon(l)
@@ -160,13 +161,18 @@ func (s *sock) asked() {
 
 // abandon forgets a connection whose client has gone before the handshake ended.
 func (x *sock) abandon(l *sock) {
-	l.opening--
+	l.opened(x)
 	x.state, x.peer = closed, nil
+}
+
+// opened takes a connection off those that are on their way to the queue.
+func (l *sock) opened(x *sock) {
+	l.opening = slices.DeleteFunc(l.opening, func(y *sock) bool { return x == y })
 }
 
 // enqueue gives a connection to the listener.
 func (l *sock) enqueue(x *sock) {
-	l.opening--
+	l.opened(x)
 	if l.state != listens {
 		x.sendReset()
 		return

@@ -35,7 +35,7 @@ func (t *Trace) step() {
 // note records a call. The caller has the lock. Calls that only ask are left out.
 func (s *sock) note(call string, n int, errno syscall.Errno) {
 	w := s.h.w
-	if w.trace == nil || errno == unix.EAGAIN || call == "poll" || call == "ioctl" || call == "name" || call == "getsockopt" {
+	if w.trace == nil || errno == unix.EAGAIN || call == "poll" || call == "ioctl" || call == "name" || call == "handshakes" || call == "getsockopt" {
 		return
 	}
 	text := fmt.Sprintf("%s = %d", call, n)

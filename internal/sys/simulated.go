@@ -40,6 +40,9 @@ type Kernel interface {
 	Setsockopt(fd, level, option int, value []byte) syscall.Errno
 	Getsockopt(fd, level, option int, value []byte) (n int, errno syscall.Errno)
 	Ioctl(fd int, request uint) (int, syscall.Errno)
+	// Handshakes returns the clients whose handshake with a listener is half done, which
+	// the real kernel tells by sock_diag(7).
+	Handshakes(fd int) []netip.AddrPort
 	// Poll is poll(2) of one descriptor, without the conditions that were not asked for.
 	Poll(fd int, events int16) int16
 

@@ -1,0 +1,252 @@
+package simnet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/simnet"
+	"github.com/seed-2334f180/weir/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// latest is how late a timeout may be: a tick of the wheel, and some events of a nanosecond.
+const latest = 100*time.Microsecond + time.Microsecond
+
+// requireAt fails the test unless a time has come exactly, as exactly as timeouts are.
+func requireAt(t require.TestingT, want, got time.Duration, what string) {
+	require.GreaterOrEqual(t, got, want, "%s: early", what)
+	require.LessOrEqual(t, got, want+latest, "%s: late", what)
+}
+
+// A place makes sockets of one test.
+type place struct {
+	t   *testing.T
+	n   *simnet.Network
+	rng *rand.Rand
+	a   *loop.Group // on 10.0.0.1
+	b   *loop.Group // on 10.0.0.2
+}
+
+func newPlace(t *testing.T, seed uint64) *place {
+	p := &place{t: t, rng: rand.New(rand.NewPCG(seed, 99))}
+	p.n = simnet.New(t, simnet.Options{Seed: seed, Link: simnet.Link{Latency: p.upTo(2 * time.Millisecond), Jitter: time.Millisecond}})
+	p.a = p.n.Host("10.0.0.1").Group(1 + p.rng.IntN(2))
+	p.b = p.n.Host("10.0.0.2").Group(1)
+	return p
+}
+
+func (p *place) upTo(d time.Duration) time.Duration { return 1 + time.Duration(p.rng.Int64N(int64(d))) }
+
+func (p *place) listen() *socket.Socket {
+	l, err := socket.Config{Group: p.a, Port: 80}.New(socket.Inet, socket.Stream, 0)
+	require.NoError(p.t, err)
+	require.NoError(p.t, l.Listen(100))
+	return l
+}
+
+// connection makes a connection. Its first end is on 10.0.0.1.
+func (p *place) connection(l *socket.Socket) (a, b *socket.Socket) {
+	b, err := socket.Config{Group: p.b}.New(socket.Inet, socket.Stream, 0)
+	require.NoError(p.t, err)
+	require.NoError(p.t, b.Connect("10.0.0.1", "80"))
+	a, err = l.Accept()
+	require.NoError(p.t, err)
+	return a, b
+}
+
+// SO_RCVTIMEO and SO_SNDTIMEO end calls exactly at their time.
+func TestSocketTimeouts(t *testing.T) {
+	simnet.Seeds(t, 400, func(t *testing.T, seed uint64) {
+		p := newPlace(t, seed)
+		l := p.listen()
+		var calls sync.WaitGroup
+		limit := func() time.Duration { return p.upTo(time.Duration(1) << (10 + p.rng.IntN(30))) }
+		// timed has call wait. The call must fail when d has passed.
+		timed := func(what string, d time.Duration, want syscall.Errno, call func() error) {
+			calls.Go(func() {
+				begin := time.Now()
+				err := call()
+				requireAt(t, d, time.Since(begin), fmt.Sprintf("%s of %v", what, d))
+				require.ErrorIs(t, err, want, what)
+			})
+		}
+		for range 1 + p.rng.IntN(4) {
+			a, b := p.connection(l)
+			d := limit()
+			require.NoError(t, b.SetRecvTimeout(d))
+			timed("recv", d, unix.EAGAIN, func() error { _, err := b.Recv(make([]byte, 9), 0); return err })
+			e := limit()
+			require.NoError(t, b.SetSendTimeout(e))
+			require.NoError(t, a.SetSendTimeout(e))
+			full, err := b.Send(make([]byte, 1<<20), 0) // until all buffers are full
+			require.NoError(t, err)
+			require.Less(t, full, 1<<20)
+			timed("send", e, unix.EAGAIN, func() error { _, err := b.Send([]byte{0}, 0); return err })
+		}
+		calls.Wait()
+
+		d := limit()
+		require.NoError(t, l.SetRecvTimeout(d))
+		timed("accept", d, unix.EAGAIN, func() error { _, err := l.Accept(); return err })
+		p.n.Cut("10.0.0.1", "10.0.0.2")
+		c, err := socket.Config{Group: p.b}.New(socket.Inet, socket.Stream, 0)
+		require.NoError(t, err)
+		d = p.upTo(100 * time.Second) // the kernel gives up after 127 s
+		require.NoError(t, c.SetSendTimeout(d))
+		timed("connect", d, unix.EINPROGRESS, func() error { return c.Connect("10.0.0.1", "80") })
+		calls.Wait()
+	})
+}
+
+// Several goroutines receive from one connection, with deadlines, contexts and interruptions.
+// Nothing is lost, no call ends early or late, and none hangs.
+func TestReaders(t *testing.T) {
+	simnet.Seeds(t, 600, func(t *testing.T, seed uint64) {
+		p := newPlace(t, seed)
+		l := p.listen()
+		a, b := p.connection(l)
+		const size = 20_000
+		closes := p.rng.IntN(4) == 0
+		var mu sync.Mutex
+		got, ends := 0, 0
+		var readers, others sync.WaitGroup
+		for range 1 + p.rng.IntN(3) {
+			rng := rand.New(rand.NewPCG(p.rng.Uint64(), 0))
+			readers.Go(func() {
+				buf := make([]byte, 1+rng.IntN(3000))
+				for {
+					s, end := a, time.Time{}
+					cancel := func() {}
+					if rng.IntN(2) == 0 {
+						ctx, stop := context.WithTimeout(context.Background(), time.Duration(1+rng.Int64N(int64(3*time.Millisecond))))
+						end, _ = ctx.Deadline()
+						s, cancel = a.WithContext(ctx), stop
+					}
+					n, err := s.Recv(buf, 0)
+					now := time.Now()
+					cancel()
+					mu.Lock()
+					got += n
+					if err == io.EOF {
+						ends++
+					}
+					mu.Unlock()
+					switch {
+					case err == nil:
+					case errors.Is(err, context.DeadlineExceeded):
+						requireAt(t, 0, now.Sub(end), "context")
+					case errors.Is(err, unix.EINTR):
+					case errors.Is(err, unix.EAGAIN): // SetReadDeadline
+						time.Sleep(time.Millisecond)
+					case err == io.EOF, closes && errors.Is(err, unix.EBADF):
+						return
+					default:
+						t.Errorf("recv: %v", err)
+						return
+					}
+				}
+			})
+		}
+		others.Go(func() {
+			for left := size; left > 0; {
+				n, err := b.Send(make([]byte, min(left, 1+p.rng.IntN(4000))), 0)
+				if err != nil && closes {
+					break
+				}
+				require.NoError(t, err)
+				left -= n
+				if p.rng.IntN(2) == 0 {
+					time.Sleep(p.upTo(3 * time.Millisecond))
+				}
+			}
+			b.Close()
+		})
+		rng := rand.New(rand.NewPCG(seed, 3))
+		others.Go(func() {
+			for range rng.IntN(20) {
+				time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Millisecond))))
+				switch rng.IntN(3) {
+				case 0:
+					a.Interrupt()
+				case 1:
+					require.NoError(t, a.SetReadDeadline(time.Now().Add(time.Duration(rng.Int64N(int64(2*time.Millisecond))))))
+				case 2:
+					require.NoError(t, a.SetReadDeadline(time.Time{}))
+				}
+			}
+			require.NoError(t, a.SetReadDeadline(time.Time{}))
+			if closes {
+				require.NoError(t, a.Close())
+			}
+		})
+		others.Wait()
+		over := make(chan struct{})
+		go func() { readers.Wait(); close(over) }()
+		select {
+		case <-over:
+		case <-time.After(time.Minute):
+			require.FailNow(t, "a reader hangs")
+		}
+		if !closes {
+			require.Equal(t, size, got)
+			require.Positive(t, ends)
+		}
+	})
+}
+
+// Several goroutines send on one connection whose buffers are full most of the time.
+func TestWriters(t *testing.T) {
+	simnet.Seeds(t, 300, func(t *testing.T, seed uint64) {
+		p := newPlace(t, seed)
+		a, b := p.connection(p.listen())
+		require.NoError(t, b.Setsockopt("SOL_SOCKET", "SO_SNDBUF", 4000))
+		require.NoError(t, a.Setsockopt("SOL_SOCKET", "SO_RCVBUF", 4000))
+		var writers sync.WaitGroup
+		sent := 0
+		var mu sync.Mutex
+		for range 1 + p.rng.IntN(3) {
+			rng := rand.New(rand.NewPCG(p.rng.Uint64(), 0))
+			writers.Go(func() {
+				for range 5 {
+					s, cancel := b, func() {}
+					if rng.IntN(3) == 0 {
+						ctx, stop := context.WithTimeout(context.Background(), time.Duration(1+rng.Int64N(int64(3*time.Millisecond))))
+						s, cancel = b.WithContext(ctx), stop
+					}
+					n, err := s.Send(make([]byte, 1+rng.IntN(20_000)), 0)
+					cancel()
+					mu.Lock()
+					sent += n
+					mu.Unlock()
+					if err != nil {
+						require.ErrorIs(t, err, unix.EINTR)
+					}
+				}
+			})
+		}
+		go func() { writers.Wait(); b.Close() }()
+		total, buf := 0, make([]byte, 1+p.rng.IntN(5000))
+		require.NoError(t, a.SetRecvTimeout(time.Minute))
+		for {
+			n, err := a.Recv(buf, 0)
+			total += n
+			if err == io.EOF {
+				break
+			}
+			require.NoError(t, err)
+			if p.rng.IntN(4) == 0 {
+				time.Sleep(p.upTo(5 * time.Millisecond))
+			}
+		}
+		require.Equal(t, sent, total)
+	})
+}
