@@ -10,11 +10,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
 	oneSeed   = flag.Uint64("sim.seed", 0, "simnet.Seeds runs this seed alone; 0 runs as many as the test says")
 	seedCount = flag.Int("sim.seeds", 0, "how many seeds simnet.Seeds runs; 0 is what the test says")
+	traces    = flag.Bool("sim.trace", false, "log the trace of each simnet.Network whose test has failed")
 )
 
 // slowSeed is how long a seed may take before Seeds says which one it is: the test's own timeout
@@ -43,12 +46,12 @@ func Seeds(t *testing.T, count int, f func(t *testing.T, seed uint64)) {
 	}
 	var seed atomic.Uint64
 	replay := func() string {
-		return fmt.Sprintf("go test -run '^%s$' -sim.seed=%d", t.Name(), seed.Load())
+		return fmt.Sprintf("go test -run '^%s$' . -args -sim.seed=%d", t.Name(), seed.Load())
 	}
 	over := make(chan struct{})
 	defer close(over)
 	go warn(over, &seed, replay)
-	begin, done := time.Now(), false
+	begin, cpu, done := time.Now(), cpuTime(), false
 	defer func() {
 		if !done { // also when f panics, or a bubble ends in a deadlock
 			fmt.Fprintf(os.Stderr, "simnet: seed %d has failed: %s\n", seed.Load(), replay())
@@ -63,7 +66,15 @@ func Seeds(t *testing.T, count int, f func(t *testing.T, seed uint64)) {
 	}
 	done = true
 	took := time.Since(begin)
-	t.Logf("%d seeds in %v: %.0f in a second", count, took.Round(time.Millisecond), float64(count)/took.Seconds())
+	used := cpuTime() - cpu
+	t.Logf("%d seeds in %v, and %v of processor time: %.0f in a second of it", count, took.Round(time.Millisecond), used.Round(time.Millisecond), float64(count)/used.Seconds())
+}
+
+// cpuTime is the processor time of the process so far.
+func cpuTime() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t)
+	return time.Duration(t.Nano())
 }
 
 // warn prints the seed that takes long.

@@ -61,7 +61,8 @@ type Options struct {
 	Seed uint64
 	// Link is how all links between different hosts begin.
 	Link Link
-	// Trace has Trace return what has happened. It costs time and memory.
+	// Trace has Trace return what has happened, and a failed test log it. It costs time and
+	// memory. The flag -sim.trace sets it.
 	Trace bool
 }
 
@@ -103,16 +104,16 @@ type Network struct {
 // failed test logs the seed. In a bubble call New in the bubble.
 func New(t testing.TB, opts Options) *Network {
 	n := &Network{t: t, hosts: make(map[netip.Addr]*Host)}
-	if opts.Trace {
+	if opts.Trace || *traces {
 		n.trace = new(simkernel.Trace)
 	}
 	n.world = simkernel.New(opts.Seed, opts.Link.inside(), n.trace)
 	if t != nil {
 		t.Cleanup(func() {
-			if t.Failed() {
-				t.Logf("simnet: the seed is %d", opts.Seed)
-			}
 			n.Close()
+			if t.Failed() {
+				t.Logf("simnet: the seed is %d\n%s", opts.Seed, n.Trace())
+			}
 		})
 	}
 	return n
