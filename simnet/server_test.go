@@ -134,7 +134,7 @@ func TestServerTimeouts(t *testing.T) {
 // Write ends a connection whose peer takes nothing, at its time. MaxOutput bounds what is queued
 // for it, and HighWater stops reading from it.
 func TestServerBackpressure(t *testing.T) {
-	simnet.Seeds(t, 200, func(t *testing.T, seed uint64) {
+	simnet.Seeds(t, 100, func(t *testing.T, seed uint64) {
 		const most = 300_000
 		limit := 10 * time.Second
 		closed := make(chan error, 1)
@@ -294,14 +294,14 @@ func TestServerShutdown(t *testing.T) {
 				if _, err := c.Write([]byte{byte(i)}); err != nil {
 					return
 				}
-				go func() {
+				clients.Go(func() {
 					for range 20 {
 						time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Millisecond))))
 						if _, err := c.Write(bytes.Repeat([]byte{byte(i)}, 1+rng.IntN(2000))); err != nil {
 							return
 						}
 					}
-				}()
+				})
 				n, err := io.Copy(io.Discard, c)
 				if err != nil { // the client has sent more after it had acknowledged all
 					require.ErrorIs(t, err, unix.ECONNRESET, "client %d", i)
