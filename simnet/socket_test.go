@@ -21,10 +21,11 @@ import (
 // latest is how late a timeout may be: a tick of the wheel, and some events of a nanosecond.
 const latest = 100*time.Microsecond + time.Microsecond
 
-// requireAt fails the test unless a time has come exactly, as exactly as timeouts are.
-func requireAt(t require.TestingT, want, got time.Duration, what string) {
-	require.GreaterOrEqual(t, got, want, "%s: early", what)
-	require.LessOrEqual(t, got, want+latest, "%s: late", what)
+// checkAt fails the test unless a time has come exactly, as exactly as timeouts are.
+func checkAt(t *testing.T, want, got time.Duration, what string) {
+	if got < want || got > want+latest {
+		t.Errorf("%s after %v, and not after %v", what, got, want)
+	}
 }
 
 // A place makes sockets of one test.
@@ -75,7 +76,7 @@ func TestSocketTimeouts(t *testing.T) {
 			calls.Go(func() {
 				begin := time.Now()
 				err := call()
-				requireAt(t, d, time.Since(begin), fmt.Sprintf("%s of %v", what, d))
+				checkAt(t, d, time.Since(begin), fmt.Sprintf("%s of %v", what, d))
 				require.ErrorIs(t, err, want, what)
 			})
 		}
@@ -118,6 +119,8 @@ func TestReaders(t *testing.T) {
 		closes := p.rng.IntN(4) == 0
 		var mu sync.Mutex
 		got, ends := 0, 0
+		var interrupted, closed time.Time // when that was last done
+		var deadline, set time.Time       // SetReadDeadline, and when it was called
 		var readers, others sync.WaitGroup
 		for range 1 + p.rng.IntN(3) {
 			rng := rand.New(rand.NewPCG(p.rng.Uint64(), 0))
@@ -131,6 +134,7 @@ func TestReaders(t *testing.T) {
 						end, _ = ctx.Deadline()
 						s, cancel = a.WithContext(ctx), stop
 					}
+					begin := time.Now()
 					n, err := s.Recv(buf, 0)
 					now := time.Now()
 					cancel()
@@ -139,19 +143,34 @@ func TestReaders(t *testing.T) {
 					if err == io.EOF {
 						ends++
 					}
-					mu.Unlock()
+					if !deadline.IsZero() && now.Sub(deadline) > latest && now.Sub(set) > latest && now.Sub(begin) > latest {
+						t.Errorf("recv of %v: the deadline was %v ago", now.Sub(begin), now.Sub(deadline))
+					}
 					switch {
-					case err == nil:
+					case err == nil, err == io.EOF:
 					case errors.Is(err, context.DeadlineExceeded):
-						requireAt(t, 0, now.Sub(end), "context")
+						checkAt(t, 0, now.Sub(end), "context")
 					case errors.Is(err, unix.EINTR):
-					case errors.Is(err, unix.EAGAIN): // SetReadDeadline
-						time.Sleep(time.Millisecond)
-					case err == io.EOF, closes && errors.Is(err, unix.EBADF):
-						return
+						checkAt(t, 0, now.Sub(interrupted), "Interrupt")
+					case errors.Is(err, unix.EAGAIN):
+						if deadline.IsZero() || now.Before(deadline) {
+							t.Errorf("recv: %v before the deadline", err)
+						}
+					case closes && errors.Is(err, unix.EBADF):
+						if now.Sub(closed) > latest && now.Sub(begin) > latest {
+							t.Errorf("recv ends %v after Close", now.Sub(closed))
+						}
 					default:
 						t.Errorf("recv: %v", err)
+						mu.Unlock()
 						return
+					}
+					mu.Unlock()
+					switch {
+					case err == io.EOF, errors.Is(err, unix.EBADF):
+						return
+					case errors.Is(err, unix.EAGAIN):
+						time.Sleep(time.Millisecond)
 					}
 				}
 			})
@@ -168,25 +187,47 @@ func TestReaders(t *testing.T) {
 					time.Sleep(p.upTo(3 * time.Millisecond))
 				}
 			}
+			for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // the end would wake all readers
+				mu.Lock()
+				all := got == size || !closed.IsZero()
+				mu.Unlock()
+				if all {
+					break
+				}
+				if time.Since(begin) > time.Minute {
+					t.Error("something sent was not received")
+					break
+				}
+			}
 			b.Close()
 		})
 		rng := rand.New(rand.NewPCG(seed, 3))
 		others.Go(func() {
 			for range rng.IntN(20) {
 				time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Millisecond))))
+				mu.Lock()
+				set = time.Now()
 				switch rng.IntN(3) {
 				case 0:
+					interrupted = set
 					a.Interrupt()
 				case 1:
-					require.NoError(t, a.SetReadDeadline(time.Now().Add(time.Duration(rng.Int64N(int64(2*time.Millisecond))))))
+					deadline = set.Add(time.Duration(rng.Int64N(int64(2 * time.Millisecond))))
+					require.NoError(t, a.SetReadDeadline(deadline))
 				case 2:
-					require.NoError(t, a.SetReadDeadline(time.Time{}))
+					deadline = time.Time{}
+					require.NoError(t, a.SetReadDeadline(deadline))
 				}
+				mu.Unlock()
 			}
-			require.NoError(t, a.SetReadDeadline(time.Time{}))
+			mu.Lock()
+			deadline = time.Time{}
+			require.NoError(t, a.SetReadDeadline(deadline))
 			if closes {
+				closed = time.Now()
 				require.NoError(t, a.Close())
 			}
+			mu.Unlock()
 		})
 		others.Wait()
 		over := make(chan struct{})
