@@ -66,6 +66,7 @@ const (
 	unconnected step = iota
 	connecting
 	connected
+	disconnecting
 )
 
 // listening is the state of a listener.
@@ -331,7 +332,7 @@ func (h *Host) Listen(fd, backlog int) syscall.Errno {
 		if s.backlog = backlog; backlog < 0 || backlog > somaxconn {
 			s.backlog = somaxconn
 		}
-		s.state, s.rcvShut, s.sndShut = listens, false, false
+		s.state = listens
 	}
 	c.end("listen", backlog, errno)
 	return errno
@@ -410,6 +411,12 @@ func (h *Host) Shutdown(fd, how int) syscall.Errno {
 }
 
 func (s *sock) shutdown(read, write bool) (errno syscall.Errno) {
+	if s.step == connecting {
+		s.step = disconnecting
+		if s.state == established {
+			s.step = connected
+		}
+	}
 	switch {
 	case s.typ == unix.SOCK_DGRAM && !s.remote.IsValid(), s.state == closed && s.typ == unix.SOCK_STREAM:
 		errno = unix.ENOTCONN

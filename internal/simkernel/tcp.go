@@ -3,6 +3,7 @@
 package simkernel
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -64,16 +65,16 @@ func (s *sock) connect(to netip.AddrPort) syscall.Errno {
 	switch s.step {
 	case connected:
 		return unix.EISCONN
+	case disconnecting:
+		return unix.EINVAL
 	case connecting:
 		switch s.state {
 		case synSent:
 			return unix.EALREADY
 		case closed:
-			s.step = unconnected
-			if errno := s.takeError(); errno != 0 {
-				return errno
-			}
-			return unix.ECONNABORTED
+			errno := cmp.Or(s.takeError(), unix.ECONNABORTED)
+			s.disconnect(0)
+			return errno
 		}
 		s.step = connected
 		return 0
@@ -96,7 +97,7 @@ func (s *sock) connect(to netip.AddrPort) syscall.Errno {
 	s.attempt++
 	s.local, s.remote = from, dest
 	s.from, s.to, s.peerHost = s.h.addr, host.addr, host
-	s.err, s.rcvShut, s.sndShut = 0, false, false
+	s.err = 0
 	s.state, s.step = synSent, connecting
 	s.syn(0)
 	return unix.EINPROGRESS
@@ -206,12 +207,14 @@ func (s *sock) stopListening() {
 	s.queue = nil
 }
 
-// disconnect ends a connect in progress.
+// disconnect is tcp_disconnect: it ends a connect in progress, or one that has failed.
 func (s *sock) disconnect(errno syscall.Errno) {
 	s.reset()
 	s.attempt++
-	s.state, s.err = closed, errno
+	s.state, s.step, s.err = closed, unconnected, errno
+	s.rcvShut, s.sndShut = false, false
 	s.remote = netip.AddrPort{}
+	s.wake(unix.EPOLLERR)
 }
 
 // fail ends the connection with an error that this end has found.
@@ -371,8 +374,8 @@ func (s *sock) deliver(g segment) bool {
 		}
 		return false
 	}
-	if s.orphan && len(g.data) > 0 {
-		s.sendReset()
+	if s.fin != finNone && s.rcvShut && !s.finished && len(g.data) > 0 { // nobody will read it
+		s.cutShort()
 		return false
 	}
 	if at := s.h.w.link(s.to, s.from).ResetAt; at > 0 && s.inBytes+uint64(len(g.data)) >= uint64(at) {
@@ -384,6 +387,7 @@ func (s *sock) deliver(g segment) bool {
 	if g.fin {
 		s.finished, s.rcvShut = true, true
 		s.wake(0)
+		defer s.done()
 	}
 	n, fin := len(g.data), g.fin
 	if n > 0 || fin {
@@ -409,8 +413,11 @@ func (s *sock) append(data []byte) {
 func (s *sock) cutShort() {
 	peer := s.peer
 	s.gotReset()
-	w := s.h.w
-	w.transmit(s.from, s.to, 0, s.back, func() { peer.gotReset() }, func() {})
+	s.h.w.transmit(s.from, s.to, 0, s.back, func() {
+		if peer.peer == s {
+			peer.gotReset()
+		}
+	}, func() {})
 }
 
 // acknowledged is called when the other end has confirmed that n bytes have come.
@@ -422,9 +429,7 @@ func (s *sock) acknowledged(n int, fin bool) {
 	s.acked += uint64(n)
 	if fin {
 		s.fin = finAcked
-		if s.orphan && s.finished {
-			s.leave()
-		}
+		s.done()
 	}
 	s.push()
 	if s.noSpace && s.writable() {
@@ -496,6 +501,14 @@ func (s *sock) finish() {
 	}
 }
 
+// done ends the connection when both streams have ended, and this end's was acknowledged.
+func (s *sock) done() {
+	if s.fin == finAcked && s.finished {
+		s.state = closed
+		s.leaveIfOrphan()
+	}
+}
+
 // outq is SIOCOUTQ.
 func (s *sock) outq() int {
 	n := s.unacked
@@ -506,7 +519,7 @@ func (s *sock) outq() int {
 }
 
 func (s *sock) close() {
-	s.orphan, s.file = true, nil
+	s.orphan, s.file, s.rcvShut = true, nil, true
 	switch {
 	case s.typ == unix.SOCK_DGRAM:
 		s.leave()
@@ -524,8 +537,6 @@ func (s *sock) close() {
 	default:
 		s.sndShut = true
 		s.finish()
-		if s.fin == finAcked && s.finished {
-			s.leave()
-		}
+		s.done()
 	}
 }
