@@ -251,7 +251,14 @@ func TestWriters(t *testing.T) {
 		a, b := p.connection(p.listen())
 		require.NoError(t, b.Setsockopt("SOL_SOCKET", "SO_SNDBUF", 4000))
 		require.NoError(t, a.Setsockopt("SOL_SOCKET", "SO_RCVBUF", 4000))
-		var writers sync.WaitGroup
+		var writers, reader sync.WaitGroup
+		if p.rng.IntN(2) == 0 { // the loop watches b for input, too
+			reader.Go(func() {
+				_, err := b.Recv(make([]byte, 1), 0)
+				require.ErrorIs(t, err, unix.EBADF)
+			})
+			time.Sleep(time.Millisecond)
+		}
 		sent := 0
 		var mu sync.Mutex
 		for range 1 + p.rng.IntN(3) {
@@ -289,5 +296,6 @@ func TestWriters(t *testing.T) {
 			}
 		}
 		require.Equal(t, sent, total)
+		reader.Wait()
 	})
 }

@@ -41,12 +41,6 @@ func (s *sock) connectMessages(to netip.AddrPort, none bool) syscall.Errno {
 }
 
 func (s *sock) sendMessage(buf []byte, to *sys.Sockaddr) (int, syscall.Errno) {
-	if s.err != 0 {
-		return 0, s.takeError()
-	}
-	if s.sndShut {
-		return 0, unix.EPIPE
-	}
 	dest := s.remote
 	if to != nil && to.Len > 0 {
 		if dest = to.Inet(); !dest.IsValid() {
@@ -65,8 +59,13 @@ func (s *sock) sendMessage(buf []byte, to *sys.Sockaddr) (int, syscall.Errno) {
 		return 0, errno
 	}
 	host, dest, from, errno := s.route(dest)
-	if errno != 0 {
+	switch {
+	case errno != 0:
 		return 0, errno
+	case s.err != 0:
+		return 0, s.takeError()
+	case s.sndShut:
+		return 0, unix.EPIPE
 	}
 	w := s.h.w
 	l := w.link(s.h.addr, host.addr)
