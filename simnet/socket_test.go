@@ -248,7 +248,7 @@ func TestReaders(t *testing.T) {
 func TestWriters(t *testing.T) {
 	simnet.Seeds(t, 300, func(t *testing.T, seed uint64) {
 		p := newPlace(t, seed)
-		a, b := p.connection(p.listen())
+		b, a := p.connection(p.listen()) // b waits for input before it waits for room
 		require.NoError(t, b.Setsockopt("SOL_SOCKET", "SO_SNDBUF", 4000))
 		require.NoError(t, a.Setsockopt("SOL_SOCKET", "SO_RCVBUF", 4000))
 		var writers, reader sync.WaitGroup

@@ -135,10 +135,12 @@ func (h *Host) begin(fd int) (call, bool) {
 
 // end ends a system call. Chance decides whether other goroutines run now.
 func (c call) end(name string, n int, errno syscall.Errno) {
+	early := false
 	if s, ok := c.f.object.(*sock); ok {
 		s.note(name, n, errno)
+		early = errno == unix.EAGAIN && s.chance.IntN(2) == 0 && c.h.w.early(s)
 	}
-	yield := c.h.w.yields.IntN(8) == 0
+	yield := early || c.h.w.yields.IntN(8) == 0
 	c.h.w.mu.Unlock()
 	if yield {
 		runtime.Gosched()

@@ -57,17 +57,20 @@ func (l *link) drops(r *rand.Rand) bool {
 	return l.Cut || l.Loss > 0 && r.Float64() < l.Loss
 }
 
-// delay returns how long a packet of n bytes is on its way, and occupies the link with it.
-func (l *link) delay(now time.Duration, n int, r *rand.Rand) time.Duration {
-	d := l.Latency
-	if l.Jitter > 0 {
-		d += time.Duration(r.Int64N(int64(l.Jitter)))
-	}
+// carry has arrive called when a packet of n bytes has come to a socket, and occupies the link
+// with it.
+func (w *World) carry(l *link, n int, r *rand.Rand, to *sock, arrive func()) {
+	now := w.now()
+	from := now + l.Latency
 	if l.Rate > 0 {
 		l.free = max(l.free, now) + time.Duration(int64(n)*int64(time.Second)/int64(l.Rate))
-		d += l.free - now
+		from += l.free - now
 	}
-	return d
+	at := from
+	if l.Jitter > 0 {
+		at += time.Duration(r.Int64N(int64(l.Jitter)))
+	}
+	w.add(event{at: at, from: from, to: to, order: r.Uint64(), do: arrive})
 }
 
 // The times after which TCP sends again: RFC 6298 and Linux.
@@ -79,16 +82,16 @@ const (
 	mostSyns        = 6 // tcp_syn_retries
 )
 
-// transmit has arrive called when a packet of n bytes has arrived. A packet that is lost is sent
+// transmit has arrive called when a packet of n bytes has come to target. A packet that is lost is sent
 // again. If it is lost too often, lost is called. Both are called under the lock.
-func (w *World) transmit(from, to netip.Addr, n int, r *rand.Rand, arrive, lost func()) {
-	w.attempt(from, to, n, r, 0, arrive, lost)
+func (w *World) transmit(from, to netip.Addr, n int, r *rand.Rand, target *sock, arrive, lost func()) {
+	w.attempt(from, to, n, r, 0, target, arrive, lost)
 }
 
-func (w *World) attempt(from, to netip.Addr, n int, r *rand.Rand, tries int, arrive, lost func()) {
+func (w *World) attempt(from, to netip.Addr, n int, r *rand.Rand, tries int, target *sock, arrive, lost func()) {
 	l := w.link(from, to)
 	if !l.drops(r) {
-		w.after(l.delay(w.now(), n, r), r, arrive)
+		w.carry(l, n, r, target, arrive)
 		return
 	}
 	if tries == mostRetransmits {
@@ -96,5 +99,5 @@ func (w *World) attempt(from, to netip.Addr, n int, r *rand.Rand, tries int, arr
 		return
 	}
 	again := min(firstRetransmit<<tries, lastRetransmit)
-	w.after(again, r, func() { w.attempt(from, to, n, r, tries+1, arrive, lost) })
+	w.after(again, r, func() { w.attempt(from, to, n, r, tries+1, target, arrive, lost) })
 }

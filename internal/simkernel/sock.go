@@ -21,6 +21,7 @@ type sock struct {
 	name   string     // in the trace
 	rng    *rand.Rand // of what it sends
 	back   *rand.Rand // of what it sends because of what it has received
+	chance *rand.Rand // of what happens during calls
 	family int
 	typ    int
 
@@ -91,7 +92,7 @@ const (
 
 func newSock(h *Host, family, typ, kind int) *sock {
 	serial := h.next(kind)
-	s := &sock{rng: h.random(kind, 2*serial), back: h.random(kind, 2*serial+1), h: h, family: family, typ: typ, lowat: 1, rcvbuf: usualRecv, sndbuf: usualSend}
+	s := &sock{rng: h.random(kind, 4*serial), back: h.random(kind, 4*serial+1), chance: h.random(kind, 4*serial+2), h: h, family: family, typ: typ, lowat: 1, rcvbuf: usualRecv, sndbuf: usualSend}
 	if h.w.trace != nil {
 		s.name = fmt.Sprintf("%v#%d", h.addr, int(serial)<<1|kind)
 	}

@@ -109,7 +109,7 @@ func (s *sock) syn(tries int) {
 	l := w.link(s.from, s.to)
 	attempt := s.attempt
 	if !l.drops(s.rng) {
-		w.after(l.delay(w.now(), 0, s.rng), s.rng, func() {
+		w.carry(l, 0, s.rng, nil, func() {
 			if s.state == synSent && s.attempt == attempt {
 				s.asked()
 			}
@@ -135,7 +135,7 @@ func (s *sock) asked() {
 	l := s.peerHost.listener(s.remote, s.local)
 	switch {
 	case l == nil:
-		w.transmit(s.to, s.from, 0, s.rng, func() { s.gotReset() }, func() {})
+		w.transmit(s.to, s.from, 0, s.rng, s, func() { s.gotReset() }, func() {})
 		return
 	case l.filter, len(l.queue)+len(l.opening) > l.backlog:
 		return // the client asks again
@@ -147,7 +147,7 @@ func (s *sock) asked() {
 	x.state, x.step = established, connected
 	s.peer = x
 	l.opening = append(l.opening, x)
-	w.transmit(s.to, s.from, 0, s.rng, func() {
+	w.transmit(s.to, s.from, 0, s.rng, s, func() {
 		if s.state != synSent || s.peer != x {
 			x.abandon(l)
 			return
@@ -251,7 +251,7 @@ func (s *sock) sendReset() {
 	}
 	s.leaveIfOrphan()
 	if peer != nil {
-		s.h.w.transmit(s.from, s.to, 0, s.back, func() {
+		s.h.w.transmit(s.from, s.to, 0, s.back, peer, func() {
 			if peer.peer == s {
 				peer.gotReset()
 			}
@@ -336,7 +336,7 @@ func (s *sock) sendSegment(g segment, arrived func()) {
 	number := s.next
 	s.next++
 	peer := s.peer
-	s.h.w.transmit(s.from, s.to, len(g.data), s.rng, func() {
+	s.h.w.transmit(s.from, s.to, len(g.data), s.rng, peer, func() {
 		if peer.peer != s {
 			return
 		}
@@ -391,7 +391,7 @@ func (s *sock) deliver(g segment) bool {
 	}
 	n, fin := len(g.data), g.fin
 	if n > 0 || fin {
-		s.h.w.transmit(s.from, s.to, 0, s.back, func() {
+		s.h.w.transmit(s.from, s.to, 0, s.back, peer, func() {
 			if peer.peer == s {
 				peer.acknowledged(n, fin)
 			}
@@ -413,7 +413,7 @@ func (s *sock) append(data []byte) {
 func (s *sock) cutShort() {
 	peer := s.peer
 	s.gotReset()
-	s.h.w.transmit(s.from, s.to, 0, s.back, func() {
+	s.h.w.transmit(s.from, s.to, 0, s.back, peer, func() {
 		if peer.peer == s {
 			peer.gotReset()
 		}
@@ -485,7 +485,7 @@ func (s *sock) tellRoom() {
 		return
 	}
 	s.updating = true
-	s.h.w.transmit(s.from, s.to, 0, s.back, func() {
+	s.h.w.transmit(s.from, s.to, 0, s.back, peer, func() {
 		s.updating = false
 		if peer.peer == s {
 			peer.push()

@@ -76,7 +76,7 @@ func (s *sock) sendMessage(buf []byte, to *sys.Sockaddr) (int, syscall.Errno) {
 	m := message{append([]byte(nil), buf...), from}
 	for range copies {
 		if !l.drops(s.rng) {
-			w.after(l.delay(w.now(), len(buf), s.rng), s.rng, func() { host.gotMessage(s, m, dest) })
+			w.carry(l, len(buf), s.rng, nil, func() { host.gotMessage(s, m, dest) })
 		}
 	}
 	w.after(time.Nanosecond, s.rng, func() { s.wake(unix.EPOLLOUT) }) // the packet has left
@@ -98,7 +98,7 @@ func (h *Host) gotMessage(sender *sock, m message, to netip.AddrPort) {
 		if sender.remote == to && sender.file != nil {
 			l := h.w.link(h.addr, sender.h.addr)
 			if !l.drops(sender.rng) {
-				h.w.after(l.delay(h.w.now(), 0, sender.rng), sender.rng, func() {
+				h.w.carry(l, 0, sender.rng, sender, func() {
 					sender.err = unix.ECONNREFUSED
 					sender.wake(unix.EPOLLERR)
 				})

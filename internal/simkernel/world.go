@@ -89,7 +89,9 @@ func (w *World) now() time.Duration { return time.Since(w.start) }
 // An event is something that happens later.
 type event struct {
 	at     time.Duration
-	order  uint64 // the order among events of the same time: drawn from the seed
+	from   time.Duration // when it may happen at the earliest; a packet has jitter
+	to     *sock         // to which it happens, if it may be early; else nil
+	order  uint64        // the order among events of the same time: drawn from the seed
 	number uint64
 	do     func()
 }
@@ -121,9 +123,15 @@ func (q queue) Less(i, j int) bool {
 // after has do called under the lock when d has passed. r decides the order among events of
 // the same time. The caller has the lock.
 func (w *World) after(d time.Duration, r *rand.Rand, do func()) {
-	w.number++
 	at := w.now() + d
-	heap.Push(&w.events, event{at, r.Uint64(), w.number, do})
+	w.add(event{at: at, from: at, order: r.Uint64(), do: do})
+}
+
+func (w *World) add(e event) {
+	w.number++
+	e.number = w.number
+	at := e.at
+	heap.Push(&w.events, e)
 	if at < w.armed {
 		w.armed = at
 		select {
@@ -131,6 +139,27 @@ func (w *World) after(d time.Duration, r *rand.Rand, do func()) {
 		default:
 		}
 	}
+}
+
+// early makes the next event happen to a socket during a system call on it, if it may happen
+// already. So something may come between a call that finds nothing and the wait for it. It
+// returns false if there is no such event.
+func (w *World) early(s *sock) bool {
+	best := -1
+	now := w.now()
+	for i := range w.events {
+		e := &w.events[i]
+		if e.to == s && e.from <= now && (best < 0 || w.events.Less(i, best)) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return false
+	}
+	e := heap.Remove(&w.events, best).(event)
+	w.happened++
+	e.do()
+	return true
 }
 
 // run makes the events happen.
