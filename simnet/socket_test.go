@@ -121,6 +121,28 @@ func TestReaders(t *testing.T) {
 		got, ends := 0, 0
 		var interrupted, closed time.Time // when that was last done
 		var deadline, set time.Time       // SetReadDeadline, and when it was called
+		var expired time.Time             // when a deadline was replaced that had passed
+		// meddle ends or bounds the calls in progress.
+		meddle := func(how int, d time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			set = time.Now()
+			if !deadline.IsZero() && !deadline.After(set) {
+				expired = set
+			}
+			switch how {
+			case 0:
+				interrupted = set
+				a.Interrupt()
+			case 1:
+				deadline = set.Add(d)
+			case 2:
+				deadline = time.Time{}
+			}
+			if err := a.SetReadDeadline(deadline); err != nil && closed.IsZero() {
+				t.Errorf("set read deadline: %v", err)
+			}
+		}
 		var readers, others sync.WaitGroup
 		for range 1 + p.rng.IntN(3) {
 			rng := rand.New(rand.NewPCG(p.rng.Uint64(), 0))
@@ -133,6 +155,10 @@ func TestReaders(t *testing.T) {
 						ctx, stop := context.WithTimeout(context.Background(), time.Duration(1+rng.Int64N(int64(3*time.Millisecond))))
 						end, _ = ctx.Deadline()
 						s, cancel = a.WithContext(ctx), stop
+					}
+					if meddles := rng.IntN(12); meddles < 3 { // while this call begins
+						d := time.Duration(rng.IntN(3)-1) * time.Millisecond
+						readers.Go(func() { meddle(meddles, d) })
 					}
 					begin := time.Now()
 					n, err := s.Recv(buf, 0)
@@ -153,7 +179,7 @@ func TestReaders(t *testing.T) {
 					case errors.Is(err, unix.EINTR):
 						checkAt(t, 0, now.Sub(interrupted), "Interrupt")
 					case errors.Is(err, unix.EAGAIN):
-						if deadline.IsZero() || now.Before(deadline) {
+						if (deadline.IsZero() || now.Before(deadline)) && expired.Before(begin) {
 							t.Errorf("recv: %v before the deadline", err)
 						}
 					case closes && errors.Is(err, unix.EBADF):
@@ -205,20 +231,7 @@ func TestReaders(t *testing.T) {
 		others.Go(func() {
 			for range rng.IntN(20) {
 				time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Millisecond))))
-				mu.Lock()
-				set = time.Now()
-				switch rng.IntN(3) {
-				case 0:
-					interrupted = set
-					a.Interrupt()
-				case 1:
-					deadline = set.Add(time.Duration(rng.Int64N(int64(2 * time.Millisecond))))
-					require.NoError(t, a.SetReadDeadline(deadline))
-				case 2:
-					deadline = time.Time{}
-					require.NoError(t, a.SetReadDeadline(deadline))
-				}
-				mu.Unlock()
+				meddle(rng.IntN(3), time.Duration(rng.Int64N(int64(2*time.Millisecond))))
 			}
 			mu.Lock()
 			deadline = time.Time{}

@@ -140,7 +140,7 @@ func (c call) end(name string, n int, errno syscall.Errno) {
 		s.note(name, n, errno)
 		early = errno == unix.EAGAIN && s.chance.IntN(2) == 0 && c.h.w.early(s)
 	}
-	yield := early || c.h.w.yields.IntN(8) == 0
+	yield := early || c.h.w.yields.IntN(8) == 0 || errno == unix.EAGAIN && c.h.w.yields.IntN(2) == 0
 	c.h.w.mu.Unlock()
 	if yield {
 		runtime.Gosched()
