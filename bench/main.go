@@ -6,6 +6,7 @@
 //
 //	go run ./bench                             echo, and a few cells of ordinary: one to two minutes
 //	go run ./bench -h                          suites, subjects, flags
+//	go run ./bench -suite ordinary -brief      that suite with few cells: under a minute
 //	go run ./bench -suite churn -subjects raw,net,gnet,weir,nbio
 //	go run ./bench -suite all -json all.jsonl  everything: under an hour
 //	go run ./bench -html page.html             a page with charts beside the tables; -svg is one chart

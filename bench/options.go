@@ -23,7 +23,7 @@ func parseOptions(args []string, out io.Writer) (suites.Options, error) {
 	own := &opts.Settings
 	var parsers []func() error // of the flags that are lists
 	list := func(name, what string, parse func(list string) error) {
-		text := fs.String(name, "", what+", a comma-separated `list`, instead of a suite's own")
+		text := fs.String(name, "", what+", a comma-separated `list` (default: a suite's own)")
 		parsers = append(parsers, func() error {
 			if *text == "" {
 				return nil
@@ -43,10 +43,12 @@ func parseOptions(args []string, out io.Writer) (suites.Options, error) {
 	list("web", "kinds of HTTP: "+strings.Join(suites.WebKinds(), ", "), wordsTo(&own.Web, "web", suites.WebKinds()))
 	list("work", "computation for each request, as durations", worksTo(&own.Works))
 	fs.IntVar(&opts.Open, "open", 0, "`per cent` of net's greatest rate to offer, whether or not answers come; 0 is as fast as answers come (ordinary, neighbours)")
+	fs.BoolVar(&opts.Brief, "brief", false, "few settings: those that a suite has for a short run (ordinary, neighbours, http)")
 	fs.DurationVar(&opts.Dur, "dur", 300*time.Millisecond, "length of one measured window, a `duration`")
 	fs.IntVar(&opts.Reps, "reps", 5, "`rounds`: how often each subject is measured")
 	fs.StringVar(&opts.JSON, "json", "", "write the results to this `file` too, one JSON object a line")
 	fs.StringVar(&opts.HTML, "html", "", "write a page with charts, tables and raw figures to this `file`")
+	fs.StringVar(&opts.Markdown, "md", "", "write the tables to this `file` in Markdown, as docs/results.md is written")
 	fs.StringVar(&opts.SVG, "svg", "", "write one chart to this `file`: of ordinary, or of the first suite that compares")
 
 	if err := fs.Parse(args); err != nil {
@@ -186,8 +188,22 @@ func worksTo(to *[]time.Duration) func(string) error {
 	}
 }
 
+const intro = `Bench measures Weir beside its peers.
+
+usage: go run ./bench [flags]
+
+    go run ./bench                                        # an overview, in one to two minutes
+    go run ./bench -suite ordinary -brief -svg chart.svg  # one suite in under a minute, and its chart
+    go run ./bench -suite churn,idle -subjects weir,net -html page.html
+
+A figure says something beside a peer's from the same run. "vs net 1.20 (1.10-1.30)" means: in the
+median of the rounds 1.2 times net's figure, at least 1.1 and at most 1.3 times.
+
+Suites (-suite), with what each goes through:
+`
+
 func printHelp(fs *flag.FlagSet, out io.Writer) {
-	fmt.Fprint(out, "Bench measures Weir beside its peers.\n\nusage: go run ./bench [flags]\n\nSuites (-suite):\n")
+	fmt.Fprint(out, intro)
 	for _, s := range suites.All {
 		fmt.Fprintf(out, "  %-14s %s%s\n", s.Name, s.About, ownSettings(s))
 	}

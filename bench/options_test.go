@@ -47,6 +47,15 @@ func TestFlags(t *testing.T) {
 	}, opts)
 }
 
+func TestBrief(t *testing.T) {
+	opts, err := parseOptions([]string{"-suite", "ordinary", "-brief"}, io.Discard)
+	require.NoError(t, err)
+	require.True(t, opts.Brief)
+	opts, err = parseOptions([]string{"-suite", "ordinary"}, io.Discard)
+	require.NoError(t, err)
+	require.False(t, opts.Brief)
+}
+
 func TestFlagErrorsNameFlagAndValue(t *testing.T) {
 	for _, c := range []struct{ flag, value, why string }{
 		{"-suite", "ecko", "no such suite"},

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-2334f180/weir/server"
 )
 
-// A Handler serves the page. Make one with New. Any goroutine may call its methods.
+// A Handler serves the page. Make one with New. It is concurrency-safe.
 type Handler struct {
 	started time.Time
 	quit    chan struct{}

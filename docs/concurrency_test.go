@@ -33,7 +33,7 @@ var restricted = map[string]string{
 	"loop.Loop.Now": loopAlone, "loop.Handled.ExpireAt": loopAlone,
 	"loop.Gate.Wake": safe, "loop.Gate.Interrupt": safe,
 	"loop.Blocking.Wait": turnAlone, "loop.Blocking.WaitAtMost": turnAlone, "loop.Blocking.Pause": turnAlone,
-	"loop.Blocking.Await": turnAlone, "loop.Blocking.Receive": turnAlone, "loop.Blocking.End": turnAlone,
+	"loop.Blocking.Await": turnAlone, "loop.Blocking.Repeat": turnAlone, "loop.Blocking.Receive": turnAlone, "loop.Blocking.End": turnAlone,
 	"net.Dialer.SetMultipathTCP": oneAtATime, "net.ListenConfig.SetMultipathTCP": oneAtATime,
 	"net.UnixListener.SetUnlinkOnClose": oneAtATime,
 	"server.Conn.Buffered":              callbackAlone, "server.Conn.Peek": callbackAlone, "server.Conn.Next": callbackAlone,
@@ -86,9 +86,11 @@ func changes(typ *doc.Type) bool {
 // for all its methods, and a method that differs for itself.
 func TestDocumentationSaysWhatIsConcurrencySafe(t *testing.T) {
 	left := maps.Clone(restricted)
-	for _, dir := range []string{".", "loop", "socket", "server", "net"} {
+	for _, dir := range []string{".", "loop", "socket", "server", "net", "poller", "timers", "debug", "metrics"} {
 		p, _ := packageDoc(t, dir)
-		require.Contains(t, flat(p.Doc), "All functions are concurrency-safe.", "the documentation of package %s", p.Name)
+		if len(p.Funcs) > 0 {
+			require.Contains(t, flat(p.Doc), "All functions are concurrency-safe.", "the documentation of package %s", p.Name)
+		}
 		for _, typ := range p.Types {
 			name := p.Name + "." + typ.Name
 			text := flat(typ.Doc)

@@ -3,7 +3,10 @@ package docs
 import (
 	"go/ast"
 	"go/doc"
+	"go/parser"
 	"go/token"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -69,6 +72,38 @@ func fields(t *testing.T, name string, s *ast.TypeSpec, lines *token.FileSet) {
 			if n.IsExported() && !documented {
 				t.Errorf("%s.%s has no comment", name, n.Name)
 			}
+		}
+	}
+}
+
+// Each exported type of package server has an example, and so has each package that a
+// program imports.
+func TestExamplesExist(t *testing.T) {
+	for _, dir := range []string{
+		".", "debug", "interp/builtins", "interp/js", "interp/lisp", "interp/lua", "loop", "metrics", "metrics/expvar", "net", "net/httpd",
+		"poller", "server", "socket", "timers",
+	} {
+		paths, err := filepath.Glob(filepath.Join(root, dir, "*_test.go"))
+		require.NoError(t, err)
+		var files []*ast.File
+		for _, path := range paths {
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+			require.NoError(t, err)
+			files = append(files, file)
+		}
+		of := make(map[string]bool) // what the examples are of
+		for _, e := range doc.Examples(files...) {
+			if e.Output != "" || e.EmptyOutput {
+				of[strings.Split(e.Name, "_")[0]] = true
+			}
+		}
+		require.NotEmpty(t, of, "package %s has no example that runs", dir)
+		if dir != "server" {
+			continue
+		}
+		p, _ := packageDoc(t, dir)
+		for _, typ := range p.Types {
+			require.True(t, of[typ.Name], "%s.%s has no example that runs", p.Name, typ.Name)
 		}
 	}
 }

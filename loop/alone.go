@@ -21,6 +21,7 @@ import (
 type lone struct {
 	key      atomic.Uint64 // of the only registration that has had events lately, or nobody
 	restarts atomic.Uint32 // counts the calls of notAlone
+	waits    atomic.Uint64 // waits without the loop
 	taken    atomic.Bool   // a call waits alone, and uses what follows
 	thrift   thrift
 	doubt    uint // grows with the polls that found nothing
@@ -31,6 +32,9 @@ type lone struct {
 
 // take reserves x for a call. It returns false if another call has it.
 func (x *lone) take() bool { return x.taken.CompareAndSwap(false, true) }
+
+// count counts a wait of the call that has reserved x.
+func (x *lone) count() { x.waits.Store(x.waits.Load() + 1) }
 
 func (x *lone) leave() { x.taken.Store(false) }
 
@@ -94,8 +98,8 @@ const nobody = ^uint64(0)
 
 // longestBlock bounds the time for which a call that waits alone blocks its thread. Then
 // it parks. A thread that blocks keeps its P until the scheduler takes it away, which
-// happens after 20 µs or ten milliseconds. For so long nobody may ask for the events of
-// the goroutines that wait as those of Go's package net do.
+// happens after 20 µs to ten milliseconds. Until then it may be that no thread asks for
+// the events of other goroutines, such as those that wait in Go's package net.
 var longestBlock = 500 * time.Microsecond // only tests change it
 
 // receiveAlone is Receive for a call that waits alone. It returns ok false, and has
@@ -112,6 +116,7 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 				s.leave()
 				return 0, 0, false, nil, false
 			}
+			x.count()
 			if way == wayPoll {
 				if got := r.try(x, buf); got.result != unreceived {
 					s.leave()
@@ -130,12 +135,60 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 	if !r.enterSpot(0) {
 		return 0, 0, false, nil, false
 	}
+	x.count()
 	x.spot.got = reception{&buf[0], int32(len(buf)), unreceived}
 	err = r.parkAlone(c, &x.spot)
 	if n, errno, done = x.spot.got.outcome(); done {
 		err = nil // the input came before what has ended the call
 	}
 	return n, errno, done, err, true
+}
+
+// Repeat calls try, with the descriptor, until it returns true: at once, and again each
+// time the descriptor may be readable. It waits as Wait for the read direction does, and
+// returns the error of the wait. try makes a system call that does not wait, and returns
+// false if that has returned EAGAIN. A panic of try passes through Repeat. Only the call
+// that has the turn may call it.
+func (r *Blocking) Repeat(c *Call, try func(fd uintptr) bool) error {
+	for {
+		done, err, alone := r.repeatAlone(c, try)
+		if !alone {
+			done = try(uintptr(r.fd))
+		}
+		if done || err != nil {
+			return err
+		}
+		if !alone {
+			if err := r.Wait(Read, c); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// repeatAlone is Repeat for a call that waits alone. It returns alone false, and has done
+// nothing, if the call must not. It only parks: the program makes system calls of its own
+// to receive many messages at a time, mostly for other goroutines of the process, and a
+// thread that blocks or polls would keep those from running.
+func (r *Blocking) repeatAlone(c *Call, try func(uintptr) bool) (done bool, err error, alone bool) {
+	x := &r.loop.lone
+	if c.Timeout == 0 || c.Context != nil || x.key.Load() != r.key || !x.take() {
+		return false, nil, false
+	}
+	defer x.leave()
+	x.blocked = false
+	if !r.enterSpot(0) {
+		return false, nil, false
+	}
+	x.count()
+	defer x.spot.forget()
+	x.spot.got = reception{result: unreceived}
+	x.spot.try = try
+	err = r.parkAlone(c, &x.spot)
+	if x.spot.got.result != unreceived {
+		return true, nil, true
+	}
+	return false, err, true
 }
 
 // sit takes a seat. If the last wait did not block the thread, sit starts a goroutine
@@ -202,7 +255,14 @@ func (r *Blocking) parkAlone(c *Call, p *spot) error {
 		return err
 	}
 	if w.sit(maxSeats + p.number - 1) {
+		returned := false
+		defer func() {
+			if !returned && !(w.rise() && r.withdrawWaiter(w)) { // the program's call has panicked
+				_ = w.sleep()
+			}
+		}()
 		p.park(w)
+		returned = true
 		if w.rise() && p.got.result != unreceived && r.withdrawWaiter(w) {
 			return nil
 		}
@@ -232,6 +292,7 @@ func (r *Registration) Linger(most time.Duration) (ready bool) {
 }
 
 func (r *Registration) lingerAlone(x *lone, most time.Duration) (ready bool) {
+	x.count()
 	way := x.thrift.way()
 	var s *seat
 	if way != wayPark {

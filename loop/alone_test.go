@@ -68,12 +68,13 @@ func TestOnlyBusyRegistrationWaitsAlone(t *testing.T) {
 		exchange()
 	}
 	require.True(t, r.MayWaitAlone())
-	turns := l.Turns()
+	turns, waits := l.Turns(), l.Stats().Alone
 	for range 10 {
 		exchange()
 		require.False(t, r.Watched())
 	}
 	require.Equal(t, turns, l.Turns(), "the loop does nothing for it")
+	require.GreaterOrEqual(t, l.Stats().Alone, waits+10)
 
 	result := receiving(t, other, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
 	unix.Write(otherPeer, []byte("y"))

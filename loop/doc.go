@@ -57,8 +57,8 @@
 //     armed if the next Wake counts.
 //   - backlog: the number of goroutines that the loop has woken or started and
 //     that have not run since. While there are any and the loop may hold its P, the
-//     loop yields to them and polls, instead of sleeping. A loop that may not hold
-//     its P ignores the backlog: its goroutines run on while it sleeps.
+//     loop yields to them and polls, instead of sleeping. The goroutines of a loop that
+//     may not hold its P run on while it sleeps.
 //   - bell: what wakes a call that waits alone: the eventfd of its seat, or the
 //     deadline of its spot.
 //   - direction: reading or writing: Read, Write. Calls take turns by direction.
@@ -88,6 +88,7 @@
 //   - mark: the ready bit of a direction. While the mark is set a system call may
 //     succeed; while it is clear the call would return EAGAIN. An event sets the
 //     mark, and a call clears it before its system call.
+//   - nap: the short sleep of a loop at the beginning of a turn while goroutines starve.
 //   - poke: asks for one call of a handler in the loop's next turn.
 //   - probe: one question of an inquiry that is in progress.
 //   - readiness: epoll's own bits, asked for or reported: poller.Readiness, with
@@ -98,6 +99,8 @@
 //     or lingers. A process has one for each two of its Ps, and no more than eight.
 //   - spot: a duplicate of the descriptor of a registration that is alone, which the Go
 //     runtime watches. A loop has one at most.
+//   - starve: goroutines starve if they have not run for at least half a millisecond
+//     after a loop has woken them. Their thread may have lost its processor.
 //   - sure: a mark is sure if it needs no check: the kernel has reported the
 //     readiness, and no call since could have used it up. Look says Ready then.
 //   - stamp: the number of the loop's wait during which the last call of a

@@ -62,7 +62,7 @@ func (l *Loop) Gates() (n int) {
 }
 
 // Backlog returns how many goroutines the loop has woken that have not run since.
-func (l *Loop) Backlog() int { return int(l.backlog.Load()) }
+func (l *Loop) Backlog() int { return l.backlog.size() }
 
 // Until waits for another goroutine's action, which comes within a moment. It does not
 // sleep, so that the caller continues at almost the same time as that goroutine.

@@ -61,8 +61,7 @@ func (g *Gate) Wake(by *Loop) {
 		return
 	}
 	if g.backlog = nil; by != nil {
-		g.backlog = &by.backlog
-		by.backlog.Add(1)
+		g.backlog = by.backlog.add()
 		by.gateWakes.Add(1)
 	}
 	g.unpark()

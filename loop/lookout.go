@@ -35,10 +35,6 @@ type lookout struct {
 	woken   atomic.Uint64 // loops that looks have woken
 }
 
-// Roused returns how many loops this loop has woken because they slept over events
-// while its handlers computed.
-func (l *Loop) Roused() uint64 { return l.lookout.woken.Load() }
-
 // loops are the loops of the process that have not ended.
 var loops struct {
 	mu  sync.Mutex

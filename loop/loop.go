@@ -32,9 +32,7 @@ type Loop struct {
 	start   time.Time // tick 0 of the wheel, and the origin of all deadlines
 	done    chan struct{}
 
-	// backlog counts the goroutines that the loop has woken and that have not
-	// run since.
-	backlog atomic.Int64
+	backlog backlog
 
 	// spawned counts the goroutines that Spawn has started or woken since the loop
 	// last yielded to them.
@@ -235,6 +233,7 @@ func (l *Loop) turn(n int, err error) bool {
 		return false
 	}
 	l.turns.Add(1)
+	l.napIfStarving()
 	l.now = 0
 	l.beginTurn(n)
 	if l.work.Load() {
@@ -254,7 +253,7 @@ func (l *Loop) turn(n int, err error) bool {
 	if !open && moreTasks {
 		return true // they were posted before the end
 	}
-	if open && l.backlog.Load() > 0 && l.poller.Holds() {
+	if open && l.backlog.size() > 0 && l.poller.Holds() {
 		// Let the woken goroutines run before the next poll: by then their
 		// peers may have answered, and one poll finds many events.
 		runtime.Gosched()
@@ -274,7 +273,7 @@ func (l *Loop) deadline() time.Time {
 	// asleep is set before the look. A goroutine that stores work after the look finds
 	// it set, and wakes the loop.
 	l.asleep.Store(true)
-	if l.more || l.backlog.Load() > 0 && l.poller.Holds() {
+	if l.more || l.backlog.size() > 0 && l.poller.Holds() {
 		return l.start // long past: Wait polls, and does not hold the thread
 	}
 	if l.work.Load() {
@@ -370,6 +369,7 @@ func (l *Loop) release() {
 			r.callClosed()
 		}
 	}
+	l.backlog.leave()
 	l.openGates()
 	l.workers.close()
 	l.lone.spot.close()

@@ -22,8 +22,10 @@ import (
 type spot struct {
 	holder atomic.Uint64 // the key of the registration that has the spot, or nobody
 
-	// The goroutine that waits uses the next five.
+	// The goroutine that waits uses the next seven.
 	got     reception          // what receive has got
+	try     func(uintptr) bool // the system call in place of recv(2), or nil
+	fd      int32              // of the registration
 	ask     unix.PollFd        // what peek asks the kernel
 	ready   bool               // peek has found input, and neither an end nor an error
 	receive func(uintptr) bool // is called by conn.Read, as peek is; a field, so that a wait allocates nothing
@@ -55,7 +57,12 @@ func (p *spot) enter(fd int32, key uint64) bool {
 		if spots[i].CompareAndSwap(nil, p) {
 			p.number = i + 1
 			p.receive = func(fd uintptr) bool {
-				p.got.receive(int32(fd))
+				switch {
+				case p.try == nil:
+					p.got.receive(int32(fd))
+				case p.try(uintptr(p.fd)):
+					p.got.result = 0
+				}
 				return p.got.result != unreceived
 			}
 			// recv(2) with MSG_PEEK would take an error from the next call.
@@ -85,7 +92,7 @@ func (p *spot) enter(fd int32, key uint64) bool {
 		file.Close()
 		return false
 	}
-	p.file, p.until = file, time.Time{}
+	p.file, p.until, p.fd = file, time.Time{}, fd
 	p.holder.Store(key)
 	return true
 }
@@ -133,6 +140,9 @@ func (p *spot) park(w *waiter) {
 		}
 	}
 }
+
+// forget drops the program's system call.
+func (p *spot) forget() { p.try = nil }
 
 // linger parks the goroutine until there is input, and returns true. It returns false when
 // most has passed, or half of it, when the spot is vacated, and at an end or an error.

@@ -157,3 +157,78 @@ func TestLingerAfterReceive(t *testing.T) {
 		require.Equal(t, received{n: 4, done: true}, soon(t, result))
 	}
 }
+
+// repeating starts a call that makes a system call of its own. It is given the registered
+// descriptor, also while the call is parked on a duplicate.
+func repeating(t *testing.T, r *loop.Blocking) chan received {
+	t.Helper()
+	result := make(chan received, 1)
+	blocked(t, r, func() error {
+		var got received
+		c := &loop.Call{Timeout: loop.Forever}
+		if _, got.err = r.Begin(loop.Read, c); got.err == nil {
+			got.err = r.Repeat(c, func(fd uintptr) bool {
+				n, err := unix.Read(int(fd), make([]byte, 8))
+				got.n, got.done = max(n, 0), err == nil && int(fd) == r.FD()
+				return err != unix.EAGAIN
+			})
+			r.End(loop.Read, true)
+		}
+		result <- got
+		return got.err
+	})
+	return result
+}
+
+// A program's own system call waits alone, too, and everything that ends a wait ends it.
+func TestRepeatAlone(t *testing.T) {
+	severalPs(t)
+	byData := func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
+		unix.Write(peer, []byte("data"))
+	}
+	byEnd := func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
+		unix.Shutdown(peer, unix.SHUT_WR)
+	}
+	byObserved := func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
+		hook := &loop.Hook{To: make(observer, 100)}
+		require.NoError(t, hook.Hang(&r.Registration, loop.Readable))
+		t.Cleanup(hook.Unhang)
+		unix.Write(peer, []byte("data"))
+	}
+	for name, test := range withEndings(map[string]ending{
+		"by data":                             {byData, received{n: 4, done: true}},
+		"by the peer's end":                   {byEnd, received{done: true}},
+		"by data that an observer wants, too": {byObserved, received{n: 4, done: true}},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, loop.Options{})
+			r, peer := register(t, l)
+			r.SetAlone(loop.WayBlock) // it parks all the same
+			result := repeating(t, r)
+			require.True(t, r.Parked())
+			require.Zero(t, loop.Seats())
+			test.end(t, l, r, peer)
+			require.Equal(t, test.want, soon(t, result))
+			require.Zero(t, r.Waiters())
+		})
+	}
+}
+
+// A panic of the program's system call leaves the spot to the next call.
+func TestRepeatPanics(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	r, peer := register(t, l)
+	r.SetAlone(loop.WayPark)
+	c := &loop.Call{Timeout: loop.Forever}
+	_, err := r.Begin(loop.Read, c)
+	require.NoError(t, err)
+	require.PanicsWithValue(t, "of the program", func() {
+		_ = r.Repeat(c, func(uintptr) bool { panic("of the program") })
+	})
+	r.End(loop.Read, true)
+	require.Zero(t, r.Waiters())
+	result := alone(t, r, true)
+	unix.Write(peer, []byte("data"))
+	require.Equal(t, received{n: 4, done: true}, soon(t, result))
+}

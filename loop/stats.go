@@ -13,9 +13,9 @@ import (
 //
 // A loop always counts. It costs some nanoseconds a turn: the loop's goroutine adds to
 // plain fields, and publishes them under a lock that each turn takes anyway. What
-// belongs to the turn in progress may be missing in Stats. Calls that wait alone (see
-// Options.NoAlone) have no part in turns, and are not counted. Stats are a copy. It is
-// for one goroutine at a time.
+// belongs to the turn in progress may be missing in Stats. Of calls that wait alone (see
+// Options.NoAlone) it counts the waits and nothing else, because they have no part in
+// turns. Stats are a copy. It is for one goroutine at a time.
 type Stats struct {
 	Turns       uint64 // rounds of the loop: see Loop.Turns
 	Events      uint64 // what the kernel has reported of descriptors
@@ -30,6 +30,9 @@ type Stats struct {
 	Woken       uint64 // goroutines that the loop has woken
 	Started     uint64 // goroutines that Spawn has started: see Loop.Started
 	Panics      uint64 // see Loop.Panics
+	Alone       uint64 // waits without the loop, of calls that wait alone: see Options.NoAlone
+	Naps        uint64 // short sleeps so that goroutines run that were woken long before
+	Roused      uint64 // loops that slept over events, and that this one has woken while its handlers computed
 
 	// Busy estimates the time that the loop has spent in turns, without its polls and
 	// sleeps. The growth of Busy in an interval, divided by the interval, is the load: 1
@@ -96,7 +99,8 @@ func (l *Loop) Stats() (s Stats) {
 	l.workers.mu.Unlock()
 
 	s.Woken += l.gateWakes.Load()
-	s.Started, s.Panics, s.Backlog = l.Started(), l.Panics(), int(l.backlog.Load())
+	s.Alone, s.Naps, s.Roused = l.lone.waits.Load(), l.backlog.naps.Load(), l.lookout.woken.Load()
+	s.Started, s.Panics, s.Backlog = l.Started(), l.Panics(), l.backlog.size()
 	_, s.InTurn = l.Busy()
 	return s
 }
@@ -126,6 +130,9 @@ func (s *Stats) Add(other *Stats) {
 	s.Woken += other.Woken
 	s.Started += other.Started
 	s.Panics += other.Panics
+	s.Alone += other.Alone
+	s.Naps += other.Naps
+	s.Roused += other.Roused
 	s.Busy += other.Busy
 	s.Batches.merge(&other.Batches)
 	s.Late.merge(&other.Late)

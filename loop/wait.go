@@ -169,8 +169,8 @@ func (r *Blocking) sleep(w *waiter, ctx context.Context) (cause error, free bool
 }
 
 // Interrupt ends every wait that is in progress, in both directions, with
-// ErrInterrupted, and tells the observers. It returns how many waits it has ended
-// and how many observers it has told. If a call has the turn and is between two
+// ErrInterrupted, and tells the observers. It returns the sum of the waits that it has
+// ended and of the observers that it has told. If a call has the turn and is between two
 // waits, its next wait fails with ErrInterrupted. On a closed Registration Interrupt
 // does nothing.
 func (r *Registration) Interrupt() int {

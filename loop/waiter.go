@@ -95,18 +95,18 @@ func (q *ring) move(to *ring, cause error, match func(*waiter) bool) {
 
 // wake wakes all waiters of the list and returns how many. If backlog is not nil, they
 // are counted there until they run.
-func (q *ring) wake(backlog *atomic.Int64) (n int) {
+func (q *ring) wake(b *backlog) (n int) {
 	for w := q.pop(); w != nil; w = q.pop() {
-		w.wake(backlog)
+		w.wake(b)
 		n++
 	}
 	return n
 }
 
 // wake wakes the goroutine. Its waiter is on no list any more.
-func (w *waiter) wake(backlog *atomic.Int64) {
-	if w.backlog = backlog; backlog != nil {
-		backlog.Add(1)
+func (w *waiter) wake(b *backlog) {
+	if w.backlog = nil; b != nil {
+		w.backlog = b.add()
 	}
 	w.unpark()
 }

@@ -25,14 +25,14 @@ const spawnsAtOnce = 32
 // parked goroutines, and ends those that it has not needed for a while.
 func (l *Loop) Spawn(r Runner) {
 	l.spawned.Add(1)
-	l.backlog.Add(1)
+	counter := l.backlog.add()
 	if w := l.workers.take(); w != nil {
-		w.job = r
+		w.job, w.backlog = r, counter
 		w.parker.unpark()
 		return
 	}
 	l.workers.started.Add(1)
-	go l.runAll(r)
+	go l.runAll(r, counter)
 }
 
 // Started returns how many goroutines Spawn has started so far. The other calls of
@@ -40,10 +40,10 @@ func (l *Loop) Spawn(r Runner) {
 func (l *Loop) Started() uint64 { return l.workers.started.Load() }
 
 // runAll runs r and what Spawn gives to the goroutine after it.
-func (l *Loop) runAll(r Runner) {
+func (l *Loop) runAll(r Runner, backlog *atomic.Int64) {
 	var w *worker
 	for r != nil {
-		l.backlog.Add(-1)
+		backlog.Add(-1)
 		r.Run()
 		if w == nil {
 			w = new(worker)
@@ -54,7 +54,7 @@ func (l *Loop) runAll(r Runner) {
 			return
 		}
 		w.parker.park()
-		r = w.job // nil if the loop does not need the goroutine any more
+		r, backlog = w.job, w.backlog // r is nil if the loop does not need the goroutine any more
 	}
 }
 
@@ -67,9 +67,10 @@ const (
 
 // A worker is a goroutine that parks between the Runners.
 type worker struct {
-	parker parker
-	job    Runner
-	below  *worker // in the stack
+	parker  parker
+	job     Runner
+	backlog *atomic.Int64 // counts the goroutine from being woken for the job until it runs
+	below   *worker       // in the stack
 }
 
 // workers are the parked goroutines of a loop: a stack, so that the one that has run

@@ -11,7 +11,7 @@ import (
 )
 
 // A Collector collects the metrics of servers and of groups of loops. Make one with New,
-// and register it with a prometheus.Registerer. Any goroutine may call its methods.
+// and register it with a prometheus.Registerer. It is concurrency-safe.
 type Collector struct {
 	mu      sync.Mutex // guards the rest
 	names   map[string]bool

@@ -5,7 +5,7 @@
 //	prometheus.MustRegister(c)
 //	http.Handle("/metrics", promhttp.Handler())
 //
-// A scrape reads the counters. It runs on the goroutine of the scrape, takes about a
+// All functions are concurrency-safe. A scrape reads the counters. It runs on the goroutine of the scrape, takes about a
 // microsecond for each loop and server, and does not wait for a loop.
 //
 // dashboard.json, in the directory of this package, is a dashboard for Grafana.

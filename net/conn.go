@@ -199,7 +199,7 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
 	}
-	return &rawConn{c}, nil
+	return newRawConn(c), nil
 }
 
 // File returns a duplicate of the descriptor, as in net. It is non-blocking and has no
@@ -249,34 +249,30 @@ func control(s *socket.Socket, f func(fd int) error) error {
 
 // A rawConn gives a program the connection's descriptor for system calls. On a closed
 // connection its calls fail, as those of net do.
-type rawConn struct{ c *conn }
+type rawConn struct {
+	c   *conn
+	raw syscall.RawConn // of the socket
+}
+
+func newRawConn(c *conn) *rawConn {
+	raw, _ := c.sock.SyscallConn() // on a closed socket it is valid all the same, and its calls fail
+	return &rawConn{c, raw}
+}
 
 func (r *rawConn) Control(f func(uintptr)) error {
-	raw, err := r.c.sock.SyscallConn()
-	if err == nil {
-		err = raw.Control(f)
-	}
-	return r.c.wrapLocal("raw-control", err)
+	return r.c.wrapLocal("raw-control", r.raw.Control(f))
 }
 
 func (r *rawConn) Read(f func(uintptr) bool) error {
-	raw, err := r.c.sock.SyscallConn()
-	if err == nil {
-		err = raw.Read(f)
-	}
-	return r.c.wrap("raw-read", err)
+	return r.c.wrap("raw-read", r.raw.Read(f))
 }
 
 func (r *rawConn) Write(f func(uintptr) bool) error {
-	raw, err := r.c.sock.SyscallConn()
-	if err == nil {
-		err = raw.Write(f)
-	}
-	return r.c.wrap("raw-write", err)
+	return r.c.wrap("raw-write", r.raw.Write(f))
 }
 
 // A rawListener is the rawConn of a listener: it has nothing to read or to write.
-type rawListener struct{ rawConn }
+type rawListener struct{ *rawConn }
 
 func (*rawListener) Read(func(uintptr) bool) error  { return syscall.EINVAL }
 func (*rawListener) Write(func(uintptr) bool) error { return syscall.EINVAL }

@@ -177,7 +177,7 @@ func (l *TCPListener) SyscallConn() (syscall.RawConn, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
 	}
-	return &rawListener{rawConn{&l.end}}, nil
+	return &rawListener{newRawConn(&l.end)}, nil
 }
 
 // File is that of *net.TCPListener, but the file is non-blocking.

@@ -183,7 +183,7 @@ func (l *UnixListener) SyscallConn() (syscall.RawConn, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
 	}
-	return &rawListener{rawConn{&l.end}}, nil
+	return &rawListener{newRawConn(&l.end)}, nil
 }
 
 // File is that of *net.UnixListener, but the file is non-blocking.

@@ -15,7 +15,7 @@ import (
 // of work. So if all running threads have enough to do, a Poller of the Parked strategy
 // may sleep on, for as long as ten milliseconds, although processors are idle.
 //
-// One goroutine at a time may use a Lookout. The zero Lookout is ready for use.
+// It is for one goroutine at a time. The zero Lookout is ready for use.
 type Lookout struct {
 	pollers [mostLooks]*Poller
 	fds     [mostLooks]unix.PollFd

@@ -15,9 +15,9 @@
 //		fmt.Println(events[i].Key(), events[i].Ready())
 //	}
 //
-// One goroutine at a time may call Wait. Any goroutine may call the other methods at
-// any time, also while another one waits or closes. EINTR never
-// reaches the caller: the system call is made again.
+// All functions are concurrency-safe. A Poller is, too, but for its waiting: one goroutine
+// at a time waits, and some methods are for that one. EINTR never reaches the caller: the
+// system call is made again.
 package poller
 
 import (
@@ -91,7 +91,8 @@ func (r Readiness) String() string {
 	return strings.Join(names, "|")
 }
 
-// An Event is one descriptor's readiness, as the kernel wrote it.
+// An Event is one descriptor's readiness, as the kernel wrote it. It is for one goroutine
+// at a time.
 type Event struct{ raw unix.EpollEvent }
 
 // Key returns the key under which the descriptor was added.
@@ -137,7 +138,8 @@ type sleeper interface {
 }
 
 // A Poller is an epoll instance whose Wait another goroutine can end. Make one with
-// Open.
+// Open. It is concurrency-safe, also while a Wait is in progress, except Wait, Run, and
+// the methods that are for the goroutine that calls these.
 type Poller struct {
 	sleeper sleeper
 	holding atomic.Int32 // a Hold

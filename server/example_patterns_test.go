@@ -270,7 +270,7 @@ func ExampleServer_Dial() {
 }
 
 // A client that is silent for too long loses its connection. Closed says why.
-func ExampleTimeouts() {
+func ExampleTimeoutError() {
 	closed := make(chan error, 1)
 	srv := &server.Server{
 		Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond},

@@ -106,7 +106,7 @@ func ask(network string, to socket.Addr, request string) string {
 
 // One server serves two protocols: callbacks on one listener, and a blocking handler that
 // greets its clients on the other.
-func ExampleServer_ListenService() {
+func ExampleService() {
 	srv := &server.Server{Events: server.Events{
 		Data: func(c *server.Conn) error { _, err := c.Write(c.Next(-1)); return err },
 	}}

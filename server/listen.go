@@ -23,8 +23,8 @@ import (
 // The network is "tcp", "tcp4", "tcp6" or "unix"; or, for Events.Packet, "udp",
 // "udp4" or "udp6". The address is a host and a port, as for net.Listen: an empty
 // host means all addresses of the machine, and port 0 means a free port. For "unix"
-// it is a path. A path that begins with "@" is an abstract name: unix(7). Another
-// path must not exist, unless ReplacePath is set and no server listens there. The
+// it is a path. A path that begins with "@" is an abstract name: unix(7). Any other
+// path must not exist yet, unless ReplacePath is set and no server listens there. The
 // server removes the path when it ends, unless KeepPath is set.
 //
 // Listen starts the server if it has not started, and returns the errors of that;

@@ -100,7 +100,7 @@ func (s *Server) DialPackets(ctx context.Context, d weirnet.Dialer, network, add
 // service is nil, the Server's own Events serve it.
 func (s *Server) DialPacketsService(ctx context.Context, d weirnet.Dialer, network, address string, service *Service, user any) (*PacketConn, error) {
 	if service == nil && s.Events.Packet == nil || service != nil && service.Events.Packet == nil {
-		return nil, errors.New("server: dial: Events.Packet is not set")
+		return nil, errors.New("server: dial: datagrams need Events.Packet, which is not set")
 	}
 	if err := s.start(); err != nil {
 		return nil, err

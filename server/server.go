@@ -42,7 +42,8 @@ type Server struct {
 	// Server calls it on a goroutine when there is something to read. It reads
 	// and answers, for example one request, and returns. If there is more to read
 	// the Server calls it again, otherwise the connection has no goroutine until
-	// there is. See Session for what a program may keep between the calls.
+	// there is. So a Handler that reads nothing and returns nil is called again and
+	// again. See Session for what a program may keep between the calls.
 	//
 	// An error closes the connection, as Conn.Close does. The Server logs the
 	// error unless it is io.EOF or a timeout, or means that the peer has gone. The
@@ -169,12 +170,12 @@ type Server struct {
 	// watchdog logs its stack and counts it in Stats. 0 means no watchdog.
 	StallAfter time.Duration
 
-	// Log gets what the Server reports by no error and no callback: panics, stalls,
-	// refused or failed accepts, and the errors of handlers. Nil is slog.Default(). The
-	// Server writes the first ten records of each kind at once, and then, every 10
-	// seconds, the last one with the number of those that it has left out as the
-	// attribute "times". A kind has one level and message. When the Server starts it replaces Log
-	// by a Logger that does so.
+	// Log gets what the Server reports neither by an error nor by a callback: panics,
+	// stalls, refused or failed accepts, and the errors of handlers. Nil is
+	// slog.Default(). Records with the same level and message are of one kind. The Server
+	// writes the first ten records of a kind at once. Then it writes the last one every
+	// 10 seconds, with the number of those that it has left out as the attribute "times".
+	// When the Server starts it replaces Log by a Logger that does so.
 	Log *slog.Logger
 
 	mu           sync.Mutex // guards the fields down to ended

@@ -60,7 +60,7 @@ func (v *Service) check(owner string) error {
 func (v *Service) serves(t socket.Type) error {
 	switch {
 	case t == socket.Dgram && v.Events.Packet == nil:
-		return errors.New("server: listen: Events.Packet is not set")
+		return errors.New("server: listen: datagrams need Events.Packet, which is not set")
 	case t != socket.Dgram && v.Events.Data == nil && v.Handler == nil:
 		return errors.New("server: listen: neither Events.Data nor Handler is set")
 	}

@@ -14,7 +14,8 @@ import (
 // busy. Before the server ends the connection, it asks the kernel whether the peer has
 // sent or taken something meanwhile. If the server is a tenth of a second late, because a
 // callback has held up the loop or the process was stopped, a peer that has sent
-// something meanwhile has Read again, and a closing connection Linger. 0 means no timeout.
+// something meanwhile has Read again, and a closing connection Linger. 0 means no timeout,
+// but a default for Handshake, Grace and Linger.
 type Timeouts struct {
 	// FirstByte is how long the peer may take to send its first byte.
 	FirstByte time.Duration
@@ -37,13 +38,14 @@ type Timeouts struct {
 	// MinRate is how many bytes a second a peer must move while something is in
 	// progress: it must send the rest of the input that Data has left unread, and take
 	// the output that is queued. A peer that moves less during Grace is too slow. So
-	// nobody occupies a connection, or a Handler, by sending or reading a byte now and
-	// then. Idle connections have nothing in progress.
+	// a client cannot occupy a connection, or a Handler, by sending or reading a byte now
+	// and then. Idle connections have nothing in progress.
 	//
-	// With Handler a call of Begin or Handler is in progress. It must wait for the peer
-	// in the beginning and at the end of Grace, and the connection must be one of TCP;
-	// it then ends after one to two times Grace. A Handler that serves many requests in
-	// one call must not set MinRate.
+	// With Handler, each call of Begin or Handler is in progress, on TCP connections only.
+	// The Server looks at a call whenever Grace has passed. If the call waits for the peer
+	// twice in succession, and the peer was too slow in between, the Server ends the
+	// connection: one to two times Grace after the peer has become slow. If one call of
+	// Handler serves many requests, do not set MinRate.
 	//
 	// MinRate must be well below Rates.Read and Rates.Write, which make the server slow.
 	// Grace is 10 seconds if only MinRate is set. Like Read, MinRate does not run for

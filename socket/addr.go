@@ -188,7 +188,8 @@ func (a Addr) Packet() PacketInfo {
 	}
 }
 
-// Network returns the family's name, for net.Addr.
+// Network returns the family's name, such as "inet", for net.Addr. An address does not
+// know the type of its socket, and so not whether that is "tcp" or "udp".
 func (a Addr) Network() string {
 	if !a.IsValid() {
 		return "none"

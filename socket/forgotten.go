@@ -62,8 +62,7 @@ func withDescriptor(call func() syscall.Errno) syscall.Errno {
 // If open fails because the process or the system has no descriptor left (EMFILE,
 // ENFILE), WithDescriptor collects the sockets and files that the program has
 // forgotten, and calls open again. It returns open's last error. New, Pair and Accept do
-// the same by themselves. Any goroutine may call WithDescriptor; a call waits for at
-// most 100 ms and the collections.
+// the same by themselves. A call waits for 100 ms at most, and for the collections.
 func WithDescriptor(open func() error) (err error) {
 	withDescriptor(func() (errno syscall.Errno) {
 		if err = open(); !errors.As(err, &errno) {

@@ -49,7 +49,10 @@ func (s *Socket) raw(op string, d loop.Direction, limit time.Duration, f func(fd
 	_, err := reg.Begin(d, &call)
 	if err == nil {
 		defer reg.End(d, true) // f may have left anything, and it may panic
-		for err == nil && !f(uintptr(reg.FD())) {
+		if d == loop.Read {
+			err = reg.Repeat(&call, f)
+		}
+		for err == nil && d == loop.Write && !f(uintptr(reg.FD())) {
 			err = reg.Wait(d, &call)
 		}
 	}

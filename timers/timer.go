@@ -2,7 +2,8 @@ package timers
 
 // Timer is one timer of a [Wheel]. The zero value is ready for [Wheel.Schedule]. It takes 32 bytes
 // and those of Owner, and is meant to be a field of its owner. While it is scheduled, do not copy it,
-// and do not give it to another wheel; neither is checked.
+// and do not give it to another wheel; neither is checked. It is for one goroutine at a time, as its
+// Wheel is.
 type Timer[T any] struct {
 	_ noCopy
 

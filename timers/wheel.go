@@ -3,7 +3,7 @@ package timers
 // Wheel holds scheduled timers and gives them back when their tick has come. The zero value is an
 // empty wheel at tick 0. It is about 11 KB, whatever it holds, and must not be copied.
 //
-// A Wheel is not synchronised: the caller serialises all calls. No method allocates or blocks.
+// It is for one goroutine at a time: the caller serialises all calls. No method allocates or blocks.
 type Wheel[T any] struct {
 	_ noCopy
 

@@ -159,7 +159,7 @@ func (c Chart) SVG() ([]byte, error) {
 	if _, err := canvas.WriteTo(&out); err != nil {
 		return nil, err
 	}
-	return portable(out.Bytes()), nil
+	return inTheDark(portable(out.Bytes())), nil
 }
 
 // legend names the subjects in a row that begins at a point.
@@ -232,6 +232,23 @@ func styled(p *plot.Plot) {
 // portable names other fonts beside that of the library, which a reader's machine may lack.
 func portable(svg []byte) []byte {
 	return bytes.ReplaceAll(svg, []byte("font-family:Liberation Sans"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif"))
+}
+
+// darkColours replaces the colours of ink, paper and lines where the reader has a dark theme. The
+// colours of the subjects stand out from both papers.
+const darkColours = `<style>@media (prefers-color-scheme: dark) {
+[style*="fill:#FFFFFF"] { fill: #18181a !important }
+[style*="fill:#222222"] { fill: #ececea !important }
+[style*="stroke:#222222"] { stroke: #ececea !important }
+[style*="stroke:#C8C8C8"] { stroke: #5a5a60 !important }
+[style*="stroke:#E8E8E8"] { stroke: #33333a !important }
+}</style>
+`
+
+// inTheDark makes a chart follow the reader's theme. The chart has its own paper, so that it can be
+// read on any page.
+func inTheDark(svg []byte) []byte {
+	return bytes.Replace(svg, []byte("<g "), []byte(darkColours+"<g "), 1)
 }
 
 // ratioTicks are the ticks of a logarithmic scale around 1.

@@ -69,6 +69,29 @@ func TestPage(t *testing.T) {
 	require.Empty(t, regexp.MustCompile(`https?://|<script|<link|src=|@import|url\(`).FindAllString(bare, -1))
 }
 
+func TestMarkdown(t *testing.T) {
+	var out bytes.Buffer
+	p := pageOf("echo")
+	p.Sections[0].Results[0].Table.Legend = []string{"a|b <c>"}
+	require.NoError(t, p.Markdown(&out))
+	require.Contains(t, out.String(), "    go run ./bench <all>\n")
+	_, after, found := strings.Cut(out.String(), "\n## echo\n\n")
+	require.True(t, found)
+	require.Equal(t, `About echo.
+
+**the table of echo**
+
+| connections | subject | req/s | CPU µs/req | vs gnet | vs net |
+| --- | --- | --: | --: | --: | --: |
+| 8 | weir | 330 | 7 | 3.30 (3.00–3.60) | 1.65 (1.50–1.80) |
+|  | net | 200 | 7 | 2.00 (2.00–2.00) |  |
+|  | gnet | 100 | 7 |  | 0.50 (0.50–0.50) |
+
+- a\|b &lt;c>
+- a note
+`, after)
+}
+
 func TestChart(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, pageOf("echo", "ordinary").SVG(&out))
@@ -81,6 +104,24 @@ func TestChart(t *testing.T) {
 	require.NoError(t, pageOf("echo").SVG(&out))
 	require.Contains(t, texts(t, out.Bytes()), "the table of echo: req/s beside net")
 	require.ErrorIs(t, pageOf().SVG(&out), errNoChart)
+}
+
+// A dark theme replaces every grey of a chart, and no colour of a subject.
+func TestChartInTheDark(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, pageOf("echo").SVG(&out))
+	_, drawing, found := strings.Cut(out.String(), "</style>")
+	require.True(t, found)
+	greys := 0
+	for _, m := range regexp.MustCompile(`(fill|stroke):#([0-9A-F]{2})([0-9A-F]{2})([0-9A-F]{2})`).FindAllStringSubmatch(drawing, -1) {
+		if grey := m[2] == m[3] && m[3] == m[4]; grey {
+			greys++
+			require.Contains(t, darkColours, `[style*="`+m[0]+`"]`)
+		} else {
+			require.NotContains(t, darkColours, m[0])
+		}
+	}
+	require.Positive(t, greys)
 }
 
 // What cannot be on a logarithmic scale is left out.

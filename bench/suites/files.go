@@ -15,13 +15,13 @@ var peerModules = []string{
 }
 
 // files are what the user wants written beside the tables. Each may be nil.
-type files struct{ json, html, svg *os.File }
+type files struct{ json, html, md, svg *os.File }
 
 func openFiles(opts Options) (f files, err error) {
 	for _, one := range []struct {
 		flag, path string
 		to         **os.File
-	}{{"json", opts.JSON, &f.json}, {"html", opts.HTML, &f.html}, {"svg", opts.SVG, &f.svg}} {
+	}{{"json", opts.JSON, &f.json}, {"html", opts.HTML, &f.html}, {"md", opts.Markdown, &f.md}, {"svg", opts.SVG, &f.svg}} {
 		if one.path == "" {
 			continue
 		}
@@ -40,11 +40,16 @@ func (f files) lines() io.Writer {
 	return f.json
 }
 
-// write writes the page and the chart.
+// write writes the page, the document and the chart.
 func (f files) write(page report.Page) (err error) {
 	if f.html != nil {
 		if failed := page.HTML(f.html); failed != nil {
 			err = fmt.Errorf("-html: %w", failed)
+		}
+	}
+	if f.md != nil {
+		if failed := page.Markdown(f.md); failed != nil {
+			err = errors.Join(err, fmt.Errorf("-md: %w", failed))
 		}
 	}
 	if f.svg != nil {
@@ -56,7 +61,7 @@ func (f files) write(page report.Page) (err error) {
 }
 
 func (f files) close() (err error) {
-	for _, file := range []*os.File{f.json, f.html, f.svg} {
+	for _, file := range []*os.File{f.json, f.html, f.md, f.svg} {
 		if file != nil {
 			err = errors.Join(err, file.Close())
 		}

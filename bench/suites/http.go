@@ -23,6 +23,11 @@ var httpSuite = Suite{
 		Conns: []int{1, 10, 100, 1000},
 		Sizes: []int{128, 64 << 10},
 	},
+	Brief: Settings{
+		Web:   []string{"plain", "tls"},
+		Conns: []int{1, 100, 1000},
+		Sizes: []int{128},
+	},
 	tables:   httpTables,
 	criteria: httpCriteria,
 }

@@ -19,6 +19,7 @@ type Options struct {
 	Reps     int           // rounds
 	JSON     string        // file, "" for none
 	HTML     string        // the same
+	Markdown string        // the same
 	SVG      string        // the same
 	Command  string        // the command line, for the page
 }

@@ -57,7 +57,7 @@ func workTable(e env, c cell, title string, names []string, steps float64) repor
 		for _, work := range e.Works {
 			for _, conns := range e.Conns {
 				c.work, c.conns, c.size = work, conns, size
-				label := fmt.Sprintf("%v × %d", work, conns)
+				label := fmt.Sprintf("%s × %d", workLabel(work), conns)
 				if len(e.Sizes) > 1 {
 					label += ", " + report.Bytes(size)
 				}
@@ -66,6 +66,13 @@ func workTable(e env, c cell, title string, names []string, steps float64) repor
 		}
 	}
 	return t
+}
+
+func workLabel(work time.Duration) string {
+	if work == 0 {
+		return "none"
+	}
+	return work.String()
 }
 
 func openLegend(e env) []string {

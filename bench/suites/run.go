@@ -14,7 +14,8 @@ import (
 	"github.com/seed-2334f180/weir/bench/report"
 )
 
-// Run runs the suites one after the other, and shows each when it is whole.
+// Run runs the suites one after the other, and shows each when it is whole. A suite that fails
+// does not keep the others from being measured, and what was measured is written after an interruption, too.
 func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 	// The files are opened before the first measurement, so that a bad path fails at once.
 	files, err := openFiles(opts)
@@ -47,7 +48,11 @@ func Run(ctx context.Context, opts Options, out, errOut *os.File) (err error) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("suite %s: %w", s.Name, err)
+			failures = append(failures, fmt.Errorf("suite %s: %w", s.Name, err))
+			if ctx.Err() != nil {
+				break // the suites before are written all the same
+			}
+			continue
 		}
 		section, failure, err := s.show(own, results, out, files.lines())
 		if err != nil {

@@ -2,10 +2,13 @@ package suites
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,25 +69,24 @@ func TestPageAndChart(t *testing.T) {
 	defer null.Close()
 	opts := Options{
 		Suites: []string{"echo"}, Subjects: []string{"weir", "net"}, Settings: Settings{Conns: []int{2}}, Dur: 5 * time.Millisecond, Reps: 1,
-		HTML: filepath.Join(dir, "page.html"), SVG: filepath.Join(dir, "chart.svg"), Command: "the command",
+		HTML: filepath.Join(dir, "page.html"), Markdown: filepath.Join(dir, "results.md"), SVG: filepath.Join(dir, "chart.svg"), Command: "the command",
 	}
 	require.NoError(t, Run(benchtest.Context(t), opts, null, null))
 	page, err := os.ReadFile(opts.HTML)
 	require.NoError(t, err)
 	require.Contains(t, string(page), "the command")
 	require.Contains(t, string(page), "req/s beside net")
+	document, err := os.ReadFile(opts.Markdown)
+	require.NoError(t, err)
+	require.Contains(t, string(document), "## echo")
 	chart, err := os.ReadFile(opts.SVG)
 	require.NoError(t, err)
 	require.Contains(t, string(chart), "req/s beside net")
 
-	for _, flag := range []string{"html", "svg"} {
-		opts.HTML, opts.SVG = "", ""
+	for flag, to := range map[string]*string{"html": &opts.HTML, "md": &opts.Markdown, "svg": &opts.SVG} {
+		opts.HTML, opts.Markdown, opts.SVG = "", "", ""
 		path := filepath.Join(dir, "no", "such")
-		if flag == "html" {
-			opts.HTML = path
-		} else {
-			opts.SVG = path
-		}
+		*to = path
 		err := Run(benchtest.Context(t), opts, null, null)
 		require.ErrorIs(t, err, os.ErrNotExist)
 		require.ErrorContains(t, err, "-"+flag+": open "+path)
@@ -98,4 +100,43 @@ func TestFullOutput(t *testing.T) {
 	defer full.Close()
 	opts := Options{Suites: []string{"udp"}, Subjects: []string{"raw"}, Dur: time.Millisecond, Reps: 1}
 	require.EqualError(t, Run(benchtest.Context(t), opts, full, full), "results: write /dev/full: no space left on device")
+}
+
+// What was measured before an interruption is written.
+func TestAnInterruptedRunWritesWhatItHas(t *testing.T) {
+	before := All
+	t.Cleanup(func() { All = before })
+	ctx, cancel := context.WithCancel(benchtest.Context(t))
+	defer cancel()
+	All = append(slices.Clip(All), Suite{Name: "interrupted", tables: func(env) ([]report.Table, error) { cancel(); return nil, ctx.Err() }})
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	opts := Options{
+		Suites: []string{"echo", "interrupted", "udp"}, Subjects: []string{"weir", "net"}, Settings: Settings{Conns: []int{2}}, Dur: 5 * time.Millisecond, Reps: 1,
+		Markdown: filepath.Join(t.TempDir(), "results.md"),
+	}
+	require.ErrorIs(t, Run(ctx, opts, null, null), context.Canceled)
+	document, err := os.ReadFile(opts.Markdown)
+	require.NoError(t, err)
+	require.Contains(t, string(document), "## echo")
+	require.NotContains(t, string(document), "## udp")
+}
+
+// A suite that fails does not take the results of the others away.
+func TestTheOthersAreMeasuredWhenASuiteFails(t *testing.T) {
+	before := All
+	t.Cleanup(func() { All = before })
+	All = append(slices.Clip(All), Suite{Name: "failing", tables: func(env) ([]report.Table, error) { return nil, errors.New("no luck") }})
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	opts := Options{
+		Suites: []string{"failing", "echo"}, Subjects: []string{"weir", "net"}, Settings: Settings{Conns: []int{2}}, Dur: 5 * time.Millisecond, Reps: 1,
+		Markdown: filepath.Join(t.TempDir(), "results.md"),
+	}
+	require.EqualError(t, Run(benchtest.Context(t), opts, null, null), "suite failing: no luck")
+	document, err := os.ReadFile(opts.Markdown)
+	require.NoError(t, err)
+	require.Contains(t, string(document), "## echo")
 }

@@ -102,15 +102,16 @@ func parseWrk(out []byte, size int) (load.Result, error) {
 		return load.Result{}, fmt.Errorf("wrk printed no result: %q", out)
 	}
 	var said struct {
-		Requests, Bytes, Micros, Errors int64
-		P50, P99, P999                  int64 // µs
+		Requests, Bytes, Micros int64
+		Errors                  string // how many requests failed, by kind
+		P50, P99, P999          int64  // µs
 	}
 	if err := json.NewDecoder(bytes.NewReader(out[at:])).Decode(&said); err != nil {
 		return load.Result{}, fmt.Errorf("wrk: %w", err)
 	}
 	switch {
-	case said.Errors > 0:
-		return load.Result{}, fmt.Errorf("wrk: %d requests failed", said.Errors)
+	case said.Errors != "":
+		return load.Result{}, fmt.Errorf("wrk: requests failed: %s", said.Errors)
 	case said.Requests == 0 || said.Micros == 0:
 		return load.Result{}, errNoAnswer
 	case said.Bytes < said.Requests*int64(size):

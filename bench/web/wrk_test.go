@@ -8,7 +8,7 @@ import (
 )
 
 func TestWhatWrkSays(t *testing.T) {
-	line := `{"Requests": 100, "Bytes": 20000, "Micros": 1000000, "Errors": 0, "P50": 10, "P99": 20, "P999": 30}`
+	line := `{"Requests": 100, "Bytes": 20000, "Micros": 1000000, "Errors": "", "P50": 10, "P99": 20, "P999": 30}`
 	got, err := parseWrk([]byte("Running 1s test\n"+line+"\n"), 128)
 	require.NoError(t, err)
 	require.Equal(t, int64(100), got.Requests)
@@ -19,7 +19,7 @@ func TestWhatWrkSays(t *testing.T) {
 	for _, c := range []struct{ said, why string }{
 		{"unable to connect", `wrk printed no result: "unable to connect"`},
 		{"{", "wrk: unexpected EOF"},
-		{`{"Requests": 100, "Bytes": 20000, "Micros": 1, "Errors": 3}`, "wrk: 3 requests failed"},
+		{`{"Requests": 100, "Bytes": 20000, "Micros": 1, "Errors": "3 by read"}`, "wrk: requests failed: 3 by read"},
 		{`{"Requests": 0, "Micros": 1}`, "wrk: no answer came"},
 		{`{"Requests": 100, "Bytes": 300, "Micros": 1}`, "wrk: 100 answers of 128 bytes had 300 bytes in all"},
 	} {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/interp/builtins"
@@ -75,7 +76,9 @@ func run(args []string) int {
 	case errors.As(err, &exit):
 		return exit.Code
 	}
-	fmt.Fprintln(os.Stderr, err)
+	text := strings.TrimSpace(err.Error())
+	text = strings.Replace(text, "SyntaxError: SyntaxError: ", "SyntaxError: ", 1) // goja says it twice
+	fmt.Fprintln(os.Stderr, text)
 	if errors.As(err, &signal) {
 		return 128 + int(signal.Signal)
 	}

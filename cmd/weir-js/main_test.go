@@ -32,15 +32,16 @@ func TestCommandLine(t *testing.T) {
 		code           int
 		stdout, stderr string // stderr: the beginning
 	}{
-		"arguments":     {[]string{file, "-a", "b"}, "", 0, "weir-js " + file + " -a b\n", ""},
-		"its input":     {[]string{"-", "x"}, "console.log(process.argv[2])", 0, "x\n", ""},
-		"a code":        {[]string{"-"}, "process.exit(7)", 7, "", ""},
-		"an exception":  {[]string{"-"}, "\nnull.x", 1, "", "TypeError: Cannot read property 'x' of"},
-		"no file":       {nil, "", 2, "", "weir-js: want a file to run (-help shows the usage)\n"},
-		"no such file":  {[]string{"/no/such.js"}, "", 1, "", "weir-js: open /no/such.js: no such file or directory\n"},
-		"a wrong flag":  {[]string{"-x"}, "", 2, "", "weir-js: flag provided but not defined: -x (-help"},
-		"-help":         {[]string{"-help"}, "", 0, usage, ""},
-		"--help, later": {[]string{"--help", file}, "", 0, usage, ""},
+		"arguments":      {[]string{file, "-a", "b"}, "", 0, "weir-js " + file + " -a b\n", ""},
+		"its input":      {[]string{"-", "x"}, "console.log(process.argv[2])", 0, "x\n", ""},
+		"a code":         {[]string{"-"}, "process.exit(7)", 7, "", ""},
+		"an exception":   {[]string{"-"}, "\nnull.x", 1, "", "TypeError: Cannot read property 'x' of"},
+		"a wrong syntax": {[]string{"-"}, "x = = 1", 1, "", "SyntaxError: stdin: Line 1:5"},
+		"no file":        {nil, "", 2, "", "weir-js: want a file to run (-help shows the usage)\n"},
+		"no such file":   {[]string{"/no/such.js"}, "", 1, "", "weir-js: open /no/such.js: no such file or directory\n"},
+		"a wrong flag":   {[]string{"-x"}, "", 2, "", "weir-js: flag provided but not defined: -x (-help"},
+		"-help":          {[]string{"-help"}, "", 0, usage, ""},
+		"--help, later":  {[]string{"--help", file}, "", 0, usage, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -105,7 +105,12 @@ func report(err error) int {
 	if errors.As(err, &exit) {
 		return exit.Code
 	}
-	fmt.Fprintln(os.Stderr, describe(err, ""))
+	text := describe(err, "")
+	var e *lisp.Error
+	if !errors.As(err, &e) || e.File == "" { // not of a place in a script, which tells more than the program's name
+		text = "weir-lisp: " + text
+	}
+	fmt.Fprintln(os.Stderr, text)
 	var s signalled
 	if errors.As(err, &s) {
 		return 128 + int(s.Signal)

@@ -67,6 +67,10 @@ func printHelp(fs *flag.FlagSet, out io.Writer) {
 
 usage: weir-lisp [flags] [FILE [ARGUMENT ...]]
 
+    weir-lisp                          # a prompt
+    weir-lisp -e '(+ 1 2)'
+    weir-lisp server.lisp 7007
+
 It evaluates the file, or standard input if that is -. The arguments are the list
 *args*. Without a file and -e there is a prompt on a terminal: the tab key
 completes names, Ctrl-C interrupts an evaluation or drops the input, Ctrl-D leaves.

@@ -65,7 +65,7 @@ func TestPrograms(t *testing.T) {
 		{"no arguments", "", []string{echo}, "nil\n", "", 0},
 		{"an expression, then a script", "", []string{"-e", "1", echo}, "1\nnil\n", "", 0},
 		{"a broken script", "", []string{broken}, "1\n", broken + ":4: car: want a list, got 5\n  in f, called at " + broken + ":5\n", 1},
-		{"no script", "", []string{"/no/such"}, "", "open /no/such: no such file or directory\n", 1},
+		{"no script", "", []string{"/no/such"}, "", "weir-lisp: open /no/such: no such file or directory\n", 1},
 		{"input", "(print 'a)\n(print\n 'b)", nil, "a\nb\n", "", 0},
 		{"input by name", "(print *args*)", []string{"-", "x"}, "(\"x\")\n", "", 0},
 		{"broken input", "\n(foo)", nil, "", "stdin:2: foo has no value\n", 1},
@@ -107,7 +107,7 @@ func TestFullOutput(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer full.Close()
-	for expr, where := range map[string]string{"1": "-e: ", "(print 1)": "-e:1: print: "} {
+	for expr, where := range map[string]string{"1": "weir-lisp: -e: ", "(print 1)": "-e:1: print: "} {
 		cmd := command(t, "-e", expr)
 		var stderr strings.Builder
 		cmd.Stdout, cmd.Stderr = full, &stderr

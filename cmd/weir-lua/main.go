@@ -42,10 +42,13 @@ Weir-lua runs Lua 5.1 scripts that were written for LuaSocket: require "socket",
 "socket.core", "socket.unix" and "mime.core" work; other modules are looked for
 along LUA_PATH.
 
-  -e CODE     run CODE, before FILE if there is one
-  FILE        run a script; "-" is the standard input
-  ARGS...     the script's arguments, in the table arg
-  -h, --help  show this
+    weir-lua -e 'print(require "socket".dns.toip("localhost"))'
+    weir-lua server.lua 7007
+
+  -e CODE    run CODE, before FILE if there is one
+  FILE       run a script; "-" is the standard input
+  ARGS...    the script's arguments, in the table arg
+  -h, -help  show this
 
 Exit codes: 0, 1 after an error in the script, 2 for a wrong command line,
 130 after SIGINT, or what the script gives to os.exit.
@@ -59,7 +62,7 @@ func run(argv []string) int {
 	}
 	order, err := parse(argv[1:])
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "weir-lua: %v\n%s", err, usage)
+		fmt.Fprintf(os.Stderr, "weir-lua: %v (-help shows the usage)\n", err)
 		return exitUsage
 	}
 	if order.help {
@@ -78,7 +81,7 @@ func run(argv []string) int {
 	if ctx.Err() != nil {
 		code, text = exitInterrupted, "interrupted"
 	}
-	fmt.Fprintln(os.Stderr, "weir-lua:", text)
+	fmt.Fprintln(os.Stderr, "weir-lua:", strings.TrimSpace(text))
 	var f *failure
 	if errors.As(err, &f) && f.trace != "" {
 		fmt.Fprintln(os.Stderr, f.trace)
@@ -105,7 +108,7 @@ func parse(argv []string) (o order, err error) {
 			o.code = append(o.code, argv[1])
 			argv = argv[2:]
 			continue
-		case word == "-h" || word == "--help":
+		case word == "-h" || word == "-help" || word == "--help":
 			o.help = true
 			return o, nil
 		case word == "--":

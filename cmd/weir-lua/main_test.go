@@ -81,10 +81,11 @@ func TestCommandLine(t *testing.T) {
 		{"an uncaught exception", []string{"-e", `require "socket".try(nil, "refused")`}, "", 1, "", []string{"weir-lua: refused"}},
 		{"no such file", []string{dir + "/none.lua"}, "", 1, "", []string{"none.lua: no such file or directory"}},
 		{"help", []string{"--help"}, "", 0, usage, nil},
+		{"help, with one hyphen", []string{"-help"}, "", 0, usage, nil},
 		{"help, short", []string{"-h", "ignored"}, "", 0, usage, nil},
-		{"nothing", nil, "", 2, "", []string{"there is nothing to run", "usage:"}},
-		{"no code", []string{"-e"}, "", 2, "", []string{"-e: there is no code behind it", "usage:"}},
-		{"no such option", []string{"-x"}, "", 2, "", []string{`"-x": no such option`, "usage:"}},
+		{"nothing", nil, "", 2, "", []string{"there is nothing to run (-help shows the usage)"}},
+		{"no code", []string{"-e"}, "", 2, "", []string{"-e: there is no code behind it"}},
+		{"no such option", []string{"-x"}, "", 2, "", []string{`"-x": no such option`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -3,5 +3,5 @@
 // getaddrinfo(3) makes them, reusable lists for select, times from numbers, and
 // signals. docs/embedding.md is the guide.
 //
-// Any goroutine may call the functions. A Sets is for one goroutine at a time.
+// All functions are concurrency-safe. A Sets is for one goroutine at a time.
 package builtins

@@ -30,8 +30,8 @@ type Options struct {
 }
 
 // An Interp is an interpreter: global variables, and the threads that share
-// them. Any goroutine may call its methods at any time. A Func may call them, too,
-// except for Close.
+// them. It is concurrency-safe. A Func may call its methods,
+// except Close.
 type Interp struct {
 	opts    Options
 	symbols sync.Map // string to *Symbol

@@ -9,7 +9,7 @@ import (
 
 // Interruptible returns a context for LState.SetContext, and a function that ends
 // it. A state with this context then raises an error in the function that it runs or
-// waits in. Any goroutine may call interrupt, and may call it more than once.
+// waits in. The function is concurrency-safe, and may be called more than once.
 //
 // gopher-lua calls Done of a state's context before each instruction. A context of
 // context.WithCancel costs a script of many calls half its speed; this context costs

@@ -45,12 +45,12 @@ type Listener struct {
 
 // A Loop has the numbers of loop.Stats, and summaries in place of its histograms.
 type Loop struct {
-	Turns, Events, Wakes, Sleeps, Lingers, Polls, VainPolls, Tasks uint64
-	TimersArmed, TimersFired, Woken, Started, Panics               uint64
-	Registered, Timers, Queued, Backlog                            int
-	Busy                                                           time.Duration // nanoseconds
-	Batches                                                        Summary       // events
-	Late, TurnTimes, Callbacks                                     Summary       // nanoseconds
+	Turns, Events, Wakes, Sleeps, Lingers, Polls, VainPolls, Tasks        uint64
+	TimersArmed, TimersFired, Woken, Started, Panics, Alone, Roused, Naps uint64
+	Registered, Timers, Queued, Backlog                                   int
+	Busy                                                                  time.Duration // nanoseconds
+	Batches                                                               Summary       // events
+	Late, TurnTimes, Callbacks                                            Summary       // nanoseconds
 }
 
 // A Summary describes the values of a histogram. The quantiles are at most twice the
@@ -86,7 +86,7 @@ func ofLoop(s *loop.Stats) Loop {
 	return Loop{
 		Turns: s.Turns, Events: s.Events, Wakes: s.Wakes, Sleeps: s.Sleeps, Lingers: s.Lingers,
 		Polls: s.Polls, VainPolls: s.VainPolls, Tasks: s.Tasks,
-		TimersArmed: s.TimersArmed, TimersFired: s.TimersFired, Woken: s.Woken, Started: s.Started, Panics: s.Panics,
+		TimersArmed: s.TimersArmed, TimersFired: s.TimersFired, Woken: s.Woken, Started: s.Started, Panics: s.Panics, Alone: s.Alone, Roused: s.Roused, Naps: s.Naps,
 		Registered: s.Registered, Timers: s.Timers, Queued: s.Queued, Backlog: s.Backlog, Busy: s.Busy,
 		Batches: summarise(&s.Batches), Late: summarise(&s.Late),
 		TurnTimes: summarise(&s.TurnTimes), Callbacks: summarise(&s.Callbacks),
