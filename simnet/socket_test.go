@@ -120,6 +120,11 @@ func TestReaders(t *testing.T) {
 			size, most, piece = 200, 1, 2
 		}
 		closes := p.rng.IntN(4) == 0
+		limit := time.Duration(0)
+		if p.rng.IntN(3) == 0 {
+			limit = p.upTo(5 * time.Millisecond)
+			require.NoError(t, a.SetRecvTimeout(limit))
+		}
 		var mu sync.Mutex
 		got, ends := 0, 0
 		var interrupted, closed time.Time // when that was last done
@@ -175,6 +180,12 @@ func TestReaders(t *testing.T) {
 					if !deadline.IsZero() && now.Sub(deadline) > latest && now.Sub(set) > latest && now.Sub(begin) > latest {
 						t.Errorf("recv of %v: the deadline was %v ago", now.Sub(begin), now.Sub(deadline))
 					}
+					if limit > 0 && now.Sub(begin) > limit+latest {
+						t.Errorf("recv of %v: the timeout is %v", now.Sub(begin), limit)
+					}
+					if err == nil && !deadline.IsZero() && deadline.Before(begin) && set.Before(begin) {
+						t.Errorf("recv has found %d bytes %v after the deadline", n, begin.Sub(deadline))
+					}
 					switch {
 					case err == nil, err == io.EOF:
 					case errors.Is(err, context.DeadlineExceeded):
@@ -182,7 +193,7 @@ func TestReaders(t *testing.T) {
 					case errors.Is(err, unix.EINTR):
 						checkAt(t, 0, now.Sub(interrupted), "Interrupt")
 					case errors.Is(err, unix.EAGAIN):
-						if (deadline.IsZero() || now.Before(deadline)) && expired.Before(begin) {
+						if (deadline.IsZero() || now.Before(deadline)) && expired.Before(begin) && (limit == 0 || now.Sub(begin) < limit) {
 							t.Errorf("recv: %v before the deadline", err)
 						}
 					case closes && errors.Is(err, unix.EBADF):
