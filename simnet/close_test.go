@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-2334f180/weir/simnet"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -15,7 +14,7 @@ import (
 // Close, CloseWait and the end of a loop end all calls on a socket at once, Release refuses while
 // there are some, and a new socket with the old descriptor's number is not touched.
 func TestCloses(t *testing.T) {
-	simnet.Seeds(t, 300, func(t *testing.T, seed uint64) {
+	seeds(t, 150, func(t *testing.T, seed uint64) {
 		p := newPlace(t, seed)
 		l := p.listen()
 		const rounds = 4

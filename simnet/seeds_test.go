@@ -4,16 +4,28 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/seed-2334f180/weir/simnet"
 	"github.com/stretchr/testify/require"
 )
+
+// seeds is simnet.Seeds, with fewer seeds under the race detector, which is slow.
+func seeds(t *testing.T, count int, f func(t *testing.T, seed uint64)) {
+	t.Helper()
+	if race.Enabled {
+		count /= 10
+	}
+	simnet.Seeds(t, count, f)
+}
 
 // bad is a link on which much goes wrong.
 var bad = simnet.Link{Latency: time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.1, Duplicate: 0.1}
@@ -69,4 +81,32 @@ func requireSame(t *testing.T, seed uint64, traces [2]string) {
 		require.Equal(t, a[i], b[i], "seed %d, line %d of %d", seed, i, len(a))
 	}
 	require.Len(t, b, len(a))
+}
+
+// A failing seed is named, with the command that runs it again.
+func TestFailingSeed(t *testing.T) {
+	const marker = "WEIR_SIMNET_FAILS"
+	if os.Getenv(marker) != "" {
+		simnet.Seeds(t, 5, func(t *testing.T, seed uint64) {
+			if seed == 3 {
+				t.Fatal("on purpose")
+			}
+		})
+		return
+	}
+	for args, want := range map[string]string{
+		"":             "seed 3 has failed: go test -run '^TestFailingSeed$' . -args -sim.seed=3",
+		"-sim.seed=3":  "seed 3 has failed",
+		"-sim.seed=4":  "PASS",
+		"-sim.seeds=2": "PASS",
+	} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestFailingSeed$")
+		if args != "" {
+			cmd.Args = append(cmd.Args, args)
+		}
+		cmd.Env = append(os.Environ(), marker+"=1")
+		out, err := cmd.CombinedOutput()
+		require.Contains(t, string(out), want, args)
+		require.Equal(t, want == "PASS", err == nil, args)
+	}
 }

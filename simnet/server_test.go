@@ -63,7 +63,7 @@ type seen struct {
 
 // The timeouts FirstByte, Idle and Read end connections at their time, and no others.
 func TestServerTimeouts(t *testing.T) {
-	simnet.Seeds(t, 300, func(t *testing.T, seed uint64) {
+	seeds(t, 300, func(t *testing.T, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		limit := func() time.Duration { return time.Millisecond + time.Duration(rng.Int64N(int64(time.Hour))) }
 		limits := server.Timeouts{FirstByte: limit(), Idle: limit(), Read: limit()}
@@ -134,7 +134,7 @@ func TestServerTimeouts(t *testing.T) {
 // Write ends a connection whose peer takes nothing, at its time. MaxOutput bounds what is queued
 // for it, and HighWater stops reading from it.
 func TestServerBackpressure(t *testing.T) {
-	simnet.Seeds(t, 100, func(t *testing.T, seed uint64) {
+	seeds(t, 100, func(t *testing.T, seed uint64) {
 		const most = 300_000
 		limit := 10 * time.Second
 		closed := make(chan error, 1)
@@ -182,7 +182,7 @@ func TestServerBackpressure(t *testing.T) {
 
 // Without descriptors the server pauses, does not spin, and accepts all clients in the end.
 func TestServerAcceptBackOff(t *testing.T) {
-	simnet.Seeds(t, 300, func(t *testing.T, seed uint64) {
+	seeds(t, 300, func(t *testing.T, seed uint64) {
 		srv := &server.Server{Events: server.Events{Data: func(c *server.Conn) error {
 			_, err := c.Write(c.Next(-1))
 			return err
@@ -223,7 +223,7 @@ func TestServerAcceptBackOff(t *testing.T) {
 
 // LeastRegistered balances the connections over the loops.
 func TestServerBalances(t *testing.T) {
-	simnet.Seeds(t, 200, func(t *testing.T, seed uint64) {
+	seeds(t, 200, func(t *testing.T, seed uint64) {
 		srv := &server.Server{Events: server.Events{Data: func(c *server.Conn) error { return nil }}}
 		s := newScene(t, seed, good, srv)
 		count := 1 + s.rng.IntN(20)
@@ -252,7 +252,7 @@ type member struct {
 
 // Shutdown loses nothing of what the callbacks have written, to whichever connection.
 func TestServerShutdown(t *testing.T) {
-	simnet.Seeds(t, 400, func(t *testing.T, seed uint64) {
+	seeds(t, 400, func(t *testing.T, seed uint64) {
 		var mu sync.Mutex
 		var members [5]*member // by the first byte that a client sends
 		srv := &server.Server{Events: server.Events{
@@ -327,7 +327,7 @@ func TestServerShutdown(t *testing.T) {
 
 // The same with Handler: a goroutine for each connection that has something to do.
 func TestServerHandler(t *testing.T) {
-	simnet.Seeds(t, 200, func(t *testing.T, seed uint64) {
+	seeds(t, 200, func(t *testing.T, seed uint64) {
 		limits := server.Timeouts{Idle: time.Minute, Read: time.Second}
 		srv := &server.Server{Timeouts: limits, Handler: func(x *server.Session) error {
 			line, err := x.ReadLine()
