@@ -159,6 +159,14 @@ func TestReaders(t *testing.T) {
 				t.Errorf("set read deadline: %v", err)
 			}
 		}
+		shut := func() {
+			mu.Lock()
+			defer mu.Unlock()
+			if closed.IsZero() {
+				closed = time.Now()
+				require.NoError(t, a.Close())
+			}
+		}
 		var readers, others sync.WaitGroup
 		for range 1 + p.rng.IntN(3) {
 			rng := rand.New(rand.NewPCG(p.rng.Uint64(), 0))
@@ -175,6 +183,8 @@ func TestReaders(t *testing.T) {
 					if meddles := rng.IntN(12); meddles < 3 { // while this call begins
 						d := time.Duration(rng.IntN(3)-1) * time.Millisecond
 						readers.Go(func() { meddle(meddles, d) })
+					} else if meddles == 3 && closes && rng.IntN(5) == 0 {
+						readers.Go(shut)
 					}
 					begin := time.Now()
 					n, err := s.Recv(buf, 0)
@@ -255,14 +265,10 @@ func TestReaders(t *testing.T) {
 				time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Millisecond))))
 				meddle(rng.IntN(3), time.Duration(rng.Int64N(int64(2*time.Millisecond))))
 			}
-			mu.Lock()
-			deadline = time.Time{}
-			require.NoError(t, a.SetReadDeadline(deadline))
+			meddle(2, 0)
 			if closes {
-				closed = time.Now()
-				require.NoError(t, a.Close())
+				shut()
 			}
-			mu.Unlock()
 		})
 		others.Wait()
 		over := make(chan struct{})
