@@ -28,7 +28,7 @@ func silent(t *testing.T) *socket.Socket {
 var waitWritable = map[string]func(t *testing.T, s *socket.Socket) (wait func()){
 	"Select": func(t *testing.T, s *socket.Socket) func() {
 		return func() {
-			ready, err := weir.Select(nil, []*socket.Socket{s}, nil, 20*time.Second)
+			ready, err := weir.Select(nil, []*socket.Socket{s}, nil, time.Minute)
 			require.NoError(t, err)
 			require.Len(t, ready.Write, 1)
 		}
@@ -37,7 +37,7 @@ var waitWritable = map[string]func(t *testing.T, s *socket.Socket) (wait func())
 		selector := newSelector(t)
 		require.NoError(t, selector.Register(s, weir.Writable, nil))
 		return func() {
-			ready, err := selector.Wait(context.Background(), 20*time.Second, nil)
+			ready, err := selector.Wait(context.Background(), time.Minute, nil)
 			require.NoError(t, err)
 			require.Len(t, ready, 1)
 			require.Equal(t, weir.Writable, ready[0].Ready)
@@ -128,7 +128,7 @@ func TestConnectStartThatEndsAtOnce(t *testing.T) {
 			if err == nil && !done {
 				require.Equal(t, socket.Stream, c.typ)
 				require.Equal(t, socket.Inet, c.family)
-				_, err = weir.Select(nil, list{s}, nil, 10*time.Second)
+				_, err = weir.Select(nil, list{s}, nil, time.Minute)
 				require.NoError(t, err)
 				done, err = s.ConnectFinish()
 			}

@@ -29,7 +29,7 @@ func TestSelectOnTimerfd(t *testing.T) {
 	start := time.Now()
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(20 * time.Millisecond))}
 	require.NoError(t, unix.TimerfdSettime(fd, 0, &spec, nil))
-	ready, err = weir.Select([]weir.Selectable{f}, nil, nil, 10*time.Second)
+	ready, err = weir.Select([]weir.Selectable{f}, nil, nil, time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, []weir.Selectable{f}, ready.Read)
 	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
@@ -60,7 +60,7 @@ func TestSelectOnTerminal(t *testing.T) {
 
 	typed := make(chan error, 1)
 	go func() { _, err := master.Write([]byte("hello\n")); typed <- err }()
-	ready, err = weir.Select(list, nil, nil, 10*time.Second)
+	ready, err = weir.Select(list, nil, nil, time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, list, ready.Read)
 	require.NoError(t, <-typed)
@@ -114,4 +114,35 @@ func TestSelectOnSignalfd(t *testing.T) {
 		require.EqualValues(t, unix.SIGUSR1, binary.NativeEndian.Uint32(info[:]))
 		same("")
 	}
+}
+
+func TestInterruptOfAFile(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	f, err := weir.Watch(int(r.Fd()))
+	require.NoError(t, err)
+	defer f.Close()
+	result := parked(t, f, func() (set, error) { return weir.Select(list{f}, nil, nil, weir.Forever) })
+	f.Interrupt()
+	require.ErrorIs(t, soon(t, result), unix.EINTR)
+}
+
+// The collector closes the duplicate of a File that the program has forgotten. Then the
+// other end of the pipe sees the end.
+func TestForgottenFileIsClosed(t *testing.T) {
+	var fds [2]int
+	require.NoError(t, unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
+	defer unix.Close(fds[0])
+	_, err := weir.Watch(fds[1])
+	require.NoError(t, err)
+	require.NoError(t, unix.Close(fds[1]))
+	_, err = unix.Read(fds[0], make([]byte, 1))
+	require.Equal(t, unix.EAGAIN, err, "the duplicate keeps the pipe open")
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		n, err := unix.Read(fds[0], make([]byte, 1))
+		return n == 0 && err == nil
+	}, 10*time.Second, time.Millisecond)
 }

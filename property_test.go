@@ -293,15 +293,15 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	for i := range rounds {
 		start := time.Now()
 		if i%2 == 0 {
-			ready, err := weir.Select(list{idle, a}, nil, nil, 20*time.Second)
+			ready, err := weir.Select(list{idle, a}, nil, nil, time.Minute)
 			require.NoError(t, err)
 			require.Len(t, ready.Read, 1)
 		} else {
-			ready, err := selector.Wait(t.Context(), 20*time.Second, nil)
+			ready, err := selector.Wait(t.Context(), time.Minute, nil)
 			require.NoError(t, err)
 			require.Len(t, ready, 1)
 		}
-		require.Less(t, time.Since(start), 10*time.Second)
+		require.Less(t, time.Since(start), 30*time.Second)
 		_, err := a.Recv(buf, unix.MSG_DONTWAIT)
 		require.NoError(t, err, "it was said to be readable")
 		_, err = a.Send(buf, 0)

@@ -373,7 +373,6 @@ func (c *call) ask(list, i int, r *loop.Registration) error {
 func (c *call) settle() error {
 	if c.inquiry.Len() > 0 {
 		if err := c.inquiry.Ask(); err != nil {
-			c.found = c.found[:0]
 			return failed("", err)
 		}
 	}

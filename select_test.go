@@ -236,7 +236,7 @@ func TestStatesBesideTheKernel(t *testing.T) {
 
 func waitFor(t testing.TB, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !cond(); runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); !cond(); runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatal("it does not come about")
 		}
@@ -293,7 +293,7 @@ func TestTimeoutsAreNeverEarly(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, got.Read)
 			require.GreaterOrEqual(t, took, d)
-			require.Less(t, took, d+2*time.Second)
+			require.Less(t, took, d+30*time.Second)
 		}
 	}
 }

@@ -41,6 +41,7 @@ func parseOptions(args []string, out io.Writer) (suites.Options, error) {
 	list("pin", "server and load generator on cores of their own, or sharing all: "+strings.Join(suites.Pins, " or "), wordsTo(&own.Pins, "pin", suites.Pins))
 	list("beside", "what else runs: "+strings.Join(suites.Besides(), ", "), wordsTo(&own.Beside, "beside", suites.Besides()))
 	list("web", "kinds of HTTP: "+strings.Join(suites.WebKinds(), ", "), wordsTo(&own.Web, "web", suites.WebKinds()))
+	list("flood", "floods of the fairness suite: "+strings.Join(suites.Floods(), ", "), wordsTo(&own.Floods, "flood", suites.Floods()))
 	list("work", "computation for each request, as durations", worksTo(&own.Works))
 	fs.IntVar(&opts.Open, "open", 0, "`per cent` of net's greatest rate to offer, whether or not answers come; 0 is as fast as answers come (ordinary, neighbours)")
 	fs.BoolVar(&opts.Brief, "brief", false, "few settings: those that a suite has for a short run (ordinary, neighbours, http)")
@@ -235,6 +236,7 @@ func ownSettings(s suites.Suite) string {
 	add("work", joined(s.Works))
 	add("rates", joined(s.Rates))
 	add("web", joined(s.Web))
+	add("flood", joined(s.Floods))
 	add("conns", joined(s.Conns))
 	add("size", joined(s.Sizes))
 	if settings == nil {

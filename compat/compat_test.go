@@ -34,7 +34,7 @@ var faces = []face{
 }
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // onFaces runs a test over both.
 func onFaces(t *testing.T, test func(t *testing.T, f face)) {

@@ -40,7 +40,7 @@ func talk(name, address, requests string) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Printf("%s: %q\n", name, must(io.ReadAll(c)))
 }
 

@@ -289,7 +289,7 @@ func TestAloneLosesNothing(t *testing.T) {
 	for i := 0; len(got) < 6*rounds; i++ {
 		r.SetAlone(loop.Ways[i/16%len(loop.Ways)])
 		buf := make([]byte, 64)
-		c := &loop.Call{Timeout: 20 * time.Second}
+		c := &loop.Call{Timeout: time.Minute}
 		ready, err := r.Begin(loop.Read, c)
 		require.NoError(t, err)
 		n, done := 0, false

@@ -161,3 +161,19 @@ const AloneAfter = aloneAfter
 // QueueUp is what Begin does when it has found that another call has the turn. That call
 // may end before QueueUp takes the lock.
 func (r *Blocking) QueueUp(d Direction, c *Call) (ready bool, err error) { return r.queueUp(d, c) }
+
+// ReceiveNothing lets the next calls of recv(2) in a spot find nothing, n of them for each edge,
+// although there is input: so does the kernel at TCP urgent data while a signal is pending.
+// restore ends it.
+func ReceiveNothing(n int) (restore func()) {
+	left := n
+	receiveInSpot = func(c *reception, fd int32) {
+		if left > 0 {
+			left--
+			return
+		}
+		left = n
+		c.receive(fd)
+	}
+	return func() { receiveInSpot = (*reception).receive }
+}

@@ -16,6 +16,7 @@ func TestGateSleepsUntilAnyTime(t *testing.T) {
 	for _, past := range []time.Duration{0, time.Hour, math.MaxInt64} { // also a time before the loop's start
 		g.Arm()
 		require.NoError(t, g.Sleep(l, time.Now().Add(-past)))
+		require.Same(t, l, g.host.Load(), "whose timer wakes the gate")
 	}
 	g.Arm()
 	ended := make(chan error)
@@ -52,7 +53,7 @@ func TestGateIsWokenOnce(t *testing.T) {
 			ended.Add(1)
 		}
 	}()
-	for i := range int32(rounds) {
+	for i, start := int32(0), time.Now(); i < rounds && time.Since(start) < MeetingTime; i++ {
 		g.Arm()
 		begun.Add(1)
 		told := true
@@ -71,6 +72,8 @@ func TestGateIsWokenOnce(t *testing.T) {
 		require.False(t, g.woken())
 		g.Interrupted()
 	}
+	begun.Store(rounds) // this ends the other
+	Until(func() bool { return ended.Load() == rounds })
 }
 
 // Sleep returns when its time has come, never early, or after a Wake. It leaves no timer.

@@ -79,7 +79,7 @@ func TestTasksFromManyGoroutinesAreNotLost(t *testing.T) {
 					require.NoError(t, l.Post(func() { ran.Add(1); close(done) }))
 					select {
 					case <-done: // each Post wakes a loop that sleeps
-					case <-time.After(10 * time.Second):
+					case <-time.After(time.Minute):
 						t.Error("a task was lost")
 						return
 					}
@@ -120,7 +120,7 @@ func TestTaskQueueIsBounded(t *testing.T) {
 	}
 	require.ErrorIs(t, l.Post(func() {}), loop.ErrQueueFull)
 	close(hold)
-	require.Eventually(t, func() bool { return l.Post(func() {}) == nil }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.Post(func() {}) == nil }, time.Minute, time.Millisecond)
 }
 
 func TestPostUnboundedIsInOrderAndNotRefused(t *testing.T) {
@@ -138,7 +138,7 @@ func TestPostUnboundedIsInOrderAndNotRefused(t *testing.T) {
 	require.ErrorContains(t, l.PostUnbounded(nil), "task is nil")
 	closed := make(chan error)
 	go func() { closed <- l.Close() }()
-	require.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, time.Minute, time.Millisecond)
 	require.ErrorIs(t, l.PostUnbounded(func() {}), loop.ErrLoopClosed)
 	close(hold)
 	require.NoError(t, <-closed)
@@ -179,7 +179,7 @@ func TestBusyPoll(t *testing.T) {
 		start, before := time.Now(), used()
 		time.Sleep(20 * time.Millisecond)
 		return used()-before > time.Since(start)/2
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	require.NoError(t, l.Close(), "which does not wait for the minute")
 }
 
@@ -199,7 +199,7 @@ func TestIdleLoopDoesNotWakeUp(t *testing.T) {
 			was := before
 			before = l.Turns()
 			return was == before
-		}, 10*time.Second, 200*time.Millisecond)
+		}, time.Minute, 200*time.Millisecond)
 		time.Sleep(time.Second) // the test measures this time; it does not synchronise by it
 		require.Equal(t, before, l.Turns(), "an idle loop woke up")
 	})
@@ -213,7 +213,7 @@ func TestAfterFuncIsNeverEarly(t *testing.T) {
 			start := time.Now()
 			_, err := l.AfterFunc(d, func() {
 				defer wg.Done()
-				if took := time.Since(start); took < d || took > d+2*time.Second {
+				if took := time.Since(start); took < d || took > d+30*time.Second {
 					t.Errorf("%v took %v", d, took)
 				}
 			})
@@ -234,7 +234,7 @@ func TestEarlierTimerEndsSleep(t *testing.T) {
 		require.NoError(t, err)
 		select {
 		case <-fired:
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the loop overslept")
 		}
 		require.True(t, late.Stop())
@@ -349,7 +349,7 @@ func TestCloseRunsWhatWasPosted(t *testing.T) {
 		}
 		closed := make(chan error)
 		go func() { closed <- l.Close() }()
-		require.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, time.Minute, time.Millisecond)
 		close(hold)
 		require.NoError(t, <-closed)
 		require.EqualValues(t, 3000, ran.Load())
@@ -382,7 +382,7 @@ func TestCloseRunsWhatWasPostedInBetween(t *testing.T) {
 	}
 	closed := make(chan error)
 	go func() { closed <- l.Close() }()
-	require.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return errors.Is(l.Post(func() {}), loop.ErrLoopClosed) }, time.Minute, time.Millisecond)
 	close(again)
 	require.NoError(t, <-closed)
 	require.EqualValues(t, 10, ran.Load())

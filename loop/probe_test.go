@@ -3,6 +3,7 @@ package loop_test
 import (
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/poller"
@@ -22,7 +23,7 @@ func TestEventsWhileAProbeBegins(t *testing.T) {
 		}
 	}()
 	lost := 0
-	for i := range int32(rounds) {
+	for i, start := int32(0), time.Now(); i < rounds && time.Since(start) < loop.MeetingTime; i++ {
 		begun.Add(1)
 		for range i % 128 { // so that the two meet in all orders
 			begun.Load()
@@ -37,5 +38,7 @@ func TestEventsWhileAProbeBegins(t *testing.T) {
 			lost++
 		}
 	}
+	begun.Store(rounds) // this ends the other
+	loop.Until(func() bool { return ended.Load() == rounds })
 	require.Zero(t, lost, "events were lost")
 }

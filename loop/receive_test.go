@@ -65,7 +65,7 @@ func TestWaitReceivesNothing(t *testing.T) {
 		result := receiving(t, r, make([]byte, 8), &loop.Call{Timeout: loop.Forever})
 		unix.Write(peer, []byte("first"))
 		require.Equal(t, received{n: 5, done: true}, <-result)
-		second := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{Timeout: 10 * time.Second}); return err })
+		second := blocked(t, r, func() error { _, err := read(r, buf, &loop.Call{Timeout: time.Minute}); return err })
 		unix.Write(peer, []byte("second"))
 		require.NoError(t, <-second)
 		require.Equal(t, "second", string(buf[:6]))

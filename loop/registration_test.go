@@ -95,7 +95,7 @@ func blocked(t *testing.T, r *loop.Blocking, f func() error) chan error {
 
 func waitFor(t *testing.T, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !cond(); runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); !cond(); runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatal("it does not come about")
 		}
@@ -123,12 +123,12 @@ func TestWaitTimesOutAndNeverEarly(t *testing.T) {
 			_, err := read(r, make([]byte, 1), &loop.Call{Timeout: d})
 			require.ErrorIs(t, err, loop.ErrTimeout)
 			require.GreaterOrEqual(t, time.Since(start), d)
-			require.Less(t, time.Since(start), d+2*time.Second)
+			require.Less(t, time.Since(start), d+30*time.Second)
 		}
 		start := time.Now()
 		_, err := read(r, make([]byte, 1), &loop.Call{Timeout: loop.NoWait})
 		require.ErrorIs(t, err, loop.ErrTimeout)
-		require.Less(t, time.Since(start), time.Second)
+		require.Less(t, time.Since(start), 30*time.Second)
 	})
 }
 
@@ -147,7 +147,7 @@ func TestDeadlinesOfFollowingWaits(t *testing.T) {
 		_, err := read(r, make([]byte, 1), &loop.Call{Timeout: d * time.Millisecond})
 		require.ErrorIs(t, err, loop.ErrTimeout)
 		require.GreaterOrEqual(t, time.Since(start), d*time.Millisecond)
-		require.Less(t, time.Since(start), d*time.Millisecond+2*time.Second)
+		require.Less(t, time.Since(start), d*time.Millisecond+30*time.Second)
 	}
 }
 
@@ -294,10 +294,10 @@ func TestEndTogetherWithLastData(t *testing.T) {
 	<-done
 	waitFor(t, r.Broken)
 	buf := make([]byte, 64)
-	n, err := read(r, buf, &loop.Call{Timeout: 5 * time.Second})
+	n, err := read(r, buf, &loop.Call{Timeout: time.Minute})
 	require.NoError(t, err)
 	require.Equal(t, "last", string(buf[:n]))
-	n, err = read(r, buf, &loop.Call{Timeout: 5 * time.Second})
+	n, err = read(r, buf, &loop.Call{Timeout: time.Minute})
 	require.NoError(t, err, "the end, not a timeout")
 	require.Zero(t, n)
 }
@@ -333,7 +333,7 @@ func TestStaleEventsAreDropped(t *testing.T) {
 	close(hold)
 	require.ErrorIs(t, <-waiting, loop.ErrTimeout, "the old event woke the new registration")
 	unix.Write(freshPeer, []byte("y"))
-	_, err = read(fresh, make([]byte, 1), &loop.Call{Timeout: 5 * time.Second})
+	_, err = read(fresh, make([]byte, 1), &loop.Call{Timeout: time.Minute})
 	require.NoError(t, err)
 }
 
@@ -369,7 +369,7 @@ func TestWaitAtMostIsEndedByEventsOrItsTime(t *testing.T) {
 func TestAwait(t *testing.T) {
 	l := newLoop(t, loop.Options{})
 	r, _ := register(t, l)
-	call := &loop.Call{Timeout: 10 * time.Second}
+	call := &loop.Call{Timeout: time.Minute}
 	_, err := r.Begin(loop.Write, call)
 	require.NoError(t, err)
 	x := 0

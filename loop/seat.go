@@ -79,7 +79,7 @@ func (s *seat) watch(fd int32) {
 func (s *seat) block(fd int32, most time.Duration) (ready bool) {
 	s.watch(fd)
 	limit := unix.NsecToTimespec(int64(most))
-	_, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), 2, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	_, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&s.fds)), uintptr(len(s.fds)), uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
 	if errno != 0 {
 		return errno == unix.EINTR // the caller tries
 	}

@@ -22,11 +22,12 @@ import (
 type spot struct {
 	holder atomic.Uint64 // the key of the registration that has the spot, or nobody
 
-	// The goroutine that waits uses the next seven.
+	// The goroutine that waits uses the next eight.
 	got     reception          // what receive has got
 	try     func(uintptr) bool // the system call in place of recv(2), or nil
 	fd      int32              // of the registration
-	ask     unix.PollFd        // what peek asks the kernel
+	ask     [1]unix.PollFd     // what peek asks the kernel
+	edge    bool               // receive is called for an edge
 	ready   bool               // peek has found input, and neither an end nor an error
 	receive func(uintptr) bool // is called by conn.Read, as peek is; a field, so that a wait allocates nothing
 	peek    func(uintptr) bool
@@ -56,26 +57,12 @@ func (p *spot) enter(fd int32, key uint64) bool {
 		}
 		if spots[i].CompareAndSwap(nil, p) {
 			p.number = i + 1
-			p.receive = func(fd uintptr) bool {
-				switch {
-				case p.try == nil:
-					p.got.receive(int32(fd))
-				case p.try(uintptr(p.fd)):
-					p.got.result = 0
-				}
-				return p.got.result != unreceived
-			}
+			p.receive = func(fd uintptr) bool { return p.receiveFrom(int32(fd)) }
 			// recv(2) with MSG_PEEK would take an error from the next call.
 			p.peek = func(fd uintptr) bool {
-				p.ask = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
-				var zero unix.Timespec
-				for {
-					n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.ask)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
-					if errno != unix.EINTR {
-						p.ready = n == 1 && p.ask.Revents == unix.POLLIN
-						return n != 0
-					}
-				}
+				readable := p.look(int32(fd))
+				p.ready = p.ask[0].Revents == unix.POLLIN
+				return readable
 			}
 		}
 	}
@@ -95,6 +82,47 @@ func (p *spot) enter(fd int32, key uint64) bool {
 	p.file, p.until, p.fd = file, time.Time{}, fd
 	p.holder.Store(key)
 	return true
+}
+
+// look asks the kernel whether there is input, an end or an error.
+func (p *spot) look(fd int32) bool {
+	p.ask[0] = unix.PollFd{Fd: fd, Events: unix.POLLIN | unix.POLLRDHUP}
+	var zero unix.Timespec
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.ask)), uintptr(len(p.ask)), uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+		if errno != unix.EINTR {
+			return n != 0
+		}
+	}
+}
+
+// mostTries bounds how often receiveFrom receives nothing although the kernel has
+// reported input, as it may for ever if the read side of a datagram socket is shut.
+const mostTries = 8
+
+var receiveInSpot = (*reception).receive // only tests change it
+
+// receiveFrom returns false when the goroutine is to park until the next edge. Before, it
+// asks ppoll(2): recv(2) may say EAGAIN although there is input, of which no edge tells
+// (see sys.StoppedAtMark).
+func (p *spot) receiveFrom(fd int32) bool {
+	if p.try != nil {
+		if p.try(uintptr(p.fd)) {
+			p.got.result = 0
+		}
+		return p.got.result != unreceived
+	}
+	for range mostTries {
+		if !p.edge && !p.look(fd) {
+			break
+		}
+		p.edge = false
+		if receiveInSpot(&p.got, fd); p.got.result != unreceived {
+			return true
+		}
+	}
+	p.edge = true
+	return false
 }
 
 // vacate takes the spot from a registration. If a goroutine is parked, its park ends.
@@ -133,6 +161,7 @@ func (p *spot) park(w *waiter) {
 	p.mu.Lock()
 	conn := p.conn
 	p.mu.Unlock()
+	p.edge = false
 	for conn != nil && errors.Is(conn.Read(p.receive), os.ErrDeadlineExceeded) {
 		p.silence()
 		if !w.sits() {

@@ -232,3 +232,33 @@ func TestRepeatPanics(t *testing.T) {
 	unix.Write(peer, []byte("data"))
 	require.Equal(t, received{n: 4, done: true}, soon(t, result))
 }
+
+// A call that parks alone does not lose input which recv(2) does not give at once.
+func TestSpotLosesNoInputThatRecvDoesNotGive(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	r, peer := register(t, l)
+	t.Cleanup(loop.ReceiveNothing(3)) // after the calls, before the loop ends
+	for range 3 {
+		result := alone(t, r, true)
+		unix.Write(peer, []byte("data"))
+		require.Equal(t, received{n: 4, done: true}, soon(t, result))
+	}
+}
+
+// On a datagram socket whose read side is shut, ppoll(2) reports input for ever, and
+// recv(2) gives nothing. The call parks until something else ends it.
+func TestSpotParksAlthoughInputIsReportedForEver(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fds[1]) })
+	r := new(loop.Blocking)
+	require.NoError(t, l.Register(&r.Registration, fds[0], loop.KeepWritable))
+	require.NoError(t, unix.Shutdown(fds[0], unix.SHUT_RD))
+	result := alone(t, r, true)
+	require.Empty(t, result)
+	r.Interrupt()
+	require.Equal(t, received{err: loop.ErrInterrupted}, soon(t, result))
+}

@@ -32,3 +32,26 @@ func TestStateBitsAreDistinct(t *testing.T) {
 	}
 	require.Equal(t, 64, count)
 }
+
+func TestDirectionsHaveNames(t *testing.T) {
+	require.Equal(t, "read", Read.String())
+	require.Equal(t, "write", Write.String())
+}
+
+func TestWaits(t *testing.T) {
+	for _, c := range []struct {
+		state       uint64
+		read, write bool
+	}{
+		{0, false, false},
+		{Read.of(parkedBit), true, false},
+		{Write.of(parkedBit), false, true},
+		{stateReceiving, true, false},
+		{Write.of(parkedBit) | stateReceiving, true, true},
+	} {
+		var r Registration
+		r.state.Store(c.state)
+		require.Equal(t, c.read, r.Waits(Read), "%#x", c.state)
+		require.Equal(t, c.write, r.Waits(Write), "%#x", c.state)
+	}
+}

@@ -69,6 +69,9 @@ func TestThriftLeavesHopelessWays(t *testing.T) {
 	var x thrift
 	cost := [ways]bill{{10 * us, 10 * us}, {22 * us, 10 * us}, {10 * us, 22 * us}}
 	play(&x, thriftMinRest, cost)
+	first := x
+	play(&first, thriftSlice+1, cost)
+	require.Equal(t, [ways]bill{{thriftSlice * 10 * us, thriftSlice * 10 * us}}, first.least, "the first slice counts")
 	n := play(&x, 6*thriftSlice, cost)
 	require.Equal(t, [ways]int{4 * thriftSlice, thriftSlice, thriftSlice}, n)
 	require.Equal(t, wayPark, x.tried())

@@ -37,7 +37,7 @@ func lockedIn(t *testing.T, function string) {
 			}
 		}
 		return false
-	}, 20*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 // A call ends, and sees that another queues. Before it takes the lock, something else ends
@@ -51,7 +51,7 @@ func TestQueueEmptiesBeforeTheTurnIsHandedOver(t *testing.T) {
 		_, err := r.Begin(Read, &Call{Timeout: Forever})
 		second <- err
 	}()
-	require.Eventually(t, func() bool { return r.Waiters() == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiters() == 1 }, time.Minute, time.Millisecond)
 
 	r.mu.Lock()
 	ended := make(chan struct{})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // If the call's context is done just when an event ends the wait, the waiter is not used
@@ -52,6 +53,10 @@ func TestWaiterThatTheContextMayStillEnd(t *testing.T) {
 	require.False(t, slices.Contains(free, any(waited)), "compared as pointers")
 }
 
+// MeetingTime bounds tests in which two goroutines meet again and again. On a busy machine
+// each meeting may take as long as the system gives the processor to others.
+const MeetingTime = 5 * time.Second
+
 // Two goroutines may set the first deadlines of both directions at once.
 func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 	const rounds = 20_000
@@ -64,12 +69,15 @@ func TestFirstDeadlinesOfBothDirections(t *testing.T) {
 			ended.Add(1)
 		}
 	}()
-	for i := range regs {
+	done := 0
+	for start := time.Now(); done < rounds && time.Since(start) < MeetingTime; done++ {
 		begun.Add(1)
-		regs[i].setLimit(Write, 2)
-		Until(func() bool { return ended.Load() > int32(i) })
+		regs[done].setLimit(Write, 2)
+		Until(func() bool { return ended.Load() > int32(done) })
 	}
-	for i := range regs {
+	begun.Store(rounds) // this ends the other
+	Until(func() bool { return ended.Load() == rounds })
+	for i := range done {
 		require.EqualValues(t, 1, regs[i].limit(Read))
 		require.EqualValues(t, 2, regs[i].limit(Write))
 	}
@@ -109,7 +117,7 @@ func TestFirstDeadlineAsReceiveBegins(t *testing.T) {
 		select {
 		case err := <-results:
 			require.Equal(t, ErrTimeout, err)
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			require.Fail(t, "the call waits on")
 		}
 	}
@@ -127,4 +135,22 @@ func TestDisproofAfterCloseDoesNotWatch(t *testing.T) {
 	require.NoError(t, r.Close())
 	p.Disprove(Readable)
 	require.Zero(t, r.interest)
+}
+
+// A call on a file that epoll refuses does not park: no event would wake it.
+func TestWaitOnWhatEpollRefuses(t *testing.T) {
+	l := handlerLoop(t)
+	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	var r Blocking
+	require.NoError(t, l.Register(&r.Registration, fd, DropWritable))
+	defer r.Close()
+	for _, ctx := range []context.Context{nil, t.Context()} {
+		call := &Call{Timeout: Forever, Context: ctx}
+		_, err = r.Begin(Read, call)
+		require.NoError(t, err)
+		require.ErrorIs(t, r.Wait(Read, call), unix.EPERM)
+		require.Nil(t, r.parked[Read])
+		r.End(Read, true)
+	}
 }

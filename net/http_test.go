@@ -164,7 +164,7 @@ func output(t *testing.T, cmd *exec.Cmd) []byte {
 
 func TestHTTPWithCurl(t *testing.T) {
 	dir := t.TempDir()
-	big := randomBytes(16 << 20)
+	big := randomBytes(4 << 20)
 	path := filepath.Join(dir, "big")
 	require.NoError(t, os.WriteFile(path, big, 0o600))
 	mux := http.NewServeMux()
@@ -189,7 +189,7 @@ func TestHTTPWithCurl(t *testing.T) {
 			require.EqualValues(t, 1, s.conns.Load()-before)
 		})
 		t.Run("slow client", func(t *testing.T) {
-			got := output(t, curl(t, s, p, "--limit-rate", "20M", s.URL+"/file/big"))
+			got := output(t, curl(t, s, p, "--limit-rate", "5M", s.URL+"/file/big"))
 			require.True(t, bytes.Equal(big, got), "%d bytes", len(got))
 		})
 		t.Run("many at once", func(t *testing.T) {
@@ -229,7 +229,7 @@ func TestHTTPShutdown(t *testing.T) {
 				c.Close()
 			}
 			return err != nil
-		}, 10*time.Second, time.Millisecond, "it listens no more")
+		}, time.Minute, time.Millisecond, "it listens no more")
 		require.Empty(t, down)
 		close(finish)
 		require.Equal(t, "done<nil>", <-answer)

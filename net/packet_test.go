@@ -163,7 +163,7 @@ func TestPacketsOnBothFamilies(t *testing.T) {
 	p, err := weirnet.ListenPacket("udp", ":0")
 	require.NoError(t, err)
 	defer p.Close()
-	require.NoError(t, p.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, p.SetDeadline(time.Now().Add(time.Minute)))
 	port := uint16(p.LocalAddr().(*net.UDPAddr).Port)
 	for _, host := range []string{"127.0.0.1", "::ffff:127.0.0.1", "::1"} {
 		to := netip.AddrPortFrom(netip.MustParseAddr(host), port)

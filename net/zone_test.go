@@ -55,7 +55,7 @@ func TestNamesKeepTheirZones(t *testing.T) {
 
 func dials(f face, network string) error {
 	var c net.Conn
-	c, err := f.DialTimeout(network, "zoned.test:9", 20*time.Second)
+	c, err := f.DialTimeout(network, "zoned.test:9", time.Minute)
 	if err == nil {
 		c.Close()
 	}

@@ -44,7 +44,7 @@ func TestSpinIsGivenUpInVain(t *testing.T) {
 
 func TestSpinFindsWhatComesMeanwhile(t *testing.T) {
 	epfd, ring, calm := spinning(t)
-	s := spinner{most: 20 * time.Second, yield: true, doubt: 2}
+	s := spinner{most: time.Minute, yield: true, doubt: 2}
 	for _, doubt := range []uint{1, 0, 0} {
 		// On a busy machine it may ring before the spin begins. Then the test learns
 		// nothing.
@@ -56,7 +56,7 @@ func TestSpinFindsWhatComesMeanwhile(t *testing.T) {
 			n, err := s.spin(epfd, make([]Event, 4))
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
-			require.Less(t, time.Since(start), 10*time.Second)
+			require.Less(t, time.Since(start), 30*time.Second)
 		}
 		require.Equal(t, doubt, s.doubt)
 		require.Zero(t, s.skip)
@@ -104,7 +104,7 @@ func TestBlockingReturnsWhatTheSpinFinds(t *testing.T) {
 	case n := <-found:
 		require.Equal(t, 1, n)
 		require.NoError(t, b.close())
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the event is lost")
 	}
 }

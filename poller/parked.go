@@ -130,9 +130,6 @@ func (p *parked) park(events []Event) (int, error) {
 		err = p.conn.Read(p.poll)
 	}
 	p.events = nil
-	if errors.Is(err, os.ErrClosed) {
-		return 0, ErrClosed
-	}
 	if err != nil {
 		return 0, err
 	}

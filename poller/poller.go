@@ -176,8 +176,7 @@ func OpenOn(k sys.Kernel, strategy Strategy) (*Poller, error) {
 	case Automatic:
 		if p, err := Open(Parked); err == nil {
 			return p, nil
-		}
-		strategy = Blocking
+		} // else as Blocking
 	case Parked, Blocking:
 		if k != nil && strategy == Parked {
 			return nil, errors.New("poller: open: a simulated kernel has no strategy Parked")

@@ -33,7 +33,7 @@ func (p *Poller) Run(events []Event, begin func() time.Time, turn func(n int, er
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			s.calm()
-		case errors.Is(err, os.ErrClosed):
+		case p.closing.Load(): // Close has closed the file between two turns
 			r.end(0, ErrClosed)
 		default:
 			r.end(0, err)

@@ -25,15 +25,16 @@ func (s *Server) Attach(sock *socket.Socket, user any) error {
 // AttachService is Attach for a connection that service serves. If service is nil, the
 // Server's own Events or Handler serve it.
 func (s *Server) AttachService(sock *socket.Socket, service *Service, user any) error {
-	err := s.attach(sock, service, arrival{user: user})
+	err := s.attach(sock, service, arrival{user: user}, nil)
 	if err == nil {
 		s.counters.attached.Add(1)
 	}
 	return err
 }
 
-// attach serves a Socket. a has what is not the Socket's.
-func (s *Server) attach(sock *socket.Socket, service *Service, a arrival) error {
+// attach serves a Socket. a has what is not the Socket's. If secure is not nil, it returns
+// the TLS side of the Socket that it gets, and the handshake follows.
+func (s *Server) attach(sock *socket.Socket, service *Service, a arrival, secure func(*socket.Socket) *secured) error {
 	if sock == nil {
 		return errors.New("server: attach: the socket is nil")
 	}
@@ -47,19 +48,30 @@ func (s *Server) attach(sock *socket.Socket, service *Service, a arrival) error 
 	if sock.Type() != socket.Stream {
 		return &socket.Error{Op: "attach", Addr: sock.Type().String(), Errno: unix.EPROTOTYPE, Err: errors.New("it is not a stream")}
 	}
-	peer := sock.RemoteAddr().Unmap()
+	return s.adopt(sock, engines, a, secure)
+}
+
+// adopt counts a Socket and gives it to one of the engines. The server may have begun to
+// end since attach has looked. Then the Socket stays the caller's.
+func (s *Server) adopt(sock *socket.Socket, engines []*engine, a arrival, secure func(*socket.Socket) *secured) error {
 	if !s.enter() {
 		return ErrClosed
 	}
-	if engines[0].service.Handler != nil {
-		return s.attachSession(sock, engines, a.user)
+	peer := sock.RemoteAddr().Unmap()
+	if engines[0].service.Handler != nil || secure != nil {
+		return s.attachSession(sock, engines, a.user, secure)
 	}
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}
-	a.fd, a.peer, a.input = fd, peer, input
+	a.fd, a.peer = fd, peer
+	if a.tls == nil {
+		a.input = input
+	} else {
+		a.tls.link.ahead = input
+	}
 	if !s.pick(engines, peer).send(a) {
 		return ErrClosed
 	}
@@ -67,12 +79,17 @@ func (s *Server) attach(sock *socket.Socket, service *Service, a arrival) error 
 }
 
 // attachSession moves a Socket to one of the server's loops, to be served by the Handler
-// of the engines' service.
-func (s *Server) attachSession(sock *socket.Socket, engines []*engine, user any) error {
+// of the engines' service. With TLS it is served by the Handler or by Events after the
+// handshake.
+func (s *Server) attachSession(sock *socket.Socket, engines []*engine, user any, secure func(*socket.Socket) *secured) error {
 	fd, input, err := sock.Release()
 	if err != nil {
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
+	}
+	cipher := input
+	if secure != nil {
+		input = nil
 	}
 	moved, err := socket.Config{Group: s.group}.Resume(fd, input)
 	if err != nil {
@@ -82,7 +99,13 @@ func (s *Server) attachSession(sock *socket.Socket, engines []*engine, user any)
 	}
 	// The Session holds a view, which keeps the garbage collector from moved.
 	x := &Session{Socket: *moved.WithContext(context.Background()), User: user}
-	if s.handle(x, engineOn(engines, moved.Registration().Loop()), socket.Addr{}) {
+	e := engineOn(engines, moved.Registration().Loop())
+	if secure != nil {
+		side := secure(&x.Socket)
+		side.link.ahead, side.link.paced = cipher, e.service.Rates.Read > 0
+		x.secureBy(side)
+	}
+	if s.handle(x, e, socket.Addr{}) {
 		s.spawn(x.hook.Loop(), (*running)(x))
 	}
 	return nil
@@ -144,7 +167,7 @@ func (s *Server) dial(ctx context.Context, d weirnet.Dialer, network, address st
 		a.tls, err = secure(sock)
 	}
 	if err == nil {
-		err = s.attach(sock, service, a)
+		err = s.attach(sock, service, a, nil)
 	}
 	if err != nil {
 		sock.Close()

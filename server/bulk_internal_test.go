@@ -157,3 +157,20 @@ func TestTimeoutsReadFromABulkConnection(t *testing.T) {
 	})
 	require.Equal(t, stateOpen, state)
 }
+
+// The bound of what other connections read in a turn is for that turn alone.
+func TestTurnBytesBeginAnewInEachTurn(t *testing.T) {
+	t.Parallel()
+	c, peer := attached(t, &Server{Loops: 1, Events: Events{Data: func(c *Conn) error { c.Next(-1); return nil }}})
+	_, err := peer.Write(make([]byte, 2*firstRead))
+	require.NoError(t, err)
+	var turn uint64
+	c.eng.do(func() {
+		c.eng.turn, c.eng.turnRead = 0, turnBytes // of an earlier turn
+		c.readSoon()
+		turn, _ = c.eng.loop.Busy()
+		turn -= c.eng.turn
+	})
+	require.Zero(t, turn)
+	require.Less(t, c.eng.turnRead, turnBytes)
+}

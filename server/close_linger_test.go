@@ -48,7 +48,7 @@ func narrow(t *testing.T, address string) net.Conn {
 	c, err := d.Dial("tcp", address)
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
 	return c
 }
 
@@ -78,13 +78,16 @@ func TestCloseWhilePeerSends(t *testing.T) {
 
 // Close does not wait for a peer that has received everything and keeps its side open.
 func TestCloseDoesNotWaitForPeer(t *testing.T) {
-	address, ended := serveOnce(t, 1000, 0)
+	address, ended := serveOnce(t, 1000, time.Hour)
 	c := narrow(t, address)
-	begun := time.Now()
 	_, err := c.Write([]byte("go"))
 	require.NoError(t, err)
-	require.NoError(t, <-ended)
-	require.Less(t, time.Since(begun), defaultLinger)
+	select {
+	case err := <-ended:
+		require.NoError(t, err)
+	case <-time.After(time.Minute):
+		require.Fail(t, "Close waits for the peer")
+	}
 }
 
 // Close waits until Linger is over for a peer that reads nothing.

@@ -56,7 +56,8 @@
 // does the handshake, within Timeouts.Handshake. Open or Begin is called after it, so a
 // connection whose handshake fails is not seen by any callback; the Server logs it.
 // Afterwards an idle connection has no goroutine and no buffer, but for the part of a
-// record that has arrived.
+// record that has arrived. DialTLS makes a TLS connection, and AttachTLS and
+// AttachTLSClient make one of a Socket.
 //
 // The peer's close_notify ends its stream, as a plain peer's shutdown(2) does, and so does
 // the end of the TCP stream behind a whole record. Close, CloseWrite and Shutdown send
@@ -149,11 +150,12 @@
 // Connections that send much at once are served after the others of the turn, for a
 // millisecond together. So a flood does not hold up the others on its loop.
 //
-// In one turn of its loop a listener accepts 64 connections, a connection sends in 16
-// system calls and gets 1024 completions, 256 connections send what was written
-// during the turn, and a datagram socket receives in 4 system calls of 64 datagrams.
-// A datagram socket queues 1024 datagrams. A listener whose accept(2) fails rests for
-// 10 to 100 ms.
+// In one turn of its loop a listener accepts 8 connections, or up to 64 if the turns are
+// long. A connection sends in 16 system calls and gets 1024 completions, 256 connections
+// send what was written during the turn, and a datagram socket receives in 4 system calls
+// of 64 datagrams. A goroutine calls the Handler of one session 16 times, and then lets
+// the loop look for the input of others. A datagram socket queues 1024 datagrams. A
+// listener whose accept(2) fails rests for 10 to 100 ms.
 //
 // # Log
 //

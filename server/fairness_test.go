@@ -153,5 +153,5 @@ func TestFairToOthersWhileManyConnect(t *testing.T) {
 	}
 	send(t, by.peer, "x")
 	h.release()
-	require.Less(t, weirtest.Take(t, seen), uint64(300))
+	require.LessOrEqual(t, weirtest.Take(t, seen), uint64(1+8), "it accepts few in the turn in which they come")
 }

@@ -21,7 +21,7 @@ import (
 // member must get the line, too.
 func TestShutdownLosesNothingBetweenLoops(t *testing.T) {
 	const members = 6
-	rounds := 30
+	rounds := 12
 	if testing.Short() {
 		rounds = 5
 	}

@@ -55,6 +55,9 @@ func (c *Conn) end(why error) {
 		e.current, e.unread = nil, nil
 	}
 	c.drop()
+	if s := c.secure(); s != nil {
+		s.counts(e, 0)
+	}
 	e.srv.leaveSource(c.source)
 	e.srv.gone()
 }
@@ -75,6 +78,9 @@ func (c *Conn) callCompletions(why error) (more bool) {
 		most = math.MaxInt
 	}
 	more = c.complete(c.out, most, why)
+	if !more {
+		c.out.dropSealed()
+	}
 	c.weighOutput()
 	if more {
 		return true

@@ -49,8 +49,10 @@ func TestMaxHandlers(t *testing.T) {
 			}
 		}()
 	}
-	require.Eventually(t, func() bool { return srv.Stats().Waiting == clients-most }, weirtest.Patience, time.Millisecond)
-	require.Equal(t, most, srv.Stats().Handlers)
+	require.Eventually(t, func() bool {
+		stats := srv.Stats()
+		return stats.Waiting == clients-most && stats.Handlers == most
+	}, weirtest.Patience, time.Millisecond)
 	for range clients {
 		more <- struct{}{}
 	}
@@ -117,6 +119,13 @@ func TestCloseWithWaitingHandlers(t *testing.T) {
 
 func TestPublicServes(t *testing.T) {
 	srv := server.Public()
+	require.Equal(t, &server.Server{
+		MaxConns: 20_000, MaxConnsPerIP: 100, MaxHandlers: 4096, MaxInput: 1 << 20, MaxOutput: 4 << 20, StallAfter: time.Second,
+		Timeouts: server.Timeouts{
+			FirstByte: 10 * time.Second, Idle: 2 * time.Minute, Read: 30 * time.Second, Write: 30 * time.Second,
+			MinRate: 500, Grace: 10 * time.Second, Linger: 5 * time.Second,
+		},
+	}, srv, "the table of its documentation")
 	srv.Events.Data = echo
 	c := client(t, serve(t, srv))
 	send(t, c, "x")

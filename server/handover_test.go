@@ -233,6 +233,9 @@ func TestHandoverThatFailsChangesNothing(t *testing.T) {
 	works()
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == len(addrs)*4 }, "clients are all that is open")
 	require.LessOrEqual(t, descriptors(t), before+2*len(addrs)*4+4, "the pipes of three commands, and both ends of connections")
+	open := descriptors(t)
+	require.Error(t, srv.Handover(t.Context(), exec.Command("/no/such/program")))
+	require.Equal(t, open, descriptors(t), "no pipe stays")
 
 	require.NoError(t, srv.Close())
 	require.NoFileExists(t, path)
@@ -282,6 +285,7 @@ func TestInheritFromSocketActivation(t *testing.T) {
 }
 
 func TestInheritRefuses(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		env  []string

@@ -69,7 +69,7 @@ func (c *Conn) receive(budget *int) bool {
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
 	switch {
 	case errno == unix.EAGAIN:
-		c.readable = false
+		c.emptied()
 		return c.drive(nil)
 	case errno != 0:
 		return c.finish(&socket.Error{Op: "recv", Errno: errno})
@@ -93,6 +93,10 @@ func (c *Conn) receive(budget *int) bool {
 	return c.drive(c.data(view[:len(view)-whole+n]))
 }
 
+// emptied notes that a receive has said EAGAIN: the kernel has nothing left, unless a signal
+// has stopped the receive at TCP urgent data.
+func (c *Conn) emptied() { c.readable = c.shortReads && sys.StoppedAtMark(c.reg.FD()) }
+
 // discard receives input of a connection that is being closed, and drops it. It
 // returns false when the connection is closed.
 func (c *Conn) discard(budget *int) bool {
@@ -101,7 +105,7 @@ func (c *Conn) discard(budget *int) bool {
 	c.eng.traffic.received(max(n, 0))
 	switch {
 	case errno == unix.EAGAIN:
-		c.readable = false
+		c.emptied()
 	case errno != 0 || n == 0:
 		return c.finish(nil)
 	default:

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -145,6 +146,9 @@ func (c *Conn) weighInput() {
 func (c *Conn) weighOutput() {
 	if o := c.out; o != nil {
 		n := o.room + o.whole + pieceCost*(o.pieces.n+o.finished.n)
+		if o.sealed != nil {
+			n += cap(o.sealed.cipher)
+		}
 		c.eng.hold(n - o.counted)
 		o.counted = n
 	}
@@ -199,6 +203,7 @@ func (e *engine) relieve(n int) {
 // A holder is a connection and the bytes that it holds.
 type holder struct {
 	c     *Conn
+	x     *Session // instead of c
 	bytes int
 }
 
@@ -228,16 +233,44 @@ func (s *Server) seekLargest() {
 func (e *engine) largest() (some []holder) {
 	for c := e.conns; c != nil; c = c.next {
 		if n := c.holds(); n > 0 {
-			some = insertHolder(some, holder{c, n})
+			some = insertHolder(some, holder{c: c, bytes: n})
 		}
 	}
-	return some
+	return e.largestSessions(some)
+}
+
+// end makes the connection end with ErrMemoryFull. It returns false if the connection is
+// a session that runs, or is about to end.
+func (h holder) end() bool {
+	if h.x != nil {
+		if !h.x.claim() {
+			return false
+		}
+		h.x.hook.Loop().Spawn((*squeezed)(h.x))
+		return true
+	}
+	if h.c.signals.Load()&memoryAsked != 0 {
+		return false
+	}
+	h.c.ask(memoryAsked)
+	return true
+}
+
+// peer returns the address of the connection's peer.
+func (h holder) peer() socket.Addr {
+	if h.x != nil {
+		return h.x.RemoteAddr()
+	}
+	return h.c.RemoteAddr()
 }
 
 // holds returns how many bytes the connection holds, on its loop.
 func (c *Conn) holds() (n int) {
 	if c.in != nil {
 		n = c.in.counted
+	}
+	if s := c.secure(); s != nil {
+		n += int(s.counted.Load())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -276,11 +309,13 @@ func (s *Server) endLargest(all []holder) {
 		if excess <= 0 {
 			return
 		}
-		excess -= int64(h.bytes)
-		if h.c.signals.Load()&memoryAsked == 0 { // otherwise it is about to end
-			h.c.ask(memoryAsked)
+		peer := h.peer()
+		if h.end() {
 			s.counters.ended.Add(1)
-			s.Log.Warn("server: the memory for connections is full: the largest connection ends", "peer", h.c.RemoteAddr(), "bytes", h.bytes)
+			s.Log.Warn("server: the memory for connections is full: the largest connection ends", "peer", peer, "bytes", h.bytes)
+		} else if h.x != nil {
+			continue // its Handler may go on for long
 		}
+		excess -= int64(h.bytes)
 	}
 }

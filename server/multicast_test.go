@@ -201,7 +201,7 @@ func TestDevice(t *testing.T) {
 	peer := client(t, serveDevice("lo"))
 	send(t, peer, "x")
 	expect(t, peer, "x")
-	_, err := net.DialTimeout("tcp4", serveDevice("v0").String(), 5*time.Second)
+	_, err := net.DialTimeout("tcp4", serveDevice("v0").String(), time.Minute)
 	require.ErrorIs(t, err, unix.ECONNREFUSED)
 
 	packets := &server.Server{Device: "lo", Events: server.Events{Packet: echoPackets}}

@@ -17,7 +17,7 @@ func attached(t *testing.T, srv *Server) (c *Conn, peer *socket.Socket) {
 	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { b.Close() })
-	require.NoError(t, b.SetRecvTimeout(20*time.Second))
+	require.NoError(t, b.SetRecvTimeout(time.Minute))
 	require.NoError(t, srv.Attach(a, nil))
 	return <-conns, b
 }

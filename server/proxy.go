@@ -285,7 +285,6 @@ func (g *greeting) look(over, late bool) {
 // endGreetings ends the connections whose header has not arrived.
 func (e *engine) endGreetings() {
 	for g := range e.greetings {
-		delete(e.greetings, g)
 		resetOnClose(&g.reg.Registration)
 		_ = g.reg.Close()
 		e.srv.gone()

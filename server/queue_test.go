@@ -12,7 +12,7 @@ import (
 
 // After any series of calls, the queue returns its bytes in order.
 func TestOutputAgainstAModel(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		var o output
 		var model []byte // the queued bytes
@@ -159,5 +159,5 @@ func TestOutputIsDrainedInLinearTime(t *testing.T) {
 	for o.finished.n > 0 {
 		o.finished.pop()
 	}
-	require.Less(t, time.Since(begin), 15*time.Second)
+	require.Less(t, time.Since(begin), 30*time.Second)
 }

@@ -2,9 +2,11 @@ package server
 
 import (
 	"io"
+	"net"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
 )
 
@@ -104,4 +106,56 @@ func TestRateLooksBeforeItJudges(t *testing.T) {
 		})
 		require.Equal(t, []connState{stateOpen, stateClosed}, states)
 	})
+}
+
+// A call of Handler is too slow if it waits for the peer now and has waited at the last
+// check, too. One look is not enough.
+func TestSessionRateLooksTwice(t *testing.T) {
+	for name, direction := range map[string]loop.Direction{"reads": loop.Read, "writes": loop.Write} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sessions := make(chan *Session, 1)
+			srv := &Server{Loops: 1, Timeouts: Timeouts{MinRate: 1000, Grace: time.Hour}, Handler: func(s *Session) error {
+				sessions <- s
+				for {
+					b, err := make([]byte, 1<<20), error(nil)
+					if direction == loop.Read {
+						_, err = io.ReadFull(s, b)
+					} else {
+						_, err = s.Write(b)
+					}
+					if err != nil {
+						return err
+					}
+				}
+			}}
+			defer srv.Close()
+			addr, err := srv.Listen("tcp4", "127.0.0.1:0")
+			require.NoError(t, err)
+			peer, err := net.Dial("tcp4", addr.String())
+			require.NoError(t, err)
+			defer peer.Close()
+			_, err = peer.Write([]byte("x"))
+			require.NoError(t, err)
+			x := <-sessions
+			require.Eventually(t, func() bool { return x.Registration().Waits(direction) }, 20*time.Second, time.Millisecond)
+			check := func() bool {
+				x.engine().do(x.checkRate)
+				return x.rate.slow.Load()
+			}
+			x.engine().do(func() { x.rate.call = x.calls.Load() }) // it has worked when the last check came
+			require.False(t, check())
+			require.True(t, check())
+
+			// A session that is idle in between begins anew.
+			x.engine().do(func() {
+				x.rate.slow.Store(false)
+				state := x.state.Load()
+				x.state.Store(state&^sessionStates | sessionOver)
+				x.checkRate()
+				x.state.Store(state)
+			})
+			require.False(t, x.rate.reads || x.rate.writes)
+		})
+	}
 }

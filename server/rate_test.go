@@ -23,6 +23,7 @@ func dribble(t *testing.T, c net.Conn) {
 // A client that sends a byte now and then satisfies Timeouts.Read of a Handler, and Idle.
 // MinRate ends it.
 func TestMinRateEndsSlowInput(t *testing.T) {
+	t.Parallel()
 	timeouts := server.Timeouts{MinRate: 1 << 20, Grace: short, Idle: time.Hour, Read: time.Hour}
 	t.Run("Events", func(t *testing.T) {
 		over, onClosed := ended()
@@ -32,7 +33,7 @@ func TestMinRateEndsSlowInput(t *testing.T) {
 		}})
 		begin := time.Now()
 		go dribble(t, client(t, addr))
-		expired(t, over, "rate", begin)
+		expired(t, over, "rate", begin, short)
 	})
 	t.Run("Handler", func(t *testing.T) {
 		over := make(chan error, 1)
@@ -45,12 +46,13 @@ func TestMinRateEndsSlowInput(t *testing.T) {
 		})
 		begin := time.Now()
 		go dribble(t, client(t, addr))
-		expired(t, over, "rate", begin)
+		expired(t, over, "rate", begin, short)
 	})
 }
 
 // A client that reads a byte now and then satisfies Timeouts.Write. MinRate ends it.
 func TestMinRateEndsSlowReaders(t *testing.T) {
+	t.Parallel()
 	timeouts := server.Timeouts{MinRate: 1 << 30, Grace: short, Write: time.Hour}
 	reply := make([]byte, 16<<20)
 	sip := func(c net.Conn) {
@@ -74,7 +76,7 @@ func TestMinRateEndsSlowReaders(t *testing.T) {
 		begin := time.Now()
 		send(t, c, "x")
 		go sip(c)
-		expired(t, over, "rate", begin)
+		expired(t, over, "rate", begin, short)
 	})
 	t.Run("Handler", func(t *testing.T) {
 		over := make(chan error, 1)
@@ -92,12 +94,13 @@ func TestMinRateEndsSlowReaders(t *testing.T) {
 		begin := time.Now()
 		send(t, c, "x")
 		go sip(c)
-		expired(t, over, "rate", begin)
+		expired(t, over, "rate", begin, short)
 	})
 }
 
 // A Handler may compute for any time, and a client be idle between two requests.
 func TestMinRateSparesWhatDoesNotWait(t *testing.T) {
+	t.Parallel()
 	compute := make(chan struct{})
 	srv := &server.Server{Timeouts: server.Timeouts{MinRate: 1 << 30, Grace: short / 10},
 		Handler: func(s *server.Session) error {

@@ -3,10 +3,12 @@ package server
 import (
 	"fmt"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/rate"
 	"github.com/seed-2334f180/weir/internal/sockethook"
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 )
 
@@ -73,39 +75,41 @@ func newAcceptRate(r *Rates) *acceptRate {
 	return &acceptRate{bucket: rate.NewBucket(r.Accept, r.AcceptBurst), clock: func() time.Duration { return time.Since(start) }}
 }
 
-// wait returns how long the listeners have to wait before they accept another connection.
-func (a *acceptRate) wait() time.Duration {
+// take calls accept if the rate allows a connection now, and counts the connection if accept
+// returns true. Otherwise take returns how long the listener has to wait. The lock is held
+// during accept, or two loops could take the same token.
+func (a *acceptRate) take(accept func() bool) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock()
 	if _, at := a.bucket.Allow(now, 1); at != 0 {
 		return at - now
 	}
+	if accept() {
+		a.bucket.Take(a.clock(), 1)
+	}
 	return 0
 }
 
-// took counts an accepted connection.
-func (a *acceptRate) took() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.bucket.Take(a.clock(), 1)
-}
-
-// tooFast reports whether the listener has to wait for the rate of accepts. It then rests
-// until it may go on. A listener that ends does not wait.
-func (l *listener) tooFast() bool {
+// next calls accept(2) if the rate of accepts allows it. Otherwise it returns ok false, and
+// the listener rests until it may go on. A listener that ends does not wait.
+func (l *listener) next(from *sys.Sockaddr) (fd int, errno syscall.Errno, ok bool) {
 	r := l.eng.service.accepts
 	if r == nil || l.ending {
-		return false
+		fd, errno = sys.Accept(l.reg.FD(), from)
+		return fd, errno, true
 	}
-	wait := r.wait()
+	wait := r.take(func() bool {
+		fd, errno = sys.Accept(l.reg.FD(), from)
+		return errno == 0
+	})
 	if wait == 0 {
-		return false
+		return fd, errno, true
 	}
 	l.resting, l.scarce = true, false
 	l.eng.srv.counters.acceptDelays.Add(1)
 	l.reg.ExpireAt(l.eng.loop.Now() + wait)
-	return true
+	return -1, 0, false
 }
 
 // extras are what only some connections of Events have: limits of their rates, and the

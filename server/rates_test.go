@@ -305,6 +305,7 @@ func TestRatesDoNotKeepShutdownFromServing(t *testing.T) {
 
 // A connection or Session that has to wait for its output is counted.
 func TestRatesCountWhatTheyDelay(t *testing.T) {
+	t.Parallel()
 	rates := server.Rates{Write: 1, WriteBurst: 1}
 	for _, srv := range []*server.Server{
 		{Rates: rates, Events: server.Events{Data: echo}},

@@ -19,7 +19,7 @@ func resumes(t *testing.T, each int, data func(c *Conn) error) {
 	require.NoError(t, err)
 	c, err := net.Dial("tcp", addr.String())
 	require.NoError(t, err)
-	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = c.Write(make([]byte, count))
 	require.NoError(t, err)
 	_, err = io.CopyN(io.Discard, c, int64(count*each))

@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -35,4 +36,42 @@ func TestFileSpanCopies(t *testing.T) {
 	_, err = io.ReadFull(peer, got)
 	require.NoError(t, err)
 	require.Equal(t, "2345678", string(got))
+
+	// The file has become shorter, and then cannot be read.
+	span.left, span.offset = 1, 10
+	n, errno = span.copy(pair[0], 1)
+	require.Zero(t, n)
+	require.Zero(t, errno)
+	unread := &fileSpan{fd: -1, left: 1}
+	n, errno = unread.copy(pair[0], 1)
+	require.Zero(t, n)
+	require.Equal(t, unix.EBADF, errno)
+}
+
+// Bytes of a file that have left are progress for Timeouts.Write.
+func TestFileMakesProgress(t *testing.T) {
+	t.Parallel()
+	f, err := os.Open("/proc/self/exe")
+	require.NoError(t, err)
+	defer f.Close()
+	c, _ := attached(t, &Server{Loops: 1})
+	span, err := newFileSpan(f, 0, 1000)
+	require.NoError(t, err)
+	var n int
+	var left int64
+	var before, moved time.Duration
+	c.eng.do(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		o := c.output()
+		o.appendFile(span)
+		before = c.eng.loop.Elapsed()
+		o.moved = before - time.Hour
+		n, err = c.pushFile(span, 10)
+		left, moved = o.fileBytes, o.moved
+	})
+	require.NoError(t, err)
+	require.Equal(t, 10, n)
+	require.EqualValues(t, 990, left)
+	require.GreaterOrEqual(t, moved, before)
 }

@@ -63,7 +63,8 @@ type Server struct {
 	// TLS, if it is not nil, makes the connections that the listeners accept TLS
 	// connections, by crypto/tls: see the package's documentation. The config must not
 	// be changed afterwards. It does not hold for Attach, nor for a Service, which has
-	// a TLS of its own. DialTLS has a config as an argument.
+	// a TLS of its own. AttachTLS, AttachTLSClient and DialTLS have a config as an
+	// argument.
 	TLS *tls.Config
 
 	// Control is called with the descriptor of each connection that a listener has
@@ -141,7 +142,8 @@ type Server struct {
 
 	// MaxMemory is how many bytes all connections together may hold: the input that
 	// Data has left unread, and the queued output with 64 bytes for each piece. A piece
-	// counts once for each connection that has queued it. MemoryPolicy says what
+	// counts once for each connection that has queued it. With TLS it counts parts of
+	// records that have arrived, and ciphertext, too. MemoryPolicy says what
 	// happens when little is left. At the bound the server reads nothing, and a write
 	// returns ErrMemoryFull if it has more than 64 KiB or output is queued already. The
 	// count is exact to 64 KiB for each loop of each Service. It leaves out what the

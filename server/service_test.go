@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -101,8 +102,15 @@ func TestServiceRefuses(t *testing.T) {
 		{"udp", server.Service{Handler: lines}, "Events.Packet"},
 		{"tcp", server.Service{Handler: lines, Events: server.Events{Data: echo}}, "Service.Handler and Service.Events.Data"},
 		{"tcp", server.Service{Handler: lines, Events: server.Events{Open: echo}}, "Service.Handler"},
+		{"tcp", server.Service{Handler: lines, Events: server.Events{End: echo}}, "Service.Handler"},
+		{"tcp", server.Service{Handler: lines, Events: server.Events{Pressure: func(*server.Conn, bool) {}}}, "Service.Handler"},
+		{"tcp", server.Service{Handler: lines, Events: server.Events{Closed: func(*server.Conn, error) {}}}, "Service.Handler"},
 		{"tcp", server.Service{Events: server.Events{Data: echo}, Begin: lines}, "Service.Begin"},
+		{"tcp", server.Service{Events: server.Events{Data: echo}, Finish: func(*server.Session, error) {}}, "Service.Finish"},
 		{"tcp", server.Service{Events: server.Events{Data: echo, Tick: func(*loop.Loop) {}}}, "Service.Events"},
+		{"tcp", server.Service{Events: server.Events{Data: echo, Boot: func(*server.Server) error { return nil }}}, "Service.Events"},
+		{"tcp", server.Service{Events: server.Events{Data: echo, Stopped: func(*server.Server) {}}}, "Service.Events"},
+		{"tcp", server.Service{Handler: lines, TLS: &tls.Config{}}, "Service.TLS"},
 		{"tcp", server.Service{Handler: lines, Timeouts: &server.Timeouts{Idle: -1}}, "Timeouts.Idle"},
 	} {
 		_, err := srv.ListenService(test.network, "127.0.0.1:0", &test.service)

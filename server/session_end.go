@@ -32,6 +32,7 @@ func (x *Session) end(why error) {
 	}
 	x.countEnd()
 	if x.secure() != nil {
+		x.secure().counts(p.eng, 0)
 		x.secure().leave()
 	}
 	if !x.leave() {
@@ -48,6 +49,7 @@ func (s *Server) logEnd(x *Session, why error) {
 	switch {
 	case why == nil, errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, ErrClosed), errors.Is(why, unix.ECONNRESET), errors.Is(why, unix.EPIPE),
 		errors.Is(why, loop.ErrClosed), errors.Is(why, loop.ErrLoopClosed):
+	case errors.Is(why, ErrMemoryFull): // endLargest has logged it
 	case errors.As(why, &timeout) && timeout.Timeout():
 		s.Log.Debug("server: a connection was too slow", "peer", x.RemoteAddr(), "error", why)
 	case x.secure() != nil && errors.Is(why, io.ErrUnexpectedEOF): // the peer has gone within a record

@@ -29,7 +29,7 @@ func (x *Session) limit() time.Duration {
 		return p.eng.service.Timeouts.Handshake
 	}
 	idle := time.Duration(p.idle.Load())
-	if first := p.eng.service.Timeouts.FirstByte; !x.called && first > 0 && (idle == 0 || first < idle) {
+	if first := p.eng.service.Timeouts.FirstByte; !x.called.Load() && first > 0 && (idle == 0 || first < idle) {
 		return first
 	}
 	return idle
@@ -40,10 +40,23 @@ func (x *Session) timeout() error {
 	t := &TimeoutError{Of: "idle", After: x.limit()}
 	if x.shaking() {
 		t.Of = "handshake"
-	} else if !x.called && t.After == x.engine().service.Timeouts.FirstByte {
+	} else if !x.called.Load() && t.After == x.engine().service.Timeouts.FirstByte {
 		t.Of = "first byte"
 	}
 	return t
+}
+
+// shortest returns the shortest limit that a running session may have when it rests, or 0.
+func (x *Session) shortest(p *place) time.Duration {
+	d := time.Duration(p.idle.Load())
+	if t := p.eng.service.Timeouts; !x.called.Load() {
+		for _, other := range [...]time.Duration{t.FirstByte, t.Handshake} {
+			if other > 0 && (d == 0 || other < d) {
+				d = other
+			}
+		}
+	}
+	return d
 }
 
 // checkIdle is called by the timer. Calls of Handler do not move the timer. So it may
@@ -51,9 +64,13 @@ func (x *Session) timeout() error {
 func (x *Session) checkIdle() {
 	p := x.place.Load()
 	if !x.claim() {
-		if x.state.Load()&sessionStates != sessionOver {
-			if d := max(time.Duration(p.idle.Load()), p.eng.service.Timeouts.FirstByte); d > 0 {
+		for x.state.Load()&sessionStates != sessionOver {
+			d := x.shortest(p)
+			if d > 0 {
 				p.timer.Reset(d)
+			}
+			if x.shortest(p) == d { // otherwise SetIdle may have come in between
+				return
 			}
 		}
 		return

@@ -11,6 +11,7 @@ import (
 	"weak"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/stretchr/testify/require"
@@ -44,34 +45,39 @@ func TestHandleReceiveTimeout(t *testing.T) {
 }
 
 func TestHandleIdleTimeouts(t *testing.T) {
-	const limit = 200 * time.Millisecond
+	t.Parallel()
+	type times = server.Timeouts
 	for _, of := range []struct {
 		name     string
-		timeouts server.Timeouts
+		timeouts func(limit time.Duration) times
 		requests int
 	}{
-		{"first byte", server.Timeouts{FirstByte: limit}, 0},
-		{"first byte before idle", server.Timeouts{FirstByte: limit, Idle: time.Hour}, 0},
-		{"idle before first byte", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 0},
-		{"idle", server.Timeouts{Idle: limit}, 0},
-		{"idle after a request", server.Timeouts{Idle: limit}, 1},
-		{"idle after many", server.Timeouts{FirstByte: time.Hour, Idle: limit}, 5},
+		{"first byte", func(limit time.Duration) times { return times{FirstByte: limit} }, 0},
+		{"first byte before idle", func(limit time.Duration) times { return times{FirstByte: limit, Idle: time.Hour} }, 0},
+		{"idle before first byte", func(limit time.Duration) times { return times{FirstByte: time.Hour, Idle: limit} }, 0},
+		{"idle", func(limit time.Duration) times { return times{Idle: limit} }, 0},
+		{"idle after a request", func(limit time.Duration) times { return times{Idle: limit} }, 1},
+		{"idle after many", func(limit time.Duration) times { return times{FirstByte: time.Hour, Idle: limit} }, 5},
 	} {
 		t.Run(of.name, func(t *testing.T) {
-			srv := &server.Server{Timeouts: of.timeouts, Handler: lines}
-			begin := time.Now()
-			c := client(t, serve(t, srv))
-			for range of.requests {
-				time.Sleep(limit / 10) // steady traffic
-				begin = time.Now()
-				send(t, c, "x\n")
-				expect(t, c, "<x>")
-			}
-			expectEnd(t, c)
-			took := time.Since(begin)
-			require.GreaterOrEqual(t, took, limit)
-			require.Less(t, took, limit+5*time.Second)
-			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+			t.Parallel()
+			machine.WithTime(t, 2*short, func(limit time.Duration) bool {
+				srv := &server.Server{Timeouts: of.timeouts(limit), Handler: lines}
+				begin := time.Now()
+				c := client(t, serve(t, srv))
+				for range of.requests {
+					time.Sleep(limit / 10) // steady traffic
+					begin = time.Now()
+					_, _ = io.WriteString(c, "x\n")
+					if _, err := io.ReadFull(c, make([]byte, len("<x>"))); err != nil {
+						return false
+					}
+				}
+				expectEnd(t, c)
+				require.GreaterOrEqual(t, time.Since(begin), limit)
+				weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+				return true
+			})
 		})
 	}
 }
@@ -79,33 +85,58 @@ func TestHandleIdleTimeouts(t *testing.T) {
 // If a handler has run longer than the idle time, the idle time starts again when it
 // returns.
 func TestHandleIdleTimeoutAfterALongCall(t *testing.T) {
-	quickly(t, func() bool {
-		const limit = 20 * time.Millisecond
-		g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
-		require.NoError(t, err)
-		defer g.Close()
-		expired := make(chan struct{})
-		var called atomic.Bool
-		srv := &server.Server{Group: g, Timeouts: server.Timeouts{Idle: limit}, Handler: func(s *server.Session) error {
-			called.Store(true)
-			// The session set its timer before this one.
+	t.Parallel()
+	for _, first := range []time.Duration{0, time.Hour} {
+		machine.WithTime(t, short/5, func(limit time.Duration) bool {
+			g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+			require.NoError(t, err)
+			defer g.Close()
+			expired := make(chan struct{})
+			var called atomic.Bool
+			srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: first, Idle: limit}, Handler: func(s *server.Session) error {
+				called.Store(true)
+				// The session set its timer before this one.
+				if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(expired) }); err != nil {
+					return err
+				}
+				<-expired
+				return lines(s)
+			}}
+			c := client(t, serve(t, srv))
+			send(t, c, "x\n")
+			if _, err := io.ReadFull(c, make([]byte, len("<x>"))); !called.Load() {
+				return false // the session is idle before the call of the handler
+			} else {
+				require.NoError(t, err)
+			}
+			expectEnd(t, c)
+			weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
+			return true
+		})
+	}
+}
+
+// The time for the first byte is over while Begin runs. It starts again when Begin returns,
+// also if the idle time is far longer.
+func TestHandleFirstByteAfterALongBegin(t *testing.T) {
+	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	defer g.Close()
+	const limit = 10 * time.Millisecond
+	over := make(chan error, 1)
+	srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: limit, Idle: time.Hour}, Handler: lines,
+		Begin: func(*server.Session) error {
+			expired := make(chan struct{})
 			if _, err := g.Loops()[0].AfterFunc(2*limit, func() { close(expired) }); err != nil {
 				return err
 			}
 			<-expired
-			return lines(s)
-		}}
-		c := client(t, serve(t, srv))
-		send(t, c, "x\n")
-		if _, err := io.ReadFull(c, make([]byte, len("<x>"))); !called.Load() {
-			return false // the session is idle before the call of the handler
-		} else {
-			require.NoError(t, err)
-		}
-		expectEnd(t, c)
-		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")
-		return true
-	})
+			return nil
+		},
+		Finish: func(_ *server.Session, err error) { over <- err },
+	}
+	expectEnd(t, client(t, serve(t, srv)))
+	require.Equal(t, &server.TimeoutError{Of: "first byte", After: limit}, weirtest.Take(t, over))
 }
 
 // A connection that has ended leaves no memory in use, even if its timeout is far away.

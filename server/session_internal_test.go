@@ -28,12 +28,12 @@ func TestSessionIsReclaimedOnlyIfItHasNotRun(t *testing.T) {
 // and makes the session idle without reading the line.
 func miss(t *testing.T, x *Session, peer net.Conn, line string) {
 	t.Helper()
-	require.Eventually(t, x.claim, 20*time.Second, time.Millisecond, "it becomes idle")
+	require.Eventually(t, x.claim, time.Minute, time.Millisecond, "it becomes idle")
 	_, err := io.WriteString(peer, line+"\n")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		return x.Registration().Look(loop.Readable) != loop.Unready
-	}, 20*time.Second, time.Millisecond, "the event comes")
+	}, time.Minute, time.Millisecond, "the event comes")
 	turned := make(chan struct{}) // by then the loop has notified the session
 	require.NoError(t, x.engine().loop.Post(func() { close(turned) }))
 	<-turned
@@ -69,11 +69,11 @@ func TestSessionThatBeginsTooLateIsAborted(t *testing.T) {
 	_, err = b.WriteString("a line\nno other")
 	require.NoError(t, err)
 	require.True(t, srv.enter())
-	require.NoError(t, srv.attachSession(a, srv.engines, nil))
-	require.NoError(t, b.SetRecvTimeout(20*time.Second))
+	require.NoError(t, srv.attachSession(a, srv.engines, nil, nil))
+	require.NoError(t, b.SetRecvTimeout(time.Minute))
 	_, err = b.Recv(make([]byte, 1), 0)
 	require.ErrorIs(t, err, unix.ECONNRESET, "its input was not read")
-	require.Eventually(t, func() bool { return srv.conns.Load() == 0 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return srv.conns.Load() == 0 }, time.Minute, time.Millisecond)
 }
 
 // handled returns a server that answers each line with the line, an idle session of it,
@@ -93,7 +93,7 @@ func handled(t *testing.T, timeouts Timeouts) (srv *Server, x *Session, peer net
 	peer, err = net.Dial("tcp4", addr.String())
 	require.NoError(t, err)
 	t.Cleanup(func() { peer.Close() })
-	require.NoError(t, peer.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, peer.SetDeadline(time.Now().Add(time.Minute)))
 	answers(t, peer, "first", true)
 	all := srv.Sessions()
 	require.Len(t, all, 1)
@@ -111,4 +111,44 @@ func answers(t *testing.T, peer net.Conn, line string, ask bool) {
 	_, err := io.ReadFull(peer, buf)
 	require.NoError(t, err)
 	require.Equal(t, line+"\n", string(buf))
+}
+
+// atEnd of a Socket that the program has closed meanwhile makes no system call.
+func TestAtEndOfAClosedSocket(t *testing.T) {
+	t.Parallel()
+	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer b.Close()
+	x := &Session{Socket: *a}
+	require.NoError(t, x.atEnd())
+	require.NoError(t, a.Close())
+	require.Equal(t, net.ErrClosed, x.atEnd())
+}
+
+// A Socket that is closed when its session begins is counted out.
+func TestSessionOfAClosedSocket(t *testing.T) {
+	t.Parallel()
+	srv, _, _ := handled(t, Timeouts{})
+	a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
+	require.NoError(t, err)
+	defer b.Close()
+	require.True(t, srv.enter())
+	x := &Session{Socket: *a}
+	require.NoError(t, a.Close())
+	require.False(t, srv.handle(x, srv.engines[0], socket.Addr{}))
+	require.EqualValues(t, 1, srv.conns.Load(), "the other one")
+}
+
+// While a call of the program is in progress on the Socket, the engine does not get it.
+func TestLeaveWhileACallIsInProgress(t *testing.T) {
+	t.Parallel()
+	_, x, peer := handled(t, Timeouts{})
+	require.Eventually(t, x.claim, 20*time.Second, time.Millisecond)
+	_, err := peer.Write([]byte("x"))
+	require.NoError(t, err)
+	require.Eventually(t, x.unread, 20*time.Second, time.Millisecond)
+	require.NoError(t, x.Registration().Use())
+	defer x.Registration().Done()
+	defer x.release()
+	require.False(t, x.leave())
 }

@@ -227,7 +227,7 @@ func TestHandleIsNotCalledForWhatWasRead(t *testing.T) {
 	done := make(chan struct{})
 	require.NoError(t, g.Loops()[0].Post(func() { close(done) }))
 	weirtest.Take(t, done)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), weirtest.Patience)
 	defer cancel()
 	require.NoError(t, blocking.Shutdown(ctx), "no handler waits for another line")
 	require.EqualValues(t, 1, calls.Load())

@@ -136,9 +136,9 @@ func (s *Server) endListeners(ctx context.Context, drain bool) bool {
 	return true
 }
 
-// mostDrains bounds what a listener accepts when it ends: so many times acceptsPerTurn
-// clients. net.core.somaxconn, which bounds a backlog, is 4096 by default.
-const mostDrains = 1024
+// mostDrains bounds what a listener accepts when it ends: so many times fewAccepts clients
+// at least. net.core.somaxconn, which bounds a backlog, is 4096 by default.
+const mostDrains = 8192
 
 // close ends the listener, on its loop. With drain, it first serves the backlog.
 func (l *listener) close(drain bool) {
@@ -201,9 +201,8 @@ func (e *engine) stopReading() {
 	e.draining = true
 }
 
-// retire closes every connection of the engine.
+// retire closes every connection of the engine, after stopReading.
 func (e *engine) retire() {
-	e.draining = true
 	for c := e.conns; c != nil; {
 		next := c.next
 		c.Close()

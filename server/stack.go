@@ -50,16 +50,20 @@ func frames(stack []byte) string {
 	var names []string
 	lines := strings.Split(strings.TrimSpace(string(stack)), "\n")
 	for i := 1; i+1 < len(lines); i += 2 { // the first line names the goroutine
-		function, place := lines[i], strings.TrimSpace(lines[i+1])
+		function, created := strings.CutPrefix(lines[i], "created by ")
 		if strings.HasPrefix(function, "panic(") {
 			names = nil
 			continue
 		}
-		if end := strings.LastIndexByte(function, '('); end > 0 && !strings.HasPrefix(function, "created by ") {
+		if end := strings.LastIndexByte(function, '('); end > 0 && !created {
 			function = function[:end] // without the arguments
 		}
-		place, _, _ = strings.Cut(place, " ")
-		names = append(names, path.Base(function)+" ("+path.Base(place)+")")
+		name := path.Base(function)
+		if created {
+			name = "created by " + name
+		}
+		place, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " ")
+		names = append(names, name+" ("+path.Base(place)+")")
 	}
 	if len(names) > mostFrames {
 		names = append(names[:mostFrames], "...")

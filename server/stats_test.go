@@ -3,6 +3,8 @@ package server_test
 import (
 	"context"
 	"io"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -130,20 +132,22 @@ func TestStallsAreRemembered(t *testing.T) {
 	}}}
 	require.Empty(t, srv.Stalls())
 	c := client(t, serve(t, srv))
+	defer close(release) // before the server closes, which waits for the callback
 	const stalls = 34
 	for range stalls {
-		before := srv.Stats().Stalls
 		send(t, c, "x")
-		weirtest.Eventually(t, func() bool { return srv.Stats().Stalls > before }, "it is found")
-		list := srv.Stalls()
-		require.False(t, list[0].Over)
+		// On a busy machine there may be others, which are soon over.
+		weirtest.Eventually(t, func() bool {
+			list := srv.Stalls()
+			return len(list) > 0 && !list[0].Over && strings.Contains(list[0].Stack, "stallsHere")
+		}, "it is found")
 		release <- struct{}{}
 		expect(t, c, "x")
 		weirtest.Eventually(t, func() bool { return srv.Stalls()[0].Over }, "it is over")
 	}
 	list := srv.Stalls()
 	require.Len(t, list, 32, "not more")
-	require.Contains(t, list[0].Stack, "stallsHere")
+	require.True(t, slices.ContainsFunc(list, func(s server.Stall) bool { return strings.Contains(s.Stack, "stallsHere") }))
 	require.False(t, list[0].Began.Before(list[31].Began), "the latest first")
 	require.GreaterOrEqual(t, srv.Stats().LongestStall, list[0].For)
 	require.GreaterOrEqual(t, list[0].For, limit)

@@ -8,10 +8,15 @@ import (
 // checkTLS returns an error for a config with which no handshake can succeed. owner is
 // the name of the type that has it.
 func checkTLS(config *tls.Config, owner string) error {
-	if config != nil && len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
+	if config != nil && !hasCertificate(config) {
 		return fmt.Errorf("server: %s.TLS has none of Certificates, GetCertificate and GetConfigForClient", owner)
 	}
 	return nil
+}
+
+// hasCertificate reports whether a server with this config may have a certificate.
+func hasCertificate(config *tls.Config) bool {
+	return len(config.Certificates) > 0 || config.GetCertificate != nil || config.GetConfigForClient != nil
 }
 
 // TLS returns the state of the TLS connection: the protocol that ALPN has chosen, the

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-2334f180/weir/internal/tlsheld"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // tlsIdentity returns a certificate.
@@ -44,7 +45,7 @@ func dialTLS(t *testing.T, addr string) (*tls.Conn, net.Conn) {
 	raw, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { raw.Close() })
-	require.NoError(t, raw.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, raw.SetDeadline(time.Now().Add(time.Minute)))
 	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
 	require.NoError(t, c.Handshake())
 	return c, raw
@@ -82,7 +83,7 @@ func TestTLSWithoutTheFields(t *testing.T) {
 			require.NoError(t, c.CloseWrite())
 			_, err := c.Read(make([]byte, 1))
 			require.Equal(t, io.EOF, err)
-			require.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, time.Minute, time.Millisecond)
 			require.NoError(t, srv.Close())
 		})
 	}
@@ -108,7 +109,7 @@ func TestTLSIdleConnHasNoBuffer(t *testing.T) {
 				fits <- raw == want && hand == 0 && conn.out == nil && conn.in == nil
 			}))
 			return <-fits
-		}, 20*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 	}
 	look(0)
 	sendAndExpect(t, c, string(make([]byte, 100000)))
@@ -131,7 +132,7 @@ func TestTLSConnAfterABusySocket(t *testing.T) {
 			reg = x.Registration()
 		}
 		return reg != nil
-	}, 20*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	require.NoError(t, reg.Use())
 	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
 	require.NoError(t, c.Handshake())
@@ -139,7 +140,7 @@ func TestTLSConnAfterABusySocket(t *testing.T) {
 	_, err = c.Read(make([]byte, 1))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "the connection is open")
 	reg.Done()
-	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
 	sendAndExpect(t, c, "hello")
 }
 
@@ -199,7 +200,7 @@ func TestTLSIdleSessionHasNoBuffer(t *testing.T) {
 			}()
 			raw, hand := tlsheld.Capacities(x.secure().conn)
 			return raw == want && hand == 0 && x.secure().plain == nil && !unread(x.Registration().FD())
-		}, 20*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 	}
 	look(0)
 	sendAndExpect(t, c, "first\n")
@@ -209,4 +210,48 @@ func TestTLSIdleSessionHasNoBuffer(t *testing.T) {
 	require.NoError(t, err)
 	look(8)
 	require.Empty(t, calls)
+}
+
+// After an alert crypto/tls encrypts nothing more. What a callback writes then ends the
+// connection with EPIPE.
+func TestTLSWriteAfterAnAlert(t *testing.T) {
+	t.Parallel()
+	conns, closed := make(chan *Conn, 1), make(chan error, 1)
+	addr := serveTLS(t, &Server{Loops: 1, Events: Events{
+		Open:   func(c *Conn) error { conns <- c; return nil },
+		Data:   func(c *Conn) error { _, err := c.Write(c.Next(-1)); return err },
+		Closed: func(_ *Conn, err error) { closed <- err },
+	}})
+	peer, _ := dialTLS(t, addr)
+	c := <-conns
+	c.eng.do(func() { _ = c.secure().conn.CloseWrite() })
+	_, err := peer.Read(make([]byte, 1)) // the alert has left, so nothing is queued
+	require.Equal(t, io.EOF, err)
+	_, err = peer.Write([]byte("x"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(closed) == 1 }, 20*time.Second, time.Millisecond, "the connection ends")
+	require.ErrorIs(t, <-closed, unix.EPIPE)
+}
+
+// MaxMemory counts ciphertext that the kernel has not taken, together with the plain bytes.
+func TestMaxMemoryCountsCiphertext(t *testing.T) {
+	conns := make(chan *Conn, 1)
+	srv := &Server{Loops: 1, SendBuffer: 16 << 10, Events: Events{
+		Open: func(c *Conn) error { conns <- c; return nil },
+		Data: func(c *Conn) error { c.Next(-1); return nil },
+	}}
+	_, raw := dialTLS(t, serveTLS(t, srv))
+	conn := <-conns
+	_, err := conn.Write(make([]byte, 8<<20))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		conn.mu.Lock()
+		defer conn.mu.Unlock()
+		o := conn.out
+		return o.blocked && o.sealed != nil && cap(o.sealed.cipher) > 0 &&
+			o.counted == o.room+o.whole+pieceCost*(o.pieces.n+o.finished.n)+cap(o.sealed.cipher)
+	}, 20*time.Second, time.Millisecond, "the kernel takes no more")
+	require.NoError(t, raw.Close())
+	require.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, 20*time.Second, time.Millisecond)
+	require.Zero(t, srv.Stats().Memory)
 }

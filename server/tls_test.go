@@ -687,3 +687,24 @@ func TestTLSDetachIsRefused(t *testing.T) {
 	send(t, c, "hello")
 	expect(t, c, "hello")
 }
+
+// An empty WriteAsync completes, on a TLS connection, too.
+func TestTLSWriteAsyncOfNothing(t *testing.T) {
+	t.Parallel()
+	conns, open := opened()
+	addr := serve(t, &server.Server{TLS: serverTLS(), Events: server.Events{Open: open, Data: echo}})
+	c := tlsClient(t, addr, clientTLS())
+	conn := weirtest.Take(t, conns)
+	done := make(chan error, 2)
+	onLoop(t, conn, func() {
+		for range 2 {
+			if err := conn.WriteAsync(nil, func(err error) { done <- err }); err != nil {
+				done <- err
+			}
+		}
+	})
+	require.NoError(t, weirtest.Take(t, done))
+	require.NoError(t, weirtest.Take(t, done))
+	send(t, c, "x")
+	expect(t, c, "x")
+}

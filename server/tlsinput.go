@@ -45,7 +45,7 @@ func (c *Conn) receiveSealed(budget *int) bool {
 	n, errno := sys.Recv(c.reg.FD(), room, 0)
 	switch {
 	case errno == unix.EAGAIN:
-		c.readable = false
+		c.emptied()
 		return c.drive(nil)
 	case errno != 0:
 		return c.finish(&socket.Error{Op: "recv", Errno: errno})
@@ -94,6 +94,7 @@ func (c *Conn) decrypt(cipher []byte) bool {
 	}
 	s.link.arrived = nil
 	tlsheld.Reclaim(s.conn)
+	s.weigh(c.eng)
 	c.keepRoom(view, old)
 	c.notePart(len(view) > old)
 	if len(view) > old {
@@ -142,7 +143,7 @@ func (c *Conn) keepRoom(view []byte, old int) {
 		c.in.buf = view[:old]
 		return
 	}
-	c.eng.plain = view[:0]
+	c.eng.plain = view // plainRoom ignores what is in it
 }
 
 // notePart notes since when the peer owes the rest of a record: Timeouts.Read. progress

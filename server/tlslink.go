@@ -12,11 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A secured is the TLS side of a connection. It is made when the connection is accepted
-// or dialed, and lives as long as it.
+// A secured is the TLS side of a connection. It is made when the connection is accepted,
+// attached or dialed, and lives as long as it.
 type secured struct {
 	conn *tls.Conn
 	link link
+
+	counted atomic.Int64 // bytes of the tls.Conn that MaxMemory counts
 
 	failed error // why the TLS connection has ended, or nil. io.EOF is its orderly end.
 
@@ -26,12 +28,15 @@ type secured struct {
 
 	// For a Session, only on its goroutine:
 	shaken bool   // the handshake is over
+	speaks bool   // the handshake begins without input: this is the client side
 	plain  []byte // what ReadLine has read ahead
 }
 
-// newSecured returns the TLS side of a connected Socket: make is tls.Server or
-// tls.Client.
-func newSecured(sock *socket.Socket, config *tls.Config, make func(net.Conn, *tls.Config) *tls.Conn) *secured {
+// A tlsSide is tls.Server or tls.Client.
+type tlsSide func(net.Conn, *tls.Config) *tls.Conn
+
+// newSecured returns the TLS side of a connected Socket.
+func newSecured(sock *socket.Socket, config *tls.Config, make tlsSide) *secured {
 	s := &secured{}
 	s.link.sock = sock
 	s.conn = make(&s.link, config)
@@ -54,6 +59,8 @@ type link struct {
 	paced   bool           // Rates.Read limits the Socket
 	leaving atomic.Bool    // Write does not wait, and Close does nothing
 
+	ahead []byte // ciphertext that a Socket had read ahead; Read returns it first
+
 	owner   *Conn  // nil on a Socket
 	arrived []byte // ciphertext that Read returns next
 	ended   bool   // the peer has ended its stream
@@ -71,6 +78,10 @@ func (noCipher) Temporary() bool { return true }
 // Read returns ciphertext.
 func (l *link) Read(p []byte) (int, error) {
 	switch {
+	case len(l.ahead) > 0:
+		n := copy(p, l.ahead)
+		l.ahead = l.ahead[n:]
+		return n, nil
 	case l.owner != nil:
 		if len(l.arrived) > 0 {
 			n := copy(p, l.arrived)

@@ -98,6 +98,9 @@ func (x *Session) shake() bool {
 	return x.greet()
 }
 
+// beginsNow reports whether the handshake can begin without further input.
+func (s *secured) beginsNow() bool { return s.speaks || len(s.link.ahead) > 0 }
+
 // handshake runs crypto/tls's handshake within Timeouts.Handshake.
 func (x *Session) handshake() error {
 	p := x.place.Load()
@@ -157,13 +160,13 @@ func (x *Session) becomeConn() {
 	x.state.Store(sessionOver)
 	p.timer.Stop()
 	x.hook.Unhang()
-	p.eng.send(arrival{fd: fd, peer: peer, announced: p.announced, source: x.source, tls: x.secure()})
+	p.eng.send(arrival{fd: fd, peer: peer, announced: p.announced, source: x.source, user: x.User, tls: x.secure()})
 }
 
 // ready reports whether a Handler has something to read: plain bytes, the end or an
 // error. It decrypts what has arrived, and does not wait for more. A part of a record
 // stays in the tls.Conn. Only the goroutine of the session may call ready.
-func (s *secured) ready() bool {
+func (s *secured) ready(e *engine) bool {
 	if !tlsheld.Known() || s.hasPlain() || s.failed != nil {
 		return true
 	}
@@ -182,6 +185,7 @@ func (s *secured) ready() bool {
 		return true
 	}
 	tlsheld.Reclaim(s.conn)
+	s.weigh(e)
 	return false
 }
 

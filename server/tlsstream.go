@@ -247,7 +247,7 @@ func (s *secured) read(p []byte) (int, error) {
 	if len(s.plain) > 0 && len(p) > 0 {
 		return s.take(copy(p, s.plain)), nil
 	}
-	n, err := s.conn.Read(p)
+	n, err := s.readOn(p)
 	if n > 0 {
 		return n, nil // the next Read returns the error again
 	}
@@ -296,12 +296,21 @@ func (s *secured) peek(n int) ([]byte, error) {
 func (s *secured) more() error {
 	n := len(s.plain)
 	s.plain = slices.Grow(s.plain, max(readAhead, tlsheld.Plain(s.conn)))
-	k, err := s.conn.Read(s.plain[n:cap(s.plain)])
+	k, err := s.readOn(s.plain[n:cap(s.plain)])
 	s.plain = s.plain[:n+k]
 	if k > 0 {
 		return nil // the next Read returns the error again
 	}
 	return err
+}
+
+// readOn reads from the tls.Conn, unless ready has found why it has ended. crypto/tls
+// forgets some errors, such as that of a renegotiation, and would read on.
+func (s *secured) readOn(p []byte) (int, error) {
+	if s.failed != nil {
+		return 0, s.failed
+	}
+	return s.conn.Read(p)
 }
 
 // take removes n bytes from plain, and returns n.

@@ -229,13 +229,19 @@ func TestWritevStaysTogether(t *testing.T) {
 // queued. It returns how many bytes it has written.
 func stuffed(t testing.TB, c *server.Conn, atLeast int) (written int) {
 	t.Helper()
+	written, err := stuff(c, atLeast)
+	require.NoError(t, err)
+	return written
+}
+
+func stuff(c *server.Conn, atLeast int) (written int, err error) {
 	p := make([]byte, 32<<10)
-	for c.Queued() < atLeast {
-		n, err := c.Write(p)
-		require.NoError(t, err)
+	for err == nil && c.Queued() < atLeast {
+		var n int
+		n, err = c.Write(p)
 		written += n
 	}
-	return written
+	return written, err
 }
 
 func TestServeWaterMarks(t *testing.T) {

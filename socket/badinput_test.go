@@ -65,7 +65,7 @@ func TestNewRefuses(t *testing.T) {
 			require.IsType(t, &Error{}, err)
 			require.Equal(t, c.errno, err.(*Error).Errno, "%v", err)
 			require.ErrorContains(t, err, c.says)
-			require.Equal(t, before, descriptors(t))
+			require.LessOrEqual(t, descriptors(t), before) // one of a former test may be gone meanwhile
 		})
 	}
 	_, _, err = Pair(Inet, Stream, 0)
@@ -165,7 +165,7 @@ func TestClosedSocket(t *testing.T) {
 		s.WithContext(t.Context()).Interrupt()
 		require.NoError(t, s.Dump(io.Discard))
 	})
-	require.Equal(t, before, descriptors(t))
+	require.LessOrEqual(t, descriptors(t), before) // one of a former test may be gone meanwhile
 }
 
 // Many calls of Accept, Connect or Pair that fail leave no descriptor open.
@@ -184,5 +184,5 @@ func TestFailuresLeakNothing(t *testing.T) {
 		_, err = Config{Address: "192.0.2.1"}.New(Inet, Stream, 0)
 		require.True(t, errors.Is(err, unix.EADDRNOTAVAIL))
 	}
-	require.Equal(t, before, descriptors(t))
+	require.LessOrEqual(t, descriptors(t), before) // one of a former test may be gone meanwhile
 }

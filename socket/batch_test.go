@@ -117,7 +117,7 @@ func TestRecvBatchWaitsForAll(t *testing.T) {
 			for range 2 {
 				_, err := a.SendToAddr([]byte("xy"), b.LocalAddr(), 0)
 				require.NoError(t, err)
-				require.Eventually(t, func() bool { return queued(b.Fd()) == 0 }, 10*time.Second, 100*time.Microsecond)
+				require.Eventually(t, func() bool { return queued(b.Fd()) == 0 }, time.Minute, 100*time.Microsecond)
 				awaitParked(t, 1)
 			}
 			c.end(t, a, b, cancel)
@@ -151,7 +151,7 @@ const (
 
 // awaitReady waits until the loop has taken in the events for these bits.
 func awaitReady(t *testing.T, s *Socket, bits uint64) {
-	require.Eventually(t, func() bool { return stateOf(t, s)&bits == bits }, 10*time.Second, 100*time.Microsecond)
+	require.Eventually(t, func() bool { return stateOf(t, s)&bits == bits }, time.Minute, 100*time.Microsecond)
 }
 
 // The next call finds the messages, or the end, that a batch leaves. The kernel reports
@@ -163,7 +163,7 @@ func TestRecvBatchLeavesTheRest(t *testing.T) {
 	require.NoError(t, b.SetRecvTimeout(time.Millisecond))
 	_, err := b.RecvBatch(in, unix.MSG_WAITFORONE) // from now on the kernel watches it
 	require.ErrorIs(t, err, unix.EAGAIN)
-	require.NoError(t, b.SetRecvTimeout(10*time.Second))
+	require.NoError(t, b.SetRecvTimeout(time.Minute))
 	for range 3 {
 		_, err := a.SendToAddr([]byte("x"), b.LocalAddr(), 0)
 		require.NoError(t, err)
@@ -180,7 +180,7 @@ func TestRecvBatchLeavesTheRest(t *testing.T) {
 	require.NoError(t, c.SetRecvTimeout(time.Millisecond))
 	_, err = c.RecvBatch(in, unix.MSG_WAITFORONE)
 	require.ErrorIs(t, err, unix.EAGAIN)
-	require.NoError(t, c.SetRecvTimeout(10*time.Second))
+	require.NoError(t, c.SetRecvTimeout(time.Minute))
 	for range 3 {
 		_, err := a.SendToAddr([]byte("x"), c.LocalAddr(), 0)
 		require.NoError(t, err)
@@ -191,7 +191,7 @@ func TestRecvBatchLeavesTheRest(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, n)
 	}
-	require.Less(t, time.Since(began), 5*time.Second, "found by a call, not at the end of its time")
+	require.Less(t, time.Since(began), 30*time.Second, "found by a call, not at the end of its time")
 }
 
 // The first message is the only one. RecvBatch does not pass an EAGAIN on to the next

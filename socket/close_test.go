@@ -76,7 +76,7 @@ func TestCloseAndLinger(t *testing.T) {
 		require.NoError(t, s.Setsockopt(nil, "SO_LINGER", []int{1, seconds}))
 		return s
 	}
-	const long = 20 // seconds
+	const long = 60 // seconds
 	begin := time.Now()
 	t.Run("abandon", func(t *testing.T) {
 		require.NoError(t, stuffed(t, long).core.reg.Abandon())

@@ -42,7 +42,7 @@ func gone(t *testing.T, peer *Socket) {
 		runtime.GC()
 		_, err := peer.Recv(make([]byte, 1<<21), 0) // reads everything that the socket sent before
 		return err == io.EOF
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 // half makes a pair, does something with one socket, and drops its reference to that
@@ -97,7 +97,7 @@ func TestForgottenSocketIsClosed(t *testing.T) {
 		}()
 		gone(t, client)
 		require.NoError(t, client.Close())
-		require.Eventually(t, func() bool { runtime.GC(); return descriptors(t) == before }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { runtime.GC(); return descriptors(t) <= before }, time.Minute, time.Millisecond)
 	})
 }
 
@@ -185,7 +185,7 @@ func blockedOnly(t *testing.T, method string, s *Socket, call func(*Socket) erro
 	result := make(chan error, 1)
 	before := sleepers(method)
 	go onlyCall(s, call, result)
-	require.Eventually(t, func() bool { return sleepers(method) > before }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return sleepers(method) > before }, time.Minute, time.Millisecond)
 	return result
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -90,7 +91,7 @@ func TestConnectFails(t *testing.T) {
 				require.ErrorContains(t, err, c.says)
 				require.False(t, s.RemoteAddr().IsValid())
 			}
-			require.Equal(t, before, descriptors(t))
+			require.LessOrEqual(t, descriptors(t), before)
 			if c.family != Inet6 {
 				require.NoError(t, s.ConnectAddr(listening(t, c.family, 1).LocalAddr()), "it can be used again")
 			}
@@ -104,7 +105,7 @@ func TestConnectByName(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "localhost", ips(t, "one.test", "127.0.0.1"), ips(t, "last.test", "127.0.0.2", "127.0.0.3", "127.0.0.1")} {
 		t.Run(host, func(t *testing.T) {
 			s := unconnected(t, Inet)
-			require.NoError(t, s.SetSendTimeout(10*time.Second))
+			require.NoError(t, s.SetSendTimeout(time.Minute))
 			require.NoError(t, s.Connect(host, port))
 			require.Equal(t, l.LocalAddr(), s.RemoteAddr(), "the one that answered")
 			accepted, err := l.Accept()
@@ -140,27 +141,35 @@ func TestConnectTwice(t *testing.T) {
 
 // One send timeout bounds the look-up and all attempts together.
 func TestConnectHasOneTimeout(t *testing.T) {
-	const lookup, limit = 600 * time.Millisecond, 900 * time.Millisecond // far apart, for busy machines
 	l := fullListener(t, Inet, Config{Address: "127.0.0.2"})
 	port := l.LocalAddr().Port()
 	fullListener(t, Inet, Config{Address: "127.0.0.3", Port: port})
-	hosts.Store("busy.test", func(ctx context.Context) []netip.Addr {
-		select {
-		case <-time.After(lookup):
-		case <-ctx.Done():
+	machine.WithTime(t, 200*time.Millisecond, func(lookup time.Duration) bool {
+		limit := lookup * 3 / 2
+		hosts.Store("busy.test", func(ctx context.Context) []netip.Addr {
+			select {
+			case <-time.After(lookup):
+			case <-ctx.Done():
+			}
+			return []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}
+		})
+		s := unconnected(t, Inet)
+		require.NoError(t, s.SetSendTimeout(limit))
+		stalled := machine.Stalls()
+		defer stalled()
+		start := time.Now()
+		err := s.Connect("busy.test.", fmt.Sprint(port))
+		took := time.Since(start)
+		if stalled() > lookup/4 {
+			return false
 		}
-		return []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}
+		blockedCall{late: unix.EINPROGRESS}.requireTimeout(t, err)
+		require.GreaterOrEqual(t, took, limit)
+		require.Less(t, took, lookup+limit, "the look-up's time counts")
+		err = s.Connect("busy.test.", fmt.Sprint(port))
+		blockedCall{late: unix.EALREADY}.requireTimeout(t, err)
+		return true
 	})
-	s := unconnected(t, Inet)
-	require.NoError(t, s.SetSendTimeout(limit))
-	start := time.Now()
-	err := s.Connect("busy.test.", fmt.Sprint(port))
-	took := time.Since(start)
-	blockedCall{late: unix.EINPROGRESS}.requireTimeout(t, err)
-	require.GreaterOrEqual(t, took, limit)
-	require.Less(t, took, lookup+limit, "the look-up's time counts")
-	err = s.Connect("busy.test.", fmt.Sprint(port))
-	blockedCall{late: unix.EALREADY}.requireTimeout(t, err)
 }
 
 // Shutdown ends a connect as in the kernel, and another connect can follow. On a unix

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -121,7 +122,7 @@ var mustPort = netip.MustParseAddrPort
 // awaitParked waits until n calls are parked on sockets.
 func awaitParked(t *testing.T, n int) {
 	buf := make([]byte, 1<<20)
-	for limit := time.Now().Add(10 * time.Second); ; {
+	for limit := time.Now().Add(time.Minute); ; {
 		stacks := string(buf[:runtime.Stack(buf, true)])
 		if strings.Count(stacks, "loop.(*parker).park(") >= n {
 			return
@@ -346,33 +347,46 @@ func TestDatagramsAsTheKernelHasThem(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var got [2][]outcome
-			for i := range got {
-				protocol := 0
-				if c.typ == Raw {
-					protocol = unix.IPPROTO_ICMP
+			// On a busy machine a step may come after the timeout that it should precede.
+			for begun := time.Now(); ; {
+				stalled := machine.Stalls()
+				got := both(t, c.family, c.typ, c.script)
+				if stalled() < short/8 || reflect.DeepEqual(got[0], got[1]) || time.Since(begun) > time.Minute {
+					require.Equal(t, got[0], got[1])
+					t.Log(got[0])
+					return
 				}
-				fd, err := unix.Socket(int(c.family), int(c.typ)|unix.SOCK_CLOEXEC, protocol)
-				machine.NeedPermission(t, "a raw socket", err)
-				require.NoError(t, err)
-				tv := unix.NsecToTimeval(int64(short))
-				require.NoError(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))
-				require.NoError(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv))
-				var e end = kernelEnd(fd)
-				if i == 1 {
-					s, err := Adopt(fd)
-					require.NoError(t, err)
-					defer s.Close()
-					e = weirEnd{s}
-				} else {
-					defer unix.Close(fd)
-				}
-				c.script(t, e, func(o outcome) { got[i] = append(got[i], o) })
 			}
-			require.Equal(t, got[0], got[1])
-			t.Log(got[0])
 		})
 	}
+}
+
+// both runs a script on a blocking socket of the kernel and on a Socket, and returns the
+// outcomes.
+func both(t *testing.T, family Family, typ Type, script func(t *testing.T, e end, note func(outcome))) (got [2][]outcome) {
+	for i := range got {
+		protocol := 0
+		if typ == Raw {
+			protocol = unix.IPPROTO_ICMP
+		}
+		fd, err := unix.Socket(int(family), int(typ)|unix.SOCK_CLOEXEC, protocol)
+		machine.NeedPermission(t, "a raw socket", err)
+		require.NoError(t, err)
+		tv := unix.NsecToTimeval(int64(short))
+		require.NoError(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))
+		require.NoError(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv))
+		var e end = kernelEnd(fd)
+		if i == 1 {
+			s, err := Adopt(fd)
+			require.NoError(t, err)
+			defer s.Close()
+			e = weirEnd{s}
+		} else {
+			defer unix.Close(fd)
+		}
+		script(t, e, func(o outcome) { got[i] = append(got[i], o) })
+	}
+	return got
 }
 
 // refuse sends from e to a port without a socket, so that e has a pending error.
@@ -475,10 +489,18 @@ func TestSendToNameIsTimed(t *testing.T) {
 	silent := open(t, Inet, Dgram, Config{Address: "127.0.0.1"}) // a name server that does not answer
 	old := net.DefaultResolver
 	asked := make(chan struct{}, 100) // each look-up sends here when it has found the resolver
-	defer func() { net.DefaultResolver = old }()
+	over, end := context.WithCancel(context.Background())
+	defer func() { net.DefaultResolver = old; end() }()
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		if over.Err() != nil {
+			return nil, over.Err()
+		}
 		asked <- struct{}{}
-		return (&net.Dialer{Resolver: old}).DialContext(ctx, "udp", silent.LocalAddr().String())
+		c, err := (&net.Dialer{Resolver: old}).DialContext(ctx, "udp", silent.LocalAddr().String())
+		if err == nil {
+			context.AfterFunc(over, func() { c.Close() }) // the look-ups go on for seconds otherwise
+		}
+		return c, err
 	}}
 	s := open(t, Inet, Dgram)
 	require.NoError(t, s.SetSendTimeout(short))
@@ -609,7 +631,7 @@ func TestZeroReads(t *testing.T) {
 // Each of several receivers of one socket gets the sender of its own datagram.
 func TestRecvFromByMany(t *testing.T) {
 	s := open(t, Inet, Dgram, Config{Address: "127.0.0.1"})
-	require.NoError(t, s.SetRecvTimeout(10*time.Second))
+	require.NoError(t, s.SetRecvTimeout(time.Minute))
 	const senders, each = 4, 50
 	var wg sync.WaitGroup
 	for range senders {

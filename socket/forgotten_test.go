@@ -49,7 +49,7 @@ func TestForgottenSocketsMakeRoom(t *testing.T) {
 	require.NoError(t, err)
 	l := listening(t, Unix, 8)
 	limitFiles(t, 64)
-	for range 5000 {
+	for range 1000 {
 		_, err := New(Inet, Stream, 0)
 		require.NoError(t, err)
 	}
@@ -120,4 +120,35 @@ func forcedCollections() uint32 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.NumForcedGC
+}
+
+// A collection that helps ends the pauses: the call finds a descriptor, or sockets were
+// closed that the program had forgotten. One that does not help doubles the pause.
+func TestPauseAfterACollection(t *testing.T) {
+	const before = 300 * time.Millisecond
+	for name, c := range map[string]struct {
+		call func(c *collector, n int) syscall.Errno
+		want time.Duration
+	}{
+		"there is a descriptor": {func(_ *collector, n int) syscall.Errno {
+			if n == 1 {
+				return unix.EMFILE
+			}
+			return 0
+		}, 0},
+		"another took it": {func(c *collector, _ int) syscall.Errno {
+			c.closed.Add(1)
+			return unix.ENFILE
+		}, 0},
+		"nothing was forgotten": {func(*collector, int) syscall.Errno { return unix.EMFILE }, 2 * before},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x, n := &collector{pause: before}, 0
+			x.retry(func() syscall.Errno { n++; return c.call(x, n) })
+			require.Equal(t, c.want, x.pause)
+			require.Equal(t, c.want == 0, x.until.IsZero())
+			require.Greater(t, n, 1)
+		})
+	}
 }

@@ -49,7 +49,7 @@ func TestFullBatchLeavesTheRestReady(t *testing.T) {
 				select {
 				case n := <-received:
 					require.Equal(t, 5, n)
-				case <-time.After(10 * time.Second):
+				case <-time.After(time.Minute):
 					require.NoError(t, b.Close())
 					t.Fatal("a call waits for messages that are there")
 				}
@@ -76,7 +76,7 @@ func TestStreamThatIsWatchedBeforeItConnects(t *testing.T) {
 			l := listening(t, family, 1)
 			s := unconnected(t, family)
 			require.NoError(t, s.Registration().Watch())
-			require.Eventually(t, s.core.reg.Broken, 10*time.Second, time.Millisecond, "the kernel reports OUT and HUP")
+			require.Eventually(t, s.core.reg.Broken, time.Minute, time.Millisecond, "the kernel reports OUT and HUP")
 			require.NoError(t, s.ConnectAddr(l.LocalAddr()))
 			peer, err := l.Accept()
 			require.NoError(t, err)
@@ -126,7 +126,7 @@ func TestRecvGoesOnAfterAWakeUpInVain(t *testing.T) {
 			return err
 		})
 		a.core.reg.Doubt() // as a Setsockopt does
-		require.Eventually(t, func() bool { return sleepers("Recv") == 1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return sleepers("Recv") == 1 }, time.Minute, time.Millisecond)
 		require.Empty(t, call)
 		put(t, peer, "x")
 		require.NoError(t, soon(t, call))

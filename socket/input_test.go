@@ -47,7 +47,7 @@ func put(t *testing.T, s *Socket, data string) {
 // parked waits until n goroutines sleep in calls of the method.
 func parked(t *testing.T, method string, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return sleepers(method) == n }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return sleepers(method) == n }, time.Minute, time.Millisecond)
 }
 
 func requireTimeout(t *testing.T, err error) {
@@ -378,7 +378,7 @@ func TestEOF(t *testing.T) {
 		put(t, s, "unread")
 		require.NoError(t, peer.SetLinger(0))
 		require.NoError(t, peer.Close())
-		require.Eventually(t, func() bool { return polled(s.Fd(), unix.POLLHUP) }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return polled(s.Fd(), unix.POLLHUP) }, time.Minute, time.Millisecond)
 		_, err := s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_ERROR) // clears ECONNRESET
 		require.NoError(t, err)
 		require.False(t, s.EOF())

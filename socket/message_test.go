@@ -203,7 +203,7 @@ func TestWaitAllKeepsDescriptors(t *testing.T) {
 	}
 	require.Equal(t, 2, fds)
 	require.Equal(t, "abcdefghi", strings.Join(got, ""))
-	require.Equal(t, before, openFDs(t))
+	require.LessOrEqual(t, openFDs(t), before)
 }
 
 func TestDescriptorsPass(t *testing.T) {
@@ -281,14 +281,14 @@ func TestTruncatedControlLeaksNothing(t *testing.T) {
 		for _, fd := range fds {
 			require.NoError(t, unix.Close(fd))
 		}
-		require.Equal(t, before, openFDs(t), space)
+		require.LessOrEqual(t, openFDs(t), before, space)
 	}
 	// A call without room for control messages also leaves no descriptor open.
 	_, err = a.SendMsg(&Message{Buffers: split("x", 1), Control: unix.UnixRights(a.Fd())}, 0)
 	require.NoError(t, err)
 	_, err = b.Recv(make([]byte, 1), 0)
 	require.NoError(t, err)
-	require.Equal(t, before, openFDs(t))
+	require.LessOrEqual(t, openFDs(t), before)
 }
 
 func TestCredentialsAndTimestamps(t *testing.T) {
@@ -370,7 +370,7 @@ func TestErrorQueueDoesNotBreakASend(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.Recv(make([]byte, 1), 0)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return polled(a.Fd(), unix.POLLERR) }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return polled(a.Fd(), unix.POLLERR) }, time.Minute, time.Millisecond)
 
 	big := make([]byte, 16<<20)
 	drained := make(chan error, 1)

@@ -20,7 +20,7 @@ func takeAllPipes(t *testing.T) (held []*pipe) {
 			held = append(held, p)
 		}
 		return len(held) == int(pipeCount.Load())
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	return held
 }
 
@@ -63,7 +63,7 @@ func TestTransferWithoutAPipe(t *testing.T) {
 				_, err := in.Write(content[:half])
 				require.NoError(t, err)
 				if when == "meanwhile" {
-					require.Eventually(t, func() bool { return pipeCount.Load() > 0 }, 10*time.Second, time.Millisecond)
+					require.Eventually(t, func() bool { return pipeCount.Load() > 0 }, time.Minute, time.Millisecond)
 					noMorePipes(t)
 				}
 				_, err = in.Write(content[half:])

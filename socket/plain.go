@@ -56,6 +56,9 @@ func (s *Socket) recvAs(op string, buf []byte, flags int) (n int, err error) {
 		} else {
 			// Also when the time is up: what came at the last moment counts.
 			n, errno = sys.Recvfrom(c.reg.FD(), buf, 0, nil)
+			if errno == unix.EAGAIN && c.stoppedAtMark(c.reg.FD()) {
+				n, errno = sys.Recvfrom(c.reg.FD(), buf, 0, nil)
+			}
 		}
 		if errno == 0 {
 			more, err = c.leftover(n, len(buf), 0), nil

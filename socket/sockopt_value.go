@@ -201,9 +201,7 @@ func encodeBytes(v any) ([]byte, error) {
 	b := make([]byte, len(items))
 	for i, item := range items {
 		n, err := integer(item, 32)
-		if ok = ok && err == nil && n >= 0 && n <= math.MaxUint8; !ok {
-			break
-		}
+		ok = ok && err == nil && n >= 0 && n <= math.MaxUint8
 		b[i] = byte(n)
 	}
 	if !ok {

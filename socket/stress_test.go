@@ -88,7 +88,7 @@ func TestPairsOfCalls(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return descriptors(t) == before }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return descriptors(t) <= before }, time.Minute, time.Millisecond)
 }
 
 func runPair(t *testing.T, s, peer *Socket, to Addr, pair ...task) {
@@ -122,7 +122,7 @@ func runPair(t *testing.T, s, peer *Socket, to Addr, pair ...task) {
 func soonClosed(t *testing.T, done chan struct{}, pair []task) {
 	select {
 	case <-done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		buf := make([]byte, 1<<20)
 		require.Fail(t, "a call hangs", "%s and %s\n%s", pair[0].name, pair[1].name, buf[:runtime.Stack(buf, true)])
 	}
@@ -165,7 +165,7 @@ func TestStress(t *testing.T) {
 	}
 	t.Logf("%d connections, %d bytes", conns.Load(), bytes.Load())
 	require.Positive(t, bytes.Load())
-	require.Eventually(t, func() bool { return descriptors(t) == before+6 }, 10*time.Second, time.Millisecond) // the listeners use 6
+	require.Eventually(t, func() bool { return descriptors(t) <= before+6 }, time.Minute, time.Millisecond) // the listeners use 6
 }
 
 // traffic runs one connection and ends it in the middle of its traffic. It returns how

@@ -80,6 +80,11 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 			if more, errno = try(fd, waited); errno != unix.EAGAIN {
 				break
 			}
+			if d == loop.Read && c.stoppedAtMark(fd) {
+				if more, errno = try(fd, waited); errno != unix.EAGAIN {
+					break
+				}
+			}
 			if d == loop.Read && c.reg.Broken() && c.paceWait(d) == 0 && polled(fd, unix.POLLRDHUP) {
 				// A datagram socket or a unix listener whose read side is shut
 				// says EAGAIN for ever; the kernel tells the end only to a
@@ -228,6 +233,10 @@ func queued(fd int) int {
 	}
 	return n
 }
+
+// stoppedAtMark reports whether a receive that has said EAGAIN may have been stopped by a
+// signal at TCP urgent data, and is worth another try.
+func (c *core) stoppedAtMark(fd int) bool { return c.reg.Urgent() && sys.StoppedAtMark(fd) }
 
 // atMark reports whether out-of-band data comes next. No call reads what is
 // before the mark together with what is behind it.

@@ -78,11 +78,11 @@ func TestNextWalksOnlyForAnAnswer(t *testing.T) {
 }
 
 // Bound walks no slot, and Next walks none on the lowest level, where a slot is one tick. If they
-// did, this test would take over a thousand million steps.
+// did, this test would take over twenty thousand million steps.
 func TestConstantTimeInAFullSlot(t *testing.T) {
 	for _, tick := range []uint64{50, 5000} {
 		w := timers.New[struct{}](0)
-		all := make([]timers.Timer[struct{}], 50_000)
+		all := make([]timers.Timer[struct{}], 200_000)
 		for i := range all {
 			w.Schedule(&all[i], tick)
 		}
@@ -94,7 +94,7 @@ func TestConstantTimeInAFullSlot(t *testing.T) {
 				w.Next()
 			}
 		}
-		require.Less(t, time.Since(start), time.Second)
+		require.Less(t, time.Since(start), 10*time.Second)
 	}
 }
 

@@ -28,7 +28,8 @@ type Order struct {
 	WarmUp    time.Duration // not counted
 	Window    time.Duration // counted
 	Patience  time.Duration // longest wait for an answer
-	Rate      float64       // requests per second to send (paced-load)
+	Rate      float64       // requests per second to send (paced-load, bystander-load)
+	Flood     *Flood        // what happens beside them (bystander-load); nil: nothing
 }
 
 // A Result is what a generator counted within the window.
@@ -38,6 +39,7 @@ type Result struct {
 	P50, P99, P999 time.Duration // of a burst, or a datagram
 	Late           time.Duration // 99 of 100 requests left no later than this after they were due (paced-load)
 	Behind         int64         // requests that were due when the window ended, and had not left (paced-load)
+	Flooded        int64         // bytes or connections of the flood (bystander-load)
 }
 
 // longest is the greatest latency that a generator tells apart from greater ones.
@@ -98,6 +100,7 @@ type generator struct {
 	requests  int64                   // messages that were answered
 	latencies *hdrhistogram.Histogram // nanoseconds
 	pace      *pace                   // nil: a request follows an answer
+	flooded   func() int64            // what the flood has moved so far; nil: there is none
 }
 
 func newGenerator(order Order) (*generator, error) {
@@ -152,7 +155,7 @@ func (g *generator) window() (Result, error) {
 	if g.pace != nil {
 		g.pace.late.Reset()
 	}
-	old := int64(g.inFlight)
+	old, flooded := int64(g.inFlight), g.floodedSoFar()
 	begin, err := machine.Read(g.order.ServerPID, g.epoch)
 	if err != nil {
 		return Result{}, err
@@ -180,11 +183,19 @@ func (g *generator) window() (Result, error) {
 		P99:      time.Duration(g.latencies.ValueAtPercentile(99)),
 		P999:     time.Duration(g.latencies.ValueAtPercentile(99.9)),
 	}
+	result.Flooded = g.floodedSoFar() - flooded
 	if g.pace != nil {
 		result.Late = time.Duration(g.pace.late.ValueAtPercentile(99))
 		result.Behind = g.pace.behind
 	}
 	return result, nil
+}
+
+func (g *generator) floodedSoFar() int64 {
+	if g.flooded == nil {
+		return 0
+	}
+	return g.flooded()
 }
 
 // drain stops sending and waits for what is in flight. It notices a connection that the server

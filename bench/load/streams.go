@@ -290,20 +290,26 @@ func (s *streams) finish() error {
 	if !s.churn {
 		return nil
 	}
+	return filesFall(s.order.ServerPID, s.files, s.order.Patience)
+}
+
+// filesFall waits until a server has as many descriptors as before. The error tells how many it
+// has not closed in time.
+func filesFall(server, before int, patience time.Duration) error {
 	const (
 		pause = 5 * time.Millisecond
 		late  = 8 // descriptors that a runtime may open for itself with the first connections
 	)
 	var left int
-	for range s.order.Patience / pause {
-		n, err := machine.OpenFiles(s.order.ServerPID)
+	for range patience / pause {
+		n, err := machine.OpenFiles(server)
 		if err != nil {
 			return err
 		}
-		if left = n - s.files; left <= late {
+		if left = n - before; left <= late {
 			return nil
 		}
 		time.Sleep(pause)
 	}
-	return fmt.Errorf("within %v the server did not close %d of the descriptors that it opened", s.order.Patience, left)
+	return fmt.Errorf("within %v the server did not close %d of the descriptors that it opened", patience, left)
 }

@@ -18,7 +18,7 @@ func TestQuotaLimitsProcessorTime(t *testing.T) {
 	if err != nil {
 		needs.Missing(t, "no control group can be made: %v", err)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestSpin$", "-test.timeout=10s")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestSpin$", "-test.timeout=2m")
 	cmd.Env = append(os.Environ(), "WEIR_BENCH_SPIN=1")
 	require.NoError(t, cmd.Start())
 	require.NoError(t, quota.Add(cmd.Process.Pid))
@@ -26,14 +26,17 @@ func TestQuotaLimitsProcessorTime(t *testing.T) {
 	require.NoError(t, err)
 	start := time.Now()
 	time.Sleep(5 * quotaPeriod)
-	after, err := cpuTime(cmd.Process.Pid)
+	var after time.Duration
+	require.Eventually(t, func() bool { // on a busy machine it may not have run yet
+		after, err = cpuTime(cmd.Process.Pid)
+		return err != nil || after > before
+	}, time.Minute, quotaPeriod)
 	require.NoError(t, err)
 	passed := time.Since(start)
 	require.NoError(t, cmd.Process.Kill())
 	cmd.Wait() //nolint:errcheck // it was killed
 	require.NoError(t, quota.Close())
 	require.NoDirExists(t, quota.dir)
-	require.Positive(t, after-before)
 	require.Less(t, after-before, passed/2)
 }
 
@@ -42,6 +45,6 @@ func TestSpin(t *testing.T) {
 	if os.Getenv("WEIR_BENCH_SPIN") == "" {
 		return
 	}
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); { // or until it is killed
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); { // or until it is killed
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 // A bed has the servers.
 type bed struct {
+	start    time.Time
 	patience time.Duration
 	dir      string // of the unix sockets
 
@@ -32,6 +33,7 @@ type bed struct {
 	relays                sync.WaitGroup
 
 	jobs    counts
+	done    atomic.Int64 // jobs of all kinds
 	checked atomic.Int64
 	mu      sync.Mutex
 	wrong   reports
@@ -41,7 +43,7 @@ type bed struct {
 const idleLimit = 150 * time.Millisecond
 
 func newBed(patience time.Duration) (b *bed, err error) {
-	b = &bed{patience: patience}
+	b = &bed{start: time.Now(), patience: patience}
 	if b.dir, err = os.MkdirTemp("", "soak"); err != nil {
 		return nil, err
 	}
@@ -161,9 +163,9 @@ func (b *bed) settle() error {
 		}
 		return n
 	}
-	for end := time.Now().Add(b.patience); open() > 0; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(longest * b.patience); open() > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			return fmt.Errorf("after %v without clients the servers have %d connections left", b.patience, open())
+			return fmt.Errorf("after %v without clients the servers have %d connections left", longest*b.patience, open())
 		}
 	}
 	return nil

@@ -22,6 +22,7 @@ type client struct {
 	seed       uint64 // of the connection
 	connecting chan struct{}
 
+	pace  pace
 	sock  *socket.Socket
 	sent  uint64 // bytes, without the header
 	check chaos.Checker
@@ -31,6 +32,7 @@ type client struct {
 // leave closes the connection.
 func (c *client) leave() {
 	if c.sock != nil {
+		c.pace.sock.Store(nil)
 		c.sock.Close() //nolint:errcheck // it may be closed already
 		c.sock = nil
 	}
@@ -43,15 +45,18 @@ func (c *client) connect(to socket.Addr) error {
 	}
 	c.connecting <- struct{}{}
 	defer func() { <-c.connecting }()
+	c.step()
 	s, err := socket.New(to.Family(), socket.Stream, 0)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(s.SetSendTimeout(c.patience), s.SetRecvTimeout(c.patience))
+	c.pace.sock.Store(s)
+	err = errors.Join(s.SetSendTimeout(longest*c.patience), s.SetRecvTimeout(longest*c.patience))
 	if err == nil {
 		err = s.ConnectAddr(to)
 	}
 	if err != nil {
+		c.pace.sock.Store(nil)
 		s.Close() //nolint:errcheck // the error of the connect counts
 		return err
 	}
@@ -77,6 +82,7 @@ func (c *client) swap(n int) error {
 		if err != nil {
 			return fmt.Errorf("after %d of %d bytes: %w", got, total, err)
 		}
+		c.step()
 		if err := c.check.Check(c.buf[:k]); err != nil {
 			return err
 		}
@@ -143,7 +149,7 @@ func (c *client) timeout() error {
 	if time.Since(start) < limit {
 		return errEarly
 	}
-	if err := c.sock.SetRecvTimeout(c.patience); err != nil {
+	if err := c.sock.SetRecvTimeout(longest * c.patience); err != nil {
 		return err
 	}
 	return c.swap(10)
@@ -176,7 +182,7 @@ func (c *client) selects() error {
 		return err
 	}
 	for got := 0; got < len(p); {
-		r, err := weir.Select([]weir.Selectable{c.sock}, nil, nil, c.patience)
+		r, err := weir.Select([]weir.Selectable{c.sock}, nil, nil, longest*c.patience)
 		if err != nil {
 			return err
 		}
@@ -187,6 +193,7 @@ func (c *client) selects() error {
 		if err != nil {
 			return fmt.Errorf("a socket that Select says is readable: %w", err)
 		}
+		c.step()
 		if err := c.check.Check(p[:n]); err != nil {
 			return err
 		}
@@ -218,6 +225,7 @@ func (c *client) stream(to socket.Addr) error {
 	buf := make([]byte, 16<<10)
 	for got := 0; got < len(p); {
 		n, err := c.sock.Read(buf)
+		c.step()
 		if err == nil {
 			err = c.check.Check(buf[:n])
 		}

@@ -25,7 +25,7 @@ var Roles = map[string]child.Role{"soak": child.Ordered(run)}
 type Order struct {
 	Conns    int
 	Dur      time.Duration
-	Patience time.Duration // with a call that must end
+	Patience time.Duration // with a client that gets no byte while the others get on
 }
 
 // A Result is what the process has done, and what it has left after each cycle.
@@ -187,22 +187,36 @@ func (b *bed) cycle(n int, number uint64, dur time.Duration) error {
 	defer stop()
 	var clients sync.WaitGroup
 	connecting := make(chan struct{}, 64) // clients that connect at a time, so that no backlog overflows
-	for i := range n {
-		k := kindOf(i)
-		c := &client{bed: b, ctx: ctx, seed: number<<40 | uint64(i)<<20, connecting: connecting}
+	all := make([]*client, n)
+	for i := range all {
+		all[i] = &client{bed: b, ctx: ctx, seed: number<<40 | uint64(i)<<20, connecting: connecting}
+		all[i].pace.kind = kindOf(i)
+	}
+	var running atomic.Int64
+	running.Store(int64(n))
+	over := make(chan struct{})
+	var attending sync.WaitGroup
+	attending.Go(func() { b.attend(all, &running, over) })
+	for _, c := range all {
 		clients.Go(func() {
+			defer running.Add(-1)
 			defer c.leave()
+			k := c.pace.kind
 			for first := true; first || ctx.Err() == nil; first = false {
+				c.step()
 				if err := kinds[k].job(c); err != nil {
 					b.note(k, err)
 					c.leave()
 					continue
 				}
 				b.jobs[k].Add(1)
+				b.done.Add(1)
 			}
 		})
 	}
 	clients.Wait()
+	close(over)
+	attending.Wait()
 	return b.settle()
 }
 

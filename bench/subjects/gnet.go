@@ -16,6 +16,7 @@ var gnetSubject = Subject{
 	About:         "gnet v2, an event-driven framework",
 	ServeEcho:     serveEchoGnet,
 	ServePipeline: servePipelineGnet,
+	ServeFlood:    serveFloodGnet,
 	ServeUDP:      serveUDPGnet,
 	ServeOrdinary: serveOrdinaryGnet,
 }
@@ -26,6 +27,41 @@ func serveEchoGnet(size int, ready func(addr string) error) error {
 
 func servePipelineGnet(size int, ready func(addr string) error) error {
 	return serveGnet(1, "tcp4", size, ready, framesGnet())
+}
+
+func serveFloodGnet(size int, ready func(addr string) error) error {
+	var answers []byte // the event loop's: gnet copies what the kernel does not take
+	return serveGnet(1, "tcp4", size, ready, func(c gnet.Conn) error {
+		for {
+			p, err := c.Peek(-1)
+			if err != nil {
+				return err
+			}
+			out, used, order, err := wire.Take(answers[:0], p)
+			answers = out
+			if err != nil || used == 0 { // Discard(0) would discard everything
+				return err
+			}
+			if _, err := c.Discard(used); err != nil {
+				return err
+			}
+			if len(out) > 0 {
+				if _, err := c.Write(out); err != nil {
+					return err
+				}
+			}
+			switch order.Pieces() {
+			case 0:
+				return nil
+			case 1:
+				if _, err := c.Write(zeros(order.Piece)); err != nil {
+					return err
+				}
+			default:
+				publish(order, func(p []byte) error { return c.AsyncWrite(p, nil) })
+			}
+		}
+	})
 }
 
 func serveUDPGnet(size int, ready func(addr string) error) error {

@@ -16,6 +16,8 @@ var netSubject = Subject{
 	About:         "Go's net package, a goroutine per connection",
 	ServeEcho:     ServeEchoNet,
 	ServePipeline: servePipelineNet,
+	ServeTLS:      serveTLSNet,
+	ServeFlood:    serveFloodNet,
 	ServeUDP:      serveUDPNet,
 	ServeOrdinary: serveOrdinaryNet,
 	Dial:          func(addr string) (io.ReadWriteCloser, error) { return net.Dial("tcp4", addr) },
@@ -31,6 +33,12 @@ func ServeEchoNet(size int, ready func(addr string) error) error {
 func servePipelineNet(size int, ready func(addr string) error) error {
 	return serveNet(ready, func(conn net.Conn) {
 		wire.AnswerFrames(conn, size) //nolint:errcheck // the client has gone
+	})
+}
+
+func serveFloodNet(size int, ready func(addr string) error) error {
+	return serveNet(ready, func(conn net.Conn) {
+		takeBlocking(conn, size) //nolint:errcheck // the client has gone
 	})
 }
 

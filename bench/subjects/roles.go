@@ -8,6 +8,8 @@ import (
 var Roles = map[string]child.Role{
 	"echo-server":     serving("echo", func(s Subject) ServeFunc { return s.ServeEcho }),
 	"pipeline-server": serving("pipeline", func(s Subject) ServeFunc { return s.ServePipeline }),
+	"tls-server":      serving("tls", func(s Subject) ServeFunc { return s.ServeTLS }),
+	"flood-server":    serving("flood", func(s Subject) ServeFunc { return s.ServeFlood }),
 	"udp-server":      serving("udp", func(s Subject) ServeFunc { return s.ServeUDP }),
 	"ordinary-server": child.Ordered(serveOrdinary),
 	"wait":            child.Ordered(measureWaits),

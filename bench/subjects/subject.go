@@ -30,6 +30,12 @@ type Subject struct {
 	// with TCP_NODELAY set, one by one and in their order.
 	ServePipeline ServeFunc
 
+	// ServeTLS is ServeEcho over TLS.
+	ServeTLS ServeFunc
+
+	// ServeFlood serves the frames of the fairness suite: wire.Take says what each asks for.
+	ServeFlood ServeFunc
+
 	// ServeUDP sends each datagram back to where it came from.
 	ServeUDP ServeFunc
 

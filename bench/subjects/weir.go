@@ -18,6 +18,8 @@ var weirSubject = Subject{
 	About:         "Weir's socket class, a goroutine per connection",
 	ServeEcho:     serveEchoWeir,
 	ServePipeline: servePipelineWeir,
+	ServeTLS:      serveTLSWeir,
+	ServeFlood:    serveFloodWeir,
 	ServeUDP:      serveUDPWeir,
 	ServeOrdinary: serveOrdinaryWeir,
 	Dial:          dialWeir,
@@ -36,6 +38,12 @@ func serveEchoWeir(size int, ready func(addr string) error) error {
 func servePipelineWeir(size int, ready func(addr string) error) error {
 	return serveWeir(ready, func(conn *socket.Socket) {
 		wire.AnswerFrames(conn, size) //nolint:errcheck // the client has gone
+	})
+}
+
+func serveFloodWeir(size int, ready func(addr string) error) error {
+	return serveWeir(ready, func(conn *socket.Socket) {
+		takeBlocking(conn, size) //nolint:errcheck // the client has gone
 	})
 }
 

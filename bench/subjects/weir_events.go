@@ -11,6 +11,8 @@ var weirEventsSubject = Subject{
 	About:         "Weir's Server with event callbacks",
 	ServeEcho:     serveEchoWeirEvents,
 	ServePipeline: servePipelineWeirEvents,
+	ServeTLS:      serveTLSWeirEvents,
+	ServeFlood:    serveFloodWeirEvents,
 	ServeUDP:      serveUDPWeirEvents,
 	ServeOrdinary: serveOrdinaryWeirEvents,
 }
@@ -56,6 +58,38 @@ func servePipelineWeirEvents(_ int, ready func(addr string) error) error {
 				answer = wire.AppendAnswer(answer[:0], frame)
 				if _, err := c.Write(answer); err != nil {
 					return err
+				}
+			}
+		},
+	}})
+}
+
+// serveFloodWeirEvents sends a large piece by WriteAsync, which makes no copy.
+func serveFloodWeirEvents(_ int, ready func(addr string) error) error {
+	var answers []byte // shared by the loop's callbacks: Write copies it
+	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, MaxOutput: 2 * wire.MaxOrder, MaxMemory: 8 * wire.MaxOrder, Events: server.Events{
+		Data: func(c *server.Conn) error {
+			for {
+				out, used, order, err := wire.Take(answers[:0], c.Peek(-1))
+				answers = out
+				if err != nil {
+					return err
+				}
+				c.Discard(used)
+				if len(out) > 0 {
+					if _, err := c.Write(out); err != nil {
+						return err
+					}
+				}
+				switch order.Pieces() {
+				case 0:
+					return nil
+				case 1:
+					if err := c.WriteAsync(zeros(order.Piece), func(error) {}); err != nil {
+						return err
+					}
+				default:
+					publish(order, func(p []byte) error { _, err := c.Write(p); return err })
 				}
 			}
 		},

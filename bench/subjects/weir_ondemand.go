@@ -1,6 +1,7 @@
 package subjects
 
 import (
+	"encoding/binary"
 	"sync"
 
 	"github.com/seed-2334f180/weir/bench/wire"
@@ -11,6 +12,8 @@ var weirOnDemandSubject = Subject{
 	Name:          "weir-ondemand",
 	About:         "Weir's Server with a blocking handler, which has a goroutine only while it has a request",
 	ServeEcho:     serveEchoWeirOnDemand,
+	ServeTLS:      serveTLSWeirOnDemand,
+	ServeFlood:    serveFloodWeirOnDemand,
 	ServeOrdinary: serveOrdinaryWeirOnDemand,
 }
 
@@ -31,7 +34,7 @@ func echoOnDemand(task Task) func(*server.Session) error {
 	return func(s *server.Session) error {
 		buf := buffers.Get().(*[]byte)
 		defer buffers.Put(buf)
-		n, err := s.Recv(*buf, 0)
+		n, err := s.Read(*buf)
 		if err != nil {
 			return err
 		}
@@ -39,4 +42,29 @@ func echoOnDemand(task Task) func(*server.Session) error {
 		_, err = s.Write((*buf)[:n])
 		return err
 	}
+}
+
+// serveFloodWeirOnDemand serves one frame in a call.
+func serveFloodWeirOnDemand(_ int, ready func(addr string) error) error {
+	return runWeirServer("tcp4", ready, &server.Server{Loops: 1, Handler: func(s *server.Session) error {
+		header, err := s.Peek(wire.HeaderSize)
+		if err != nil {
+			return err
+		}
+		frame, err := s.Peek(int(binary.BigEndian.Uint32(header)))
+		if err != nil {
+			return err
+		}
+		answer, used, order, err := wire.Take(nil, frame)
+		if err != nil {
+			return err
+		}
+		s.Discard(used)
+		if len(answer) > 0 {
+			if _, err := s.Write(answer); err != nil {
+				return err
+			}
+		}
+		return deliver(s, order)
+	}})
 }

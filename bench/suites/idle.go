@@ -15,7 +15,7 @@ import (
 // The idle suite: what a silent connection costs that has been used once.
 var idleSuite = Suite{
 	Name:     "idle",
-	About:    "the server's memory for connections that are silent: TCP, HTTP and HTTPS",
+	About:    "the server's memory for connections that are silent: TCP, TLS, HTTP and HTTPS",
 	Settings: Settings{Conns: []int{15000}, Sizes: []int{128}},
 	tables:   idleTables,
 }
@@ -32,9 +32,20 @@ const idleFirst = 64
 
 func idleTables(e env) ([]report.Table, error) {
 	names := subjects.Able(e.Subjects, func(s subjects.Subject) bool { return s.ServeEcho != nil })
+	secure := subjects.Able(e.Subjects, func(s subjects.Subject) bool { return s.ServeTLS != nil })
+	return []report.Table{
+		idleTable(e, "TCP", names, contest{server: "echo-server", load: "idle-load", burst: 1}),
+		idleTable(e, "TLS", secure, contest{server: "tls-server", load: "tls-idle", burst: 1}),
+		idleWebTable(e, false),
+		idleWebTable(e, true),
+	}, nil
+}
+
+// idleTable is the table of connections of an echo server.
+func idleTable(e env, protocol string, names []string, c contest) report.Table {
 	t := report.Table{
-		Title: fmt.Sprintf("idle: bytes of the server for each silent TCP connection, after one message of %s, %s",
-			eachSize(e.Sizes), report.Counted(e.Reps, "round")),
+		Title: fmt.Sprintf("idle: bytes of the server for each silent %s connection, after one message of %s, %s",
+			protocol, eachSize(e.Sizes), report.Counted(e.Reps, "round")),
 		RowHead: "connections",
 		Metrics: idleMetrics(),
 		Pairs:   report.PairsWith(names, "net", "gnet"), // raw has next to nothing
@@ -45,9 +56,9 @@ func idleTables(e env) ([]report.Table, error) {
 			"vs: this row's resident bytes divided by the peer's in the same round: median (least–greatest). Below 1 is smaller.",
 		},
 	}
-	for _, c := range connsBySize(e, contest{server: "echo-server", load: "idle-load", burst: 1}) {
+	for _, c := range connsBySize(e, c) {
 		t.Trials = append(t.Trials, measure.Trial{
-			Name:     c.name(),
+			Name:     protocol + "," + c.name(),
 			Label:    c.label(e),
 			Subjects: names,
 			Measure: measure.InTurn(func(ctx context.Context, name string) (measure.Sample, error) {
@@ -59,7 +70,7 @@ func idleTables(e env) ([]report.Table, error) {
 			}),
 		})
 	}
-	return []report.Table{t, idleWebTable(e, false), idleWebTable(e, true)}, nil
+	return t
 }
 
 func idleMetrics() []report.Metric {

@@ -17,7 +17,7 @@ func TestIdleOfEverySubject(t *testing.T) {
 	if machine.FilesAllowed(conns+idleFirst) != nil {
 		conns = 100
 	}
-	opts := Options{Suites: []string{"idle"}, Subjects: wrong.Real(), Settings: Settings{Conns: []int{conns}, Sizes: []int{4096}}, Reps: 1}
+	opts := Options{Suites: []string{"idle"}, Subjects: wrong.Real(), Settings: Settings{Conns: []int{50}, Sizes: []int{4096}}, Reps: 1}
 	shown, heaps := runSuite(t, opts, heapPerConn)
 	serving := subjects.Able(wrong.Real(), func(s subjects.Subject) bool { return s.ServeEcho != nil })
 	for _, name := range serving {
@@ -25,7 +25,8 @@ func TestIdleOfEverySubject(t *testing.T) {
 	}
 	listening := subjects.Able(wrong.Real(), func(s subjects.Subject) bool { return s.Listen != nil })
 	require.Contains(t, listening, "weir-httpd")
-	require.Len(t, heaps, len(serving)+2*len(listening)) // HTTP and HTTPS
+	secure := subjects.Able(wrong.Real(), func(s subjects.Subject) bool { return s.ServeTLS != nil })
+	require.Len(t, heaps, len(serving)+len(secure)+2*len(listening)) // HTTP and HTTPS
 
 	for _, secure := range []bool{false, true} {
 		got, err := idleVisit{tls: secure, contest: contest{conns: conns, size: 1}}.measure(benchtest.Context(t), testEnv(), "weir-httpd")

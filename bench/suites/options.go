@@ -35,6 +35,7 @@ type Settings struct {
 	Beside []string        // what else runs: see besides
 	Rates  []int           // requests per second
 	Web    []string        // kinds of HTTP: see webKinds
+	Floods []string        // floods of the fairness suite: see floods
 }
 
 // or returns the settings with what is empty filled in from own.
@@ -48,6 +49,7 @@ func (s Settings) or(own Settings) Settings {
 		Beside: either(s.Beside, own.Beside),
 		Rates:  either(s.Rates, own.Rates),
 		Web:    either(s.Web, own.Web),
+		Floods: either(s.Floods, own.Floods),
 	}
 }
 

@@ -32,6 +32,7 @@ var Usual = []string{"echo", "ordinary"}
 var All = []Suite{
 	echoSuite,
 	pipelineSuite,
+	tlsSuite,
 	bulkSuite,
 	churnSuite,
 	scaleSuite,
@@ -44,6 +45,7 @@ var All = []Suite{
 	neighboursSuite,
 	oneProcessSuite,
 	paceSuite,
+	fairnessSuite,
 	httpSuite,
 	soakSuite,
 }

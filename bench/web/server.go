@@ -4,18 +4,11 @@ package web
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/seed-2334f180/weir/bench/child"
 	"github.com/seed-2334f180/weir/bench/machine"
@@ -65,11 +58,9 @@ func serve(order Order, answer child.Answer) error {
 		ErrorLog: log.New(io.Discard, "", 0), // it would report clients that end in the middle
 	}
 	if order.TLS {
-		cert, err := certificate()
-		if err != nil {
+		if server.TLSConfig, err = subjects.ServerTLS(); err != nil {
 			return err
 		}
-		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
 	}
 	switch {
 	case s.ServeHTTP != nil:
@@ -78,15 +69,4 @@ func serve(order Order, answer child.Answer) error {
 		return server.ServeTLS(listener, "", "")
 	}
 	return server.Serve(listener)
-}
-
-// certificate makes a certificate for this run.
-func certificate() (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is the longest time that a test waits for an event that must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) { weirtest.ProgramMain(m, main) }
 

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // filesOfProgram is the environment variable for the number of descriptors that the
 // program may have.

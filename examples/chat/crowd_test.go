@@ -8,9 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
+	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/stretchr/testify/require"
 )
 
@@ -19,7 +19,8 @@ import (
 // are missing.
 func TestCrowd(t *testing.T) {
 	const people, talkers, each = 200, 20, 60
-	p := start(t, "-queue", fmt.Sprint(leastQueue))
+	// If the member that does not read delayed the others, they would wait for an hour.
+	p := start(t, "-queue", fmt.Sprint(leastQueue), "-write", "1h")
 	stuck := joinNarrow(t, p)
 	var all []*person
 	for range people {
@@ -28,14 +29,9 @@ func TestCrowd(t *testing.T) {
 	words := strings.Repeat("words ", 150)
 	seen := make([][]string, people)
 	var reading sync.WaitGroup
-	var mu sync.Mutex // guards the next three
-	var slowest time.Duration
-	begun := make([]time.Time, talkers)
+	var mu sync.Mutex             // guards the next
 	heard := make([]int, talkers) // how often a member has seen a line of this talker
 	say := func(talker, n int) {
-		mu.Lock()
-		begun[talker] = time.Now()
-		mu.Unlock()
 		all[talker].says("%d %s", n, words)
 	}
 	number := make(map[string]int) // the number of each talker
@@ -57,9 +53,6 @@ func TestCrowd(t *testing.T) {
 				nick, _, _ := strings.Cut(line, " ")
 				talker := number[nick]
 				mu.Lock()
-				if talker == i {
-					slowest = max(slowest, time.Since(begun[i]))
-				}
 				heard[talker]++
 				n := heard[talker]
 				mu.Unlock()
@@ -87,7 +80,6 @@ func TestCrowd(t *testing.T) {
 		require.Equal(t, fmt.Sprint(spoken[nick]), n)
 		spoken[nick]++
 	}
-	require.Less(t, slowest, 5*time.Second, "a member that does not read must not delay the others")
 
 	// Now the member that did not read reads.
 	var got []string
@@ -116,7 +108,7 @@ func TestCrowd(t *testing.T) {
 // One member talks without end, and another never reads. The queue is bounded.
 func TestFloodIsBounded(t *testing.T) {
 	const flood = 64 << 20
-	p := start(t)
+	p := start(t, "-write", "1h")
 	stuck, talker := joinNarrow(t, p), join(t, p)
 	before := resident(t, p)
 	line := strings.Repeat("x", 1000) + "\n"
@@ -134,7 +126,11 @@ func TestFloodIsBounded(t *testing.T) {
 	}()
 	_, err := io.Copy(io.Discard, talker) // until the talker has said everything
 	require.NoError(t, err)
-	require.Less(t, resident(t, p)-before, flood/2)
+	most := flood / 2
+	if race.Enabled { // it keeps several bytes for each byte
+		most *= 4
+	}
+	require.Less(t, resident(t, p)-before, most)
 	require.NoError(t, stuck.Close())
 	p.Stop()
 }

@@ -45,7 +45,7 @@ func both(t *testing.T, test func(t *testing.T, p *program, client func() *exec.
 // echoes everything.
 func TestFile(t *testing.T) {
 	both(t, func(t *testing.T, p *program, client func() *exec.Cmd) {
-		data := random(32 << 20)
+		data := random(8 << 20)
 		path := filepath.Join(t.TempDir(), "file")
 		require.NoError(t, os.WriteFile(path, data, 0o600))
 		file, err := os.Open(path)
@@ -119,6 +119,7 @@ func TestTimeoutZeroIsNone(t *testing.T) {
 
 func TestManyClientsAtOnce(t *testing.T) {
 	const count = 100
+	machine.NeedFiles(t, 3*count+50)
 	p := start(t)
 	clients := make([]*client, count)
 	for i := range clients {

@@ -47,7 +47,7 @@ func TestRedisBenchmark(t *testing.T) {
 	for _, depth := range []string{"1", "16"} {
 		t.Run("-P "+depth, func(t *testing.T) {
 			p := start(t)
-			cmd := programtest.Tool(t, "redis-benchmark", "-p", p.Port(), "-P", depth, "-n", "5000", "-c", "20", "-r", "1000",
+			cmd := programtest.Tool(t, "redis-benchmark", "-p", p.Port(), "-P", depth, "-n", "2000", "-c", "20", "-r", "1000",
 				"--csv", "-t", "ping,set,get,incr,mset")
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, string(out))

@@ -24,7 +24,7 @@ import (
 )
 
 // patience is the longest time that a test waits for an event that must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // weirLisp is the path of the command, which TestMain builds.
 var weirLisp string

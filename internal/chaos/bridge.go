@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Faults say what a Bridge does to packets. The probabilities are from 0 to 1.
+// Faults say what a Bridge does to packets. The probabilities are from 0 to 1. A segment of
+// TCP is lost, corrupted or cut off once at most: see memory.
 type Faults struct {
 	Lose, Duplicate, Corrupt, Reorder float64
 	Delay, Jitter                     time.Duration // of each packet, and at random up to so much more
@@ -117,6 +118,7 @@ func (b *Bridge) count(which *int64) {
 // pump carries the packets of one direction until a device is closed.
 func (b *Bridge) pump(from, to *os.File, r *rand.Rand) {
 	buf := make([]byte, mtu)
+	var harmed memory
 	for {
 		n, err := from.Read(buf)
 		if err != nil {
@@ -125,10 +127,10 @@ func (b *Bridge) pump(from, to *os.File, r *rand.Rand) {
 		b.count(&b.counts.Packets)
 		f := &b.faults
 		switch {
-		case b.severed.Load(), b.cut(time.Since(b.start)):
+		case b.severed.Load(), b.cut(time.Since(b.start)) && harmed.first(buf[:n]):
 			b.count(&b.counts.Cut)
 			continue
-		case r.Float64() < f.Lose:
+		case r.Float64() < f.Lose && harmed.first(buf[:n]):
 			b.count(&b.counts.Lost)
 			continue
 		}
@@ -138,7 +140,7 @@ func (b *Bridge) pump(from, to *os.File, r *rand.Rand) {
 			b.count(&b.counts.Duplicated)
 			copies = 2
 		}
-		if r.Float64() < f.Corrupt {
+		if r.Float64() < f.Corrupt && harmed.first(packet) {
 			// The checksums of IP and TCP find each change of one byte.
 			b.count(&b.counts.Corrupted)
 			packet[r.IntN(n)] ^= byte(1 + r.IntN(255))
@@ -158,7 +160,7 @@ func (b *Bridge) pump(from, to *os.File, r *rand.Rand) {
 }
 
 // cut reports whether the line is cut at a time. Each period of CutEvery has one cut, at a
-// place of its own: TCP's retransmissions must not fall into step with the cuts.
+// place of its own.
 func (b *Bridge) cut(at time.Duration) bool {
 	f := &b.faults
 	if f.CutEvery <= 0 {

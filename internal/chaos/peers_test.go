@@ -107,6 +107,7 @@ func cutShort(t *testing.T, s *service, seed uint64, reset bool) error {
 // Bad peers get what they are owed, and disturb no other, and nothing is left of them.
 func TestBadPeers(t *testing.T) {
 	services := startAll(t, here, server.Timeouts{})
+	watch(t, nil, services)
 	rounds(func(seed uint64) {
 		var all sync.WaitGroup
 		for i, s := range services {
@@ -153,6 +154,7 @@ func TestVanishingChild(t *testing.T) {
 // unread. The services check what it has sent before.
 func TestPeersThatVanish(t *testing.T) {
 	services := startAll(t, here, server.Timeouts{})
+	watch(t, nil, services)
 	rounds(func(uint64) {
 		var children []*exec.Cmd
 		for _, s := range services {

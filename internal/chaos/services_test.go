@@ -4,12 +4,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/loop"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/stretchr/testify/require"
@@ -23,6 +25,9 @@ type service struct {
 	addr string       // where it listens
 	open func() int   // how many connections it has
 	bad  *atomic.Bool // wrong bytes have arrived
+
+	server *server.Server // serves it, or nil
+	group  *loop.Group    // of the server
 }
 
 // A place is where services listen.
@@ -53,7 +58,14 @@ func (s *service) check(t *testing.T, c *Checker, p []byte) error {
 
 func (s *service) serve(t *testing.T, p place, srv *server.Server) *service {
 	srv.Log = slog.New(slog.DiscardHandler)
-	t.Cleanup(func() { srv.Close() })
+	group, err := loop.NewGroup(runtime.GOMAXPROCS(0), loop.RoundRobin(), loop.Options{})
+	require.NoError(t, err)
+	srv.Group = group
+	s.server, s.group = srv, group
+	t.Cleanup(func() {
+		srv.Close()
+		group.Close()
+	})
 	p.do(func() {
 		addr, err := srv.Listen("tcp4", p.address)
 		require.NoError(t, err)
@@ -135,9 +147,12 @@ func (s *service) listen(t *testing.T, p place, serve func(*weirnet.TCPConn)) *s
 func startNet(t *testing.T, p place) *service {
 	s := newService("net")
 	return s.listen(t, p, func(c *weirnet.TCPConn) {
-		c.SetDeadline(time.Now().Add(patience()))
 		x := new(Checker)
-		for s.echoOnce(t, c, x) == nil {
+		for {
+			c.SetDeadline(time.Now().Add(patience()))
+			if s.echoOnce(t, c, x) != nil {
+				return
+			}
 		}
 	})
 }
@@ -153,9 +168,6 @@ func startProxy(t *testing.T, p place, behind *service) *service {
 			return
 		}
 		defer back.Close()
-		for _, c := range []net.Conn{front, back} {
-			c.SetDeadline(time.Now().Add(patience()))
-		}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -166,15 +178,24 @@ func startProxy(t *testing.T, p place, behind *service) *service {
 	})
 }
 
-// relay moves the bytes of one direction. An error ends both directions.
+// relay moves the bytes of one direction, piece by piece, so that patience is with a piece.
+// An error ends both directions.
 func relay(to, from *weirnet.TCPConn) {
-	_, err := io.Copy(to, from)
-	if err != nil {
-		to.Close()
-		from.Close()
-		return
+	for {
+		until := time.Now().Add(patience())
+		from.SetReadDeadline(until)
+		to.SetWriteDeadline(until)
+		switch _, err := io.CopyN(to, from, 64<<10); err {
+		case nil:
+		case io.EOF:
+			to.CloseWrite()
+			return
+		default:
+			to.Close()
+			from.Close()
+			return
+		}
 	}
-	to.CloseWrite()
 }
 
 // settled requires that the services have no connections left.

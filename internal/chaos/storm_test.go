@@ -45,6 +45,7 @@ func TestBadPeersInStorms(t *testing.T) {
 	for name, storm := range storms {
 		t.Run(name, func(t *testing.T) {
 			services := startAll(t, here, server.Timeouts{})
+			watch(t, nil, services)
 			var over atomic.Bool
 			var winds, all sync.WaitGroup
 			for range 2 {

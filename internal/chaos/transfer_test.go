@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,7 +15,7 @@ var (
 	long = flag.Duration("long", 0, "how long each test goes on, instead of one round")
 )
 
-// patience bounds all that must happen.
+// patience bounds each step: a call that moves bytes, a connection that must end.
 func patience() time.Duration { return 60*time.Second + *long }
 
 // rounds calls f once, or for as long as the flag says, with a seed each time.
@@ -41,6 +42,7 @@ type transfer struct {
 	piece  func() int                                // the length of the next write
 	before func(c conn, sent int, piece []byte) bool // called before each write, the header's included; false ends the writing, and nothing is half-closed
 	read   func()                                    // called before each read
+	moved  *atomic.Int64                             // when the last byte was moved, in ns since 1970; nil if nobody asks
 }
 
 func newTransfer(seed uint64, size int) *transfer {
@@ -59,6 +61,7 @@ func (x *transfer) run(c conn) error {
 			x.read()
 		}
 		n, err := c.Read(buf)
+		x.move(n)
 		if wrong := check.Check(buf[:n]); wrong != nil {
 			return fmt.Errorf("the peer got wrong bytes: %w", wrong)
 		}
@@ -78,6 +81,13 @@ func (x *transfer) run(c conn) error {
 	return nil
 }
 
+// move notes that n bytes were moved.
+func (x *transfer) move(n int) {
+	if n > 0 && x.moved != nil {
+		x.moved.Store(time.Now().UnixNano())
+	}
+}
+
 // errStop ends the writing of a transfer without an error of the connection.
 var errStop = errors.New("the peer stops")
 
@@ -88,6 +98,7 @@ func (x *transfer) send(c conn) error {
 			return errStop
 		}
 		n, err := c.Write(p)
+		x.move(n)
 		sent += n
 		if err != nil {
 			return fmt.Errorf("sending after %d bytes: %w", sent, err)

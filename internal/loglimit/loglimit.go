@@ -120,11 +120,9 @@ func (l *logLimit) tell(kind logKind, c *logCount) {
 // stop writes what was counted, and ends the limit.
 func (l *logLimit) stop() {
 	l.mu.Lock()
-	l.stopped = true
-	kinds := l.kinds
-	l.kinds = nil
+	l.stopped = true // from now on nothing changes the kinds
 	l.mu.Unlock()
-	for _, c := range kinds {
+	for _, c := range l.kinds {
 		c.timer.Stop()
 		write(c.n, c.last, c.to)
 	}

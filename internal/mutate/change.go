@@ -20,7 +20,10 @@ type change struct {
 	function   string // that holds it; "" outside of functions
 	kind       string
 	from, with string // the text before and after
+	among      string // which one it is, such as ", 2 of 3", if its function has several of the kind and text
 	start, end int    // of from, in bytes
+	at         place  // where the code can choose between before and after; zero if nowhere
+	body       int    // of the function, in bytes; 0 outside of functions
 }
 
 // String says where the change is and what it does.
@@ -29,7 +32,7 @@ func (c change) String() string {
 }
 
 // what says what the change does.
-func (c change) what() string { return fmt.Sprintf("%s `%s`", c.kind, brief(c.from)) }
+func (c change) what() string { return fmt.Sprintf("%s `%s`%s", c.kind, brief(c.from), c.among) }
 
 // key names the change in harmless.txt. It has no line number, so that it stays right
 // when other lines change.
@@ -51,7 +54,9 @@ type finder struct {
 	tokens   *token.File
 	base     change
 	function string
+	body     int
 	found    []change
+	places   []place
 }
 
 // changes returns the changes that a file allows.
@@ -67,11 +72,11 @@ func changes(directory, file string) ([]change, error) {
 	}
 	f := &finder{source: source, tokens: set.File(tree.FileStart), base: change{directory: directory, file: file}}
 	for _, d := range tree.Decls {
-		f.function = ""
+		f.function, f.body = "", 0
 		switch d := d.(type) {
 		case *ast.FuncDecl:
 			if d.Body != nil {
-				f.function = nameOf(d)
+				f.function, f.body = nameOf(d), f.tokens.Offset(d.Body.Lbrace)+1
 				ast.Inspect(d.Body, f.visit)
 			}
 		case *ast.GenDecl:
@@ -80,7 +85,26 @@ func changes(directory, file string) ([]change, error) {
 			}
 		}
 	}
+	number(f.found)
+	for i := range f.found {
+		f.found[i].at = smallest(f.places, f.found[i])
+	}
 	return f.found, nil
+}
+
+// number tells changes of a file apart that have one key.
+func number(all []change) {
+	same := map[string][]int{}
+	for i, c := range all {
+		same[c.key()] = append(same[c.key()], i)
+	}
+	for _, list := range same {
+		for n, i := range list {
+			if len(list) > 1 {
+				all[i].among = fmt.Sprintf(", %d of %d", n+1, len(list))
+			}
+		}
+	}
 }
 
 // nameOf returns the name of a function, with its type if it is a method.
@@ -106,7 +130,7 @@ func nameOf(d *ast.FuncDecl) string {
 // add notes a change of the text from one position to another.
 func (f *finder) add(kind string, from, to token.Pos, with func(text string) string) {
 	c := f.base
-	c.kind, c.function = kind, f.function
+	c.kind, c.function, c.body = kind, f.function, f.body
 	c.start, c.end = f.tokens.Offset(from), f.tokens.Offset(to)
 	c.line = f.tokens.Line(from)
 	c.from = string(f.source[c.start:c.end])
@@ -131,7 +155,7 @@ func (f *finder) visit(n ast.Node) bool {
 		f.condition(n.Cond)
 	case *ast.ForStmt:
 		if n.Cond != nil {
-			f.add("never", n.Cond.Pos(), n.Cond.End(), func(s string) string { return "(" + s + ") && false" })
+			f.never(n.Cond)
 		}
 	case *ast.CaseClause:
 		f.statements(n.Body)
@@ -141,6 +165,9 @@ func (f *finder) visit(n ast.Node) bool {
 		f.statements(n.List)
 	case *ast.BinaryExpr:
 		if other, ok := swapped[n.Op]; ok {
+			if n.Op != token.ADD && n.Op != token.SUB {
+				f.place(n, expression)
+			}
 			old := n.Op.String()
 			f.add("swap "+old+" in", n.Pos(), n.End(), func(s string) string {
 				at := f.tokens.Offset(n.OpPos) - f.tokens.Offset(n.Pos())
@@ -169,6 +196,11 @@ func (f *finder) visit(n ast.Node) bool {
 // that it builds.
 func (f *finder) condition(cond ast.Expr) {
 	f.add("not", cond.Pos(), cond.End(), func(s string) string { return "!(" + s + ")" })
+	f.never(cond)
+}
+
+func (f *finder) never(cond ast.Expr) {
+	f.place(cond, expression)
 	f.add("never", cond.Pos(), cond.End(), func(s string) string { return "(" + s + ") && false" })
 }
 
@@ -183,12 +215,14 @@ func (f *finder) statements(list []ast.Stmt) {
 			}
 		case *ast.ReturnStmt:
 			if len(s.Results) > 0 {
+				f.place(s, result)
 				continue
 			}
 		case *ast.ExprStmt, *ast.IncDecStmt, *ast.DeferStmt, *ast.GoStmt, *ast.SendStmt, *ast.BranchStmt:
 		default:
 			continue
 		}
+		f.place(s, statement)
 		f.add("without", s.Pos(), s.End(), func(text string) string { return "if false { " + text + " }" })
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,7 +71,7 @@ func optionsFor(t *testing.T, args ...string) options {
 func TestRunFindsHoles(t *testing.T) {
 	module(t)
 	var out bytes.Buffer
-	holes, err := run(t.Context(), optionsFor(t, "-budget", "2m"), &out)
+	holes, err := run(t.Context(), optionsFor(t, "-budget", "10m"), &out)
 	require.NoError(t, err)
 	text := out.String()
 	require.Positive(t, holes, text)
@@ -126,13 +127,13 @@ func TestSample(t *testing.T) {
 // A test that does not end counts as one that fails, when its time is up.
 func TestHangIsNoticed(t *testing.T) {
 	module(t)
-	l := &lab{work: t.TempDir(), usual: map[string]time.Duration{}}
+	l := &lab{work: t.TempDir()}
 	require.NoError(t, os.WriteFile("sample/sample_test.go", []byte(strings.Replace(sampleTest, "for n, want", "for !Untested(0) {\n\t}\n\tfor n, want", 1)), 0o600))
 	all, err := changes("sample", "sample/sample.go")
 	require.NoError(t, err)
 	for _, c := range all {
 		if c.kind == "the opposite of" {
-			v, by := l.try(t.Context(), c)
+			v, by := l.try(t.Context(), c, "", grace)
 			require.Equal(t, noticed, v)
 			require.Contains(t, by, "a hang")
 			return
@@ -150,4 +151,42 @@ func TestBadOptions(t *testing.T) {
 	require.NoError(t, os.WriteFile("bad.txt", []byte("no reason\n"), 0o600))
 	_, err := readHarmless("bad.txt")
 	require.ErrorContains(t, err, "bad.txt:1")
+}
+
+// A listed change of code that is gone is an error, and so is one that is listed twice.
+func TestStaleHarmless(t *testing.T) {
+	module(t)
+	const right = "sample/sample.go Untested the opposite of `true` # nobody looks\n"
+	for text, want := range map[string]string{
+		right: "",
+		right + "\nsample/sample.go Untested the opposite of `false` # gone\n": "h.txt:3: the code does not have",
+		"sample/gone.go Untested the opposite of `true` # gone\n":              "h.txt:1: the code does not have",
+		right + right: "h.txt:2: line 1 lists the change, too",
+		"sample/sample.go Tested one more than `3` # either of two\n": `h.txt:1: the code has several such changes: say which of them, such as ", 2 of 2"`,
+	} {
+		require.NoError(t, os.WriteFile("h.txt", []byte(text), 0o600))
+		_, err := run(t.Context(), optionsFor(t, "-harmless", "h.txt", "-list"), io.Discard)
+		if want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// The list of the repository is about the code of the repository.
+func TestHarmlessIsUpToDate(t *testing.T) {
+	t.Chdir("../..")
+	_, err := readHarmless("internal/mutate/harmless.txt")
+	require.NoError(t, err)
+}
+
+// On a slow machine the budget may end before the first trial. That is no fault of the tests.
+func TestBudgetThatEndsEarly(t *testing.T) {
+	module(t)
+	var out bytes.Buffer
+	holes, err := run(t.Context(), optionsFor(t, "-budget", "1ns"), &out)
+	require.NoError(t, err, out.String())
+	require.Zero(t, holes)
+	require.Contains(t, out.String(), "unfinished")
 }

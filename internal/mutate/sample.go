@@ -7,9 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -104,30 +102,6 @@ func changedLines(revision string) (map[string][]span, error) {
 		}
 	}
 	return lines, nil
-}
-
-// readHarmless reads the changes without effect, by their keys. A line is a key, " # "
-// and the reason. Empty lines and lines that begin with # are comments.
-func readHarmless(name string) (map[string]bool, error) {
-	text, err := os.ReadFile(name)
-	if os.IsNotExist(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	known := map[string]bool{}
-	for i, line := range strings.Split(string(text), "\n") {
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		at := strings.LastIndex(line, " # ")
-		if at < 0 {
-			return nil, &fs.PathError{Op: "read", Path: fmt.Sprintf("%s:%d", name, i+1), Err: fmt.Errorf("a change has no reason")}
-		}
-		known[line[:at]] = true
-	}
-	return known, nil
 }
 
 // output runs a command and returns what it prints.

@@ -1,6 +1,7 @@
 package rate
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -54,6 +55,7 @@ func TestBucketOfNothingHasNoLimit(t *testing.T) {
 	require.Equal(t, 10, n)
 	require.Zero(t, at)
 	b.Take(5, 10)
+	require.Equal(t, math.MaxInt, b.Tokens(5))
 	require.Zero(t, b.Time(10))
 	require.False(t, b.Limits())
 }
@@ -67,9 +69,27 @@ func TestBucketPaysItsDebt(t *testing.T) {
 	n, at := b.Allow(time.Second, 1)
 	require.Zero(t, n)
 	require.Equal(t, 2100*time.Millisecond, at)
+	n, at0 := b.Allow(time.Second, 0)
+	require.Zero(t, n)
+	require.Zero(t, at0, "a user that wants nothing waits for nothing")
 	n, _ = b.Allow(at, 1)
 	require.Equal(t, 1, n)
 	require.Equal(t, 500*time.Millisecond, b.Time(5))
+}
+
+// The defaults, and what is rounded: tokens down, and times up.
+func TestBucketNumbers(t *testing.T) {
+	b := NewBucket(1000, 0)
+	require.Equal(t, 100, b.Tokens(0), "a tenth of a second")
+	require.Equal(t, 50, b.Portion(Most), "a twentieth of a second")
+	b = NewBucket(7, 0)
+	require.Equal(t, 1, b.Tokens(0), "at least one")
+	require.Equal(t, time.Duration(857142858), b.Time(6)) // 6 s / 7 and a part of a nanosecond
+	b = NewBucket(1, 5)
+	require.True(t, b.Limits())
+	b.Take(0, 1)
+	require.Equal(t, 4, b.Tokens(time.Second-1))
+	require.Equal(t, 5, b.Tokens(time.Second))
 }
 
 // A Pair tells once that a direction begins to wait, and how long it waits.
@@ -77,16 +97,26 @@ func TestPairTellsWhenItDelays(t *testing.T) {
 	var now time.Duration
 	var delays []bool
 	p := NewPair(NewBucket(10, 2), NewBucket(10, 1), func() time.Duration { return now }, func(write bool) { delays = append(delays, write) })
+	require.Equal(t, 2, p.Allow(false, 2))
+	require.Zero(t, p.Wait(false), "it got what it wanted")
 	require.Equal(t, 2, p.Allow(false, 5))
+	require.Empty(t, delays)
 	p.Took(false, 2, 2)
 	require.Equal(t, 100*time.Millisecond, p.Wait(false))
+	require.Zero(t, p.Allow(false, 0)) // it wants nothing, and does not wait
+	require.Empty(t, delays)
 	for range 3 {
-		require.Zero(t, p.Allow(false, 5))
+		require.Zero(t, p.Allow(false, 1))
 	}
 	require.Equal(t, []bool{false}, delays)
 	require.Equal(t, 100*time.Millisecond, p.Wait(false))
 	require.Equal(t, 1, p.Allow(true, 5), "the directions are separate")
 	now = 100 * time.Millisecond
+	require.Equal(t, 1, p.Allow(false, 5))
+	require.EqualValues(t, 1, p.Wait(false), "it may go on at once")
+	p.Took(false, 1, 1)
+	require.Equal(t, 100*time.Millisecond, p.Wait(false))
+	now = 200 * time.Millisecond
 	require.Equal(t, 1, p.Allow(false, 5))
 	p.Took(false, 0, 1)
 	require.Zero(t, p.Wait(false), "the stream had nothing")

@@ -72,6 +72,16 @@ func Capacities(c *tls.Conn) (rawInput, hand int) {
 	return field[bytes.Buffer](c, held.rawInput).Cap(), field[bytes.Buffer](c, held.hand).Cap()
 }
 
+// Kept returns how many bytes the buffers for ciphertext and for handshake messages
+// occupy. Without the fields it returns 0.
+func Kept(c *tls.Conn) int {
+	if !held.known {
+		return 0
+	}
+	rawInput, hand := Capacities(c)
+	return rawInput + hand
+}
+
 // Plain returns how many decrypted bytes the next Read returns without more
 // ciphertext.
 func Plain(c *tls.Conn) int {

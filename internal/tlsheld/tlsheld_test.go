@@ -3,6 +3,7 @@ package tlsheld
 import (
 	"bytes"
 	"crypto/tls"
+	"net"
 	"reflect"
 	"testing"
 
@@ -36,6 +37,69 @@ func TestReclaim(t *testing.T) {
 	Reclaim(c)
 	require.Equal(t, "part", raw.String())
 	require.LessOrEqual(t, raw.Cap(), 16, "the memory is for another connection")
+}
+
+// A buffer that has grown for a record stays as long as it has a part of the record.
+func TestReclaimLeavesAGrownBuffer(t *testing.T) {
+	c := tls.Client(nil, nil)
+	raw := field[bytes.Buffer](c, held.rawInput)
+	raw.Grow(1000)
+	raw.WriteString("x")
+	have := raw.Cap()
+	Reclaim(c)
+	require.Equal(t, have, raw.Cap())
+	require.Equal(t, "x", raw.String())
+}
+
+// The byte that Unread puts back is the next one, also if the tls.Conn has gone on to the
+// next record.
+func TestUnread(t *testing.T) {
+	c := tls.Client(nil, nil)
+	input := field[bytes.Reader](c, held.input)
+	for _, record := range []string{"xy", "x"} {
+		input.Reset([]byte(record))
+		b, err := input.ReadByte()
+		require.NoError(t, err)
+		if record == "x" {
+			*input = bytes.Reader{}
+		}
+		Unread(c, b)
+		got := make([]byte, 3)
+		n, _ := input.Read(got)
+		require.Equal(t, record, string(got[:n]))
+	}
+}
+
+// With a release of Go that has other fields the functions do nothing.
+func TestUnknownFields(t *testing.T) {
+	c := tls.Server(nil, nil)
+	raw, input := field[bytes.Buffer](c, held.rawInput), field[bytes.Reader](c, held.input)
+	restore := Forget()
+	require.False(t, Known())
+	require.Zero(t, Plain(c))
+	require.Zero(t, Cipher(c))
+	Lend(c)
+	require.Zero(t, raw.Cap())
+	require.Nil(t, c.NetConn(), "other memory of the tls.Conn was changed")
+	raw.WriteString("used, part")
+	raw.Next(len("used, "))
+	have := raw.Cap()
+	Reclaim(c)
+	require.Equal(t, have, raw.Cap())
+	restore()
+	require.True(t, Known())
+	input.Reset([]byte("xyz"))
+	require.Equal(t, 3, Plain(c))
+	require.Equal(t, 4, Cipher(c))
+
+	// The functions do not look at other memory of the tls.Conn.
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	c = tls.Client(client, nil)
+	defer Forget()()
+	require.Zero(t, Plain(c))
+	require.Zero(t, Cipher(c))
 }
 
 // Another type than the tls.Conn that is known is left alone.

@@ -15,7 +15,7 @@ import (
 )
 
 // Patience is how long a test waits for something that must happen.
-const Patience = 20 * time.Second
+const Patience = time.Minute
 
 // Main runs a package's tests and exits. It closes the default group of loops,
 // and fails when a goroutine is left.

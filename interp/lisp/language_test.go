@@ -86,7 +86,7 @@ func TestForms(t *testing.T) {
 
 // Forms of any length take no more stack than short ones.
 func TestLongForms(t *testing.T) {
-	const n = 200000
+	const n = 50000
 	in := start(t)
 	in.is("end", "(setq x nil) (cond "+strings.Repeat("(x 1)", n)+"(t 'end))")
 	in.is("end", "(or "+strings.Repeat("x ", n)+"'end)")

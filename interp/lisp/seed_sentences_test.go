@@ -42,6 +42,8 @@ var seedSentences = []struct{ method, sentence, text, want string }{
 
 	{"clear-input", "the next read asks the system", `(write-string b "old\nold") (read-line a) (clear-input a) (write-string b "new\n") (read-line a)`, `"new"`},
 
+	{"clear-input", "read-char and fread ask it, too", `(write-string b "ab") (read-char a) (clear-input a) (write-string b "cd") (list (read-char a) (clear-input a) (write-string b "ef") (fread a buf) (binary-to-string buf 2))`, `(99 nil "ef" 2 "ef")`},
+
 	{"connect", "a host and a port", `(list (connect (make-instance socket 'inet 'stream 0) "127.0.0.1" (get l 'port)) (connect (make-instance socket 'inet 'stream 0) "localhost" (get l 'port)))`, "(t t)"},
 	{"connect", "a path, and no port, of a unix socket", "(setq s (make-instance socket 'unix 'stream 0 'filename path)) (listen s 5) (list (connect (make-instance socket 'unix 'stream 0) path) (connect (make-instance socket 'unix 'stream 0) path 'ignored))", "(t t)"},
 	{"connect", "a path needs the right to read and write", "(list (connect (make-instance socket 'unix 'stream 0) \"/no/such/path\") *lastsocketerror*)", `(nil "No such file or directory")`},
@@ -57,6 +59,9 @@ var seedSentences = []struct{ method, sentence, text, want string }{
 	{"constructor", "make-instance takes the class, or its symbol", "(list (socketp (make-instance socket 'inet 'stream 0)) (socketp (make-instance 'socket 'inet 'stream 0)))", "(t t)"},
 	{"constructor", "the families unix, local and inet work", "(mapcar (lambda (f) (socketp (make-instance socket f 'dgram 0))) '(unix local inet))", "(t t t)"},
 	{"constructor", "the other families are known", "(mapcar (lambda (f) (make-instance socket f 'stream 0)) '(ipx x25 ax25 atmpvc appletalk)) (stringp *lastsocketerror*)", "t"},
+	{"constructor", "inet6, netlink and packet are known, too", "(mapcar (lambda (f) (setq *lastsocketerror* nil) (or (socketp (make-instance socket f 'dgram 0)) (stringp *lastsocketerror*))) '(inet6 netlink packet))", "(t t t)"},
+	{"constructor", "so are the types raw, rdm and packet", "(mapcar (lambda (type) (setq *lastsocketerror* nil) (or (socketp (make-instance socket 'unix type 0)) (stringp *lastsocketerror*))) '(raw rdm packet))", "(t t t)"},
+	{"constructor", "an unknown family or type is an error of the program", "(list (condition-case e (make-instance socket 'no-such 'stream 0) (error 1)) (condition-case e (make-instance socket 'inet 'no-such 0) (error 1)))", "(1 1)"},
 	{"constructor", "the types are known", "(mapcar (lambda (type) (socketp (make-instance socket 'unix type 0))) '(stream dgram seqpacket))", "(t t t)"},
 	{"constructor", "the protocol is a name or a number", "(list (get (make-instance socket 'inet 'stream \"tcp\") 'protocol) (get (make-instance socket 'inet 'dgram 17) 'protocol))", `("tcp" "udp")`},
 	{"constructor", "maxstring is the size of the input buffer", `(setq s (make-instance socket 'inet 'stream 0 'maxstring 3)) (connect s "127.0.0.1" (get l 'port)) (write-string (accept l) "abcdef") (list (read-string s) (read-string s))`, `("abc" "def")`},

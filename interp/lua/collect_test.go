@@ -44,7 +44,8 @@ func TestForgottenStateIsCollected(t *testing.T) {
 			for i = 1, 3 do assert(select(3, socket.select(all, nil, 0.001)) == "timeout") end
 			assert(#(select(2, socket.select(nil, all, 1))) == 100)
 		`))
-		require.GreaterOrEqual(t, openDescriptors(t), before+101)
+		// The collector may have closed sockets of former tests meanwhile.
+		require.Greater(t, openDescriptors(t), before+50)
 	}()
 	requireCollected(t, before)
 }
@@ -69,7 +70,7 @@ func TestForgottenSocketIsCollected(t *testing.T) {
 		end
 		socket.select(wrapped, nil, 0)
 	`)
-	require.GreaterOrEqual(t, openDescriptors(t), before+100)
+	require.Greater(t, openDescriptors(t), before+50)
 	requireCollected(t, before)
 	require.Equal(t, "timeout\n", s.run(t, `
 		few = { socket.udp4(), socket.udp4(), socket.udp4(), socket.udp4(), socket.udp4(),

@@ -17,10 +17,12 @@ import (
 // gopher-lua assigns to local variables one after the other. Lua first evaluates
 // the whole right side. After a, b = b, a both variables are the same in gopher-lua
 // (its issue 440), and LuaSocket's own files fail. So Load changes the syntax tree
-// before it compiles: such a statement first stores its values in new variables.
+// before it compiles: such a statement first stores its values in new variables. Load
+// also completes for loops: see complete.
 
 // Load compiles a chunk, as LState.Load does. Unlike that, an assignment to several
-// variables may use them on its right side, as in a, b = b, a. In a state that
+// variables may use them on its right side, as in a, b = b, a, and a for loop may give
+// fewer than three values, as in "for k, v in next, t do". In a state that
 // Preload has prepared, require, load, loadstring, loadfile and dofile use Load.
 func Load(L *glua.LState, r io.Reader, name string) (*glua.LFunction, error) {
 	chunk, err := parse.Parse(r, name)
@@ -73,11 +75,43 @@ func repair(v reflect.Value) {
 	case reflect.Slice:
 		for i := range v.Len() {
 			repair(v.Index(i))
-			if stmt, ok := v.Index(i).Interface().(*ast.AssignStmt); ok && entangled(stmt) {
-				v.Index(i).Set(reflect.ValueOf(untangled(stmt)))
+			switch stmt := v.Index(i).Interface().(type) {
+			case *ast.AssignStmt:
+				if entangled(stmt) {
+					v.Index(i).Set(reflect.ValueOf(untangled(stmt)))
+				}
+			case *ast.GenericForStmt:
+				complete(stmt)
 			}
 		}
 	}
+}
+
+// complete gives a for loop the three values that it needs: the iterator, its state and
+// the first key. gopher-lua leaves what an earlier expression wrote in the places of
+// missing values, so that a loop over next, t skips elements.
+func complete(loop *ast.GenericForStmt) {
+	const needed = 3
+	if severalValues(loop.Exprs[len(loop.Exprs)-1]) {
+		for len(loop.Names) < len(loop.Exprs) { // gopher-lua completes the values of a last call only then
+			loop.Names = append(loop.Names, "(for more)")
+		}
+		return
+	}
+	for len(loop.Exprs) < needed {
+		loop.Exprs = append(loop.Exprs, placed(&ast.NilExpr{}, loop))
+	}
+}
+
+// severalValues reports whether an expression may have any number of values.
+func severalValues(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.FuncCallExpr:
+		return !e.AdjustRet
+	case *ast.Comma3Expr:
+		return !e.AdjustRet
+	}
+	return false
 }
 
 // entangled reports whether a statement assigns to a variable that it also

@@ -31,6 +31,35 @@ var assignments = []struct{ text, want string }{
 	{`local t = { f = function() local a, b = 1, 2 a, b = b, a return a end } print(t.f(), (function() local a, b = 3, 4 a, b = b, a return b end)())`, "2\t3"},
 }
 
+// loops are for loops whose values must not depend on what the registers held before,
+// with the output of PUC Lua.
+var loops = []struct{ text, want string }{
+	{`for k, v in next, {5} do print(k, v) end`, "1\t5\n"},
+	{`for k in next, {5, 6} do print(k) end`, "1\n2\n"},
+	{`for k, v in next, (function() return {5} end)() do print(k, v) end`, "1\t5\n"},
+	{`for x in iter do print(x) end`, "nil\tnil\n1\nnil\t1\n"},
+	{`for x in iter, 7 do print(x) end`, "7\tnil\n1\n7\t1\n"},
+	{`for x in iter, noise() do print(x) end`, "10\tnil\n1\n10\t1\n"},
+	{`for x in iter, (noise()) do print(x) end`, "10\tnil\n1\n10\t1\n"},
+	{`for x, y, z, w in values() do print(x, y, z, w) end`, "8\tnil\n1\tnil\tnil\tnil\n8\t1\n"},
+	{`(function(...) for x in ... do print(x) end for x in iter, ... do print(x) end end)(iter)`,
+		"nil\tnil\n1\nnil\t1\nfunction\tnil\n1\nfunction\t1\n"},
+}
+
+func TestLoopsHaveTheirOwnValues(t *testing.T) {
+	const setup = `
+		function iter(s, c)
+			print(type(s) == "function" and "function" or s, c)
+			if c == nil then return 1 end
+		end
+		function noise() local a, b, c, d = 1, 2, 3, 4 return a + b + c + d end
+		function values() return iter, 8 end
+		noise();`
+	for _, c := range loops {
+		require.Equal(t, c.want, newScript(t).run(t, setup+c.text), c.text)
+	}
+}
+
 func TestAssignmentsToSeveralVariables(t *testing.T) {
 	for _, c := range assignments {
 		s := newScript(t)

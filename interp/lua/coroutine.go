@@ -1,6 +1,10 @@
 package lua
 
-import glua "github.com/yuin/gopher-lua"
+import (
+	"fmt"
+
+	glua "github.com/yuin/gopher-lua"
+)
 
 // This file replaces the functions of the coroutine library that must handle the
 // coroutines of pcall, or contexts.
@@ -29,6 +33,53 @@ func (p *protection) outside(th *glua.LState) *glua.LState {
 		th = th.Parent
 	}
 	return th
+}
+
+// frame finds the active function of a level. A level counts the functions of a
+// coroutine, and behind pcall those of its caller. p may be nil.
+func (p *protection) frame(th *glua.LState, level int) (*glua.Debug, bool) {
+	if level < 0 {
+		return nil, false
+	}
+	for {
+		if at, ok := th.GetStack(level); ok {
+			return at, true
+		}
+		if p == nil || !p.ours(th) || th.Parent == nil {
+			return nil, false
+		}
+		depth := 0
+		for ok := true; ok; depth++ {
+			_, ok = th.GetStack(depth + 1)
+		}
+		// The main function of th stands for pcall. In its parent come pcall's
+		// function in Go, pcall, and then the caller.
+		th, level = th.Parent, level-depth+2
+	}
+}
+
+// raise is error(value [, level]). The value may be missing. gopher-lua's function takes
+// level 2 as level 1.
+func (p *protection) raise(L *glua.LState) int {
+	value := L.Get(1)
+	if level := int(optNumber(L, 2, 1)); level > 0 && glua.LVCanConvToString(value) {
+		value = glua.LString(p.position(L, level) + textOf(L, value).String())
+	}
+	L.Error(value, 0)
+	return 0
+}
+
+// position returns "file:line: " for the active function of a level, or "" if that is a
+// function in Go.
+func (p *protection) position(L *glua.LState, level int) string {
+	at, ok := p.frame(L, level)
+	if !ok {
+		return ""
+	}
+	if _, err := L.GetInfo("Sl", at, glua.LNil); err != nil || at.What == "G" || at.Source == protectChunk {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d: ", at.Source, at.CurrentLine)
 }
 
 // active reports whether a coroutine runs, or waits for a coroutine that it resumed.

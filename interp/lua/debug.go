@@ -23,6 +23,8 @@ func installDebug(L *glua.LState, p *protection) {
 	if f, ok := library.RawGetString("getinfo").(*glua.LFunction); ok && f.IsG {
 		library.RawSetString("getinfo", L.NewFunction(d.getInfo))
 	}
+	library.RawSetString("getmetatable", L.NewFunction(getMetatable))
+	library.RawSetString("setmetatable", L.NewFunction(setMetatable))
 	library.RawSetString("sethook", L.NewFunction(d.setHook))
 	library.RawSetString("gethook", L.NewFunction(d.getHook))
 }
@@ -30,6 +32,28 @@ func installDebug(L *glua.LState, p *protection) {
 type debugging struct {
 	*protection
 	stackTrace glua.LGFunction // gopher-lua's traceback
+}
+
+// getMetatable is debug.getmetatable. It returns the metatable itself, where
+// gopher-lua's function returns the field __metatable, as the global getmetatable does.
+func getMetatable(L *glua.LState) int {
+	switch v := L.CheckAny(1).(type) {
+	case *glua.LTable:
+		L.Push(v.Metatable)
+	case *glua.LUserData:
+		L.Push(v.Metatable)
+	default:
+		L.Push(L.GetMetatable(v))
+	}
+	return 1
+}
+
+// setMetatable is debug.setmetatable. It returns true.
+func setMetatable(L *glua.LState) int {
+	L.CheckTypes(2, glua.LTNil, glua.LTTable)
+	L.SetMetatable(L.Get(1), L.Get(2))
+	L.Push(glua.LTrue)
+	return 1
 }
 
 // threadArgument returns the coroutine that the first argument gives, and args 1. If
@@ -147,28 +171,6 @@ func (d *debugging) getInfo(L *glua.LState) int {
 	fields.RawSetString("func", f)
 	L.Push(fields)
 	return 1
-}
-
-// frame finds the active function of a level.
-func (d *debugging) frame(th *glua.LState, level int) (*glua.Debug, bool) {
-	if level < 0 {
-		return nil, false
-	}
-	for {
-		if at, ok := th.GetStack(level); ok {
-			return at, true
-		}
-		if !d.ours(th) || th.Parent == nil {
-			return nil, false
-		}
-		depth := 0
-		for ok := true; ok; depth++ {
-			_, ok = th.GetStack(depth + 1)
-		}
-		// The main function of th stands for pcall. In its parent come pcall's
-		// function in Go, pcall, and then the caller.
-		th, level = th.Parent, level-depth+2
-	}
 }
 
 // A hook is the context of a state that has one. gopher-lua asks a context for

@@ -94,3 +94,26 @@ func TestHookTellsLines(t *testing.T) {
 	interrupt()
 	require.ErrorContains(t, s.DoString(`while true do end`), "context canceled")
 }
+
+func TestMetatablesOfDebug(t *testing.T) {
+	require.Equal(t, "shown\ttrue\ttrue\tnil\ttrue\n", newScript(t).run(t, `
+		local meta = { __metatable = "shown" }
+		local t = setmetatable({}, meta)
+		print(getmetatable(t), debug.getmetatable(t) == meta, debug.getmetatable("").__index == string,
+			debug.getmetatable(1), debug.setmetatable(t, nil) == true and debug.getmetatable(t) == nil)`))
+}
+
+// The level of error chooses the function whose position the message has. The caller of a
+// protected call is above pcall, and a function in Go has no position.
+func TestErrorLevels(t *testing.T) {
+	require.Equal(t, "script:2: m|script:3: m|script:4: m|m|m\nm|script:8: m|m|0.5\nstring\tnumber\n", newScript(t).run(t, `
+		local function inner(level) error("m", level) end
+		local function middle(level) inner(level) local x end
+		local function outer(level) middle(level) local x end
+		local function caught(...) return (select(2, pcall(...))) end
+		print(table.concat({ caught(outer, 1), caught(outer, 2), caught(outer, 3), caught(outer, 4), caught(outer, 0) }, "|"))
+		local direct = {
+			caught(error, "m"), select(2, pcall(error, "m", 2)), (select(2, pcall(error, "m", 100))), (select(2, pcall(error, 0.5))) }
+		print(table.concat(direct, "|"))
+		print(type(caught(error, 5)), type(caught(error, 5, 0)))`))
+}

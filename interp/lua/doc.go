@@ -34,8 +34,10 @@
 //
 // gopher-lua evaluates an assignment to several variables one after the other:
 // after a, b = b, a both are the same. LuaSocket's own files need the right order.
-// Preload makes require, load, loadstring, loadfile and dofile compile with Load,
-// which keeps that order. An embedder uses Load or LoadFile for the script itself.
+// It also leaves stale values in the registers of a for loop with fewer than three
+// values: a loop over next, t then skips elements. Preload makes require, load,
+// loadstring, loadfile and dofile compile with Load, which mends both. An embedder uses
+// Load or LoadFile for the script itself.
 //
 // An error that gopher-lua's pcall catches detaches the local variables of its
 // callers from the closures that use them, and a coroutine that yields within
@@ -47,7 +49,8 @@
 // Preload's coroutine library share the context of the state.
 //
 // Preload replaces tonumber, tostring, print, error, collectgarbage, math.huge,
-// os.clock, os.date, os.getenv, os.time, table.concat, debug.traceback, debug.getinfo and the
+// os.clock, os.date, os.getenv, os.time, table.concat, debug.traceback, debug.getinfo,
+// debug.getmetatable, debug.setmetatable and the
 // functions of the string library that use patterns, formats or the case of
 // letters. It adds debug.sethook for counts and lines; in a state without a
 // context, a hook works in functions that are called after it is set.
@@ -80,6 +83,7 @@
 //   - setfd with a descriptor that is no socket makes an object on which every call
 //     fails. The old descriptor stays open, as in LuaSocket.
 //   - A method getfd or dirty may not call select.
+//   - The table socket has a metatable, which notes when a script sets _DEBUG.
 //   - A datagram of more than 16 MiB is cut.
 //   - Errors about arguments have gopher-lua's words.
 package lua

@@ -19,6 +19,7 @@ type module struct {
 	env      *glua.LTable // of the objects
 	core     *glua.LTable // socket and socket.core; nil before they are loaded
 	tcp, udp *group
+	debug    bool         // _DEBUG of core
 	raised   *glua.LTable // the metatable of exceptions
 	pcall    glua.LValue
 	waits    selection
@@ -52,7 +53,8 @@ func Preload(L *glua.LState) error {
 	}
 	installDebug(L, protection)
 	m := &module{env: L.Env, pcall: L.GetGlobal("pcall")}
-	installRepairs(L, &m.weak)
+	m.weak.pcalls = protection
+	installRepairs(L, &m.weak, protection)
 	for name, loader := range map[string]glua.LGFunction{
 		"socket":      m.load,
 		"socket.core": m.load,
@@ -130,7 +132,27 @@ func (m *module) open(L *glua.LState) *glua.LTable {
 	L.Push(m.pcall)
 	L.Push(L.NewFunction(m.rethrow))
 	L.Call(3, 0)
+	m.watchDebug(L)
 	return core
+}
+
+// watchDebug keeps _DEBUG out of the table of the module, so that a script that sets it
+// calls a metamethod. Without that send and receive would look it up at each call.
+func (m *module) watchDebug(L *glua.LState) {
+	const name = "_DEBUG"
+	hidden, meta := L.NewTable(), L.NewTable()
+	meta.RawSetString("__index", hidden)
+	meta.RawSetString("__newindex", L.NewFunction(func(L *glua.LState) int {
+		key, value := L.Get(2), L.Get(3)
+		if key != glua.LString(name) {
+			m.core.RawSet(key, value)
+			return 0
+		}
+		m.debug = glua.LVAsBool(value)
+		hidden.RawSetString(name, value)
+		return 0
+	}))
+	m.core.Metatable = meta
 }
 
 // openFiles returns the number of descriptors that the process may have.

@@ -11,13 +11,13 @@ import (
 
 // installRepairs replaces the functions of gopher-lua's libraries that differ from PUC
 // Lua's. It skips the libraries that a state lacks.
-func installRepairs(L *glua.LState, w *weakTables) {
+func installRepairs(L *glua.LState, w *weakTables, p *protection) {
 	if f, ok := L.GetGlobal("setmetatable").(*glua.LFunction); ok && f.IsG {
 		L.SetGlobal("setmetatable", L.NewFunction(w.setMetatable(f.GFunction)))
 	}
 	repairLibrary(L.Get(glua.GlobalsIndex), map[string]glua.LGFunction{
 		"collectgarbage": w.collectGarbage,
-		"error":          raiseValue,
+		"error":          p.raise,
 		"print":          printValues,
 		"tonumber":       tonumber,
 		"tostring":       tostring,
@@ -49,12 +49,6 @@ func repairLibrary(library glua.LValue, functions map[string]glua.LGFunction) {
 			table.RawSetString(name, &glua.LFunction{IsG: true, Env: old.Env, GFunction: f})
 		}
 	}
-}
-
-// raiseValue is error(value [, level]), where the value may be missing.
-func raiseValue(L *glua.LState) int {
-	L.Error(L.Get(1), int(optNumber(L, 2, 1)))
-	return 0
 }
 
 // timeOf makes os.time from gopher-lua's function, which accepts a date with missing

@@ -141,7 +141,7 @@ func (g *group) send(L *glua.LState) int {
 	data := L.CheckString(2)
 	from, to := span(L, len(data))
 	b := o.begin()
-	debug := g.m.debug()
+	debug := g.m.debug
 	began := debugClock(debug)
 	var err error
 	sent := from - 1
@@ -212,7 +212,7 @@ func (g *group) receive(L *glua.LState) int {
 	o := g.as(L, client)
 	pattern, wanted := receivePattern(L)
 	prefix := optString(L, 3, "")
-	debug := g.m.debug()
+	debug := g.m.debug
 	if pattern == 'l' && prefix == "" && !debug {
 		if line, ok := o.bufferedLine(); ok {
 			L.Push(line)
@@ -236,7 +236,7 @@ func (g *group) receive(L *glua.LState) int {
 			err = o.receiveBytes(L, &b, wanted-len(prefix))
 		}
 	}
-	result := glua.LString(m.out)
+	result := textValue(m.out)
 	if cap(m.out) > keptOut {
 		m.out = nil
 	}
@@ -318,19 +318,19 @@ func (o *object) consume(chunk []byte, n int) {
 
 // bufferedLine takes a line from the input that was received already, if a whole one
 // is there. It is the short way of receiveLine for most lines: one copy, and no clock.
-func (o *object) bufferedLine() (glua.LString, bool) {
+func (o *object) bufferedLine() (glua.LValue, bool) {
 	end := bytes.IndexByte(o.input, '\n')
 	if end < 0 {
-		return "", false
+		return nil, false
 	}
 	text := o.input[:end]
 	if end > 0 && text[end-1] == '\r' {
 		text = text[:end-1]
 	}
 	if bytes.IndexByte(text, '\r') >= 0 {
-		return "", false
+		return nil, false
 	}
-	line := glua.LString(text)
+	line := textValue(text)
 	o.consume(o.input, end+1)
 	return line, true
 }
@@ -429,8 +429,6 @@ func (o *object) recvResult(L *glua.LState, b *budget, wait *time.Duration, most
 
 // When the module's field _DEBUG is set, send and receive also return the time that
 // they took, in seconds.
-
-func (m *module) debug() bool { return glua.LVAsBool(m.core.RawGetString("_DEBUG")) }
 
 func debugClock(debug bool) (t time.Time) {
 	if debug {

@@ -15,10 +15,11 @@ import (
 
 // weakTables are the weak tables of a state.
 type weakTables struct {
-	noted map[weak.Pointer[glua.LTable]]struct{}
-	purge int    // number of noted tables at which the collected ones are removed
-	turns int    // calls of idle since it last checked the memory
-	live  uint64 // bytes that were in use after the last collection here
+	pcalls *protection // or nil
+	noted  map[weak.Pointer[glua.LTable]]struct{}
+	purge  int    // number of noted tables at which the collected ones are removed
+	turns  int    // calls of idle since it last checked the memory
+	live   uint64 // bytes that were in use after the last collection here
 }
 
 const (
@@ -98,6 +99,10 @@ func liveBytes() uint64 {
 // collect runs the collector once, and removes from the weak tables the entries whose
 // keys or values the collector freed.
 func (w *weakTables) collect(L *glua.LState) {
+	if w.pcalls != nil {
+		// The idle coroutines keep the functions that they ran last.
+		w.pcalls.idle = [2][]*glua.LState{}
+	}
 	emptied := w.empty(L)
 	runtime.GC()
 	for _, e := range emptied {

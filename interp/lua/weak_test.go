@@ -87,3 +87,18 @@ func TestWeakTablesInSelect(t *testing.T) {
 		for _ in pairs(t) do n = n + 1 end
 		print(n < 9000)`))
 }
+
+// A function that a protected call ran is collected.
+func TestWeakTableAndProtectedCalls(t *testing.T) {
+	require.Equal(t, "1\tnil\n", newScript(t).run(t, `
+		local calls, t = 0, setmetatable({}, { __mode = "v" })
+		local function run()
+			local f = function() calls = calls + 1 end
+			t[1] = f
+			pcall(f)
+		end
+		run()
+		collectgarbage()
+		collectgarbage()
+		print(calls, (next(t)))`))
+}

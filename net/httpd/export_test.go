@@ -75,3 +75,10 @@ func (y *Yard) Wake() {
 	y.y.mu.Unlock()
 	y.y.wake(c)
 }
+
+// EnterTooLate gives a TLS connection to the listener's yard after the yard was closed.
+func EnterTooLate(l net.Listener, c net.Conn) bool {
+	f := l.(*front)
+	f.yard.back.Close()
+	return f.yard.enterTLS(c, f.config)
+}

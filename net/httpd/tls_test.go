@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	weirnet "github.com/seed-2334f180/weir/net"
+	"github.com/seed-2334f180/weir/net/httpd"
 	"github.com/stretchr/testify/require"
 )
 
@@ -224,4 +226,48 @@ func TestCloseDuringAHandshake(t *testing.T) {
 	_, err = io.ReadAll(conn)
 	require.NoError(t, err)
 	require.Equal(t, http.StateClosed, weirtest.Take(t, states))
+}
+
+// A connection that comes when the yard is closed ends after its handshake.
+func TestHandshakeThatEndsTooLate(t *testing.T) {
+	states := make(chan http.ConnState, 10)
+	srv := overTLS(&http.Server{ConnState: func(_ net.Conn, s http.ConnState) { states <- s }})
+	l, err := weirnet.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	front, err := httpd.NewTLSListener(srv, l)
+	require.NoError(t, err)
+	raw, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer raw.Close()
+	require.NoError(t, raw.SetDeadline(time.Now().Add(weirtest.Patience)))
+	accepted, err := l.Accept()
+	require.NoError(t, err)
+	require.True(t, httpd.EnterTooLate(front, accepted))
+	c := tls.Client(raw, clientConfig())
+	require.NoError(t, c.Handshake())
+	_, err = c.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	require.Equal(t, http.StateNew, weirtest.Take(t, states))
+	require.Equal(t, http.StateClosed, weirtest.Take(t, states))
+}
+
+// The handshake does not choose a protocol that the server's Protocols exclude.
+func TestProtocolsBoundTheHandshake(t *testing.T) {
+	for _, only := range []string{"h2", "http/1.1"} {
+		t.Run(only, func(t *testing.T) {
+			var protocols http.Protocols
+			protocols.SetHTTP1(only == "http/1.1")
+			protocols.SetHTTP2(only == "h2")
+			srv := overTLS(&http.Server{Handler: hello, Protocols: &protocols})
+			srv.TLSConfig.NextProtos = []string{"h2", "http/1.1"}
+			s := serve(t, srv)
+			raw, err := net.Dial("tcp", s.listener.Addr().String())
+			require.NoError(t, err)
+			defer raw.Close()
+			c := tls.Client(raw, clientConfig("h2", "http/1.1"))
+			require.NoError(t, c.Handshake())
+			require.Equal(t, only, c.ConnectionState().NegotiatedProtocol)
+		})
+	}
 }

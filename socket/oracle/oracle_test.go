@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"go.uber.org/goleak"
 )
@@ -189,8 +190,8 @@ func TestScenarios(t *testing.T) {
 // process got the processor in time.
 func (sc *scenario) run(t *testing.T, f fixture) {
 	defer total.count(t, sc, f)
-	for left := 20; ; left-- {
-		stalled := stalls()
+	for begun := time.Now(); ; {
+		stalled := machine.Stalls()
 		defer stalled() // for a test that skips
 		k := play(t, kernel{}, f, sc.steps)
 		w := play(t, weir{}, f, sc.steps)
@@ -203,7 +204,7 @@ func (sc *scenario) run(t *testing.T, f fixture) {
 		if len(wrong) == 0 {
 			return
 		}
-		if !busy || left == 0 {
+		if !busy || time.Since(begun) > 2*time.Minute {
 			t.Error(strings.Join(wrong, "\n"))
 			return
 		}
@@ -226,26 +227,6 @@ func (sc *scenario) wrong(k, w trace) (all []string) {
 		all = append(all, "weir and the kernel disagree:\n"+d)
 	}
 	return all
-}
-
-// stalls starts to measure how late a goroutine runs after a sleep. longest ends the
-// measurement and returns the longest delay.
-func stalls() (longest func() time.Duration) {
-	stop, result := make(chan struct{}), make(chan time.Duration)
-	go func() {
-		const tick = 2 * time.Millisecond
-		most, last := time.Duration(0), time.Now()
-		for {
-			select {
-			case <-stop:
-				result <- max(most, time.Since(last)-tick)
-				return
-			case <-time.After(tick):
-				most, last = max(most, time.Since(last)-tick), time.Now()
-			}
-		}
-	}()
-	return sync.OnceValue(func() time.Duration { close(stop); return <-result })
 }
 
 func (c *tally) count(t *testing.T, sc *scenario, f fixture) {

@@ -10,7 +10,7 @@ import (
 )
 
 // patience is how long the script waits for an event that must come.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // settling is how long an action of a peer may take to reach the socket.
 const settling = 3 * time.Millisecond

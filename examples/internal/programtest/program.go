@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,7 +19,7 @@ import (
 )
 
 // Patience is how long a test waits for what must happen.
-const Patience = 20 * time.Second
+const Patience = time.Minute
 
 // A Program is a running program that has printed its address.
 type Program struct {
@@ -181,24 +180,17 @@ func Helps(t *testing.T, flags ...string) {
 // fails where CI=true is set.
 func Tool(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), machine.NeedTool(t, name), args...)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*Patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, machine.NeedTool(t, name), args...)
 	cmd.WaitDelay = Patience
-	timer := time.AfterFunc(3*Patience, func() {
-		if cmd.Process != nil {
-			cmd.Process.Kill()
-		}
-	})
-	t.Cleanup(func() { timer.Stop() })
+	machine.EndWithTest(cmd)
 	return cmd
 }
 
 // StopsOnHangup checks that SIGHUP ends the program in good order, as SIGTERM does.
 func StopsOnHangup(t *testing.T, p *Program) {
 	t.Helper()
-	if signal.Ignored(syscall.SIGHUP) {
-		p.Stop()
-		t.Skip("SIGHUP is ignored, as nohup(1) does it, and so the program ignores it, too")
-	}
 	p.Signal(syscall.SIGHUP)
 	state, log := p.Ended()
 	require.Zero(t, state.ExitCode(), log)

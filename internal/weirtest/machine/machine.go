@@ -12,7 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,6 +96,43 @@ func NeedFilters(t testing.TB) {
 	all := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 1<<32 - 1}}
 	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &all[0]})
 	NeedPermission(t, "SO_ATTACH_FILTER", err)
+}
+
+// EndWithTest makes the kernel kill the command when the process of the test dies, by a
+// timeout of go test for example. The caller starts the command afterwards.
+func EndWithTest(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
+// WithTime calls try with a length of timeouts until it returns true. It returns false if the
+// machine was so busy that a timeout ended before the test reached its check. The next
+// attempt has twice the time. The attempts end when the length is over 10 seconds.
+func WithTime(t testing.TB, length time.Duration, try func(length time.Duration) bool) {
+	t.Helper()
+	for ; length <= 10*time.Second; length *= 2 {
+		if try(length) {
+			return
+		}
+	}
+	t.Fatalf("the test fails even with timeouts of %v", length/2)
+}
+
+// Stalls starts to measure how late a goroutine runs after a sleep. longest ends the
+// measurement and returns the longest delay.
+func Stalls() (longest func() time.Duration) {
+	stop, result := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		const tick = 2 * time.Millisecond
+		most, last := time.Duration(0), time.Now()
+		for {
+			select {
+			case <-stop:
+				result <- max(most, time.Since(last)-tick)
+				return
+			case <-time.After(tick):
+				most, last = max(most, time.Since(last)-tick), time.Now()
+			}
+		}
+	}()
+	return sync.OnceValue(func() time.Duration { close(stop); return <-result })
 }
 
 // The Debian packages of the programs that have another name.

@@ -1,0 +1,48 @@
+package lua
+
+import (
+	"unsafe"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+// A string in an LValue takes two allocations: its bytes, and the header that the
+// interface points to. textValue makes one of both for short strings, as lines are.
+
+// textValue returns a string value with a copy of text.
+func textValue(text []byte) glua.LValue {
+	switch n := len(text); {
+	case n == 0:
+		return emptyText
+	case n <= 16:
+		b := new(struct {
+			header glua.LString
+			bytes  [16]byte
+		})
+		return boxed(&b.header, b.bytes[:copy(b.bytes[:], text)])
+	case n <= 48:
+		b := new(struct {
+			header glua.LString
+			bytes  [48]byte
+		})
+		return boxed(&b.header, b.bytes[:copy(b.bytes[:], text)])
+	case n <= 112:
+		b := new(struct {
+			header glua.LString
+			bytes  [112]byte
+		})
+		return boxed(&b.header, b.bytes[:copy(b.bytes[:], text)])
+	}
+	return glua.LString(text)
+}
+
+var emptyText glua.LValue = glua.LString("")
+
+// boxed returns a value whose interface points to header, which gets the bytes of text.
+// Nobody may change the bytes afterwards.
+func boxed(header *glua.LString, text []byte) (v glua.LValue) {
+	*header = glua.LString(unsafe.String(unsafe.SliceData(text), len(text)))
+	v = emptyText
+	(*[2]unsafe.Pointer)(unsafe.Pointer(&v))[1] = unsafe.Pointer(header) // type, data
+	return v
+}
