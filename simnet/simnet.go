@@ -25,9 +25,9 @@
 // resets connections, and can be cut. TCP sends lost segments again, after 200 ms at first.
 //
 // Not simulated are unix sockets, urgent data, control messages, multicast, TCP Fast Open,
-// MPTCP, keep-alive probes, sendfile(2), splice(2) and names: dial IP addresses. Calls for these
-// fail, with EOPNOTSUPP, ENOPROTOOPT or EAFNOSUPPORT; SO_KEEPALIVE alone succeeds and has no
-// effect. File of package net and Server.Inherit fail, because there is no real descriptor. A
+// MPTCP, keep-alive probes and names: dial IP addresses. Calls for these fail, with EOPNOTSUPP,
+// ENOPROTOOPT or EAFNOSUPPORT; SO_KEEPALIVE alone succeeds and has no effect. What sendfile(2) and
+// splice(2) do for real sockets is a copy. File of package net and Server.Inherit fail, because there is no real descriptor. A
 // Select or Selector must not have simulated and real sockets together. A forgotten socket is
 // not closed by the garbage collector.
 //
