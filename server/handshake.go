@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -102,9 +103,9 @@ func halfDone(listeners []*listener) (map[handshake]struct{}, error) {
 	if len(listeners) == 0 {
 		return found, nil
 	}
-	if k := listeners[0].eng.srv.group.Kernel(); k != nil {
+	if listeners[0].reg.FD() >= sys.FirstSimulated {
 		for _, l := range listeners {
-			for _, client := range k.Handshakes(l.reg.FD()) {
+			for _, client := range sys.Handshakes(l.reg.FD()) {
 				found[handshake{client, l.addr.AddrPort()}] = struct{}{}
 			}
 		}

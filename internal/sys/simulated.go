@@ -295,3 +295,11 @@ func (a *Sockaddr) Inet() netip.AddrPort {
 	}
 	return netip.AddrPort{}
 }
+
+// Handshakes returns the clients whose handshake with a simulated listener is half done.
+func Handshakes(fd int) []netip.AddrPort {
+	if k := kernelOf(fd); k != nil {
+		return k.Handshakes(fd)
+	}
+	return nil
+}
