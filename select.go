@@ -203,6 +203,7 @@ func (c *call) run(ctx context.Context, timeout time.Duration) error {
 		defer stop()
 	}
 	c.gate.Interrupted()
+	c.gate.Adapt(c.loop())
 	c.gate.Arm() // before the first hook, which may notify at once
 	defer c.unhang()
 	if err := c.hang(); err != nil {
@@ -210,6 +211,16 @@ func (c *call) run(ctx context.Context, timeout time.Duration) error {
 		return err
 	}
 	return c.wait(ctx, until)
+}
+
+// loop returns the loop of the first entry, or nil.
+func (c *call) loop() *loop.Loop {
+	for list := range c.want {
+		if e := &c.want[list]; e.len() > 0 {
+			return e.at(0).Registration().Loop()
+		}
+	}
+	return nil
 }
 
 // wait scans and sleeps in turn, while the hooks hang on all entries.

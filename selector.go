@@ -253,6 +253,10 @@ func (s *Selector) Wait(ctx context.Context, timeout time.Duration, into []Event
 		defer stop()
 	}
 	g.Interrupted()
+	s.mu.Lock()
+	home := s.home
+	s.mu.Unlock()
+	g.Adapt(home)
 	s.enter(g)
 	defer s.leave(g)
 	for {

@@ -15,7 +15,7 @@ import (
 // Every exported name of the packages that a program imports has a doc comment: types,
 // functions, methods, fields and values. A group of values or fields may share one.
 func TestExportedNamesAreDocumented(t *testing.T) {
-	for _, dir := range []string{".", "loop", "socket", "server", "net", "poller", "timers"} {
+	for _, dir := range []string{".", "loop", "socket", "server", "net", "poller", "timers", "simnet"} {
 		p, lines := packageDoc(t, dir)
 		require.NotEmpty(t, p.Doc, "package %s", p.Name)
 		values := func(list []*doc.Value) {

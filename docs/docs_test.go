@@ -251,6 +251,7 @@ func withImports(block string) string {
 		"exec": "os/exec", "signal": "os/signal", "slices": "slices", "strings": "strings",
 		"weir": module, "loop": module + "/loop", "net": module + "/net", "poller": module + "/poller",
 		"builtins": module + "/interp/builtins", "server": module + "/server", "socket": module + "/socket", "timers": module + "/timers",
+		"simnet": module + "/simnet", "synctest": "testing/synctest", "testing": "testing",
 	}
 	var b strings.Builder
 	b.WriteString("package code\n\nimport (\n")

@@ -87,7 +87,7 @@ func TestDeadlineMovedUnderBlockedCalls(t *testing.T) {
 			{"none to future", 0, 20 * time.Millisecond},
 			{"far to past", time.Hour, -time.Hour},
 			{"far to near", time.Hour, 20 * time.Millisecond},
-			{"near to later", 10 * time.Millisecond, 60 * time.Millisecond},
+			{"near to later", 300 * time.Millisecond, 350 * time.Millisecond}, // the calls must begin before the first
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				r, peer := register(t, l)

@@ -17,6 +17,7 @@ type Gate struct {
 	parker
 	open        atomic.Bool // no Wake is needed
 	interrupted atomic.Bool
+	simulated   bool          // it parks as Adapt says
 	backlog     *atomic.Int64 // counts the goroutine from being woken until it runs; or nil
 	timer       timers.Timer[expirer]
 
@@ -31,6 +32,22 @@ func NewGate() *Gate {
 	g.open.Store(true)
 	g.timer.Owner = g
 	return g
+}
+
+// Adapt makes the gate park as the goroutines of l do. Call it before Arm if the loops that
+// call Wake may be those of a simulated kernel; nil and any other loop are real.
+func (g *Gate) Adapt(l *Loop) {
+	simulated := l != nil && l.options.Kernel != nil
+	if !simulated && !g.simulated {
+		return
+	}
+	g.simulated = simulated
+	g.parker = parker{}
+	if simulated {
+		g.initChannel()
+	} else {
+		g.init()
+	}
 }
 
 // Arm closes the gate: the next Wake opens it.

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed-2334f180/weir/internal/sys"
 )
 
 // A Group is a fixed number of loops. Its Policy spreads descriptors over them. It is
@@ -46,6 +48,9 @@ func (g *Group) Pick(peer netip.Addr) *Loop {
 	}
 	return g.loops[0]
 }
+
+// Kernel returns the simulated kernel of the group's loops: see Options.Kernel.
+func (g *Group) Kernel() sys.Kernel { return g.loops[0].options.Kernel }
 
 // Loops returns the group's loops. The slice must not be changed.
 func (g *Group) Loops() []*Loop { return g.loops }

@@ -1,9 +1,7 @@
 package loop
 
 import (
-	"syscall"
-	"unsafe"
-
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,10 +45,6 @@ func (q *Inquiry) Add(r *Registration, want Interest) error {
 	return nil
 }
 
-// bigPoll is the number of entries above which poll(2) takes so long that the
-// scheduler must know of the system call.
-const bigPoll = 64
-
 // Ask asks the kernel. Holds has the answers afterwards, until Reset. An error
 // of poll(2) leaves no questions.
 func (q *Inquiry) Ask() error {
@@ -60,7 +54,7 @@ func (q *Inquiry) Ask() error {
 	most := 1024
 	for i := 0; i < len(q.fds); {
 		part := q.fds[i:min(i+most, len(q.fds))]
-		errno := ppoll(part)
+		errno := sys.Poll(part)
 		switch {
 		case errno == 0:
 			i += len(part)
@@ -79,20 +73,6 @@ func (q *Inquiry) Ask() error {
 		}
 	}
 	return nil
-}
-
-func ppoll(fds []unix.PollFd) (errno syscall.Errno) {
-	var zero unix.Timespec
-	for {
-		if len(fds) <= bigPoll {
-			_, _, errno = syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
-		} else {
-			_, _, errno = unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
-		}
-		if errno != unix.EINTR {
-			return errno
-		}
-	}
 }
 
 // Holds returns the answer to question i, in the order of Add from 0.

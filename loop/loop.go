@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -104,7 +105,7 @@ func New(opts Options) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := poller.Open(o.Strategy)
+	p, err := poller.OpenOn(o.Kernel, o.Strategy)
 	if err != nil {
 		return nil, fmt.Errorf("loop: %w", err)
 	}
@@ -122,7 +123,11 @@ func New(opts Options) (*Loop, error) {
 	}
 	l.lone.key.Store(nobody)
 	l.lone.spot.holder.Store(nobody)
-	enlist(l)
+	if o.Kernel == nil {
+		enlist(l)
+	} else {
+		l.lookout.left = math.MaxInt // the others are not in its simulation
+	}
 	go l.run()
 	return l, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/poller"
 )
 
@@ -56,6 +57,9 @@ type Options struct {
 	// for each wake-up.
 	LockThread bool
 
+	// Kernel is for package simnet, which simulates a host. Nil is the real kernel.
+	Kernel sys.Kernel
+
 	// PanicReport is called, on the loop's goroutine, with the value and the
 	// stack of each panic of a task, a timer or a handler; the loop then goes
 	// on. Nil logs to log/slog, unless Loop.OnPanic has set a function. A
@@ -93,6 +97,9 @@ func (o Options) withDefaults() (Options, error) {
 		if *n.value == 0 {
 			*n.value = n.usual
 		}
+	}
+	if o.Kernel != nil { // these ways to wait are ways of a thread
+		o.BusyPoll, o.NoAlone, o.LockThread = NoBusyPoll, true, false
 	}
 	if o.BusyPoll == 0 {
 		o.BusyPoll = DefaultBusyPoll

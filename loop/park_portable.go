@@ -14,6 +14,9 @@ type parker struct {
 
 func (p *parker) init() { p.token = make(chan struct{}, 1) }
 
+// initChannel is init for a parker that must park on a channel.
+func (p *parker) initChannel() { p.init() }
+
 func (p *parker) park() { <-p.token }
 
 func (p *parker) unpark() {

@@ -23,6 +23,10 @@ type parker struct {
 	// that no park has taken yet. The runtime neither moves nor frees a goroutine's
 	// descriptor, so a number is safe.
 	state atomic.Uintptr
+
+	// token is not nil for a goroutine of a simulated loop. It parks on the channel, as in
+	// park_portable.go: package testing/synctest then knows that it waits.
+	token chan struct{}
 }
 
 const (
@@ -32,7 +36,14 @@ const (
 
 func (p *parker) init() {}
 
+// initChannel is init for a parker that must park on a channel.
+func (p *parker) initChannel() { p.token = make(chan struct{}, 1) }
+
 func (p *parker) park() {
+	if p.token != nil {
+		<-p.token
+		return
+	}
 	if p.state.Load() == 0 {
 		// If an unpark comes before parkCommit, gopark returns at once.
 		gopark(parkCommit, unsafe.Pointer(&p.state), waitReasonIOWait, traceBlockNet, 1)
@@ -41,6 +52,10 @@ func (p *parker) park() {
 }
 
 func (p *parker) unpark() {
+	if p.token != nil {
+		p.token <- struct{}{}
+		return
+	}
 	switch g := p.state.Swap(unparked); {
 	case g == 0:
 	case g < seated+bells:

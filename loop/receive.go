@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,7 +52,7 @@ func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, don
 	// function that it returns from.
 	w := r.receiver // used by the call that has the turn, and by the goroutine that clears the receiving bit
 	if w == nil {
-		w = newWaiter()
+		w = r.loop.newWaiter()
 		r.receiver = w
 	}
 	w.reception = reception{&buf[0], int32(len(buf)), unreceived}
@@ -83,7 +84,7 @@ func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, don
 
 // receiveLocking is Receive by way of the lock: it parks as other calls do.
 func (r *Blocking) receiveLocking(c *Call, buf []byte) (n int, errno syscall.Errno, done bool, err error) {
-	w := waiters.Get().(*waiter)
+	w := r.loop.takeWaiter()
 	w.deadline = c.fix(r.loop)
 	w.reception = reception{&buf[0], int32(len(buf)), unreceived}
 	parked, err := r.hang(Read, w, hangWatched)
@@ -91,7 +92,7 @@ func (r *Blocking) receiveLocking(c *Call, buf []byte) (n int, errno syscall.Err
 		err = w.sleep()
 	}
 	n, errno, done = w.reception.outcome()
-	waiters.Put(w)
+	r.loop.giveWaiter(w)
 	return n, errno, done, err
 }
 
@@ -112,6 +113,10 @@ func (c *reception) outcome() (n int, errno syscall.Errno, done bool) {
 // receive makes the system call and keeps the result, unless it is EAGAIN. The
 // waiter's call keeps the descriptor open, and no other call has the turn.
 func (c *reception) receive(fd int32) {
+	if fd >= sys.FirstSimulated {
+		c.receiveSimulated(fd)
+		return
+	}
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(c.buf)), uintptr(c.size), 0, 0, 0)
 		switch errno {
@@ -125,5 +130,15 @@ func (c *reception) receive(fd int32) {
 			c.result = -int32(errno)
 			return
 		}
+	}
+}
+
+// receiveSimulated is receive for a simulated descriptor.
+func (c *reception) receiveSimulated(fd int32) {
+	n, errno := sys.Recv(int(fd), unsafe.Slice(c.buf, c.size), 0)
+	if errno == 0 {
+		c.result = int32(n)
+	} else if errno != unix.EAGAIN {
+		c.result = -int32(errno)
 	}
 }

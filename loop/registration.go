@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/poller"
 	"github.com/seed-2334f180/weir/timers"
 	"golang.org/x/sys/unix"
@@ -125,9 +126,9 @@ func (r *Registration) release() {
 		// An open Registration counts as a call, so closed is set, and no other
 		// call can begin.
 		if r.aside && lingers(int(r.fd)) {
-			go unix.Close(int(r.fd))
+			go sys.Close(int(r.fd))
 		} else {
-			unix.Close(int(r.fd))
+			sys.Close(int(r.fd))
 		}
 		if r.gone != nil { // set before the closed bit, or never
 			close(r.gone)
@@ -138,7 +139,7 @@ func (r *Registration) release() {
 // lingers reports whether close(2) would wait until the output is sent. With
 // SO_LINGER it does so on a non-blocking descriptor, too.
 func lingers(fd int) bool {
-	v, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
+	v, err := sys.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
 	return err == nil && v.Onoff != 0 && v.Linger > 0
 }
 

@@ -103,13 +103,13 @@ func (r *Blocking) queueUp(d Direction, c *Call) (ready bool, err error) {
 		r.Done()
 		return false, ErrTimeout
 	}
-	w := waiters.Get().(*waiter)
+	w := r.loop.takeWaiter()
 	r.mu.Lock()
 	for {
 		s := r.state.Load()
 		if s&stateClosed != 0 {
 			r.mu.Unlock()
-			waiters.Put(w)
+			r.loop.giveWaiter(w)
 			err := r.why()
 			r.Done()
 			return false, err
@@ -120,7 +120,7 @@ func (r *Blocking) queueUp(d Direction, c *Call) (ready bool, err error) {
 				continue
 			}
 			r.mu.Unlock()
-			waiters.Put(w)
+			r.loop.giveWaiter(w)
 			return s&mark != 0, nil
 		}
 		if r.state.CompareAndSwap(s, s|d.of(queuedBit)) {

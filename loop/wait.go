@@ -65,7 +65,7 @@ func (r *Blocking) Await(d Direction, c *Call, f func(context.Context)) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	defer cancel()
 	// Not from the pool: f's goroutine may look for the waiter after the wait.
-	w := newWaiter()
+	w := r.loop.newWaiter()
 	w.deadline = c.fix(r.loop)
 	if parked, err := r.hang(d, w, hangWithoutEvents); !parked {
 		return err
@@ -79,7 +79,7 @@ func (r *Blocking) Await(d Direction, c *Call, f func(context.Context)) error {
 }
 
 func (r *Blocking) park(d Direction, c *Call, deadline int64, events bool) error {
-	w := waiters.Get().(*waiter)
+	w := r.loop.takeWaiter()
 	w.deadline = deadline
 	how := hangWatched
 	if !events {
@@ -92,7 +92,7 @@ func (r *Blocking) park(d Direction, c *Call, deadline int64, events bool) error
 	if parked {
 		err = w.sleep()
 	}
-	waiters.Put(w)
+	r.loop.giveWaiter(w)
 	return err
 }
 
@@ -150,7 +150,7 @@ func (r *Blocking) hang(d Direction, w *waiter, how hanging) (parked bool, err e
 func (r *Blocking) rest(w *waiter, c *Call) error {
 	cause, free := r.sleep(w, c.Context)
 	if free {
-		waiters.Put(w)
+		r.loop.giveWaiter(w)
 	}
 	return cause
 }

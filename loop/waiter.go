@@ -16,12 +16,40 @@ type waiter struct {
 	reception
 }
 
-var waiters = sync.Pool{New: func() any { return newWaiter() }}
-
-func newWaiter() *waiter {
+var waiters = sync.Pool{New: func() any {
 	w := new(waiter)
 	w.init()
 	return w
+}}
+
+// takeWaiter returns a waiter, which giveWaiter takes back. A waiter of a simulated loop has
+// a channel of its testing/synctest bubble, and thus must not be used elsewhere.
+func (l *Loop) takeWaiter() *waiter {
+	if l.options.Kernel != nil {
+		return l.newWaiter()
+	}
+	return waiters.Get().(*waiter)
+}
+
+func (l *Loop) giveWaiter(w *waiter) {
+	if l.options.Kernel == nil {
+		waiters.Put(w)
+	}
+}
+
+func (l *Loop) newWaiter() *waiter {
+	w := new(waiter)
+	l.initParker(&w.parker)
+	return w
+}
+
+// initParker makes a parker for a goroutine that waits on the loop.
+func (l *Loop) initParker(p *parker) {
+	if l.options.Kernel != nil {
+		p.initChannel()
+	} else {
+		p.init()
+	}
 }
 
 // A ring is a first-in, first-out list of waiters. It keeps only the last one, whose

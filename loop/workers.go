@@ -47,7 +47,7 @@ func (l *Loop) runAll(r Runner, backlog *atomic.Int64) {
 		r.Run()
 		if w == nil {
 			w = new(worker)
-			w.parker.init()
+			l.initParker(&w.parker)
 		}
 		w.job = nil // Run must be collectable
 		if !l.workers.put(l, w) {

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -32,6 +33,14 @@ func newConn(s *socket.Socket, network string) conn {
 // peerOf returns the address that the kernel says a socket is connected to.
 func peerOf(s *socket.Socket) (peer socket.Addr) {
 	_ = control(s, func(fd int) error {
+		if fd >= sys.FirstSimulated {
+			var name sys.Sockaddr
+			if errno := sys.Getpeername(fd, &name); errno != 0 {
+				return errno
+			}
+			peer = socket.AddrFromSockaddr(&name.Raw, name.Len)
+			return nil
+		}
 		sa, err := unix.Getpeername(fd)
 		if err == nil {
 			peer = addrOf(sa)
@@ -181,7 +190,7 @@ func (c *conn) SetWriteBuffer(bytes int) error {
 
 func (c *conn) setsockopt(level, option, value int) error {
 	return control(c.sock, func(fd int) error {
-		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, value))
+		return os.NewSyscallError("setsockopt", sys.SetsockoptInt(fd, level, option, value))
 	})
 }
 
@@ -206,7 +215,7 @@ func (c *conn) File() (*os.File, error) {
 func (c *conn) duplicate() (*os.File, error) {
 	var dup int
 	err := control(c.sock, func(fd int) (err error) {
-		dup, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		dup, err = sys.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		return os.NewSyscallError("fcntl", err)
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,7 +19,7 @@ const (
 // prepareTCP sets the options that net sets on every TCP connection. If the kernel
 // refuses a value, prepareTCP keeps the kernel's own value, as net does.
 func prepareTCP(fd int, idle time.Duration, config net.KeepAliveConfig) {
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	_ = sys.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	if !config.Enable && idle >= 0 {
 		config = net.KeepAliveConfig{Enable: true, Idle: idle}
 	}
@@ -28,7 +29,7 @@ func prepareTCP(fd int, idle time.Duration, config net.KeepAliveConfig) {
 }
 
 func setKeepAlive(fd int, c net.KeepAliveConfig) error {
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, boolInt(c.Enable)); err != nil {
+	if err := sys.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, boolInt(c.Enable)); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
 	if err := setSeconds(fd, unix.TCP_KEEPIDLE, c.Idle, keepAliveIdle); err != nil {
@@ -43,7 +44,7 @@ func setKeepAlive(fd int, c net.KeepAliveConfig) error {
 	if c.Count < 0 {
 		return nil
 	}
-	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, c.Count))
+	return os.NewSyscallError("setsockopt", sys.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, c.Count))
 }
 
 // setSeconds sets a TCP option to a time, rounded up to seconds. 0 sets the usual time. A
@@ -56,5 +57,5 @@ func setSeconds(fd, option int, d, usual time.Duration) error {
 		d = usual
 	}
 	seconds := int((d + time.Second - 1) / time.Second)
-	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, option, seconds))
+	return os.NewSyscallError("setsockopt", sys.SetsockoptInt(fd, unix.IPPROTO_TCP, option, seconds))
 }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -127,7 +128,7 @@ func (lc *ListenConfig) packetSocket(ctx context.Context, network, address strin
 // net.ErrClosed.
 func (lc *ListenConfig) Tune(s *socket.Socket) error {
 	return control(s, func(fd int) error {
-		protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		protocol, err := sys.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 		if err != nil {
 			return os.NewSyscallError("getsockopt", err)
 		}

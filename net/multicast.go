@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +49,7 @@ func joinIPv4(fd, index int, group [4]byte) error {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0); err != nil {
+	if err := sys.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
 	return os.NewSyscallError("setsockopt", unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, m))
@@ -58,11 +59,11 @@ func joinIPv6(fd, index int, group net.IP) error {
 	m := &unix.IPv6Mreq{Interface: uint32(index)}
 	copy(m.Multiaddr[:], group)
 	if index != 0 {
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, index); err != nil {
+		if err := sys.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, index); err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0); err != nil {
+	if err := sys.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
 	return os.NewSyscallError("setsockopt", unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, m))

@@ -1,6 +1,7 @@
 package net
 
 import (
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,6 +31,6 @@ func (m multipath) or(usual func() bool) bool {
 // the connection has fallen back to TCP and has no MPTCP_INFO.
 func usesMultipath(fd int) bool {
 	const solMPTCP, mptcpInfo = 284, 1 // linux/mptcp.h
-	_, err := unix.GetsockoptInt(fd, solMPTCP, mptcpInfo)
+	_, err := sys.GetsockoptInt(fd, solMPTCP, mptcpInfo)
 	return err != unix.EOPNOTSUPP && err != unix.ENOPROTOOPT && err != unix.EPROTONOSUPPORT
 }

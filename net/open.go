@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -22,9 +23,9 @@ var supports = sync.OnceValue(func() (s struct{ ipv4, mapped bool }) {
 		if err != nil {
 			return false
 		}
-		defer unix.Close(fd)
+		defer sys.Close(fd)
 		if family == unix.AF_INET6 {
-			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
+			_ = sys.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 		}
 		return addr == nil || unix.Bind(fd, addr) == nil
 	}
@@ -91,10 +92,10 @@ func (o *opening) open() (*socket.Socket, error) {
 
 func (o *opening) prepare(fd int, family socket.Family, v6only bool) error {
 	if family == socket.Inet6 && o.typ != socket.Raw {
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, boolInt(v6only))
+		_ = sys.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, boolInt(v6only))
 	}
 	if (o.typ == socket.Dgram || o.typ == socket.Raw) && family != socket.Unix {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
+		if err := sys.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
@@ -118,9 +119,25 @@ func (o *opening) prepare(fd int, family socket.Family, v6only bool) error {
 	}
 	at, err := addrIn(family, local)
 	if err == nil {
-		err = syscall.Bind(fd, sockaddrOf(at)) // x/sys refuses the longest abstract name
+		err = bind(fd, at)
 	}
 	return syscallError("bind", err)
+}
+
+// bind is bind(2).
+func bind(fd int, at socket.Addr) error {
+	if fd < sys.FirstSimulated {
+		return syscall.Bind(fd, sockaddrOf(at)) // x/sys refuses the longest abstract name
+	}
+	var to sys.Sockaddr
+	if !at.AddrPort().IsValid() {
+		return syscall.EAFNOSUPPORT
+	}
+	to.SetInet(int(at.Family()), at.AddrPort())
+	if errno := sys.Bind(fd, &to); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // reuse sets SO_REUSEADDR on a listener, so that it can bind its address while
@@ -130,7 +147,7 @@ func (o *opening) reuse(fd int, family socket.Family) (net.Addr, error) {
 	udp, _ := o.local.(*net.UDPAddr)
 	multicast := udp != nil && udp.IP.IsMulticast()
 	if o.typ != socket.Dgram && o.typ != socket.Raw || multicast {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		if err := sys.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return nil, os.NewSyscallError("setsockopt", err)
 		}
 	}

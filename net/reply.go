@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -36,12 +37,12 @@ type ReplyAddr struct {
 func NewReplyConn(c *UDPConn) (*ReplyConn, error) {
 	err := control(c.sock, func(fd int) error {
 		if c.sock.Family() == socket.Inet6 {
-			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1); err != nil {
+			if err := sys.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1); err != nil {
 				return os.NewSyscallError("setsockopt", err)
 			}
 		}
 		// A dual-stack socket accepts this option, too. An IPv6 socket may refuse it.
-		err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		err := sys.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 		if c.sock.Family() == socket.Inet6 {
 			err = nil
 		}

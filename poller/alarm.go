@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/seed-2334f180/weir/internal/sys"
 )
 
 // An alarm ends a Wait at a deadline, for both strategies. It is a timerfd(2) in the
@@ -30,9 +30,9 @@ type alarm struct {
 // never is a time that never comes.
 const never = math.MaxInt64
 
-func (a *alarm) open() (err error) {
+func (a *alarm) open(k sys.Kernel) (err error) {
 	a.base, a.due, a.armed, a.near = time.Now(), never, never, 0
-	a.fd, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	a.fd, err = sys.TimerfdCreate(k)
 	return os.NewSyscallError("timerfd_create", err)
 }
 
@@ -76,8 +76,7 @@ func (a *alarm) within(d time.Duration) error {
 }
 
 func (a *alarm) set(left, t int64) error {
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(left)}
-	if err := unix.TimerfdSettime(a.fd, 0, &spec, nil); err != nil {
+	if err := sys.TimerfdSettime(a.fd, time.Duration(left)); err != nil {
 		return os.NewSyscallError("timerfd_settime", err)
 	}
 	a.armed = t

@@ -13,7 +13,7 @@ import (
 func openAlarm(t *testing.T) *alarm {
 	t.Helper()
 	a := new(alarm)
-	require.NoError(t, a.open())
+	require.NoError(t, a.open(nil))
 	t.Cleanup(func() { unix.Close(a.fd) })
 	return a
 }

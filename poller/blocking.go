@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,10 +40,13 @@ func (b *blocking) wait(events []Event, first bool) (int, error) {
 	}
 }
 
-func (b *blocking) close() error { return os.NewSyscallError("close", unix.Close(b.epfd)) }
+func (b *blocking) close() error { return os.NewSyscallError("close", sys.Close(b.epfd)) }
 
 // block is epoll_wait(2) without a timeout.
 func block(epfd int, events []Event) (int, syscall.Errno) {
+	if epfd >= sys.FirstSimulated {
+		return sys.SimulatedEpollWait(epfd, raw(events), true)
+	}
 	forever := -1
 	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(forever), 0, 0)
 	return int(n), errno
@@ -52,6 +56,13 @@ func block(epfd int, events []Event) (int, syscall.Errno) {
 // less than a microsecond and cannot block, so it is made without telling the
 // scheduler.
 func pollNow(epfd int, events []Event) (int, error) {
+	if epfd >= sys.FirstSimulated {
+		n, errno := sys.SimulatedEpollWait(epfd, raw(events), false)
+		if errno != 0 {
+			return 0, os.NewSyscallError("epoll_wait", errno)
+		}
+		return n, nil
+	}
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 		switch errno {
@@ -62,4 +73,9 @@ func pollNow(epfd int, events []Event) (int, error) {
 			return 0, os.NewSyscallError("epoll_wait", errno)
 		}
 	}
+}
+
+// raw returns the memory of events in the kernel's form.
+func raw(events []Event) []unix.EpollEvent {
+	return unsafe.Slice(&events[0].raw, len(events))
 }

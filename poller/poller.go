@@ -31,6 +31,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -147,6 +148,8 @@ type Poller struct {
 	epfd    int
 	wakefd  int
 
+	simulated bool // the kernel is
+
 	// waking is set from the first Wake until Wait has taken it in, so that any
 	// number of calls of Wake in between makes one system call.
 	waking atomic.Bool
@@ -161,21 +164,31 @@ type Poller struct {
 // Open makes a Poller that sleeps by the given strategy. It takes three
 // descriptors. Parked fails where Go's scheduler does not watch an epoll
 // descriptor; Blocking works everywhere.
-func Open(strategy Strategy) (*Poller, error) {
+func Open(strategy Strategy) (*Poller, error) { return OpenOn(nil, strategy) }
+
+// OpenOn is Open on a simulated kernel, as package simnet has one; nil is the real one. A
+// simulated one has the strategy Blocking alone, and then waiting holds no thread.
+func OpenOn(k sys.Kernel, strategy Strategy) (*Poller, error) {
+	if k != nil && strategy == Automatic {
+		strategy = Blocking
+	}
 	switch strategy {
 	case Automatic:
 		if p, err := Open(Parked); err == nil {
 			return p, nil
 		} // else as Blocking
 	case Parked, Blocking:
+		if k != nil && strategy == Parked {
+			return nil, errors.New("poller: open: a simulated kernel has no strategy Parked")
+		}
 	default:
 		return nil, fmt.Errorf("poller: open: unknown strategy %d", int(strategy))
 	}
-	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	epfd, err := sys.EpollCreate(k)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	p := &Poller{epfd: epfd}
+	p := &Poller{epfd: epfd, simulated: k != nil}
 	p.sleeper = &blocking{epfd: epfd, spinner: &p.spinner}
 	if strategy == Parked {
 		p.spinner.yield = true // a blocking Wait may be on a locked thread, for which yielding costs thread switches
@@ -183,7 +196,7 @@ func Open(strategy Strategy) (*Poller, error) {
 			return nil, err
 		}
 	}
-	if err := p.watchOwn(); err != nil {
+	if err := p.watchOwn(k); err != nil {
 		p.sleeper.close()
 		return nil, err
 	}
@@ -216,6 +229,9 @@ func (p *Poller) Hold(h Hold) { p.holding.Store(int32(h)) }
 // Holds reports whether a Wait may keep its P now. It is for the goroutine that calls
 // Wait.
 func (p *Poller) Holds() bool {
+	if p.simulated {
+		return Hold(p.holding.Load()) == HoldAlways
+	}
 	x, parks := p.sleeper.(*parked)
 	return !parks || x.mayHold()
 }
@@ -223,12 +239,12 @@ func (p *Poller) Holds() bool {
 // watchOwn opens and watches the descriptors that end a Wait. They are watched
 // edge-triggered and so need not be read: each write to the eventfd, and each expiry of
 // the timerfd, is an edge.
-func (p *Poller) watchOwn() (err error) {
-	if p.wakefd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+func (p *Poller) watchOwn(k sys.Kernel) (err error) {
+	if p.wakefd, err = sys.Eventfd(k); err != nil {
 		return os.NewSyscallError("eventfd", err)
 	}
-	if err = p.alarm.open(); err != nil {
-		unix.Close(p.wakefd)
+	if err = p.alarm.open(k); err != nil {
+		sys.Close(p.wakefd)
 		return err
 	}
 	err = errors.Join(
@@ -242,8 +258,8 @@ func (p *Poller) watchOwn() (err error) {
 
 func (p *Poller) closeOwn() error {
 	return errors.Join(
-		os.NewSyscallError("close", unix.Close(p.wakefd)),
-		os.NewSyscallError("close", unix.Close(p.alarm.fd)))
+		os.NewSyscallError("close", sys.Close(p.wakefd)),
+		os.NewSyscallError("close", sys.Close(p.alarm.fd)))
 }
 
 // Add watches fd, edge-triggered, for the conditions in interest, and reports them
@@ -291,7 +307,7 @@ func (p *Poller) control(op, fd int, key uint64, interest Readiness) error {
 		Pad:    int32(uint32(key >> 32)),
 	}
 	for {
-		switch err := unix.EpollCtl(p.epfd, op, fd, &ev); err {
+		switch err := sys.EpollCtl(p.epfd, op, fd, &ev); err {
 		case nil:
 			return nil
 		case unix.EINTR:
@@ -428,7 +444,7 @@ func (p *Poller) ring() error {
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
 	for {
-		switch _, err := unix.Write(p.wakefd, one[:]); err {
+		switch _, err := sys.Write(p.wakefd, one[:]); err {
 		case nil:
 			return nil
 		case unix.EINTR:

@@ -249,7 +249,7 @@ func (l *listener) serve(fd int, peer socket.Addr) {
 			s.counters.refused.Add(1)
 			l.refused.Add(1)
 			s.Log.Error("server: Control has refused a connection", "peer", peer, "error", err)
-			unix.Close(fd)
+			sys.Close(fd)
 			s.leaveSource(src)
 			s.gone()
 			return
@@ -290,7 +290,7 @@ func (e *engine) send(a arrival) bool {
 	})
 	if err != nil {
 		e.loop.Expect(-1)
-		unix.Close(a.fd)
+		sys.Close(a.fd)
 		e.srv.leaveSource(a.source)
 		e.srv.gone()
 		return false

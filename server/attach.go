@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -92,7 +93,7 @@ func (s *Server) attachSession(sock *socket.Socket, engines []*engine, user any,
 	}
 	moved, err := socket.Config{Group: s.group}.Resume(fd, input)
 	if err != nil {
-		unix.Close(fd)
+		sys.Close(fd)
 		s.gone()
 		return fmt.Errorf("server: attach: %w", err)
 	}

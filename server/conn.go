@@ -280,7 +280,7 @@ func (c *Conn) drive(err error) bool {
 					continue
 				}
 				c.signals.Or(writeEnded)
-				_ = unix.Shutdown(c.reg.FD(), unix.SHUT_WR) // it fails only on a broken connection, whose next event ends it
+				_ = sys.Shutdown(c.reg.FD(), unix.SHUT_WR) // it fails only on a broken connection, whose next event ends it
 			case c.inputEnded && signals&writeEnded != 0:
 				return c.finish(io.EOF)
 			default:
@@ -412,7 +412,7 @@ func (c *Conn) linger() error {
 	}
 	c.drop()
 	c.readable = true
-	return unix.Shutdown(c.reg.FD(), unix.SHUT_WR)
+	return sys.Shutdown(c.reg.FD(), unix.SHUT_WR)
 }
 
 // unsent reports whether there is output that the kernel has not taken.

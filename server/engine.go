@@ -112,7 +112,7 @@ func (e *engine) open(a arrival) {
 		err = e.loop.Handle(&c.reg, a.fd, &c.self)
 	}
 	if err != nil {
-		unix.Close(a.fd)
+		sys.Close(a.fd)
 		e.srv.leaveSource(a.source)
 		e.srv.gone()
 		if a.tell != nil {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -150,7 +151,7 @@ func (c *Conn) Detach() (*socket.Socket, error) {
 	}
 	s, err := socket.Config{Group: e.srv.group}.Resume(fd, e.unread)
 	if err != nil {
-		unix.Close(fd)
+		sys.Close(fd)
 	}
 	c.signals.Or(gone)
 	c.state = stateClosed

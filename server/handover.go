@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -114,12 +115,12 @@ func (s *Server) Inherit() (n int, err error) {
 // another part of the program has made them.
 func closeInherited(from, to int) {
 	for fd := from; fd < to; fd++ {
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		flags, err := sys.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if err != nil { // inherited numbers have no gaps, so there are no more
 			return
 		}
 		if flags&unix.FD_CLOEXEC == 0 {
-			unix.Close(fd)
+			sys.Close(fd)
 		}
 	}
 }
@@ -200,7 +201,7 @@ func (s *Server) files() (files []*os.File, names []string, err error) {
 		}
 		defer done()
 		var dup int
-		if dup, err = unix.FcntlInt(uintptr(fd()), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+		if dup, err = sys.FcntlInt(uintptr(fd()), unix.F_DUPFD_CLOEXEC, 0); err == nil {
 			files = append(files, os.NewFile(uintptr(dup), name))
 		}
 	}

@@ -86,7 +86,7 @@ func (f *farewell) check(fd int, now time.Duration) verdict {
 // that was sent on a TCP socket: SIOCOUTQ, see tcp(7). If the kernel cannot tell, it
 // returns true, because there is nothing to wait for.
 func acknowledged(fd int) bool {
-	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	n, err := sys.IoctlGetInt(fd, unix.SIOCOUTQ)
 	return err != nil || n == 0
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -166,7 +167,7 @@ func (s *Server) delay(ls *socket.Socket) error {
 
 // setInt is setsockopt(2).
 func setInt(fd, level, name, value int) error {
-	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, name, value))
+	return os.NewSyscallError("setsockopt", sys.SetsockoptInt(fd, level, name, value))
 }
 
 // ListenOn serves a socket that the program has made: one that listens, or, for
@@ -227,7 +228,7 @@ func (s *Server) tuneOther(ls *socket.Socket) error {
 	}
 	defer ls.Registration().Done()
 	fd := ls.Registration().FD()
-	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	protocol, err := sys.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	if err == nil {
 		err = s.tune(fd)
 	}
@@ -236,7 +237,7 @@ func (s *Server) tuneOther(ls *socket.Socket) error {
 	}
 	if err == nil && ls.Type() != socket.Dgram {
 		var listens int
-		if listens, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 0 {
+		if listens, err = sys.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 0 {
 			err = &socket.Error{Op: "listen", Addr: ls.LocalAddr().String(), Errno: unix.EINVAL, Err: errors.New("the socket does not listen")}
 		}
 	}
@@ -272,12 +273,12 @@ func (s *Server) add(e *engine, peers []*engine, ls *socket.Socket, from origin)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != serving {
-		unix.Close(fd)
+		sys.Close(fd)
 		return ErrClosed
 	}
 	l.pending = true // clients may have connected already
 	if err := e.loop.Handle(&l.reg, fd, &l.self); err != nil {
-		unix.Close(fd)
+		sys.Close(fd)
 		return fmt.Errorf("server: listen: %w", err)
 	}
 	s.listeners = append(s.listeners, l)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -50,10 +51,10 @@ func (p *PacketConn) member(op string, group netip.Addr, ifi *net.Interface, fou
 			return &socket.Error{Op: op, Addr: group.String(), Errno: unix.EINVAL, Err: errors.New("it is not a multicast address")}
 		case group.Is4():
 			// It fails on no socket that can join.
-			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0)
+			_ = sys.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0)
 			return setsockopt(unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, four, &unix.IPMreqn{Multiaddr: group.As4(), Ifindex: int32(index)}))
 		}
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0) // since Linux 4.20
+		_ = sys.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0) // since Linux 4.20
 		return setsockopt(unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, six, &unix.IPv6Mreq{Multiaddr: group.As16(), Interface: uint32(index)}))
 	})
 	if err != nil {
@@ -79,7 +80,7 @@ func (p *PacketConn) SetMulticastLoop(on bool) error {
 		value = 1
 	}
 	return p.setMulticast("loop", func(fd int) error {
-		return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, value)
+		return sys.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, value)
 	}, unix.IPV6_MULTICAST_LOOP, value)
 }
 
@@ -90,7 +91,7 @@ func (p *PacketConn) SetMulticastTTL(hops int) error {
 		return fmt.Errorf("server: multicast TTL %d: it is from 0 to 255", hops)
 	}
 	return p.setMulticast("TTL", func(fd int) error {
-		return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, hops)
+		return sys.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, hops)
 	}, unix.IPV6_MULTICAST_HOPS, hops)
 }
 
@@ -99,7 +100,7 @@ func (p *PacketConn) setMulticast(what string, four func(fd int) error, six, val
 	err := p.withFD(func(fd int) error {
 		err := four(fd)
 		if err == nil && p.sock.Family() == socket.Inet6 {
-			err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, six, value)
+			err = sys.SetsockoptInt(fd, unix.IPPROTO_IPV6, six, value)
 		}
 		return setsockopt(err)
 	})

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
 )
@@ -32,7 +33,7 @@ func (p *PacketConn) learnLocal() {
 		return
 	}
 	defer reg.Done()
-	if unix.SetsockoptInt(reg.FD(), level, option, 1) != nil {
+	if sys.SetsockoptInt(reg.FD(), level, option, 1) != nil {
 		return
 	}
 	p.six = bound.Family() == socket.Inet6

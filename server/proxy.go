@@ -246,7 +246,7 @@ func (l *listener) refuse(fd int, peer socket.Addr, err error) {
 	s := l.eng.srv
 	s.counters.proxyRefusals.Add(1)
 	s.Log.Warn("server: a connection is refused for its PROXY header", "listener", l.addr, "peer", peer, "error", err)
-	unix.Close(fd)
+	sys.Close(fd)
 	s.gone()
 }
 

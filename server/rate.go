@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -121,5 +122,5 @@ func tcpInfo(reg *loop.Registration) (*unix.TCPInfo, error) {
 		return nil, err
 	}
 	defer reg.Done()
-	return unix.GetsockoptTCPInfo(reg.FD(), unix.IPPROTO_TCP, unix.TCP_INFO)
+	return sys.GetsockoptTCPInfo(reg.FD(), unix.IPPROTO_TCP, unix.TCP_INFO)
 }

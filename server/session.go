@@ -109,7 +109,7 @@ func (e *engine) begin(a arrival, family socket.Family, accepter *engine) {
 	x := &Session{source: a.source}
 	err := sockethook.Accepted(&x.Socket, a.fd, int(family), s.group, e.loop)
 	if err != nil {
-		unix.Close(a.fd)
+		sys.Close(a.fd)
 		s.leaveSource(a.source)
 		s.gone()
 		s.Log.Error("server: a connection could not be served", "peer", a.peer, "error", err)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +82,7 @@ func (x *Session) leave() bool {
 		return false
 	}
 	if e.post(func() { e.open(arrival{fd: fd, peer: peer, source: x.source, close: true}) }) != nil { // the loop was closed
-		unix.Close(fd)
+		sys.Close(fd)
 		e.srv.leaveSource(x.source)
 		e.srv.gone()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/seed-2334f180/weir/internal/rate"
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -168,7 +169,7 @@ func (l *listener) close(drain bool) {
 func (l *listener) shut() {
 	fd := l.reg.FD()
 	if l.family == socket.Unix {
-		_ = unix.Shutdown(fd, unix.SHUT_RD) // connect(2) is then refused, and accept(2) goes on
+		_ = sys.Shutdown(fd, unix.SHUT_RD) // connect(2) is then refused, and accept(2) goes on
 		return
 	}
 	// For TCP, shutdown(2) would reset the clients in the backlog. Instead, a filter
@@ -182,7 +183,7 @@ func (l *listener) shut() {
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0},         // drop it
 		{Code: unix.BPF_RET | unix.BPF_K, K: 1<<32 - 1}, // keep all of it
 	}
-	_ = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	_ = sys.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 }
 
 // catchUp presents to each connection of the engine the input that the kernel has.

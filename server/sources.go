@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"sync"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
-	"golang.org/x/sys/unix"
 )
 
 // A sourceKey is the part of a peer's address by which MaxConnsPerIP counts: an IPv4
@@ -76,7 +76,7 @@ func (s *Server) leaveSource(src *source) {
 // refuse closes an accepted connection whose source has MaxConnsPerIP open ones.
 func (s *Server) refuse(fd int, peer socket.Addr) {
 	s.counters.refused.Add(1)
-	unix.Close(fd)
+	sys.Close(fd)
 	s.Log.Warn("server: a connection is refused: the address has Server.MaxConnsPerIP already", "peer", peer)
 	s.gone()
 }

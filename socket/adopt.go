@@ -3,6 +3,7 @@ package socket
 import (
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,19 +23,19 @@ func (cfg Config) Adopt(fd int) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	status, err := sys.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil {
 		return nil, fail(op, "", err)
 	}
-	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	flags, err := sys.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	if err != nil {
 		return nil, fail(op, "", err)
 	}
 	s, err := c.takeOver(fd, status, flags, &cfg)
 	if err != nil {
 		// Nothing else can be done if this fails as well.
-		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, status)
-		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, flags)
+		_, _ = sys.FcntlInt(uintptr(fd), unix.F_SETFL, status)
+		_, _ = sys.FcntlInt(uintptr(fd), unix.F_SETFD, flags)
 		return nil, err
 	}
 	return s, nil
@@ -58,10 +59,10 @@ func (cfg *Config) examine(op string, fd int) (*core, error) {
 
 func (c *core) takeOver(fd, status, flags int, cfg *Config) (*Socket, error) {
 	const op = "adopt"
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, status|unix.O_NONBLOCK); err != nil {
+	if _, err := sys.FcntlInt(uintptr(fd), unix.F_SETFL, status|unix.O_NONBLOCK); err != nil {
 		return nil, fail(op, "", err)
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, flags|unix.FD_CLOEXEC); err != nil {
+	if _, err := sys.FcntlInt(uintptr(fd), unix.F_SETFD, flags|unix.FD_CLOEXEC); err != nil {
 		return nil, fail(op, "", err)
 	}
 	if err := cfg.prepare(fd, c.family); err != nil {
@@ -85,7 +86,7 @@ func probe(fd int) (*core, error) {
 		{unix.SO_DOMAIN, func(v int) { c.family = Family(v) }},
 		{unix.SO_TYPE, func(v int) { c.typ = Type(v) }},
 	} {
-		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, fact.option)
+		v, err := sys.GetsockoptInt(fd, unix.SOL_SOCKET, fact.option)
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +102,7 @@ func probe(fd int) (*core, error) {
 		{unix.SO_RCVTIMEO, &c.recvTimeout},
 		{unix.SO_SNDTIMEO, &c.sendTimeout},
 	} {
-		tv, err := unix.GetsockoptTimeval(fd, unix.SOL_SOCKET, t.option)
+		tv, err := sys.GetsockoptTimeval(fd, unix.SOL_SOCKET, t.option)
 		if err != nil {
 			return nil, err
 		}

@@ -118,7 +118,7 @@ const resolveTime = 30 * time.Second
 // prepare does what must be done before anything else uses the descriptor.
 func (cfg *Config) prepare(fd int, family Family) error {
 	if cfg.ReuseAddress {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		if err := sys.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return fail("setsockopt", "SO_REUSEADDR", err)
 		}
 	}
@@ -150,7 +150,7 @@ func (cfg *Config) prepare(fd int, family Family) error {
 // offload sets UDP_SEGMENT and UDP_GRO.
 func (cfg *Config) offload(fd int) error {
 	set := func(name string, number, value int) error {
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_UDP, number, value); err != nil {
+		if err := sys.SetsockoptInt(fd, unix.IPPROTO_UDP, number, value); err != nil {
 			return fail("setsockopt", name, err)
 		}
 		return nil

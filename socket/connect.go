@@ -288,6 +288,6 @@ func (c *core) connected(to Addr) {
 // connecting reports whether a connection over TCP is being made.
 func connecting(fd int) bool {
 	const synSent = 2 // include/net/tcp_states.h
-	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	info, err := sys.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	return err == nil && info.State == synSent
 }

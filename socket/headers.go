@@ -244,21 +244,7 @@ func (h *headers) sendmsg(fd, flags int) (int, syscall.Errno) {
 // call tells the scheduler about big copies only, as sys.Recvfrom and
 // sys.Sendto do.
 func (h *headers) call(trap uintptr, fd int, hdr unsafe.Pointer, flags int) (int, syscall.Errno) {
-	var n uintptr
-	var errno syscall.Errno
-	for {
-		if h.bytes < sys.BigCopy {
-			n, _, errno = unix.RawSyscall(trap, uintptr(fd), uintptr(hdr), uintptr(flags))
-		} else {
-			n, _, errno = unix.Syscall(trap, uintptr(fd), uintptr(hdr), uintptr(flags))
-		}
-		if errno == 0 {
-			return int(n), 0
-		}
-		if errno != unix.EINTR {
-			return 0, errno
-		}
-	}
+	return sys.Message(trap, fd, (*unix.Msghdr)(hdr), flags, h.bytes < sys.BigCopy)
 }
 
 // recvmmsg is recvmmsg(2) into the messages from index from on. It returns how
@@ -276,19 +262,9 @@ func (h *headers) sendmmsg(fd, from, flags int) (int, syscall.Errno) {
 	return h.callBatch(unix.SYS_SENDMMSG, fd, from, flags|unix.MSG_NOSIGNAL)
 }
 
-// callBatch tells the scheduler, because many small messages take as long as a
-// big one.
+// callBatch is the call of a batch.
 func (h *headers) callBatch(trap uintptr, fd, from, flags int) (int, syscall.Errno) {
-	msgs := h.msgs[from:]
-	for {
-		n, _, errno := unix.Syscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(msgs))), uintptr(len(msgs)), uintptr(flags), 0, 0)
-		if errno == 0 {
-			return int(n), 0
-		}
-		if errno != unix.EINTR {
-			return 0, errno
-		}
-	}
+	return sys.Messages(trap, fd, h.msgs[from:], flags)
 }
 
 // raceReceived tells the race detector what the kernel wrote to the buffers of

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -230,7 +231,7 @@ var credentialsSpace = unix.CmsgSpace(unix.SizeofUcred)
 
 // passesCredentials reports whether a unix socket receives credentials.
 func passesCredentials(fd int) bool {
-	on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED)
+	on, err := sys.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED)
 	return err == nil && on != 0
 }
 

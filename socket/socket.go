@@ -86,14 +86,14 @@ func (cfg Config) New(family Family, typ Type, protocol Protocol) (*Socket, erro
 	var fd int
 	errno := withDescriptor(func() syscall.Errno {
 		var err error
-		fd, err = unix.Socket(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
+		fd, err = sys.Socket(group.Kernel(), int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
 		return errnoOf(err)
 	})
 	if errno != 0 {
 		return nil, fail(op, what, errno)
 	}
 	if err := cfg.prepare(fd, family); err != nil {
-		unix.Close(fd)
+		sys.Close(fd)
 		return nil, err
 	}
 	c := &core{group: group, family: family, typ: typ}
@@ -101,7 +101,7 @@ func (cfg Config) New(family Family, typ Type, protocol Protocol) (*Socket, erro
 	s, err := attach(fd, c)
 	if err != nil {
 		cfg.unbind()
-		unix.Close(fd)
+		sys.Close(fd)
 		return nil, fail(op, "", err)
 	}
 	return s, nil
@@ -134,7 +134,7 @@ func (cfg Config) Pair(family Family, typ Type, protocol Protocol) (a, b *Socket
 	var fds [2]int
 	errno := withDescriptor(func() syscall.Errno {
 		var err error
-		fds, err = unix.Socketpair(int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
+		fds, err = sys.Socketpair(group.Kernel(), int(family), int(typ)|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
 		return errnoOf(err)
 	})
 	if errno != 0 {
@@ -152,7 +152,7 @@ func (cfg Config) Pair(family Family, typ Type, protocol Protocol) (a, b *Socket
 		}
 		if err != nil {
 			for _, fd := range fds[i:] {
-				unix.Close(fd)
+				sys.Close(fd)
 			}
 			if i == 1 {
 				ends[0].Close()
@@ -177,7 +177,7 @@ func (t Type) plain(op, what string) error {
 func adopt(op string, fd int, c *core) (*Socket, error) {
 	s, err := attach(fd, c)
 	if err != nil {
-		unix.Close(fd)
+		sys.Close(fd)
 		return nil, fail(op, "", err)
 	}
 	return s, nil
@@ -189,7 +189,9 @@ func attach(fd int, c *core) (*Socket, error) {
 		return nil, err
 	}
 	s := &Socket{core: c}
-	runtime.AddCleanup(s, forgotten.abandon, &c.reg)
+	if c.group.Kernel() == nil { // a simulation must not depend on the garbage collector
+		runtime.AddCleanup(s, forgotten.abandon, &c.reg)
+	}
 	return s, nil
 }
 
@@ -323,7 +325,7 @@ func (s *Socket) control(op, addr string, call func(fd int) error) error {
 func (s *Socket) Shutdown(how int) error {
 	return s.control("shutdown", "", func(fd int) error {
 		s.core.shutdowns.Add(1) // before a connect in progress notices
-		err := unix.Shutdown(fd, how)
+		err := sys.Shutdown(fd, how)
 		if err != nil {
 			s.core.shutdowns.Add(^uint32(0))
 			return err
@@ -350,7 +352,7 @@ func (s *Socket) Shutdown(how int) error {
 // /proc/sys/net/ipv4/tcp_abort_on_overflow, TCP resets the client's connection
 // instead.
 func (s *Socket) Listen(backlog int) error {
-	return s.control("listen", "", func(fd int) error { return unix.Listen(fd, backlog) })
+	return s.control("listen", "", func(fd int) error { return sys.Listen(fd, backlog) })
 }
 
 // SetNoDelay sets TCP_NODELAY: small segments leave at once, instead of waiting
@@ -362,7 +364,7 @@ func (s *Socket) SetNoDelay(on bool) error {
 		v = 1
 	}
 	return s.control("setsockopt", "TCP_NODELAY", func(fd int) error {
-		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, v)
+		return sys.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, v)
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"syscall"
 	"unsafe"
 
 	"github.com/seed-2334f180/weir/internal/sys"
@@ -119,7 +118,7 @@ func (s *Socket) Setsockopt(level any, name string, value any) error {
 
 // setsockopt sets an option, and updates what the socket remembers of it.
 func (c *core) setsockopt(fd, level, number int, data []byte) error {
-	if errno := setsockopt(fd, level, number, data); errno != 0 {
+	if errno := sys.Setsockopt(fd, level, number, data); errno != 0 {
 		return errno
 	}
 	c.reg.Doubt() // SO_RCVLOWAT, SO_SNDBUF and others change what counts as ready
@@ -185,7 +184,7 @@ func (c *core) timeoutOption(level, number int) *timeout {
 // right, because another goroutine may set the option at the same time.
 func (c *core) learnLowWater(fd int) error {
 	for {
-		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT)
+		v, err := sys.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT)
 		if err != nil || int32(v) == c.lowWater.Swap(int32(v)) {
 			return err
 		}
@@ -210,7 +209,7 @@ func (o *option) get(fd int) ([]byte, error) {
 	size := o.form.size
 	for {
 		buf := make([]byte, size)
-		n, errno := getsockopt(fd, o.level, o.number, buf, uint32(size))
+		n, errno := sys.Getsockopt(fd, o.level, o.number, buf, uint32(size))
 		if small := errno == unix.ERANGE || errno == 0; small && n > size {
 			size = n
 			continue
@@ -220,18 +219,6 @@ func (o *option) get(fd int) ([]byte, error) {
 		}
 		return buf[:n], nil
 	}
-}
-
-func setsockopt(fd, level, number int, data []byte) syscall.Errno {
-	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(sys.Pointer(data)), uintptr(len(data)), 0)
-	return errno
-}
-
-// getsockopt asks for n bytes (for a filter: n instructions), for which buf must have
-// room. It returns how many there are.
-func getsockopt(fd, level, number int, buf []byte, n uint32) (int, syscall.Errno) {
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(number), uintptr(sys.Pointer(buf)), uintptr(unsafe.Pointer(&n)), 0)
-	return int(n), errno
 }
 
 // instruction is the size of a filter's instruction. A filter's value is a pointer to
@@ -248,14 +235,14 @@ func setFilter(fd, level, number int, data []byte) error {
 		copy(unsafe.Slice((*byte)(unsafe.Pointer(&prog[0])), len(data)), data)
 		fprog.Filter = &prog[0]
 	}
-	return unix.SetsockoptSockFprog(fd, level, number, &fprog)
+	return sys.SetsockoptSockFprog(fd, level, number, &fprog)
 }
 
 func getFilter(fd, level, number int) ([]byte, error) {
-	n, errno := getsockopt(fd, level, number, nil, 0)
+	n, errno := sys.Getsockopt(fd, level, number, nil, 0)
 	if errno == 0 && n > 0 {
 		buf := make([]byte, n*instruction)
-		if n, errno = getsockopt(fd, level, number, buf, uint32(n)); errno == 0 {
+		if n, errno = sys.Getsockopt(fd, level, number, buf, uint32(n)); errno == 0 {
 			return buf[:min(n*instruction, len(buf))], nil
 		}
 	}

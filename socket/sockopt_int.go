@@ -5,6 +5,7 @@ import (
 	"math"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,7 +43,7 @@ func (s *Socket) GetsockoptInt(level, option int) (value int, err error) {
 				return nil
 			}
 		}
-		value, err = unix.GetsockoptInt(fd, level, option)
+		value, err = sys.GetsockoptInt(fd, level, option)
 		return err
 	})
 	if e, ok := err.(*Error); ok {

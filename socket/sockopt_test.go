@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -376,11 +377,11 @@ func TestSockoptSizes(t *testing.T) {
 					want = 8
 				}
 				buf := make([]byte, 64)
-				if n, errno := getsockopt(s.Fd(), o.Number[0], o.Number[1], buf, uint32(want)); errno == 0 {
+				if n, errno := sys.Getsockopt(s.Fd(), o.Number[0], o.Number[1], buf, uint32(want)); errno == 0 {
 					assert.Equal(t, want, n, o.Name)
 					checked++
 				}
-				if n, errno := getsockopt(s.Fd(), o.Number[0], o.Number[1], buf, 64); errno == 0 && !sockoptGrows[o.Name] {
+				if n, errno := sys.Getsockopt(s.Fd(), o.Number[0], o.Number[1], buf, 64); errno == 0 && !sockoptGrows[o.Name] {
 					assert.Equal(t, want, n, o.Name)
 				}
 			}

@@ -63,7 +63,7 @@ func (s *Socket) ReadFrom(r io.Reader) (int64, error) {
 }
 
 func (s *Socket) readFrom(r io.Reader, limit int64) (int64, error) {
-	if s.core.stream() && s.core.pace == nil {
+	if s.core.stream() && s.core.pace == nil && !s.core.simulated() {
 		switch source := r.(type) {
 		case *Socket:
 			if n, err, ok := s.spliceFrom(source, limit); ok {
@@ -144,6 +144,9 @@ type file interface {
 	syscall.Conn
 }
 
+// simulated reports whether the kernel is, which moves no bytes by itself.
+func (c *core) simulated() bool { return c.group.Kernel() != nil }
+
 // sendFile is ReadFrom by sendfile(2). If the kernel cannot do that with the
 // file, ok is false and nothing was sent.
 func (s *Socket) sendFile(f file, limit int64) (total int64, err error, ok bool) {
@@ -197,7 +200,7 @@ func cannotMove(err error) bool {
 // spliceFrom is ReadFrom by splice(2), through a pipe, as the kernel requires.
 // If the kernel cannot do that, ok is false and nothing was taken.
 func (s *Socket) spliceFrom(source *Socket, limit int64) (total int64, err error, ok bool) {
-	if !source.core.stream() || source.core.pace != nil || s.core.pace != nil {
+	if !source.core.stream() || source.core.pace != nil || s.core.pace != nil || source.core.simulated() || s.core.simulated() {
 		return 0, nil, false
 	}
 	if total, err = s.sendInput(source, limit); err != nil {

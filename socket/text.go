@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"unicode/utf8"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/loop"
 	"golang.org/x/sys/unix"
 )
@@ -310,6 +311,6 @@ func (c *core) broken() bool {
 
 // hasConnected reports whether TCP has had an answer from a peer.
 func hasConnected(fd int) bool {
-	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	info, err := sys.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	return err != nil || info.Segs_in > 0
 }

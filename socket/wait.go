@@ -213,15 +213,13 @@ func (c *core) owes() bool {
 
 // polled reports whether poll(2) says any of the events.
 func polled(fd int, events int16) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
-	n, err := unix.Poll(fds, 0)
-	return n > 0 && err == nil && fds[0].Revents&events != 0
+	return sys.Polled(fd, events) != 0
 }
 
 // pending takes the error that the kernel holds for the socket. If there is
 // none, it returns other.
 func pending(fd int, other syscall.Errno) syscall.Errno {
-	if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && errno != 0 {
+	if errno, err := sys.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && errno != 0 {
 		return syscall.Errno(errno)
 	}
 	return other
@@ -229,7 +227,7 @@ func pending(fd int, other syscall.Errno) syscall.Errno {
 
 // queued returns how many bytes wait to be read.
 func queued(fd int) int {
-	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	n, err := sys.IoctlGetInt(fd, unix.SIOCINQ)
 	if err != nil {
 		return 0
 	}
@@ -243,6 +241,6 @@ func (c *core) stoppedAtMark(fd int) bool { return c.reg.Urgent() && sys.Stopped
 // atMark reports whether out-of-band data comes next. No call reads what is
 // before the mark together with what is behind it.
 func atMark(fd int) bool {
-	at, err := unix.IoctlGetInt(fd, unix.SIOCATMARK)
+	at, err := sys.IoctlGetInt(fd, unix.SIOCATMARK)
 	return err == nil && at != 0
 }

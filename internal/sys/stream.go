@@ -16,6 +16,10 @@ import (
 
 // Recv is recv(2).
 func Recv(fd int, buf []byte, flags int) (int, syscall.Errno) {
+	if fd >= FirstSimulated {
+		n, _, errno := simulatedRecv(fd, buf, flags, nil)
+		return n, errno
+	}
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(Pointer(buf)), uintptr(len(buf)), uintptr(flags), 0, 0)
 		if errno == 0 {
@@ -30,6 +34,9 @@ func Recv(fd int, buf []byte, flags int) (int, syscall.Errno) {
 
 // Send is send(2). It never raises SIGPIPE.
 func Send(fd int, buf []byte, flags int) (int, syscall.Errno) {
+	if fd >= FirstSimulated {
+		return simulatedSend(fd, buf, flags, nil)
+	}
 	RaceSending()
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(Pointer(buf)), uintptr(len(buf)), uintptr(flags|unix.MSG_NOSIGNAL), 0, 0)
@@ -81,6 +88,9 @@ func WritevMany(fd int, bufs [][]byte, iov *[MaxIovec]unix.Iovec) (int, syscall.
 
 // sendIovec is sendmsg(2) of iov, which describes the beginning of bufs.
 func sendIovec(fd int, bufs [][]byte, iov []unix.Iovec) (int, syscall.Errno) {
+	if fd >= FirstSimulated {
+		return simulatedSendIovec(fd, iov, 0, nil)
+	}
 	hdr := unix.Msghdr{Iov: unsafe.SliceData(iov)}
 	hdr.SetIovlen(len(iov))
 	RaceSending()

@@ -43,6 +43,10 @@ func Pointer(buf []byte) unsafe.Pointer {
 
 // Recvfrom is recvfrom(2), or recv(2) if from is nil.
 func Recvfrom(fd int, buf []byte, flags int, from *Sockaddr) (int, syscall.Errno) {
+	if fd >= FirstSimulated {
+		n, _, errno := simulatedRecv(fd, buf, flags, from)
+		return n, errno
+	}
 	var name, size unsafe.Pointer
 	var n uintptr
 	var errno syscall.Errno
@@ -68,6 +72,9 @@ func Recvfrom(fd int, buf []byte, flags int, from *Sockaddr) (int, syscall.Errno
 
 // Sendto is sendto(2), or send(2) if to is nil. It never raises SIGPIPE.
 func Sendto(fd int, buf []byte, flags int, to *Sockaddr) (int, syscall.Errno) {
+	if fd >= FirstSimulated {
+		return simulatedSend(fd, buf, flags, to)
+	}
 	flags |= unix.MSG_NOSIGNAL
 	RaceSending()
 	var name unsafe.Pointer
@@ -95,6 +102,9 @@ func Sendto(fd int, buf []byte, flags int, to *Sockaddr) (int, syscall.Errno) {
 
 // Accept is accept4(2): the new descriptor is non-blocking and close-on-exec.
 func Accept(fd int, from *Sockaddr) (int, syscall.Errno) {
+	if fd >= FirstSimulated {
+		return simulatedAccept(fd, from)
+	}
 	for {
 		from.Len = unix.SizeofSockaddrAny
 		n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&from.Raw)), uintptr(unsafe.Pointer(&from.Len)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
@@ -111,6 +121,9 @@ func Accept(fd int, from *Sockaddr) (int, syscall.Errno) {
 // Connect is connect(2). Over loopback it does the peer's work too, and so takes
 // long enough to tell the scheduler.
 func Connect(fd int, to *Sockaddr) syscall.Errno {
+	if fd >= FirstSimulated {
+		return simulatedConnect(fd, to)
+	}
 	for {
 		_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&to.Raw)), uintptr(to.Len))
 		if errno != unix.EINTR {
@@ -121,6 +134,9 @@ func Connect(fd int, to *Sockaddr) syscall.Errno {
 
 // Bind is bind(2). It tells the scheduler.
 func Bind(fd int, to *Sockaddr) syscall.Errno {
+	if fd >= FirstSimulated {
+		return simulatedBind(fd, to)
+	}
 	_, _, errno := unix.Syscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&to.Raw)), uintptr(to.Len))
 	return errno
 }
@@ -132,6 +148,9 @@ func Getsockname(fd int, a *Sockaddr) syscall.Errno { return name(unix.SYS_GETSO
 func Getpeername(fd int, a *Sockaddr) syscall.Errno { return name(unix.SYS_GETPEERNAME, fd, a) }
 
 func name(trap uintptr, fd int, a *Sockaddr) syscall.Errno {
+	if fd >= FirstSimulated {
+		return simulatedName(fd, a, trap == unix.SYS_GETPEERNAME)
+	}
 	a.Len = unix.SizeofSockaddrAny
 	_, _, errno := unix.RawSyscall(trap, uintptr(fd), uintptr(unsafe.Pointer(&a.Raw)), uintptr(unsafe.Pointer(&a.Len)))
 	return errno
@@ -144,6 +163,9 @@ func SetLinger(fd, seconds int) error {
 	l := unix.Linger{Onoff: 1, Linger: int32(min(seconds, math.MaxInt32))}
 	if seconds < 0 {
 		l = unix.Linger{}
+	}
+	if fd >= FirstSimulated {
+		return failure(simulatedSetsockopt(fd, unix.SOL_SOCKET, unix.SO_LINGER, bytesOf(&l)))
 	}
 	return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &l)
 }
