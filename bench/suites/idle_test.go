@@ -8,6 +8,7 @@ import (
 	"github.com/seed-2334f180/weir/bench/measure"
 	"github.com/seed-2334f180/weir/bench/subjects"
 	"github.com/seed-2334f180/weir/bench/subjects/wrong"
+	"github.com/seed-2334f180/weir/internal/race"
 	"github.com/stretchr/testify/require"
 )
 
@@ -39,6 +40,11 @@ func TestIdleOfEverySubject(t *testing.T) {
 	require.Greater(t, got[stackPerConn], 2000.0-piece/float64(conns))
 	require.Greater(t, got[heapPerConn], 4096.0)
 	require.Greater(t, got[residentPerConn], 4096.0)
+	if !race.Enabled { // functions take more of the stack then
+		got, err = contest{server: "echo-server", load: "idle-load", conns: conns, size: 4096, burst: 1}.measureIdle(benchtest.Context(t), testEnv(), "weir")
+		require.NoError(t, err)
+		require.Less(t, got[stackPerConn], 3000.0, "a goroutine that waits has the smallest stack")
+	}
 	benchtest.NoChildren(t)
 }
 
