@@ -63,7 +63,7 @@ func TestSelectThatFailsLeavesNoWake(t *testing.T) {
 		}}
 		hold(&c.want[readList], []Selectable{s, x})
 		require.ErrorIs(t, c.run(context.Background(), Forever), unix.EBADF)
-		require.Zero(t, s.Registration().Observers())
+		require.Zero(t, len(s.Registration().Observers()))
 		nothingLeft(t, c.gate)
 	}
 }

@@ -245,7 +245,7 @@ func waitFor(t testing.TB, cond func() bool) {
 
 // parked starts a Select, and returns when its hook hangs on s.
 func parked(t testing.TB, s weir.Selectable, f func() (set, error)) chan error {
-	before := s.Registration().Observers()
+	before := len(s.Registration().Observers())
 	result := make(chan error, 1)
 	go func() {
 		got, err := f()
@@ -254,7 +254,7 @@ func parked(t testing.TB, s weir.Selectable, f func() (set, error)) chan error {
 		}
 		result <- err
 	}()
-	waitFor(t, func() bool { return s.Registration().Observers() > before })
+	waitFor(t, func() bool { return len(s.Registration().Observers()) > before })
 	return result
 }
 
@@ -335,7 +335,7 @@ func TestCloseEndsSelect(t *testing.T) {
 	require.ErrorIs(t, <-second, unix.EBADF)
 	_, err := weir.Select(list{a}, nil, nil, 0)
 	require.NoError(t, err)
-	require.Zero(t, a.Registration().Observers())
+	require.Zero(t, len(a.Registration().Observers()))
 }
 
 func TestInterruptAndContextEndSelect(t *testing.T) {

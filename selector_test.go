@@ -75,7 +75,7 @@ func TestSelectorModifyAndUnregister(t *testing.T) {
 	require.ErrorIs(t, s.Modify(a, 0, nil), unix.EINVAL)
 	require.ErrorIs(t, s.Register(nil, weir.Readable, nil), unix.EINVAL)
 	require.ErrorIs(t, s.Register((*socket.Socket)(nil), weir.Readable, nil), unix.EINVAL)
-	require.Zero(t, a.Registration().Observers())
+	require.Zero(t, len(a.Registration().Observers()))
 	require.NoError(t, s.Register(a, weir.Readable, 4))
 	require.Equal(t, []weir.Event{{What: a, Data: 4, Ready: weir.Readable}}, poll(t, s))
 }
@@ -179,7 +179,7 @@ func TestSelectorFindsBufferedInput(t *testing.T) {
 	require.Empty(t, poll(t, s))
 
 	result := make(chan string, 1)
-	before := a.Registration().Observers()
+	before := len(a.Registration().Observers())
 	require.Equal(t, 1, before)
 	go func() { line, _ := a.ReadLine(); result <- line }()
 	peer.Write([]byte("one\ntwo"))

@@ -140,17 +140,7 @@ func (r *Blocking) Stir(want Interest) {
 // order.
 func (l *Loop) Observers() (all []Observer) {
 	for _, r := range l.Registrations() {
-		all = append(all, r.Hanging()...)
+		all = append(all, r.Observers()...)
 	}
 	return all
-}
-
-// Observers returns how many hooks hang on r.
-func (r *Registration) Observers() (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for h := r.hooks; h != nil; h = h.next {
-		n++
-	}
-	return n
 }

@@ -35,7 +35,7 @@ func TestHooksAreTakenOffInAnyOrder(t *testing.T) {
 		for left, off := range order {
 			r.Arrive(poller.Readable, 1)
 			r.Arrive(poller.Writable, 1)
-			require.Equal(t, len(hooks)-left, r.Observers())
+			require.Equal(t, len(hooks)-left, len(r.Observers()))
 			for _, i := range order[left:] {
 				require.Equal(t, once, seen[i].told(), "%v without %v", order, order[:left])
 			}
@@ -59,7 +59,7 @@ func TestHookIsTakenOffTwice(t *testing.T) {
 	}
 	a.Unhang()
 	a.Unhang()
-	require.Equal(t, 1, r.Observers())
+	require.Equal(t, 1, len(r.Observers()))
 	r.Arrive(poller.Priority, 1)
 	require.Equal(t, once, seen.told())
 }
@@ -141,7 +141,7 @@ func TestWatchOfWhatNeverWaits(t *testing.T) {
 	h := &loop.Hook{To: make(observer, 9)}
 	require.ErrorIs(t, h.Hang(&r.Registration, loop.Readable), unix.EPERM)
 	require.ErrorIs(t, h.Hang(&r.Registration, loop.Writable), unix.EPERM)
-	require.Zero(t, r.Observers())
+	require.Zero(t, len(r.Observers()))
 	require.NoError(t, r.Watch())
 	require.NoError(t, h.Hang(&r.Registration, loop.Readable|loop.Writable))
 	defer h.Unhang()

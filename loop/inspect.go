@@ -35,8 +35,8 @@ func (r *Registration) Handler() Handler {
 	return *r.handler
 }
 
-// Hanging returns the observers that hang on r.
-func (r *Registration) Hanging() (all []Observer) {
+// Observers returns the observers that hang on r.
+func (r *Registration) Observers() (all []Observer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for h := r.hooks; h != nil; h = h.next {

@@ -21,10 +21,10 @@ func TestInspectRegistrations(t *testing.T) {
 	require.NotEqual(t, h.reg.Key(), plain.Key())
 	require.Equal(t, Handler(h), h.reg.Handler())
 	require.Nil(t, plain.Handler())
-	require.Empty(t, plain.Hanging())
+	require.Empty(t, plain.Observers())
 	hook := Hook{To: nil}
 	require.NoError(t, hook.Hang(&plain, Exceptional))
-	require.Len(t, plain.Hanging(), 1)
+	require.Len(t, plain.Observers(), 1)
 	hook.Unhang()
 
 	require.Less(t, plain.Age(), 20*time.Second)

@@ -105,7 +105,7 @@ func (s *Server) inspect(f func(id func() string, describe func() (ConnInfo, boo
 
 // sessionOn returns the session of a registration, or nil.
 func (s *Server) sessionOn(r *loop.Registration) *Session {
-	for _, o := range r.Hanging() {
+	for _, o := range r.Observers() {
 		if x, ok := o.(*sessionObserver); ok && (*Session)(x).Server() == s {
 			return (*Session)(x)
 		}

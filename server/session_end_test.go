@@ -105,7 +105,7 @@ func TestHandleNoticesThatAnIdleSocketWasClosed(t *testing.T) {
 	send(t, c, "x\n")
 	expect(t, c, "<x>")
 	s := weirtest.Take(t, sockets)
-	weirtest.Eventually(t, func() bool { return s.Registration().Observers() == 1 }, "it is idle")
+	weirtest.Eventually(t, func() bool { return len(s.Registration().Observers()) == 1 }, "it is idle")
 	require.NoError(t, s.Close())
 	expectEnd(t, c)
 	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 0 }, "it is counted out")

@@ -9,11 +9,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/seed-2334f180/weir/loop"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
 )
@@ -91,12 +91,6 @@ func (c *tlsConn) shake() {
 // config's functions is an error.
 func (c *tlsConn) handshake() (err error) {
 	y := c.park.yard
-	defer func() {
-		if p := recover(); p != nil {
-			y.logf("http: panic serving %v: %v\n%s", c.RemoteAddr(), p, debug.Stack())
-			err = errors.New("panic")
-		}
-	}()
 	ctx := y.base
 	if ctx == nil {
 		ctx = context.Background()
@@ -107,7 +101,10 @@ func (c *tlsConn) handshake() (err error) {
 		_ = c.Conn.SetDeadline(time.Now().Add(limit)) // an error is the handshake's, too
 		defer c.Conn.SetDeadline(time.Time{})
 	}
-	err = c.HandshakeContext(ctx)
+	report := func(p any, stack []byte) { y.logf("http: panic serving %v: %v\n%s", c.RemoteAddr(), p, stack) }
+	if loop.Protect(report, func() { err = c.HandshakeContext(ctx) }) {
+		return errors.New("panic")
+	}
 	var header tls.RecordHeaderError
 	if errors.As(err, &header) && header.Conn != nil && looksLikeHTTP(header.RecordHeader) {
 		_, _ = io.WriteString(header.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
