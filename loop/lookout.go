@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -78,6 +79,17 @@ func (l *Loop) lookAround() {
 		}
 	}
 	o.woken.Add(uint64(o.pollers.Look()))
+}
+
+// Yield is runtime.Gosched for a goroutine that makes one system call after the other and
+// does not wait. With one P, and with several that are all busy, the scheduler would not
+// ask for events before the goroutine waits, or for ten milliseconds. So Yield wakes the
+// loop if it sleeps over events.
+func (l *Loop) Yield() {
+	if l.asleep.Load() {
+		l.poller.Rouse()
+	}
+	runtime.Gosched()
 }
 
 // due reports whether it is time for a look, and sets how many events pass until the

@@ -59,6 +59,21 @@ func (o *Lookout) Look() (woken int) {
 	return woken
 }
 
+// Rouse ends the sleep of the goroutine in Wait if there are events of which nobody has
+// told it, and reports whether it has done so. A Poller that does not sleep in the Parked
+// way needs no Rouse, and gets none.
+func (p *Poller) Rouse() bool {
+	s, parks := p.sleeper.(*parked)
+	if !parks || s.roused.Load() {
+		return false
+	}
+	ask := unix.PollFd{Fd: int32(p.epfd), Events: unix.POLLIN}
+	var zero unix.Timespec
+	n, _, _ := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&ask)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+	// If p was closed, the number may be that of another file by now. Then rouse does no harm.
+	return int(n) == 1 && ask.Revents&unix.POLLIN != 0 && s.rouse()
+}
+
 // rouse ends the sleep of park, or its next sleep. It reports whether it has done so.
 func (p *parked) rouse() bool {
 	return p.roused.CompareAndSwap(false, true) && p.file.SetReadDeadline(longAgo) == nil

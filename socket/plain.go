@@ -2,6 +2,7 @@ package socket
 
 import (
 	"runtime"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/seed-2334f180/weir/internal/sys"
@@ -41,7 +42,7 @@ func (s *Socket) recvAs(op string, buf []byte, flags int) (n int, err error) {
 		c.reg.End(loop.Read, ready)
 		return s.recvGenerally(op, buf, flags)
 	}
-	more := false
+	more, waited := false, !ready
 	for {
 		var errno syscall.Errno
 		done := false
@@ -75,14 +76,58 @@ func (s *Socket) recvAs(op string, buf []byte, flags int) (n int, err error) {
 			n, more, err = c.recvOn(&call, buf)
 			break
 		}
-		ready = false
+		ready, waited = false, true
 	}
 	c.reg.End(loop.Read, more)
+	if waited {
+		c.rested()
+	} else {
+		c.goesOn(n)
+	}
 	runtime.KeepAlive(s)
 	if err == nil && n > 0 {
 		return n, nil
 	}
 	return n, s.received(op, n, len(buf), 0, err)
+}
+
+// A goroutine that sends or receives without end, and never waits because its peer is as
+// quick, keeps other goroutines and the loop from running. So it yields after mostSpree
+// calls; 16 KiB count as one more.
+const mostSpree = 64
+
+// goesOn counts a call of n bytes that has not waited.
+func (c *core) goesOn(n int) {
+	if w := &c.atEnd.word; w.Add((1+uint32(n>>14))*spreeUnit)/spreeUnit >= mostSpree {
+		w.And(flagBit)
+		c.reg.Loop().Yield()
+	}
+}
+
+// rested ends a spree: others have run.
+func (c *core) rested() {
+	if w := &c.atEnd.word; w.Load() >= spreeUnit {
+		w.And(flagBit)
+	}
+}
+
+// A flagAndSpree is a flag, and what Send and Recv have done since a Recv last waited.
+type flagAndSpree struct{ word atomic.Uint32 }
+
+// The parts of the word.
+const (
+	flagBit   = 1
+	spreeUnit = 2 // one of the spree; the bits above the flag count them
+)
+
+func (f *flagAndSpree) Load() bool { return f.word.Load()&flagBit != 0 }
+
+func (f *flagAndSpree) Store(on bool) {
+	if on {
+		f.word.Or(flagBit)
+	} else {
+		f.word.And(^uint32(flagBit))
+	}
 }
 
 // recvOn continues a recvAs that has the turn, by attempt.
@@ -128,6 +173,7 @@ func (s *Socket) sendAs(op string, buf []byte, flags int) (n int, err error) {
 		err = errno
 	}
 	c.reg.End(loop.Write, more)
+	c.goesOn(n)
 	runtime.KeepAlive(s)
 	if err != nil {
 		return s.notSent(op, n, err)

@@ -45,8 +45,9 @@ type core struct {
 	// notices it.
 	shutdowns atomic.Uint32
 
-	// atEnd says that a read found the end, or that the connection broke.
-	atEnd atomic.Bool
+	// atEnd says that a read found the end, or that the connection broke. It shares its
+	// word with the spree, because an idle socket is small.
+	atEnd flagAndSpree
 
 	remote peer                  // the remote address; none while there is none
 	goal   atomic.Pointer[goal]  // of a ConnectStart that has not ended; else nil
