@@ -109,7 +109,7 @@ func blockedCalls() (all []blockedCall) {
 func (b blockedCall) start(t *testing.T, s *Socket, call func(*Socket) error) chan error {
 	t.Helper()
 	result := make(chan error, 1)
-	before := sleepers(b.method)
+	before, _ := callers(b.method) // a call that asks again and again is awake now and then
 	go func() { result <- call(s) }()
 	require.Eventually(t, func() bool { return sleepers(b.method) > before || len(result) > 0 }, time.Minute, time.Millisecond)
 	if len(result) > 0 {
@@ -126,19 +126,30 @@ func blocked(t *testing.T, method string, call func() error) chan error {
 	return blockedCall{method: method}.start(t, nil, func(*Socket) error { return call() })
 }
 
-// sleepers counts the goroutines that sleep in calls of the method: on a channel
-// under the race detector, and in a system call if the call waits alone.
-func sleepers(method string) (n int) {
+// sleepers counts the goroutines that sleep in calls of the method.
+func sleepers(method string) int {
+	_, asleep := callers(method)
+	return asleep
+}
+
+// callers counts the goroutines that are in calls of the method, and those of them that
+// sleep: on a channel under the race detector, and in a system call if the call waits
+// alone.
+func callers(method string) (n, sleep int) {
 	buf := make([]byte, 1<<20)
 	for g := range bytes.SplitSeq(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
+		if !bytes.Contains(g, []byte("(*Socket)."+method+"(")) {
+			continue
+		}
+		n++
 		asleep := bytes.Contains(g, []byte("[IO wait")) || bytes.Contains(g, []byte("[chan receive"))
 		asleep = asleep && bytes.Contains(g, []byte(").park(")) ||
 			bytes.Contains(g, []byte("[syscall")) && bytes.Contains(g, []byte(").pollAlone("))
-		if asleep && bytes.Contains(g, []byte("(*Socket)."+method+"(")) {
-			n++
+		if asleep {
+			sleep++
 		}
 	}
-	return n
+	return n, sleep
 }
 
 // soon returns the result of a call that must end at once.
