@@ -165,7 +165,7 @@ func TestServeLingerEndsWithUnreadInput(t *testing.T) {
 		conn.PauseRead()
 		turned(t, conn)
 		send(t, c, "unread")
-		stalled := machine.Stalls()
+		stalled := machine.Stalls(t)
 		begin := time.Now()
 		conn.Close()
 		_, err := c.Read(make([]byte, 1))

@@ -61,7 +61,7 @@ func TestWatchdogIsSilent(t *testing.T) {
 		srv := &server.Server{Loops: 2, StallAfter: limit, Log: log.logger(), Events: server.Events{Data: echo}}
 		defer srv.Close()
 		addr := serve(t, srv)
-		stalled := machine.Stalls()
+		stalled := machine.Stalls(t)
 		time.Sleep(2 * limit)
 		c := client(t, addr)
 		for begin := time.Now(); time.Since(begin) < 2*limit; {

@@ -155,7 +155,7 @@ func TestConnectHasOneTimeout(t *testing.T) {
 		})
 		s := unconnected(t, Inet)
 		require.NoError(t, s.SetSendTimeout(limit))
-		stalled := machine.Stalls()
+		stalled := machine.Stalls(t)
 		defer stalled()
 		start := time.Now()
 		err := s.Connect("busy.test.", fmt.Sprint(port))

@@ -349,7 +349,7 @@ func TestDatagramsAsTheKernelHasThem(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			// On a busy machine a step may come after the timeout that it should precede.
 			for begun := time.Now(); ; {
-				stalled := machine.Stalls()
+				stalled := machine.Stalls(t)
 				got := both(t, c.family, c.typ, c.script)
 				if stalled() < short/8 || reflect.DeepEqual(got[0], got[1]) || time.Since(begun) > time.Minute {
 					require.Equal(t, got[0], got[1])

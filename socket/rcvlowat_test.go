@@ -166,7 +166,7 @@ func TestRcvLowWater(t *testing.T) {
 				t.Parallel()
 				for call, recv := range lowWaterCalls {
 					machine.WithTime(t, 100*time.Millisecond, func(limit time.Duration) bool {
-						stalled := machine.Stalls()
+						stalled := machine.Stalls(t)
 						defer stalled() // for a script that fails
 						want := script.run(t, kernelLowWater(t, pair, limit))
 						a, b := pair(t)

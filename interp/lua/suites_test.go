@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -112,7 +113,24 @@ func TestSuiteOfRedisLua(t *testing.T) {
 	needModule(t, suite, "lua-redis-dev")
 	port := redisPort(t)
 	theirs := onC(t, "lua5.1", "testdata/suites/redis.lua", suite, port)
-	compare(t, here(t, "testdata/suites/redis.lua", suite, port), map[string]string{"lua5.1": theirs})
+	compare(t, withoutChance(here(t, "testdata/suites/redis.lua", suite, port)), map[string]string{"lua5.1": withoutChance(theirs)})
+}
+
+// slowlog is the failure of a test that expects a DEL to take Redis a microsecond at least.
+var slowlog = regexp.MustCompile(`(?m)^not (ok .*SLOWLOG GET \(client:slowlog\)\n)  assertion greater_than failed\n`)
+
+// withoutChance returns what redis-lua's tests have printed, as if the test that depends on
+// chance had passed.
+func withoutChance(out string) string {
+	fixed := slowlog.ReplaceAllString(out, "$1")
+	if fixed == out {
+		return out
+	}
+	return summary.ReplaceAllStringFunc(fixed, func(line string) string {
+		failed := summary.FindStringSubmatch(line)[2]
+		n, _ := strconv.Atoi(failed)
+		return strings.Replace(line, ", "+failed+" failed", ", "+strconv.Itoa(n-1)+" failed", 1)
+	})
 }
 
 // redisPort starts a Redis server on a unix socket, and returns a TCP port that leads to it:

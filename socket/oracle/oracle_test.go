@@ -191,7 +191,7 @@ func TestScenarios(t *testing.T) {
 func (sc *scenario) run(t *testing.T, f fixture) {
 	defer total.count(t, sc, f)
 	for begun := time.Now(); ; {
-		stalled := machine.Stalls()
+		stalled := machine.Stalls(t)
 		defer stalled() // for a test that skips
 		k := play(t, kernel{}, f, sc.steps)
 		w := play(t, weir{}, f, sc.steps)

@@ -116,8 +116,8 @@ func WithTime(t testing.TB, length time.Duration, try func(length time.Duration)
 }
 
 // Stalls starts to measure how late a goroutine runs after a sleep. longest ends the
-// measurement and returns the longest delay.
-func Stalls() (longest func() time.Duration) {
+// measurement and returns the longest delay. The end of the test ends the measurement, too.
+func Stalls(t testing.TB) (longest func() time.Duration) {
 	stop, result := make(chan struct{}), make(chan time.Duration)
 	go func() {
 		const tick = 2 * time.Millisecond
@@ -132,7 +132,9 @@ func Stalls() (longest func() time.Duration) {
 			}
 		}
 	}()
-	return sync.OnceValue(func() time.Duration { close(stop); return <-result })
+	longest = sync.OnceValue(func() time.Duration { close(stop); return <-result })
+	t.Cleanup(func() { longest() })
+	return longest
 }
 
 // The Debian packages of the programs that have another name.
