@@ -151,17 +151,23 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 // that has the turn may call it.
 func (r *Blocking) Repeat(c *Call, try func(fd uintptr) bool) error {
 	for {
+		// A try that asks a question and does not wait, as libraries do before a request,
+		// is not worth the way into the spot.
+		parks := r.loop.lone.spot.holder.Load() == r.key
+		if !parks && try(uintptr(r.fd)) {
+			return nil
+		}
 		done, err, alone := r.repeatAlone(c, try)
-		if !alone {
-			done = try(uintptr(r.fd))
-		}
-		if done || err != nil {
+		switch {
+		case done || err != nil:
 			return err
+		case alone:
+			continue
+		case parks && try(uintptr(r.fd)):
+			return nil
 		}
-		if !alone {
-			if err := r.Wait(Read, c); err != nil {
-				return err
-			}
+		if err := r.Wait(Read, c); err != nil {
+			return err
 		}
 	}
 }

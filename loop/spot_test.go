@@ -262,3 +262,17 @@ func TestSpotParksAlthoughInputIsReportedForEver(t *testing.T) {
 	r.Interrupt()
 	require.Equal(t, received{err: loop.ErrInterrupted}, soon(t, result))
 }
+
+// A system call that does not wait does not take the spot, which costs some system calls.
+func TestRepeatThatDoesNotWaitTakesNoSpot(t *testing.T) {
+	severalPs(t)
+	l := newLoop(t, loop.Options{})
+	r, _ := register(t, l)
+	r.SetAlone(loop.WayBlock)
+	c := &loop.Call{Timeout: loop.Forever}
+	_, err := r.Begin(loop.Read, c)
+	require.NoError(t, err)
+	require.NoError(t, r.Repeat(c, func(uintptr) bool { return true }))
+	require.False(t, r.Parked())
+	r.End(loop.Read, true)
+}
