@@ -111,23 +111,29 @@ func TestNobodyWaitsAlone(t *testing.T) {
 	}
 }
 
+// The peer's part in the end of a wait.
+
+func byData(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
+	unix.Write(peer, []byte("data"))
+}
+
+func byEnd(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
+	unix.Shutdown(peer, unix.SHUT_WR)
+}
+
+// byObserved is byData after an observer has asked for the events of the registration.
+func byObserved(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
+	hook := &loop.Hook{To: make(observer, 100)}
+	require.NoError(t, hook.Hang(&r.Registration, loop.Readable))
+	t.Cleanup(hook.Unhang)
+	require.True(t, r.Watched())
+	require.False(t, r.Parked())
+	unix.Write(peer, []byte("data"))
+}
+
 // Everything that ends a wait also ends the wait of a call that waits alone.
 func TestAloneEnds(t *testing.T) {
 	severalPs(t)
-	byData := func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
-		unix.Write(peer, []byte("data"))
-	}
-	byEnd := func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
-		unix.Shutdown(peer, unix.SHUT_WR)
-	}
-	byObserved := func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
-		hook := &loop.Hook{To: make(observer, 100)}
-		require.NoError(t, hook.Hang(&r.Registration, loop.Readable))
-		t.Cleanup(hook.Unhang)
-		require.True(t, r.Watched())
-		require.False(t, r.Parked())
-		unix.Write(peer, []byte("data"))
-	}
 	for _, parks := range []bool{true, false} {
 		endings := map[string]ending{
 			"by data":                             {byData, received{}},

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -87,13 +87,7 @@ func (p *spot) enter(fd int32, key uint64) bool {
 // look asks the kernel whether there is input, an end or an error.
 func (p *spot) look(fd int32) bool {
 	p.ask[0] = unix.PollFd{Fd: fd, Events: unix.POLLIN | unix.POLLRDHUP}
-	var zero unix.Timespec
-	for {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.ask)), uintptr(len(p.ask)), uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
-		if errno != unix.EINTR {
-			return n != 0
-		}
-	}
+	return sys.Poll(p.ask[:]) == 0 && p.ask[0].Revents != 0
 }
 
 // mostTries bounds how often receiveFrom receives nothing although the kernel has

@@ -183,18 +183,6 @@ func repeating(t *testing.T, r *loop.Blocking) chan received {
 // A program's own system call waits alone, too, and everything that ends a wait ends it.
 func TestRepeatAlone(t *testing.T) {
 	severalPs(t)
-	byData := func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
-		unix.Write(peer, []byte("data"))
-	}
-	byEnd := func(_ *testing.T, _ *loop.Loop, _ *loop.Blocking, peer int) {
-		unix.Shutdown(peer, unix.SHUT_WR)
-	}
-	byObserved := func(t *testing.T, _ *loop.Loop, r *loop.Blocking, peer int) {
-		hook := &loop.Hook{To: make(observer, 100)}
-		require.NoError(t, hook.Hang(&r.Registration, loop.Readable))
-		t.Cleanup(hook.Unhang)
-		unix.Write(peer, []byte("data"))
-	}
 	for name, test := range withEndings(map[string]ending{
 		"by data":                             {byData, received{n: 4, done: true}},
 		"by the peer's end":                   {byEnd, received{done: true}},

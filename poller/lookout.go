@@ -3,10 +3,9 @@
 package poller
 
 import (
-	"syscall"
 	"time"
-	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,11 +45,10 @@ func (o *Lookout) Look() (woken int) {
 	if o.n == 0 {
 		return 0
 	}
-	var zero unix.Timespec
-	ready, _, _ := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&o.fds)), uintptr(o.n), uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+	errno := sys.Poll(o.fds[:o.n])
 	for i, p := range o.pollers[:o.n] {
 		// If p was closed, the number may be that of another file by now. Then rouse does no harm.
-		if ready != 0 && o.fds[i].Revents&unix.POLLIN != 0 && p.sleeper.(*parked).rouse() {
+		if errno == 0 && o.fds[i].Revents&unix.POLLIN != 0 && p.sleeper.(*parked).rouse() {
 			woken++
 		}
 		o.pollers[i] = nil
@@ -67,11 +65,8 @@ func (p *Poller) Rouse() bool {
 	if !parks || s.roused.Load() {
 		return false
 	}
-	ask := unix.PollFd{Fd: int32(p.epfd), Events: unix.POLLIN}
-	var zero unix.Timespec
-	n, _, _ := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&ask)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
 	// If p was closed, the number may be that of another file by now. Then rouse does no harm.
-	return int(n) == 1 && ask.Revents&unix.POLLIN != 0 && s.rouse()
+	return sys.Polled(p.epfd, unix.POLLIN) != 0 && s.rouse()
 }
 
 // rouse ends the sleep of park, or its next sleep. It reports whether it has done so.

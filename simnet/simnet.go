@@ -26,10 +26,12 @@
 //
 // Not simulated are unix sockets, urgent data, control messages, multicast, TCP Fast Open,
 // MPTCP, keep-alive probes and names: dial IP addresses. Calls for these fail, with EOPNOTSUPP,
-// ENOPROTOOPT or EAFNOSUPPORT; SO_KEEPALIVE alone succeeds and has no effect. What sendfile(2) and
-// splice(2) do for real sockets is a copy. File of package net and Server.Inherit fail, because there is no real descriptor. A
-// Select or Selector must not have simulated and real sockets together. A forgotten socket is
-// not closed by the garbage collector.
+// ENOPROTOOPT or EAFNOSUPPORT. These options are kept and have no effect: SO_KEEPALIVE and its
+// times, SO_BROADCAST, SO_PRIORITY, TCP_NODELAY (each send leaves at once), TCP_CORK,
+// TCP_QUICKACK, TCP_NOTSENT_LOWAT, and those of the IP header. What sendfile(2) and splice(2) do
+// for real sockets is a copy. File of package net and Server.Inherit fail, because there is no
+// real descriptor. A Select or Selector must not have simulated and real sockets together. A
+// forgotten socket is not closed by the garbage collector.
 //
 // # Seeds
 //

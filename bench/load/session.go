@@ -1,7 +1,9 @@
 package load
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +69,43 @@ func (c *Client) Run(exchange func() error) error {
 			}
 		}
 	}
+}
+
+// A Member is a client of a session with what it does: Exchange again and again, and in the end
+// Close.
+type Member struct {
+	*Client
+	Exchange func() error
+	Close    func()
+}
+
+// Lead runs each member in a goroutine. When all have exchanged once, or failed, the session
+// begins, with the times of Measure.
+func (s *Session) Lead(members []Member, server int, wait, length, patience time.Duration) (Result, error) {
+	failures := make([]error, len(members))
+	var opened, running sync.WaitGroup
+	opened.Add(len(members))
+	for i, m := range members {
+		running.Go(func() {
+			defer m.Close()
+			err := m.Exchange()
+			opened.Done()
+			if err == nil {
+				err = m.Run(m.Exchange)
+			}
+			failures[i] = err
+		})
+	}
+	opened.Wait()
+	usage, err := s.Measure(server, wait, length, patience)
+	if err != nil {
+		return Result{}, err
+	}
+	running.Wait()
+	if err := errors.Join(failures...); err != nil {
+		return Result{}, err
+	}
+	return s.Finish(usage)
 }
 
 // Measure takes the clients through the session, and ends it. A window lasts until an exchange

@@ -18,7 +18,6 @@ import (
 
 // A secureClient sends messages and waits for their echoes.
 type secureClient struct {
-	*Client
 	order   Order
 	once    bool // each message has a connection of its own
 	conn    *tls.Conn
@@ -45,35 +44,12 @@ func tlsLoad(once bool) child.Role {
 
 func measureTLS(order Order, once bool) (Result, error) {
 	session := NewSession()
-	clients := make([]*secureClient, order.Conns)
-	for i := range clients {
-		clients[i] = newSecureClient(order, once, i)
-		clients[i].Client = session.Add()
+	members := make([]Member, order.Conns)
+	for i := range members {
+		c := newSecureClient(order, once, i)
+		members[i] = Member{session.Add(), c.exchange, c.close}
 	}
-	failures := make([]error, len(clients))
-	var opened, running sync.WaitGroup
-	opened.Add(len(clients))
-	for i, c := range clients {
-		running.Go(func() {
-			defer c.close()
-			err := c.exchange()
-			opened.Done()
-			if err == nil {
-				err = c.Run(c.exchange)
-			}
-			failures[i] = err
-		})
-	}
-	opened.Wait()
-	usage, err := session.Measure(order.ServerPID, order.WarmUp, order.Window, order.Patience)
-	if err != nil {
-		return Result{}, err
-	}
-	running.Wait()
-	if err := errors.Join(failures...); err != nil {
-		return Result{}, err
-	}
-	return session.Finish(usage)
+	return session.Lead(members, order.ServerPID, order.WarmUp, order.Window, order.Patience)
 }
 
 // tlsIdle is the role of a client that sends once on each connection, and keeps them all.

@@ -3,12 +3,10 @@ package web
 import (
 	"bufio"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/seed-2334f180/weir/bench/child"
@@ -58,39 +56,16 @@ func (v Visit) request() []byte {
 
 func (v *visitor) run() (load.Result, error) {
 	session := load.NewSession()
-	clients := make([]*client, v.Conns)
-	for i := range clients {
-		clients[i] = &client{Client: session.Add(), visitor: v}
+	members := make([]load.Member, v.Conns)
+	for i := range members {
+		c := &client{visitor: v}
+		members[i] = load.Member{Client: session.Add(), Exchange: c.exchange, Close: c.close}
 	}
-	failures := make([]error, len(clients))
-	var opened, running sync.WaitGroup
-	opened.Add(len(clients))
-	for i, c := range clients {
-		running.Go(func() {
-			defer c.close()
-			err := c.exchange()
-			opened.Done()
-			if err == nil {
-				err = c.Run(c.exchange)
-			}
-			failures[i] = err
-		})
-	}
-	opened.Wait()
-	usage, err := session.Measure(v.ServerPID, v.WarmUp, v.Window, v.Patience)
-	if err != nil {
-		return load.Result{}, err
-	}
-	running.Wait() // no connection outlives v.last
-	if err := errors.Join(failures...); err != nil {
-		return load.Result{}, err
-	}
-	return session.Finish(usage)
+	return session.Lead(members, v.ServerPID, v.WarmUp, v.Window, v.Patience) // no connection outlives v.last
 }
 
 // A client asks again and again, on one connection or on one after the other.
 type client struct {
-	*load.Client
 	*visitor
 	conn   net.Conn // nil: none is open
 	reader *bufio.Reader

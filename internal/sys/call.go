@@ -192,7 +192,8 @@ func Polled(fd int, events int16) int16 {
 	return fds[0].Revents & events
 }
 
-// bigPoll is from how many descriptors on Poll tells the scheduler.
+// bigPoll is the number of descriptors above which Poll takes so long that it tells the
+// scheduler.
 const bigPoll = 64
 
 // Poll is poll(2) that does not wait. The descriptors are either all real or all simulated.
