@@ -102,7 +102,12 @@ func TestConnectionsAreSortedAndFiltered(t *testing.T) {
 	require.Equal(t, 8, list(t, s.page, "server=lines").Total)
 	require.Equal(t, 12, list(t, s.page, "filter=OPEN").Found)
 	require.Equal(t, 8, list(t, s.page, "filter=idle+127.0.0.1").Found, "each word is found")
-	require.Equal(t, 1, list(t, s.page, "filter="+url.QueryEscape(s.busiest)).Found)
+	// Another address may begin with this one: port 4000 with a fifth digit.
+	found := list(t, s.page, "filter="+url.QueryEscape(s.busiest)).Conns
+	require.NotEmpty(t, found)
+	for _, c := range found {
+		require.Contains(t, c.Peer+" "+c.Local, s.busiest)
+	}
 	require.Zero(t, list(t, s.page, "filter=open+idle").Found)
 	few := list(t, s.page, "limit=3&sort=peer")
 	require.Len(t, few.Conns, 3)

@@ -328,12 +328,9 @@ func (c *Conn) callEnd() error {
 	return c.present(c.left(), f)
 }
 
-// callPressure calls Pressure when the pressure begins, and when it ends. After the end
-// it also presents to Data again what Data has left.
+// callPressure calls Pressure when the pressure begins, and when it ends.
 func (c *Conn) callPressure() error {
-	if c.highReported = !c.highReported; !c.highReported {
-		c.ask(resumed)
-	}
+	c.highReported = !c.highReported
 	f := c.eng.service.Events.Pressure
 	if f == nil {
 		return nil

@@ -167,6 +167,9 @@ func (c *Conn) flush(room bool) {
 	if o.size <= srv.LowWater && c.signals.Load()&outputHigh != 0 {
 		c.signals.And(^outputHigh)
 		c.readStopped = true // readTimesRun may not have run since outputHigh was set
+		// Data gets again what it has left, also if all of this happened before Pressure could
+		// be called: a callback may have looked at Queued.
+		c.ask(resumed)
 	}
 	more = c.complete(o, completionsPerTurn, nil) || more
 	if more {

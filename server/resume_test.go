@@ -9,12 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// resumes sends 20 bytes at once to a server with this Data. In each call, Data reads a
-// part of them and writes each bytes for every byte. The peer gets all of the output.
-func resumes(t *testing.T, each int, data func(c *Conn) error) {
+// resumes sends 20 bytes at once to the server. In each call, Data reads a part of them and
+// writes each bytes for every byte. The peer gets all of the output.
+func resumes(t *testing.T, srv *Server, each int) {
 	t.Helper()
 	const count = 20
-	srv := &Server{Loops: 1, Events: Events{Data: data}}
 	addr, err := srv.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	c, err := net.Dial("tcp", addr.String())
@@ -32,7 +31,7 @@ func resumes(t *testing.T, each int, data func(c *Conn) error) {
 // queue is down to LowWater, even if no more input arrives.
 func TestDataGoesOnAfterPressure(t *testing.T) {
 	reply := make([]byte, 1<<20)
-	resumes(t, len(reply), func(c *Conn) error {
+	resumes(t, &Server{Loops: 1, Events: Events{Data: func(c *Conn) error {
 		if c.Queued() > c.Server().HighWater {
 			t.Error("Data is called under pressure")
 		}
@@ -42,15 +41,30 @@ func TestDataGoesOnAfterPressure(t *testing.T) {
 			}
 		}
 		return nil
-	})
+	}}}, len(reply))
+}
+
+// The same, when the output leaves before the server has called Pressure: WriteAsync sends
+// Chunk bytes, and leaves more than HighWater. The kernel takes these when Data has returned.
+func TestDataGoesOnAfterPressureOfACallback(t *testing.T) {
+	const chunk = 8 << 10
+	reply := make([]byte, 2*chunk)
+	resumes(t, &Server{Loops: 1, Chunk: chunk, HighWater: chunk / 2, Events: Events{Data: func(c *Conn) error {
+		for c.Queued() <= c.Server().HighWater && c.Discard(1) == 1 {
+			if err := c.WriteAsync(reply, func(error) {}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}}, len(reply))
 }
 
 // ResumeRead presents the input that Data has left before the pause.
 func TestDataGoesOnAfterPause(t *testing.T) {
-	resumes(t, 1, func(c *Conn) error {
+	resumes(t, &Server{Loops: 1, Events: Events{Data: func(c *Conn) error {
 		c.PauseRead()
 		go c.ResumeRead()
 		_, err := c.Write(c.Next(1))
 		return err
-	})
+	}}}, 1)
 }
