@@ -169,7 +169,8 @@ type Server struct {
 	RecvBuffer, SendBuffer int
 
 	// StallAfter is how long a callback may hold up a loop. If one takes longer, a
-	// watchdog logs its stack and counts it in Stats. 0 means no watchdog.
+	// watchdog logs its stack and counts it in Stats. The time for which the process was
+	// stopped does not count. 0 means no watchdog.
 	StallAfter time.Duration
 
 	// Log gets what the Server reports neither by an error nor by a callback: panics,
