@@ -17,7 +17,7 @@ func pacedLoad(t *testing.T, subject string, order Order) Result {
 	server, addr, err := subjects.StartServer(benchtest.Context(t), alone, "echo-server", subjects.Order{Subject: subject, Size: order.Size})
 	require.NoError(t, err)
 	defer server.Stop() //nolint:errcheck // not what is tested
-	order.Addr, order.ServerPID, order.Burst, order.Patience = addr, server.Pid(), 1, 5*time.Second
+	order.Addr, order.ServerPID, order.Burst, order.Patience = addr, server.Pid(), 1, time.Minute
 	got, err := child.Ask[Result](benchtest.Context(t), alone, "paced-load", order)
 	require.NoError(t, err)
 	return got
