@@ -122,3 +122,10 @@ func open(t *testing.T, s Strategy) *Poller {
 	t.Cleanup(func() { p.Close() })
 	return p
 }
+
+// Automatic opens the same as Parked here, and nothing else.
+func TestAutomaticParks(t *testing.T) {
+	require.IsType(t, &parked{}, open(t, Automatic).sleeper)
+	require.IsType(t, &parked{}, open(t, Parked).sleeper)
+	require.IsType(t, &blocking{}, open(t, Blocking).sleeper)
+}

@@ -46,11 +46,7 @@ func TestParkedFileIsGone(t *testing.T) {
 // A linger is skipped, ends with events, by a signal or with an error, or is in vain.
 func TestLinger(t *testing.T) {
 	type skips struct{ misses, hits, skip uint }
-	event := func(key uint64) (e unix.EpollEvent) {
-		e.Fd, e.Pad = int32(uint32(key)), int32(uint32(key>>32))
-		return e
-	}
-	own, other := event(alarmKey), event(5)
+	own, other := eventOf(alarmKey), eventOf(5)
 	for name, c := range map[string]struct {
 		before, after skips
 		answer        answer

@@ -28,6 +28,7 @@ type kernel struct {
 type answer struct {
 	events []unix.EpollEvent
 	errno  syscall.Errno
+	first  func() // is called before the answer
 }
 
 func simulate(t *testing.T) *kernel {
@@ -79,6 +80,9 @@ func (k *kernel) EpollWait(_ int, events []unix.EpollEvent, forever bool) (int, 
 	}
 	a := k.answers[0]
 	k.answers = k.answers[1:]
+	if a.first != nil {
+		a.first()
+	}
 	return copy(events, a.events), a.errno
 }
 
@@ -190,5 +194,44 @@ func TestBlockingLooks(t *testing.T) {
 	k.answers = []answer{{}, bad}
 	n, err = s.spin(k.first, make([]Event, 4))
 	require.ErrorIs(t, err, unix.EHOSTDOWN)
+	require.Zero(t, n)
+}
+
+func eventOf(key uint64) (e unix.EpollEvent) {
+	e.Fd, e.Pad = int32(uint32(key)), int32(uint32(key>>32))
+	return e
+}
+
+// A Wait that fails or is closed after it has found events returns none of them.
+func TestWaitReturnsEventsOrAnError(t *testing.T) {
+	k := simulate(t)
+	p, err := OpenOn(k, Blocking)
+	require.NoError(t, err)
+	events := make([]Event, 4)
+	found := []unix.EpollEvent{eventOf(7), eventOf(alarmKey), eventOf(8)}
+
+	k.answers = []answer{{events: found}}
+	n, err := p.Wait(events, time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	require.Equal(t, []uint64{7, 8}, []uint64{events[0].Key(), events[1].Key()})
+
+	k.answers = []answer{{events: found, first: func() {
+		p.alarm.armed = 1 // it seems to have expired early
+		k.fail = map[string]error{"timerfd_settime": unix.EHOSTDOWN}
+	}}}
+	n, err = p.Wait(events, time.Now().Add(time.Hour))
+	require.ErrorIs(t, err, unix.EHOSTDOWN)
+	require.Zero(t, n)
+
+	k.answers = []answer{{events: found, first: func() { p.closing.Store(true) }}}
+	k.fail = nil
+	n, err = p.Wait(events, time.Now().Add(time.Hour))
+	require.ErrorIs(t, err, ErrClosed)
+	require.Zero(t, n)
+	p.closing.Store(false)
+	require.NoError(t, p.Close())
+	n, err = p.Wait(events, time.Now().Add(time.Hour))
+	require.ErrorIs(t, err, ErrClosed)
 	require.Zero(t, n)
 }
