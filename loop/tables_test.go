@@ -1,8 +1,12 @@
 package loop
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"math"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,4 +175,117 @@ func TestHandleThatFails(t *testing.T) {
 	require.ErrorIs(t, l.Handle(&h.reg, file, h.handler()), ErrLoopClosed)
 	require.Nil(t, h.reg.Loop(), "it may be put on another loop")
 	require.True(t, errors.Is(l.Post(func() {}), ErrLoopClosed))
+}
+
+// Yield lets other goroutines run, and ends the sleep of a loop that sleeps over events.
+func TestYield(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, asleep := range []bool{false, true} {
+		p, err := poller.Open(poller.Parked)
+		require.NoError(t, err)
+		defer p.Close()
+		require.NoError(t, p.Wake())
+		l := &Loop{poller: p, start: time.Now()}
+		l.asleep.Store(asleep)
+		var ran atomic.Bool
+		go ran.Store(true)
+		l.Yield()
+		require.True(t, ran.Load())
+		require.Equal(t, !asleep, p.Rouse(), "it was roused already")
+	}
+}
+
+// A handler's descriptor is watched for writing as long as WatchWrite says.
+func TestWatchWriteTwice(t *testing.T) {
+	l := handlerLoop(t)
+	fd, _ := handlerPair(t)
+	h := newRecorder(func(poller.Readiness) {})
+	require.NoError(t, l.Handle(&h.reg, fd, h.handler()))
+	interest := func() poller.Readiness {
+		h.reg.mu.Lock()
+		defer h.reg.mu.Unlock()
+		return h.reg.interest
+	}
+	require.Equal(t, watchRead, interest())
+	for range 2 {
+		require.NoError(t, h.reg.WatchWrite(false))
+		require.Equal(t, watchRead, interest())
+		for range 2 {
+			require.NoError(t, h.reg.WatchWrite(true))
+			require.Equal(t, watchWrite, interest())
+		}
+	}
+	require.Contains(t, h.reg.String(), fmt.Sprintf("fd %d ", fd))
+	require.NoError(t, h.reg.Close())
+	for _, on := range []bool{false, true} {
+		require.ErrorIs(t, h.reg.WatchWrite(on), ErrClosed)
+	}
+	require.Zero(t, interest())
+	h.reg.Poke()
+	onLoop(t, l, func() {})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	require.Empty(t, l.poked, "a closed one is not called")
+}
+
+func TestCancelErrorIsItsCause(t *testing.T) {
+	why := errors.New("on purpose")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	err := cancelled(ctx)
+	require.ErrorIs(t, err, why)
+	require.EqualError(t, err, "on purpose")
+}
+
+// The group of all sockets is started as soon as there are descriptors for it.
+func TestDefaultWithoutDescriptors(t *testing.T) {
+	g, err := Default()
+	require.NoError(t, err)
+	require.NoError(t, g.Close())
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	none := limit
+	none.Cur = 0
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &none))
+	failed, err := Default()
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	require.ErrorIs(t, err, unix.EMFILE)
+	require.Nil(t, failed)
+	g, err = Default()
+	require.NoError(t, err)
+	require.NoError(t, g.Close())
+}
+
+// Change asks the kernel for what the new interest needs, and keeps the old interest if
+// that fails.
+func TestChangeOfAHook(t *testing.T) {
+	l := handlerLoop(t)
+	fd, _ := handlerPair(t)
+	r := new(Registration)
+	require.NoError(t, l.Register(r, fd, KeepWritable))
+	h := &Hook{To: deaf{}}
+	require.NoError(t, h.Hang(r, Readable))
+	require.Equal(t, watchRead, r.interest)
+	require.NoError(t, h.Change(Writable))
+	require.Equal(t, Writable, h.want)
+	require.Equal(t, watchWrite, r.interest)
+	h.Unhang()
+	h.Unhang()
+	require.Zero(t, r.state.Load()&stateObserved)
+
+	file, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	f := new(Registration)
+	require.NoError(t, l.Register(f, file, KeepWritable))
+	for _, want := range []Interest{Readable, Writable, Exceptional} {
+		h = &Hook{To: deaf{}}
+		require.ErrorIs(t, h.Hang(f, want), unix.EPERM)
+		require.Nil(t, f.hooks)
+		h.reg, h.want = f, Readable
+		require.ErrorIs(t, h.Change(want|Exceptional), unix.EPERM)
+		require.Equal(t, Readable, h.want)
+	}
+	require.NoError(t, f.Close())
+	require.ErrorIs(t, h.Change(Readable), ErrClosed)
+	require.ErrorIs(t, h.Hang(f, Readable), ErrClosed)
 }
