@@ -2,14 +2,18 @@ package weir_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-2334f180/weir"
 	"github.com/seed-2334f180/weir/internal/weirtest"
 	"github.com/seed-2334f180/weir/loop"
+	"github.com/seed-2334f180/weir/simnet"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -197,4 +201,62 @@ func badEntries[S weir.Selectable](t *testing.T, timeout time.Duration, good, no
 	got, err := weir.Select([]S{good}, nil, []S{good}, timeout)
 	require.NoError(t, err)
 	require.Equal(t, weir.Set[S]{Read: []S{good}}, got)
+}
+
+// In a simulation, calls park on channels of it: a goroutine that parked in another way
+// would stop the simulation's clock. Each way to wait has gates that were used before.
+func TestWaitsInASimulation(t *testing.T) {
+	for range 2 {
+		real, _ := weirtest.Pair(t, socket.Stream)
+		_, err := weir.Select(list{real}, nil, nil, time.Millisecond)
+		require.NoError(t, err)
+		synctest.Test(t, func(t *testing.T) {
+			n := simnet.New(t, simnet.Options{})
+			s, err := socket.Config{Group: n.Host("10.0.0.1").Group(1)}.New(socket.Inet, socket.Dgram, 0)
+			require.NoError(t, err)
+			defer s.Close()
+			begin := time.Now()
+			got, err := weir.Select(list{s}, nil, nil, time.Hour)
+			require.NoError(t, err)
+			require.Empty(t, got.Read)
+			require.GreaterOrEqual(t, time.Since(begin), time.Hour)
+			all := weir.NewSelector()
+			defer all.Close()
+			require.NoError(t, all.Register(s, weir.Readable, nil))
+			begin = time.Now()
+			events, err := all.Wait(nil, time.Hour, nil)
+			require.NoError(t, err)
+			require.Empty(t, events)
+			require.GreaterOrEqual(t, time.Since(begin), time.Hour)
+		})
+	}
+}
+
+// A counting context counts the functions that are to be called when it is done.
+type counting struct {
+	context.Context
+	n atomic.Int32
+}
+
+func (c *counting) AfterFunc(func()) (stop func() bool) {
+	c.n.Add(1)
+	return func() bool { c.n.Add(-1); return true }
+}
+
+// A wait that is over leaves nothing in its context.
+func TestWaitsLeaveTheirContext(t *testing.T) {
+	base, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := &counting{Context: base}
+	a, _ := weirtest.Pair(t, socket.Stream)
+	s := newSelector(t)
+	require.NoError(t, s.Register(a, weir.Readable, nil))
+	for range 3 {
+		_, err := s.Wait(c, time.Microsecond, nil)
+		require.NoError(t, err)
+		require.Zero(t, c.n.Load())
+		_, err = weir.SelectContext(c, list{a}, nil, nil, time.Microsecond)
+		require.NoError(t, err)
+		require.Zero(t, c.n.Load())
+	}
 }
