@@ -85,7 +85,6 @@ func (g *Gate) pass() {
 	g.park()
 	if g.backlog != nil {
 		g.backlog.Add(-1)
-		g.backlog = nil
 	}
 }
 
