@@ -452,6 +452,77 @@ func TestListenersThatTakeNobody(t *testing.T) {
 	})
 }
 
+// Listeners of one port share the connections, as the seed decides.
+func TestListenersThatShareAPort(t *testing.T) {
+	simulate(t, simkernel.Link{}, func(p *pairing) {
+		var fds []int
+		var to *sys.Sockaddr
+		for i := range 2 {
+			fd := p.at.socket(unix.AF_INET, unix.SOCK_STREAM)
+			require.NoError(p, sys.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+			if i == 0 {
+				to = p.at.local(fd, unix.AF_INET, right.String()+":0")
+			} else {
+				require.Zero(p, sys.Bind(fd, to))
+			}
+			require.NoError(p, sys.Listen(fd, 100))
+			fds = append(fds, fd)
+		}
+		for range 50 {
+			p.dial(to)
+		}
+		time.Sleep(time.Second)
+		total := 0
+		for _, fd := range fds {
+			n := 0
+			for ; ; n++ {
+				if _, errno := sys.Accept(fd, new(sys.Sockaddr)); errno != 0 {
+					break
+				}
+			}
+			require.Positive(p, n)
+			total += n
+		}
+		require.Equal(p, 50, total)
+	})
+}
+
+// Segment bounds how many bytes come at once.
+func TestSegments(t *testing.T) {
+	simulate(t, simkernel.Link{Segment: 100}, func(p *pairing) {
+		c, a := p.connect()
+		before, err := sys.GetsockoptTCPInfo(a, unix.IPPROTO_TCP, unix.TCP_INFO)
+		require.NoError(p, err)
+		_, errno := sys.Send(c, make([]byte, 1001), 0)
+		require.Zero(p, errno)
+		time.Sleep(time.Second)
+		after, err := sys.GetsockoptTCPInfo(a, unix.IPPROTO_TCP, unix.TCP_INFO)
+		require.NoError(p, err)
+		require.EqualValues(p, 11, after.Segs_in-before.Segs_in)
+	})
+}
+
+// What the simulated kernel does not have fails, and says so.
+func TestFlagsThatAreNotSimulated(t *testing.T) {
+	simulate(t, simkernel.Link{}, func(p *pairing) {
+		c, _ := p.connect()
+		for _, fd := range []int{c, p.on.socket(unix.AF_INET, unix.SOCK_DGRAM)} {
+			_, errno := sys.Recv(fd, make([]byte, 1), 1<<28)
+			require.Equal(p, unix.EOPNOTSUPP, errno)
+			_, errno = sys.Send(fd, []byte("x"), 1<<28)
+			require.Equal(p, unix.EOPNOTSUPP, errno)
+			_, err := sys.GetsockoptInt(fd, 1, 4711)
+			require.Equal(p, unix.ENOPROTOOPT, err)
+		}
+		epfd, err := sys.EpollCreate(p.l)
+		require.NoError(p, err)
+		require.Empty(p, sys.Handshakes(epfd))
+		require.NoError(p, sys.EpollCtl(epfd, unix.EPOLL_CTL_ADD, c, &unix.EpollEvent{Events: unix.EPOLLOUT}))
+		require.EqualValues(p, unix.POLLIN, sys.Polled(epfd, unix.POLLIN), "a set with an event is readable")
+		require.NoError(p, sys.Close(epfd))
+	})
+}
+
 // SetLimit bounds socket(2) and accept(2) alike.
 func TestDescriptorLimit(t *testing.T) {
 	simulate(t, simkernel.Link{}, func(p *pairing) {
