@@ -523,6 +523,38 @@ func TestFlagsThatAreNotSimulated(t *testing.T) {
 	})
 }
 
+// A packet that may have come already, because of Jitter, may come between two calls on its
+// socket while no time passes, and not before Latency is over.
+func TestPacketsComeDuringCalls(t *testing.T) {
+	simulate(t, simkernel.Link{}, func(p *pairing) {
+		c, a := p.connect()
+		d, b := p.connect()
+		link := simkernel.Link{Latency: time.Second, Jitter: time.Hour}
+		p.w.SetLink(left, right, link)
+		for _, fd := range []int{c, d} {
+			_, errno := sys.Send(fd, []byte("x"), 0)
+			require.Zero(p, errno)
+		}
+		// recv calls recv(2) often, and reports whether the byte came.
+		recv := func(fd int) bool {
+			for range 50 {
+				if n, _ := sys.Recv(fd, make([]byte, 9), 0); n == 1 {
+					return true
+				}
+			}
+			return false
+		}
+		require.False(p, recv(a), "too early")
+		time.Sleep(time.Second)
+		before, start := p.w.Events(), time.Now()
+		require.True(p, recv(a))
+		require.Equal(p, before+1, p.w.Events())
+		require.Equal(p, start, time.Now())
+		require.EqualValues(p, 0, sys.Polled(b, unix.POLLIN), "nothing has asked for the other one")
+		require.True(p, recv(b))
+	})
+}
+
 // SetLimit bounds socket(2) and accept(2) alike.
 func TestDescriptorLimit(t *testing.T) {
 	simulate(t, simkernel.Link{}, func(p *pairing) {
