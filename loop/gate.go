@@ -42,12 +42,7 @@ func (g *Gate) Adapt(l *Loop) {
 		return
 	}
 	g.simulated = simulated
-	g.parker = parker{}
-	if simulated {
-		g.initChannel()
-	} else {
-		g.init()
-	}
+	g.adapt(simulated)
 }
 
 // Arm closes the gate: the next Wake opens it.

@@ -13,13 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/poller"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { machine.Main(m) }
 
 // onBoth runs a test over each strategy, with an open Poller.
 func onBoth(t *testing.T, test func(t *testing.T, p *poller.Poller)) {
