@@ -46,6 +46,12 @@ func (t *texts) value(text []byte) glua.LValue {
 			bytes  [112]byte
 		})
 		return boxed(&b.header, b.bytes[:copy(b.bytes[:], text)])
+	case n <= 240:
+		b := new(struct {
+			header glua.LString
+			bytes  [240]byte
+		})
+		return boxed(&b.header, b.bytes[:copy(b.bytes[:], text)])
 	}
 	return glua.LString(text)
 }

@@ -14,8 +14,8 @@ import (
 func TestTextValue(t *testing.T) {
 	var made texts
 	var values []glua.LValue
-	source := []byte(strings.Repeat("abcdefghi\x00", 30))
-	for n := range 200 {
+	source := []byte(strings.Repeat("abcdefghi\x00", 40))
+	for n := range 300 {
 		values = append(values, made.value(source[:n]))
 	}
 	want := string(source)

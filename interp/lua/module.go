@@ -240,8 +240,16 @@ func done(L *glua.LState) int {
 // an error instead.
 func failed(L *glua.LState, err error) int {
 	over(L)
-	return fail(L, message(err))
+	text := message(err)
+	if text == msgTimeout { // sockets that do not wait have this at each turn
+		L.Push(glua.LNil)
+		L.Push(timeoutText)
+		return 2
+	}
+	return fail(L, text)
 }
+
+var timeoutText glua.LValue = glua.LString(msgTimeout)
 
 // optString returns an argument that is a string or a number, or a default when
 // the argument is missing.

@@ -215,7 +215,8 @@ func (g *group) receive(L *glua.LState) int {
 	if L.GetTop() == 1 && !debug { // most calls read a line
 		if line, ok := o.bufferedLine(); ok {
 			L.Push(line)
-			L.SetTop(4) // two times nil behind the line, at the price of one Push
+			L.Push(glua.LNil)
+			L.Push(glua.LNil)
 			return 3
 		}
 	}
