@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 
@@ -16,7 +17,7 @@ import (
 // of a file that cannot be opened raises no error.
 
 func installFiles(L *glua.LState) {
-	repairLibrary(L.GetGlobal("os"), map[string]glua.LGFunction{"remove": removeFile, "rename": renameFile})
+	repairLibrary(L.GetGlobal("os"), map[string]glua.LGFunction{"execute": execute, "remove": removeFile, "rename": renameFile})
 	library, ok := L.GetGlobal("io").(*glua.LTable)
 	if !ok {
 		return
@@ -134,5 +135,22 @@ func fileDone(L *glua.LState, name string, err error) int {
 		return problemOf(err).push(L, name)
 	}
 	L.Push(glua.LTrue)
+	return 1
+}
+
+// execute is os.execute: it runs a command of the shell, and returns its status as wait(2)
+// does, or -1. Without a command it returns 1: there is a shell. gopher-lua's returns only 0 or 1.
+func execute(L *glua.LState) int {
+	if L.GetTop() == 0 || L.Get(1) == glua.LNil {
+		return done(L)
+	}
+	cmd := exec.Command("/bin/sh", "-c", L.CheckString(1))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	status := -1
+	_ = cmd.Run() // the state says how it ended
+	if cmd.ProcessState != nil {
+		status = int(cmd.ProcessState.Sys().(syscall.WaitStatus))
+	}
+	L.Push(glua.LNumber(status))
 	return 1
 }

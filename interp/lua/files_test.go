@@ -84,3 +84,8 @@ func TestReceiveAllUntilReset(t *testing.T) {
 			print(b:receive("*a"))
 		end`))
 }
+
+// os.execute returns the status of wait(2).
+func TestExecute(t *testing.T) {
+	require.Equal(t, "1\t0\t768\t9\n", newScript(t).run(t, `print(os.execute(), os.execute("true"), os.execute("exit 3"), os.execute("kill -9 $$"))`))
+}
