@@ -157,9 +157,6 @@ func (s *Server) handle(x *Session, e *engine, announced socket.Addr) (ready boo
 		x.end(err)
 		return false
 	}
-	if s.aborting.Load() { // abortSessions may have missed the session, whose hook did not hang yet
-		_ = x.Socket.Close()
-	}
 	if p.timer != nil {
 		p.timer.Reset(x.limit())
 	}
