@@ -1,6 +1,7 @@
 package load
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -23,24 +24,25 @@ func pacedLoad(t *testing.T, subject string, order Order) Result {
 	return got
 }
 
-// punctualLoad is pacedLoad in a window that ended on time. If the machine stands still at the end
-// of a window, requests are missing that the generator had no time to send.
-func punctualLoad(t *testing.T, subject string, order Order) Result {
+// punctualLoad is pacedLoad in a window that ended on time, with at most so many requests behind.
+// If the machine stands still at the end of a window, requests are missing that the generator had
+// no time to send. If it is busy, the server is slower than the pace.
+func punctualLoad(t *testing.T, subject string, order Order, behind int64) Result {
 	t.Helper()
 	for range 50 {
 		got := pacedLoad(t, subject, order)
-		if got.Elapsed < order.Window+order.Window/10 {
+		if got.Elapsed < order.Window+order.Window/10 && got.Behind <= behind {
 			return got
 		}
-		t.Logf("a window of %v took %v", order.Window, got.Elapsed)
+		t.Logf("a window of %v took %v, and left %d requests behind", order.Window, got.Elapsed, got.Behind)
 	}
-	t.Fatal("no window ends on time")
+	t.Fatal("the pace is never kept")
 	panic("unreachable")
 }
 
 func TestPaceIsKept(t *testing.T) {
 	const rate, window = 2000, 250 * time.Millisecond
-	got := punctualLoad(t, "net", Order{Conns: 4, Size: 16, Rate: rate, Window: window})
+	got := punctualLoad(t, "net", Order{Conns: 4, Size: 16, Rate: rate, Window: window}, 50)
 	due := rate * got.Elapsed.Seconds()
 	require.InDelta(t, due, float64(got.Requests), due/10+float64(got.Behind)+4, "requests follow the clock")
 	require.LessOrEqual(t, got.P50, got.P99)
@@ -51,7 +53,7 @@ func TestPaceIsKept(t *testing.T) {
 // fifth of all requests here. A generator that follows answers would count one slow request.
 func TestLatencyCountsFromWhenARequestWasDue(t *testing.T) {
 	const rate = 1000
-	got := punctualLoad(t, "stalling", Order{Conns: 1, Size: 16, Rate: rate, Window: 5 * wrong.Stall})
+	got := punctualLoad(t, "stalling", Order{Conns: 1, Size: 16, Rate: rate, Window: 5 * wrong.Stall}, 50)
 	require.Greater(t, got.P99, wrong.Stall/2)
 	require.Greater(t, got.Requests, int64(rate*3*wrong.Stall/time.Second), "the requests that waited are answered")
 	slow := got.Requests / 20
@@ -60,7 +62,7 @@ func TestLatencyCountsFromWhenARequestWasDue(t *testing.T) {
 
 // A server that is slower than the pace leaves requests behind, and the generator says so.
 func TestRequestsThatCannotLeaveAreCounted(t *testing.T) {
-	got := punctualLoad(t, "stalling", Order{Conns: 1, Size: 16, Rate: 1000, Window: wrong.Stall})
+	got := punctualLoad(t, "stalling", Order{Conns: 1, Size: 16, Rate: 1000, Window: wrong.Stall}, math.MaxInt64)
 	require.Greater(t, got.Behind, int64(10))
 }
 
