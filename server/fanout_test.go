@@ -350,7 +350,10 @@ func TestOutputFullCountsPieces(t *testing.T) {
 		asked.Add(1)
 	}
 	require.ErrorIs(t, err, server.ErrOutputFull)
-	require.InDelta(t, most/64, asked.Load(), 1)
+	require.GreaterOrEqual(t, asked.Load(), int64(most/64-1))
+	turned(t, c)
+	// The kernel may have taken some of the output meanwhile, and pieces with it.
+	require.LessOrEqual(t, asked.Load()-done.Load(), int64(most/64+1))
 	_, err = io.CopyN(io.Discard, clients[0], int64(written))
 	require.NoError(t, err)
 	weirtest.Eventually(t, func() bool { return done.Load() == asked.Load() }, "all are done")

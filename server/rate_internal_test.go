@@ -138,7 +138,7 @@ func TestSessionRateLooksTwice(t *testing.T) {
 			_, err = peer.Write([]byte("x"))
 			require.NoError(t, err)
 			x := <-sessions
-			require.Eventually(t, func() bool { return x.Registration().Waits(direction) }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return x.Registration().Waits(direction) }, time.Minute, time.Millisecond)
 			check := func() bool {
 				x.engine().do(x.checkRate)
 				return x.rate.slow.Load()
