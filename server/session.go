@@ -260,19 +260,6 @@ func (x *Session) run() {
 	}
 }
 
-// callsAtOnce is how many times a goroutine calls the Handler of one session, as long as
-// there is something to read, before it lets the loop look for the input of others.
-const callsAtOnce = 16
-
-// standBack has the session, which has more to read, go on after the loop's next turn. With
-// one processor the loop would otherwise not run until Go's scheduler stops the goroutine,
-// 10 ms later, and each further session that sends without end would add 10 ms. If the loop
-// was closed, standBack returns false.
-func (x *Session) standBack() bool {
-	e := x.engine()
-	return e.post(func() { e.srv.spawn(e.loop, (*running)(x)) }) == nil
-}
-
 // lingerTime is how long the goroutine of the only busy session of a loop waits for
 // the next request before it leaves the session to the loop.
 const lingerTime = time.Millisecond
