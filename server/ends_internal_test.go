@@ -2,10 +2,13 @@ package server
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -233,5 +236,32 @@ func TestMulticastOptions(t *testing.T) {
 		}
 		require.NoError(t, p.Close())
 		require.ErrorIs(t, p.SetMulticastTTL(1), net.ErrClosed)
+	}
+}
+
+// Inherit closes the pipe by which it tells the predecessor that it is about to serve.
+func TestInheritClosesThePipe(t *testing.T) {
+	for fds, want := range map[string]int{"0": 1, "x": 0, "-1": 0} {
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		fd, err := unix.FcntlInt(w.Fd(), unix.F_DUPFD, firstInherited) // Inherit closes it
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		t.Setenv(envFds, fds)
+		t.Setenv(envReady, strconv.Itoa(fd))
+		srv := &Server{Loops: 1, Events: Events{Data: func(*Conn) error { return nil }}}
+		n, err := srv.Inherit()
+		require.Zero(t, n)
+		require.Equal(t, want == 1, err == nil)
+		if want == 1 {
+			require.NoError(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
+			got, err := io.ReadAll(r)
+			require.NoError(t, err)
+			require.Len(t, got, want)
+		} else {
+			unix.Close(fd)
+		}
+		require.NoError(t, r.Close())
+		require.NoError(t, srv.Close())
 	}
 }

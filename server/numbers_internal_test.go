@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -625,6 +626,21 @@ func TestShortFrames(t *testing.T) {
 	t.Parallel()
 	for function, want := range map[string]string{"f(0x1)": "f", "(x)": "(x)", "a.(*T).M(0x1)": "a.(*T).M", "f": "f"} {
 		require.Equal(t, want+" (f.go:1)", frames([]byte("goroutine 1 [running]:\n"+function+"\n\t/a/f.go:1 +0x1\n")))
+	}
+}
+
+// A link-local peer keeps the name of its interface, or the number where there is none.
+func TestPeersHaveZones(t *testing.T) {
+	t.Parallel()
+	zones := map[string]string{"4000000": "4000000"}
+	all, err := net.Interfaces()
+	require.NoError(t, err)
+	for _, i := range all {
+		zones[i.Name], zones[strconv.Itoa(i.Index)] = i.Name, i.Name
+	}
+	for zone, want := range zones {
+		p := makeInetPeer(socket.AddrFrom(netip.MustParseAddrPort("[fe80::1%" + zone + "]:7")))
+		require.Equal(t, "[fe80::1%"+want+"]:7", p.addr().AddrPort().String())
 	}
 }
 
