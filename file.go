@@ -28,7 +28,7 @@ func Watch(fd int) (*File, error) {
 	if err != nil {
 		return nil, watchFailed(err)
 	}
-	dup := -1
+	var dup int
 	err = socket.WithDescriptor(func() (err error) {
 		dup, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		return err

@@ -144,5 +144,5 @@ func TestForgottenFileIsClosed(t *testing.T) {
 		runtime.GC()
 		n, err := unix.Read(fds[0], make([]byte, 1))
 		return n == 0 && err == nil
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }

@@ -43,7 +43,7 @@ func TestInterruptPrintsNoTable(t *testing.T) {
 	lines := bufio.NewScanner(stdout)
 	require.True(t, lines.Scan(), "the machine is described before anything is measured")
 	require.Eventually(t, func() bool { return len(childrenOf(cmd.Process.Pid)) == 2 },
-		5*time.Second, time.Millisecond, "a server and a generator are running")
+		time.Minute, time.Millisecond, "a server and a generator are running")
 
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	var rest []string

@@ -39,9 +39,15 @@ func (r *Registration) WatchesWrite() bool {
 }
 
 // Arrive hands r an event of the loop's latest wait, or, with a later of 1, of the next
-// one.
+// one. The loop's goroutine does so, as always, unless the loop was closed.
 func (r *Registration) Arrive(ev poller.Readiness, later uint64) {
-	r.arrived(ev, r.loop.waits.Load()+later)
+	wait := r.loop.waits.Load() + later
+	done := make(chan struct{})
+	if r.loop.Post(func() { r.arrived(ev, wait); close(done) }) != nil {
+		r.arrived(ev, wait)
+		return
+	}
+	<-done
 }
 
 // Timers returns how many timers are in the loop's wheel.

@@ -42,12 +42,7 @@ func (g *Gate) Adapt(l *Loop) {
 		return
 	}
 	g.simulated = simulated
-	g.parker = parker{}
-	if simulated {
-		g.initChannel()
-	} else {
-		g.init()
-	}
+	g.adapt(simulated)
 }
 
 // Arm closes the gate: the next Wake opens it.
@@ -90,7 +85,6 @@ func (g *Gate) pass() {
 	g.park()
 	if g.backlog != nil {
 		g.backlog.Add(-1)
-		g.backlog = nil
 	}
 }
 

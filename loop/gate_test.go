@@ -3,10 +3,12 @@ package loop
 import (
 	"math"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/stretchr/testify/require"
 )
 
@@ -157,4 +159,19 @@ func TestGatesOpenWhenTheLoopIsClosed(t *testing.T) {
 	stays.Wake(nil)
 	require.NoError(t, <-left)
 	require.Zero(t, other.Gates())
+}
+
+// A gate that goes from a real loop to a simulated one, or back, is changed while the last
+// Wake may not have returned: the race detector sees what both use.
+func TestGateAdaptsWhileWakeReturns(t *testing.T) {
+	real, simulated := handlerLoop(t), &Loop{options: Options{Kernel: struct{ sys.Kernel }{}}}
+	g := NewGate()
+	var wakes sync.WaitGroup
+	for i := range 100 {
+		g.Adapt([]*Loop{real, simulated}[i%2])
+		g.Arm()
+		wakes.Go(func() { g.Wake(nil) })
+		require.NoError(t, g.Sleep(real, time.Time{}))
+	}
+	wakes.Wait()
 }

@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/poller"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { machine.Main(m) }
 
 // newLoop starts a loop that the test closes.
 func newLoop(t *testing.T, opts loop.Options) *loop.Loop {

@@ -17,6 +17,10 @@ func (p *parker) init() { p.token = make(chan struct{}, 1) }
 // initChannel is init for a parker that must park on a channel.
 func (p *parker) initChannel() { p.init() }
 
+// adapt is initChannel, or else init, for a parker that was used. The last unpark may still
+// look at bell.
+func (p *parker) adapt(bool) { p.init() }
+
 func (p *parker) park() { <-p.token }
 
 func (p *parker) unpark() {

@@ -39,6 +39,13 @@ func (p *parker) init() {}
 // initChannel is init for a parker that must park on a channel.
 func (p *parker) initChannel() { p.token = make(chan struct{}, 1) }
 
+// adapt is initChannel, or else init, for a parker that was used.
+func (p *parker) adapt(channel bool) {
+	if p.token = nil; channel {
+		p.initChannel()
+	}
+}
+
 func (p *parker) park() {
 	if p.token != nil {
 		<-p.token

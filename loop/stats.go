@@ -186,7 +186,7 @@ func (l *Loop) beginTurn(events int) {
 		l.sampler.region = trace.StartRegion(context.Background(), "weir.turn")
 	}
 	l.sampler.turns++
-	if l.sampler.left--; l.sampler.left < 0 {
+	if l.sampler.left--; l.sampler.left <= 0 {
 		l.sampler.active = true
 		l.sampler.begun = l.nanos()
 	}

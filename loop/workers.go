@@ -62,7 +62,7 @@ const (
 	mostParked = 256
 	// trimEvery is how often a loop ends the goroutines that were parked all the
 	// time since it did so last.
-	trimEvery = time.Second
+	trimEvery = 10 * time.Second
 )
 
 // A worker is a goroutine that parks between the Runners.

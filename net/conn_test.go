@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -385,16 +386,18 @@ func TestDeadlineMovedUnderBlockedRead(t *testing.T) {
 
 // When a deadline ends a write early, Write returns how many bytes it wrote.
 func TestPartialWriteAtDeadline(t *testing.T) {
-	c, s := connPair(t, "tcp")
-	big := make([]byte, 64<<20)
-	require.NoError(t, c.SetWriteDeadline(time.Now().Add(50*time.Millisecond)))
-	n, err := c.Write(big)
-	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-	require.Positive(t, n)
-	c.Close()
-	got, err := io.Copy(io.Discard, s)
-	require.NoError(t, err)
-	require.EqualValues(t, n, got)
+	machine.WithTime(t, 50*time.Millisecond, func(limit time.Duration) bool {
+		c, s := connPair(t, "tcp")
+		big := make([]byte, 64<<20)
+		require.NoError(t, c.SetWriteDeadline(time.Now().Add(limit)))
+		n, err := c.Write(big)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		c.Close()
+		got, err := io.Copy(io.Discard, s)
+		require.NoError(t, err)
+		require.EqualValues(t, n, got)
+		return n > 0 // otherwise the time ended before the Write began
+	})
 }
 
 // Control connects the socket. So bind(2) makes the path, and listen(2) fails.

@@ -118,11 +118,11 @@ func same(t *testing.T, what string, call func(l library) (any, error)) {
 	t.Helper()
 	var got [2]string
 	for i, l := range libraries {
-		got[i] = outcome(call, l)
+		got[i] = describeCall(call, l)
 	}
 	if got[0] != got[1] { // once more: another process may have taken a port
 		for i, l := range libraries {
-			got[i] = outcome(call, l)
+			got[i] = describeCall(call, l)
 		}
 	}
 	if got[0] != got[1] {
@@ -130,8 +130,8 @@ func same(t *testing.T, what string, call func(l library) (any, error)) {
 	}
 }
 
-// outcome describes what a call returns, and what it leaves in the working directory.
-func outcome(call func(l library) (any, error), l library) (text string) {
+// describeCall describes what a call returns, and what it leaves in the working directory.
+func describeCall(call func(l library) (any, error), l library) (text string) {
 	defer func() {
 		if v := recover(); v != nil {
 			text = fmt.Sprintf("panic: %v", v)

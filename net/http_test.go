@@ -314,26 +314,32 @@ func TestHTTPTimeouts(t *testing.T) {
 	const limit = 100 * time.Millisecond
 	for _, c := range []struct {
 		name   string
-		config func(*http.Server)
+		config func(*http.Server, time.Duration)
 		send   string // the client then stays silent
 		want   string // what the server sends before it closes
 	}{
-		{"ReadHeaderTimeout", func(s *http.Server) { s.ReadHeaderTimeout = limit }, "GET / HTTP/1.1\r\nHo", ""},
-		{"ReadTimeout", func(s *http.Server) { s.ReadTimeout = limit }, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", "i/o timeout"},
-		{"IdleTimeout", func(s *http.Server) { s.IdleTimeout = limit }, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nfull", "full"},
+		{"ReadHeaderTimeout", func(s *http.Server, limit time.Duration) { s.ReadHeaderTimeout = limit }, "GET / HTTP/1.1\r\nHo", ""},
+		{"ReadTimeout", func(s *http.Server, limit time.Duration) { s.ReadTimeout = limit }, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", "i/o timeout"},
+		{"IdleTimeout", func(s *http.Server, limit time.Duration) { s.IdleTimeout = limit }, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nfull", "full"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := serveHTTP(t, protocols[0], echoBody, c.config)
-			start := time.Now()
-			conn, err := weirnet.Dial("tcp", s.Listener.Addr().String())
-			require.NoError(t, err)
-			defer conn.Close()
-			_, err = io.WriteString(conn, c.send)
-			require.NoError(t, err)
-			got, err := io.ReadAll(conn)
-			require.NoError(t, err)
-			require.Contains(t, string(got), c.want)
-			require.GreaterOrEqual(t, time.Since(start), limit)
+			machine.WithTime(t, limit, func(limit time.Duration) bool {
+				s := serveHTTP(t, protocols[0], echoBody, func(s *http.Server) { c.config(s, limit) })
+				start := time.Now()
+				conn, err := weirnet.Dial("tcp", s.Listener.Addr().String())
+				require.NoError(t, err)
+				defer conn.Close()
+				_, err = io.WriteString(conn, c.send)
+				require.NoError(t, err)
+				got, err := io.ReadAll(conn)
+				require.GreaterOrEqual(t, time.Since(start), limit)
+				if len(got) == 0 && (c.want != "" || err != nil) {
+					return false // the time ended before the server had the header
+				}
+				require.NoError(t, err)
+				require.Contains(t, string(got), c.want)
+				return true
+			})
 		})
 	}
 	t.Run("WriteTimeout", func(t *testing.T) {

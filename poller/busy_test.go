@@ -3,6 +3,8 @@
 package poller
 
 import (
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,4 +109,35 @@ func TestBlockingReturnsWhatTheSpinFinds(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("the event is lost")
 	}
+}
+
+// A spin in vain doubts more, and the waits that follow do not spin.
+func TestDoubtGrows(t *testing.T) {
+	epfd, _, _ := spinning(t)
+	s := spinner{most: 1}
+	for _, want := range []struct{ doubt, skip uint }{{2, 3}, {4, 15}, {6, 63}, {8, 255}, {10, 1023}, {10, 1023}} {
+		n, err := s.spin(epfd, make([]Event, 4))
+		require.NoError(t, err)
+		require.Zero(t, n)
+		require.Equal(t, want.doubt, s.doubt)
+		require.Equal(t, want.skip, s.skip)
+		s.skip = 0
+	}
+	require.EqualValues(t, 6, s.counts.Polls)
+	require.EqualValues(t, 6, s.counts.Vain)
+}
+
+// Other goroutines run while a parked Poller spins, even with one P. A blocking one may be
+// locked to its thread, for which yielding costs thread switches.
+func TestSpinYields(t *testing.T) {
+	require.True(t, open(t, Parked).spinner.yield)
+	require.False(t, open(t, Blocking).spinner.yield)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	s := spinner{most: time.Millisecond, yield: true}
+	var ran atomic.Bool
+	epfd, _, _ := spinning(t)
+	go ran.Store(true)
+	_, err := s.spin(epfd, make([]Event, 4))
+	require.NoError(t, err)
+	require.True(t, ran.Load(), "the scheduler takes a P away only after ten milliseconds")
 }

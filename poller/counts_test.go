@@ -36,16 +36,36 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// Wait and Run hold the P before they park, if they may.
 func TestCountsOfPolls(t *testing.T) {
-	p, err := Open(Parked)
-	require.NoError(t, err)
-	defer p.Close()
-	p.Hold(HoldAlways)
-	p.BusyPoll(time.Microsecond)
-	_, err = p.Wait(make([]Event, 4), time.Now().Add(2*time.Millisecond))
-	require.NoError(t, err)
-	c := p.Counts()
-	require.Equal(t, uint64(1), c.Polls)
-	require.Equal(t, uint64(1), c.Vain)
-	require.Equal(t, uint64(1), c.Lingers)
+	for name, wait := range map[string]func(*Poller, time.Time) error{
+		"wait": func(p *Poller, end time.Time) error {
+			_, err := p.Wait(make([]Event, 4), end)
+			return err
+		},
+		"run": func(p *Poller, end time.Time) (failed error) {
+			p.Run(make([]Event, 4), func() time.Time { return end }, func(n int, err error) bool { failed = err; return false })
+			return failed
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := open(t, Parked)
+			p.Hold(HoldAlways)
+			p.BusyPoll(time.Microsecond)
+			var c Counts
+			for c.Lingers == 0 { // a busy machine may let the deadline pass before
+				require.NoError(t, wait(p, time.Now().Add(5*time.Millisecond)))
+				c = p.Counts()
+			}
+			require.Equal(t, uint64(1), c.Polls)
+			require.Equal(t, uint64(1), c.Vain)
+			require.Equal(t, uint64(1), c.Lingers)
+
+			p.Hold(HoldNever)
+			before := p.Counts()
+			require.NoError(t, wait(p, time.Now().Add(2*time.Millisecond)))
+			require.Equal(t, before.Polls, p.Counts().Polls)
+			require.Equal(t, before.Lingers, p.Counts().Lingers)
+		})
+	}
 }

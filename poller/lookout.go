@@ -45,10 +45,10 @@ func (o *Lookout) Look() (woken int) {
 	if o.n == 0 {
 		return 0
 	}
-	errno := sys.Poll(o.fds[:o.n])
+	_ = sys.Poll(o.fds[:o.n]) // if it fails, it reports nothing
 	for i, p := range o.pollers[:o.n] {
 		// If p was closed, the number may be that of another file by now. Then rouse does no harm.
-		if errno == 0 && o.fds[i].Revents&unix.POLLIN != 0 && p.sleeper.(*parked).rouse() {
+		if o.fds[i].Revents&unix.POLLIN != 0 && p.sleeper.(*parked).rouse() {
 			woken++
 		}
 		o.pollers[i] = nil

@@ -60,6 +60,7 @@ func TestLookoutWakesTheOneWithEvents(t *testing.T) {
 // next one.
 func TestRousedInVain(t *testing.T) {
 	p := open(t, Parked)
+	p.Hold(HoldNever) // a Wait that ends while it holds leaves rouse to the next one
 	for range 3 {
 		require.True(t, p.sleeper.(*parked).rouse())
 		require.False(t, p.sleeper.(*parked).rouse(), "once is enough")
@@ -69,6 +70,34 @@ func TestRousedInVain(t *testing.T) {
 		require.Zero(t, n)
 		require.GreaterOrEqual(t, time.Since(start), 5*time.Millisecond)
 	}
+}
+
+// Rouse ends one sleep of a Poller that has events, and tells whether it has done so.
+func TestRouse(t *testing.T) {
+	blocks := open(t, Blocking)
+	require.NoError(t, blocks.Wake())
+	require.False(t, blocks.Rouse(), "it needs none")
+	parks := open(t, Parked)
+	require.False(t, parks.Rouse(), "there are no events")
+	require.False(t, parks.sleeper.(*parked).roused.Load())
+	require.NoError(t, parks.Wake())
+	require.True(t, parks.Rouse())
+	require.False(t, parks.Rouse(), "once is enough")
+	_, err := parks.Wait(make([]Event, 1), time.Time{})
+	require.NoError(t, err)
+	require.NoError(t, parks.Close())
+	require.False(t, parks.Rouse())
+}
+
+// A Lookout forgets the Pollers: it keeps none of them in memory.
+func TestLookoutForgets(t *testing.T) {
+	var o Lookout
+	require.Zero(t, o.Look())
+	require.True(t, o.Add(open(t, Parked)))
+	require.Zero(t, o.Look())
+	require.Zero(t, o.n)
+	require.Zero(t, o.pollers)
+	require.Zero(t, o.Look())
 }
 
 func TestLookoutIsBounded(t *testing.T) {
@@ -93,4 +122,11 @@ func open(t *testing.T, s Strategy) *Poller {
 	require.NoError(t, err)
 	t.Cleanup(func() { p.Close() })
 	return p
+}
+
+// Automatic opens the same as Parked here, and nothing else.
+func TestAutomaticParks(t *testing.T) {
+	require.IsType(t, &parked{}, open(t, Automatic).sleeper)
+	require.IsType(t, &parked{}, open(t, Parked).sleeper)
+	require.IsType(t, &blocking{}, open(t, Blocking).sleeper)
 }

@@ -13,13 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/poller"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { machine.Main(m) }
 
 // onBoth runs a test over each strategy, with an open Poller.
 func onBoth(t *testing.T, test func(t *testing.T, p *poller.Poller)) {
@@ -487,8 +487,9 @@ func TestBadInput(t *testing.T) {
 		require.NoError(t, err)
 		defer f.Close()
 		require.ErrorIs(t, p.Add(int(f.Fd()), 1, poller.Readable), unix.EPERM, "regular files are not pollable")
-		_, err = p.Wait(nil, time.Time{})
+		n, err := p.Wait(nil, time.Time{})
 		require.ErrorContains(t, err, "no room")
+		require.Zero(t, n)
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -175,4 +176,66 @@ func TestCloseDuringTurn(t *testing.T) {
 		require.Equal(t, []error{nil, ErrClosed}, turns)
 		require.NoError(t, <-closed)
 	}
+}
+
+// A step of Run that finds only an alarm that came too early sleeps on if there was room
+// for more events, and otherwise looks for more, because no edge tells of them.
+func TestRunLooksAgainWhenTheRoomWasFull(t *testing.T) {
+	for _, room := range []int{1, 2} {
+		p := open(t, Parked)
+		p.Hold(HoldNever)
+		require.NoError(t, p.Hasten(time.Now()))
+		for sys.Polled(p.alarm.fd, unix.POLLIN) == 0 {
+			runtime.Gosched()
+		}
+		p.alarm.reset()
+		turns := 0
+		events := make([]Event, room)
+		r := &run{p: p, parked: p.sleeper.(*parked), events: events, begin: forever, turn: func(n int, err error) bool {
+			turns++
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+			require.EqualValues(t, 9, events[0].Key())
+			return false
+		}, more: true}
+		if room > 1 {
+			require.False(t, r.step(0))
+			require.EqualValues(t, 1, r.looks)
+			require.EqualValues(t, 1, p.Counts().Sleeps)
+		}
+		fd, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		require.NoError(t, err)
+		defer unix.Close(fd)
+		require.NoError(t, p.Add(fd, 9, Readable))
+		require.True(t, r.step(0))
+		require.EqualValues(t, 2, r.looks)
+		require.Equal(t, 1, turns)
+		require.EqualValues(t, room-1, p.Counts().Sleeps)
+	}
+}
+
+// A turn after Close has no events, even if there are some.
+func TestRunHasNoEventsAfterClose(t *testing.T) {
+	p := open(t, Parked)
+	p.Hold(HoldNever)
+	require.NoError(t, p.Wake())
+	turns := 0
+	r := &run{p: p, parked: p.sleeper.(*parked), events: make([]Event, 2), turn: func(n int, err error) bool {
+		turns++
+		require.ErrorIs(t, err, ErrClosed)
+		require.Zero(t, n)
+		return false
+	}, more: true}
+	fd, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, p.Add(fd, 9, Readable))
+	look, err := p.enter(time.Time{})
+	require.NoError(t, err)
+	require.False(t, look)
+	r.waiting = true
+	p.closing.Store(true)
+	require.True(t, r.step(0))
+	require.Equal(t, 1, turns)
+	p.closing.Store(false)
 }

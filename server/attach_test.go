@@ -195,7 +195,7 @@ func TestServeDetachWithOutputQueuedIsRefused(t *testing.T) {
 	}}})
 	c := client(t, addr)
 	conn := weirtest.Take(t, conns)
-	written := stuffed(t, conn, 100)
+	written := stuffed(t, conn, 1<<20)
 	conn.Wake()
 	err := weirtest.Take(t, result)
 	require.ErrorContains(t, err, "queued")

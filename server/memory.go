@@ -41,6 +41,7 @@ type memory struct {
 	total   atomic.Int64
 	wanted  atomic.Int64 // the most bytes that a connection has asked for and not got since EndLargest last ended some
 	seeking atomic.Bool  // the engines look for the largest connections
+	again   atomic.Bool  // relieve was called meanwhile
 }
 
 const (
@@ -181,8 +182,9 @@ func (e *engine) feed() {
 	e.starving = e.starving[:0]
 }
 
-// relieve makes all engines look for their largest connections, unless they do so
-// already, and then ends the largest of them, so that there is room for n bytes.
+// relieve makes all engines look for their largest connections, and then ends the largest
+// of them, so that there is room for n bytes. If the engines look already, they may have
+// passed what the caller has counted, so endLargest has them look again.
 func (e *engine) relieve(n int) {
 	s := e.srv
 	if s.MemoryPolicy != EndLargest {
@@ -191,9 +193,10 @@ func (e *engine) relieve(n int) {
 	for old := s.memory.wanted.Load(); int64(n) > old && !s.memory.wanted.CompareAndSwap(old, int64(n)); {
 		old = s.memory.wanted.Load()
 	}
-	if s.memory.seeking.Swap(true) {
+	if s.memory.again.Store(true); s.memory.seeking.Swap(true) {
 		return
 	}
+	s.memory.again.Store(false)
 	// The caller may hold the lock of a connection, so another turn does the work.
 	if e.post(s.seekLargest) != nil {
 		s.memory.seeking.Store(false)
@@ -298,7 +301,12 @@ func insertHolder(list []holder, h holder) []holder {
 
 // endLargest ends the largest connections of the list, until little enough is left.
 func (s *Server) endLargest(all []holder) {
-	defer s.memory.seeking.Store(false)
+	defer func() {
+		s.memory.seeking.Store(false)
+		if s.memory.again.Load() {
+			s.everyEngine()[0].relieve(0)
+		}
+	}()
 	slices.SortFunc(all, func(a, b holder) int { return b.bytes - a.bytes })
 	m, held := &s.memory, s.held()
 	excess := held + m.wanted.Swap(0) - m.most

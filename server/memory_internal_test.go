@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
@@ -57,4 +58,26 @@ func TestEndLargestOfAllEngines(t *testing.T) {
 	require.NotZero(t, large.signals.Load()&(memoryAsked|gone))
 	require.Zero(t, small.signals.Load()&memoryAsked)
 	require.EqualValues(t, 1, srv.Stats().Ended)
+}
+
+// The memory becomes full while the engines look for the largest connections, and after
+// they have looked at the one that fills it. No later event would end that connection.
+func TestMemoryThatFillsDuringTheSearch(t *testing.T) {
+	t.Parallel()
+	over := make(chan error, 1)
+	srv := &Server{Loops: 1, MaxMemory: 4 << 20, Log: slog.New(slog.DiscardHandler), Events: Events{Closed: func(_ *Conn, err error) { over <- err }}}
+	c, _ := attached(t, srv)
+	c.eng.do(func() { srv.memory.seeking.Store(true) })
+	for srv.memory.total.Load() <= srv.memory.high {
+		_, err := c.Write(make([]byte, 64<<10))
+		require.NoError(t, err)
+		c.eng.do(func() {})
+	}
+	c.eng.do(func() { srv.endLargest(nil) })
+	select {
+	case err := <-over:
+		require.ErrorIs(t, err, ErrMemoryFull)
+	case <-time.After(time.Minute):
+		require.Fail(t, "it holds the memory for ever")
+	}
 }

@@ -144,7 +144,7 @@ func TestSendFileThatBecomesShorter(t *testing.T) {
 func TestSendFileClosesItsDescriptors(t *testing.T) {
 	over, closed := ended()
 	conns, open := opened()
-	srv := &server.Server{Loops: 1, Timeouts: server.Timeouts{Write: 50 * time.Millisecond}, Events: server.Events{Data: echo, Open: open, Closed: closed}}
+	srv := &server.Server{Loops: 1, Events: server.Events{Data: echo, Open: open, Closed: closed}}
 	addr := serve(t, srv)
 	f := sparseFile(t, 32<<20)
 	round := func(end func(*server.Conn, net.Conn)) {
@@ -162,6 +162,8 @@ func TestSendFileClosesItsDescriptors(t *testing.T) {
 	before := descriptors(t)
 	round(reset)
 	round(func(c *server.Conn, _ net.Conn) { c.Abort() })
-	round(func(*server.Conn, net.Conn) {}) // Timeouts.Write
+	round(func(c *server.Conn, _ net.Conn) {
+		onLoop(t, c, func() { _ = c.SetTimeouts(server.Timeouts{Write: short / 2}) })
+	})
 	weirtest.Eventually(t, func() bool { return descriptors(t) <= before+1 }, "which the reading of the directory takes")
 }

@@ -146,8 +146,9 @@ type Server struct {
 	// records that have arrived, and ciphertext, too. MemoryPolicy says what
 	// happens when little is left. At the bound the server reads nothing, and a write
 	// returns ErrMemoryFull if it has more than 64 KiB or output is queued already. The
-	// count is exact to 64 KiB for each loop of each Service. It leaves out what the
-	// program itself keeps, such as a Handler does. At least a mebibyte; 0 means a
+	// count is exact to 64 KiB for each loop of each Service. Writes of several loops at the
+	// same moment may find the same room: until the policy has acted, they exceed the bound.
+	// The count leaves out what the program itself keeps, such as a Handler does. At least a mebibyte; 0 means a
 	// quarter of the memory that the process may use: of the machine's, of the limit of
 	// its control group, or of GOMEMLIMIT, whichever is least.
 	MaxMemory    int64
@@ -169,7 +170,8 @@ type Server struct {
 	RecvBuffer, SendBuffer int
 
 	// StallAfter is how long a callback may hold up a loop. If one takes longer, a
-	// watchdog logs its stack and counts it in Stats. 0 means no watchdog.
+	// watchdog logs its stack and counts it in Stats. The time for which the process was
+	// stopped does not count. 0 means no watchdog.
 	StallAfter time.Duration
 
 	// Log gets what the Server reports neither by an error nor by a callback: panics,

@@ -4,11 +4,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/server"
 	"github.com/seed-2334f180/weir/socket"
@@ -18,52 +20,60 @@ import (
 
 // One server serves several protocols, and ends all of them together.
 func TestServices(t *testing.T) {
-	over, closing := ended()
-	upper := &server.Service{
-		Timeouts: &server.Timeouts{Idle: 50 * time.Millisecond},
-		Events: server.Events{
-			Open:   func(c *server.Conn) error { _, err := c.WriteString("upper\n"); return err },
-			Data:   func(c *server.Conn) error { _, err := c.WriteString(fmt.Sprintf("<%s>", c.Next(-1))); return err },
-			Closed: closing,
-		},
-	}
-	blocking := &server.Service{Handler: lines}
-	packets := &server.Service{Events: server.Events{Packet: echoPackets}}
-	srv := &server.Server{Loops: 2, MaxConns: 100, Events: server.Events{Data: echo}}
-	plain := serve(t, srv)
-	listen := func(network string, service *server.Service) socket.Addr {
-		addr, err := srv.ListenService(network, "127.0.0.1:0", service)
-		require.NoError(t, err)
-		return addr
-	}
-	for range 2 { // a service may have several listeners, on all loops
-		addr := listen("tcp4", upper)
-		for range 3 {
-			c := client(t, addr)
-			expect(t, c, "upper\n")
-			send(t, c, "x")
-			expect(t, c, "<x>")
-			expectEnd(t, c)
-			require.Equal(t, &server.TimeoutError{Of: "idle", After: 50 * time.Millisecond}, weirtest.Take(t, over), "the service's own time")
+	machine.WithTime(t, 50*time.Millisecond, func(idle time.Duration) bool {
+		over, closing := ended()
+		upper := &server.Service{
+			Timeouts: &server.Timeouts{Idle: idle},
+			Events: server.Events{
+				Open:   func(c *server.Conn) error { _, err := c.WriteString("upper\n"); return err },
+				Data:   func(c *server.Conn) error { _, err := c.WriteString(fmt.Sprintf("<%s>", c.Next(-1))); return err },
+				Closed: closing,
+			},
 		}
-	}
-	b, p := client(t, listen("tcp4", blocking)), udpClient(t, listen("udp4", packets))
-	d := client(t, plain)
-	send(t, b, "x\n")
-	expect(t, b, "<x>")
-	send(t, p, "x")
-	expect(t, p, "x")
-	send(t, d, "x")
-	expect(t, d, "x")
-	require.Equal(t, 2, srv.Stats().Conns)
-	u := client(t, listen("tcp4", upper))
-	expect(t, u, "upper\n")
-	require.NoError(t, srv.Shutdown(t.Context()))
-	for _, c := range []net.Conn{b, d, u} {
-		expectEnd(t, c)
-	}
-	_, err := srv.ListenService("tcp", "127.0.0.1:0", &server.Service{Handler: lines})
-	require.ErrorIs(t, err, server.ErrClosed)
+		blocking := &server.Service{Handler: lines}
+		packets := &server.Service{Events: server.Events{Packet: echoPackets}}
+		srv := &server.Server{Loops: 2, MaxConns: 100, Events: server.Events{Data: echo}}
+		plain := serve(t, srv)
+		listen := func(network string, service *server.Service) socket.Addr {
+			addr, err := srv.ListenService(network, "127.0.0.1:0", service)
+			require.NoError(t, err)
+			return addr
+		}
+		for range 2 { // a service may have several listeners, on all loops
+			addr := listen("tcp4", upper)
+			for range 3 {
+				begin := time.Now()
+				c := client(t, addr)
+				expect(t, c, "upper\n")
+				_, _ = io.WriteString(c, "x")
+				if _, err := io.ReadFull(c, make([]byte, len("<x>"))); err != nil {
+					require.GreaterOrEqual(t, time.Since(begin), idle)
+					require.NoError(t, srv.Close())
+					return false
+				}
+				expectEnd(t, c)
+				require.Equal(t, &server.TimeoutError{Of: "idle", After: idle}, weirtest.Take(t, over), "the service's own time")
+			}
+		}
+		b, p := client(t, listen("tcp4", blocking)), udpClient(t, listen("udp4", packets))
+		d := client(t, plain)
+		send(t, b, "x\n")
+		expect(t, b, "<x>")
+		send(t, p, "x")
+		expect(t, p, "x")
+		send(t, d, "x")
+		expect(t, d, "x")
+		weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2 }, "two connections are open")
+		u := client(t, listen("tcp4", upper))
+		expect(t, u, "upper\n")
+		require.NoError(t, srv.Shutdown(t.Context()))
+		for _, c := range []net.Conn{b, d, u} {
+			expectEnd(t, c)
+		}
+		_, err := srv.ListenService("tcp", "127.0.0.1:0", &server.Service{Handler: lines})
+		require.ErrorIs(t, err, server.ErrClosed)
+		return true
+	})
 }
 
 // The program has opened the listener, and the server finds its service by its address.
@@ -148,7 +158,7 @@ func TestControl(t *testing.T) {
 		}))
 	}
 	require.Empty(t, conns)
-	require.Equal(t, 2, srv.Stats().Conns)
+	weirtest.Eventually(t, func() bool { return srv.Stats().Conns == 2 }, "two connections are open")
 	require.Equal(t, 1, log.count("not this one"))
 	require.EqualValues(t, 1, srv.Stats().Panics)
 }

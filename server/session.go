@@ -157,9 +157,6 @@ func (s *Server) handle(x *Session, e *engine, announced socket.Addr) (ready boo
 		x.end(err)
 		return false
 	}
-	if s.aborting.Load() { // abortSessions may have missed the session, whose hook did not hang yet
-		_ = x.Socket.Close()
-	}
 	if p.timer != nil {
 		p.timer.Reset(x.limit())
 	}
@@ -261,19 +258,6 @@ func (x *Session) run() {
 			return
 		}
 	}
-}
-
-// callsAtOnce is how many times a goroutine calls the Handler of one session, as long as
-// there is something to read, before it lets the loop look for the input of others.
-const callsAtOnce = 16
-
-// standBack has the session, which has more to read, go on after the loop's next turn. With
-// one processor the loop would otherwise not run until Go's scheduler stops the goroutine,
-// 10 ms later, and each further session that sends without end would add 10 ms. If the loop
-// was closed, standBack returns false.
-func (x *Session) standBack() bool {
-	e := x.engine()
-	return e.post(func() { e.srv.spawn(e.loop, (*running)(x)) }) == nil
 }
 
 // lingerTime is how long the goroutine of the only busy session of a loop waits for

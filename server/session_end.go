@@ -114,7 +114,7 @@ func (s *Server) retireSessions() {
 // Handler returns; its Socket is closed at once.
 func (s *Server) abortSessions() {
 	s.retiring.Store(true)
-	s.aborting.Store(true) // before Sessions, which may miss a session that begins now: see handle
+	s.aborting.Store(true) // first, because everySession may miss a session that begins now: job and idle end it
 	for _, x := range s.everySession() {
 		resetOnClose(x.Registration())
 		if x.claim() {

@@ -163,65 +163,85 @@ func TestHandleFirstByteAloneLeavesTheLoopAlone(t *testing.T) {
 	g, err := loop.NewGroup(1, loop.RoundRobin(), loop.Options{})
 	require.NoError(t, err)
 	defer g.Close()
-	release := make(chan struct{})
-	srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: 10 * time.Millisecond}, Handler: func(s *server.Session) error {
-		err := lines(s)
-		<-release
-		return err
-	}}
-	c := client(t, serve(t, srv))
-	send(t, c, "x\n")
-	expect(t, c, "<x>")
-	time.Sleep(50 * time.Millisecond) // the handler runs longer than FirstByte
-	close(release)
-	weirtest.Eventually(t, func() bool {
-		before := g.Loops()[0].Turns()
-		time.Sleep(30 * time.Millisecond)
-		return g.Loops()[0].Turns() == before
-	},
-		"nothing more is done")
-	send(t, c, "y\n")
-	expect(t, c, "<y>")
+	machine.WithTime(t, short/10, func(limit time.Duration) bool {
+		release := make(chan struct{})
+		srv := &server.Server{Group: g, Timeouts: server.Timeouts{FirstByte: limit}, Handler: func(s *server.Session) error {
+			err := lines(s)
+			<-release
+			return err
+		}}
+		defer srv.Close()
+		c := client(t, serve(t, srv))
+		begin := time.Now()
+		_, _ = io.WriteString(c, "x\n")
+		if _, err := io.ReadFull(c, make([]byte, len("<x>"))); err != nil {
+			require.GreaterOrEqual(t, time.Since(begin), limit/2)
+			return false // it was late to send its first byte
+		}
+		time.Sleep(5 * limit) // the handler runs longer than FirstByte
+		close(release)
+		weirtest.Eventually(t, func() bool {
+			before := g.Loops()[0].Turns()
+			time.Sleep(3 * limit)
+			return g.Loops()[0].Turns() == before
+		}, "nothing more is done")
+		send(t, c, "y\n")
+		expect(t, c, "<y>")
+		return true
+	})
 }
 
 // A session may set its own idle time, for example a subscriber that only receives.
 func TestSessionSetIdle(t *testing.T) {
-	const limit = 30 * time.Millisecond
-	for _, idle := range []time.Duration{0, limit} { // the server's idle time
-		why := make(chan error, 2)
-		subscribed := make(chan *server.Session, 1)
-		srv := &server.Server{
-			Timeouts: server.Timeouts{Idle: idle},
-			Handler: func(s *server.Session) error {
-				line, err := s.ReadLine()
-				switch {
-				case err != nil:
+	for _, ofServer := range []bool{false, true} { // the server has an idle time
+		machine.WithTime(t, 30*time.Millisecond, func(limit time.Duration) bool {
+			idle := limit
+			if !ofServer {
+				idle = 0
+			}
+			why := make(chan error, 2)
+			subscribed := make(chan *server.Session, 1)
+			srv := &server.Server{
+				Timeouts: server.Timeouts{Idle: idle},
+				Handler: func(s *server.Session) error {
+					line, err := s.ReadLine()
+					switch {
+					case err != nil:
+						return err
+					case line == "subscribe":
+						s.SetIdle(0)
+						subscribed <- s
+					default:
+						s.SetIdle(limit)
+					}
+					_, err = s.WriteString("ok")
 					return err
-				case line == "subscribe":
-					s.SetIdle(0)
-					subscribed <- s
-				default:
-					s.SetIdle(limit)
+				},
+				Finish: func(_ *server.Session, err error) { why <- err },
+			}
+			addr := serve(t, srv)
+			connected := time.Now()
+			subscriber, other := client(t, addr), client(t, addr)
+			var begin time.Time
+			for c, text := range map[net.Conn]string{subscriber: "subscribe\n", other: "x\n"} {
+				if c == other {
+					begin = time.Now()
 				}
-				_, err = s.WriteString("ok")
-				return err
-			},
-			Finish: func(_ *server.Session, err error) { why <- err },
-		}
-		addr := serve(t, srv)
-		subscriber, other := client(t, addr), client(t, addr)
-		send(t, subscriber, "subscribe\n")
-		expect(t, subscriber, "ok")
-		begin := time.Now()
-		send(t, other, "x\n")
-		expect(t, other, "ok")
-		expectEnd(t, other)
-		require.GreaterOrEqual(t, time.Since(begin), limit)
-		require.Equal(t, &server.TimeoutError{Of: "idle", After: limit}, weirtest.Take(t, why))
-		time.Sleep(2 * limit)
-		_, err := weirtest.Take(t, subscribed).WriteString("news")
-		require.NoError(t, err)
-		expect(t, subscriber, "news")
-		require.Empty(t, why)
+				_, _ = io.WriteString(c, text)
+				if _, err := io.ReadFull(c, make([]byte, len("ok"))); err != nil {
+					require.True(t, ofServer && time.Since(connected) >= limit, "%v", err)
+					return false // the server's idle time ended before
+				}
+			}
+			expectEnd(t, other)
+			require.GreaterOrEqual(t, time.Since(begin), limit)
+			require.Equal(t, &server.TimeoutError{Of: "idle", After: limit}, weirtest.Take(t, why))
+			time.Sleep(2 * limit)
+			_, err := weirtest.Take(t, subscribed).WriteString("news")
+			require.NoError(t, err)
+			expect(t, subscriber, "news")
+			require.Empty(t, why)
+			return true
+		})
 	}
 }

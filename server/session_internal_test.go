@@ -136,17 +136,18 @@ func TestSessionOfAClosedSocket(t *testing.T) {
 	x := &Session{Socket: *a}
 	require.NoError(t, a.Close())
 	require.False(t, srv.handle(x, srv.engines[0], socket.Addr{}))
-	require.EqualValues(t, 1, srv.conns.Load(), "the other one")
+	// For a moment the server also counts a connection that a listener is about to accept.
+	require.Eventually(t, func() bool { return srv.conns.Load() == 1 }, time.Minute, time.Millisecond, "the other one")
 }
 
 // While a call of the program is in progress on the Socket, the engine does not get it.
 func TestLeaveWhileACallIsInProgress(t *testing.T) {
 	t.Parallel()
 	_, x, peer := handled(t, Timeouts{})
-	require.Eventually(t, x.claim, 20*time.Second, time.Millisecond)
+	require.Eventually(t, x.claim, time.Minute, time.Millisecond)
 	_, err := peer.Write([]byte("x"))
 	require.NoError(t, err)
-	require.Eventually(t, x.unread, 20*time.Second, time.Millisecond)
+	require.Eventually(t, x.unread, time.Minute, time.Millisecond)
 	require.NoError(t, x.Registration().Use())
 	defer x.Registration().Done()
 	defer x.release()

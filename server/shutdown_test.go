@@ -77,13 +77,8 @@ func TestShutdownAnswersAndSendsWhatIsQueued(t *testing.T) {
 		downs <- errors.Is(s.Close(), server.ErrClosed)
 	}}}
 	addr := serve(t, srv)
-	asks, takes, idle := client(t, addr), client(t, addr), client(t, addr)
-	first := weirtest.Take(t, conns)
-	second := weirtest.Take(t, conns)
-	if second.RemoteAddr().String() != takes.LocalAddr().String() {
-		first, second = second, first
-	}
-	weirtest.Take(t, conns)
+	clients, all := members(t, addr, conns, 3)
+	asks, takes, idle, first, second := clients[0], clients[1], clients[2], all[0], all[1]
 	second.PauseRead() // Shutdown also ends a paused connection
 	written := stuffed(t, second, 1<<20)
 	big := make([]byte, 1<<20)

@@ -10,8 +10,8 @@ import (
 )
 
 // Timeouts end a connection whose peer does nothing for too long. No timeout ends early;
-// it ends late by a tenth of a millisecond at most, plus the time for which the loop is
-// busy. Before the server ends the connection, it asks the kernel whether the peer has
+// except for Write, it ends late by a tenth of a millisecond at most, plus the time for
+// which the loop is busy. Before the server ends the connection, it asks the kernel whether the peer has
 // sent or taken something meanwhile. If the server is a tenth of a second late, because a
 // callback has held up the loop or the process was stopped, a peer that has sent
 // something meanwhile has Read again, and a closing connection Linger. 0 means no timeout,
@@ -30,7 +30,9 @@ type Timeouts struct {
 	// because of PauseRead or HighWater.
 	Read time.Duration
 	// Write is how long output may be queued of which the peer takes nothing. With
-	// Handler it is the Socket's send timeout.
+	// Handler it is the Socket's send timeout. The kernel does not report that the peer
+	// has taken a little. The server finds out when the time is over, and then the time
+	// begins anew. So a peer that takes a little, and nothing afterwards, has Write twice.
 	Write time.Duration
 	// Handshake is how long the TLS handshake may take, from the moment at which the
 	// connection was accepted. 0 means 10 seconds. FirstByte and Idle begin after it.

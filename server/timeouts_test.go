@@ -153,7 +153,7 @@ func TestServeTimeouts(t *testing.T) {
 // sent something that was not read. The next look at the acknowledgements comes later.
 func TestServeLingerEndsWithUnreadInput(t *testing.T) {
 	t.Parallel()
-	for attempt := 1; ; attempt++ {
+	try := func() (ok bool) {
 		conns, open := opened()
 		over, closing := ended()
 		addr := serve(t, &server.Server{
@@ -165,19 +165,28 @@ func TestServeLingerEndsWithUnreadInput(t *testing.T) {
 		conn.PauseRead()
 		turned(t, conn)
 		send(t, c, "unread")
-		stalled := machine.Stalls(t)
 		begin := time.Now()
 		conn.Close()
 		_, err := c.Read(make([]byte, 1))
-		end := weirtest.Take(t, over)
-		if stalled() > short/4 && attempt < 20 && (err != io.EOF || end == nil) {
-			continue // the connection may have ended before the look
+		if err != io.EOF && time.Since(begin) >= short {
+			return false // the connection had ended before this goroutine read
 		}
 		require.Equal(t, io.EOF, err)
+		end := weirtest.Take(t, over)
+		if end == nil && time.Since(begin) >= 2*short {
+			return false // the loop was so late that Linger began anew: see Timeouts
+		}
 		over <- end
 		expired(t, over, "linger", begin, short)
-		return
+		return true
 	}
+	// A longer time would be the wrong one: then a look at the acknowledgements comes first.
+	for range 100 {
+		if try() {
+			return
+		}
+	}
+	require.Fail(t, "the machine is too busy in each attempt")
 }
 
 // A connection that gets a queue from the pool does not get the times of its former
@@ -273,7 +282,10 @@ func TestServeReadTimeoutCountsFromWhatWasTaken(t *testing.T) {
 			return false
 		}
 		require.NoError(t, stream.Close())
-		require.Equal(t, io.EOF, weirtest.Take(t, over))
+		if err := weirtest.Take(t, over); err != io.EOF {
+			require.Greater(t, time.Since(last), short/2, "%v", err)
+			return false // its time ended just before the Close
+		}
 
 		drip := client(t, addr)
 		begin := time.Now()
@@ -375,56 +387,66 @@ func TestServeTimesBeginAnewAfterAShortPause(t *testing.T) {
 		})
 	}
 	t.Run("high water", func(t *testing.T) {
-		const size = 8 << 20 // more than the kernel takes
-		over, closing := ended()
-		c := client(t, serve(t, &server.Server{Timeouts: server.Timeouts{Idle: short}, Events: server.Events{
-			Open:   func(c *server.Conn) error { _, err := c.Write(make([]byte, size)); return err },
-			Data:   echo,
-			Closed: closing,
-		}}))
-		expect(t, c, "\x00") // the server has written it
-		time.Sleep(part)
-		begin := time.Now()
-		_, err := io.CopyN(io.Discard, c, size-1)
-		require.NoError(t, err)
-		expired(t, over, "idle", begin, short)
+		machine.WithTime(t, short, func(short time.Duration) bool {
+			const size = 8 << 20 // more than the kernel takes
+			over, closing := ended()
+			c := client(t, serve(t, &server.Server{Timeouts: server.Timeouts{Idle: short}, Events: server.Events{
+				Open:   func(c *server.Conn) error { _, err := c.Write(make([]byte, size)); return err },
+				Data:   echo,
+				Closed: closing,
+			}}))
+			expect(t, c, "\x00") // the server has written it
+			time.Sleep(short / 2)
+			begin := time.Now()
+			if _, err := io.CopyN(io.Discard, c, size-1); err != nil { // reading took so long that the idle time ended
+				require.GreaterOrEqual(t, time.Since(begin), short)
+				return false
+			}
+			expired(t, over, "idle", begin, short)
+			return true
+		})
 	})
 }
 
 // A callback blocks the loop before and after a receive. The time starts at the receive,
 // and not at the beginning of the turn.
 func TestServeTimesDoNotCountFromTheTurn(t *testing.T) {
-	conns, open := opened()
-	over, closing := ended()
-	received := make(chan time.Time, 16)
-	addr := serve(t, &server.Server{Loops: 1, Timeouts: server.Timeouts{Idle: short}, Events: server.Events{
-		Open: open,
-		Data: func(c *server.Conn) error {
-			switch string(c.Next(-1)) {
-			case "slow":
-				time.Sleep(short / 2)
-			case "watched":
-				received <- time.Now()
-			}
-			return nil
-		},
-		Closed: closing,
-	}})
-	slow, watched := client(t, addr), client(t, addr)
-	first := weirtest.Take(t, conns)
-	weirtest.Take(t, conns)
-	onLoop(t, first, func() { // both events are in the next turn
-		send(t, slow, "slow")
-		send(t, watched, "watched")
+	machine.WithTime(t, short, func(short time.Duration) bool {
+		conns, open := opened()
+		over, closing := ended()
+		received := make(chan time.Time, 16)
+		addr := serve(t, &server.Server{Loops: 1, Timeouts: server.Timeouts{Idle: short}, Events: server.Events{
+			Open: open,
+			Data: func(c *server.Conn) error {
+				switch string(c.Next(-1)) {
+				case "slow":
+					time.Sleep(short / 2)
+				case "watched":
+					received <- time.Now()
+				}
+				return nil
+			},
+			Closed: closing,
+		}})
+		slow, watched := client(t, addr), client(t, addr)
+		first := weirtest.Take(t, conns)
+		weirtest.Take(t, conns)
+		onLoop(t, first, func() { // both events are in the next turn
+			_, _ = io.WriteString(slow, "slow")
+			_, _ = io.WriteString(watched, "watched")
+		})
+		for range 2 {
+			require.Error(t, weirtest.Take(t, over))
+		}
+		if len(received) == 0 {
+			return false // its time ended before it sent something
+		}
+		n, err := watched.Read(make([]byte, 1))
+		require.Zero(t, n)
+		require.Equal(t, io.EOF, err)
+		require.GreaterOrEqual(t, time.Since(<-received), short-time.Millisecond)
+		return true
 	})
-	begin := weirtest.Take(t, received)
-	for range 2 {
-		require.Error(t, weirtest.Take(t, over))
-	}
-	n, err := watched.Read(make([]byte, 1))
-	require.Zero(t, n)
-	require.Equal(t, io.EOF, err)
-	require.GreaterOrEqual(t, time.Since(begin), short-time.Millisecond)
 }
 
 // The loop is busy until a timeout ends. When the timer expires, no event has reported

@@ -212,6 +212,32 @@ func TestTLSIdleSessionHasNoBuffer(t *testing.T) {
 	require.Empty(t, calls)
 }
 
+// What a session has received uses the ready mark up. Otherwise each request would cost a
+// recv(2) and a poll(2) more, which find nothing.
+func TestTLSSessionUsesTheReadyMarkUp(t *testing.T) {
+	sessions := make(chan *Session, 1)
+	c, _ := dialTLS(t, serveTLS(t, &Server{
+		Begin:   func(s *Session) error { sessions <- s; return nil },
+		Handler: func(s *Session) error { return nil },
+	}))
+	x := <-sessions
+	require.Eventually(t, x.claim, time.Minute, time.Millisecond) // the goroutine of the handshake has left it
+	defer x.end(nil)
+	for range 3 {
+		require.Equal(t, loop.Unready, x.Registration().Look(loop.Readable))
+		require.False(t, x.secure().ready(x.engine()))
+		_, err := io.WriteString(c, "hello\n")
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			return unread(x.Registration().FD()) && x.Registration().Look(loop.Readable) != loop.Unready
+		}, time.Minute, time.Millisecond)
+		require.True(t, x.secure().ready(x.engine()))
+		line, err := x.ReadLine()
+		require.NoError(t, err)
+		require.Equal(t, "hello", line)
+	}
+}
+
 // After an alert crypto/tls encrypts nothing more. What a callback writes then ends the
 // connection with EPIPE.
 func TestTLSWriteAfterAnAlert(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sockethook"
 	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/seed-2334f180/weir/socket"
 	"golang.org/x/sys/unix"
@@ -98,8 +99,8 @@ func (l *link) Read(p []byte) (int, error) {
 			return 0, errNoCipher
 		}
 	case l.nowait:
-		n, err := l.sock.Recv(p, unix.MSG_DONTWAIT)
-		if e, ok := err.(*socket.Error); ok && e.Errno == unix.EAGAIN {
+		n, err := sockethook.Take(l.sock, p)
+		if err == unix.EAGAIN {
 			return 0, errNoCipher
 		}
 		return n, err

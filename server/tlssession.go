@@ -179,7 +179,7 @@ func (s *secured) ready(e *engine) bool {
 	case n > 0:
 		tlsheld.Unread(s.conn, b[0])
 		return true
-	case timedOut(err): // errNoCipher, or the wait for Rates.Read was too long
+	case err == errNoCipher, timedOut(err): // the second if the wait for Rates.Read was too long
 	default:
 		s.failed = err
 		return true

@@ -234,9 +234,26 @@ func stuffed(t testing.TB, c *server.Conn, atLeast int) (written int) {
 	return written
 }
 
+// stuff also waits until the loop has offered the output to the kernel. Before that, output
+// is queued that the kernel still takes.
 func stuff(c *server.Conn, atLeast int) (written int, err error) {
 	p := make([]byte, 32<<10)
-	for err == nil && c.Queued() < atLeast {
+	for err == nil {
+		if c.Queued() >= atLeast {
+			offered := make(chan struct{})
+			// The loop may be within a turn now. It does the second task in a later turn.
+			err = c.Loop().Post(func() {
+				if c.Loop().Post(func() { close(offered) }) != nil {
+					close(offered)
+				}
+			})
+			if err != nil {
+				break
+			}
+			if <-offered; c.Queued() >= atLeast {
+				break
+			}
+		}
 		var n int
 		n, err = c.Write(p)
 		written += n

@@ -113,9 +113,6 @@ func (h *headers) told(msgs []Message) {
 		m.Addr = h.names[i].decode()
 		m.Segment, m.ControlLen = 0, 0
 		control := h.controlOf(i)
-		if len(control) == 0 {
-			continue
-		}
 		sys.RaceReceived(control)
 		if len(m.Control) > 0 {
 			m.ControlLen = len(control)

@@ -259,17 +259,34 @@ func (c *core) sendable(buf []byte) error {
 	return c.takeOwed()
 }
 
-// sendRest makes one try to send what is left of buf.
+// mostAtOnce is how many bytes of a stream one system call sends. If the peer receives
+// meanwhile, a system call that sends more may take as long as all of them take. Then the
+// goroutine keeps its P: with one P no other connection has an answer until it ends.
+const mostAtOnce = 256 << 10
+
+// sendRest sends what is left of buf, until the kernel has no room.
 func (c *core) sendRest(fd int, buf []byte, total *int, flags int, to *sockaddr, waited bool) (more bool, errno syscall.Errno) {
-	if c.brokenMidway(fd, *total) {
-		return true, unix.EPIPE
+	for {
+		if c.brokenMidway(fd, *total) {
+			return true, unix.EPIPE
+		}
+		p := buf[*total:]
+		if flags == 0 && c.stream() { // a flag such as MSG_OOB is for the last byte of all
+			p = p[:min(len(p), mostAtOnce)]
+		}
+		n, errno := c.sendto(fd, p, flags, to)
+		*total += n
+		switch {
+		case errno != 0, *total == len(buf), !c.stream():
+			return true, c.pipeError(fd, errno, waited)
+		case n < len(p):
+			return false, unix.EAGAIN // the kernel has no more room
+		}
+		c.reg.Loop().Yield()
+		if c.reg.Look(loop.Writable) == loop.Gone {
+			return true, unix.EAGAIN // the wait returns why
+		}
 	}
-	n, errno := c.sendto(fd, buf[*total:], flags, to)
-	*total += n
-	if errno == 0 && *total < len(buf) && c.stream() {
-		return false, unix.EAGAIN // the kernel has no more room
-	}
-	return true, c.pipeError(fd, errno, waited)
 }
 
 // brokenMidway reports whether the connection broke while a call was sending.

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
-	"go.uber.org/goleak"
 )
 
 // stressTime is how long TestStress runs: go test -race -run Stress -stress 10s.
 var stressTime = flag.Duration("stress", time.Second, "how long TestStress runs")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+func TestMain(m *testing.M) { machine.Main(tests{m}) }
 
 // tests are all of them, without a name server, and then no goroutine should be
 // left.

@@ -164,7 +164,7 @@ func (s *Socket) sendAs(op string, buf []byte, flags int) (n int, err error) {
 	more := true
 	var errno syscall.Errno
 	if ready {
-		n, errno = sys.Sendto(c.reg.FD(), buf, 0, nil)
+		n, errno = sys.Sendto(c.reg.FD(), buf[:min(len(buf), mostAtOnce)], 0, nil)
 	}
 	switch {
 	case !ready, errno == unix.EAGAIN, errno == 0 && n < len(buf):
@@ -183,7 +183,11 @@ func (s *Socket) sendAs(op string, buf []byte, flags int) (n int, err error) {
 
 // sendOn continues a sendAs that has the turn and has sent total bytes.
 func (c *core) sendOn(call *loop.Call, buf []byte, total int) (n int, more bool, err error) {
-	more, err = c.attempt(loop.Write, call, false, turn{}, func(fd int, waited bool) (bool, syscall.Errno) {
+	room := total == mostAtOnce // the first system call has found room for all that it was given
+	if room {
+		c.reg.Loop().Yield()
+	}
+	more, err = c.attempt(loop.Write, call, room, turn{}, func(fd int, waited bool) (bool, syscall.Errno) {
 		return c.sendRest(fd, buf, &total, 0, nil, waited)
 	})
 	return total, more, err

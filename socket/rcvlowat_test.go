@@ -165,7 +165,8 @@ func TestRcvLowWater(t *testing.T) {
 			t.Run(kind+"/"+script.name, func(t *testing.T) {
 				t.Parallel()
 				for call, recv := range lowWaterCalls {
-					machine.WithTime(t, 100*time.Millisecond, func(limit time.Duration) bool {
+					for attempt := 1; ; attempt++ {
+						limit := time.Duration(1+attempt%4) * 100 * time.Millisecond
 						stalled := machine.Stalls(t)
 						defer stalled() // for a script that fails
 						want := script.run(t, kernelLowWater(t, pair, limit))
@@ -182,12 +183,14 @@ func TestRcvLowWater(t *testing.T) {
 							}
 							return n, err
 						}})
-						if stalled() > limit/4 && !reflect.DeepEqual(want, got) {
-							return false // a step may have come too late
+						// On a busy machine a step may come too late. If the process was stopped (SIGSTOP),
+						// the kernel ends its receive with EINTR.
+						if stalled() > 5*time.Millisecond && attempt < 40 && !reflect.DeepEqual(want, got) {
+							continue
 						}
 						require.Equal(t, want, got, call)
-						return true
-					})
+						break
+					}
 				}
 			})
 		}

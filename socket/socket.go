@@ -199,7 +199,7 @@ func attach(fd int, c *core) (*Socket, error) {
 // register puts the descriptor on a loop.
 func (c *core) register(l *loop.Loop, fd int) error {
 	edges := loop.DropWritable
-	if c.stream() && (c.family == Inet || c.family == Inet6) {
+	if c.tcp() {
 		edges = loop.KeepWritable
 	}
 	if c.family != Inet && c.family != Inet6 && c.family != Unix {

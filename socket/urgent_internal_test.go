@@ -52,6 +52,6 @@ func urgentAtOnce(t *testing.T) (s, peer *Socket) {
 	require.NoError(t, err)
 	_, err = peer.Send([]byte("cd"), 0)
 	require.NoError(t, err)
-	require.Eventually(t, s.core.reg.Urgent, 20*time.Second, time.Millisecond)
+	require.Eventually(t, s.core.reg.Urgent, time.Minute, time.Millisecond)
 	return s, peer
 }

@@ -71,7 +71,7 @@ func TestServerDiesWithAKilledParent(t *testing.T) {
 	conn, err := net.Dial("tcp", at.Addr)
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = io.Copy(conn, strings.NewReader("x"))
 	require.NoError(t, err)
 	_, err = io.ReadFull(conn, make([]byte, 1))

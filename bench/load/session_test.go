@@ -18,7 +18,7 @@ func TestSessionWaitsForASlowExchange(t *testing.T) {
 	var running sync.WaitGroup
 	var failure error
 	running.Go(func() { failure = client.Run(func() error { time.Sleep(slow); return nil }) })
-	usage, err := session.Measure(os.Getpid(), slow/2, time.Millisecond, 10*time.Second)
+	usage, err := session.Measure(os.Getpid(), slow/2, time.Millisecond, time.Minute)
 	require.NoError(t, err)
 	running.Wait()
 	require.NoError(t, failure)

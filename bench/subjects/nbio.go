@@ -11,9 +11,9 @@ import (
 var nbioSubject = Subject{
 	Name:          "nbio",
 	About:         "nbio, an event-driven framework, with one poller",
-	ByRequest:     true,
 	ServeEcho:     serveEchoNbio,
 	ServePipeline: servePipelineNbio,
+	ServeTLS:      serveTLSNbio,
 }
 
 func serveEchoNbio(size int, ready func(addr string) error) error {

@@ -63,7 +63,7 @@ func soakTables(e env) ([]report.Table, error) {
 			Label:    report.Grouped(float64(conns)),
 			Subjects: []string{"weir"},
 			Measure: measure.InTurn(func(ctx context.Context, _ string) (measure.Sample, error) {
-				r, err := child.Ask[soak.Result](ctx, child.Place{}, "soak", soak.Order{Conns: conns, Dur: e.Dur, Patience: 4 * patience})
+				r, err := child.Ask[soak.Result](ctx, child.Place{}, "soak", soak.Order{Conns: conns, Dur: e.Dur, Patience: patience})
 				if err != nil {
 					return nil, err
 				}

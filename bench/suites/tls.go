@@ -24,15 +24,16 @@ func tlsTables(e env) ([]report.Table, error) {
 		Title:   fmt.Sprintf("tls: messages there and back over TLS 1.3 on 127.0.0.1, %s of %v", report.Counted(e.Reps, "round"), e.Dur),
 		RowHead: "connections × message",
 		Metrics: tlsMetrics(reqPerSec, "req/s", cpuPerReq, "CPU µs/req"),
-		Pairs:   report.PairsWith(names, ordinaryPeer),
+		Pairs:   report.PairsWith(names, ordinaryPeer, "nbio"),
 	}
 	once := report.Table{
 		Title:   fmt.Sprintf("tls: connections over TLS 1.3 with one message each, %s of %v", report.Counted(e.Reps, "round"), e.Dur),
 		RowHead: "at a time × message",
 		Metrics: tlsMetrics(connPerSec, "conn/s", cpuPerConn, "CPU µs/conn"),
-		Pairs:   report.PairsWith(names, ordinaryPeer),
+		Pairs:   report.PairsWith(names, ordinaryPeer, "nbio"),
 		Legend: []string{
 			"The server has one event loop and GOMAXPROCS=1. net and weir have crypto/tls and a goroutine for each connection; weir-events and weir-ondemand have Server.TLS.",
+			"nbio has its own copy of crypto/tls, which does not block, on its poller. gnet has no TLS.",
 			"CPU µs: the server's processor time for a message, or for a connection with its handshake, user and system. Less is better.",
 			"The clients are on Go's net and crypto/tls, and need more time than the server: so req/s and conn/s say little, and the ratios are those of the CPU.",
 			"CPU vs: this row's CPU divided by the peer's in the same round: median (least–greatest). Below 1 is less work. Figures without brackets are medians.",

@@ -168,7 +168,7 @@ func TestServerAndClientOfLuaSocket(t *testing.T) {
 // pairing returns what a client prints beside a server.
 func pairing(t *testing.T, dir string, interpreters map[string]interpreter, server, client string) (out string) {
 	var err error
-	for _, scale := range []string{"0.2", "0.6"} {
+	for _, scale := range []string{"0.2", "0.6", "2"} {
 		arguments := func(file, port, name string) []string {
 			args := []string{absolute(t, "testdata/suites/luasocket.lua"), file, "127.0.0.1", port, scale}
 			if name == "C" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,18 +86,25 @@ func TestNothingSent(t *testing.T) {
 }
 
 func TestIdleClientIsCut(t *testing.T) {
-	const timeout = 200 * time.Millisecond
-	p := start(t, "-timeout", timeout.String())
-	c := talk(t, p.stayer())
-	var begun time.Time
-	for range 3 { // each receive has the whole timeout
-		begun = time.Now()
-		require.Equal(t, []byte("still here"), c.exchange([]byte("still here")))
-	}
-	require.Empty(t, c.rest(), "no more than was sent")
-	require.GreaterOrEqual(t, time.Since(begun), timeout)
-	require.Contains(t, p.Await("timed out"), "timeout="+timeout.String())
-	p.stop()
+	machine.WithTime(t, 200*time.Millisecond, func(timeout time.Duration) bool {
+		p := start(t, "-timeout", timeout.String())
+		c := talk(t, p.stayer())
+		var begun time.Time
+		for range 3 { // each receive has the whole timeout
+			begun = time.Now()
+			go c.Write([]byte("still here"))
+			got := make([]byte, len("still here"))
+			if _, err := io.ReadFull(c, got); err != nil {
+				return false // the machine stood still for longer than the timeout
+			}
+			require.Equal(t, "still here", string(got))
+		}
+		require.Empty(t, c.rest(), "no more than was sent")
+		require.GreaterOrEqual(t, time.Since(begun), timeout)
+		require.Contains(t, p.Await("timed out"), "timeout="+timeout.String())
+		p.stop()
+		return true
+	})
 }
 
 // A client that sends and never reads must not hold its place for ever.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -133,24 +135,26 @@ func TestLoad(t *testing.T) {
 }
 
 func TestIdleAndSlowClientsAreCut(t *testing.T) {
-	const limit = 200 * time.Millisecond
 	for _, c := range []struct{ flag, send, want string }{
 		{"-idle", "GET /api/status HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK"},
 		{"-header-timeout", "GET / HT", ""},
 	} {
-		p, _ := start(t, c.flag, limit.String())
-		begun := time.Now()
-		conn, err := net.Dial("tcp", p.Addr)
-		require.NoError(t, err)
-		defer conn.Close()
-		require.NoError(t, conn.SetDeadline(begun.Add(programtest.Patience)))
-		_, err = io.WriteString(conn, c.send)
-		require.NoError(t, err)
-		got, err := io.ReadAll(conn)
-		require.NoError(t, err)
-		require.Contains(t, string(got), c.want)
-		require.GreaterOrEqual(t, time.Since(begun), limit)
-		p.Stop()
+		machine.WithTime(t, 200*time.Millisecond, func(limit time.Duration) bool {
+			p, _ := start(t, c.flag, limit.String())
+			begun := time.Now()
+			conn, err := net.Dial("tcp", p.Addr)
+			require.NoError(t, err)
+			defer conn.Close()
+			require.NoError(t, conn.SetDeadline(begun.Add(programtest.Patience)))
+			_, sent := io.WriteString(conn, c.send)
+			got, err := io.ReadAll(conn)
+			if errors.Join(sent, err) != nil || !strings.Contains(string(got), c.want) {
+				return false // the machine stood still for longer than the limit
+			}
+			require.GreaterOrEqual(t, time.Since(begun), limit)
+			p.Stop()
+			return true
+		})
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/seed-2334f180/weir/examples/internal/programtest"
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 )
 
@@ -209,15 +210,22 @@ func TestClientThatNeverReadsIsCut(t *testing.T) {
 }
 
 func TestIdleClientIsCut(t *testing.T) {
-	const idle = 200 * time.Millisecond
-	p := start(t, "-idle", idle.String())
-	s := open(t, p)
-	begun := time.Now()
-	require.Equal(t, "+PONG\r\n", s.do("PING"))
-	_, err := s.reply()
-	require.ErrorIs(t, err, io.EOF)
-	require.GreaterOrEqual(t, time.Since(begun), idle)
-	p.Stop()
+	machine.WithTime(t, 200*time.Millisecond, func(idle time.Duration) bool {
+		p := start(t, "-idle", idle.String())
+		s := open(t, p)
+		begun := time.Now()
+		_, sent := s.Write(request("PING"))
+		pong, err := s.reply()
+		if errors.Join(sent, err) != nil {
+			return false // the machine stood still for longer than the idle time
+		}
+		require.Equal(t, "+PONG\r\n", pong)
+		_, err = s.reply()
+		require.ErrorIs(t, err, io.EOF)
+		require.GreaterOrEqual(t, time.Since(begun), idle)
+		p.Stop()
+		return true
+	})
 }
 
 // A key exists until its time has come, and not afterwards.

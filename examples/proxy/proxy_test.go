@@ -93,6 +93,17 @@ func receive(t *testing.T, c net.Conn, want string) {
 	require.Equal(t, want, string(buf))
 }
 
+// delivers reports whether a text that one end sends arrives at the other end. The proxy may have
+// cut a connection that was idle.
+func delivers(from, to net.Conn, text string) bool {
+	got := make([]byte, len(text))
+	_, err := io.WriteString(from, text)
+	if err == nil {
+		_, err = io.ReadFull(to, got)
+	}
+	return err == nil && string(got) == text
+}
+
 // receiveEnd reads the end of the stream. It fails if any data comes before.
 func receiveEnd(t *testing.T, c net.Conn) {
 	t.Helper()
@@ -242,18 +253,21 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 }
 
 func TestIdleConnectionIsCut(t *testing.T) {
-	const idle = 300 * time.Millisecond
-	addr, conns := upstream(t)
-	p := start(t, addr, "-idle", idle.String())
-	client, server := pair(t, p, conns)
-	begun := time.Now()
-	send(t, client, "hello")
-	receive(t, server, "hello")
-	_, err := client.Read(make([]byte, 1))
-	require.ErrorIs(t, err, unix.ECONNRESET)
-	require.GreaterOrEqual(t, time.Since(begun), idle-10*time.Millisecond) // the kernel's clock has other ticks
-	require.Contains(t, p.Await("connection broken"), "idle for 300ms")
-	p.Stop()
+	machine.WithTime(t, 300*time.Millisecond, func(idle time.Duration) bool {
+		addr, conns := upstream(t)
+		p := start(t, addr, "-idle", idle.String())
+		client, server := pair(t, p, conns)
+		begun := time.Now()
+		if !delivers(client, server, "hello") {
+			return false // the machine stood still for longer than the idle time
+		}
+		_, err := client.Read(make([]byte, 1))
+		require.ErrorIs(t, err, unix.ECONNRESET)
+		require.GreaterOrEqual(t, time.Since(begun), idle-10*time.Millisecond) // the kernel's clock has other ticks
+		require.Contains(t, p.Await("connection broken"), "idle for "+idle.String())
+		p.Stop()
+		return true
+	})
 }
 
 // A direction may be silent for any time while bytes come in the other.
@@ -289,29 +303,33 @@ func TestBusyConnectionIsNotCut(t *testing.T) {
 // A client sends a request while the proxy is stopped for longer than the idle time. The
 // link is not idle when the proxy goes on.
 func TestStoppedProxyDoesNotCutBusyConnections(t *testing.T) {
-	const idle = time.Second // long enough for a busy machine
 	for _, name := range []string{"client", "server"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr, conns := upstream(t)
-			p := start(t, addr, "-idle", idle.String())
-			asks, answers := pair(t, p, conns)
-			if name == "server" {
-				asks, answers = answers, asks
-			}
-			for range 2 {
-				send(t, asks, "hello")
-				receive(t, answers, "hello")
-				p.Signal(syscall.SIGSTOP)
-				send(t, asks, "request")
-				time.Sleep(2 * idle)
-				p.Signal(syscall.SIGCONT)
-				receive(t, answers, "request")
-				send(t, answers, "answer")
-				receive(t, asks, "answer")
-			}
-			require.NoError(t, errors.Join(asks.Close(), answers.Close()))
-			require.NotContains(t, p.Stop(), "idle")
+			machine.WithTime(t, time.Second, func(idle time.Duration) bool {
+				addr, conns := upstream(t)
+				p := start(t, addr, "-idle", idle.String())
+				asks, answers := pair(t, p, conns)
+				if name == "server" {
+					asks, answers = answers, asks
+				}
+				for range 2 {
+					if !delivers(asks, answers, "hello") {
+						return false
+					}
+					p.Signal(syscall.SIGSTOP)
+					resume := time.AfterFunc(2*idle, func() { p.Cmd.Process.Signal(syscall.SIGCONT) })
+					arrived := delivers(asks, answers, "request")
+					resume.Stop()
+					p.Signal(syscall.SIGCONT)
+					if !arrived || !delivers(answers, asks, "answer") {
+						return false
+					}
+				}
+				require.NoError(t, errors.Join(asks.Close(), answers.Close()))
+				require.NotContains(t, p.Stop(), "idle")
+				return true
+			})
 		})
 	}
 }

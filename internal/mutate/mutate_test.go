@@ -48,7 +48,7 @@ func TestTested(t *testing.T) {
 func module(t *testing.T) {
 	t.Helper()
 	before := grace
-	grace = 2 * time.Second
+	grace = 5 * time.Second
 	t.Cleanup(func() { grace = before })
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "sample"), 0o700))

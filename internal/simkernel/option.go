@@ -32,6 +32,15 @@ var kept = map[option]bool{
 	{unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS}: true,
 }
 
+// switches are those of the kept options that are on or off: 1 is read back for every value but
+// 0.
+var switches = map[option]bool{
+	{unix.SOL_SOCKET, unix.SO_KEEPALIVE}: true,
+	{unix.SOL_SOCKET, unix.SO_BROADCAST}: true,
+	{unix.IPPROTO_TCP, unix.TCP_NODELAY}: true,
+	{unix.IPPROTO_TCP, unix.TCP_CORK}:    true,
+}
+
 // leastBuffer is the least SO_RCVBUF and SO_SNDBUF that Linux reads back.
 const leastBuffer = 4608
 
@@ -87,6 +96,9 @@ func (s *sock) setOption(o option, value []byte) syscall.Errno {
 	default:
 		if !kept[o] || o.level == unix.IPPROTO_TCP && s.typ != unix.SOCK_STREAM {
 			return unix.ENOPROTOOPT
+		}
+		if switches[o] && v != 0 {
+			v = 1
 		}
 		values := map[option]int32{o: v}
 		for k, old := range s.values { // accepted sockets share the map

@@ -163,16 +163,7 @@ func (s *sock) pollMessages() (bits uint32) {
 }
 
 // matches reports whether a packet to an address of the host is for the socket.
-func (s *sock) matches(to netip.AddrPort) bool {
-	at := s.local.Addr()
-	switch {
-	case at == to.Addr():
-		return true
-	case !at.IsUnspecified():
-		return false
-	}
-	return at.Is4() == to.Addr().Is4() || at.Is6() && !s.v6only
-}
+func (s *sock) matches(to netip.AddrPort) bool { return s.covers(s.local.Addr(), to.Addr()) }
 
 // Bind implements sys.Kernel.
 func (h *Host) Bind(fd int, to *sys.Sockaddr) syscall.Errno {
@@ -227,16 +218,19 @@ func (s *sock) leave() {
 // conflicts reports whether another socket keeps s from being bound.
 func (h *Host) conflicts(s *sock, to netip.AddrPort) bool {
 	for _, x := range h.bound[binding{s.typ, to.Port()}] {
-		at := x.local.Addr()
-		apart := at != to.Addr() && !at.IsUnspecified() && !to.Addr().IsUnspecified() ||
-			at.Is4() != to.Addr().Is4() && (x.v6only || s.v6only || !at.IsUnspecified() && !to.Addr().IsUnspecified())
 		shares := x.reusePort && s.reusePort ||
 			x.reuse && s.reuse && (s.typ == unix.SOCK_DGRAM || x.state != listens)
-		if !apart && !shares {
+		if !shares && (s.covers(to.Addr(), x.local.Addr()) || x.covers(x.local.Addr(), to.Addr())) {
 			return true
 		}
 	}
 	return false
+}
+
+// covers reports whether a packet to the address ip, or to one of its addresses, is for the
+// socket when it is bound to at.
+func (s *sock) covers(at, ip netip.Addr) bool {
+	return at == ip || at.IsUnspecified() && (at.Is4() == ip.Is4() || at.Is6() && !s.v6only)
 }
 
 func (h *Host) choosePort(s *sock, at netip.Addr) (uint16, syscall.Errno) {

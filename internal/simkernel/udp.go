@@ -41,6 +41,9 @@ func (s *sock) connectMessages(to netip.AddrPort, none bool) syscall.Errno {
 }
 
 func (s *sock) sendMessage(buf []byte, to *sys.Sockaddr) (int, syscall.Errno) {
+	if errno := s.autobind(); errno != 0 {
+		return 0, errno
+	}
 	dest := s.remote
 	if to != nil && to.Len > 0 {
 		if dest = to.Inet(); !dest.IsValid() {
@@ -54,9 +57,6 @@ func (s *sock) sendMessage(buf []byte, to *sys.Sockaddr) (int, syscall.Errno) {
 		return 0, unix.EINVAL
 	case len(buf) > mostMessage:
 		return 0, unix.EMSGSIZE
-	}
-	if errno := s.autobind(); errno != 0 {
-		return 0, errno
 	}
 	host, dest, from, errno := s.route(dest)
 	switch {

@@ -20,3 +20,8 @@ var Accepted func(s any, fd, family int, group *loop.Group, on *loop.Loop) error
 // Pace makes the calls of s, a *socket.Socket that nothing uses yet, transfer no more than
 // p allows.
 var Pace func(s any, p *rate.Pair)
+
+// Take is Recv of s, a *socket.Socket, with MSG_DONTWAIT, for a caller that the loop tells
+// of input. It makes no system call if the loop knows that nothing has arrived. Its error
+// is then the bare errno EAGAIN.
+var Take func(s any, buf []byte) (n int, err error)

@@ -89,7 +89,7 @@ func WritevMany(fd int, bufs [][]byte, iov *[MaxIovec]unix.Iovec) (int, syscall.
 // sendIovec is sendmsg(2) of iov, which describes the beginning of bufs.
 func sendIovec(fd int, bufs [][]byte, iov []unix.Iovec) (int, syscall.Errno) {
 	if fd >= FirstSimulated {
-		return simulatedSendIovec(fd, iov, 0, nil)
+		return simulatedSendIovec(fd, iov)
 	}
 	hdr := unix.Msghdr{Iov: unsafe.SliceData(iov)}
 	hdr.SetIovlen(len(iov))

@@ -3,15 +3,13 @@
 package weirtest
 
 import (
-	"fmt"
-	"os"
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
 
 // Patience is how long a test waits for something that must happen.
@@ -19,16 +17,16 @@ const Patience = time.Minute
 
 // Main runs a package's tests and exits. It closes the default group of loops,
 // and fails when a goroutine is left.
-func Main(m *testing.M) {
-	code := m.Run()
+func Main(m *testing.M) { machine.Main(tests{m}) }
+
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	code := t.M.Run()
 	if g, err := loop.Default(); err == nil {
 		g.Close()
 	}
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	return code
 }
 
 // Keep requires that err is nil, and closes s at the end of the test.

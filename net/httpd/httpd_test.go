@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-2334f180/weir/internal/weirtest"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	weirnet "github.com/seed-2334f180/weir/net"
 	"github.com/seed-2334f180/weir/net/httpd"
 	"github.com/stretchr/testify/require"
@@ -210,21 +211,29 @@ func TestTwoListenersOfOneServer(t *testing.T) {
 
 func TestIdleTimeoutOfAParkedConnection(t *testing.T) {
 	onBoth(t, func(t *testing.T, over func(*http.Server) *http.Server) {
-		const idle = 50 * time.Millisecond
-		s := serve(t, over(&http.Server{Handler: hello, IdleTimeout: idle}))
-		c := s.dial(t)
-		var begun time.Time
-		for begun = time.Now(); time.Since(begun) < idle; begun = time.Now() {
-			c.get("/", "/") // the timers of earlier idle times do not end the last one
-			if s.Parks() > 5 {
-				break
+		machine.WithTime(t, 50*time.Millisecond, func(idle time.Duration) bool {
+			s := serve(t, over(&http.Server{Handler: hello, IdleTimeout: idle}))
+			c := s.dial(t)
+			begun := time.Now()
+			for s.Parks() <= 5 { // the timers of earlier idle times do not end the last one
+				before := begun
+				begun = time.Now()
+				_, _ = io.WriteString(c, get)
+				r, err := http.ReadResponse(c.in, nil)
+				if err != nil { // the connection had ended
+					require.GreaterOrEqual(t, time.Since(before), idle)
+					return false
+				}
+				body, err := io.ReadAll(r.Body)
+				require.NoError(t, err)
+				require.Contains(t, string(body), "/")
+				weirtest.Eventually(t, func() bool { return s.Parked() == 1 || time.Since(begun) > idle }, "it is parked")
 			}
-			weirtest.Eventually(t, func() bool { return s.Parked() == 1 || time.Since(begun) > idle }, "it is parked")
-		}
-		c.requireEnd()
-		require.GreaterOrEqual(t, time.Since(begun), idle)
-		s.AwaitParked(t, 0)
-		require.Positive(t, s.Parks())
+			c.requireEnd()
+			require.GreaterOrEqual(t, time.Since(begun), idle)
+			s.AwaitParked(t, 0)
+			return true
+		})
 	})
 }
 

@@ -56,28 +56,39 @@ func (f *fake) first(t *testing.T, text string) {
 	t.Helper()
 	_, err := io.WriteString(f.peer, text)
 	require.NoError(t, err)
-	require.NoError(t, f.read(t, 4096))
+	require.NoError(t, weirtest.Take(t, f.read(4096)))
 	f.change(http.StateActive)
 }
 
 func (f *fake) change(s http.ConnState) { f.srv.ConnState(f.own, s) }
 
-// read reads once, and returns what has become of the Read a while later.
-func (f *fake) read(t *testing.T, length int) error {
-	t.Helper()
+// read reads once in another goroutine, and returns the channel of the Read's error.
+func (f *fake) read(length int) <-chan error {
 	got := make(chan error, 1)
 	go func() {
 		_, err := f.own.Read(make([]byte, length))
 		got <- err
 	}()
+	return got
+}
+
+// lets requires that a Read ends because the connection is to be parked.
+func (f *fake) lets(t *testing.T) {
+	t.Helper()
+	require.ErrorContains(t, weirtest.Take(t, f.read(4096)), "idle")
+}
+
+// keeps requires that a Read waits for input, for much longer than a connection lingers.
+func (f *fake) keeps(t *testing.T, length int) {
+	t.Helper()
+	got := f.read(length)
 	select {
 	case err := <-got:
-		return err
+		require.Fail(t, "the Read has ended", "%v", err)
 	case <-time.After(20 * time.Millisecond):
 		_, err := f.peer.Write([]byte("x"))
 		require.NoError(t, err)
 		require.NoError(t, weirtest.Take(t, got))
-		return nil
 	}
 }
 
@@ -108,12 +119,11 @@ func TestAnotherNetHTTPParksNothing(t *testing.T) {
 			f := newFake(t)
 			f.first(t, "GET /")
 			c.prepare(f)
-			err := f.read(t, c.length)
-			if !c.parks {
-				require.NoError(t, err)
-				require.NoError(t, f.read(t, 4096), "and later")
+			if c.parks {
+				f.lets(t)
 			} else {
-				require.ErrorContains(t, err, "idle")
+				f.keeps(t, c.length)
+				f.keeps(t, 4096) // and later
 			}
 			if name != "hijacked, then idle" {
 				require.NoError(t, f.own.Close())
@@ -132,7 +142,7 @@ func TestCloseWhileNetHTTPLetsGo(t *testing.T) {
 	f := newFake(t)
 	f.first(t, "GET /")
 	f.idle()
-	require.Error(t, f.read(t, 4096))
+	f.lets(t)
 	require.NoError(t, f.own.Close())
 	require.NoError(t, f.own.Close())
 	f.change(http.StateClosed)
@@ -145,7 +155,7 @@ func TestStateClosedBeforeClose(t *testing.T) {
 	f := newFake(t)
 	f.first(t, "GET /")
 	f.idle()
-	require.Error(t, f.read(t, 4096))
+	f.lets(t)
 	f.change(http.StateClosed)
 	require.NoError(t, f.own.Close())
 	require.Zero(t, f.Parks())
@@ -177,7 +187,7 @@ func TestInputBeforeTheLoopWatches(t *testing.T) {
 	f := newFake(t)
 	f.first(t, "GET /")
 	f.idle()
-	require.Error(t, f.read(t, 4096))
+	f.lets(t)
 	_, err := io.WriteString(f.peer, "GET /none HTTP/1.0\r\n\r\n")
 	require.NoError(t, err)
 	reg := f.own.(interface{ Socket() *socket.Socket }).Socket().Registration()
@@ -197,7 +207,11 @@ func TestHTTP2PrefaceIsNotParked(t *testing.T) {
 		f := newFake(t)
 		f.first(t, preface)
 		f.idle()
-		require.Equal(t, parks, f.read(t, 4096) != nil, preface)
+		if parks {
+			f.lets(t)
+		} else {
+			f.keeps(t, 4096)
+		}
 		require.NoError(t, f.own.Close())
 		f.change(http.StateClosed)
 	}

@@ -83,6 +83,7 @@ func (c *conn) park() bool {
 		tlsheld.Reclaim(secure)
 	}
 	hung := c.hook.Hang(reg, loop.Readable) == nil
+	until, timer := c.until, c.timer // net/http may have it back as soon as it is parked
 	y.mu.Lock()
 	if c.state != leaving || y.closed || !hung {
 		c.state = closed
@@ -94,8 +95,8 @@ func (c *conn) park() bool {
 	y.parked.add(c)
 	y.parks++
 	y.mu.Unlock()
-	if c.timer != nil && !c.until.IsZero() {
-		c.timer.Reset(time.Until(c.until))
+	if timer != nil && !until.IsZero() {
+		timer.Reset(time.Until(until))
 	}
 	// The observer is not told of input that came before the hook hung.
 	if reg.Look(loop.Readable) != loop.Unready && !c.silent() {

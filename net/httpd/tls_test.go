@@ -171,23 +171,29 @@ func TestHandshakesThatFail(t *testing.T) {
 	var text bytes.Buffer
 	var mu sync.Mutex
 	states := make(chan http.ConnState, 10)
-	srv := overTLS(&http.Server{
-		Handler: hello, ReadHeaderTimeout: 50 * time.Millisecond,
-		ErrorLog:  log.New(writerFunc(func(b []byte) (int, error) { mu.Lock(); defer mu.Unlock(); return text.Write(b) }), "", 0),
-		ConnState: func(_ net.Conn, s http.ConnState) { states <- s },
-	})
-	srv.TLSConfig.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if hello.ServerName == "panic" {
-			panic("in a hook")
+	srv := func(limit time.Duration) *http.Server {
+		srv := overTLS(&http.Server{
+			Handler: hello, ReadHeaderTimeout: limit,
+			ErrorLog:  log.New(writerFunc(func(b []byte) (int, error) { mu.Lock(); defer mu.Unlock(); return text.Write(b) }), "", 0),
+			ConnState: func(_ net.Conn, s http.ConnState) { states <- s },
+		})
+		srv.TLSConfig.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if hello.ServerName == "panic" {
+				panic("in a hook")
+			}
+			return nil, nil
 		}
-		return nil, nil
+		return srv
 	}
-	s := serve(t, srv)
-	for _, c := range []struct{ send, name, logged, answer string }{
-		{"GET / HTTP/1.1\r\n\r\n", "", "client sent an HTTP request to an HTTPS server", "400 Bad Request"},
-		{"\x16\x03\x01", "", "i/o timeout", ""},
-		{"", "panic", "in a hook", ""},
+	for _, c := range []struct {
+		send, name, logged, answer string
+		limit                      time.Duration
+	}{
+		{"GET / HTTP/1.1\r\n\r\n", "", "client sent an HTTP request to an HTTPS server", "400 Bad Request", weirtest.Patience},
+		{"\x16\x03\x01", "", "i/o timeout", "", 50 * time.Millisecond},
+		{"", "panic", "in a hook", "", weirtest.Patience},
 	} {
+		s := serve(t, srv(c.limit))
 		conn, err := net.Dial("tcp", s.listener.Addr().String())
 		require.NoError(t, err)
 		require.NoError(t, conn.SetDeadline(time.Now().Add(weirtest.Patience)))

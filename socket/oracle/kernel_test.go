@@ -46,6 +46,10 @@ func (kernel) run(f func() outcome) *call {
 			for i := range all.Val {
 				all.Val[i] = ^all.Val[i]
 			}
+			// A fault while its signal is blocked would kill the process without a report.
+			for _, fault := range []syscall.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP} {
+				all.Val[0] &^= 1 << (fault - 1)
+			}
 			if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
 				panic(err)
 			}

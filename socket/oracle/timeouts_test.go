@@ -7,7 +7,7 @@ const ms = time.Millisecond
 // soon is a timeout that should expire. ample is a timeout that should not expire.
 const (
 	soon  = 40 * ms
-	ample = 4 * time.Second
+	ample = 20 * time.Second
 )
 
 // The tables leave out two rows of the first table in KERNEL.md. A struct of fewer than

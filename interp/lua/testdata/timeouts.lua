@@ -7,12 +7,13 @@ local host, port = server:getsockname()
 local a = assert(socket.connect(host, port))
 local b = assert(server:accept())
 
--- Says what f returns, and whether it took at least so long, and not for ever.
+-- Says what f returns, and whether it took at least so long, and not a thousand times that long.
+-- On a busy machine the rest may take seconds.
 local function takes(label, least, f, ...)
     local began = socket.gettime()
     local results = { f(...) }
     local took = socket.gettime() - began
-    say(label, results[1], results[2], took >= least - 0.001, took < least + 2)
+    say(label, results[1], results[2], took >= least - 0.001, took < least + 10)
 end
 
 say("none", b:gettimeout())
