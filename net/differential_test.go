@@ -55,7 +55,8 @@ func result[R any](r R, err error) (any, error) { return r, err }
 func weirDialer(d net.Dialer) *weirnet.Dialer {
 	return &weirnet.Dialer{
 		Timeout: d.Timeout, Deadline: d.Deadline, LocalAddr: d.LocalAddr, FallbackDelay: d.FallbackDelay,
-		KeepAlive: d.KeepAlive, KeepAliveConfig: d.KeepAliveConfig, Resolver: d.Resolver, Cancel: d.Cancel,
+		KeepAlive: d.KeepAlive, KeepAliveConfig: d.KeepAliveConfig, Resolver: d.Resolver,
+		Cancel:  d.Cancel, //lint:ignore SA1019 it has an effect all the same
 		Control: d.Control, ControlContext: d.ControlContext,
 	}
 }
@@ -195,7 +196,7 @@ func kinds(err error) (text string) {
 	}
 	var e net.Error
 	if errors.As(err, &e) {
-		text += fmt.Sprintf(" timeout %v temporary %v", e.Timeout(), e.Temporary())
+		text += fmt.Sprintf(" timeout %v", e.Timeout())
 	}
 	return text
 }

@@ -95,7 +95,7 @@ func TestSameAsNetByField(t *testing.T) {
 	closed := make(chan struct{})
 	close(closed)
 	open := make(chan struct{})
-	defer close(open) // a goroutine of net waits for it
+	defer close(open) // a goroutine that a Dial of net leaves behind waits for it
 	refuse := errors.New("refused by the program")
 	for name, d := range map[string]net.Dialer{
 		"zero":             {},
@@ -107,7 +107,7 @@ func TestSameAsNetByField(t *testing.T) {
 		"FallbackDelay":    {FallbackDelay: -1},
 		"KeepAlive":        {KeepAlive: -1},
 		"KeepAliveConfig":  {KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 1 << 60, Interval: -1, Count: 1 << 30}},
-		"Cancel":           {Cancel: make(chan struct{})},
+		"Cancel":           {Cancel: open},
 		"closed Cancel":    {Cancel: closed},
 		"Resolver":         {Resolver: &net.Resolver{PreferGo: true}},
 		"Control":          {Control: func(network, address string, _ syscall.RawConn) error { return fmt.Errorf("%s %s", network, address) }},
