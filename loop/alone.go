@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"errors"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -109,17 +111,18 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 	if !x.take() {
 		return 0, 0, false, nil, false
 	}
-	defer x.leave()
 	if way := x.thrift.way(); way != wayPark {
 		if s, number := x.sit(); s != nil {
 			if !r.unwatch(0) {
 				s.leave()
+				x.leave()
 				return 0, 0, false, nil, false
 			}
 			x.count()
 			if way == wayPoll {
 				if got := r.try(x, buf); got.result != unreceived {
 					s.leave()
+					x.leave()
 					n, errno, done = got.outcome()
 					return n, errno, done, nil, true
 				}
@@ -127,18 +130,16 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 			over, err := r.blockAlone(c, s, number)
 			s.leave()
 			if !over {
+				x.leave()
 				return 0, 0, false, err, true
 			}
 		}
 	}
-	x.blocked = false
-	if !r.enterSpot(0) {
+	if !r.toSpot(x) {
 		return 0, 0, false, nil, false
 	}
-	x.count()
-	x.spot.got = reception{&buf[0], int32(len(buf)), unreceived}
-	err = r.parkAlone(c, &x.spot)
-	if n, errno, done = x.spot.got.outcome(); done {
+	got, err := r.parkAlone(c, reception{&buf[0], int32(len(buf)), unreceived}, nil)
+	if n, errno, done = got.outcome(); done {
 		err = nil // the input came before what has ended the call
 	}
 	return n, errno, done, err, true
@@ -149,52 +150,36 @@ func (r *Blocking) receiveAlone(c *Call, buf []byte) (n int, errno syscall.Errno
 // returns the error of the wait. try makes a system call that does not wait, and returns
 // false if that has returned EAGAIN. A panic of try passes through Repeat. Only the call
 // that has the turn may call it.
+//
+// A Repeat that waits alone only parks: the program makes system calls of its own to
+// receive many messages at a time, mostly for other goroutines of the process, and a
+// thread that blocks or polls would keep those from running.
 func (r *Blocking) Repeat(c *Call, try func(fd uintptr) bool) error {
+	x := &r.loop.lone
 	for {
 		// A try that asks a question and does not wait, as libraries do before a request,
 		// is not worth the way into the spot.
-		parks := r.loop.lone.spot.holder.Load() == r.key
+		parks := x.spot.holder.Load() == r.key
 		if !parks && try(uintptr(r.fd)) {
 			return nil
 		}
-		done, err, alone := r.repeatAlone(c, try)
-		switch {
-		case done || err != nil:
-			return err
-		case alone:
+		if r.mayPark(c) {
+			got, err := r.parkAlone(c, reception{result: unreceived}, try)
+			if got.result != unreceived {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
 			continue
-		case parks && try(uintptr(r.fd)):
+		}
+		if parks && try(uintptr(r.fd)) {
 			return nil
 		}
 		if err := r.Wait(Read, c); err != nil {
 			return err
 		}
 	}
-}
-
-// repeatAlone is Repeat for a call that waits alone. It returns alone false, and has done
-// nothing, if the call must not. It only parks: the program makes system calls of its own
-// to receive many messages at a time, mostly for other goroutines of the process, and a
-// thread that blocks or polls would keep those from running.
-func (r *Blocking) repeatAlone(c *Call, try func(uintptr) bool) (done bool, err error, alone bool) {
-	x := &r.loop.lone
-	if c.Timeout == 0 || c.Context != nil || x.key.Load() != r.key || !x.take() {
-		return false, nil, false
-	}
-	defer x.leave()
-	x.blocked = false
-	if !r.enterSpot(0) {
-		return false, nil, false
-	}
-	x.count()
-	defer x.spot.forget()
-	x.spot.got = reception{result: unreceived}
-	x.spot.try = try
-	err = r.parkAlone(c, &x.spot)
-	if x.spot.got.result != unreceived {
-		return true, nil, true
-	}
-	return false, err, true
 }
 
 // sit takes a seat. If the last wait did not block the thread, sit starts a goroutine
@@ -235,12 +220,11 @@ func (r *Blocking) try(x *lone, buf []byte) reception {
 // blockAlone is Wait that blocks the thread until the descriptor is readable. over is
 // true if longestBlock has passed before.
 func (r *Blocking) blockAlone(c *Call, s *seat, number int) (over bool, err error) {
-	w := waiters.Get().(*waiter)
-	defer waiters.Put(w)
-	w.deadline = c.fix(r.loop)
-	if parked, err := r.hang(Read, w, hangUnwatched); !parked {
+	w, err := r.hangAlone(c)
+	if w == nil {
 		return false, err
 	}
+	defer r.giveAlone(w)
 	if w.sit(number) {
 		ready := s.block(r.fd, longestBlock)
 		if !w.rise() {
@@ -252,28 +236,112 @@ func (r *Blocking) blockAlone(c *Call, s *seat, number int) (over bool, err erro
 	return false, w.sleep() // the goroutine that has taken w off wakes it
 }
 
-// parkAlone is Wait that parks the goroutine in the spot, which r holds.
-func (r *Blocking) parkAlone(c *Call, p *spot) error {
-	w := waiters.Get().(*waiter)
-	defer waiters.Put(w)
-	w.deadline = c.fix(r.loop)
-	if parked, err := r.hang(Read, w, hangUnwatched); !parked {
-		return err
+// hangAlone makes a waiter wait without the loop, which giveAlone takes back. It returns
+// nil if the call must not park: because the direction is ready, when err is nil, or
+// because of err.
+func (r *Blocking) hangAlone(c *Call) (w *waiter, err error) {
+	if c.Timeout < 0 && r.limits.Load() == nil && r.hangReceiver(reception{}, 0) {
+		return r.receiver, nil
 	}
+	w = waiters.Get().(*waiter)
+	w.deadline = c.fix(r.loop)
+	parked, err := r.hang(Read, w, hangUnwatched)
+	if !parked {
+		waiters.Put(w)
+		return nil, err
+	}
+	return w, nil
+}
+
+func (r *Blocking) giveAlone(w *waiter) {
+	if w != r.receiver {
+		waiters.Put(w)
+	}
+}
+
+// WaitInput is Wait for the read direction, for a descriptor that gives a message a call.
+// If the call waits alone, it parks. tried says whether the call has made its system call
+// already, with EAGAIN as the result.
+func (r *Blocking) WaitInput(c *Call, tried bool) error {
+	if !r.mayPark(c) {
+		return r.Wait(Read, c)
+	}
+	r.loop.lone.spot.tried = tried
+	got, err := r.parkAlone(c, reception{result: unreceived}, nil)
+	if got.result == resultEnd {
+		r.state.Or(stateBroken)
+	}
+	if got.result != unreceived {
+		return nil
+	}
+	return err
+}
+
+// LooksFirst reports whether the system call had better come after WaitInput, which asks
+// the kernel for input: the last calls of WaitInput have found none at once. Only the call
+// that has the turn to read may call it.
+func (r *Blocking) LooksFirst() bool {
+	p := &r.loop.lone.spot
+	return p.holder.Load() == r.key && p.looksFirst.Load()
+}
+
+// mayPark reserves the loop's lone and has r enter the spot, if the call may wait alone.
+func (r *Blocking) mayPark(c *Call) bool {
+	x := &r.loop.lone
+	return c.Timeout != 0 && c.Context == nil && x.key.Load() == r.key && x.take() && r.toSpot(x)
+}
+
+// toSpot has r enter the spot, for the call that has reserved x. If it returns false, x is
+// not reserved any more.
+func (r *Blocking) toSpot(x *lone) bool {
+	x.blocked = false
+	if !r.enterSpot(0) {
+		x.leave()
+		return false
+	}
+	x.count()
+	return true
+}
+
+// parkAlone is Wait that parks the goroutine in the spot, after toSpot. It makes the
+// system call of got, or calls try, or looks for input if there is neither, and returns
+// the result. At the end
+// x is not reserved any more. All of this is one function, because a goroutine that comes
+// back from its wait pays for every function that it returns from.
+func (r *Blocking) parkAlone(c *Call, got reception, try func(uintptr) bool) (reception, error) {
+	x := &r.loop.lone
+	w, err := r.hangAlone(c)
+	if w == nil {
+		x.leave()
+		return got, err
+	}
+	p, hangs := &x.spot, true
+	p.got, p.try, p.edge = got, try, false
+	defer func() {
+		if hangs && !(w.rise() && r.withdrawWaiter(w)) { // the program's call has panicked
+			_ = w.sleep()
+		}
+		p.got, p.try = reception{}, nil
+		r.giveAlone(w)
+		x.leave()
+	}()
 	if w.sit(maxSeats + p.number - 1) {
-		returned := false
-		defer func() {
-			if !returned && !(w.rise() && r.withdrawWaiter(w)) { // the program's call has panicked
-				_ = w.sleep()
+		// Until got holds what was received, or an unpark of w has rung the spot, or the
+		// spot is vacated.
+		for d := p.dup.Load(); d != nil && errors.Is(d.conn.Read(p.receive), os.ErrDeadlineExceeded); {
+			p.silence()
+			if !w.sits() {
+				break // else an earlier unpark has rung late
 			}
-		}()
-		p.park(w)
-		returned = true
-		if w.rise() && p.got.result != unreceived && r.withdrawWaiter(w) {
-			return nil
+		}
+		got = p.got
+		if w.rise() && got.result != unreceived && r.withdrawWaiter(w) {
+			hangs = false
+			return got, nil
 		}
 	}
-	return w.sleep() // what has vacated the spot has taken w off, or watches the descriptor
+	hangs = false
+	return got, w.sleep() // what has vacated the spot has taken w off, or watches the descriptor
 }
 
 // Linger waits for input as a call that waits alone does, but no longer than most. It
@@ -332,6 +400,17 @@ func (r *Registration) rewatch() bool {
 // withdrawWaiter takes w off the registration, because its wait is over. It returns
 // false if another goroutine has taken w off, which then wakes it.
 func (r *Blocking) withdrawWaiter(w *waiter) bool {
+	if w == r.receiver {
+		for {
+			s := r.state.Load()
+			if s&stateReceiving == 0 {
+				return false
+			}
+			if r.state.CompareAndSwap(s, s&^stateReceiving) {
+				return true
+			}
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := r.take(nil, func(_ Direction, x *waiter) bool { return x == w })

@@ -47,28 +47,41 @@ func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, don
 	if c.Timeout > 0 || r.limits.Load() != nil {
 		return r.receiveLocking(c, buf)
 	}
-	// Without a deadline there is no need for the lock. All of this is one
-	// function, because a goroutine that comes back from its wait pays for every
-	// function that it returns from.
+	// From here on all is in one function, because a goroutine that comes back from its
+	// wait pays for every function that it returns from.
+	if !r.hangReceiver(reception{&buf[0], int32(len(buf)), unreceived}, Read.watched()) {
+		return r.receiveLocking(c, buf)
+	}
+	w := r.receiver
+	w.park()
+	err = w.resume()
+	n, errno, done = w.reception.outcome()
+	return n, errno, done, err
+}
+
+// hangReceiver makes the receiver wait, for a call without a deadline: that needs no lock.
+// It returns false, and has done nothing, if the call must not park, or if the state lacks
+// one of the bits of need. hang handles these cases.
+func (r *Blocking) hangReceiver(got reception, need uint64) bool {
 	w := r.receiver // used by the call that has the turn, and by the goroutine that clears the receiving bit
 	if w == nil {
 		w = r.loop.newWaiter()
 		r.receiver = w
 	}
-	w.reception = reception{&buf[0], int32(len(buf)), unreceived}
+	w.reception = got
 	w.cause = nil
 	for {
 		s := r.state.Load()
-		if s&(stateClosed|Read.of(readyBit)|Read.interrupted()) != 0 || s&Read.watched() == 0 {
+		if s&(stateClosed|Read.of(readyBit)|Read.interrupted()) != 0 || s&need != need {
 			w.reception.buf = nil
-			return r.receiveLocking(c, buf) // hang handles these cases
+			return false
 		}
 		if r.state.CompareAndSwap(s, s|stateReceiving) {
 			break
 		}
 	}
 	if r.limits.Load() != nil {
-		// A deadline was set since limits was loaded. SetDeadline may have found no
+		// A deadline was set since the caller has looked. SetDeadline may have found no
 		// waiter, and so may not have armed the timer.
 		r.mu.Lock()
 		if r.state.Load()&stateReceiving != 0 {
@@ -76,10 +89,7 @@ func (r *Blocking) Receive(c *Call, buf []byte) (n int, errno syscall.Errno, don
 		}
 		r.mu.Unlock()
 	}
-	w.park()
-	err = w.resume()
-	n, errno, done = w.reception.outcome()
-	return n, errno, done, err
+	return true
 }
 
 // receiveLocking is Receive by way of the lock: it parks as other calls do.
@@ -110,9 +120,13 @@ func (c *reception) outcome() (n int, errno syscall.Errno, done bool) {
 	return 0, syscall.Errno(-got), true
 }
 
-// receive makes the system call and keeps the result, unless it is EAGAIN. The
-// waiter's call keeps the descriptor open, and no other call has the turn.
+// receive makes the system call, if there is one to make, and keeps the result, unless
+// it is EAGAIN. The waiter's call keeps the descriptor open, and no other call has the
+// turn.
 func (c *reception) receive(fd int32) {
+	if c.buf == nil {
+		return
+	}
 	if fd >= sys.FirstSimulated {
 		c.receiveSimulated(fd)
 		return

@@ -93,9 +93,7 @@ func (r *Registration) alert(want Interest) (list ring) {
 			// The waiter makes its system call next, and so uses the mark up.
 			r.parked[d] = nil
 			r.state.And(^(d.of(readyBit) | d.of(parkedBit) | d.sure()))
-			if w.buf != nil {
-				w.receive(r.fd)
-			}
+			w.receive(r.fd)
 			list.push(w, nil)
 		}
 	}

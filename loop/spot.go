@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"errors"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -22,21 +21,31 @@ import (
 type spot struct {
 	holder atomic.Uint64 // the key of the registration that has the spot, or nobody
 
-	// The goroutine that waits uses the next eight.
+	// The goroutine that waits uses the next nine fields.
 	got     reception          // what receive has got
 	try     func(uintptr) bool // the system call in place of recv(2), or nil
 	fd      int32              // of the registration
 	ask     [1]unix.PollFd     // what peek asks the kernel
 	edge    bool               // receive is called for an edge
+	tried   bool               // for a look: the call has made its system call already
 	ready   bool               // peek has found input, and neither an end nor an error
 	receive func(uintptr) bool // is called by conn.Read, as peek is; a field, so that a wait allocates nothing
 	peek    func(uintptr) bool
 
-	mu     sync.Mutex      // guards the next four; taken last
-	file   *os.File        // of the duplicate; nil if nobody holds the spot
-	conn   syscall.RawConn // of file
-	until  time.Time       // the deadline of file
-	number int             // one more than the index in spots; 0 until there is one
+	// looksFirst is what Blocking.LooksFirst returns.
+	looksFirst atomic.Bool
+
+	dup atomic.Pointer[duplicate] // nil if nobody holds the spot; changed under mu
+
+	mu     sync.Mutex // guards the next two; taken last
+	until  time.Time  // the deadline of dup
+	number int        // one more than the index in spots; 0 until there is one
+}
+
+// A duplicate is a duplicate of a descriptor, which the Go runtime watches.
+type duplicate struct {
+	file *os.File
+	conn syscall.RawConn // of file
 }
 
 // maxSpots bounds the loops whose calls may park alone, and so the duplicates.
@@ -72,14 +81,16 @@ func (p *spot) enter(fd int32, key uint64) bool {
 	}
 	file := os.NewFile(uintptr(dup), "")
 	err = file.SetReadDeadline(time.Time{}) // fails if the runtime does not watch the file
+	var conn syscall.RawConn
 	if err == nil {
-		p.conn, err = file.SyscallConn()
+		conn, err = file.SyscallConn()
 	}
 	if err != nil {
 		file.Close()
 		return false
 	}
-	p.file, p.until, p.fd = file, time.Time{}, fd
+	p.until, p.fd = time.Time{}, fd
+	p.dup.Store(&duplicate{file, conn})
 	p.holder.Store(key)
 	return true
 }
@@ -106,6 +117,9 @@ func (p *spot) receiveFrom(fd int32) bool {
 		}
 		return p.got.result != unreceived
 	}
+	if p.got.buf == nil {
+		return p.input(fd)
+	}
 	for range mostTries {
 		if !p.edge && !p.look(fd) {
 			break
@@ -117,6 +131,31 @@ func (p *spot) receiveFrom(fd int32) bool {
 	}
 	p.edge = true
 	return false
+}
+
+// resultEnd is the result of a look that has found an end of the input.
+const resultEnd = 1
+
+// input is receiveFrom for a call that looks for input. It returns false when the goroutine
+// is to park until the next edge. After a system call that has said EAGAIN, an error is
+// one that stays, of the error queue.
+func (p *spot) input(fd int32) bool {
+	if p.edge {
+		p.got.result = 0
+		p.looksFirst.Store(true)
+		return true
+	}
+	const input = unix.POLLIN | unix.POLLRDHUP
+	p.edge = true
+	if !p.look(fd) || p.tried && p.ask[0].Revents&input == 0 {
+		return false
+	}
+	p.got.result = 0
+	if p.ask[0].Revents&unix.POLLRDHUP != 0 {
+		p.got.result = resultEnd
+	}
+	p.looksFirst.Store(false)
+	return true
 }
 
 // vacate takes the spot from a registration. If a goroutine is parked, its park ends.
@@ -133,9 +172,8 @@ func (p *spot) vacate(key uint64) {
 
 func (p *spot) clear() {
 	p.holder.Store(nobody)
-	if p.file != nil {
-		p.file.Close()
-		p.file, p.conn = nil, nil
+	if d := p.dup.Swap(nil); d != nil {
+		d.file.Close()
 	}
 }
 
@@ -149,37 +187,19 @@ func (p *spot) close() {
 	}
 }
 
-// park parks the goroutine of w until got holds what was received, or until an unpark of
-// w has rung the spot, or the spot is vacated. w sits in the spot.
-func (p *spot) park(w *waiter) {
-	p.mu.Lock()
-	conn := p.conn
-	p.mu.Unlock()
-	p.edge = false
-	for conn != nil && errors.Is(conn.Read(p.receive), os.ErrDeadlineExceeded) {
-		p.silence()
-		if !w.sits() {
-			break // else an earlier unpark has rung late
-		}
-	}
-}
-
-// forget drops the program's system call.
-func (p *spot) forget() { p.try = nil }
-
 // linger parks the goroutine until there is input, and returns true. It returns false when
 // most has passed, or half of it, when the spot is vacated, and at an end or an error.
 func (p *spot) linger(most time.Duration) bool {
 	p.mu.Lock()
-	conn, now := p.conn, time.Now()
+	d, now := p.dup.Load(), time.Now()
 	// To set the deadline each time would take a good part of a request's time.
-	if left := p.until.Sub(now); p.file != nil && (left < most/2 || left > most) {
+	if left := p.until.Sub(now); d != nil && (left < most/2 || left > most) {
 		p.until = now.Add(most)
-		_ = p.file.SetReadDeadline(p.until)
+		_ = d.file.SetReadDeadline(p.until)
 	}
 	p.mu.Unlock()
 	p.ready = false
-	return conn != nil && conn.Read(p.peek) == nil && p.ready
+	return d != nil && d.conn.Read(p.peek) == nil && p.ready
 }
 
 // ring ends the park of the spot's goroutine, or its next one.
@@ -191,8 +211,8 @@ func (p *spot) silence() { p.expireAt(time.Time{}) }
 func (p *spot) expireAt(t time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.file != nil {
+	if d := p.dup.Load(); d != nil {
 		p.until = t
-		_ = p.file.SetReadDeadline(t) // it worked when the file was new
+		_ = d.file.SetReadDeadline(t) // it worked when the file was new
 	}
 }

@@ -69,7 +69,7 @@ func TestNoSpotForARegularFile(t *testing.T) {
 	defer p.close()
 	require.False(t, p.enter(int32(fd), 7))
 	require.EqualValues(t, nobody, p.holder.Load())
-	require.Nil(t, p.file)
+	require.Nil(t, p.dup.Load())
 	require.Equal(t, free, lowestFree(t))
 }
 

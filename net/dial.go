@@ -86,32 +86,38 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 // DialContext connects, as the function Dial does, until the context is done. The end of
 // the context does not affect a connection that DialContext has returned.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	s, err := d.DialSocket(ctx, network, address)
+	a, s, err := d.dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	t, _ := parseNetwork(network)
-	return connOf(s, dialed(s, t.network))
+	return connOf(s, dialed(s, a.network, a.reached))
 }
 
-// dialed makes the conn of a socket that Dial has opened. The kernel does not report a
-// datagram socket as connected if its peer's port is 0.
-func dialed(s *socket.Socket, network string) conn {
+// dialed makes the conn of a socket that Dial has connected to an address, which may be
+// nil. The kernel does not report a datagram socket as connected if its peer's port is 0.
+// Then net, too, has the address that it was given.
+func dialed(s *socket.Socket, network string, to net.Addr) conn {
 	c := newConn(s, network)
 	if c.remote == nil {
-		c.remote = netAddr(s, s.RemoteAddr())
+		c.remote = to
 	}
 	return c
 }
 
 // DialSocket is DialContext for programs that use the socket itself.
 func (d *Dialer) DialSocket(ctx context.Context, network, address string) (*socket.Socket, error) {
+	_, s, err := d.dial(ctx, network, address)
+	return s, err
+}
+
+func (d *Dialer) dial(ctx context.Context, network, address string) (*dial, *socket.Socket, error) {
 	a, err := d.begin(ctx, network)
 	if err != nil {
-		return nil, opError("dial", network, nil, nil, err)
+		return nil, nil, opError("dial", network, nil, nil, err)
 	}
 	defer a.end()
-	return a.run(address)
+	s, err := a.run(address)
+	return a, s, err
 }
 
 // A dial is one call of a method of a Dialer.
@@ -123,6 +129,8 @@ type dial struct {
 	given context.Context // the caller's context
 	ctx   context.Context // the caller's context with the Dialer's bounds
 	end   func()          // the caller of begin must call it
+
+	reached net.Addr // the address that inTurn has connected to; else nil
 }
 
 var errNilContext = errors.New("nil context")
@@ -208,10 +216,10 @@ func (d *dial) run(address string) (*socket.Socket, error) {
 	if address == "" {
 		return nil, d.unresolved(errMissingAddress)
 	}
-	if err := d.mismatch(); err != nil {
-		return nil, d.unresolved(err)
-	}
 	if d.unix() {
+		if err := d.mismatch(); err != nil {
+			return nil, d.unresolved(err)
+		}
 		return d.inTurn([]net.Addr{&net.UnixAddr{Name: address, Net: d.network}})
 	}
 	if d.tcp() && d.FallbackDelay >= 0 {
@@ -219,11 +227,14 @@ func (d *dial) run(address string) (*socket.Socket, error) {
 		if err != nil {
 			return nil, d.unresolved(err)
 		}
-		if _, err := netip.ParseAddr(host); err != nil && host != "" {
+		if _, err := netip.ParseAddr(host); err != nil && host != "" && d.mismatch() == nil {
 			return d.race(host, port)
 		}
 	}
 	found, err := d.resolve(d.ctx, d.resolver(), address)
+	if err == nil {
+		err = d.mismatch() // after the look-up, as in net
+	}
 	if err != nil {
 		return nil, d.unresolved(err)
 	}
@@ -272,6 +283,7 @@ func (d *dial) inTurn(addrs []net.Addr) (*socket.Socket, error) {
 		s, err := d.connect(ctx, to)
 		cancel()
 		if err == nil {
+			d.reached = to
 			return s, nil
 		}
 		if first == nil {

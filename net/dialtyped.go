@@ -53,7 +53,7 @@ func (d *Dialer) DialUnix(ctx context.Context, network string, laddr, raddr *net
 	if err != nil {
 		return nil, opError("dial", network, optional(laddr), optional(raddr), err)
 	}
-	return &UnixConn{dialed(s, network)}, nil
+	return &UnixConn{dialed(s, network, to)}, nil
 }
 
 func (d *Dialer) dialTCP(ctx context.Context, network string, laddr, raddr *net.TCPAddr) (*TCPConn, error) {
@@ -73,6 +73,9 @@ func (d *Dialer) dialUDP(ctx context.Context, network string, laddr, raddr *net.
 }
 
 func (d *Dialer) dialIP(ctx context.Context, network string, laddr, raddr *net.IPAddr) (*IPConn, error) {
+	if raddr == nil { // before a look at the network, as in net
+		return nil, opError("dial", network, optional(laddr), nil, errMissingAddress)
+	}
 	c, err := d.dialPair(ctx, network, "ip", optional(laddr), optional(raddr))
 	if err != nil {
 		return nil, err
@@ -88,7 +91,7 @@ func (d *Dialer) dialPair(ctx context.Context, network, base string, local, remo
 		return conn{}, opError("dial", network, local, remote, err)
 	}
 	t, _ := parseNetwork(network)
-	return dialed(s, t.network), nil
+	return dialed(s, t.network, remote), nil
 }
 
 // connectPair opens a socket at the local address and connects it to the remote address.

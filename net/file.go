@@ -77,7 +77,7 @@ func fileSocket(f *os.File) (*socket.Socket, error) {
 		dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
 	})
 	if closed != nil {
-		return nil, closed
+		err = syscall.EBADF // what net gets for a file that is closed
 	}
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)

@@ -63,7 +63,11 @@ func (lc *ListenConfig) SetMultipathTCP(use bool) { lc.multipath.set(use) }
 // Listen listens on an address, as the function Listen does. The context bounds only the
 // look-up of the address.
 func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
-	s, err := lc.ListenSocket(ctx, network, address)
+	open := lc.ListenSocket
+	if network == "unixgram" {
+		open = lc.ListenPacketSocket // a listener as Go's net has it: Accept fails
+	}
+	s, err := open(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -112,10 +116,14 @@ func (lc *ListenConfig) packetSocket(ctx context.Context, network, address strin
 	if err != nil {
 		return nil, "", opError("listen", network, nil, nil, err)
 	}
-	if t.tcp() || t.unix() && t.typ != socket.Dgram {
+	if t.tcp() {
 		return nil, "", opError("listen", network, nil, at, unexpected(address))
 	}
-	s, err := lc.listenPacket(t, at)
+	open := lc.listenPacket
+	if t.unix() && t.typ != socket.Dgram {
+		open = lc.listen // net, too, returns a connection that listens
+	}
+	s, err := open(t, at)
 	if err != nil {
 		return nil, "", opError("listen", network, nil, at, err)
 	}
@@ -158,7 +166,7 @@ func unexpected(address string) error {
 // the first of these.
 func (lc *ListenConfig) address(ctx context.Context, network, address string) (transport, net.Addr, error) {
 	if ctx == nil {
-		return transport{}, nil, errNilContext
+		ctx = context.Background() // as in net, which needs it for look-ups alone
 	}
 	t, err := parseNetwork(network)
 	if err != nil {

@@ -175,11 +175,18 @@ func (t transport) controlled(family socket.Family) string {
 // A bareConn gives Control the descriptor of a socket that is not registered yet.
 type bareConn int
 
-var errNotReady = errors.New("the socket is not connected yet")
+var errNotReady = errors.New("the socket cannot wait before it is bound or connected")
 
-func (c bareConn) Control(f func(uintptr)) error  { f(uintptr(c)); return nil }
-func (c bareConn) Read(func(uintptr) bool) error  { return errNotReady }
-func (c bareConn) Write(func(uintptr) bool) error { return errNotReady }
+func (c bareConn) Control(f func(uintptr)) error    { f(uintptr(c)); return nil }
+func (c bareConn) Read(f func(uintptr) bool) error  { return c.once(f) }
+func (c bareConn) Write(f func(uintptr) bool) error { return c.once(f) }
+
+func (c bareConn) once(f func(uintptr) bool) error {
+	if f(uintptr(c)) {
+		return nil
+	}
+	return errNotReady
+}
 
 func addrText(a net.Addr) string {
 	if a == nil {

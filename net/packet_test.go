@@ -21,6 +21,7 @@ import (
 type udpConn interface {
 	net.Conn
 	net.PacketConn
+	syscall.Conn
 	SetReadBuffer(bytes int) error
 	SetWriteBuffer(bytes int) error
 	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)

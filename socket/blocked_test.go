@@ -138,13 +138,13 @@ func sleepers(method string) int {
 func callers(method string) (n, sleep int) {
 	buf := make([]byte, 1<<20)
 	for g := range bytes.SplitSeq(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
-		if !bytes.Contains(g, []byte("(*Socket)."+method+"(")) {
+		if !bytes.Contains(g, []byte("(*Socket)."+method+"(")) && !bytes.Contains(g, []byte("socket."+method+"(")) {
 			continue
 		}
 		n++
 		asleep := bytes.Contains(g, []byte("[IO wait")) || bytes.Contains(g, []byte("[chan receive"))
-		asleep = asleep && bytes.Contains(g, []byte(").park(")) ||
-			bytes.Contains(g, []byte("[syscall")) && bytes.Contains(g, []byte(").pollAlone("))
+		asleep = asleep && (bytes.Contains(g, []byte(").park(")) || bytes.Contains(g, []byte(").parkAlone("))) ||
+			bytes.Contains(g, []byte("[syscall")) && bytes.Contains(g, []byte(").blockAlone("))
 		if asleep {
 			sleep++
 		}

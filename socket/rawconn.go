@@ -3,7 +3,6 @@ package socket
 import (
 	"runtime"
 	"syscall"
-	"time"
 
 	"github.com/seed-2334f180/weir/loop"
 )
@@ -30,34 +29,44 @@ func (c rawConn) Control(f func(fd uintptr)) error {
 
 // Read calls f until it returns true. It calls f once, and again each time the
 // socket may be readable. An f that returns false must have met EAGAIN.
+//
+// Read and Write do not use attempt, because only f can say that a call is over:
+// on a datagram socket whose read side is shut, attempt would say so.
 func (c rawConn) Read(f func(fd uintptr) bool) error {
-	return c.s.raw("raw read", loop.Read, c.s.core.recvTimeout.get(), f)
+	s := c.s
+	reg := &s.core.reg
+	call := loop.Call{Timeout: s.core.recvTimeout.get(), Context: s.ctx}
+	_, err := reg.Begin(loop.Read, &call)
+	if err != nil {
+		return fail("raw read", "", err)
+	}
+	defer s.endRaw(loop.Read) // f may panic
+	if err := reg.Repeat(&call, f); err != nil {
+		return fail("raw read", "", err)
+	}
+	return nil
 }
 
 // Write is as Read, for the socket's being writable.
 func (c rawConn) Write(f func(fd uintptr) bool) error {
-	return c.s.raw("raw write", loop.Write, c.s.core.sendTimeout.get(), f)
-}
-
-// raw calls f until it returns true. It does not use attempt, because only f can
-// say that a call is over: on a datagram socket whose read side is shut, attempt
-// would say so.
-func (s *Socket) raw(op string, d loop.Direction, limit time.Duration, f func(fd uintptr) bool) error {
-	defer runtime.KeepAlive(s)
+	s := c.s
 	reg := &s.core.reg
-	call := loop.Call{Timeout: limit, Context: s.ctx}
-	_, err := reg.Begin(d, &call)
-	if err == nil {
-		defer reg.End(d, true) // f may have left anything, and it may panic
-		if d == loop.Read {
-			err = reg.Repeat(&call, f)
-		}
-		for err == nil && d == loop.Write && !f(uintptr(reg.FD())) {
-			err = reg.Wait(d, &call)
-		}
-	}
+	call := loop.Call{Timeout: s.core.sendTimeout.get(), Context: s.ctx}
+	_, err := reg.Begin(loop.Write, &call)
 	if err != nil {
-		return fail(op, "", err)
+		return fail("raw write", "", err)
+	}
+	defer s.endRaw(loop.Write)
+	for !f(uintptr(reg.FD())) {
+		if err := reg.Wait(loop.Write, &call); err != nil {
+			return fail("raw write", "", err)
+		}
 	}
 	return nil
+}
+
+// endRaw ends a call of the program's own. That may have left anything.
+func (s *Socket) endRaw(d loop.Direction) {
+	s.core.reg.End(d, true)
+	runtime.KeepAlive(s)
 }

@@ -29,13 +29,13 @@ func TestRawConnReadWaits(t *testing.T) {
 		return failed
 	}
 	for range 3 {
-		result := blocked(t, "raw", read)
+		result := blocked(t, "rawConn.Read", read)
 		put(t, peer, "hello")
 		require.NoError(t, soon(t, result))
 		require.Equal(t, "hello", string(buf[:n]))
 	}
 
-	result := blocked(t, "raw", read)
+	result := blocked(t, "rawConn.Read", read)
 	require.NoError(t, s.SetReadDeadline(time.Unix(1, 0)))
 	require.ErrorIs(t, soon(t, result), os.ErrDeadlineExceeded)
 	require.NoError(t, s.SetReadDeadline(time.Time{}))
@@ -44,11 +44,11 @@ func TestRawConnReadWaits(t *testing.T) {
 	require.ErrorIs(t, read(), os.ErrDeadlineExceeded)
 	require.NoError(t, s.SetRecvTimeout(0))
 
-	result = blocked(t, "raw", read)
+	result = blocked(t, "rawConn.Read", read)
 	s.Interrupt()
 	requireInterrupted(t, soon(t, result))
 
-	result = blocked(t, "raw", read)
+	result = blocked(t, "rawConn.Read", read)
 	require.NoError(t, s.Close())
 	require.ErrorIs(t, soon(t, result), net.ErrClosed)
 }
@@ -59,7 +59,7 @@ func TestRawConnWriteWaits(t *testing.T) {
 	raw, err := s.SyscallConn()
 	require.NoError(t, err)
 	var failed error
-	result := blocked(t, "raw", func() error {
+	result := blocked(t, "rawConn.Write", func() error {
 		return raw.Write(func(fd uintptr) bool {
 			_, failed = unix.Write(int(fd), []byte("x"))
 			return failed != unix.EAGAIN

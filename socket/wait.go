@@ -75,6 +75,10 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 	var retry backoff
 	ready = ready || t.sign == patience ||
 		d == loop.Read && c.lowWater.Load() > 1 // epoll does not report input below SO_RCVLOWAT
+	messages := d == loop.Read && (c.typ == Dgram || c.typ == Raw)
+	if messages && c.reg.LooksFirst() {
+		ready = false
+	}
 	for waited := false; ; waited = true {
 		if ready {
 			if more, errno = try(fd, waited); errno != unix.EAGAIN {
@@ -103,6 +107,8 @@ func (c *core) attempt(d loop.Direction, call *loop.Call, ready bool, t turn, tr
 			err = retry.pause(&c.reg, d, call)
 		case d == loop.Write && c.family == Unix && c.typ != Dgram:
 			err = c.reg.WaitAtMost(d, call, unreadCheck)
+		case messages:
+			err = c.reg.WaitInput(call, ready)
 		default:
 			err = c.reg.Wait(d, call)
 		}

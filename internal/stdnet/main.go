@@ -33,8 +33,9 @@ func main() {
 	run := flag.String("run", "", "run only the tests that match")
 	keep := flag.String("keep", "", "write the changed tests to this directory")
 	explain := flag.Bool("explain", false, "say what is taken out of the tests")
+	listed := flag.Bool("listed", false, "run the tests of net that the list leaves out and that compile: those that pass need no entry")
 	flag.Parse()
-	j := &judge{race: *race, verbose: *verbose, explain: *explain, only: *run, keep: *keep}
+	j := &judge{race: *race, verbose: *verbose, explain: *explain, listed: *listed, only: *run, keep: *keep}
 	packages := flag.Args()
 	if len(packages) == 0 {
 		packages = []string{"net", "net/http"}
@@ -49,8 +50,8 @@ func main() {
 
 // A judge runs the tests of packages.
 type judge struct {
-	race, verbose, explain bool
-	only, keep             string
+	race, verbose, explain, listed bool
+	only, keep                     string
 }
 
 // judge builds a package's tests and runs them.
@@ -73,6 +74,10 @@ func (j *judge) judge(name string) error {
 			return err
 		}
 		s := &suite{explain: j.explain, dir: r.dir, left: r.left}
+		if j.listed {
+			s.left, s.lenient = nil, true
+			j.only, r.left = only(r.left), nil
+		}
 		if err := s.load(); err != nil {
 			return err
 		}
@@ -98,6 +103,18 @@ func (j *judge) judge(name string) error {
 		return err
 	}
 	return r.run()
+}
+
+// only returns the pattern of the tests in a list.
+func only(list map[string]string) string {
+	var names []string
+	for name := range list {
+		if strings.HasPrefix(name, "Test") {
+			names = append(names, "^"+strings.ReplaceAll(name, "/", "$/^")+"$")
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, "|")
 }
 
 // keep writes the changed tests to a directory.
