@@ -42,7 +42,8 @@ type talk struct {
 	c       *server.Conn // set by the first request
 	ending  bool         // its end was begun by the program
 	high    bool         // what Pressure said last
-	asked   int          // requests that Data has consumed
+	asked   atomic.Int64 // requests that Data has consumed
+	waits   bool         // the client ends its stream only when it has got everything
 	closed  atomic.Int32
 	arrived atomic.Int64 // bytes of replies that the client has read
 
@@ -103,10 +104,17 @@ func newHangModel(t *testing.T, rng *rand.Rand, secure bool) *hangModel {
 func (m *hangModel) talk(rng *rand.Rand) *talk {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	u := &talk{number: len(m.talks), total: 1 + rng.IntN(60), breaks: rng.IntN(8) == 0, rng: rand.New(rand.NewPCG(rng.Uint64(), 1))}
+	u := &talk{number: len(m.talks), total: 1 + rng.IntN(mostShort), breaks: rng.IntN(8) == 0, rng: rand.New(rand.NewPCG(rng.Uint64(), 1))}
+	u.waits = !u.breaks && rng.IntN(2) == 0
+	if rng.IntN(4) == 0 {
+		u.total = 1 + rng.IntN(4000)
+	}
 	m.talks = append(m.talks, u)
 	return u
 }
+
+// mostShort is how many requests a talk has whose replies may be long.
+const mostShort = 60
 
 // find returns the talk of a connection, or nil before its first request.
 func (m *hangModel) find(c *server.Conn) *talk { u, _ := c.User.(*talk); return u }
@@ -132,7 +140,10 @@ func (u *talk) requests() []byte {
 }
 
 // replySize draws how long a reply is.
-func replySize(rng *rand.Rand) int {
+func (u *talk) replySize(rng *rand.Rand) int {
+	if u.total > mostShort {
+		return rng.IntN(1000)
+	}
 	switch rng.IntN(20) {
 	case 0:
 		return rng.IntN(150 << 10)
@@ -218,11 +229,16 @@ func (m *hangModel) data(c *server.Conn) error {
 		if c.Queued() > m.srv.HighWater || c.Buffered() == 0 {
 			return nil
 		}
-		if p := c.Next(1); u.asked > 0 && p[0] != byte(u.asked%replyPeriod) {
-			return fmt.Errorf("request %d of talk %d is %d", u.asked, u.number, p[0])
+		k := 1
+		if u.total > mostShort {
+			k = min(1+u.rng.IntN(100), c.Buffered())
 		}
-		u.asked++
-		if err := m.say(u, replySize(u.rng), u.rng.Uint32()); err != nil && !full(err) { // then this one has no reply
+		for _, b := range c.Next(k) {
+			if n := u.asked.Add(1) - 1; n > 0 && b != byte(n%replyPeriod) {
+				return fmt.Errorf("request %d of talk %d is %d", n, u.number, b)
+			}
+		}
+		if err := m.say(u, u.replySize(u.rng), u.rng.Uint32()); err != nil && !full(err) { // then this one has no reply
 			return m.refused(u, err)
 		}
 		if u.rng.IntN(3) == 0 && m.mischief(u) {
@@ -258,14 +274,14 @@ func (m *hangModel) mischief(u *talk) (leave bool) {
 		m.later(u, c.ResumeRead)
 		return u.rng.IntN(2) == 0
 	case 4: // another goroutine writes
-		n, how := replySize(u.rng), u.rng.Uint32()
+		n, how := u.replySize(u.rng), u.rng.Uint32()
 		m.later(u, func() { _ = m.say(u, n, how) })
 	case 5, 6: // to another connection, which must not become too slow
 		x := m.other(u)
 		if x == nil {
 			return false
 		}
-		_ = m.say(x, replySize(u.rng), u.rng.Uint32())
+		_ = m.say(x, u.replySize(u.rng), u.rng.Uint32())
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		if !x.over && x.c.Queued() > m.srv.HighWater {
@@ -343,8 +359,8 @@ func (m *hangModel) end(c *server.Conn) error {
 
 // complete checks that Data has had every request.
 func (m *hangModel) complete(u *talk) {
-	if !u.breaks && (u.asked != u.total) {
-		m.t.Errorf("talk %d ends after %d of %d requests", u.number, u.asked, u.total)
+	if !u.breaks && (u.asked.Load() != int64(u.total)) {
+		m.t.Errorf("talk %d ends after %d of %d requests", u.number, u.asked.Load(), u.total)
 	}
 }
 
@@ -368,6 +384,13 @@ func (m *hangModel) closed(c *server.Conn, err error) {
 	m.resume(u)
 }
 
+// satisfied reports whether nothing is left to do.
+func (u *talk) satisfied() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.asked.Load() == int64(u.total) && u.arrived.Load() == u.sent && u.pieces.Load() == u.done.Load()
+}
+
 // client is the other end of a talk.
 func (m *hangModel) client(u *talk, c net.Conn, rng *rand.Rand, unit time.Duration) {
 	pause := func() {
@@ -382,6 +405,9 @@ func (m *hangModel) client(u *talk, c net.Conn, rng *rand.Rand, unit time.Durati
 		p := u.requests()
 		for first := true; len(p) > 0; first = false {
 			n := min(1+writer.IntN(20), len(p))
+			if u.total > mostShort {
+				n = min(20*n, len(p))
+			}
 			if _, err := c.Write(p[:n]); err != nil {
 				if !u.breaks {
 					m.t.Errorf("talk %d: %v", u.number, err)
@@ -394,6 +420,9 @@ func (m *hangModel) client(u *talk, c net.Conn, rng *rand.Rand, unit time.Durati
 			if done := u.total - len(p); !first && done-n <= urgent && urgent < done {
 				sendUrgent(c)
 			}
+		}
+		for u.waits && !u.satisfied() && u.closed.Load() == 0 {
+			time.Sleep(unit)
 		}
 		if x, ok := c.(interface{ CloseWrite() error }); ok {
 			_ = x.CloseWrite() // it fails if the other end has ended the connection
@@ -460,7 +489,7 @@ func (m *hangModel) state() string {
 			queued = u.c.Queued()
 		}
 		fmt.Fprintf(&b, "talk %d: %d of %d requests, %d of %d bytes have arrived, %d are queued, %d waiters, pressure %v, %d of %d completions\n",
-			u.number, u.asked, u.total, u.arrived.Load(), u.sent, queued, len(u.waiters), u.high, u.done.Load(), u.pieces.Load())
+			u.number, u.asked.Load(), u.total, u.arrived.Load(), u.sent, queued, len(u.waiters), u.high, u.done.Load(), u.pieces.Load())
 		u.mu.Unlock()
 	}
 	fmt.Fprintf(&b, "%+v\nhigh %d, low %d, output %d, chunk %d, rates %+v, memory %d", m.srv.Stats(), m.srv.HighWater, m.srv.LowWater, m.srv.MaxOutput, m.srv.Chunk, m.srv.Rates, m.srv.MaxMemory)

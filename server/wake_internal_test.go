@@ -242,3 +242,22 @@ func TestPressureIsToldAlthoughItIsOver(t *testing.T) {
 	require.False(t, weirtest.Take(t, pressed))
 	c.eng.do(func() { require.Empty(t, pressed) })
 }
+
+// What Data has left is presented before more is received. Otherwise the input of a peer
+// that is answered slowly could grow up to MaxInput, which ends the connection.
+func TestNothingIsReadBeforeDataHasWhatItHasLeft(t *testing.T) {
+	got := make(chan string, 2)
+	srv := &Server{Loops: 1}
+	srv.Events.Data = func(c *Conn) error { got <- string(c.Next(-1)); return nil }
+	c, peer := attached(t, srv)
+	c.eng.do(func() {
+		_, err := peer.Write([]byte("new"))
+		require.NoError(t, err)
+		require.NoError(t, c.keep([]byte("left"), false))
+		c.readable = true
+		c.ask(resumed)
+		require.Zero(t, c.read(100))
+	})
+	require.Equal(t, "left", weirtest.Take(t, got))
+	require.Equal(t, "new", weirtest.Take(t, got))
+}
