@@ -261,3 +261,31 @@ func TestNothingIsReadBeforeDataHasWhatItHasLeft(t *testing.T) {
 	require.Equal(t, "left", weirtest.Take(t, got))
 	require.Equal(t, "new", weirtest.Take(t, got))
 }
+
+// More connections have output at the end of a turn than may send then. The others send at
+// the end of the next turns.
+func TestOutputBeyondTheTurnsShareLeavesLater(t *testing.T) {
+	c, peer := attached(t, &Server{Loops: 1})
+	c.eng.do(func() {
+		c.eng.lateMu.Lock()
+		for range latePerTurn {
+			c.eng.late = append(c.eng.late, &output{conn: c, scheduled: true})
+		}
+		c.eng.lateMu.Unlock()
+		_, err := c.Write([]byte("x"))
+		require.NoError(t, err)
+	})
+	_, err := io.ReadFull(peer, make([]byte, 1))
+	require.NoError(t, err)
+}
+
+// Rates.Write stops a goroutine's send while the loop sleeps. The loop goes on when it is time.
+func TestRateThatStopsAGoroutinesSendEnds(t *testing.T) {
+	srv := &Server{Loops: 1, HighWater: 1 << 20, Rates: Rates{Write: 10 << 20, WriteBurst: 1000}}
+	c, peer := attached(t, srv)
+	const size = gatherSize + 1000
+	_, err := c.Write(make([]byte, size))
+	require.NoError(t, err)
+	_, err = io.ReadFull(peer, make([]byte, size))
+	require.NoError(t, err)
+}
