@@ -85,3 +85,25 @@ func TestSelectThatCannotSleepLeavesNoWake(t *testing.T) {
 	require.ErrorIs(t, err, unix.EMFILE)
 	nothingLeft(t, c.gate)
 }
+
+// An entry is closed between the look at it and the question to the kernel.
+func TestSelectOfAnEntryThatIsJustClosed(t *testing.T) {
+	s, closed := socketPair(t), socketPair(t)
+	require.NoError(t, closed.Close())
+	for range 2 { // the first asks the kernel, and has it watch
+		ready, err := Select([]*socket.Socket{s}, nil, nil, NoWait)
+		require.NoError(t, err)
+		require.Empty(t, ready.Read)
+	}
+	require.Equal(t, loop.Unready, s.Registration().Look(loop.Readable))
+	for _, before := range [][]Selectable{nil, {s}} {
+		c := &call{gate: loop.NewGate()}
+		x := &turncoat{first: s.Registration(), later: closed.Registration(), change: func() {}}
+		hold(&c.want[readList], append(before, x))
+		require.ErrorIs(t, c.run(context.Background(), NoWait), unix.EBADF)
+		require.Empty(t, c.found)
+		require.Zero(t, c.inquiry.Len())
+		require.NoError(t, s.Registration().Use(), "no question holds it")
+		s.Registration().Done()
+	}
+}

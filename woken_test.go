@@ -224,7 +224,7 @@ func TestWaitsInASimulation(t *testing.T) {
 			defer all.Close()
 			require.NoError(t, all.Register(s, weir.Readable, nil))
 			begin = time.Now()
-			events, err := all.Wait(nil, time.Hour, nil)
+			events, err := all.Wait(t.Context(), time.Hour, nil)
 			require.NoError(t, err)
 			require.Empty(t, events)
 			require.GreaterOrEqual(t, time.Since(begin), time.Hour)

@@ -55,8 +55,12 @@ func TestCloseBeforeQueueing(t *testing.T) {
 	_, err := r.Begin(loop.Read, &loop.Call{Timeout: loop.Forever})
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
-	_, err = r.QueueUp(loop.Read, &loop.Call{Timeout: loop.Forever})
-	require.ErrorIs(t, err, loop.ErrClosed)
+	for _, timeout := range []time.Duration{loop.Forever, loop.NoWait} {
+		_, err = r.QueueUp(loop.Read, &loop.Call{Timeout: timeout})
+		require.ErrorIs(t, err, loop.ErrClosed)
+		_, err = unix.FcntlInt(uintptr(r.FD()), unix.F_GETFD, 0)
+		require.NoError(t, err, "the call that has the turn uses it")
+	}
 	r.End(loop.Read, false)
 	n, err := unix.Read(peer, make([]byte, 1))
 	require.NoError(t, err)

@@ -76,7 +76,6 @@ func (q *ring) pop() *waiter {
 	} else {
 		q.last.next = w.next
 	}
-	w.next = nil
 	return w
 }
 

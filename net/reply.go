@@ -41,12 +41,8 @@ func NewReplyConn(c *UDPConn) (*ReplyConn, error) {
 				return os.NewSyscallError("setsockopt", err)
 			}
 		}
-		// A dual-stack socket accepts this option, too. An IPv6 socket may refuse it.
-		err := sys.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
-		if c.sock.Family() == socket.Inet6 {
-			err = nil
-		}
-		return os.NewSyscallError("setsockopt", err)
+		// An IPv6 socket accepts this option, too. A dual-stack one needs both.
+		return os.NewSyscallError("setsockopt", sys.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1))
 	})
 	if err != nil {
 		return nil, c.failed("set", err)

@@ -177,7 +177,7 @@ func TestEndLargestStopsInTime(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c, _ := attached(t, &Server{Loops: 1, MaxMemory: leastMemory, Log: slog.New(slog.DiscardHandler)})
 			s := c.eng.srv
-			s.Events.Open = nil
+			c.eng.do(func() { c.eng.service.Events.Open = nil })
 			for range test.holders[1:] {
 				a, b, err := socket.Pair(socket.Unix, socket.Stream, 0)
 				require.NoError(t, err)
@@ -596,6 +596,35 @@ func TestServiceFits(t *testing.T) {
 		{Service{Events: Events{Data: data}}, socket.Stream, true}, {Service{Events: Events{Data: data}}, socket.Dgram, false}, {Service{Events: Events{Packet: packet}}, socket.Dgram, true}, {Service{Events: Events{Packet: packet}}, socket.Stream, false},
 	} {
 		require.Equal(t, test.fits, test.v.serves(test.typ) == nil)
+	}
+}
+
+// A service has one engine for each loop, however often it is used.
+func TestEnginesOfAService(t *testing.T) {
+	srv := &Server{Loops: 2, Events: Events{Data: func(*Conn) error { return nil }}}
+	defer srv.Close()
+	require.NoError(t, srv.start())
+	v := &Service{Events: srv.Events}
+	first, err := srv.enginesFor(v)
+	require.NoError(t, err)
+	again, err := srv.enginesFor(v)
+	require.NoError(t, err)
+	require.Len(t, first, 2)
+	require.Same(t, first[0], again[0])
+	require.Len(t, srv.everyEngine(), 4)
+	other, err := srv.enginesFor(&Service{Events: srv.Events})
+	require.NoError(t, err)
+	require.NotSame(t, first[0], other[0])
+	own, err := srv.enginesFor(nil)
+	require.NoError(t, err)
+	require.Same(t, srv.engines[0], own[0])
+}
+
+// A name ends where its arguments begin, and they cannot be all of it.
+func TestShortFrames(t *testing.T) {
+	t.Parallel()
+	for function, want := range map[string]string{"f(0x1)": "f", "(x)": "(x)", "a.(*T).M(0x1)": "a.(*T).M", "f": "f"} {
+		require.Equal(t, want+" (f.go:1)", frames([]byte("goroutine 1 [running]:\n"+function+"\n\t/a/f.go:1 +0x1\n")))
 	}
 }
 

@@ -495,6 +495,16 @@ func TestArrivalAtAClosedLoop(t *testing.T) {
 	n, err := unix.Read(fds[1], make([]byte, 1))
 	require.NoError(t, err)
 	require.Zero(t, n, "it is closed")
+	srv.engines[0].relieve(1)
+	require.False(t, srv.memory.seeking.Load(), "nobody looks for the largest connection")
+}
+
+// The least rate is watched, too.
+func TestSessionsWithTheLeastRate(t *testing.T) {
+	_, x, _ := handled(t, Timeouts{MinRate: 1})
+	require.NotNil(t, x.rate)
+	_, x, _ = handled(t, Timeouts{})
+	require.Nil(t, x.rate)
 }
 
 // Each connection goes on when its time has come, and not before.

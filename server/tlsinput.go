@@ -91,6 +91,9 @@ func (c *Conn) decrypt(cipher []byte) bool {
 		var n int
 		n, err = s.conn.Read(view[len(view):cap(view)])
 		view = view[:len(view)+n]
+		if err == nil && s.usedUp() {
+			err = errNoCipher // as the next Read would find out, at the cost of an allocation
+		}
 	}
 	s.link.arrived = nil
 	tlsheld.Reclaim(s.conn)
@@ -107,6 +110,14 @@ func (c *Conn) decrypt(cipher []byte) bool {
 		return c.endSealed(err)
 	}
 	return c.drive(nil)
+}
+
+// usedUp reports whether all ciphertext of a Conn is known to be decrypted, and the plain
+// bytes to be read.
+func (s *secured) usedUp() bool {
+	l := &s.link
+	return tlsheld.Known() && len(l.arrived) == 0 && len(l.ahead) == 0 && !l.ended &&
+		tlsheld.Cipher(s.conn) == 0 && tlsheld.Plain(s.conn) == 0
 }
 
 // endSealed ends the input of a TLS connection, because tls.Conn.Read has returned err.

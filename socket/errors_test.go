@@ -2,6 +2,7 @@ package socket
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"testing"
@@ -31,5 +32,27 @@ func TestErrorOfTheLoop(t *testing.T) {
 		require.ErrorIs(t, err, c.err)
 		require.Equal(t, c.err == loop.ErrTimeout, errors.Is(err, os.ErrDeadlineExceeded))
 		require.Equal(t, c.err == loop.ErrClosed || c.err == loop.ErrLoopClosed, errors.Is(err, net.ErrClosed))
+	}
+}
+
+// The error of an operation keeps what its errno does not say: that the loop has ended the
+// call, however that was wrapped.
+func TestFailKeepsTheReason(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		errno unix.Errno
+		keeps bool
+	}{
+		{fmt.Errorf("on purpose: %w", loop.ErrClosed), unix.EBADF, true},
+		{fmt.Errorf("on purpose: %w", loop.ErrLoopClosed), unix.EBADF, true},
+		{fmt.Errorf("on purpose: %w", unix.EPERM), unix.EPERM, false},
+		{os.NewSyscallError("epoll_ctl", unix.EPERM), unix.EPERM, false},
+		{unix.EPERM, unix.EPERM, false},
+		{errors.New("on purpose"), unix.EINTR, true},
+	} {
+		e := fail("recv", "there", c.err).(*Error)
+		require.Equal(t, c.errno, e.Errno, "%v", c.err)
+		require.Equal(t, c.keeps, e.Err != nil, "%v", c.err)
+		require.Equal(t, "recv there", e.Op+" "+e.Addr)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/seed-2334f180/weir/loop"
@@ -75,6 +76,8 @@ func TestReleaseDuringACall(t *testing.T) {
 // What makes a socket on a group that is closed, or by a Config whose Prepare fails,
 // leaves no descriptor and no file behind, and a descriptor that it was given as it was.
 func TestFailureOfEachMaker(t *testing.T) {
+	_, err := loop.Default() // its descriptors are open from then on
+	require.NoError(t, err)
 	closed, err := loop.NewGroup(1, nil, loop.Options{})
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
@@ -137,5 +140,42 @@ func TestFailureOfEachMaker(t *testing.T) {
 		}
 		unix.Close(fds[0])
 		unix.Close(fds[1])
+	}
+}
+
+// Dump says what the input holds: a block of memory while something is in it.
+func TestDumpSaysWhatIsHeld(t *testing.T) {
+	s, peer := inputPair(t, Stream)
+	held := func() string {
+		var b strings.Builder
+		require.NoError(t, s.Dump(&b))
+		for line := range strings.Lines(b.String()) {
+			if strings.Contains(line, "held") {
+				return strings.TrimSpace(line)
+			}
+		}
+		t.Fatal(b.String())
+		return ""
+	}
+	before := held()
+	put(t, peer, "ab")
+	_, _, err := s.ReadRune()
+	require.NoError(t, err)
+	require.NotEqual(t, before, held())
+	_, _, err = s.ReadRune()
+	require.NoError(t, err)
+	require.Equal(t, before, held())
+}
+
+// A name that is not known gives a list of those that are.
+func TestParseFamilyNamesTheKnownOnes(t *testing.T) {
+	v, err := ParseFamily("nowhere")
+	require.ErrorContains(t, err, `"nowhere"`)
+	require.Zero(t, v)
+	_, known, found := strings.Cut(err.Error(), "the known ones are ")
+	require.True(t, found)
+	for _, name := range strings.Split(strings.TrimSuffix(known, ")"), ", ") {
+		_, err := ParseFamily(name)
+		require.NoError(t, err, "%q", name)
 	}
 }

@@ -75,7 +75,7 @@ func TestCommandLine(t *testing.T) {
 		{"no exit code", []string{"-e", "print(pcall(os.exit, {})) os.exit(true)"}, "", 1, "false\t", []string{"weir-lua: (command line):1: bad argument #1 to exit (number expected, got boolean)", "stack traceback:"}},
 		{"an error", []string{fails}, "", 1, "", []string{"weir-lua: " + fails + ":2: no good", "stack traceback:", "fails.lua:2: in function 'inner'", "fails.lua:4: in main chunk"}},
 		{"an error in code", []string{"-e", "error('x', 0)", args}, "", 1, "", []string{"weir-lua: x", "(command line)"}},
-		{"a syntax error", []string{broken}, "", 1, "", []string{"broken.lua line:1(column:5) near '='"}},
+		{"a syntax error", []string{broken}, "", 1, "", []string{"broken.lua:1: syntax error near '='"}},
 		{"an error that is a table", []string{table}, "", 1, "", []string{"weir-lua: (error object is a table value)"}},
 		{"an error that has words", []string{sayer}, "", 1, "", []string{"weir-lua: in words"}},
 		{"an uncaught exception", []string{"-e", `require "socket".try(nil, "refused")`}, "", 1, "", []string{"weir-lua: refused"}},

@@ -21,7 +21,6 @@ type script struct {
 	k     sys.Kernel // nil is the real one
 	lines []string
 	fds   []int
-	steps int // how many bytes the script has sent
 }
 
 // agree runs a script on the simulated kernel and on the real one, and compares what they

@@ -262,6 +262,10 @@ func TestMakesOfAKernel(t *testing.T) {
 	fds, err := Socketpair(&recorder{}, unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	require.Equal(t, unix.EOPNOTSUPP, err)
 	require.Equal(t, [2]int{-1, -1}, fds)
+	fds, err = Socketpair(nil, unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	require.NoError(t, Close(fds[0]))
+	require.NoError(t, Close(fds[1]))
 }
 
 // The real calls made for descriptors of loops are non-blocking and close-on-exec.

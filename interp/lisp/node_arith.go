@@ -61,6 +61,8 @@ func makeOperation(c *call) node {
 	b2, bSimple := simple(c.args[1])
 	compares := b.op >= opLess
 	switch {
+	case aSimple && bSimple && a.isLocal() && b2.isNumber():
+		return makeStep(g, a, b2)
 	case aSimple && bSimple && compares:
 		return &compareSimple{g, a, b2}
 	case aSimple && bSimple:

@@ -95,12 +95,29 @@ func (n *call) enter(t *Thread, f frame, c *Closure) (Value, error) {
 		t.pop(inner)
 		return nil, locate(t.tooDeep(), n.at)
 	}
-	v, err := t.run(c, inner)
+	var v Value
+	var err error
+	if c.captured != nil || len(c.cells) > 0 {
+		v, err = t.run(c, inner)
+	} else if v, err = c.body.eval(t, inner); v == inTail && err == nil {
+		v, err = t.goOn(inner)
+	} else {
+		t.pop(inner)
+	}
 	t.depth -= n.depth
 	if err != nil {
 		return nil, trace(err, c.name, n.at)
 	}
 	return v, nil
+}
+
+// goOn makes the tail call that the body with the frame f has returned.
+func (t *Thread) goOn(f frame) (Value, error) {
+	c, f, err := t.replace(f)
+	if err != nil {
+		return nil, err
+	}
+	return t.run(c, f)
 }
 
 // general calls any function, with any number of arguments.

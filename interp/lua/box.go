@@ -7,10 +7,23 @@ import (
 )
 
 // A string in an LValue takes two allocations: its bytes, and the header that the
-// interface points to. textValue makes one of both for short strings, as lines are.
+// interface points to. texts makes one of both for short strings, and one for several
+// strings of the length that most lines have.
 
-// textValue returns a string value with a copy of text.
-func textValue(text []byte) glua.LValue {
+type texts struct{ rest []lineText }
+
+// A lineText is a string with its bytes.
+type lineText struct {
+	header glua.LString
+	bytes  [48]byte
+}
+
+// together is the number of strings that one allocation holds. The collector frees them
+// together.
+const together = 4
+
+// value returns a string value with a copy of text.
+func (t *texts) value(text []byte) glua.LValue {
 	switch n := len(text); {
 	case n == 0:
 		return emptyText
@@ -20,16 +33,23 @@ func textValue(text []byte) glua.LValue {
 			bytes  [16]byte
 		})
 		return boxed(&b.header, b.bytes[:copy(b.bytes[:], text)])
-	case n <= 48:
-		b := new(struct {
-			header glua.LString
-			bytes  [48]byte
-		})
+	case n <= len(lineText{}.bytes):
+		if len(t.rest) == 0 {
+			t.rest = new([together]lineText)[:]
+		}
+		b := &t.rest[0]
+		t.rest = t.rest[1:]
 		return boxed(&b.header, b.bytes[:copy(b.bytes[:], text)])
 	case n <= 112:
 		b := new(struct {
 			header glua.LString
 			bytes  [112]byte
+		})
+		return boxed(&b.header, b.bytes[:copy(b.bytes[:], text)])
+	case n <= 240:
+		b := new(struct {
+			header glua.LString
+			bytes  [240]byte
 		})
 		return boxed(&b.header, b.bytes[:copy(b.bytes[:], text)])
 	}

@@ -12,10 +12,11 @@ import (
 // A text value is an ordinary string: it equals another one, is a key of tables, outlives its
 // source, and survives the collector.
 func TestTextValue(t *testing.T) {
+	var made texts
 	var values []glua.LValue
-	source := []byte(strings.Repeat("abcdefghi\x00", 30))
-	for n := range 200 {
-		values = append(values, textValue(source[:n]))
+	source := []byte(strings.Repeat("abcdefghi\x00", 40))
+	for n := range 300 {
+		values = append(values, made.value(source[:n]))
 	}
 	want := string(source)
 	clear(source)
@@ -33,7 +34,11 @@ func TestTextValue(t *testing.T) {
 		require.Equal(t, glua.LNumber(n), table.RawGetString(want[:n]))
 	}
 	line := []byte("a line of an ordinary length")
-	require.Equal(t, 1.0, testing.AllocsPerRun(100, func() { keep = textValue(line) }))
+	require.Equal(t, 1.0, testing.AllocsPerRun(100, func() {
+		for range together {
+			keep = made.value(line)
+		}
+	}))
 }
 
 var keep glua.LValue

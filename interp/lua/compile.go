@@ -2,6 +2,7 @@ package lua
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"os"
 	"reflect"
@@ -25,20 +26,25 @@ import (
 // fewer than three values, as in "for k, v in next, t do". In a state that
 // Preload has prepared, require, load, loadstring, loadfile and dofile use Load.
 func Load(L *glua.LState, r io.Reader, name string) (*glua.LFunction, error) {
-	chunk, err := parse.Parse(r, name)
+	source, err := io.ReadAll(r)
 	if err != nil {
-		return nil, syntaxError(err)
+		return nil, &glua.ApiError{Type: glua.ApiErrorFile, Object: glua.LString(err.Error()), Cause: err}
+	}
+	chunk, err := parse.Parse(bytes.NewReader(source), name)
+	if err != nil {
+		lines := 1 + bytes.Count(source, []byte("\n"))
+		return nil, syntaxError(syntaxMessage(err, name, lines), err)
 	}
 	repair(reflect.ValueOf(chunk))
 	proto, err := glua.Compile(chunk, name)
 	if err != nil {
-		return nil, syntaxError(err)
+		return nil, syntaxError(err.Error(), err)
 	}
 	return L.NewFunctionFromProto(proto), nil
 }
 
-func syntaxError(err error) error {
-	return &glua.ApiError{Type: glua.ApiErrorSyntax, Object: glua.LString(err.Error()), Cause: err}
+func syntaxError(text string, err error) error {
+	return &glua.ApiError{Type: glua.ApiErrorSyntax, Object: glua.LString(text), Cause: err}
 }
 
 // LoadFile compiles a file as Load does. It skips a first line that begins with "#".
@@ -251,7 +257,7 @@ func findModule(L *glua.LState) int {
 
 func loadString(L *glua.LState) int {
 	text := L.CheckString(1)
-	f, err := Load(L, strings.NewReader(text), optString(L, 2, "<string>"))
+	f, err := Load(L, strings.NewReader(text), chunkName(optString(L, 2, text)))
 	return loaded(L, f, err)
 }
 
@@ -273,7 +279,7 @@ func fileArgument(L *glua.LState) (*glua.LFunction, error) {
 // chunk, and nil or an empty string at the end.
 func loadPieces(L *glua.LState) int {
 	next := L.CheckFunction(1)
-	name := optString(L, 2, "?")
+	name := chunkName(optString(L, 2, "=(load)"))
 	var text strings.Builder
 	for {
 		L.Push(next)

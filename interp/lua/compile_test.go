@@ -90,11 +90,11 @@ func TestAllLoadersRepairAssignments(t *testing.T) {
 func TestLoadTellsWhatIsWrong(t *testing.T) {
 	s := newScript(t)
 	_, err := Load(s.LState, strings.NewReader("x = = 1"), "name")
-	require.ErrorContains(t, err, "name line:1(column:5) near '='")
+	require.ErrorContains(t, err, "name:1: syntax error near '='")
 	_, err = LoadFile(s.LState, "/nowhere/file.lua")
 	require.ErrorIs(t, err.(*glua.ApiError).Cause, os.ErrNotExist)
 	for text, want := range map[string]string{
-		`print(loadstring("x = = 1"))`:          "nil\t<string> line:1(column:5) near '=':   syntax error",
+		`print(loadstring("x = = 1"))`:          "nil\t[string \"x = = 1\"]:1: syntax error near '='",
 		`print(loadfile("/nowhere/file.lua"))`:  "nil\topen /nowhere/file.lua: no such file or directory",
 		`print(loadfile("/"))`:                  "nil\tread /: is a directory",
 		`print(pcall(dofile, "/nowhere/x"))`:    "open /nowhere/x: no such file or directory",

@@ -2,9 +2,11 @@ package lua
 
 import (
 	"context"
+	"errors"
 	"time"
 	"weak"
 
+	"github.com/seed-2334f180/weir/loop"
 	"github.com/seed-2334f180/weir/socket"
 	glua "github.com/yuin/gopher-lua"
 	"golang.org/x/sys/unix"
@@ -21,6 +23,7 @@ type handle struct {
 	recvWait, sendWait time.Duration   // as last set on the socket
 	view               *socket.Socket  // the socket with viewContext, from the last call
 	viewContext        context.Context // of the state
+	tries              tries           // of early
 	selectable         *selectable     // for select; made when first needed
 }
 
@@ -66,6 +69,42 @@ func (h *handle) bounded(L *glua.LState, wait time.Duration, last *time.Duration
 		h.view, h.viewContext = h.socket.WithContext(ctx), ctx
 	}
 	return h.view, nil
+}
+
+// early receives before the loop has reported input, for a call that may wait. It reports
+// whether the call is done. To wait for the loop takes some microseconds more than the system
+// call, and the input may be there: scripts send to themselves, and peers are quick.
+func (h *handle) early(wait time.Duration, buf []byte) (n int, err error, done bool) {
+	if wait == 0 || h.socket == nil || h.socket.Registration().Look(loop.Readable) != loop.Unready || !h.tries.due() {
+		return 0, nil, false
+	}
+	n, err = h.socket.Recv(buf, unix.MSG_DONTWAIT)
+	done = !errors.Is(err, unix.EAGAIN)
+	h.tries.note(done)
+	return n, err, done
+}
+
+// tries decides which calls try early. After tries in vain it leaves out more and more calls.
+type tries struct{ vain, skip uint8 }
+
+// mostVain lets at least 1 of 64 calls try.
+const mostVain = 6
+
+func (t *tries) due() bool {
+	if t.skip == 0 {
+		return true
+	}
+	t.skip--
+	return false
+}
+
+func (t *tries) note(found bool) {
+	if found {
+		*t = tries{}
+		return
+	}
+	t.vain = min(t.vain+1, mostVain)
+	t.skip = 1<<t.vain - 1
 }
 
 // pollMillis is the timeout of a socket whose calls do not wait: see Setsockopt.

@@ -49,7 +49,8 @@
 // Preload's coroutine library share the context of the state.
 //
 // Preload replaces tonumber, tostring, print, error, collectgarbage, math.huge,
-// os.clock, os.date, os.getenv, os.time, table.concat, debug.traceback, debug.getinfo,
+// io.lines, io.open, the method lines of files, os.clock, os.date, os.execute,
+// os.getenv, os.remove, os.rename, os.time, table.concat, debug.traceback, debug.getinfo,
 // debug.getmetatable, debug.setmetatable and the
 // functions of the string library that use patterns, formats or the case of
 // letters. It adds debug.sethook for counts and lines; in a state without a

@@ -25,13 +25,35 @@ type module struct {
 	waits    selection
 	fds      descriptors
 	weak     weakTables
-	block    [blockSize]byte // the bytes of the last receive
-	out      []byte          // the result of the receive in progress
+	block    *block // the bytes of the last receive
+	blocks   blocks
+	texts    texts
+	out      []byte // the result of the receive in progress
 }
 
 // blockSize is the most bytes that one system call receives. An object buffers the
 // bytes that the script did not ask for. LuaSocket has the same size.
 const blockSize = 8192
+
+type block [blockSize]byte
+
+// blocks holds one block that no object uses.
+type blocks struct{ spare *block }
+
+func (b *blocks) take() *block {
+	if taken := b.spare; taken != nil {
+		b.spare = nil
+		return taken
+	}
+	return new(block)
+}
+
+// give takes a block, if there is one, from an object that needs it no longer.
+func (b *blocks) give(from **block) {
+	if *from != nil {
+		b.spare, *from = *from, nil
+	}
+}
 
 // Preload lets require find the modules socket, socket.core, socket.unix and
 // mime.core, and repairs the functions of gopher-lua that scripts for LuaSocket
@@ -52,7 +74,7 @@ func Preload(L *glua.LState) error {
 		return err
 	}
 	installDebug(L, protection)
-	m := &module{env: L.Env, pcall: L.GetGlobal("pcall")}
+	m := &module{env: L.Env, pcall: L.GetGlobal("pcall"), block: new(block)}
 	m.weak.pcalls = protection
 	installRepairs(L, &m.weak, protection)
 	for name, loader := range map[string]glua.LGFunction{
@@ -218,8 +240,16 @@ func done(L *glua.LState) int {
 // an error instead.
 func failed(L *glua.LState, err error) int {
 	over(L)
-	return fail(L, message(err))
+	text := message(err)
+	if text == msgTimeout { // sockets that do not wait have this at each turn
+		L.Push(glua.LNil)
+		L.Push(timeoutText)
+		return 2
+	}
+	return fail(L, text)
 }
+
+var timeoutText glua.LValue = glua.LString(msgTimeout)
 
 // optString returns an argument that is a string or a number, or a default when
 // the argument is missing.

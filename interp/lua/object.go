@@ -52,6 +52,9 @@ var (
 	dgramRoles  = []string{"unconnected", "connected"}
 )
 
+// metaEntries is the number of entries of an object's metatable.
+const metaEntries = 4
+
 func (m *module) newGroup(L *glua.LState, name string, typ socket.Type, roles []string, methods func(*group) map[string]glua.LGFunction) *group {
 	g := &group{m: m, name: name, typ: typ}
 	for i, r := range roles {
@@ -59,7 +62,8 @@ func (m *module) newGroup(L *glua.LState, name string, typ socket.Type, roles []
 		c.methods = L.SetFuncs(L.NewTable(), methods(g))
 		c.methods.RawSetString("class", glua.LString(c.name))
 		c.getfd, c.dirty = c.methods.RawGetString("getfd"), c.methods.RawGetString("dirty")
-		c.meta = L.SetFuncs(L.NewTable(), map[string]glua.LGFunction{"__gc": g.close, "__tostring": g.tostring})
+		// Each call of a method looks up __index. Go finds a key faster in a map of few entries.
+		c.meta = L.SetFuncs(L.CreateTable(0, metaEntries), map[string]glua.LGFunction{"__gc": g.close, "__tostring": g.tostring})
 		c.meta.RawSetString("__index", c.methods)
 		c.meta.RawSetString("__name", glua.LString(c.name))
 		g.classes[i] = c
@@ -78,7 +82,9 @@ type object struct {
 	fd     int           // the handle's, or noDescriptor
 	timeout
 	stats
-	input []byte // received bytes of a stream that the script has not read yet
+	input   []byte // received bytes of a stream that the script has not read yet
+	block   *block // the memory of input, or nil: see keep
+	returns bool   // input may contain carriage returns
 
 	weak weak.Pointer[object]
 }

@@ -29,6 +29,7 @@ func installRepairs(L *glua.LState, w *weakTables, p *protection) {
 		"date":   date,
 		"getenv": getenv,
 	})
+	installFiles(L)
 	if library, ok := L.GetGlobal("os").(*glua.LTable); ok {
 		if f, ok := library.RawGetString("time").(*glua.LFunction); ok && f.IsG {
 			library.RawSetString("time", L.NewFunction(timeOf(f.GFunction)))

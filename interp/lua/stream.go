@@ -2,6 +2,7 @@ package lua
 
 import (
 	"bytes"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -210,9 +211,17 @@ func bytesOf(s string) []byte {
 
 func (g *group) receive(L *glua.LState) int {
 	o := g.as(L, client)
+	debug := g.m.debug
+	if L.GetTop() == 1 && !debug { // most calls read a line
+		if line, ok := o.bufferedLine(); ok {
+			L.Push(line)
+			L.Push(glua.LNil)
+			L.Push(glua.LNil)
+			return 3
+		}
+	}
 	pattern, wanted := receivePattern(L)
 	prefix := optString(L, 3, "")
-	debug := g.m.debug
 	if pattern == 'l' && prefix == "" && !debug {
 		if line, ok := o.bufferedLine(); ok {
 			L.Push(line)
@@ -236,7 +245,7 @@ func (g *group) receive(L *glua.LState) int {
 			err = o.receiveBytes(L, &b, wanted-len(prefix))
 		}
 	}
-	result := textValue(m.out)
+	result := m.texts.value(m.out)
 	if cap(m.out) > keptOut {
 		m.out = nil
 	}
@@ -294,6 +303,10 @@ func (o *object) recv(L *glua.LState, b *budget, wait *time.Duration, buf []byte
 	if o.h == nil {
 		return 0, errClosed
 	}
+	if n, err, done := o.h.early(*wait, buf); done {
+		*wait = b.next()
+		return n, err
+	}
 	s, err := o.h.receiving(L, *wait)
 	if err != nil {
 		return 0, err
@@ -309,11 +322,24 @@ func (o *object) consume(chunk []byte, n int) {
 	switch {
 	case len(o.input) > 0:
 		if o.input = o.input[n:]; len(o.input) == 0 {
+			o.m.blocks.give(&o.block)
 			o.input = nil
 		}
 	case n < len(chunk):
-		o.input = slices.Clone(chunk[n:])
+		o.keep(chunk[n:])
 	}
+}
+
+// keep makes the rest of the module's block the input of the object. The object takes the
+// whole block if the rest fills much of it, for that saves a copy.
+func (o *object) keep(rest []byte) {
+	o.returns = bytes.IndexByte(rest, '\r') >= 0
+	if len(rest) < blockSize/4 {
+		o.input = slices.Clone(rest)
+		return
+	}
+	o.input, o.block = rest, o.m.block
+	o.m.block = o.m.blocks.take()
 }
 
 // bufferedLine takes a line from the input that was received already, if a whole one
@@ -324,13 +350,15 @@ func (o *object) bufferedLine() (glua.LValue, bool) {
 		return nil, false
 	}
 	text := o.input[:end]
-	if end > 0 && text[end-1] == '\r' {
-		text = text[:end-1]
+	if o.returns {
+		if end > 0 && text[end-1] == '\r' {
+			text = text[:end-1]
+		}
+		if bytes.IndexByte(text, '\r') >= 0 {
+			return nil, false
+		}
 	}
-	if bytes.IndexByte(text, '\r') >= 0 {
-		return nil, false
-	}
-	line := textValue(text)
+	line := o.m.texts.value(text)
 	o.consume(o.input, end+1)
 	return line, true
 }
@@ -408,7 +436,7 @@ func (o *object) receiveAll(L *glua.LState, b *budget) error {
 	for {
 		_, err := o.recvResult(L, b, &wait, math.MaxInt)
 		if err != nil {
-			if some && message(err) == msgClosed {
+			if some && (err == io.EOF || err == errClosed) { // a reset is an error: the text is cut
 				return nil
 			}
 			return err

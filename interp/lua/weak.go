@@ -34,11 +34,8 @@ const (
 // setMetatable makes a setmetatable that notes weak tables. set is gopher-lua's.
 func (w *weakTables) setMetatable(set glua.LGFunction) glua.LGFunction {
 	return func(L *glua.LState) int {
+		table := L.CheckTable(1) // gopher-lua's accepts any value
 		n := set(L)
-		table, ok := L.Get(1).(*glua.LTable)
-		if !ok {
-			return n
-		}
 		if keys, values := weakness(table); keys || values {
 			w.note(table)
 		}
