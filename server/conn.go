@@ -91,7 +91,7 @@ const (
 	woken                              // Wake
 	closeAsked                         // Close
 	abortAsked                         // Abort
-	outputHigh                         // more than HighWater bytes were queued, and since then always more than LowWater
+	outputHigh                         // more than HighWater bytes were queued, and relax has not ended that
 	writeFailed                        // a write has failed with the errno failure
 	closeWriteAsked                    // CloseWrite
 	writeEnded                         // CloseWrite is done: the connection's own stream has ended
@@ -224,20 +224,39 @@ func (c *Conn) ready(ev poller.Readiness) {
 		c.signals.And(^woken)
 		err = c.data(c.left())
 	}
-	if !c.drive(err) {
+	if !c.drive(err) || c.resumes() && !c.resume() {
 		return
-	}
-	if !c.eng.draining && c.signals.Load()&(resumed|paused|outputHigh|closeAsked) == resumed {
-		c.signals.And(^resumed)
-		c.readStopped = true // readTimesRun may not have run during the pause
-		if c.in != nil && !c.drive(c.data(c.in.buf)) {
-			return
-		}
 	}
 	c.readSoon()
 	if c.readStopped {
 		c.rearm()
 	}
+}
+
+// resumes reports whether resume is to be called before the connection is read.
+func (c *Conn) resumes() bool {
+	return c.signals.Load()&(resumed|paused|outputHigh|closeAsked) == resumed && (!c.eng.draining || c.eng.arriving == c)
+}
+
+// resume presents to Data once more what it has left. It returns false when the connection
+// is closed.
+func (c *Conn) resume() bool {
+	c.signals.And(^resumed)
+	c.readStopped = true // readTimesRun may not have run during the pause
+	if c.in == nil || c.endCalled() {
+		return true
+	}
+	return c.drive(c.data(c.in.buf))
+}
+
+// owesData reports whether Data gets again what it has left, before End is called.
+func (c *Conn) owesData() bool {
+	return c.in != nil && c.signals.Load()&(woken|resumed|paused|outputHigh) != 0
+}
+
+// endCalled reports whether End was called: Data is not called any more.
+func (c *Conn) endCalled() bool {
+	return c.state == stateHalfClosed || c.state == stateBroken && c.inputEnded
 }
 
 // drive moves the connection from state to state, until it has to wait. It acts on the
@@ -270,7 +289,7 @@ func (c *Conn) drive(err error) bool {
 				c.reg.Poke() // flush calls the completions
 			case signals&closeAsked != 0:
 				c.state = stateDraining
-			case c.inputEnded && c.state == stateOpen:
+			case c.inputEnded && c.state == stateOpen && !c.owesData():
 				c.state = stateHalfClosed
 				err = c.callEnd()
 			case signals&outputHigh != 0 != c.highReported:
@@ -281,7 +300,7 @@ func (c *Conn) drive(err error) bool {
 				}
 				c.signals.Or(writeEnded)
 				_ = sys.Shutdown(c.reg.FD(), unix.SHUT_WR) // it fails only on a broken connection, whose next event ends it
-			case c.inputEnded && signals&writeEnded != 0:
+			case c.state == stateHalfClosed && signals&writeEnded != 0:
 				return c.finish(io.EOF)
 			default:
 				return true
@@ -289,10 +308,14 @@ func (c *Conn) drive(err error) bool {
 
 		case stateBroken:
 			waits := signals&paused != 0 && c.hasInput() // the input waits for ResumeRead
-			if signals&closeAsked == 0 && c.readable && (waits || signals&paused == 0) {
+			switch {
+			case signals&closeAsked != 0, !c.readable, !waits && signals&paused != 0:
+				return c.finish(c.writeError())
+			case signals&outputHigh != 0 != c.highReported: // the program may wait for it
+				err = c.callPressure()
+			default:
 				return true
 			}
-			return c.finish(c.writeError())
 
 		case stateDraining:
 			switch {
@@ -330,7 +353,9 @@ func (c *Conn) callEnd() error {
 
 // callPressure calls Pressure when the pressure begins, and when it ends.
 func (c *Conn) callPressure() error {
-	c.highReported = !c.highReported
+	if c.highReported = !c.highReported; c.highReported {
+		c.reg.Poke() // the output may have left already: see relax
+	}
 	f := c.eng.service.Events.Pressure
 	if f == nil {
 		return nil

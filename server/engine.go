@@ -221,7 +221,9 @@ func (c *Conn) call(f func(*Conn) error) error {
 			c.mu.Unlock()
 		}
 	} else {
-		c.direct = 0
+		if c.sending == notSending { // otherwise direct is the sender's
+			c.direct = 0
+		}
 		c.mu.Unlock()
 	}
 	e.gather = e.gather[:0]

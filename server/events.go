@@ -25,14 +25,16 @@ type Events struct {
 	Data func(c *Conn) error
 
 	// End is called once, when the peer has ended its stream. Data is not called
-	// any more. The program can still write to the connection, which stays open
-	// until the program closes it. Without End, the Server closes it as Conn.Close
-	// does.
+	// any more. If Data has left input because of Wake, PauseRead or HighWater, Data
+	// gets that once more before End. The program can still write to the connection,
+	// which stays open until the program closes it. Without End, the Server closes
+	// it as Conn.Close does.
 	End func(c *Conn) error
 
 	// Pressure is called with on true when more than HighWater bytes are queued for
-	// the peer, and with on false when at most LowWater bytes are left. If both
-	// happen before the loop looks, Pressure is called for neither.
+	// the peer, and then with on false when at most LowWater bytes are left. So a
+	// program that has found Conn.Queued above HighWater can wait for the second
+	// call. It does not come after Conn.Close: then Closed does.
 	Pressure func(c *Conn, on bool)
 
 	// Closed is the last callback of a connection. The Server has closed the

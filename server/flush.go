@@ -95,7 +95,7 @@ func (c *Conn) beginSend(direct int) (fd int, err error) {
 func (c *Conn) endSend(errno syscall.Errno) error {
 	c.reg.Done()
 	c.mu.Lock()
-	room := c.sending == sendingRoom
+	state := c.sending
 	c.sending = notSending
 	switch signals := c.signals.Load(); {
 	case signals&gone != 0:
@@ -103,10 +103,10 @@ func (c *Conn) endSend(errno syscall.Errno) error {
 		return errConnClosed("write")
 	case errno != 0 && errno != unix.EAGAIN:
 		return c.fail(errno)
-	case signals&(closeAsked|abortAsked|closeWriteAsked|writeFailed) != 0:
-		c.reg.Poke() // drive may wait for the end of the send
+	case state&flushDue != 0, signals&(closeAsked|abortAsked|closeWriteAsked|writeFailed) != 0:
+		c.reg.Poke() // flush and drive may wait for the end of the send
 	}
-	if errno == unix.EAGAIN && !room {
+	if errno == unix.EAGAIN && state&roomCame == 0 {
 		return c.block()
 	}
 	return nil
@@ -144,13 +144,15 @@ func (c *Conn) flush(room bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sending != notSending {
+		c.sending |= flushDue // the loop does not come again by itself
 		if room {
-			c.sending = sendingRoom // endSend then does not block the queue
+			c.sending |= roomCame // endSend then does not block the queue
 		}
 		return
 	}
 	o := c.out
 	if o == nil {
+		c.relax()
 		return
 	}
 	srv := c.eng.srv
@@ -164,19 +166,25 @@ func (c *Conn) flush(room bool) {
 		err := c.push(srv.Chunk, pushCalls)
 		more = err == nil && !o.blocked && !o.empty()
 	}
-	if o.size <= srv.LowWater && c.signals.Load()&outputHigh != 0 {
-		c.signals.And(^outputHigh)
-		c.readStopped = true // readTimesRun may not have run since outputHigh was set
-		// Data gets again what it has left, also if all of this happened before Pressure could
-		// be called: a callback may have looked at Queued.
-		c.ask(resumed)
-	}
+	c.relax()
 	more = c.complete(o, completionsPerTurn, nil) || more
 	if more {
 		c.reg.Poke() // go on in the next turn
 	}
 	c.weighOutput()
 	c.dismiss()
+}
+
+// relax ends the pressure if little enough is queued, on the loop. It needs the lock. The
+// pressure does not end before Pressure was called for its beginning: a program that has
+// found Queued above HighWater may wait for the call that follows.
+func (c *Conn) relax() {
+	if c.signals.Load()&outputHigh == 0 || c.queuedBytes() > c.eng.srv.LowWater || !c.highReported && c.state <= stateBroken {
+		return
+	}
+	c.signals.And(^outputHigh)
+	c.readStopped = true // readTimesRun may not have run since outputHigh was set
+	c.ask(resumed)       // Data gets again what it has left
 }
 
 // completionsPerTurn is how many completions of one connection the loop calls at most in

@@ -69,6 +69,7 @@ func TestReliefOfPressureRenewsTheIdleTime(t *testing.T) {
 		c.output()
 		c.mu.Unlock()
 		c.signals.Or(outputHigh)
+		c.highReported = true
 		c.flush(true)
 		require.Zero(t, c.signals.Load()&outputHigh)
 		require.True(t, c.readStopped)

@@ -43,10 +43,11 @@ func (c *Conn) read(most int) (n int) {
 	return n
 }
 
-// reads reports whether the connection is to be read now.
+// reads reports whether the connection is to be read now. What Data has left comes before
+// further input, which may be the end: see resume.
 func (c *Conn) reads() bool {
 	return c.state == stateLingering ||
-		c.state < stateDraining && (!c.eng.draining || c.eng.arriving == c) && c.signals.Load()&(paused|outputHigh|closeAsked) == 0
+		c.state < stateDraining && (!c.eng.draining || c.eng.arriving == c) && c.signals.Load()&(resumed|paused|outputHigh|closeAsked) == 0
 }
 
 // receive makes one system call and presents the bytes that it has received. It returns

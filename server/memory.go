@@ -169,8 +169,19 @@ func (e *engine) starve(c *Conn) {
 	}
 }
 
+// settle adds to the total what the engines have counted and not added: less than
+// memoryBatch each, but together it may be all of a small MaxMemory.
+func (s *Server) settle() {
+	for _, e := range s.everyEngine() {
+		if n := e.held.Swap(0); n != 0 {
+			s.memory.total.Add(n)
+		}
+	}
+}
+
 // feed reads the connections that were not read because of MaxMemory.
 func (e *engine) feed() {
+	e.srv.settle() // engines without anything to do would never add that memory was freed
 	if e.srv.memory.total.Load() > e.srv.memory.high {
 		e.relieve(0)
 	}

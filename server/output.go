@@ -16,13 +16,16 @@ import (
 // sends has the right to send from beginSend to endSend. Meanwhile other goroutines queue
 // what they write. So the bytes leave in the order of the calls of Write.
 
-// A sendState says whether a goroutine has the right to send.
+// A sendState says whether a goroutine has the right to send, and what endSend has to do
+// for the loop, whose flush did nothing meanwhile.
 type sendState uint8
 
 const (
-	notSending sendState = iota
-	sending
-	sendingRoom // sending, and the kernel has reported room meanwhile
+	sending  sendState = 1 << iota // a goroutine has the right to send
+	roomCame                       // the kernel has reported room meanwhile
+	flushDue                       // flush was called meanwhile
+
+	notSending sendState = 0
 )
 
 // Write writes p, or queues what the kernel does not take. It never waits and calls no
@@ -135,6 +138,9 @@ func (c *Conn) CloseWrite() { c.ask(closeWriteAsked) }
 func (c *Conn) Queued() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.out != nil {
+		c.checkHigh() // a goroutine that is sending may not have come so far
+	}
 	return c.queuedBytes()
 }
 

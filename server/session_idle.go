@@ -64,7 +64,8 @@ func (x *Session) shortest(p *place) time.Duration {
 func (x *Session) checkIdle() {
 	p := x.place.Load()
 	if !x.claim() {
-		for x.state.Load()&sessionStates != sessionOver {
+		// Without a timer, the handshake has ended as the timer expired, and there is no limit.
+		for p.timer != nil && x.state.Load()&sessionStates != sessionOver {
 			d := x.shortest(p)
 			if d > 0 {
 				p.timer.Reset(d)

@@ -221,7 +221,10 @@ func (c *Conn) catchUp() {
 		c.extra.read, c.extra.readAt = rate.Bucket{}, 0
 	}
 	for range mostRounds {
-		if c.read(c.eng.srv.Chunk); !c.readable || !c.reads() {
+		if c.resumes() && !c.resume() {
+			break
+		}
+		if c.read(c.eng.srv.Chunk); (!c.readable || !c.reads()) && !c.resumes() {
 			break
 		}
 	}
