@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto/tls"
 	"math/rand/v2"
 	"net"
@@ -115,7 +116,7 @@ func (m *hangModel) finish(clients *sync.WaitGroup, patience time.Duration) {
 		_ = m.srv.Close()
 		<-over
 	}
-	require.NoError(m.t, m.srv.Shutdown(nil))
+	require.NoError(m.t, m.srv.Shutdown(context.Background()))
 	for _, u := range m.talks {
 		if !u.breaks && u.closed.Load() != 1 {
 			m.t.Errorf("Closed of talk %d is called %d times", u.number, u.closed.Load())
