@@ -91,8 +91,8 @@ func (s *Server) inspect(f func(id func() string, describe func() (ConnInfo, boo
 		for _, r := range l.Registrations() {
 			id := func() string { return fmt.Sprintf("%d-%x", i, r.Key()) }
 			var describe func() (ConnInfo, bool)
-			if h, ok := r.Handler().(*connHandler); ok && h.eng.srv == s {
-				describe = func() (ConnInfo, bool) { return (*Conn)(h).inspect(i) }
+			if h, ok := r.Handler().(interface{ conn() *Conn }); ok && h.conn().eng.srv == s {
+				describe = func() (ConnInfo, bool) { return h.conn().inspect(i) }
 			} else if x := s.sessionOn(r); x != nil {
 				describe = func() (ConnInfo, bool) { return x.inspect(i) }
 			}
@@ -103,11 +103,15 @@ func (s *Server) inspect(f func(id func() string, describe func() (ConnInfo, boo
 	}
 }
 
+// conn and session are also methods of the connections and sessions with TLS.
+func (h *connHandler) conn() *Conn           { return (*Conn)(h) }
+func (o *sessionObserver) session() *Session { return (*Session)(o) }
+
 // sessionOn returns the session of a registration, or nil.
 func (s *Server) sessionOn(r *loop.Registration) *Session {
 	for _, o := range r.Observers() {
-		if x, ok := o.(*sessionObserver); ok && (*Session)(x).Server() == s {
-			return (*Session)(x)
+		if x, ok := o.(interface{ session() *Session }); ok && x.session().Server() == s {
+			return x.session()
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"crypto/tls"
 	"net"
 	"slices"
 	"testing"
@@ -130,4 +131,19 @@ func TestInspectOfALoopThatIsHeldUp(t *testing.T) {
 	require.True(t, slices.ContainsFunc(list, func(i server.ConnInfo) bool { return i.State == "open" }))
 	close(release)
 	expect(t, c, "x")
+}
+
+// Connections and sessions with TLS are described, too.
+func TestInspectTLS(t *testing.T) {
+	eachTLS(t, func(t *testing.T, srv *server.Server, config *tls.Config) {
+		c := tlsClient(t, serve(t, srv), config)
+		send(t, c, "12345")
+		expect(t, c, "12345")
+		info := inspectOne(t, srv, func(i server.ConnInfo) bool { return i.TCP != nil && i.State != "running" })
+		require.Equal(t, c.LocalAddr().String(), info.Peer.String())
+		require.Equal(t, srv.Handler != nil, info.Session)
+		again, open := srv.InspectConn(info.ID)
+		require.True(t, open)
+		require.Equal(t, info.Peer, again.Peer)
+	})
 }
