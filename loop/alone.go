@@ -305,9 +305,9 @@ func (r *Blocking) toSpot(x *lone) bool {
 
 // parkAlone is Wait that parks the goroutine in the spot, after toSpot. It makes the
 // system call of got, or calls try, or looks for input if there is neither, and returns
-// the result. At the end
-// x is not reserved any more. All of this is one function, because a goroutine that comes
-// back from its wait pays for every function that it returns from.
+// the result. When it returns, the loop's lone is not reserved any more. All of this is one
+// function, because a goroutine that comes back from its wait pays for every function that
+// it returns from.
 func (r *Blocking) parkAlone(c *Call, got reception, try func(uintptr) bool) (reception, error) {
 	x := &r.loop.lone
 	w, err := r.hangAlone(c)
