@@ -189,7 +189,9 @@ func TestYield(t *testing.T) {
 		l.asleep.Store(asleep)
 		var ran atomic.Bool
 		go ran.Store(true)
-		l.Yield()
+		for tries := 0; tries < 4 && !ran.Load(); tries++ { // one switch in 61 prefers the queue that this goroutine is in
+			l.Yield()
+		}
 		require.True(t, ran.Load())
 		require.Equal(t, !asleep, p.Rouse(), "it was roused already")
 	}
