@@ -92,8 +92,6 @@ func TestSameAsNetByField(t *testing.T) {
 	cancel()
 	late, cancelLate := context.WithDeadline(context.Background(), time.Unix(1, 0))
 	defer cancelLate()
-	closed := make(chan struct{})
-	close(closed)
 	open := make(chan struct{})
 	defer close(open) // a goroutine that a Dial of net leaves behind waits for it
 	refuse := errors.New("refused by the program")
@@ -108,7 +106,6 @@ func TestSameAsNetByField(t *testing.T) {
 		"KeepAlive":        {KeepAlive: -1},
 		"KeepAliveConfig":  {KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 1 << 60, Interval: -1, Count: 1 << 30}},
 		"Cancel":           {Cancel: open},
-		"closed Cancel":    {Cancel: closed},
 		"Resolver":         {Resolver: &net.Resolver{PreferGo: true}},
 		"Control":          {Control: func(network, address string, _ syscall.RawConn) error { return fmt.Errorf("%s %s", network, address) }},
 		"Control's error":  {Control: func(string, string, syscall.RawConn) error { return refuse }},

@@ -72,7 +72,7 @@ func TestCredentialsOfControls(t *testing.T) {
 // The kernel reports room on TCP only after it has refused a write, and so its report is
 // certain. Of other sockets it reports each packet that leaves.
 func TestRoomOfTCPIsCertain(t *testing.T) {
-	for family, want := range map[Family]loop.Look{Inet: loop.Ready, Unix: loop.Doubtful} {
+	look := func(family Family) loop.Look {
 		_, s := tcpPair(t) // the accepted one: the other has waited to connect
 		if family == Unix {
 			s, _ = inputPair(t, Stream)
@@ -80,9 +80,16 @@ func TestRoomOfTCPIsCertain(t *testing.T) {
 		settle(t, s) // an event of the wait in which a call has ended makes nothing certain
 		h := &loop.Hook{To: idle{}}
 		require.NoError(t, h.Hang(s.Registration(), loop.Writable))
+		defer h.Unhang()
 		settle(t, s)
-		require.Equal(t, want, s.Registration().Look(loop.Writable), "%v", family)
-		h.Unhang()
+		return s.Registration().Look(loop.Writable)
+	}
+	for family, want := range map[Family]loop.Look{Inet: loop.Ready, Unix: loop.Doubtful} {
+		got := look(family)
+		if family == Inet && got == loop.Doubtful { // one wait in 64 has the number that stands for no call
+			got = look(family)
+		}
+		require.Equal(t, want, got, "%v", family)
 	}
 }
 
