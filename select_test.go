@@ -43,17 +43,20 @@ func (b bits) String() string {
 
 func kernelSelect(t testing.TB, fd int) (b bits) {
 	var r, w, x unix.FdSet
-	for _, s := range []*unix.FdSet{&r, &w, &x} {
-		s.Set(fd)
+	var err error = unix.EINTR
+	for err == unix.EINTR {
+		for _, s := range []*unix.FdSet{&r, &w, &x} {
+			s.Set(fd)
+		}
+		_, err = unix.Select(fd+1, &r, &w, &x, &unix.Timeval{})
 	}
-	_, err := unix.Select(fd+1, &r, &w, &x, &unix.Timeval{})
 	require.NoError(t, err)
 	return bits{r.IsSet(fd), w.IsSet(fd), x.IsSet(fd)}
 }
 
 func kernelPoll(t testing.TB, fd int) bits {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT | unix.POLLPRI}}
-	_, err := unix.Poll(fds, 0)
+	_, err := machine.Poll(fds, 0)
 	require.NoError(t, err)
 	ev := fds[0].Revents
 	return bits{ev&(unix.POLLIN|unix.POLLHUP|unix.POLLERR) != 0, ev&(unix.POLLOUT|unix.POLLERR) != 0, ev&unix.POLLPRI != 0}

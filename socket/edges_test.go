@@ -3,6 +3,7 @@ package socket
 import (
 	"testing"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -118,7 +119,7 @@ func TestConnectFinishAfterShutdown(t *testing.T) {
 	_, err := s.ConnectStart(l.LocalAddr())
 	require.NoError(t, err)
 	fds := []unix.PollFd{{Fd: int32(s.Fd()), Events: unix.POLLOUT}}
-	_, err = unix.Poll(fds, -1)
+	_, err = machine.Poll(fds, -1)
 	require.NoError(t, err)
 	s.core.goal.Store(&goal{l.LocalAddr(), s.core.shutdowns.Load()})
 	s.core.remote.set(Addr{})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -43,7 +44,7 @@ var tasks = []task{
 	{"interrupt", func(s *Socket, _ Addr) error { s.Interrupt(); return nil }},
 	{"poll", func(s *Socket, _ Addr) error {
 		return s.control("poll", "", func(fd int) error {
-			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT}}, 0)
+			_, err := machine.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT}}, 0)
 			return err
 		})
 	}},

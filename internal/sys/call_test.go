@@ -10,6 +10,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -264,7 +265,7 @@ func TestStoppedAtMark(t *testing.T) {
 	require.False(t, StoppedAtMark(fd))
 	take := func(want string) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		_, err := unix.Poll(fds, 10000)
+		_, err := machine.Poll(fds, 10000)
 		require.NoError(t, err)
 		buf := make([]byte, 8)
 		n, errno := Recv(fd, buf, 0)
@@ -276,7 +277,7 @@ func TestStoppedAtMark(t *testing.T) {
 	_, errno = Send(c, []byte("!"), unix.MSG_OOB)
 	require.Zero(t, errno)
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}
-	_, err = unix.Poll(fds, 10000)
+	_, err = machine.Poll(fds, 10000)
 	require.NoError(t, err)
 	require.False(t, StoppedAtMark(fd), "the mark does not come next")
 	take("a")
@@ -284,7 +285,7 @@ func TestStoppedAtMark(t *testing.T) {
 	_, errno = Send(c, []byte("b"), 0)
 	require.Zero(t, errno)
 	fds[0].Events = unix.POLLIN
-	_, err = unix.Poll(fds, 10000)
+	_, err = machine.Poll(fds, 10000)
 	require.NoError(t, err)
 	require.True(t, StoppedAtMark(fd))
 	take("b")

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -98,7 +99,7 @@ func TestAccept(t *testing.T) {
 	require.NoError(t, SetLinger(c, 0))
 	require.NoError(t, unix.Close(c))
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	_, err = unix.Poll(fds, int(time.Minute.Milliseconds()))
+	_, err = machine.Poll(fds, int(time.Minute.Milliseconds()))
 	require.NoError(t, err)
 	_, errno = Recv(fd, make([]byte, 1), 0)
 	require.Equal(t, unix.ECONNRESET, errno)

@@ -41,6 +41,15 @@ var IPv6 = sync.OnceValue(func() error {
 	return os.NewSyscallError("bind to ::1", unix.Bind(fd, &unix.SockaddrInet6{Addr: [16]byte{15: 1}}))
 })
 
+// Poll is poll(2), again and again until no signal interrupts it.
+func Poll(fds []unix.PollFd, timeout int) (n int, err error) {
+	for {
+		if n, err = unix.Poll(fds, timeout); err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
 // NeedIPv6 skips the test if there is no IPv6 here.
 func NeedIPv6(t testing.TB) {
 	t.Helper()
