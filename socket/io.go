@@ -262,7 +262,7 @@ func (c *core) sendable(buf []byte) error {
 // mostAtOnce is how many bytes of a stream one system call sends. If the peer receives
 // meanwhile, a system call that sends more may take as long as all of them take. Then the
 // goroutine keeps its P: with one P no other connection has an answer until it ends.
-const mostAtOnce = 256 << 10
+const mostAtOnce = 1 << 20
 
 // sendRest sends what is left of buf, until the kernel has no room.
 func (c *core) sendRest(fd int, buf []byte, total *int, flags int, to *sockaddr, waited bool) (more bool, errno syscall.Errno) {

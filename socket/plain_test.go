@@ -2,6 +2,7 @@ package socket
 
 import (
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -84,7 +85,7 @@ func TestCallsWithoutEndYield(t *testing.T) {
 // With one P, a Write of much lets a call of another socket go on that has got input, when it
 // has sent a small part.
 func TestLongWriteYields(t *testing.T) {
-	const size, most = 64 << 20, 4 * mostAtOnce
+	const size, most = 64 << 20, 2 * mostAtOnce
 	tcp := onePlace(t)
 	long := make([]byte, size)
 	runtime.GC() // a collection during the Write would let others run
@@ -108,10 +109,8 @@ func TestLongWriteYields(t *testing.T) {
 			t.Skipf("the kernel's buffers have room for %d bytes", all)
 		}
 		require.NoError(t, soon(t, result))
-		n := soon(t, sent)
-		if counts = append(counts, n); n < most {
-			return
-		}
+		counts = append(counts, soon(t, sent))
 	}
-	require.Fail(t, "the other waited for too many bytes", "%d, and at most %d are expected", counts, most)
+	slices.Sort(counts)
+	require.Less(t, counts[len(counts)/2], most, "the other waited for too many bytes: %d", counts)
 }
