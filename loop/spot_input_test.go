@@ -45,26 +45,10 @@ func messaging(t *testing.T, r *loop.Blocking) chan received {
 
 // A call that waits for a message parks alone, and everything that ends a wait ends it.
 func TestWaitInputAlone(t *testing.T) {
-	severalPs(t)
-	for name, test := range withEndings(map[string]ending{
-		"by data":                             {byData, received{n: 4, done: true}},
-		"by data that an observer wants, too": {byObserved, received{n: 4, done: true}},
-		"by the end of its read side": {func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
-			require.NoError(t, unix.Shutdown(r.FD(), unix.SHUT_RD))
-		}, received{}},
-	}) {
-		t.Run(name, func(t *testing.T) {
-			l := newLoop(t, loop.Options{})
-			r, peer := datagrams(t, l)
-			r.SetAlone(loop.WayBlock) // it parks all the same
-			result := messaging(t, r)
-			require.True(t, r.Parked())
-			require.False(t, r.Watched())
-			test.end(t, l, r, peer)
-			require.Equal(t, test.want, soon(t, result))
-			require.Zero(t, r.Waiters())
-		})
+	byShutdown := func(t *testing.T, _ *loop.Loop, r *loop.Blocking, _ int) {
+		require.NoError(t, unix.Shutdown(r.FD(), unix.SHUT_RD))
 	}
+	parksAlone(t, datagrams, messaging, map[string]ending{"by the end of its read side": {byShutdown, received{}}})
 }
 
 // A read side that was shut before the call, of which no edge tells, ends the call.

@@ -182,19 +182,24 @@ func repeating(t *testing.T, r *loop.Blocking) chan received {
 
 // A program's own system call waits alone, too, and everything that ends a wait ends it.
 func TestRepeatAlone(t *testing.T) {
+	parksAlone(t, register, repeating, map[string]ending{"by the peer's end": {byEnd, received{done: true}}})
+}
+
+// parksAlone makes a call on the first socket of pair wait alone, for each ending. The call parks,
+// also where a receive would block its thread.
+func parksAlone(t *testing.T, pair func(*testing.T, *loop.Loop) (*loop.Blocking, int), call func(*testing.T, *loop.Blocking) chan received, endings map[string]ending) {
 	severalPs(t)
-	for name, test := range withEndings(map[string]ending{
-		"by data":                             {byData, received{n: 4, done: true}},
-		"by the peer's end":                   {byEnd, received{done: true}},
-		"by data that an observer wants, too": {byObserved, received{n: 4, done: true}},
-	}) {
+	endings["by data"] = ending{byData, received{n: 4, done: true}}
+	endings["by data that an observer wants, too"] = ending{byObserved, received{n: 4, done: true}}
+	for name, test := range withEndings(endings) {
 		t.Run(name, func(t *testing.T) {
 			l := newLoop(t, loop.Options{})
-			r, peer := register(t, l)
-			r.SetAlone(loop.WayBlock) // it parks all the same
-			result := repeating(t, r)
+			r, peer := pair(t, l)
+			r.SetAlone(loop.WayBlock)
+			result := call(t, r)
 			require.True(t, r.Parked())
 			require.Zero(t, loop.Seats())
+			require.False(t, r.Watched())
 			test.end(t, l, r, peer)
 			require.Equal(t, test.want, soon(t, result))
 			require.Zero(t, r.Waiters())

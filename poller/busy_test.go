@@ -111,7 +111,7 @@ func TestBlockingReturnsWhatTheSpinFinds(t *testing.T) {
 	}
 }
 
-// A spin in vain doubts more, and the waits that follow do not spin.
+// After a spin that finds nothing, the doubt is greater, and the next waits do not spin.
 func TestDoubtGrows(t *testing.T) {
 	epfd, _, _ := spinning(t)
 	s := spinner{most: 1}

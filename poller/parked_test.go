@@ -43,7 +43,7 @@ func TestParkedFileIsGone(t *testing.T) {
 	require.Equal(t, 3, turns)
 }
 
-// A linger is skipped, ends with events, by a signal or with an error, or is in vain.
+// A linger is skipped, or it ends with events, by a signal, with an error, or by the alarm.
 func TestLinger(t *testing.T) {
 	type skips struct{ misses, hits, skip uint }
 	own, other := eventOf(alarmKey), eventOf(5)

@@ -49,8 +49,8 @@ type engine struct {
 	turn      uint64      // the number of the turn for which turnRead counts
 	turnRead  int         // bytes that were read from connections that are not bulk
 
-	standing standing // sessions that have more to read
-	resumed  func()   // resume, made once
+	standing    standing // sessions that have more to read
+	standingEnd func()   // serveStanding, made once
 
 	current *Conn  // the connection whose callback is running
 	unread  []byte // the input of current that the callback has not read yet
@@ -78,7 +78,7 @@ type engine struct {
 
 func newEngine(s *Server, l *loop.Loop, service *Service) *engine {
 	e := &engine{srv: s, loop: l, service: service, buf: make([]byte, min(readSize, s.Chunk)), gather: make([]byte, 0, 4096)}
-	e.place.eng, e.turnEnd, e.bulkEnd, e.resumed, e.most = e, e.flushLate, e.serveBulk, e.resume, s.Chunk
+	e.place.eng, e.turnEnd, e.bulkEnd, e.standingEnd, e.most = e, e.flushLate, e.serveBulk, e.serveStanding, s.Chunk
 	return e
 }
 

@@ -148,9 +148,9 @@ type Server struct {
 	// returns ErrMemoryFull if it has more than 64 KiB or output is queued already. The
 	// count is exact to 64 KiB for each loop of each Service. Writes of several loops at the
 	// same moment may find the same room: until the policy has acted, they exceed the bound.
-	// The count leaves out what the program itself keeps, such as a Handler does. At least a mebibyte; 0 means a
-	// quarter of the memory that the process may use: of the machine's, of the limit of
-	// its control group, or of GOMEMLIMIT, whichever is least.
+	// The count leaves out what the program itself keeps, such as a Handler does. At
+	// least a mebibyte; 0 means a quarter of the memory that the process may use: of the
+	// machine's, of the limit of its control group, or of GOMEMLIMIT, whichever is least.
 	MaxMemory    int64
 	MemoryPolicy MemoryPolicy
 

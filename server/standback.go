@@ -20,7 +20,7 @@ const (
 type standing struct {
 	mu    sync.Mutex
 	queue fifo[*Session]
-	asked bool // the loop will call resume
+	asked bool // the loop will call standingEnd
 }
 
 // standBack has the session, which has more to read, go on after the loop's next turn. With
@@ -33,7 +33,7 @@ func (x *Session) standBack() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.asked {
-		if e.post(e.resumed) != nil {
+		if e.post(e.standingEnd) != nil {
 			return false
 		}
 		s.asked = true
@@ -42,14 +42,14 @@ func (x *Session) standBack() bool {
 	return true
 }
 
-// resume has some of the sessions that have stood back go on, first come, first served. If
+// serveStanding has some of the sessions that have stood back go on, first come, first served. If
 // the loop was closed, it is for all, because no turn follows.
-func (e *engine) resume() {
+func (e *engine) serveStanding() {
 	s := &e.standing
 	s.mu.Lock()
 	more := s.queue.n > sessionsAtOnce
 	n := min(s.queue.n, sessionsAtOnce)
-	if s.asked = more && e.post(e.resumed) == nil; more && !s.asked {
+	if s.asked = more && e.post(e.standingEnd) == nil; more && !s.asked {
 		n = s.queue.n
 	}
 	for range n {

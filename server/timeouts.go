@@ -11,8 +11,8 @@ import (
 
 // Timeouts end a connection whose peer does nothing for too long. No timeout ends early;
 // except for Write, it ends late by a tenth of a millisecond at most, plus the time for
-// which the loop is busy. Before the server ends the connection, it asks the kernel whether the peer has
-// sent or taken something meanwhile. If the server is a tenth of a second late, because a
+// which the loop is busy. Before the server ends the connection, it asks the kernel whether
+// the peer has sent or taken something meanwhile. If the server is a tenth of a second late, because a
 // callback has held up the loop or the process was stopped, a peer that has sent
 // something meanwhile has Read again, and a closing connection Linger. 0 means no timeout,
 // but a default for Handshake, Grace and Linger.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 )
 
@@ -115,7 +116,7 @@ func TestSample(t *testing.T) {
 	} {
 		out, err := exec.Command("git", args...).CombinedOutput()
 		if err != nil {
-			t.Skipf("skipped: git does not work: %v: %s", err, out)
+			machine.Missing(t, "git does not work: %v: %s", err, out)
 		}
 	}
 	require.NoError(t, os.WriteFile("sample/sample.go", []byte(strings.Replace(sample, "n > 3", "n > 2", 1)), 0o600))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-2334f180/weir/internal/simkernel"
 	"github.com/seed-2334f180/weir/internal/sys"
+	"github.com/seed-2334f180/weir/internal/weirtest/machine"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -202,7 +203,7 @@ func TestAgreesAboutOptions(t *testing.T) {
 }
 
 func TestAgreesAboutIPv6(t *testing.T) {
-	withIPv6(t)
+	machine.NeedIPv6(t)
 	agree(t, func(s *script) {
 		fd := s.socket(unix.AF_INET6, unix.SOCK_STREAM)
 		s.note("its name is %v", addrOf(t, sys.Getsockname, fd))
@@ -239,19 +240,6 @@ func TestAgreesAboutIPv6(t *testing.T) {
 			s.note("IPv4 to a listener with IPV6_V6ONLY %d: %s", only, bits(uint32(sys.Polled(c, conditions))))
 		}
 	})
-}
-
-func withIPv6(t *testing.T) {
-	fd, err := sys.Socket(nil, unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		defer sys.Close(fd)
-		if errno := sys.Bind(fd, sockaddr(unix.AF_INET6, "[::1]:0")); errno != 0 {
-			err = errno
-		}
-	}
-	if err != nil {
-		t.Skip("needs IPv6:", err)
-	}
 }
 
 // Which sockets can have the same port depends on their addresses and options.

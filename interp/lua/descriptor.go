@@ -84,11 +84,12 @@ func (h *handle) early(wait time.Duration, buf []byte) (n int, err error, done b
 	return n, err, done
 }
 
-// tries decides which calls try early. After tries in vain it leaves out more and more calls.
-type tries struct{ vain, skip uint8 }
+// tries decides which calls try early. Each try that finds no input doubles the number of calls
+// that do not try.
+type tries struct{ failed, skip uint8 }
 
-// mostVain lets at least 1 of 64 calls try.
-const mostVain = 6
+// mostFailed lets at least 1 of 64 calls try.
+const mostFailed = 6
 
 func (t *tries) due() bool {
 	if t.skip == 0 {
@@ -103,8 +104,8 @@ func (t *tries) note(found bool) {
 		*t = tries{}
 		return
 	}
-	t.vain = min(t.vain+1, mostVain)
-	t.skip = 1<<t.vain - 1
+	t.failed = min(t.failed+1, mostFailed)
+	t.skip = 1<<t.failed - 1
 }
 
 // pollMillis is the timeout of a socket whose calls do not wait: see Setsockopt.

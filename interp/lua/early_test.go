@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A receive tries early again after a find, and seldom after many tries in vain.
+// After a try that finds input, each receive tries early. After many that find none, few do.
 func TestTries(t *testing.T) {
 	var n tries
 	var tried []int
