@@ -4,8 +4,10 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/seed-2334f180/weir/internal/sys"
 	"github.com/stretchr/testify/require"
 )
 
@@ -55,34 +57,44 @@ func TestSpawnWakesAParkedGoroutine(t *testing.T) {
 // However many workers run at the same time, few stay, and each for a short time. A
 // closed loop has none.
 func TestSpawnedGoroutinesEnd(t *testing.T) {
-	l, err := New(Options{})
-	require.NoError(t, err)
-	defer l.Close()
-	burst := func() {
-		var running sync.WaitGroup
-		running.Add(2 * mostParked)
-		release := make(chan struct{})
-		for range 2 * mostParked {
-			l.Spawn(runs(func() { running.Done(); <-release }))
+	simulated(t, func(t *testing.T, l *Loop, _ sys.Kernel) {
+		before := runtime.NumGoroutine()
+		leaves := func(most int) bool { // a goroutine counts until the scheduler has freed it
+			synctest.Wait()
+			for range 1_000_000 {
+				if runtime.NumGoroutine() <= most {
+					return true
+				}
+				runtime.Gosched()
+			}
+			return false
 		}
-		running.Wait()
-		close(release)
-		eventually(t, func() bool { return idleWorkers(l) == mostParked }, "the rest ends")
-	}
-	before := runtime.NumGoroutine()
-	burst()
-	eventually(t, func() bool { return idleWorkers(l) == 0 }, "they are trimmed")
-	eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, "they end") // require.Eventually has a goroutine, too
-	burst()
-	last, leave := make(chan struct{}), make(chan struct{})
-	l.Spawn(runs(func() { close(last); <-leave }))
-	<-last
-	require.NoError(t, l.Close())
-	close(leave)
-	eventually(t, func() bool { return runtime.NumGoroutine() <= before }, "the loop's is gone, too")
-	done := make(chan struct{})
-	l.Spawn(runs(func() { close(done) }))
-	<-done
+		burst := func() {
+			release := make(chan struct{})
+			for range 2 * mostParked {
+				l.Spawn(runs(func() { <-release }))
+			}
+			synctest.Wait()
+			close(release)
+			synctest.Wait()
+			require.Equal(t, mostParked, idleWorkers(l), "the rest ends")
+		}
+		burst()
+		require.True(t, leaves(before+mostParked))
+		time.Sleep(3 * trimEvery) // the first trim finds that there were none before
+		require.True(t, leaves(before), "they end")
+		require.Zero(t, idleWorkers(l), "they are trimmed")
+		burst()
+		leave := make(chan struct{})
+		l.Spawn(runs(func() { <-leave }))
+		synctest.Wait()
+		require.NoError(t, l.Close())
+		close(leave)
+		require.True(t, leaves(before-1), "the loop's is gone, too")
+		done := make(chan struct{})
+		l.Spawn(runs(func() { close(done) }))
+		<-done
+	})
 }
 
 // Spawn still works after goroutines have ended by runtime.Goexit.
